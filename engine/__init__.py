@@ -1,0 +1,21 @@
+"""Serving, in serving's own words. The front door:
+
+    from engine import run_live, load_log, summarize
+
+`run_live(scenario)` runs a scenario on real worker processes and returns its log; `summarize(log.events)` counts.
+"""
+
+from typing import Any
+
+from engine.log import Log, load as load_log
+from engine.metrics import summarize
+
+__all__ = ["Log", "load_log", "run_live", "summarize"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "run_live":  # only when it is wanted: a reader of logs need not have a tokenizer
+        from engine.live.run import run_live
+
+        return run_live
+    raise AttributeError(f"module 'engine' has no attribute {name!r}")

@@ -1,0 +1,176 @@
+"""The closed set of facts. Whatever anyone sees of a run is a fold over these, live, recorded or simulated.
+
+`t` is seconds since the run's zero, one clock for all workers. Within one worker events are in order.
+Add a kind only when a picture or a number needs it.
+"""
+
+import msgspec
+
+from engine.plan import Plan
+from engine.scenario import Kind
+
+
+class Fact(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
+    t: float
+
+
+class Arrived(Fact, frozen=True):
+    """A request was accepted; from here on it is never lost."""
+
+    request: str
+    prompt_tokens: int
+    max_output_tokens: int
+    prompt: str = ""
+
+
+class Dispatched(Fact, frozen=True):
+    """The router gave the request to a worker, where it waits for its prefill."""
+
+    request: str
+    worker: str
+
+
+class StepStarted(Fact, frozen=True):
+    """A worker began one forward pass over `plan`. `waiting`: requests it has not begun; `blocks_used` of `blocks`."""
+
+    worker: str
+    plan: Plan
+    waiting: int
+    blocks_used: int
+    blocks: int
+
+
+class StepEnded(Fact, frozen=True):
+    worker: str
+
+
+class TokenMade(Fact, frozen=True):
+    """Output token number `index` (from 0) of a request. `text` is what it adds to the answer; may be empty."""
+
+    worker: str
+    request: str
+    index: int
+    token: int
+    text: str = ""
+
+
+class HandoffOffered(Fact, frozen=True):
+    """A receiver is asked to reserve room for the KV. The sender's blocks stay taken until `BlocksFreed`."""
+
+    request: str
+    source: str
+    target: str
+    nbytes: int
+
+
+class HandoffAccepted(Fact, frozen=True):
+    """The receiver has reserved its blocks; bytes may flow."""
+
+    request: str
+    source: str
+    target: str
+
+
+class HandoffStarted(Fact, frozen=True):
+    """The first byte is about to leave. `configured_bytes_per_s` None: unpaced."""
+
+    request: str
+    source: str
+    target: str
+    nbytes: int
+    transport: str
+    configured_bytes_per_s: float | None
+
+
+class HandoffMoved(Fact, frozen=True):
+    """`bytes_done` of the handoff have landed in the receiver's memory."""
+
+    request: str
+    source: str
+    target: str
+    bytes_done: int
+
+
+class HandoffEnded(Fact, frozen=True):
+    """All bytes have landed and the receiver has compared checksums.
+
+    `seconds` runs from `HandoffStarted` to the last byte's landing, latency included; `bytes_per_s` is what that makes.
+    """
+
+    request: str
+    source: str
+    target: str
+    nbytes: int
+    seconds: float
+    bytes_per_s: float
+    configured_bytes_per_s: float | None
+    verified: bool
+
+
+class BlocksFreed(Fact, frozen=True):
+    """A worker let go of a request's blocks."""
+
+    worker: str
+    request: str
+    blocks_used: int
+    blocks: int
+
+
+class Recalled(Fact, frozen=True):
+    """The router takes a request back from its workers, because of `why`; unless cancelled, it is queued again."""
+
+    request: str
+    why: str
+
+
+class Finished(Fact, frozen=True):
+    """`reason`: "stop" (end of sequence), "length" (max_output_tokens), "cancelled", "failed" (no handoff succeeds)."""
+
+    request: str
+    reason: str
+    output_tokens: int
+
+
+class LinkChanged(Fact, frozen=True):
+    bandwidth_bytes_per_s: float | None
+    latency_s: float
+
+
+class Deployed(Fact, frozen=True):
+    """From now on the workers play these roles, (worker, policy) each, with `transport` where there is a handoff."""
+
+    deployment: Kind
+    roles: tuple[tuple[str, str], ...]
+    transport: str
+
+
+class WorkerUp(Fact, frozen=True):
+    worker: str
+    pid: int
+    blocks: int
+
+
+class WorkerDown(Fact, frozen=True):
+    worker: str
+    why: str
+
+
+Event = (
+    Arrived
+    | Dispatched
+    | StepStarted
+    | StepEnded
+    | TokenMade
+    | HandoffOffered
+    | HandoffAccepted
+    | HandoffStarted
+    | HandoffMoved
+    | HandoffEnded
+    | BlocksFreed
+    | Recalled
+    | Finished
+    | LinkChanged
+    | Deployed
+    | WorkerUp
+    | WorkerDown
+)

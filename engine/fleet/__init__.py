@@ -1,0 +1,1 @@
+"""Real hardware: what is there. The only place that knows NVML."""

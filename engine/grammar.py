@@ -1,0 +1,95 @@
+"""The grammar that every log obeys, live, recorded or simulated. Broken, it is our own fault: an AssertionError."""
+
+from collections.abc import Sequence
+
+from engine.events import (
+    Arrived,
+    BlocksFreed,
+    Event,
+    Finished,
+    HandoffAccepted,
+    HandoffEnded,
+    HandoffOffered,
+    HandoffStarted,
+    Recalled,
+    StepEnded,
+    StepStarted,
+    TokenMade,
+    WorkerDown,
+)
+
+
+def check(events: Sequence[Event], *, complete: bool = True) -> None:
+    """The grammar of a log; AssertionError says what breaks it. `complete`: the run is over, so every story has ended.
+
+    Time never runs backwards at a worker, and steps there do not overlap. A request arrives once, makes tokens 0, 1, 2
+    and so on, and finishes once, with the tokens it made; nothing of it comes after. A handoff is offered, accepted,
+    started and ended in that order, and the sender's blocks are freed after it was verified, never before.
+    """
+    grammar = _Grammar()
+    for event in events:
+        grammar.read(event)
+    if complete:
+        left = grammar.made.keys() - grammar.ended
+        assert not left, f"never finished: {sorted(left)}"
+
+
+class _Grammar:
+    def __init__(self) -> None:
+        self.made: dict[str, int] = {}
+        self.ended: set[str] = set()
+        self.clock: dict[str, float] = {}
+        self.stepping: set[str] = set()
+        self.tray: dict[str, Event] = {}
+        self.source: dict[str, str] = {}
+
+    def read(self, event: Event) -> None:
+        worker = getattr(event, "worker", None)
+        if worker is not None and isinstance(event, StepStarted | StepEnded | TokenMade):
+            assert event.t >= self.clock.get(worker, event.t), f"time ran backwards at {worker}: {event}"
+            self.clock[worker] = event.t
+        match event:
+            case Arrived():
+                assert event.request not in self.made, f"arrived twice: {event}"
+                self.made[event.request] = 0
+            case TokenMade():
+                assert event.request not in self.ended, f"token after the end: {event}"
+                assert event.index == self.made[event.request], f"token out of order: {event}"
+                self.made[event.request] += 1
+            case Finished():
+                assert event.request in self.made.keys() - self.ended, f"finished out of turn: {event}"
+                assert event.output_tokens == self.made[event.request], f"tokens were lost: {event}"
+                self.ended.add(event.request)
+                self.tray.pop(event.request, None)
+            case Recalled():
+                self.tray.pop(event.request, None)
+            case _:
+                self._read_step(event)
+                self._read_tray(event)
+
+    def _read_step(self, event: Event) -> None:
+        match event:
+            case StepStarted():
+                assert event.worker not in self.stepping, f"two steps at once: {event}"
+                assert 0 <= event.blocks_used <= event.blocks, f"more blocks than there are: {event}"
+                self.stepping.add(event.worker)
+            case StepEnded():
+                assert event.worker in self.stepping, f"a step ended that never began: {event}"
+                self.stepping.discard(event.worker)
+            case WorkerDown():
+                self.stepping.discard(event.worker)
+
+    def _read_tray(self, event: Event) -> None:
+        before = {HandoffAccepted: HandoffOffered, HandoffStarted: HandoffAccepted, HandoffEnded: HandoffStarted}
+        match event:
+            case HandoffOffered():
+                self.tray[event.request] = event
+            case HandoffAccepted() | HandoffStarted() | HandoffEnded():
+                tray = self.tray.get(event.request)
+                if tray is not None:  # else it was called back meanwhile, and what its sender still says of it is stale
+                    assert isinstance(tray, before[type(event)]), f"{event} after {tray}"
+                    self.tray[event.request] = event
+            case BlocksFreed():
+                tray = self.tray.get(event.request)
+                if tray is not None and event.worker == getattr(tray, "source", None):
+                    assert getattr(tray, "verified", False), f"freed before it had landed: {event} after {tray}"

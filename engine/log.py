@@ -1,0 +1,85 @@
+"""A run on disk: JSON lines, the first one saying what was run and where, then one event a line."""
+
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import BadInput
+from engine.events import Event
+from engine.scenario import Scenario
+
+VERSION = 1
+
+
+class Log(msgspec.Struct, frozen=True):
+    """What came of a scenario. `machine` says where, `recorded_at` when (UTC, ISO 8601); events in order of time."""
+
+    scenario: Scenario
+    events: tuple[Event, ...] = ()
+    machine: str = ""
+    recorded_at: str = ""
+
+
+class _Header(msgspec.Struct, frozen=True):
+    version: int
+    scenario: Scenario
+    machine: str = ""
+    recorded_at: str = ""
+
+
+_encoder = msgspec.json.Encoder()
+_header = msgspec.json.Decoder(_Header)
+_event: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+
+def in_order(events: Sequence[Event]) -> tuple[Event, ...]:
+    """Merged by time; events of one moment stay as they were said."""
+    return tuple(sorted(events, key=lambda event: event.t))
+
+
+def dump(log: Log) -> bytes:
+    """The log as JSON lines, UTF-8."""
+    header = _Header(VERSION, log.scenario, log.machine, log.recorded_at)
+    return b"".join(_encoder.encode(line) + b"\n" for line in (header, *log.events))
+
+
+def parse(data: bytes, name: str = "log") -> Log:
+    """The log in JSON lines (gzipped or not). Raises BadInput naming the line that is wrong."""
+    try:
+        lines = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).splitlines()
+    except (OSError, EOFError) as broken:
+        raise BadInput(name, "broken gzip data", "a recording made by --record") from broken
+    if not lines:
+        raise BadInput(name, "empty", "a recording made by --record")
+    number = 1
+    try:
+        header = _header.decode(lines[0])
+        events: list[Event] = []
+        for number, line in enumerate(lines[1:], start=2):  # noqa: B007 (named in the error)
+            events.append(_event.decode(line))
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        raise BadInput(f"{name} line {number}", _short(wrong), "a line of a recording made by --record") from wrong
+    if header.version != VERSION:
+        raise BadInput(f"{name} version", header.version, f"{VERSION}")
+    return Log(header.scenario, in_order(events), header.machine, header.recorded_at)
+
+
+def save(log: Log, path: str | Path) -> None:
+    """Write the log; a name that ends in .gz is compressed."""
+    data = dump(log)
+    Path(path).write_bytes(gzip.compress(data, mtime=0) if str(path).endswith(".gz") else data)
+
+
+def load(path: str | Path) -> Log:
+    """Read a log. Raises BadInput if there is none or it is not one."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as missing:
+        raise BadInput("log", str(path), "a file that can be read") from missing
+    return parse(data, str(path))
+
+
+def _short(error: Exception) -> str:
+    return str(error).splitlines()[0][:120]

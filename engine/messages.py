@@ -1,0 +1,172 @@
+"""What the router and a worker say to each other, over any socket. Frozen, tagged, MessagePack on the wire.
+
+A worker answers with messages from here and with events; both travel the same ordered stream, so whatever a worker
+said before `Dropped` has been heard before `Dropped`.
+"""
+
+import msgspec
+
+from engine.events import Event
+from engine.link import LinkSpec
+from engine.request import Request
+from engine.scenario import ModelSpec
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
+    pass
+
+
+# ---- a worker joins
+
+
+class Hello(Message, frozen=True):
+    """`boot_id`: workers that booted with the front share its clock. `role`: "prefill", "decode" or "any"."""
+
+    boot_id: str
+    pid: int
+    role: str
+
+
+class Ping(Message, frozen=True):
+    """What time is it there?"""
+
+
+class Pong(Message, frozen=True):
+    clock_s: float
+
+
+class Start(Message, frozen=True):
+    """Load this model and be this worker. `zero_s`: the engine's zero on the worker's own monotonic clock."""
+
+    name: str
+    model: ModelSpec
+    zero_s: float
+    transports: tuple[str, ...]
+    core: int
+
+
+# ---- router -> worker
+
+
+class Configure(Message, frozen=True):
+    """Play this role from the next step on."""
+
+    policy: str
+    chunk: int
+    transport: str
+    ship: str
+    samples_first_token: bool
+
+
+class SetLink(Message, frozen=True):
+    link: LinkSpec
+
+
+class Ship(Message, frozen=True):
+    """Write the request's KV into `blocks` of the worker `target`, which can be reached at `endpoint`."""
+
+    request: str
+    target: str
+    endpoint: bytes
+    blocks: tuple[int, ...]
+
+
+class Prefill(Message, frozen=True):
+    """Work on this request; `output_ids` it has from an earlier life. `ship`: its layers go out as they are made."""
+
+    request: Request
+    output_ids: tuple[int, ...] = ()
+    ship: Ship | None = None
+
+
+class Reserve(Message, frozen=True):
+    """Keep blocks free for `tokens` tokens of this request; answered by `Reserved`, perhaps much later."""
+
+    request: str
+    tokens: int
+
+
+class Admit(Message, frozen=True):
+    """The KV of all but the last of the request's tokens has landed in the reserved blocks: compare, then decode."""
+
+    request: Request
+    output_ids: tuple[int, ...]
+    nbytes: int
+    digest: str
+
+
+class Drop(Message, frozen=True):
+    """Forget the request and free its blocks; answered by `Dropped`."""
+
+    request: str
+
+
+class Corrupt(Message, frozen=True):
+    """Fault injection: flip a bit of the next tray that lands here, before it is compared."""
+
+
+class Stop(Message, frozen=True):
+    pass
+
+
+# ---- worker -> router
+
+
+class Ready(Message, frozen=True):
+    """The model is loaded. `endpoints`: how other workers reach this one's KV pool, by transport."""
+
+    pid: int
+    blocks: int
+    block_tokens: int
+    kv_bytes_per_token: int
+    context_tokens: int
+    dtype: str
+    endpoints: dict[str, bytes]
+
+
+class Prefilled(Message, frozen=True):
+    """All KV of the request's tokens is in this worker's blocks, and the request wants to go elsewhere to decode."""
+
+    request: str
+
+
+class Reserved(Message, frozen=True):
+    request: str
+    blocks: tuple[int, ...]
+
+
+class Shipped(Message, frozen=True):
+    """Every byte has landed; `digest` is the sender's checksum over them, `seconds` includes the link's latency."""
+
+    request: str
+    nbytes: int
+    seconds: float
+    configured_bytes_per_s: float | None
+    digest: str
+
+
+class ShipFailed(Message, frozen=True):
+    request: str
+    why: str
+
+
+class Compared(Message, frozen=True):
+    """The receiver's checksum against the sender's. `verified` True: the request is decoding here now."""
+
+    request: str
+    verified: bool
+
+
+class Dropped(Message, frozen=True):
+    request: str
+
+
+class Said(Message, frozen=True):
+    """Facts, in the order they happened."""
+
+    events: tuple[Event, ...]
+
+
+Command = Ping | Start | Configure | SetLink | Prefill | Reserve | Ship | Admit | Drop | Corrupt | Stop
+Greeting = Hello | Pong
+Report = Ready | Prefilled | Reserved | Shipped | ShipFailed | Compared | Dropped | Said

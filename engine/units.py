@@ -1,0 +1,58 @@
+"""Quantities as people write them: `100MB/s`, `1.5 GB/s`, `8Gbit/s`, `20ms`. 1 MB is 10^6 bytes, 1 MiB is 2^20."""
+
+import math
+import re
+
+from engine.errors import BadInput
+
+_NUMBER = re.compile(r"\s*([0-9.eE+-]+|nan|inf)\s*([A-Za-zµ/]*)\s*", re.ASCII | re.IGNORECASE)
+_PREFIX = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+_RATES = {f"{p}B/s": f for p, f in _PREFIX.items()} | {f"{p}bit/s": f / 8 for p, f in _PREFIX.items()} | {"KB/s": 1e3}
+_TIMES = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
+
+
+def bytes_per_s(field: str, text: str) -> float | None:
+    """A bandwidth above 0, or None for "none" (unpaced). Raises BadInput."""
+    if text.strip().lower() == "none":
+        return None
+    value = _quantity(field, text, _RATES, "a bandwidth above 0 such as 100MB/s or 10Gbit/s, or none")
+    if value <= 0:
+        raise BadInput(field, text, "a bandwidth above 0 such as 100MB/s or 10Gbit/s, or none")
+    return value
+
+
+def seconds(field: str, text: str) -> float:
+    """A time of 0 or more. Raises BadInput."""
+    value = _quantity(field, text, _TIMES, "a time of 0 or more such as 1ms or 0.5s")
+    if value < 0:
+        raise BadInput(field, text, "a time of 0 or more such as 1ms or 0.5s")
+    return value
+
+
+def rate_per_s(field: str, text: str) -> float | None:
+    """Requests a second above 0, or None for "inf" (all at once). Raises BadInput."""
+    if text.strip().lower() == "inf":
+        return None
+    value = _quantity(field, text, {"": 1.0, "/s": 1.0}, "requests per second above 0, or inf")
+    if value <= 0:
+        raise BadInput(field, text, "requests per second above 0, or inf")
+    return value
+
+
+def _quantity(field: str, text: str, units: dict[str, float], allowed: str) -> float:
+    match = _NUMBER.fullmatch(text)
+    try:
+        value = float(match[1]) * units[match[2]] if match else math.nan
+    except (ValueError, KeyError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise BadInput(field, text, allowed)
+    return value
+
+
+def in_words(value: float, unit: str) -> str:
+    """For people, with three figures: `in_words(1.18e7, "B")` is "11.8 MB"."""
+    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= factor:
+            return f"{value / factor:.3g} {prefix}{unit}"
+    return f"{value:.3g} {unit}"

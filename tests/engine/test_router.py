@@ -1,0 +1,106 @@
+"""The router and its workers under every disturbance: nothing is lost, nothing is doubled, answers never change."""
+
+from hypothesis import given, settings, strategies as st
+
+from engine.events import Recalled
+from engine.grammar import check
+from engine.link import LinkSpec
+from engine.log import in_order
+from engine.messages import Ship, ShipFailed
+from engine.metrics import summarize
+from engine.request import Request
+from engine.router import HANDOFF_TRIES
+from engine.scenario import Deployment
+from tests.engine.virtual_cluster import Station, VirtualCluster, answer
+
+deployments = st.one_of(
+    st.builds(Deployment, kind=st.just("colocated"), workers=st.integers(1, 3)),
+    st.builds(Deployment, kind=st.just("chunked"), workers=st.integers(1, 3), chunk=st.integers(16, 80)),
+    st.builds(
+        Deployment,
+        kind=st.just("disaggregated"),
+        workers=st.integers(3, 4),
+        prefill_workers=st.integers(1, 2),
+        ship=st.sampled_from(["whole", "layers"]),
+        first_token=st.sampled_from(["prefill", "decode"]),
+    ),
+)
+request_lists = st.lists(
+    st.tuples(st.integers(1, 200), st.integers(1, 12), st.floats(0, 2), st.booleans()), min_size=1, max_size=10
+)
+kills = st.lists(st.tuples(st.floats(0, 4), st.integers(0, 3)), max_size=6)
+cancels = st.lists(st.tuples(st.floats(0, 4), st.integers(0, 9)), max_size=3)
+
+
+def build(drawn: list[tuple[int, int, float, bool]]) -> list[Request]:
+    requests = []
+    for number, (prompt, output, arrival_s, stops) in enumerate(drawn):
+        ids = tuple((number * 37 + i) % 251 for i in range(prompt))
+        plain = Request(f"r{number}", ids, output, arrival_s)
+        stop = (answer(plain)[output // 2],) if stops else ()
+        requests.append(Request(f"r{number}", ids, output, arrival_s, stop_ids=stop))
+    return requests
+
+
+@settings(max_examples=150, deadline=None)
+@given(deployments, request_lists, kills, cancels, st.integers(16, 40), st.integers(0, 99))
+def test_every_request_ends_with_the_same_tokens(deployment, drawn, kills, cancels, blocks, seed) -> None:
+    cluster = VirtualCluster(deployment, LinkSpec(1e5, 0.01), blocks, seed)
+    requests = build(drawn)
+    for request in requests:
+        cluster.submit(request)
+    for t, number in kills:
+        name = f"worker-{number % deployment.workers}"
+        cluster.at(t, lambda name=name: cluster.kill(name))
+    for t, number in cancels:
+        cluster.at(t, lambda number=number: cluster.router.cancel(f"r{number}", cluster.t))
+    cluster.run()
+    events = in_order(cluster.log)
+    check(events)
+    by_id = {result.id: result for result in summarize(events).requests}
+    for request in requests:
+        result = by_id[request.id]
+        expected = answer(request)
+        if result.finished == "cancelled":
+            assert list(result.output_ids) == expected[: result.output_tokens]
+        else:
+            assert list(result.output_ids) == expected
+    assert cluster.router.idle
+    assert all(station.mind.pool.used == 0 for station in cluster.stations.values()), "blocks were leaked"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    request_lists, st.lists(st.tuples(st.floats(0, 3), deployments), min_size=1, max_size=3), kills, st.integers(0, 99)
+)
+def test_deployments_change_while_requests_run(drawn, changes, kills, seed) -> None:
+    cluster = VirtualCluster(Deployment(workers=4), LinkSpec(1e5), 40, seed)
+    requests = build(drawn)
+    for request in requests:
+        cluster.submit(request)
+    for t, deployment in changes:
+        prefill = min(deployment.prefill_workers, 2)
+        four = Deployment(deployment.kind, 4, prefill, deployment.chunk, "shm", deployment.ship, deployment.first_token)
+        cluster.at(t, lambda four=four: cluster.router.deploy(four, cluster.t))
+    for t, number in kills:
+        cluster.at(t, lambda number=number: cluster.kill(f"worker-{number}"))
+    cluster.run()
+    check(in_order(cluster.log))
+    by_id = {result.id: result for result in summarize(in_order(cluster.log)).requests}
+    assert all(list(by_id[request.id].output_ids) == answer(request) for request in requests)
+    assert all(station.mind.pool.used == 0 for station in cluster.stations.values()), "blocks were leaked"
+
+
+def test_a_road_that_never_delivers_ends_requests_as_failed_rather_than_never(monkeypatch):
+    def refuse(station: Station, ship: Ship) -> None:
+        station.report([ShipFailed(ship.request, "nobody there")])
+
+    monkeypatch.setattr(Station, "ship", refuse)
+    cluster = VirtualCluster(Deployment(), LinkSpec())
+    for request in build([(30, 50, 0.0, False), (40, 1, 0.0, False)]):
+        cluster.submit(request)
+    cluster.run()
+    check(in_order(cluster.log))
+    reasons = [result.finished for result in summarize(in_order(cluster.log)).requests]
+    assert reasons == ["failed", "length"]  # the second ends with its first token and needs no road
+    assert sum(isinstance(event, Recalled) for event in cluster.log) == HANDOFF_TRIES
