@@ -1,0 +1,139 @@
+"""Attention over paged KV: one packed row of tokens, in which every slice sees its own request's past and nothing else.
+
+The row holds the step's one-token pieces first and then the longer ones. The former are mostly decode: each has one
+query and a past of any length, and all share one padded attention. The latter, prompts and chunks of prompts, get one
+attention each. Everything that is the same in all layers is computed once a step, in `Step.of`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention as attend
+
+from engine.live.kv import KvPool
+from engine.plan import Piece
+
+PAGED = "paged_kv"  # the name it goes by in transformers' AttentionInterface
+
+OnLayer = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Singles:
+    """The one-token pieces: the first `count` rows."""
+
+    count: int
+    blocks: torch.Tensor  # count x as many as the longest past needs, filled up with block 0
+    mask: torch.Tensor  # 0 where a row may look, -inf where it may not
+
+    @classmethod
+    def of(cls, pieces: Sequence[Piece], pool: KvPool) -> "Singles":
+        seen = torch.tensor([piece.start + 1 for piece in pieces])
+        width = -(-int(seen.max()) // pool.shape.block_tokens)
+        tables = [[*piece.blocks[:width], *[0] * (width - len(piece.blocks))] for piece in pieces]
+        hidden = torch.arange(width * pool.shape.block_tokens) >= seen[:, None]
+        return cls(len(pieces), torch.tensor(tables), _minus_infinity(hidden[:, None, None], pool))
+
+    def attend(self, query: torch.Tensor, pool: KvPool, layer: int, scaling: float) -> torch.Tensor:
+        """`query` is [rows, heads, dim], and so is what comes back."""
+        keys, values = _gathered(pool, layer, self.blocks)
+        # Query heads that share a KV head become its rows, so keys and values need not be repeated for them.
+        grouped = query.reshape(self.count, pool.shape.kv_heads, -1, pool.shape.head_dim)
+        return attend(grouped, keys, values, attn_mask=self.mask, scale=scaling).reshape(query.shape)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A piece of several tokens: rows `first` to `last`, which see the past in `blocks` and themselves up to each."""
+
+    first: int
+    last: int
+    blocks: torch.Tensor | None  # None at the start of a sequence: there is no past to fetch
+    mask: torch.Tensor | None
+
+    @classmethod
+    def of(cls, piece: Piece, first: int, pool: KvPool) -> "Span":
+        tokens = len(piece.token_ids)
+        if piece.start == 0:
+            return cls(first, first + tokens, None, None)
+        width = -(-(piece.start + tokens) // pool.shape.block_tokens)
+        hidden = torch.ones(tokens, width * pool.shape.block_tokens, dtype=torch.bool).triu(piece.start + 1)
+        return cls(first, first + tokens, torch.tensor([piece.blocks[:width]]), _minus_infinity(hidden, pool))
+
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, pool: KvPool, layer: int, scaling: float
+    ) -> torch.Tensor:
+        """All are [1, heads, rows of the whole step, dim]; what comes back has only this span's rows."""
+        rows = slice(self.first, self.last)
+        if self.blocks is None:
+            key, value = key[:, :, rows], value[:, :, rows]
+        else:
+            key, value = _gathered(pool, layer, self.blocks)
+        causal = self.mask is None
+        return attend(query[:, :, rows], key, value, self.mask, is_causal=causal, scale=scaling, enable_gqa=True)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the attention of every layer needs to know about a step. `pieces`: the one-token ones first."""
+
+    pool: KvPool
+    slots: torch.Tensor  # where each row's key and value go
+    singles: Singles | None
+    spans: Sequence[Span]
+    on_layer: OnLayer | None
+
+    @classmethod
+    def of(cls, pieces: Sequence[Piece], pool: KvPool, on_layer: OnLayer | None = None) -> "Step":
+        singles = [piece for piece in pieces if len(piece.token_ids) == 1]
+        assert singles == list(pieces[: len(singles)]), "one-token pieces come first"
+        spans = []
+        row = len(singles)
+        for piece in pieces[row:]:
+            spans.append(Span.of(piece, row, pool))
+            row = spans[-1].last
+        slots = torch.tensor([slot for piece in pieces for slot in _slots(piece, pool.shape.block_tokens)])
+        return cls(pool, slots, Singles.of(singles, pool) if singles else None, spans, on_layer)
+
+
+def paged_attention(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    step: Step,
+    scaling: float,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """What transformers calls in each layer with [1, heads, rows, dim]; it expects [1, rows, heads, dim] back."""
+    pool, layer = step.pool, module.layer_idx
+    pool.tensor[layer, 0].index_copy_(0, step.slots, key[0].transpose(0, 1))
+    pool.tensor[layer, 1].index_copy_(0, step.slots, value[0].transpose(0, 1))
+    if step.on_layer:
+        step.on_layer(layer)
+    parts = []
+    if step.singles:
+        alone = query[0, :, : step.singles.count].transpose(0, 1)
+        parts.append(step.singles.attend(alone, pool, layer, scaling))
+    parts += [span.attend(query, key, value, pool, layer, scaling)[0].transpose(0, 1) for span in step.spans]
+    return torch.cat(parts)[None], None
+
+
+def _slots(piece: Piece, block_tokens: int) -> list[int]:
+    positions = range(piece.start, piece.start + len(piece.token_ids))
+    return [piece.blocks[at // block_tokens] * block_tokens + at % block_tokens for at in positions]
+
+
+def _gathered(pool: KvPool, layer: int, blocks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keys and values in `blocks`, [sequences, width], copied out as [sequences, kv heads, tokens, dim]."""
+    shape = (len(blocks), -1, pool.shape.kv_heads, pool.shape.head_dim)
+    keys, values = pool.by_block()[layer].index_select(1, blocks.flatten()).view(2, *shape).transpose(2, 3)
+    return keys, values
+
+
+def _minus_infinity(where: torch.Tensor, pool: KvPool) -> torch.Tensor:
+    return torch.zeros(where.shape, dtype=pool.tensor.dtype).masked_fill_(where, float("-inf"))

@@ -1,0 +1,24 @@
+"""The shape of one worker's KV, as sender and receiver must agree on it. No torch: the front process reads it too."""
+
+import msgspec
+
+BYTES_PER_ELEMENT = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+class KvShape(msgspec.Struct, frozen=True):
+    """`dtype` is a torch dtype's name, as "bfloat16"."""
+
+    layers: int
+    kv_heads: int
+    head_dim: int
+    block_tokens: int
+    dtype: str
+
+    @property
+    def bytes_per_token(self) -> int:
+        """2 x layers x kv heads x head dim x bytes per element: keys and values of one token."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * BYTES_PER_ELEMENT[self.dtype]
+
+    def tray_bytes(self, blocks: int) -> int:
+        """Bytes of `blocks` whole blocks, over all layers."""
+        return blocks * self.block_tokens * self.bytes_per_token

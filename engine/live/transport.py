@@ -1,0 +1,121 @@
+"""How the KV of a request gets from one worker's pool into another's: the words all transports share.
+
+Memory is addressed in rows. A row is the keys or the values of one layer in one block, and lies in one stretch:
+
+    row = (layer x 2 + k or v) x blocks of the pool + block
+
+A tray is one request's rows in the order (layer, k or v, block). It travels in pieces; a piece is some of its rows.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
+from typing import NamedTuple, Protocol, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import TransportFailed
+from engine.live.kv import KvPool
+from engine.live.shape import KvShape
+
+PIECE_BYTES = 1 << 19  # no piece is larger, unless a single row is; gathered and sent on, it stays in the cache
+
+Rows = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+
+
+class Piece(NamedTuple):
+    """Rows `source` of the sender's pool, to become rows `target` of the receiver's; `payload` is a copy of them."""
+
+    request: str
+    source: Rows
+    target: Rows
+    payload: Bytes
+
+
+class Path(Protocol):
+    """A way into one other worker's pool. For one thread; any call may raise TransportFailed."""
+
+    blocks: int  # of the other worker's pool
+
+    def write(self, piece: Piece) -> None:
+        """Send a piece; it may still be on its way when this returns."""
+
+    def flush(self) -> None:
+        """Return once everything written has landed in the receiver's memory."""
+
+    def close(self) -> None: ...
+
+
+class Transport(Protocol):
+    """One worker's end of one kind of road: how others reach its pool, and how it reaches theirs."""
+
+    endpoint: bytes
+
+    def connect(self, endpoint: bytes) -> Path: ...
+
+    def close(self) -> None: ...
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """What a sender must know of a receiver, for every transport; each adds its own address."""
+
+    shape: KvShape
+    blocks: int
+
+
+E = TypeVar("E", bound=Endpoint)
+
+
+def read_endpoint(endpoint: bytes, kind: type[E], mine: KvShape) -> E:
+    """The endpoint of a worker whose KV is laid out as `mine` is. Raises TransportFailed for any other."""
+    try:
+        theirs = msgspec.msgpack.decode(endpoint, type=kind)
+    except msgspec.MsgspecError as error:
+        raise TransportFailed(f"The endpoint is not a {kind.__name__}: {error}.") from error
+    if theirs.shape != mine:
+        raise TransportFailed(f"The workers' KV differs: {mine} here, {theirs.shape} there.")
+    return theirs
+
+
+def pool_rows(pool: KvPool) -> Bytes:
+    """The pool's memory as [row, byte]; NumPy because it gathers and scatters such rows at the speed of memcpy."""
+    return np.frombuffer(pool.memory, np.uint8).reshape(pool.shape.layers * 2 * pool.blocks, -1)
+
+
+def tray_rows(shape: KvShape, pool_blocks: int, blocks: Sequence[int]) -> Rows:
+    """The rows of a tray that lies in `blocks` of a pool of `pool_blocks`, in the tray's order."""
+    planes = np.arange(shape.layers * 2, dtype=np.int64) * pool_blocks
+    return (planes[:, None] + np.asarray(blocks, np.int64)).reshape(-1)
+
+
+class Grants:
+    """Which blocks of a pool may be written from outside now, and for which request.
+
+    Bytes may sit in a socket's buffer long after the request they belong to is gone and its blocks are another's.
+    """
+
+    def __init__(self, pool_blocks: int) -> None:
+        self._pool_blocks = pool_blocks
+        self._granted: dict[str, NDArray[np.bool_]] = {}
+        self._lock = Lock()
+
+    def grant(self, request: str, blocks: Sequence[int]) -> None:
+        granted = np.zeros(self._pool_blocks, np.bool_)
+        granted[np.asarray(blocks, np.int64)] = True
+        with self._lock:
+            self._granted[request] = granted
+
+    def revoke(self, request: str) -> None:
+        """When this returns, nothing more is written for the request."""
+        with self._lock:
+            self._granted.pop(request, None)
+
+    @contextmanager
+    def writing(self, request: str, rows: Rows) -> Iterator[bool]:
+        """Whether `rows` may be written for `request`; holds off `revoke` for as long as it is open."""
+        with self._lock:
+            granted = self._granted.get(request)
+            yield granted is not None and bool(granted[rows % self._pool_blocks].all())

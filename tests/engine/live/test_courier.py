@@ -1,0 +1,482 @@
+"""The courier: the right bytes at the right pace, and not one more once it is told to stop."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from queue import SimpleQueue
+
+import numpy as np
+import pytest
+
+from engine.errors import TransportFailed
+from engine.events import Event, HandoffMoved, HandoffStarted
+from engine.link import LinkSpec
+from engine.live.checksum import digest
+from engine.live.courier import MOVED_EVERY_S, PIECE_S, Courier
+from engine.live.kv import KvPool
+from engine.live.shape import KvShape
+from engine.live.transport import Bytes, Path, Piece, pool_rows, tray_rows
+from engine.live.transports import Doors, why_not
+from engine.messages import Report, Ship, ShipFailed, Shipped
+from tests.engine.live.peer import KEY, Peer
+
+SHAPE = KvShape(layers=4, kv_heads=2, head_dim=32, block_tokens=16, dtype="float32")
+ROW = 16 * 2 * 32 * 4
+BLOCKS = 64
+SOURCE = (7, 2, 11, 0, 5, 63, 40, 41, 42, 20, 33, 12, 9, 60, 59, 58)
+TARGET = (3, 15, 0, 8, 1, 62, 63, 30, 29, 28, 50, 44, 43, 21, 22, 23)
+ELSEWHERE = tuple(block for block in range(BLOCKS) if block not in TARGET)[:16]
+NBYTES = 4 * 2 * 16 * ROW  # 512 KiB
+UNPACED = LinkSpec()
+ENDLESS = 30.0  # seconds after which a test gives up
+
+LACKS_NIXL = why_not("nixl")
+NAMES = ["shm", "tcp"] if LACKS_NIXL else ["shm", "tcp", "nixl"]
+TRANSPORTS = ["shm", "tcp", pytest.param("nixl", marks=pytest.mark.skipif(bool(LACKS_NIXL), reason=str(LACKS_NIXL)))]
+
+pytestmark = pytest.mark.live
+
+
+class Log:
+    """What a courier says and reports, in order."""
+
+    def __init__(self) -> None:
+        self.everything: list[Event | Report] = []
+        self._reports: SimpleQueue[Report] = SimpleQueue()
+        self._moved: SimpleQueue[int] = SimpleQueue()
+
+    def say(self, event: Event) -> None:
+        self.everything.append(event)
+        if isinstance(event, HandoffMoved):
+            self._moved.put(event.bytes_done)
+
+    def report(self, report: Report) -> None:
+        self.everything.append(report)
+        self._reports.put(report)
+
+    def shipped(self) -> Shipped:
+        report = self._reports.get(timeout=ENDLESS)
+        assert isinstance(report, Shipped), report
+        return report
+
+    def failed(self) -> ShipFailed:
+        report = self._reports.get(timeout=ENDLESS)
+        assert isinstance(report, ShipFailed), report
+        return report
+
+    def silent(self) -> bool:
+        return self._reports.empty()
+
+    def moved(self) -> int:
+        """Wait until some bytes have moved."""
+        return self._moved.get(timeout=ENDLESS)
+
+    def of(self, kind: type[Event]) -> list[Event]:
+        return [entry for entry in self.everything if isinstance(entry, kind)]
+
+
+class Recorder(Doors):
+    """Its paths go nowhere, and remember who asked for what."""
+
+    def __init__(self, pool: KvPool) -> None:
+        super().__init__(pool, key=KEY, names=[])
+        self.connected = 0
+        self.connecting = threading.Lock()  # held: it takes long
+        self.pieces: list[Piece] = []
+        self.broken = False
+
+    def connect(self, transport: str, endpoint: bytes) -> Path:
+        self.connected += 1
+        with self.connecting:
+            pass
+        return RecordedPath(self)
+
+    def order(self) -> list[tuple[str, int]]:
+        """(request, row of my pool), as they were written."""
+        return [(piece.request, int(row)) for piece in self.pieces for row in piece.source]
+
+
+class RecordedPath:
+    blocks = BLOCKS
+
+    def __init__(self, doors: Recorder) -> None:
+        self._doors = doors
+
+    def write(self, piece: Piece) -> None:
+        if self._doors.broken:
+            raise TransportFailed("The road is broken.")
+        self._doors.pieces.append(piece._replace(payload=piece.payload.copy()))
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def pool() -> KvPool:
+    pool = KvPool.create(SHAPE, BLOCKS)
+    rows = pool_rows(pool)
+    rows[:] = np.random.default_rng(0).integers(1, 256, rows.shape, np.uint8)
+    return pool
+
+
+@pytest.fixture(scope="module")
+def peer() -> Iterator[Peer]:
+    peer = Peer(NAMES, SHAPE, BLOCKS)
+    yield peer
+    peer.close()
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+Start = Callable[..., Courier]
+
+
+@pytest.fixture
+def start(log: Log) -> Iterator[Start]:
+    running: list[Courier] = []
+
+    def start(doors: Doors, link: LinkSpec = UNPACED) -> Courier:
+        courier = Courier(doors, link, say=log.say, report=log.report, clock=time.monotonic, name="prefill-0")
+        running.append(courier)
+        return courier
+
+    yield start
+    for courier in running:
+        courier.close()
+
+
+@pytest.fixture
+def recorder(pool: KvPool) -> Recorder:
+    return Recorder(pool)
+
+
+@pytest.fixture
+def memory() -> Iterator[tuple[Doors, Bytes]]:
+    """A receiver's pool in this process, to look into while bytes arrive."""
+    pool = KvPool.create(SHAPE, BLOCKS)
+    doors = Doors(pool, key=KEY)
+    yield doors, pool_rows(pool)
+    doors.close()
+
+
+def ship(request: str = "r", endpoint: bytes = b"", blocks: tuple[int, ...] = TARGET) -> Ship:
+    return Ship(request, "decode-0", endpoint, blocks)
+
+
+# ---- the right bytes
+
+
+@pytest.mark.parametrize("layered", [False, True], ids=["whole", "layers"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_tray_lands_bit_for_bit(
+    transport: str, layered: bool, pool: KvPool, peer: Peer, log: Log, start: Start
+) -> None:
+    doors = Doors(pool, key=KEY, names=[transport])
+    courier = start(doors, LinkSpec(50e6, 0.001))
+    peer.clear()
+    peer.grant("r", TARGET)
+    order = ship(endpoint=peer.endpoints[transport])
+    if layered:
+        courier.begin(order, transport, SOURCE)
+        for layer in range(SHAPE.layers):
+            time.sleep(0.005)
+            courier.layer_ready("r", layer)
+    else:
+        courier.ship(order, transport, SOURCE)
+    shipped = log.shipped()
+    assert peer.read(TARGET) == pool_rows(pool)[tray_rows(SHAPE, BLOCKS, SOURCE)].tobytes()
+    assert peer.written() == sorted(tray_rows(SHAPE, BLOCKS, TARGET).tolist())
+    assert shipped.digest == digest(pool, SOURCE) == peer.digest(TARGET)
+    assert (shipped.request, shipped.nbytes, shipped.configured_bytes_per_s) == ("r", NBYTES, 50e6)
+    courier.close()
+    doors.close()
+
+
+def test_what_it_says_of_a_tray(recorder: Recorder, log: Log, start: Start) -> None:
+    link = LinkSpec(NBYTES / 0.3)
+    start(recorder, link).ship(ship(), "shm", SOURCE)
+    log.shipped()
+    started, *moved, last, shipped = log.everything
+    assert isinstance(started, HandoffStarted)
+    assert (started.source, started.target, started.transport) == ("prefill-0", "decode-0", "shm")
+    assert (started.nbytes, started.configured_bytes_per_s) == (NBYTES, link.bandwidth_bytes_per_s)
+    done = [entry.bytes_done for entry in [*moved, last] if isinstance(entry, HandoffMoved)]
+    assert len(done) == len(moved) + 1 > 2
+    assert done == sorted(set(done))
+    assert done[-1] == NBYTES
+    times = [entry.t for entry in [started, *moved] if isinstance(entry, HandoffStarted | HandoffMoved)]
+    assert all(later - earlier > MOVED_EVERY_S * 0.9 for earlier, later in pairwise(times))
+    assert isinstance(shipped, Shipped)
+
+
+def test_layers_go_in_order_as_they_are_made(recorder: Recorder, log: Log, start: Start) -> None:
+    courier = start(recorder)
+    courier.begin(ship(), "shm", SOURCE)
+    courier.layer_ready("r", 1)  # the first two at once
+    rows = tray_rows(SHAPE, BLOCKS, SOURCE).tolist()
+    wait_for(lambda: len(recorder.order()) == len(rows) // 2)
+    time.sleep(0.02)
+    assert len(recorder.order()) == len(rows) // 2
+    courier.layer_ready("r", 3)
+    log.shipped()
+    assert [row for _, row in recorder.order()] == rows
+
+
+def test_first_come_first_served(recorder: Recorder, log: Log, start: Start) -> None:
+    courier = start(recorder, LinkSpec(50e6))
+    for request in ("a", "b", "c"):
+        courier.ship(ship(request), "shm", SOURCE)
+    assert [log.shipped().request for _ in range(3)] == ["a", "b", "c"]
+    requests = [request for request, _ in recorder.order()]
+    assert requests == sorted(requests)
+    assert recorder.connected == 1
+
+
+def test_a_tray_that_waits_for_its_layers_keeps_no_other_waiting(recorder: Recorder, log: Log, start: Start) -> None:
+    courier = start(recorder)
+    courier.begin(ship("slow"), "shm", SOURCE)
+    courier.layer_ready("slow", 0)
+    courier.ship(ship("quick"), "shm", SOURCE)
+    assert log.shipped().request == "quick"
+    courier.layer_ready("slow", SHAPE.layers - 1)
+    slow = log.shipped()
+    assert slow.request == "slow"
+    assert slow.digest == digest(recorder.pool, SOURCE)
+
+
+# ---- the right pace
+
+
+@pytest.mark.parametrize("link", [LinkSpec(2e6), LinkSpec(20e6), LinkSpec(20e6, 0.05), LinkSpec(None, 0.05)])
+def test_never_faster_than_the_link(link: LinkSpec, recorder: Recorder, log: Log, start: Start) -> None:
+    courier = start(recorder, link)
+    for request in ("a", "b"):
+        courier.ship(ship(request), "shm", SOURCE)
+    for _ in range(2):
+        seconds = log.shipped().seconds
+        assert link.seconds(NBYTES) <= seconds < link.seconds(NBYTES) + 5.0  # much later only on a very busy machine
+
+
+def test_waiting_for_a_layer_saves_no_bandwidth_up(recorder: Recorder, log: Log, start: Start) -> None:
+    link = LinkSpec(NBYTES / 0.2)
+    courier = start(recorder, link)
+    courier.begin(ship(), "shm", SOURCE)
+    courier.layer_ready("r", 0)
+    wait_for(lambda: len(recorder.order()) == 2 * len(SOURCE))
+    time.sleep(0.3)
+    again = time.monotonic()
+    courier.layer_ready("r", SHAPE.layers - 1)
+    log.shipped()
+    assert time.monotonic() - again >= link.seconds(NBYTES * 3 // 4)
+
+
+def test_a_faster_link_shortens_the_tray_in_flight(recorder: Recorder, log: Log, start: Start) -> None:
+    slow = LinkSpec(NBYTES / 10)
+    courier = start(recorder, slow)
+    courier.ship(ship(), "shm", SOURCE)
+    log.moved()
+    courier.set_link(LinkSpec(200e6))
+    shipped = log.shipped()
+    assert shipped.seconds < slow.seconds(NBYTES) / 2
+    assert shipped.configured_bytes_per_s == 200e6
+
+
+def test_a_cut_link_moves_nothing_until_it_is_restored(recorder: Recorder, log: Log, start: Start) -> None:
+    courier = start(recorder, LinkSpec(NBYTES / 10))
+    courier.ship(ship(), "shm", SOURCE)
+    log.moved()
+    courier.set_link(LinkSpec(0))
+    time.sleep(0.02)
+    before = len(recorder.pieces)
+    time.sleep(0.1)
+    assert len(recorder.pieces) == before
+    courier.set_link(UNPACED)
+    assert log.shipped().digest == digest(recorder.pool, SOURCE)
+
+
+def test_a_slower_link_splits_the_piece_that_waits(
+    recorder: Recorder, log: Log, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.live.courier.PIECE_S", 0.5)
+    courier = start(recorder, LinkSpec(NBYTES / 2))  # a quarter of the tray, in half a second
+    courier.ship(ship(), "shm", SOURCE)
+    time.sleep(0.05)
+    courier.set_link(LinkSpec(20 * ROW))
+    wait_for(lambda: bool(recorder.pieces))
+    assert len(recorder.pieces[0].source) == 10
+
+
+def test_a_lower_latency_acts_at_once(recorder: Recorder, log: Log, start: Start) -> None:
+    courier = start(recorder, LinkSpec(None, 2 * ENDLESS))
+    courier.ship(ship(), "shm", SOURCE)
+    wait_for(lambda: bool(log.of(HandoffStarted)))
+    courier.set_link(UNPACED)
+    assert log.shipped().seconds < ENDLESS
+
+
+def test_pieces_hold_a_few_milliseconds_of_bandwidth(recorder: Recorder, log: Log, start: Start) -> None:
+    bandwidth = 10 * ROW / PIECE_S
+    start(recorder, LinkSpec(bandwidth)).ship(ship(), "shm", SOURCE)
+    log.shipped()
+    assert {len(piece.source) for piece in recorder.pieces[:-1]} == {10}
+
+
+# ---- when to stop
+
+
+def test_after_abort_not_one_byte_is_written(pool: KvPool, memory: tuple[Doors, Bytes], log: Log, start: Start) -> None:
+    receiver, rows = memory
+    sender = Doors(pool, key=KEY)
+    courier = start(sender, LinkSpec(NBYTES / 10))
+    for transport in ("shm", "tcp"):
+        receiver.grants.grant(transport, TARGET)
+        courier.ship(ship(transport, receiver.endpoints[transport]), transport, SOURCE)
+        log.moved()
+        courier.abort(transport)
+        rows[:] = 0
+        time.sleep(0.1)
+        assert not rows.any()
+    assert log.silent()
+    courier.set_link(UNPACED)  # and the next tray has the wire for itself
+    receiver.grants.grant("next", ELSEWHERE)
+    courier.ship(ship("next", receiver.endpoints["tcp"], ELSEWHERE), "tcp", SOURCE)
+    assert log.shipped().digest == digest(receiver.pool, ELSEWHERE)
+    sender.close()
+
+
+def test_abort_of_what_has_not_begun_or_is_unknown(recorder: Recorder, log: Log, start: Start) -> None:
+    courier = start(recorder, LinkSpec(0))
+    courier.ship(ship("first"), "shm", SOURCE)
+    courier.ship(ship("second"), "shm", SOURCE)
+    courier.begin(ship("third"), "shm", SOURCE)
+    for request in ("second", "third", "third", "never heard of"):
+        courier.abort(request)
+    courier.layer_ready("third", 0)
+    courier.set_link(UNPACED)
+    assert log.shipped().request == "first"
+    courier.ship(ship("second"), "shm", SOURCE)  # an aborted request may come again
+    assert log.shipped().request == "second"
+    assert {request for request, _ in recorder.order()} == {"first", "second"}
+
+
+def test_abort_on_a_cut_link_returns(recorder: Recorder, log: Log, start: Start) -> None:
+    courier = start(recorder, LinkSpec(0))
+    courier.ship(ship(), "shm", SOURCE)
+    wait_for(lambda: bool(log.of(HandoffStarted)))
+    courier.abort("r")
+    assert recorder.pieces == []
+    assert log.silent()
+
+
+def test_abort_does_not_wait_for_a_connection(recorder: Recorder, log: Log, start: Start) -> None:
+    courier = start(recorder)
+    with recorder.connecting:
+        courier.ship(ship(), "shm", SOURCE)
+        wait_for(lambda: bool(recorder.connected))
+        courier.abort("r")
+    courier.ship(ship("next"), "shm", SOURCE)
+    assert log.shipped().request == "next"
+    assert {request for request, _ in recorder.order()} == {"next"}
+    assert len(log.of(HandoffStarted)) == 1
+
+
+def test_abort_waits_for_what_is_being_said(recorder: Recorder, log: Log, pool: KvPool) -> None:
+    speaking = threading.Event()
+
+    def report(report: Report) -> None:
+        speaking.set()
+        time.sleep(0.05)
+        log.report(report)
+
+    courier = Courier(recorder, UNPACED, say=log.say, report=report, clock=time.monotonic, name="prefill-0")
+    courier.ship(ship(), "shm", SOURCE)
+    speaking.wait(ENDLESS)
+    courier.abort("r")
+    assert not log.silent()
+    courier.close()
+
+
+def test_close_leaves_what_is_not_carried(recorder: Recorder, log: Log, start: Start) -> None:
+    courier = start(recorder, LinkSpec(0))
+    courier.ship(ship(), "shm", SOURCE)
+    courier.close()
+    courier.abort("r")
+    assert log.silent()
+
+
+# ---- what goes wrong
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_receiver_that_dies_fails_its_tray_and_no_other(
+    transport: str, pool: KvPool, peer: Peer, log: Log, start: Start
+) -> None:
+    doors = Doors(pool, key=KEY, names=[transport])
+    courier = start(doors, LinkSpec(NBYTES / 10))
+    mortal = Peer([transport], SHAPE, BLOCKS)
+    try:
+        mortal.grant("r", TARGET)
+        courier.ship(ship("r", mortal.endpoints[transport]), transport, SOURCE)
+        log.moved()
+        mortal.kill()
+        failed = log.failed()
+        assert failed.request == "r"
+        assert failed.why.endswith(".")
+        courier.set_link(UNPACED)
+        courier.ship(ship("again", mortal.endpoints[transport]), transport, SOURCE)
+        assert log.failed().request == "again"
+        peer.grant("other", TARGET)
+        courier.ship(ship("other", peer.endpoints[transport]), transport, SOURCE)
+        assert log.shipped().digest == peer.digest(TARGET)
+    finally:
+        mortal.close()
+        courier.close()
+        doors.close()
+
+
+def test_a_receiver_that_refuses(pool: KvPool, memory: tuple[Doors, Bytes], log: Log, start: Start) -> None:
+    receiver, rows = memory
+    sender = Doors(pool, key=KEY)
+    courier = start(sender, LinkSpec(50e6))
+    courier.ship(ship("r", receiver.endpoints["tcp"]), "tcp", SOURCE)
+    assert "granted r no such blocks" in log.failed().why
+    assert not rows.any()
+    receiver.grants.grant("r", TARGET)
+    courier.ship(ship("r", receiver.endpoints["tcp"]), "tcp", SOURCE)
+    assert log.shipped().digest == digest(receiver.pool, TARGET)
+    sender.close()
+
+
+def test_a_path_that_failed_is_not_used_again(recorder: Recorder, log: Log, start: Start) -> None:
+    courier = start(recorder)
+    recorder.broken = True
+    courier.ship(ship("a"), "shm", SOURCE)
+    assert log.failed() == ShipFailed("a", "The road is broken.")
+    recorder.broken = False
+    for request in ("b", "c"):
+        courier.ship(ship(request), "shm", SOURCE)
+        assert log.shipped().request == request
+    assert recorder.connected == 2
+
+
+def test_blocks_the_receiver_does_not_have(recorder: Recorder, log: Log, start: Start) -> None:
+    start(recorder).ship(ship(blocks=(*TARGET[:-1], BLOCKS)), "shm", SOURCE)
+    assert f"no block {BLOCKS}" in log.failed().why
+    assert recorder.pieces == []
+
+
+def test_a_transport_the_worker_has_not_opened(pool: KvPool, log: Log, start: Start) -> None:
+    start(Doors(pool, key=KEY, names=[])).ship(ship(), "tcp", SOURCE)
+    assert "no tcp transport" in log.failed().why
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + ENDLESS
+    while not condition():
+        assert time.monotonic() < give_up, "it did not happen"
+        time.sleep(0.001)

@@ -1,0 +1,150 @@
+"""kill -9, a corrupt tray, a cut link, too little memory: every request ends, with the same tokens."""
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+import pytest
+
+from engine.errors import BadInput
+from engine.events import Event, HandoffEnded, HandoffMoved, TokenMade, WorkerDown
+from engine.link import LinkSpec
+from engine.live.front import Front
+from engine.live.run import make_requests, run_live
+from engine.log import in_order
+from engine.metrics import summarize
+from engine.scenario import Deployment, ModelSpec, Scenario, Workload
+from tests.disturbed import answers, children, is_prefill, names, recalled, run_on_front
+
+pytestmark = pytest.mark.live
+
+TINY = ModelSpec("tiny-llama", "fp32")
+SPLIT = Deployment("disaggregated")
+SCENARIO = Scenario(
+    SPLIT, LinkSpec(2e6, 0.001), Workload(requests=4, prompt_tokens=300, output_tokens=40, ignore_eos=True), TINY
+)
+
+
+@pytest.fixture(scope="module")
+def front() -> Iterator[Front]:
+    before = names()
+    with Front(SPLIT, LinkSpec(), TINY, transports=("shm", "tcp")) as running:
+        running.start()
+        yield running
+    assert not children(), "a process was left behind"
+    assert names() == before, "shared memory was left behind"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(front: Front) -> dict[str, tuple[int, ...]]:
+    return answers(run_on_front(front, SCENARIO))
+
+
+def kill_when(worker: str, moment: Callable[[Event], bool]) -> Callable[[Front, Event], bool]:
+    def fault(front: Front, event: Event) -> bool:
+        if not moment(event):
+            return False
+        front.kill(worker)
+        return True
+
+    return fault
+
+
+MOMENTS = {
+    "prefill worker in mid-prefill": ("worker-0", is_prefill),
+    "prefill worker in mid-shipment": ("worker-0", lambda event: isinstance(event, HandoffMoved)),
+    "decode worker in mid-shipment": ("worker-1", lambda event: isinstance(event, HandoffMoved)),
+    "decode worker in mid-decode": ("worker-1", lambda event: isinstance(event, TokenMade) and event.index == 10),
+}
+
+
+@pytest.mark.parametrize("transport", ["shm", "tcp"])
+@pytest.mark.parametrize("ship", ["whole", "layers"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_worker(
+    front: Front, undisturbed: dict[str, tuple[int, ...]], moment: str, ship: str, transport: str
+) -> None:
+    deployment = msgspec.structs.replace(SPLIT, ship=ship, transport=transport)
+    scenario = msgspec.structs.replace(SCENARIO, deployment=deployment)
+    log = run_on_front(front, scenario, kill_when(*MOMENTS[moment]))
+    assert any(isinstance(event, WorkerDown) for event in log.events)
+    assert recalled(log), "nobody was disturbed"
+    assert answers(log) == undisturbed
+
+
+def test_corrupt_tray_is_noticed_and_made_again(front: Front, undisturbed: dict[str, tuple[int, ...]]) -> None:
+    def fault(front: Front, event: Event) -> bool:
+        front.corrupt("worker-1")
+        return True
+
+    log = run_on_front(front, SCENARIO, fault)
+    assert [handoff.verified for handoff in summarize(log.events).handoffs].count(False) == 1
+    assert answers(log) == undisturbed
+
+
+def test_cut_link_makes_trays_wait_until_it_is_mended(front: Front, undisturbed: dict[str, tuple[int, ...]]) -> None:
+    requests = make_requests(SCENARIO)
+    front.set_link(SCENARIO.link)
+    front.deploy(SPLIT)
+    events = front.poll(0.0)
+    for request in requests:
+        front.submit(request)
+    while not any(isinstance(event, HandoffMoved) for event in events):
+        events += front.poll(1.0)
+    front.set_link(LinkSpec(0.0))
+    cut: list[Event] = []
+    for _ in range(100):  # until nothing more is heard: the other requests are prefilled, and wait
+        cut += (fresh := front.poll(0.5))
+        if not fresh:
+            break
+    assert not front.idle
+    assert not any(isinstance(event, HandoffEnded) for event in cut)
+    front.set_link(LinkSpec(200e6))
+    mended: list[Event] = []
+    while not front.idle:
+        mended += front.poll(1.0)
+    everything = in_order([*events, *cut, *mended])
+    assert {r.id: r.output_ids for r in summarize(everything).requests} == undisturbed
+
+
+def test_link_raised_in_mid_shipment_speeds_up_the_tray_in_flight(front: Front) -> None:
+    slow = msgspec.structs.replace(SCENARIO, link=LinkSpec(50e3), workload=Workload(1, None, 300, 4, ignore_eos=True))
+
+    def fault(front: Front, event: Event) -> bool:
+        if isinstance(event, HandoffMoved):
+            front.set_link(LinkSpec(200e6))
+            return True
+        return False
+
+    log = run_on_front(front, slow, fault)
+    (ended,) = [event for event in log.events if isinstance(event, HandoffEnded)]
+    assert ended.verified
+    assert ended.seconds < LinkSpec(50e3).seconds(ended.nbytes) / 2
+
+
+def test_too_small_a_pool_makes_requests_wait_and_never_fail() -> None:
+    plenty = msgspec.structs.replace(SCENARIO, link=LinkSpec(), workload=Workload(10, None, 100, 40, ignore_eos=True))
+    little = msgspec.structs.replace(plenty, model=ModelSpec("tiny-llama", "fp32", kv_blocks=12))
+    assert answers(run_live(little)) == answers(run_live(plenty))
+
+
+def test_request_that_can_never_fit_is_refused_in_one_sentence(front: Front) -> None:
+    with pytest.raises(BadInput, match=r"prompt tokens is .* at most 2,048 together, the model's context\.$"):
+        run_live(msgspec.structs.replace(SCENARIO, workload=Workload(1, None, 2040, 40)))
+
+
+def test_cancelled_request_ends_and_the_others_do_not_notice(
+    front: Front, undisturbed: dict[str, tuple[int, ...]]
+) -> None:
+    def fault(front: Front, event: Event) -> bool:
+        if isinstance(event, TokenMade) and event.request == "r2" and event.index == 3:
+            front.cancel("r2")
+            return True
+        return False
+
+    log = run_on_front(front, SCENARIO, fault)
+    results = {request.id: request for request in summarize(log.events).requests}
+    assert results["r2"].finished == "cancelled"
+    assert results["r2"].output_ids == undisturbed["r2"][: results["r2"].output_tokens]
+    assert {name: ids for name, ids in answers(log).items() if name != "r2"} == {
+        name: ids for name, ids in undisturbed.items() if name != "r2"
+    }

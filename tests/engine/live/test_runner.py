@@ -1,0 +1,173 @@
+"""The oracle: whatever shares a step, the engine's tokens are those of `model.generate`."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+import torch
+
+from engine.blocks import BlockPool
+from engine.live.catalog import Prepared, prepare
+from engine.live.kv import KvPool
+from engine.live.model import load
+from engine.live.runner import Runner
+from engine.live.sampling import draw, nucleus, sample
+from engine.plan import Piece
+from engine.request import Request, Sampling
+from engine.scenario import ModelSpec
+from engine.worker import Worker
+
+BLOCKS = 96
+GREEDY = Sampling()
+LENGTHS = (1, 5, 16, 17, 33, 64, 150, 300)  # around the borders of blocks and of chunks
+
+
+class Model:
+    """A tiny model, once for the engine and once as the oracle."""
+
+    def __init__(self, path: str) -> None:
+        self.prepared: Prepared = prepare(ModelSpec(path, "fp32"))
+        self.served: Any = load(self.prepared)
+        self.oracle: Any = load(self.prepared, attention="sdpa")
+
+    def runner(self) -> Runner:
+        return Runner(self.served, KvPool.create(self.prepared.kv_shape, BLOCKS))
+
+    def generate(self, prompt: Sequence[int], tokens: int) -> list[int]:
+        ids = torch.tensor([prompt])
+        out = self.oracle.generate(
+            ids, attention_mask=torch.ones_like(ids), max_new_tokens=tokens, do_sample=False, eos_token_id=None
+        )
+        made: list[int] = out[0, len(prompt) :].tolist()
+        return made
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """As a worker has it; threads that wait for each other would take most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", params=["tiny-llama", "tiny-qwen3"])
+def model(request: pytest.FixtureRequest) -> Model:
+    return Model(request.param)
+
+
+def prompts_of(lengths: Sequence[int], seed: int = 0) -> list[list[int]]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randint(512, (length,), generator=generator).tolist() for length in lengths]
+
+
+def serve(runner: Runner, requests: Sequence[Request], policy: str, chunk: int) -> dict[str, list[int]]:
+    """What a worker process does, without the process."""
+    worker = Worker("worker", BlockPool(BLOCKS, 16), policy, chunk)
+    tokens: dict[str, list[int]] = {request.id: [] for request in requests}
+    for request in requests:
+        worker.submit(request)
+    while not worker.idle:
+        plan, _ = worker.plan(0.0)
+        sampled = runner.run(worker.pieces(plan))
+        for piece, token in zip(plan, sampled, strict=True):
+            if token is not None:
+                tokens[piece.request].append(token)
+        worker.finish(plan, sampled, 0.0)
+    return tokens
+
+
+@pytest.mark.parametrize(
+    ("policy", "chunk"), [("prefill_first", 256), ("chunked", 16), ("chunked", 49), ("chunked", 256)]
+)
+def test_tokens_are_those_of_generate(model: Model, policy: str, chunk: int) -> None:
+    prompts = prompts_of(LENGTHS)
+    requests = [Request(f"r{i}", tuple(prompt), 12 + i) for i, prompt in enumerate(prompts)]
+    served = serve(model.runner(), requests, policy, chunk)
+    assert served == {f"r{i}": model.generate(prompt, 12 + i) for i, prompt in enumerate(prompts)}
+
+
+@pytest.mark.parametrize("cuts", [(16, 1), (16, 16, 1), (1, 1, 31), (15, 2, 16), (32, 1, 1, 1)])
+def test_a_prompt_may_be_cut_anywhere(model: Model, cuts: tuple[int, ...]) -> None:
+    runner = model.runner()
+    [prompt] = prompts_of([sum(cuts)], seed=1)
+    blocks = (5, 2, 9, 0)  # neither sorted nor side by side
+    start = 0
+    tokens: list[int | None] = []
+    for cut in cuts:
+        asks = GREEDY if start + cut == len(prompt) else None
+        tokens = runner.run([Piece("r", start, tuple(prompt[start : start + cut]), blocks, asks, 0)])
+        start += cut
+    assert tokens == model.generate(prompt, 1)
+
+
+def test_pieces_come_back_in_the_order_they_were_given(model: Model) -> None:
+    one, two, three = prompts_of([20, 1, 30], seed=2)
+    pieces = [
+        Piece("one", 0, tuple(one), (0, 1), GREEDY, 0),
+        Piece("two", 0, tuple(two), (2,), GREEDY, 0),
+        Piece("three", 0, tuple(three), (3, 4), None, 0),
+    ]
+    assert model.runner().run(pieces) == [*model.generate(one, 1), *model.generate(two, 1), None]
+
+
+def test_each_layer_is_announced_once_its_kv_lies_in_the_pool(model: Model) -> None:
+    runner = model.runner()
+    seen: list[tuple[int, bool, bool]] = []
+
+    def on_layer(layer: int) -> None:
+        kv = runner.pool.tensor[:, :, 3 * 16 : 3 * 16 + 10]
+        seen.append((layer, bool(kv[layer].any(-1).all()), bool(kv[layer + 1 :].any())))
+
+    assert runner.run([Piece("r", 0, (7,) * 10, (3,), None, 0)], on_layer) == [None]
+    assert seen == [(layer, True, False) for layer in range(4)]
+
+
+def test_only_the_request_s_own_slots_are_written(model: Model) -> None:
+    runner = model.runner()
+    runner.run([Piece("r", 0, (7,) * 17, (3, 8), GREEDY, 0), Piece("s", 0, (9,), (5,), GREEDY, 0)])
+    written = runner.pool.tensor.flatten(3).any(-1).all(0).all(0).nonzero().flatten().tolist()
+    assert written == [*range(48, 64), 80, 128]
+
+
+def test_a_redo_draws_the_same_tokens(model: Model) -> None:
+    [prompt] = prompts_of([40], seed=3)
+    sampling = Sampling(temperature=1.0, top_p=0.9, seed=5)
+    request = Request("r", tuple(prompt), 20, sampling=sampling)
+    first = serve(model.runner(), [request], "prefill_first", 256)["r"]
+    beside = Request("s", tuple(prompts_of([100], seed=4)[0]), 20)
+    assert serve(model.runner(), [beside, request], "chunked", 16)["r"] == first
+    other = Request("r", tuple(prompt), 20, sampling=Sampling(temperature=1.0, top_p=0.9, seed=6))
+    assert serve(model.runner(), [other], "prefill_first", 256)["r"] != first
+
+
+def test_greedy_and_drawn_rows_share_a_call() -> None:
+    logits = torch.randn(3, 50, generator=torch.Generator().manual_seed(0))
+    warm = Sampling(temperature=1.5, seed=1)
+    mixed = sample(logits, [(GREEDY, 0), (warm, 3), (GREEDY, 0)])
+    assert mixed[0] == int(logits[0].argmax())
+    assert mixed[1:2] == sample(logits[1:2], [(warm, 3)])
+    assert mixed[2] == int(logits[2].argmax())
+
+
+@pytest.mark.parametrize("top_p", [0.001, 0.3, 0.5, 0.9, 0.999, 1.0])
+def test_the_nucleus_is_the_smallest_set_with_that_mass(top_p: float) -> None:
+    chances = torch.softmax(torch.randn(2000, generator=torch.Generator().manual_seed(1)).double(), -1)
+    kept: set[int] = set()
+    mass = 0.0
+    for token in sorted(range(2000), key=lambda token: -chances[token]):
+        if mass < top_p:
+            kept.add(token)
+            mass += float(chances[token])
+    struck = nucleus(chances, top_p)
+    assert set(struck.nonzero().flatten().tolist()) == kept
+    assert all(struck[token] == chances[token] for token in kept)
+
+
+def test_draws_follow_the_chances_and_never_hit_a_token_without_any() -> None:
+    chances = torch.tensor([0.0, 0.5, 0.0, 0.25, 0.25, 0.0]).double()
+    drawn = [draw(chances, seed=0, index=index) for index in range(4000)]
+    share = [drawn.count(token) / len(drawn) for token in range(6)]
+    assert share == pytest.approx(chances.tolist(), abs=0.03)
+    assert share[0] == share[2] == share[5] == 0
+    assert len({draw(chances, seed=seed, index=0) for seed in range(50)}) == 3

@@ -1,0 +1,262 @@
+"""Every transport puts the same bytes in the same places, and says so when it cannot."""
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from engine.errors import TransportFailed
+from engine.live.checksum import digest
+from engine.live.kv import KvPool
+from engine.live.shape import KvShape
+from engine.live.transport import PIECE_BYTES, Grants, Path, Piece, pool_rows, tray_rows
+from engine.live.transports import Doors, why_not
+from engine.live.transports.tcp import TcpEndpoint
+from tests.engine.live.peer import KEY, Peer
+
+SHAPE = KvShape(layers=3, kv_heads=2, head_dim=8, block_tokens=4, dtype="bfloat16")
+HERE, THERE = 12, 16  # blocks of the two pools
+SOURCE, TARGET = (7, 2, 11, 0, 5), (3, 15, 0, 8, 1)
+
+LACKS_NIXL = why_not("nixl")
+NAMES = ["shm", "tcp"] if LACKS_NIXL else ["shm", "tcp", "nixl"]
+TRANSPORTS = ["shm", "tcp", pytest.param("nixl", marks=pytest.mark.skipif(bool(LACKS_NIXL), reason=str(LACKS_NIXL)))]
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture(scope="module")
+def doors() -> Iterator[Doors]:
+    """The sender's, with noise in its pool."""
+    pool = KvPool.create(SHAPE, HERE)
+    rows = pool_rows(pool)
+    rows[:] = np.random.default_rng(0).integers(1, 256, rows.shape, np.uint8)  # no zeros: each row can be seen
+    doors = Doors(pool, key=KEY, names=NAMES)
+    yield doors
+    doors.close()
+
+
+@pytest.fixture(scope="module")
+def shared_peer() -> Iterator[Peer]:
+    peer = Peer(NAMES, SHAPE, THERE)
+    yield peer
+    peer.close()
+
+
+@pytest.fixture
+def peer(shared_peer: Peer) -> Peer:
+    shared_peer.clear()
+    shared_peer.revoke("r")
+    return shared_peer
+
+
+@pytest.fixture
+def mortal_peer() -> Iterator[Peer]:
+    peer = Peer(NAMES, SHAPE, THERE)
+    yield peer
+    peer.close()
+
+
+def pieces(doors: Doors, rows: int = 4, request: str = "r") -> list[Piece]:
+    source = tray_rows(SHAPE, HERE, SOURCE)
+    target = tray_rows(SHAPE, THERE, TARGET)
+    memory = pool_rows(doors.pool)
+    cuts = [slice(at, at + rows) for at in range(0, len(source), rows)]
+    return [Piece(request, source[cut], target[cut], memory[source[cut]]) for cut in cuts]
+
+
+def send(path: Path, pieces: list[Piece]) -> None:
+    for piece in pieces:
+        path.write(piece)
+    path.flush()
+
+
+def test_a_tray_is_in_the_order_layer_keys_or_values_block(doors: Doors) -> None:
+    tray = pool_rows(doors.pool)[tray_rows(SHAPE, HERE, SOURCE)]
+    by_torch = doors.pool.by_block()[:, :, list(SOURCE)].contiguous()
+    assert tray.tobytes() == by_torch.view(torch.uint8).numpy().tobytes()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_scattered_blocks_land_bit_for_bit_and_nothing_else_does(transport: str, doors: Doors, peer: Peer) -> None:
+    peer.grant("r", TARGET)
+    path = doors.connect(transport, peer.endpoints[transport])
+    send(path, pieces(doors))
+    path.close()
+    assert peer.read(TARGET) == pool_rows(doors.pool)[tray_rows(SHAPE, HERE, SOURCE)].tobytes()
+    assert peer.written() == sorted(tray_rows(SHAPE, THERE, TARGET).tolist())
+    assert peer.digest(TARGET) == digest(doors.pool, SOURCE)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_two_paths_to_one_receiver(transport: str, doors: Doors, peer: Peer) -> None:
+    peer.grant("r", TARGET)
+    one, other = (doors.connect(transport, peer.endpoints[transport]) for _ in range(2))
+    for number, piece in enumerate(pieces(doors)):
+        (one, other)[number % 2].write(piece)
+    one.flush()
+    other.flush()
+    one.close()
+    assert peer.digest(TARGET) == digest(doors.pool, SOURCE)
+    send(other, pieces(doors))  # closing one leaves the other
+    other.close()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_kv_of_another_shape_is_refused(transport: str, doors: Doors, peer: Peer) -> None:
+    other = Doors(KvPool.create(msgspec.structs.replace(SHAPE, dtype="float32"), HERE), key=KEY, names=[transport])
+    with pytest.raises(TransportFailed, match=r"KV differs: .*float32.* here, .*bfloat16.* there"):
+        other.connect(transport, peer.endpoints[transport])
+    other.close()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("endpoint", [b"", b"\xc1", msgspec.msgpack.encode({"type": "carrier pigeon"})])
+def test_what_is_no_endpoint_is_refused(transport: str, endpoint: bytes, doors: Doors) -> None:
+    with pytest.raises(TransportFailed, match="endpoint"):
+        doors.connect(transport, endpoint)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_receiver_that_dies_is_noticed(transport: str, doors: Doors, mortal_peer: Peer) -> None:
+    mortal_peer.grant("r", TARGET)
+    endpoint = mortal_peer.endpoints[transport]
+    path = doors.connect(transport, endpoint)
+    send(path, pieces(doors))
+    mortal_peer.kill()
+    with pytest.raises(TransportFailed):
+        send(path, pieces(doors))
+    path.close()
+    with pytest.raises(TransportFailed):
+        doors.connect(transport, endpoint)
+
+
+def test_a_transport_that_was_not_opened_is_named(doors: Doors, peer: Peer) -> None:
+    only_shm = Doors(doors.pool, key=KEY, names=["shm"])
+    with pytest.raises(TransportFailed, match="no tcp transport"):
+        only_shm.connect("tcp", peer.endpoints["tcp"])
+
+
+# ---- what only TCP can do: refuse
+
+
+def test_blocks_that_are_not_granted_are_not_written(doors: Doors, peer: Peer) -> None:
+    peer.grant("r", TARGET[:-1])
+    path = doors.connect("tcp", peer.endpoints["tcp"])
+    with pytest.raises(TransportFailed, match="granted r no such blocks"):
+        send(path, pieces(doors))
+    path.close()
+    assert set(peer.written()) <= set(tray_rows(SHAPE, THERE, TARGET[:-1]).tolist())
+
+
+def test_a_grant_is_for_one_request(doors: Doors, peer: Peer) -> None:
+    peer.grant("another", TARGET)
+    path = doors.connect("tcp", peer.endpoints["tcp"])
+    with pytest.raises(TransportFailed, match="granted r no such blocks"):
+        send(path, pieces(doors))
+    path.close()
+    assert peer.written() == []
+
+
+def test_after_a_grant_is_revoked_nothing_is_written(doors: Doors, peer: Peer) -> None:
+    peer.grant("r", TARGET)
+    path = doors.connect("tcp", peer.endpoints["tcp"])
+    first, *rest = pieces(doors)
+    path.write(first)
+    path.flush()
+    peer.revoke("r")
+    landed = peer.written()
+    with pytest.raises(TransportFailed, match="refuses"):
+        send(path, rest)
+    path.close()
+    assert peer.written() == landed == sorted(first.target.tolist())
+
+
+def test_revoking_waits_for_the_write_under_way() -> None:
+    grants = Grants(THERE)
+    grants.grant("r", TARGET)
+    rows = tray_rows(SHAPE, THERE, TARGET)
+    revoking = threading.Thread(target=grants.revoke, args=("r",))
+    with grants.writing("r", rows) as granted:
+        assert granted
+        revoking.start()
+        revoking.join(0.05)
+        assert revoking.is_alive()
+    revoking.join(5)
+    with grants.writing("r", rows) as granted:
+        assert not granted
+
+
+@pytest.mark.parametrize("row", [-1, SHAPE.layers * 2 * THERE])
+def test_rows_outside_the_pool_are_refused(row: int, doors: Doors, peer: Peer) -> None:
+    peer.grant("r", range(THERE))
+    path = doors.connect("tcp", peer.endpoints["tcp"])
+    piece = pieces(doors, rows=1)[0]._replace(target=np.array([row]))
+    with pytest.raises(TransportFailed):
+        send(path, [piece])
+    path.close()
+    assert peer.written() == []
+
+
+def test_a_piece_beyond_the_limit_is_refused(doors: Doors, peer: Peer) -> None:
+    peer.grant("r", range(THERE))
+    path = doors.connect("tcp", peer.endpoints["tcp"])
+    rows = PIECE_BYTES // pool_rows(doors.pool).shape[1] + 1
+    piece = Piece("r", np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.ones((rows, 128), np.uint8))
+    with pytest.raises(TransportFailed):
+        send(path, [piece])
+    path.close()
+    assert peer.written() == []
+
+
+def test_nobody_gets_in_without_the_key(doors: Doors, peer: Peer) -> None:
+    stranger = Doors(doors.pool, key=b"another key", names=["tcp"])
+    with pytest.raises(TransportFailed, match="key"):
+        stranger.connect("tcp", peer.endpoints["tcp"])
+    stranger.close()
+
+
+def test_a_receiver_that_does_not_know_the_key_gets_no_bytes(doors: Doors) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def pretend() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(bytes(32))
+                connection.recv(64)
+                connection.sendall(bytes(32))  # a proof of nothing
+
+        threading.Thread(target=pretend, daemon=True).start()
+        address = TcpEndpoint(SHAPE, THERE, "127.0.0.1", listener.getsockname()[1])
+        with pytest.raises(TransportFailed, match="does not know our key"):
+            doors.connect("tcp", msgspec.msgpack.encode(address))
+
+
+def test_strangers_that_say_nothing_or_nonsense_keep_nobody_out(doors: Doors, peer: Peer) -> None:
+    address = msgspec.msgpack.decode(peer.endpoints["tcp"], type=TcpEndpoint)
+    with (
+        socket.create_connection((address.host, address.port)),
+        socket.create_connection((address.host, address.port)) as loud,
+    ):
+        loud.sendall(b"GET / HTTP/1.1\r\n\r\n" * 100)
+        peer.grant("r", TARGET)
+        path = doors.connect("tcp", peer.endpoints["tcp"])
+        send(path, pieces(doors))
+        path.close()
+
+
+def test_tcp_can_be_called_at_another_address_than_it_listens_on(doors: Doors) -> None:
+    pool = KvPool.create(SHAPE, THERE)
+    everywhere = Doors(pool, key=KEY, names=["tcp"], host="0.0.0.0", advertise="localhost")
+    everywhere.grants.grant("r", TARGET)
+    path = doors.connect("tcp", everywhere.endpoints["tcp"])
+    send(path, pieces(doors))
+    assert digest(pool, TARGET) == digest(doors.pool, SOURCE)
+    everywhere.close()
+    with pytest.raises(TransportFailed):
+        send(path, pieces(doors))
+    path.close()
