@@ -1,0 +1,31 @@
+"""The lab's web app: Streamlit's pages, our own routes and the engine's life, in one process on one port.
+
+streamlit run lab/app.py            or: split-kitchen lab
+"""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import streamlit as st
+
+from lab.engine_room import ENGINE_ROOM
+from lab.routes import ROUTES
+
+
+@asynccontextmanager
+async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
+    """The engine lives as long as the app does."""
+    ENGINE_ROOM.hub.attach(asyncio.get_running_loop())
+    ENGINE_ROOM.open()
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays; Streamlit's frequent collections need not look at it again
+    try:
+        yield {}
+    finally:
+        ENGINE_ROOM.close()
+
+
+app = st.App("main.py", lifespan=lifespan, routes=ROUTES)

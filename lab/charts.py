@@ -1,0 +1,76 @@
+"""Finished runs as numbers: one table and one chart. What moves is the scene's."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import plotly.graph_objects as go
+
+from engine.events import TokenMade
+from engine.log import Log
+from engine.metrics import summarize
+from lab.controls import SERVING, TITLES
+
+# at least 3:1 against both a white and a near-black page; shape tells them apart too
+LOOKS = {"colocated": ("#d95f02", "circle"), "chunked": ("#9467bd", "diamond"), "disaggregated": ("#1b9e77", "square")}
+
+
+def results_table(logs: Sequence[Log]) -> dict[str, list[str]]:
+    """A row a kitchen, in the field's terms. Everything is computed from the logs now."""
+    rows: dict[str, list[str]] = {"Kitchen": []}
+    for log in logs:
+        summary = summarize(log.events)
+        m = summary.metrics
+        kind = log.scenario.deployment.kind
+        sent = [handoff for handoff in summary.handoffs if handoff.verified]
+        cells = {
+            "TTFT median": _ms(m.ttft_s.p50),
+            "TTFT 90 %": _ms(m.ttft_s.p90),
+            "ITL median": _ms(m.itl_s.p50),
+            "ITL 99 %": _ms(m.itl_s.p99),
+            "Longest stall": _ms(m.max_stall_s),
+            "Tokens/s": f"{m.output_tokens_per_s:.1f}",
+            "Trays": f"{len(sent)}, all verified" if sent else "none",
+        }
+        rows["Kitchen"].append(f"{TITLES[kind]} ({SERVING[kind]})")
+        for name, cell in cells.items():
+            rows.setdefault(name, []).append(cell)
+    return rows
+
+
+def gaps_figure(logs: Sequence[Log]) -> go.Figure:
+    """Every gap between two tokens of one answer, when it ended and how long it was, on a log scale."""
+    figure = go.Figure()
+    for log in logs:
+        kind = log.scenario.deployment.kind
+        colour, symbol = LOOKS[kind]
+        ends, gaps = _gaps(log)
+        figure.add_scatter(
+            x=ends, y=gaps, mode="markers", name=TITLES[kind], marker={"color": colour, "symbol": symbol, "size": 6}
+        )
+    figure.update_yaxes(type="log", title="gap before the token, ms")
+    figure.update_xaxes(title="seconds into the run", rangemode="tozero")
+    figure.update_layout(height=300, margin={"l": 10, "r": 10, "t": 10, "b": 10}, legend={"orientation": "h", "y": 1.1})
+    return figure
+
+
+def gaps_alt(logs: Sequence[Log]) -> str:
+    """The chart's message for those who do not see it."""
+    says = []
+    for log in logs:
+        m = summarize(log.events).metrics
+        name = TITLES[log.scenario.deployment.kind]
+        says.append(f"{name}: half of all gaps under {_ms(m.itl_s.p50)}, the longest {_ms(m.max_stall_s)}")
+    return "Gaps between tokens over time. " + "; ".join(says) + "."
+
+
+def _gaps(log: Log) -> tuple[list[float], list[float]]:
+    times: dict[str, list[float]] = {}
+    for event in log.events:
+        if isinstance(event, TokenMade):
+            times.setdefault(event.request, []).append(event.t)
+    pairs = [pair for made in times.values() for pair in pairwise(made)]
+    return [later for _, later in pairs], [(later - earlier) * 1e3 for earlier, later in pairs]
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.0f} ms"

@@ -1,0 +1,28 @@
+"""`split-kitchen`: the engine's commands, and `lab`, which needs a browser."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from engine.cli import cli, run_cli
+from engine.scenario import whole
+
+
+@cli.command()
+@click.option("--port", type=int, default=8501, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--open/--no-open", "open_browser", default=True, help="Open the page in a browser here.")
+def lab(port: int, host: str, open_browser: bool) -> None:
+    """Open the lab: a kitchen in the browser, on the real engine."""
+    whole("port", port, 1, 65535)
+    app = Path(__file__).with_name("app.py")
+    options = {"server.port": port, "server.address": host, "server.headless": str(not open_browser).lower()}
+    os.chdir(app.parent.parent)  # where .streamlit/config.toml lies
+    arguments = [sys.executable, "-m", "streamlit", "run", str(app)]
+    os.execv(sys.executable, arguments + [f"--{name}={value}" for name, value in options.items()])
+
+
+def main() -> None:
+    sys.exit(run_cli(cli))

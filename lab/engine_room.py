@@ -1,0 +1,236 @@
+"""The lab's way to the engine: a child process, a queue of runs, and a thread that listens. One for the whole lab.
+
+`ENGINE_ROOM` is owned by the app's lifespan and read by its pages. Runs take turns: there is one engine, and a run that
+shared its cores with another would measure the other.
+"""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from contextlib import suppress
+from multiprocessing.connection import Connection, Pipe
+from typing import Literal
+
+import msgspec
+
+from engine.link import LinkSpec
+from engine.live.front import worker_names
+from engine.live.host import (
+    AddRequest,
+    Asked,
+    Broken,
+    CancelRequest,
+    ChangeDeployment,
+    ChangeLink,
+    Declined,
+    EngineReady,
+    Happened,
+    KillWorker,
+    Over,
+    Quit,
+    Refused,
+    StartRun,
+    StopRun,
+    Told,
+)
+from engine.log import Log, in_order
+from engine.scenario import Deployment, ModelSpec, Scenario, one_of
+from lab.hub import Hub, Run
+
+State = Literal["off", "starting", "ready", "broken"]
+STOP_S = 4.0
+WORKERS = int(os.environ.get("SPLIT_KITCHEN_WORKERS", "2"))
+MODEL = ModelSpec(os.environ.get("SPLIT_KITCHEN_MODEL", "smollm2-135m"))
+TRANSPORTS = tuple(os.environ.get("SPLIT_KITCHEN_TRANSPORTS", "shm,tcp").split(","))
+
+_told: msgspec.msgpack.Decoder[Told] = msgspec.msgpack.Decoder(Told)
+
+
+class EngineRoom:
+    def __init__(self) -> None:
+        self.hub = Hub()
+        self.state: State = "off"
+        self.why = ""  # it is broken
+        self.about: EngineReady | None = None
+        self._encoder = msgspec.msgpack.Encoder()
+        self._lock = threading.Lock()  # guards the three below
+        self._waiting: deque[StartRun] = deque()
+        self._running: str = ""
+        self._channel: Connection[bytes, bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    # ---- the lab opens and closes
+
+    def open(self) -> None:
+        """Start the engine; it becomes ready behind the page."""
+        ours, theirs = Pipe()
+        fd = theirs.fileno()
+        scenario = Scenario(Deployment(workers=WORKERS), model=MODEL)
+        command = [sys.executable, "-m", "engine.live.host", str(fd), msgspec.json.encode(scenario).decode()]
+        self._process = subprocess.Popen(
+            [*command, ",".join(TRANSPORTS)],
+            pass_fds=[fd],
+            stdin=subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C is meant for the lab, which then ends the engine
+        )
+        theirs.close()
+        self._channel, self.state = ours, "starting"
+        threading.Thread(target=self._listen, args=(ours,), name="engine room", daemon=True).start()
+
+    def close(self) -> None:
+        """End the engine, by force if it does not listen; while it starts, it does not."""
+        wait_s = 0.0 if self.state == "starting" else STOP_S
+        self.state = "off"
+        with self._lock:
+            self._send(Quit())  # said, not hung up: the listening thread keeps the line open
+        if self._process is not None:
+            try:
+                self._process.wait(wait_s)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)  # its workers too, which may not be listening either
+                self._process.wait()
+
+    # ---- what pages ask for
+
+    def start(self, scenario: Scenario, prompts: tuple[str, ...] = ()) -> str:
+        """Queue a run; its id, under which it can be watched from now on. Raises BadInput for what can never run."""
+        scenario.checked()
+        ask = StartRun(secrets.token_urlsafe(9), scenario, prompts)
+        self.hub.add(Run(ask.run, scenario))  # at once: the page that asked will show it next
+        with self._lock:
+            broken = self.state == "broken"
+            if not broken:
+                self._waiting.append(ask)
+        if broken:  # a page that was drawn before may still have asked
+            self._end(ask.run, self.why)
+        self._next()
+        return ask.run
+
+    def stop(self, run: str) -> None:
+        """End a run early, or take it out of the queue."""
+        with self._lock:
+            waiting = next((ask for ask in self._waiting if ask.run == run), None)
+            if waiting is not None:
+                self._waiting.remove(waiting)
+        if waiting is not None:
+            self._end(run, "It was taken out of the queue.")
+        else:
+            self._ask(StopRun(run))
+
+    def change_link(self, run: str, link: LinkSpec) -> None:
+        self._ask(ChangeLink(run, link))
+
+    def change_deployment(self, run: str, deployment: Deployment) -> None:
+        """Raises BadInput for a deployment that cannot be."""
+        self._ask(ChangeDeployment(run, deployment.checked()))
+
+    def add(self, run: str, prompt: str) -> None:
+        self._ask(AddRequest(run, prompt))
+
+    def cancel(self, run: str, request: str) -> None:
+        self._ask(CancelRequest(run, request))
+
+    def kill(self, run: str, worker: str) -> None:
+        """Fault: the worker process dies at once, and is replaced. Raises BadInput if there is none of that name."""
+        one_of("worker", worker, tuple(worker_names(WORKERS)))
+        self._ask(KillWorker(run, worker))
+
+    def place(self, run: str) -> int:
+        """How many runs come before this one; 0 once it has its turn."""
+        with self._lock:
+            for place, ask in enumerate(self._waiting, start=1):
+                if ask.run == run:
+                    return place
+        return 0
+
+    def kind(self, run: str) -> str:
+        """The deployment that a run is in now; "" for a run that is forgotten."""
+        known = self.hub.runs.get(run)
+        return known.kind if known else ""
+
+    def log(self, run: str) -> Log | None:
+        """What has happened in a run so far."""
+        known = self.hub.runs.get(run)
+        if known is None:
+            return None
+        machine = self.about.machine if self.about else ""
+        return Log(known.scenario, in_order(list(known.events)), machine)
+
+    # ---- the engine
+
+    def _ask(self, ask: Asked) -> None:
+        with self._lock:
+            if self.state == "ready":
+                self._send(ask)
+
+    def _send(self, ask: Asked) -> None:
+        """Call with the lock held. If the engine has just died, the listening thread says so to whoever waits."""
+        if self._channel is not None:
+            with suppress(OSError):
+                self._channel.send_bytes(self._encoder.encode(ask))
+
+    def _next(self) -> None:
+        """Give the next run its turn, if the engine is free."""
+        with self._lock:
+            if self._running or not self._waiting or self.state != "ready":
+                return
+            ask = self._waiting.popleft()
+            self._running = ask.run
+            self._send(ask)
+
+    def _listen(self, channel: "Connection[bytes, bytes]") -> None:
+        try:
+            while True:
+                self._hear(_told.decode(channel.recv_bytes()))
+        except (EOFError, OSError):
+            if self.state != "off":
+                self._broke(self.why or "The engine's process has ended; its messages are in the lab's log.")
+
+    def _hear(self, told: Told) -> None:
+        match told:
+            case EngineReady():
+                self.about, self.state = told, "ready"
+                self._next()
+            case Happened():
+                self.hub.call(lambda: self._happened(told))
+            case Over() | Refused():
+                with self._lock:
+                    self._running = ""
+                self._end(told.run, told.why if isinstance(told, Refused) else "")
+                self._next()
+            case Declined():
+                self.hub.call(lambda: self._declined(told))
+            case Broken():
+                self._broke(told.why)
+
+    def _declined(self, told: Declined) -> None:
+        if run := self.hub.runs.get(told.run):
+            run.declined = told.why
+
+    def _happened(self, told: Happened) -> None:
+        if run := self.hub.runs.get(told.run):
+            run.happened(told.events, told.now_s)
+
+    def _end(self, run: str, refused: str) -> None:
+        def end() -> None:
+            if known := self.hub.runs.get(run):
+                known.end(refused)
+
+        self.hub.call(end)
+
+    def _broke(self, why: str) -> None:
+        """Whoever waits is told; nothing is left to spin for ever."""
+        self.state, self.why = "broken", why
+        with self._lock:
+            lost = [ask.run for ask in self._waiting] + ([self._running] if self._running else [])
+            self._waiting.clear()
+            self._running = ""
+        for run in lost:
+            self._end(run, why)
+
+
+ENGINE_ROOM = EngineRoom()

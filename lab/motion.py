@@ -1,0 +1,427 @@
+"""Events -> motions: the pure fold behind the kitchen's picture.
+
+A motion is a plain dict that the browser draws by a clock. Because each carries its own times, the picture of any
+moment is a function of (motions, t): live, paused, slowed down, scrubbed and replayed are the same drawing.
+
+Spans have `id`, `t0` and `t1` (None while open). An update that names a known `id` changes that span's fields.
+
+    order   request, number, prompt_tokens, max_output_tokens, prompt, reason, output_tokens
+    ticket  request, again, worker and sent (once dispatched)           waits: at the door, then before a station
+    prep    request, worker, tokens                                     is being prefilled; how far, the steps tell
+    tray    request, source, target, nbytes, accepted, started, transport, configured, achieved, seconds, verified
+    plate   request, worker                                             is being decoded
+    step    worker, mode (prefill | decode | mixed), pieces [[request, start, tokens], ...], plates, cut
+    worker  worker, why                                                 is up
+
+Points have `t` only.
+
+    token    request, worker, index, text          moved     tray (an id), bytes
+    shelf    worker, used, blocks                  link      bandwidth, latency
+    recalled request, why                          deployed  deployment, roles [[worker, policy], ...], transport
+
+Within one worker events come in order, across workers they may not: nothing here relies on it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import singledispatchmethod
+from typing import Any
+
+from engine.events import (
+    Arrived,
+    BlocksFreed,
+    Deployed,
+    Dispatched,
+    Event,
+    Finished,
+    HandoffAccepted,
+    HandoffEnded,
+    HandoffMoved,
+    HandoffOffered,
+    HandoffStarted,
+    LinkChanged,
+    Recalled,
+    StepEnded,
+    StepStarted,
+    TokenMade,
+    WorkerDown,
+    WorkerUp,
+)
+from engine.plan import Slice
+
+Motion = dict[str, Any]
+
+PROMPT_CHARS = 90  # of a prompt that a ticket shows
+PLACES = ("ticket", "prep", "tray", "plate")  # a request's own spans; at most one of each is open
+
+
+def motions(events: Iterable[Event]) -> list[Motion]:
+    """A whole log at once: every span complete, in order of first mention."""
+    fold = Motions().fold
+    return merged(update for event in events for update in fold(event))
+
+
+def merged(updates: Iterable[Motion]) -> list[Motion]:
+    """The same motions with fewer updates: those of one span become one."""
+    spans: dict[str, Motion] = {}
+    out: list[Motion] = []
+    for update in updates:
+        known = spans.get(update.get("id", ""))
+        if known is not None:
+            known.update(update)
+            continue
+        out.append(dict(update))
+        if "id" in update:
+            spans[update["id"]] = out[-1]
+    return out
+
+
+@dataclass
+class _Order:
+    """`target` tokens must be prepped in this life; a request that was recalled starts a new one."""
+
+    number: int
+    prompt_tokens: int = 0
+    made: int = 0
+    target: int = 0
+    prepped: int = 0
+    over: bool = False
+
+    def start_over(self) -> None:
+        self.target = self.prompt_tokens + self.made
+        self.prepped = 0
+
+
+@dataclass
+class _Span:
+    id: str
+    workers: tuple[str, ...] = ()
+
+
+@dataclass
+class _Step:
+    id: str
+    ready: list[str] = field(default_factory=list)  # requests whose prep is complete when it ends
+
+
+class Motions:
+    """Fold events one by one; each returns the updates to send."""
+
+    def __init__(self) -> None:
+        self._orders: dict[str, _Order] = {}
+        self._open: dict[tuple[str, str], _Span] = {}  # (kind, request)
+        self._steps: dict[str, _Step] = {}  # by worker
+        self._up: dict[str, str] = {}  # worker -> id of its span
+        self._roles: dict[str, str] = {}
+        self._shelves: dict[str, tuple[int, int]] = {}
+        self._last_tray: dict[str, str] = {}
+        self._last_ticket: dict[str, str] = {}
+        self._count = 0
+
+    @singledispatchmethod
+    def fold(self, event: Event) -> list[Motion]:
+        """The updates that follow from one event; none for a kind that is not drawn."""
+        return []
+
+    # ---- orders
+
+    @fold.register
+    def _arrived(self, event: Arrived) -> list[Motion]:
+        order = self._order(event.request)
+        order.prompt_tokens = event.prompt_tokens
+        order.start_over()
+        opened = {
+            "kind": "order",
+            "id": f"order {event.request}",
+            "request": event.request,
+            "number": order.number,
+            "t0": rounded(event.t),
+            "t1": None,
+            "prompt_tokens": event.prompt_tokens,
+            "max_output_tokens": event.max_output_tokens,
+            "prompt": shortened(event.prompt),
+        }
+        return [opened, *self._queue(event.request, event.t)]
+
+    @fold.register
+    def _dispatched(self, event: Dispatched) -> list[Motion]:
+        ticket = self._last_ticket.get(event.request)
+        if ticket is None:
+            return []
+        if span := self._open.get(("ticket", event.request)):
+            span.workers = (event.worker,)
+        return [{"kind": "ticket", "id": ticket, "worker": event.worker, "sent": rounded(event.t)}]
+
+    @fold.register
+    def _recalled(self, event: Recalled) -> list[Motion]:
+        self._order(event.request).start_over()
+        point = {"kind": "recalled", "t": rounded(event.t), "request": event.request, "why": event.why}
+        return [point, *self._close_all(event.request, event.t), *self._queue(event.request, event.t, again=True)]
+
+    @fold.register
+    def _finished(self, event: Finished) -> list[Motion]:
+        self._order(event.request).over = True
+        closed = {
+            "kind": "order",
+            "id": f"order {event.request}",
+            "t1": rounded(event.t),
+            "reason": event.reason,
+            "output_tokens": event.output_tokens,
+        }
+        return [*self._close_all(event.request, event.t), closed]
+
+    @fold.register
+    def _token(self, event: TokenMade) -> list[Motion]:
+        order = self._order(event.request)
+        order.made = max(order.made, event.index + 1)
+        point = {
+            "kind": "token",
+            "t": rounded(event.t),
+            "request": event.request,
+            "worker": event.worker,
+            "index": event.index,
+            "text": event.text,
+        }
+        return [point]
+
+    # ---- steps
+
+    @fold.register
+    def _step_started(self, event: StepStarted) -> list[Motion]:
+        step = _Step(self._new_id("step", event.worker))
+        out = self._close_step(event.worker, event.t)
+        pieces: list[list[str | int]] = []
+        for piece in event.plan:
+            if self._is_prep(event.worker, piece):
+                pieces.append([piece.request, piece.start, piece.tokens])
+                out += self._prep(event, piece, step)
+            else:
+                out += self._plate(event.worker, piece.request, event.t)
+        self._steps[event.worker] = step
+        plates = len(event.plan) - len(pieces)
+        opened = {
+            "kind": "step",
+            "id": step.id,
+            "worker": event.worker,
+            "t0": rounded(event.t),
+            "t1": None,
+            "mode": "mixed" if pieces and plates else "prefill" if pieces else "decode",
+            "pieces": pieces,
+            "plates": plates,
+        }
+        return [*out, opened, *self._shelf(event.t, event.worker, event.blocks_used, event.blocks)]
+
+    @fold.register
+    def _step_ended(self, event: StepEnded) -> list[Motion]:
+        step = self._steps.get(event.worker)
+        out = self._close_step(event.worker, event.t)
+        for request in step.ready if step else ():
+            prep = self._open.get(("prep", request))
+            if prep is None or prep.workers != (event.worker,):
+                continue  # recalled while the step ran
+            out += self._close("prep", request, event.t)
+            if self._roles.get(event.worker) != "prefill_only":
+                out += self._plate(event.worker, request, event.t)
+        return out
+
+    def _is_prep(self, worker: str, piece: Slice) -> bool:
+        """Prep is all that is computed before a request's prompt (and what it had made in an earlier life) is done."""
+        order = self._order(piece.request)
+        plate = self._open.get(("plate", piece.request))
+        if plate is not None and plate.workers == (worker,):
+            return False
+        if piece.start == 0:
+            order.start_over()
+        return order.prepped < order.target
+
+    def _prep(self, event: StepStarted, piece: Slice, step: _Step) -> list[Motion]:
+        order = self._order(piece.request)
+        order.prepped = piece.start + piece.tokens
+        if order.prepped >= order.target:
+            step.ready.append(piece.request)
+        if order.over or ("prep", piece.request) in self._open:
+            return []
+        return [
+            *self._close("ticket", piece.request, event.t),
+            self._start("prep", piece.request, event.t, (event.worker,), worker=event.worker, tokens=order.target),
+        ]
+
+    def _plate(self, worker: str, request: str, t: float) -> list[Motion]:
+        """The request decodes on this worker from here on, if that was not known yet."""
+        span = self._open.get(("plate", request))
+        if self._order(request).over or (span is not None and span.workers == (worker,)):
+            return []
+        return [
+            *(update for kind in ("ticket", "prep", "plate") for update in self._close(kind, request, t)),
+            self._start("plate", request, t, (worker,), worker=worker),
+        ]
+
+    def _close_step(self, worker: str, t: float, **fields: object) -> list[Motion]:
+        step = self._steps.pop(worker, None)
+        return [{"kind": "step", "id": step.id, "t1": rounded(t), **fields}] if step else []
+
+    # ---- trays
+
+    @fold.register
+    def _offered(self, event: HandoffOffered) -> list[Motion]:
+        return [*self._close("tray", event.request, event.t), self._tray(event, nbytes=event.nbytes)]
+
+    @fold.register
+    def _accepted(self, event: HandoffAccepted) -> list[Motion]:
+        return [self._tray(event, accepted=rounded(event.t))]
+
+    @fold.register
+    def _started(self, event: HandoffStarted) -> list[Motion]:
+        return [
+            self._tray(
+                event,
+                started=rounded(event.t),
+                nbytes=event.nbytes,
+                transport=event.transport,
+                configured=event.configured_bytes_per_s,
+            )
+        ]
+
+    @fold.register
+    def _moved(self, event: HandoffMoved) -> list[Motion]:
+        tray = self._last_tray.get(event.request)
+        return [{"kind": "moved", "t": rounded(event.t), "tray": tray, "bytes": event.bytes_done}] if tray else []
+
+    @fold.register
+    def _landed(self, event: HandoffEnded) -> list[Motion]:
+        landed = self._tray(
+            event,
+            nbytes=event.nbytes,
+            seconds=rounded(event.seconds),
+            achieved=event.bytes_per_s,
+            configured=event.configured_bytes_per_s,
+            verified=event.verified,
+        )
+        landed["t1"] = rounded(event.t)
+        self._open.pop(("tray", event.request), None)
+        return [landed, *(self._plate(event.target, event.request, event.t) if event.verified else [])]
+
+    def _tray(
+        self, event: HandoffOffered | HandoffAccepted | HandoffStarted | HandoffEnded, **fields: object
+    ) -> Motion:
+        """An update of the request's tray; it is put on the pass by whichever event is heard first."""
+        span = self._open.get(("tray", event.request))
+        if span is None:
+            opened = self._start(
+                "tray",
+                event.request,
+                event.t,
+                (event.source, event.target),
+                source=event.source,
+                target=event.target,
+                nbytes=0,
+            )
+            self._last_tray[event.request] = opened["id"]
+            if self._order(event.request).over:  # cancelled meanwhile: nothing stays open
+                self._open.pop(("tray", event.request))
+                opened["t1"] = opened["t0"]
+            return {**opened, **fields}
+        return {"kind": "tray", "id": span.id, **fields}
+
+    # ---- stations and the road between them
+
+    @fold.register
+    def _freed(self, event: BlocksFreed) -> list[Motion]:
+        return self._shelf(event.t, event.worker, event.blocks_used, event.blocks)
+
+    @fold.register
+    def _link(self, event: LinkChanged) -> list[Motion]:
+        return [
+            {
+                "kind": "link",
+                "t": rounded(event.t),
+                "bandwidth": event.bandwidth_bytes_per_s,
+                "latency": event.latency_s,
+            }
+        ]
+
+    @fold.register
+    def _deployed(self, event: Deployed) -> list[Motion]:
+        self._roles = dict(event.roles)
+        return [
+            {
+                "kind": "deployed",
+                "t": rounded(event.t),
+                "deployment": event.deployment,
+                "roles": [list(role) for role in event.roles],
+                "transport": event.transport,
+            }
+        ]
+
+    @fold.register
+    def _worker_up(self, event: WorkerUp) -> list[Motion]:
+        out = self._worker_gone(event.worker, event.t)
+        self._up[event.worker] = self._new_id("worker", event.worker)
+        opened = {
+            "kind": "worker",
+            "id": self._up[event.worker],
+            "worker": event.worker,
+            "t0": rounded(event.t),
+            "t1": None,
+        }
+        return [*out, opened, *self._shelf(event.t, event.worker, 0, event.blocks)]
+
+    @fold.register
+    def _worker_down(self, event: WorkerDown) -> list[Motion]:
+        return self._worker_gone(event.worker, event.t, why=event.why)
+
+    def _shelf(self, t: float, worker: str, used: int, blocks: int) -> list[Motion]:
+        if self._shelves.get(worker) == (used, blocks):
+            return []
+        self._shelves[worker] = (used, blocks)
+        return [{"kind": "shelf", "t": rounded(t), "worker": worker, "used": used, "blocks": blocks}]
+
+    def _worker_gone(self, worker: str, t: float, **fields: object) -> list[Motion]:
+        """Whatever was in its hands is in nobody's, until the requests are queued again."""
+        out = self._close_step(worker, t, cut=True)
+        for kind, request in [key for key, span in self._open.items() if worker in span.workers]:
+            if kind != "ticket":
+                out += self._close(kind, request, t)
+        if up := self._up.pop(worker, None):
+            out.append({"kind": "worker", "id": up, "t1": rounded(t), **fields})
+        return out
+
+    # ---- spans
+
+    def _order(self, request: str) -> _Order:
+        if request not in self._orders:
+            self._orders[request] = _Order(number=len(self._orders) + 1)
+        return self._orders[request]
+
+    def _queue(self, request: str, t: float, again: bool = False) -> list[Motion]:
+        if self._order(request).over:
+            return []
+        opened = self._start("ticket", request, t, (), again=again)
+        self._last_ticket[request] = opened["id"]
+        return [opened]
+
+    def _start(self, kind: str, request: str, t: float, workers: tuple[str, ...], **fields: object) -> Motion:
+        span = _Span(self._new_id(kind, request), workers)
+        self._open[kind, request] = span
+        return {"kind": kind, "id": span.id, "request": request, "t0": rounded(t), "t1": None, **fields}
+
+    def _close(self, kind: str, request: str, t: float) -> list[Motion]:
+        span = self._open.pop((kind, request), None)
+        return [{"kind": kind, "id": span.id, "t1": rounded(t)}] if span else []
+
+    def _close_all(self, request: str, t: float) -> list[Motion]:
+        return [update for kind in PLACES for update in self._close(kind, request, t)]
+
+    def _new_id(self, kind: str, owner: str) -> str:
+        self._count += 1
+        return f"{kind} {owner} {self._count}"
+
+
+def rounded(seconds: float) -> float:
+    """Microseconds are enough, and halve the bytes."""
+    return round(seconds, 6)
+
+
+def shortened(prompt: str) -> str:
+    text = " ".join(prompt.split())
+    return text if len(text) <= PROMPT_CHARS else text[: PROMPT_CHARS - 1] + "…"

@@ -1,0 +1,219 @@
+"""The kitchen, free to play with: choose, open it on the real engine, watch, change the link while trays are on it."""
+
+from typing import Any
+
+import streamlit as st
+
+from engine.errors import BadInput
+from engine.log import Log, dump, parse
+from lab.charts import gaps_alt, gaps_figure, results_table
+from lab.controls import LINKS, TITLES, Wish, choose_kinds, choose_scenarios
+from lab.engine_room import ENGINE_ROOM, MODEL, WORKERS
+from lab.export import MODULE, export_kitchens, kitchen
+from lab.motion import Motion, motions
+from lab.recorded import recorded
+
+scene = st.components.v2.component("split_kitchen.kitchen", js=MODULE.read_text("utf-8"))
+
+STYLE = """
+.stMainBlockContainer { padding-top: 2.2rem; padding-bottom: 3rem; max-width: 1360px; }
+.stMainBlockContainer h1 { font-size: 2rem; padding: 0; }
+"""
+
+
+def page() -> None:
+    st.html(f"<style>{STYLE}</style>")
+    st.title("Split Kitchen", anchor=False)
+    st.markdown(
+        "Should an LLM server **prep** prompts (prefill) and **plate** tokens (decode) at one station, or at two, with "
+        "the KV cache carried across? A real model in real worker processes serves every order you see."
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        kinds = choose_kinds()
+        opening = st.container(width="content")  # filled last: what it opens is chosen further down
+        more = st.popover("More settings", icon=":material/tune:")
+    wish = choose_scenarios(kinds, more)
+    with opening:
+        _buttons(wish)
+    _status()
+    _show(wish)
+    _results()
+    _recordings()
+
+
+def _runs() -> list[str]:
+    """The runs on show, in order; their ids are the session's only state."""
+    runs: list[str] = st.session_state.setdefault("runs", [])
+    return runs
+
+
+# ---- opening and closing
+
+
+def _buttons(wish: Wish) -> None:
+    open_runs = [run for run in _runs() if not _over(run)]
+    if not open_runs:
+        label = "Open the kitchens" if len(wish.scenarios) > 1 else "Open the kitchen"
+        if st.button(label, type="primary", icon=":material/play_arrow:", disabled=ENGINE_ROOM.state != "ready"):
+            _open(wish)
+        return
+    with st.container(horizontal=True, width="content"):
+        if st.button("Close", icon=":material/stop:", help="Takes no more orders and cancels the rest."):
+            for run in open_runs:
+                ENGINE_ROOM.stop(run)
+        if len(open_runs) == 1:
+            _change(open_runs[0], wish)
+
+
+def _change(run: str, wish: Wish) -> None:
+    """What can be changed while a kitchen is open, besides the link, whose slider is on the pass."""
+    deployment = wish.scenarios[0].deployment
+    if deployment.kind != ENGINE_ROOM.kind(run):
+        says = "Orders being plated are finished first; then the same workers, weights in place, change roles."
+        if st.button("Change over now", icon=":material/swap_horiz:", help=says):
+            ENGINE_ROOM.change_deployment(run, deployment)
+    if wish.own and st.button("Serve your order now", icon=":material/add:"):
+        ENGINE_ROOM.add(run, wish.own)
+
+
+def _open(wish: Wish) -> None:
+    prompts = (wish.own,) if wish.own else ()
+    try:
+        st.session_state["runs"] = [ENGINE_ROOM.start(scenario, prompts) for scenario in wish.scenarios]
+    except BadInput as wrong:
+        st.session_state["runs"] = []
+        st.error(str(wrong))
+        return
+    st.session_state["opened"] = None
+    st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def _status() -> None:
+    """What the engine is doing, and whether what this page offers has changed."""
+    state = (ENGINE_ROOM.state, *((_over(run), ENGINE_ROOM.kind(run)) for run in _runs()))
+    if st.session_state.get("state", state) != state:
+        st.session_state["state"] = state
+        st.rerun()
+    st.session_state["state"] = state
+    st.caption(_says())
+    for run in _runs():
+        if (known := ENGINE_ROOM.hub.runs.get(run)) and known.declined:
+            st.warning(known.declined)
+
+
+def _says() -> str:
+    match ENGINE_ROOM.state:
+        case "broken":
+            return f":material/error: The engine can't run here: {ENGINE_ROOM.why}"
+        case "ready":
+            waiting = [place for run in _runs() if (place := ENGINE_ROOM.place(run))]
+            if waiting:
+                return f":material/hourglass_empty: Place {waiting[0]} in the queue for the engine."
+            return f":material/check_circle: The engine is ready: {_engine()}."
+        case _:
+            return ":material/local_fire_department: The engine is warming up (a minute at the very first start)."
+
+
+def _engine() -> str:
+    about = ENGINE_ROOM.about
+    return f"{MODEL.path} in {about.dtype}, {WORKERS} workers on {about.machine}" if about else ""
+
+
+def _over(run: str) -> bool:
+    known = ENGINE_ROOM.hub.runs.get(run)
+    return known is None or known.over
+
+
+# ---- the scene
+
+
+def _show(wish: Wish) -> None:
+    """The session's runs; before there are any, the recorded run of each chosen kitchen, or an opened recording."""
+    specs = [spec for run in _runs() if (spec := _live(run))]
+    if not specs:
+        opened: Log | None = st.session_state.get("opened")
+        logs = [opened] if opened else [recorded(scenario.deployment.kind) for scenario in wish.scenarios]
+        specs = [_recorded(log) for log in logs]
+    can = ["link", "cancel", "kill"] if _runs() else []
+    scene(data={"kitchens": specs, "can": can}, key="scene", on_link_change=_link_moved)
+
+
+def _live(run: str) -> dict[str, Any] | None:
+    known = ENGINE_ROOM.hub.runs.get(run)
+    if known is None:
+        return None
+    kind = known.kind
+    return {
+        "id": known.scenario.deployment.kind,
+        "run": run,
+        "title": TITLES[kind],
+        "deployment": kind,
+        "stream": f"/lab/ws?run={run}",
+        "motions": None,
+        "live": True,
+        "note": "",
+    }
+
+
+def _recorded(log: Log) -> dict[str, Any]:
+    kind = log.scenario.deployment.kind
+    note = f"recorded {log.recorded_at[:10]} on {log.machine}"
+    return kitchen(_motions(log), TITLES[kind], id=kind, note=note, deployment=kind)
+
+
+@st.cache_data(max_entries=8, hash_funcs={Log: lambda log: (log.recorded_at, len(log.events), log.scenario)})
+def _motions(log: Log) -> list[Motion]:
+    return motions(log.events)
+
+
+def _link_moved() -> None:
+    """The slider on the pass was let go: the next run starts there, and so does whoever gets this page's link."""
+    moved = st.session_state["scene"].get("link")
+    st.session_state["link"] = min(LINKS[:-1], key=lambda step: abs(step - moved)) if moved else LINKS[-1]
+
+
+# ---- results
+
+
+def _results() -> None:
+    logs = [log for run in _runs() if _over(run) and (log := ENGINE_ROOM.log(run))]
+    refused = [known.refused for run in _runs() if (known := ENGINE_ROOM.hub.runs.get(run)) and known.refused]
+    for sentence in refused:
+        st.error(sentence)
+    if refused or not logs or len(logs) < len(_runs()) or not all(log.events for log in logs):
+        return
+    st.subheader("What was measured", anchor=False)
+    st.table(results_table(logs), border="horizontal")
+    st.plotly_chart(gaps_figure(logs), key="gaps", alt=gaps_alt(logs))
+    st.caption(
+        f"One run of {_engine()}. The workers are processes that share one machine's memory bandwidth and stand in for "
+        "GPUs: shapes carry over, numbers do not. Another run differs by some percent."
+    )
+    with st.container(horizontal=True):
+        for log in logs:
+            kind = log.scenario.deployment.kind
+            st.download_button(
+                f"Log: {TITLES[kind]}", dump(log), f"{kind}.jsonl", "application/jsonl", icon=":material/download:"
+            )
+        kitchens = [
+            kitchen(motions(log.events), TITLES[log.scenario.deployment.kind], id=f"k{n}", note=log.machine)
+            for n, log in enumerate(logs)
+        ]
+        page = export_kitchens(kitchens, "Split Kitchen: " + " and ".join(k["title"] for k in kitchens))
+        st.download_button("As one HTML page", page, "kitchen.html", "text/html", icon=":material/html:")
+
+
+def _recordings() -> None:
+    with st.expander("Open a recording"):
+        file = st.file_uploader("An event log (.jsonl or .jsonl.gz)", type=["jsonl", "gz"], key="upload")
+        if file is None or file.file_id == st.session_state.get("upload_seen"):
+            return
+        st.session_state["upload_seen"] = file.file_id
+        try:
+            log = parse(file.getvalue(), file.name)
+        except BadInput as wrong:
+            st.error(str(wrong))
+            return
+        st.session_state["opened"], st.session_state["runs"] = log, []
+        st.rerun()

@@ -1,0 +1,107 @@
+"""The lab's own routes: watching a run, and health. Streamlit's checks do not cover them, so they make their own."""
+
+import asyncio
+import json
+import math
+import re
+from contextlib import suppress
+from urllib.parse import urlparse
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from engine.errors import BadInput
+from engine.link import LinkSpec
+from lab.engine_room import ENGINE_ROOM
+from lab.hub import Run
+
+MESSAGE_CHARS = 512
+MESSAGES_PER_S = 25
+POLICY_VIOLATION, TOO_BIG, UNKNOWN_RUN = 1008, 1009, 4404
+
+
+async def health(_: Request) -> Response:
+    """200 while the lab can serve; what the engine is doing is in the body. 503 if the engine can't go on."""
+    body = {"status": "broken" if ENGINE_ROOM.state == "broken" else "ok", "engine": ENGINE_ROOM.state}
+    return JSONResponse(body | {"why": ENGINE_ROOM.why}, 503 if ENGINE_ROOM.state == "broken" else 200)
+
+
+async def watch(socket: WebSocket) -> None:
+    """A run's motions out, commands in. The run's id is the key to it: long, random, and known to its page only."""
+    if not same_origin(socket):
+        await socket.close(POLICY_VIOLATION)
+        return
+    run = ENGINE_ROOM.hub.runs.get(socket.query_params.get("run", ""))
+    await socket.accept()
+    if run is None:
+        await socket.close(UNKNOWN_RUN, "no such run")
+        return
+    since = re.fullmatch(r"[0-9]{1,9}", socket.query_params.get("since", ""))
+    out = asyncio.create_task(_send(socket, run, int(since[0]) if since else 0))
+    commands = asyncio.create_task(_obey(socket, run))
+    await asyncio.wait({out, commands}, return_when=asyncio.FIRST_COMPLETED)
+    out.cancel()
+    commands.cancel()
+    await asyncio.gather(out, commands, return_exceptions=True)
+    with suppress(WebSocketDisconnect, RuntimeError):  # the browser may have closed it already
+        await socket.close()
+
+
+async def _send(socket: WebSocket, run: Run, since: int) -> None:
+    with suppress(WebSocketDisconnect, RuntimeError):
+        async for message in run.watch(since):
+            await socket.send_text(message)
+
+
+def same_origin(socket: WebSocket) -> bool:
+    """Browsers always say where a page came from; programs need not."""
+    origin = socket.headers.get("origin")
+    return origin is None or urlparse(origin).netloc == socket.headers.get("host")
+
+
+async def _obey(socket: WebSocket, run: Run) -> None:
+    loop = asyncio.get_running_loop()
+    second, count = loop.time(), 0
+    with suppress(WebSocketDisconnect):
+        while True:
+            text = await socket.receive_text()
+            if loop.time() - second >= 1:
+                second, count = loop.time(), 0
+            count += 1
+            if len(text) > MESSAGE_CHARS:
+                await socket.close(TOO_BIG)
+                return
+            if count > MESSAGES_PER_S or not command(run.id, text):
+                await socket.close(POLICY_VIOLATION)
+                return
+
+
+def command(run: str, text: str) -> bool:
+    """Carry out what a watcher asks for; False if it is nothing that can be asked for."""
+    try:
+        asked = json.loads(text)
+        match asked:
+            case {"do": "link", "bandwidth_bytes_per_s": bandwidth, "latency_s": latency}:
+                ENGINE_ROOM.change_link(run, _link(bandwidth, latency))
+            case {"do": "cancel", "request": str(request)}:
+                ENGINE_ROOM.cancel(run, request)
+            case {"do": "kill", "worker": str(worker)}:
+                ENGINE_ROOM.kill(run, worker)
+            case _:
+                return False
+    except (BadInput, ValueError, TypeError, OverflowError, RecursionError):
+        return False
+    return True
+
+
+def _link(bandwidth: object, latency: object) -> LinkSpec:
+    rate = None if bandwidth is None else float(bandwidth)  # type: ignore[arg-type]
+    wait = float(latency)  # type: ignore[arg-type]
+    if (rate is not None and not (math.isfinite(rate) and rate > 0)) or not 0 <= wait <= 10:
+        raise ValueError("no such link")
+    return LinkSpec(rate, wait)
+
+
+ROUTES = [Route("/lab/healthz", health), WebSocketRoute("/lab/ws", watch)]

@@ -1,0 +1,230 @@
+"""A lab as people start it, and two ways to visit it: with Chromium, or speaking Streamlit's protocol."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.Element_pb2 import Element
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.sync.client import connect
+from websockets.typing import Origin, Subprotocol
+
+ROOT = Path(__file__).parents[2]
+MODEL = os.environ.get("SPLIT_KITCHEN_TEST_MODEL", "tiny-llama")  # the real one is for measuring by hand
+UP_S = 120.0
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def comes(what: Callable[[], object], timeout_s: float = 10.0) -> bool:
+    """Whether it becomes true in time."""
+    end = time.monotonic() + timeout_s
+    while not what():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+# ---- the lab
+
+
+class Lab:
+    """A running lab. `health` is what anybody sees, `processes` what the machine does."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+        self.process = process
+        self.host = f"127.0.0.1:{port}"
+        self.url = f"http://{self.host}"
+        self._log = log
+
+    def get(self, path: str) -> tuple[int, str, bytes]:
+        """Status, content type and body, whatever the status."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+                return answer.status, answer.headers.get_content_type(), answer.read()
+        except urllib.error.HTTPError as answer:
+            return answer.code, answer.headers.get_content_type(), answer.read()
+
+    def health(self) -> tuple[int, dict[str, str]]:
+        status, _, body = self.get("/lab/healthz")
+        return status, json.loads(body)
+
+    def engine(self) -> str:
+        """The engine's state, or "" while nobody answers."""
+        with suppress(OSError, ValueError):
+            return self.health()[1]["engine"]
+        return ""
+
+    def children(self) -> dict[int, str]:
+        """The engine's processes and their command lines: all that the lab has started, and what that has."""
+        return {pid: command(pid) for pid in descendants(self.process.pid)}
+
+    def child(self, module: str) -> int:
+        return next(pid for pid, line in self.children().items() if module in line)
+
+    def watch(self, stream: str, *, since: int = 0, origin: str = "") -> connect:
+        """A socket on a run, as the page opens it; `stream` comes from the scene's data."""
+        return socket_to(self, stream + (f"&since={since}" if since else ""), origin=Origin(origin or self.url))
+
+    def said(self) -> str:
+        return self._log.read_text(errors="replace")
+
+
+def socket_to(lab: Lab, path: str, **options: Any) -> connect:
+    return connect(
+        f"ws://{lab.host}{path}", **{"origin": Origin(lab.url), "max_size": None, "close_timeout": 1, **options}
+    )
+
+
+@contextmanager
+def open_lab(*, ready: bool = True, env: Mapping[str, str] | None = None) -> Iterator[Lab]:
+    """`streamlit run lab/app.py` on a free port of this host, until the block is left."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = {"server.port": port, "server.address": "127.0.0.1", "server.headless": "true"}
+    line = [sys.executable, "-m", "streamlit", "run", "lab/app.py", *(f"--{key}={o}" for key, o in options.items())]
+    environment = os.environ | {"SPLIT_KITCHEN_MODEL": MODEL} | (env or {})
+    with tempfile.NamedTemporaryFile(suffix=".log") as log:
+        process = subprocess.Popen(line, cwd=ROOT, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        lab = Lab(process, port, Path(log.name))
+        try:
+            wanted = ("ready",) if ready else ("starting", "ready")
+            comes(lambda: lab.engine() in wanted or process.poll() is not None, UP_S)
+            assert lab.engine() in wanted, lab.said()
+            yield lab
+        finally:
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with open_lab() as running:
+        yield running
+
+
+def descendants(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        with suppress(OSError):  # it has just ended
+            for child in map(int, (task / "children").read_text().split()):
+                found += [child, *descendants(child)]
+    return found
+
+
+def command(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    return ""
+
+
+def alive(pids: Iterator[int] | list[int] | dict[int, str]) -> list[int]:
+    """Those that still run; a process that has ended and is waited for by nobody does not."""
+    return [pid for pid in pids if command(pid)]
+
+
+# ---- visiting without a browser
+
+
+class Visitor:
+    """Speaks Streamlit's protocol with the real page: reads what it shows and presses its buttons."""
+
+    def __init__(self, lab: Lab, query: str = "") -> None:
+        self._query = query
+        self._line = socket_to(lab, "/_stcore/stream", subprotocols=[Subprotocol("streamlit")])
+        self.elements: list[Element] = []
+
+    def __enter__(self) -> "Visitor":
+        self._socket = self._line.__enter__()
+        self.run()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def ask(self, message: BackMsg) -> None:
+        """Have the page run, and read it to its end."""
+        message.rerun_script.query_string = self._query
+        self._socket.send(message.SerializeToString())
+        while True:
+            heard = ForwardMsg()
+            heard.ParseFromString(self._socket.recv(timeout=20))  # type: ignore[arg-type]
+            match heard.WhichOneof("type"):
+                case "new_session":
+                    self.elements = []
+                case "delta":
+                    self.elements.append(heard.delta.new_element)
+                case "script_finished" if heard.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
+                    return
+
+    def run(self) -> None:
+        """Have the page run once more."""
+        self.ask(BackMsg())
+
+    def all(self, kind: str) -> list[Any]:
+        return [getattr(element, kind) for element in self.elements if element.WhichOneof("type") == kind]
+
+    def press(self, label: str) -> None:
+        button = next(button for button in self.all("button") if button.label == label)
+        self.set(button.id, trigger_value=True)
+
+    def set(self, widget: str, **value: Any) -> None:
+        message = BackMsg()
+        message.rerun_script.widget_states.widgets.add(id=widget, **value)
+        self.ask(message)
+
+    @property
+    def scene(self) -> dict[str, Any]:
+        """What the browser module is given."""
+        assert self.all("exception") == []
+        (component,) = self.all("bidi_component")
+        data: dict[str, Any] = json.loads(component.json)
+        return data
+
+    def open(self, label: str = "Open the kitchen") -> str:
+        """Start a run; the path under which it can be watched."""
+        self.press(label)
+        return str(self.scene["kitchens"][0]["stream"])
+
+
+# ---- visiting with one
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium here")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield started
+        started.close()

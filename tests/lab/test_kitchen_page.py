@@ -1,0 +1,315 @@
+"""The page as people use it: Chromium on a running lab with a tiny model, by mouse, by keyboard, wide and narrow."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, Request, WebSocket, expect
+
+from engine.grammar import check
+from engine.log import parse
+from tests.lab.conftest import Lab
+
+pytestmark = [pytest.mark.browser, pytest.mark.live]
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+SLOW = "orders=24&rate=2&answer=128&link=500+kB%2Fs"  # goes on until it is closed; trays are on the pass for seconds
+ALL_AT_ONCE = "orders=12&rate=all+at+once&answer=128"
+QUICK = "orders=4&rate=4&answer=32"
+OVER_MS = 30_000
+
+# What encloses the scene, from the inside out, through the shadow root.
+SIDEWAYS = """node => {
+  const wide = [];
+  for (; node; node = node.parentNode || node.host) {
+    if (!(node instanceof Element) || getComputedStyle(node).display === "inline") continue;
+    if (node.scrollWidth > node.clientWidth + 1)
+      wide.push([node.tagName, node.className, node.scrollWidth, node.clientWidth]);
+  }
+  return wide;
+}"""
+
+
+class Visit:
+    """A page and all that it said, asked for and was told."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        self.asked: list[str] = []
+        self.sent: list[dict[str, Any]] = []
+        self.motions: list[dict[str, Any]] = []
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        page.on("request", self._request)
+        page.on("websocket", self._socket)
+
+    def _request(self, request: Request) -> None:
+        self.asked.append(request.url)
+
+    def _socket(self, socket: WebSocket) -> None:
+        self.asked.append(socket.url)
+        if "/lab/ws" in socket.url:
+            socket.on("framesent", lambda text: self.sent.append(json.loads(text)))
+            socket.on("framereceived", lambda text: self.motions.extend(json.loads(text).get("motions", [])))
+
+    # ---- the page's parts
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name)
+
+    def slider(self, name: str) -> Locator:
+        return self.page.get_by_role("slider", name=name)
+
+    @property
+    def clock(self) -> float:
+        says = self.slider("Time").get_attribute("aria-valuetext") or "0"
+        return float(says.split()[0])
+
+    def open(self, name: str = "Open the kitchen") -> None:
+        self.button(name).click()
+        expect(self.page.get_by_text("live", exact=True).first).to_be_visible()
+
+    def close(self) -> None:
+        self.button("Close").click()
+        self.over()
+
+    def over(self) -> None:
+        expect(self.page.get_by_role("heading", name="What was measured")).to_be_visible(timeout=OVER_MS)
+
+    def plated(self, count: str) -> Locator:
+        """Plates that show so many tokens of 128."""
+        return self.page.get_by_role("group", name=re.compile("^Plating line")).get_by_text(
+            re.compile(f"^{count}/128$")
+        )
+
+    def tab_to(self, target: Locator) -> None:
+        """By keyboard alone."""
+        for _ in range(60):
+            if target.evaluate("node => node.getRootNode().activeElement === node"):
+                return
+            self.page.keyboard.press("Tab")
+        raise AssertionError(f"no way to {target} with the tab key")
+
+    # ---- what must always hold
+
+    def is_sound(self) -> None:
+        """Accessible as far as rules can tell, and as wide as the window."""
+        found = Axe().run(self.page, options={"runOnly": RULES}).response["violations"]
+        assert [(rule["id"], [node["html"][:200] for node in rule["nodes"][:3]]) for rule in found] == []
+        assert self.page.locator(".sk").evaluate(SIDEWAYS) == []
+
+
+@contextmanager
+def visit(browser: Browser, lab: Lab, query: str = "", **context: Any) -> Iterator[Visit]:
+    """The page in a window of its own. Whatever is done there, nothing goes wrong and no other host is asked."""
+    options = {"viewport": {"width": 1280, "height": 900}, "accept_downloads": True} | context
+    window = browser.new_context(**options)
+    try:
+        visited = Visit(window.new_page())
+        visited.page.goto(f"{lab.url}/?{query}")
+        expect(visited.button("Open the kitchen")).to_be_enabled(timeout=20_000)
+        yield visited
+        assert visited.errors == []
+        assert [
+            url for url in visited.asked if f"//{lab.host}/" not in url and not url.startswith(("blob:", "data:"))
+        ] == []
+    finally:
+        window.close()
+
+
+LOOKS = {
+    "wide, light": (1280, "light", "no-preference"),
+    "wide, dark": (1280, "dark", "no-preference"),
+    "narrow, light": (390, "light", "no-preference"),
+    "narrow, dark": (390, "dark", "no-preference"),
+    "wide, still": (1280, "light", "reduce"),
+}
+
+
+@pytest.mark.parametrize(("width", "scheme", "motion"), LOOKS.values(), ids=LOOKS.keys())
+def test_before_in_the_middle_and_after(browser: Browser, lab: Lab, width: int, scheme: str, motion: str) -> None:
+    window = {"viewport": {"width": width, "height": 844}, "color_scheme": scheme, "reduced_motion": motion}
+    with visit(browser, lab, SLOW, **window) as kitchen:
+        before = kitchen.clock
+        expect(kitchen.button("Pause (space)")).to_be_visible()
+        kitchen.page.wait_for_timeout(700)
+        assert kitchen.clock > before, "the recorded run does not move"
+        kitchen.is_sound()
+        kitchen.open()
+        expect(kitchen.page.get_by_role("group", name="Served").get_by_text("128 tok").first).to_be_visible(
+            timeout=OVER_MS
+        )
+        kitchen.is_sound()
+        kitchen.close()
+        kitchen.is_sound()
+
+
+def test_tokens_appear_on_plates_while_it_is_open(browser: Browser, lab: Lab) -> None:
+    with visit(browser, lab, ALL_AT_ONCE) as kitchen:
+        kitchen.open()
+        kitchen.plated("[1-9][0-9]?").first.wait_for()
+        kitchen.over()
+        assert sum(motion["kind"] == "token" for motion in kitchen.motions) == 12 * 128
+
+
+def test_results_are_numbers_and_can_be_taken_home(browser: Browser, lab: Lab, tmp_path: Path) -> None:
+    with visit(browser, lab, QUICK) as kitchen:
+        kitchen.open()
+        kitchen.over()
+        table = kitchen.page.get_by_role("table").filter(has_text="TTFT")
+        expect(table).to_contain_text(re.compile(r"\d+ ms|\d+\.\d+ s"))
+        expect(table).to_contain_text("all verified")
+        chart = kitchen.page.locator(".js-plotly-plot")
+        expect(chart.locator(".scatterlayer .point")).to_have_count(4 * 31)
+
+        with kitchen.page.expect_download() as download:
+            kitchen.button("Log: ").click()
+        log = parse(download.value.path().read_bytes())
+        check(log.events)
+        assert log.scenario.workload.requests == 4
+
+        with kitchen.page.expect_download() as download:
+            kitchen.button("As one HTML page").click()
+        exported = tmp_path / "kitchen.html"
+        download.value.save_as(exported)
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    page.goto(exported.as_uri())
+    page.get_by_role("button", name="Replay from the start").click()
+    expect(page.get_by_role("group", name="Served").get_by_text("32 tok")).to_have_count(4, timeout=OVER_MS)
+    context.close()
+
+
+def test_two_kitchens_beside_each_other(browser: Browser, lab: Lab) -> None:
+    with visit(browser, lab, QUICK) as kitchen:
+        kitchen.page.get_by_role("combobox", name="Beside it").click()
+        kitchen.page.get_by_role("option", name="One cook does both").click()
+        kitchen.open("Open the kitchens")
+        for name in ("Two stations and a pass", "One cook does both"):
+            expect(kitchen.page.get_by_role("region", name=name)).to_be_visible()
+        kitchen.over()
+        rows = kitchen.page.get_by_role("table").filter(has_text="TTFT").get_by_role("row")
+        expect(rows.filter(has_text=re.compile(r"\d+ ms|\d+\.\d+ s"))).to_have_count(2)
+        expect(kitchen.page.get_by_text("the run is over")).to_have_count(2)
+        kitchen.is_sound()
+
+
+BROKEN = {"no log": b"hello\nworld\n", "cut gzip": b"\x1f\x8b\x08\x00junk", "empty": b"", "another format": b'{"a": 1}'}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_recording_is_refused_in_one_sentence(browser: Browser, lab: Lab, content: bytes) -> None:
+    with visit(browser, lab) as kitchen:
+        kitchen.page.get_by_text("Open a recording").click()
+        file = {"name": "mine.jsonl", "mimeType": "application/jsonl", "buffer": content}
+        kitchen.page.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
+        alert = kitchen.page.get_by_role("alert")
+        expect(alert).to_contain_text("mine.jsonl")
+        said = alert.inner_text().strip()
+        assert said.endswith(".")
+        assert "\n" not in said
+        assert "Traceback" not in said
+
+
+def test_a_recording_can_be_opened(browser: Browser, lab: Lab) -> None:
+    recording = Path(__file__).parents[2] / "assets" / "recorded" / "chunked.jsonl.gz"
+    with visit(browser, lab) as kitchen:
+        kitchen.page.get_by_text("Open a recording").click()
+        kitchen.page.locator("input[type=file]").set_input_files(recording)
+        expect(kitchen.page.get_by_role("region", name="Prep cut into portions")).to_be_visible()
+        expect(kitchen.page.get_by_text(re.compile("recorded .* on "))).to_be_visible()
+
+
+def test_the_first_order_is_one_s_own(browser: Browser, lab: Lab) -> None:
+    mine = "Which herb goes with a KV cache?"
+    with visit(browser, lab, QUICK) as kitchen:
+        kitchen.button("More settings").click()
+        kitchen.page.get_by_role("textbox", name="Your own order").fill(mine)
+        kitchen.page.keyboard.press("Control+Enter")
+        kitchen.page.keyboard.press("Escape")
+        kitchen.open()
+        kitchen.over()
+        kitchen.button("Replay from the start").click()
+        kitchen.button("Pause (space)").click()
+        kitchen.slider("Time").press("Home")
+        for _ in range(20):
+            if kitchen.page.get_by_title(mine).is_visible():
+                break
+            kitchen.button("Next event (.)").click()
+        expect(kitchen.page.get_by_title(mine)).to_be_visible()
+        expect(kitchen.page.get_by_title(mine)).to_contain_text("1")
+        first = next(motion for motion in kitchen.motions if motion["kind"] == "order")
+        assert (first["number"], first["prompt"]) == (1, mine)
+
+
+def test_settings_are_in_the_address(browser: Browser, lab: Lab) -> None:
+    with visit(browser, lab) as kitchen:
+        kitchen.slider("Prompt, tokens").press("ArrowRight")
+        kitchen.slider("Link bandwidth").press("ArrowLeft")
+        kitchen.page.get_by_role("radio", name="Prep cut into portions").click()
+        expect(kitchen.page).to_have_url(re.compile(r"(?=.*[?&]prompt=128)(?=.*[?&]link=)(?=.*[?&]kitchen=)"))
+        kitchen.page.reload()
+        expect(kitchen.slider("Prompt, tokens")).to_have_attribute("aria-valuetext", "128")
+        expect(kitchen.slider("Link bandwidth")).to_have_attribute("aria-valuetext", "10 MB/s")
+        expect(kitchen.page.get_by_role("radio", name="Prep cut into portions")).to_be_checked()
+
+
+def test_the_keyboard_is_enough(browser: Browser, lab: Lab) -> None:
+    with visit(browser, lab, SLOW) as kitchen:
+        page = kitchen.page
+        kitchen.tab_to(kitchen.button("Open the kitchen"))
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("live", exact=True)).to_be_visible()
+
+        belt = kitchen.slider("Width of the belt")
+        kitchen.tab_to(belt)
+        width = belt.get_attribute("aria-valuetext")
+        for _ in range(5):
+            page.keyboard.press("ArrowRight")
+        expect(belt).not_to_have_attribute("aria-valuetext", width or "")
+
+        kitchen.tab_to(kitchen.slider("Time"))
+        page.keyboard.press("Space")
+        expect(kitchen.button("Play (space)")).to_be_visible()
+        stood = kitchen.clock
+        page.keyboard.press(",")
+        page.keyboard.press(",")
+        expect(page.get_by_role("status").filter(has_text=re.compile(r"^\d+\.\d+ s: "))).to_be_visible()
+        back = kitchen.clock
+        page.keyboard.press(".")
+        assert back <= stood
+        page.keyboard.press("Space")
+        expect(kitchen.button("Pause (space)")).to_be_visible()
+
+        kitchen.tab_to(kitchen.button("Live"))
+        page.keyboard.press("Enter")
+        expect(kitchen.button("Live")).to_have_attribute("aria-pressed", "true")
+        page.keyboard.press("Shift+Tab")
+        kitchen.close()
+
+
+def test_the_link_is_changed_while_a_tray_is_on_it(browser: Browser, lab: Lab) -> None:
+    with visit(browser, lab, SLOW) as kitchen:
+        kitchen.open()
+        belt = kitchen.slider("Width of the belt")
+        kitchen.page.get_by_role("img", name="Trays on the pass").get_by_text(re.compile("%")).first.wait_for()
+        belt.focus()
+        belt.press("End")
+        belt.press("ArrowLeft")
+        expect(belt).to_have_attribute("aria-valuetext", "2 GB/s")
+        kitchen.page.wait_for_timeout(1000)
+        asked = [ask["bandwidth_bytes_per_s"] for ask in kitchen.sent if ask["do"] == "link"]
+        assert asked[-1] == 2e9
+        links = [motion for motion in kitchen.motions if motion["kind"] == "link"]
+        assert links[0]["bandwidth"] == 5e5
+        assert links[-1]["bandwidth"] == 2e9
+        assert links[-1]["t"] > 0
+        expect(kitchen.page.get_by_role("group", name="The pass")).to_contain_text("2 GB/s")
+        expect(kitchen.page).to_have_url(re.compile(r"[?&]link=2"))
+        kitchen.close()
