@@ -95,7 +95,7 @@ def run(deployment: str, record: Path | None, as_json: bool, **options: Any) -> 
     """Run a workload on one deployment of the real engine."""
     if record is not None and not record.parent.is_dir():
         raise BadInput("record", str(record), "in a folder that exists")
-    log = _run(deployment, options)
+    (log,) = _run([deployment], options)
     if record is not None:
         save(log, record)
     summary = summarize(log.events)
@@ -111,16 +111,13 @@ def run(deployment: str, record: Path | None, as_json: bool, **options: Any) -> 
 @scenario_options
 def compare(as_json: bool, **options: Any) -> None:
     """Run the same requests on all three deployments, with the same number of workers."""
-    rows: list[tuple[str, Summary]] = []
-    reports = []
-    for kind in KINDS:
-        log = _run(kind, options)
-        rows.append((kind, summarize(log.events)))
-        reports.append(report(log, rows[-1][1]))
+    logs = _run(KINDS, options)
+    summaries = [summarize(log.events) for log in logs]
     if as_json:
+        reports = [report(log, summary) for log, summary in zip(logs, summaries, strict=True)]
         click.echo(msgspec.json.encode({"deployments": reports}).decode())
         return
-    _table(rows)
+    _table(list(zip(KINDS, summaries, strict=True)))
 
 
 @cli.command()
@@ -162,11 +159,13 @@ def doctor(as_json: bool, model: str) -> None:
 # ---- from options to a scenario, from a log to a report
 
 
-def _run(kind: str, options: dict[str, Any]) -> Log:
-    from engine.live.run import run_live
+def _run(kinds: Sequence[str], options: dict[str, Any]) -> list[Log]:
+    """The same options on each deployment, by the same workers; all are checked before these are started."""
+    from engine.live.run import run_each
 
-    scenario, prompts, listen = described(kind, **options)
-    return run_live(scenario, prompts, listen=listen)
+    described_as = [described(kind, **options) for kind in kinds]
+    _, prompts, listen = described_as[0]
+    return run_each([scenario for scenario, _, _ in described_as], prompts, listen=listen)
 
 
 def described(

@@ -16,9 +16,6 @@ Fault = Callable[[Front, Event], bool]
 
 def run_on_front(front: Front, scenario: Scenario, fault: Fault = lambda front, event: False) -> Log:
     """One run, on an engine that is up. `fault` sees each event until it returns True."""
-    front.set_link(scenario.link)
-    front.deploy(scenario.deployment)
-    front.poll(0.0)
     struck = False
 
     def watch(events: list[Event]) -> None:

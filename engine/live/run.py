@@ -33,14 +33,29 @@ def run_live(
     `prompts`: words of the first requests; the others are synthetic. `watch` is called with events as they come.
     `listen`: workers of other hosts join there, instead of processes being started here.
     """
-    requests = make_requests(scenario, prompts)
-    with Front(scenario.deployment, scenario.link, scenario.model, listen=listen) as front:
+    (log,) = run_each([scenario], prompts, watch, listen)
+    return log
+
+
+def run_each(
+    scenarios: Sequence[Scenario],
+    prompts: Sequence[str] = (),
+    watch: Watch = lambda events: None,
+    listen: tuple[str, int] | None = None,
+) -> list[Log]:
+    """The same for several scenarios of one model, one after the other on the same workers. All are checked first."""
+    asked = [make_requests(scenario, prompts) for scenario in scenarios]
+    first = scenarios[0]
+    roads = [scenario.deployment.transport for scenario in scenarios]
+    with Front(first.deployment, first.link, first.model, transports=roads, listen=listen) as front:
         front.start()
-        return run_on(front, scenario, requests, watch)
+        return [run_on(front, scenario, requests, watch) for scenario, requests in zip(scenarios, asked, strict=True)]
 
 
 def run_on(front: Front, scenario: Scenario, requests: Sequence[Request], watch: Watch = lambda events: None) -> Log:
-    """Run requests on an engine that is up and idle. The log's second 0 is now."""
+    """Run requests on an engine that is up and idle, in the scenario's roles and link. The log's second 0 is now."""
+    front.set_link(scenario.link)
+    front.deploy(scenario.deployment)
     zero_s = front.now()
     front.poll(0.0)  # what came before this run does not belong to it
     events = front.standing()

@@ -45,10 +45,7 @@ class Kitchen:
 
     def run(self, deployment: Deployment, requests: Sequence[Request] = ()) -> Log:
         """These requests (else all of them), arriving together, on an engine that is up already or is started now."""
-        front = self._front(deployment)
-        front.deploy(deployment)
-        front.poll(0.0)
-        log = run_on(front, Scenario(deployment, model=self.spec), requests or self.requests)
+        log = run_on(self._front(deployment), Scenario(deployment, model=self.spec), requests or self.requests)
         check(log.events)
         return log
 
