@@ -18,6 +18,8 @@ scene = st.components.v2.component("split_kitchen.kitchen", js=MODULE.read_text(
 STYLE = """
 .stMainBlockContainer { padding-top: 2.2rem; padding-bottom: 3rem; max-width: 1360px; }
 .stMainBlockContainer h1 { font-size: 2rem; padding: 0; }
+.stApp [data-testid=stCaptionContainer] { color: inherit; opacity: .85; }
+.stApp [data-testid=stBaseButton-primary]:enabled { background: #0072b2; border-color: #0072b2; color: #fff; }
 """
 
 
