@@ -4,7 +4,7 @@ Bad input ends with exit code 2 and one sentence on stderr, before anything has 
 """
 
 import functools
-import json
+import textwrap
 from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 from pathlib import Path
@@ -145,18 +145,34 @@ def worker(address: str, role: str, host: str | None) -> None:
 @cli.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
 @click.option("--model", default="smollm2-135m", show_default=True, help="Name, folder or hub id.")
-def doctor(as_json: bool, model: str) -> None:
+@click.option(
+    "--example", is_flag=True, help="The GPUs of an example fleet instead: 4, of which a pair lost its NVLink."
+)
+@click.option("--fleet-model", default="llama-3.1-8b", show_default=True, help="Whose KV the findings count in.")
+@click.option("--fleet-prompt", type=int, default=4096, show_default=True, help="Its prompt tokens.")
+def doctor(as_json: bool, model: str, example: bool, fleet_model: str, fleet_prompt: int) -> None:
     """What this machine is and can: measured now, not looked up."""
-    from engine.fleet.gpus import findings, gpus
+    from engine.fleet.findings import Tray, findings
+    from engine.fleet.hf_config import model as real_model
+    from engine.fleet.nvml import example_fleet, read_fleet
     from engine.live.doctor import examine
 
-    there = gpus()
-    found = {**examine(ModelSpec(path=model)), "gpus": there, "findings": findings(there)}
+    whole("fleet prompt", fleet_prompt, 1, 10_000_000)
+    tray = Tray(real_model(fleet_model), fleet_prompt)
+    found = examine(ModelSpec(path=model))
+    fleet = example_fleet() if example else read_fleet()
+    about = findings(fleet, tray)
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(msgspec.json.encode({**found, "gpus": fleet.gpus, "findings": about}).decode())
         return
     for name, value in found.items():
         click.echo(f"{name:20} {_plain(value)}")
+    for gpu in fleet.gpus:
+        click.echo(f"{f'GPU {gpu.index}':20} {gpu.name}, {units.in_words(gpu.memory_bytes, 'B')}")
+    for finding in about:
+        click.echo(f"\n{finding.severity:20} {finding.what}")
+        for text in filter(None, (finding.effect, finding.fix and f"To do: {finding.fix}")):
+            click.echo(textwrap.fill(text, 110, initial_indent=" " * 21, subsequent_indent=" " * 21))
 
 
 # ---- from options to a scenario, from a log to a report
