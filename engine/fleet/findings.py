@@ -73,6 +73,14 @@ def findings(fleet: Fleet, tray: Tray) -> list[Finding]:
     return found
 
 
+def about_hosts(peer: str, sent_bytes_per_s: float, received_bytes_per_s: float, tray: Tray) -> Finding:
+    """What a measured road to another host means. Bytes/s of one TCP stream, each way."""
+    worse = min(sent_bytes_per_s, received_bytes_per_s)
+    there, back = in_words(sent_bytes_per_s, "B/s"), in_words(received_bytes_per_s, "B/s")
+    what = f"One TCP stream to {peer} carries {there} there and {back} back, measured now."
+    return Finding("info", what, f"{tray}: {tray.over(worse)}.", "", (), worse, tray.bytes / worse)
+
+
 def _nobody(fleet: Fleet) -> Finding:
     return Finding(
         "info",
