@@ -33,7 +33,7 @@ class FabricSpec(msgspec.Struct, frozen=True):
 class GpuSpec(msgspec.Struct, frozen=True):
     """Dense peaks. `peer`, `host` and `network`: the fabric to the next GPU, to the CPU, to another machine.
 
-    `nvml`: its product name as NVML says it, empty if NVML does not know it.
+    `nvml`: its product name as NVML says it, empty if NVML does not know it. `node_gpus`: how many share a host.
     """
 
     name: str
@@ -47,6 +47,7 @@ class GpuSpec(msgspec.Struct, frozen=True):
     source: str
     fp8_flops_per_s: float | None = None
     nvml: str = ""
+    node_gpus: int = 8
 
     @property
     def ridge_flops_per_byte(self) -> float:
