@@ -8,8 +8,11 @@ things. What carries over is the *shipping ratio*, seconds on the road per secon
 Like a wind tunnel and its Reynolds number: the model is small, the ratio is the real one. Latency is left out.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
+from engine.events import Event, StepEnded, StepStarted
 from engine.fleet.hardware import FabricSpec, GpuSpec, fabrics
 from engine.fleet.models import ModelShape
 from engine.fleet.roofline import TYPICAL, Reached, kv_shards, prefill_s, smallest_tp
@@ -54,6 +57,23 @@ def pace_of(model: ModelShape, gpu: GpuSpec, *, tp: int, tokens: int, reached: R
     """A real model's pace on `tp` GPUs, by its roofline, for prompts of `tokens`."""
     per_token_s = prefill_s(model, gpu, tokens, tp=tp, reached=reached) / tokens
     return Pace(model.kv_bytes(tokens) / tokens, per_token_s, kv_shards(model, tp))
+
+
+def measured_pace(events: Iterable[Event], kv_bytes_per_token: float) -> Pace | None:
+    """An engine's pace, from its log: all steps that did nothing but prefill. None if there was none."""
+    began: dict[str, StepStarted] = {}
+    tokens, seconds = 0, 0.0
+    for event in events:
+        if isinstance(event, StepStarted):
+            began[event.worker] = event
+        elif isinstance(event, StepEnded) and (step := began.pop(event.worker, None)) and _is_prefill(step):
+            tokens += sum(slice_.tokens for slice_ in step.plan)
+            seconds += event.t - step.t
+    return Pace(kv_bytes_per_token, seconds / tokens) if tokens else None
+
+
+def _is_prefill(step: StepStarted) -> bool:
+    return all(slice_.tokens > 1 for slice_ in step.plan)  # a single token may be a decode
 
 
 def scale_ruler(

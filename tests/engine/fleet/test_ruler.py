@@ -4,10 +4,12 @@ import pytest
 from hypothesis import given, strategies as st
 
 from engine.errors import BadInput
+from engine.events import Event, StepEnded, StepStarted
 from engine.fleet.hardware import fabrics, gpu, gpus
 from engine.fleet.hf_config import model, models
 from engine.fleet.roofline import handoff_s, prefill_s
-from engine.fleet.ruler import PROMPT_TOKENS, Pace, scale_ruler
+from engine.fleet.ruler import PROMPT_TOKENS, Pace, measured_pace, scale_ruler
+from engine.plan import Slice
 
 LIVE = Pace(kv_bytes_per_token=23_040, prefill_s_per_token=1e-3)  # SmolLM2 on one CPU core, roughly
 
@@ -42,6 +44,18 @@ def test_marks_are_ordered_and_scale_with_the_live_engine(name: str, on: str, kv
     assert [m.bytes_per_s for m in marks] == sorted((m.bytes_per_s for m in marks), reverse=True)
     twice = scale_ruler(Pace(kv, prefill / 2), model(name), gpu(on)).marks
     assert [m.bytes_per_s for m in twice] == pytest.approx([2 * m.bytes_per_s for m in marks])
+
+
+def test_the_pace_of_a_log_is_that_of_its_prefill_steps() -> None:
+    def step(worker: str, began: float, ended: float, *tokens: int) -> list[Event]:
+        plan = tuple(Slice(f"r{n}", 0, count) for n, count in enumerate(tokens))
+        return [StepStarted(began, worker, plan, 0, 0, 0), StepEnded(ended, worker)]
+
+    prefill = step("p", 0.0, 0.3, 100, 50)
+    decode, mixed, cut_short = step("d", 0.0, 0.2, 1, 1), step("p", 0.3, 0.9, 100, 1), step("p", 0.9, 1.5, 10)[:1]
+    events = [prefill[0], *decode, prefill[1], *mixed, *cut_short]
+    assert measured_pace(events, 23_040) == Pace(23_040, 0.3 / 150)
+    assert measured_pace(decode, 23_040) is None
 
 
 @pytest.mark.parametrize("pace", [Pace(0, 1e-3), Pace(23_040, 0), Pace(float("nan"), 1)])
