@@ -21,6 +21,7 @@ NVLINK_FIX = (
     "Drain the node; nvidia-smi nvlink -s and dmesg (Xid 74) say which link; reset the GPUs (nvidia-smi -r), then "
     "reboot; if it stays down, reseat the bridge or call for service."
 )
+BRIDGE_REMARK = "If no bridge was ever fitted there, nothing is broken: NVML cannot tell."
 PUSH_FIX = "Until then let prefill push: NixlPushConnector instead of NixlConnector on both sides."
 
 
@@ -106,14 +107,18 @@ def _links_down(fleet: Fleet, between: list[Road], tray: Tray) -> Iterator[Findi
         yield _about_road("warning", what, _worst(between, broken), tray, NVLINK_FIX)
     elif broken:
         counts = "; ".join(f"GPU {gpu.index}: {down} of {len(gpu.links)}" for gpu, down in broken)
-        yield _about_road("critical", f"NVLinks are down. {counts}.", _worst(between, broken), tray, NVLINK_FIX)
+        bridged = not any(link.remote == "switch" for gpu in fleet.gpus for link in gpu.links)
+        fix = f"{NVLINK_FIX} {BRIDGE_REMARK}" if bridged else NVLINK_FIX
+        yield _about_road("critical", f"NVLinks are down. {counts}.", _worst(between, broken), tray, fix)
 
 
-def _worst(between: list[Road], broken: list[tuple[Gpu, int]]) -> Road:
-    """Of the roads that lost most: one GPU's loss is its roads' loss."""
+def _worst(between: list[Road], broken: list[tuple[Gpu, int]]) -> Road | None:
+    """The road that lost most, if possible one whose both ends are broken. None for a GPU that is alone."""
     touched = {gpu.index for gpu, _ in broken}
     lost = [road for road in between if touched & {road.a, road.b}]
-    return max(lost, key=lambda road: (road.healthy_bytes_per_s / road.bytes_per_s, {road.a, road.b} <= touched))
+    return max(
+        lost, key=lambda road: (road.healthy_bytes_per_s / road.bytes_per_s, {road.a, road.b} <= touched), default=None
+    )
 
 
 def _errors(fleet: Fleet, between: list[Road], tray: Tray) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ import pytest
 from engine.cli import cli, run_cli
 from engine.fleet.findings import Finding, Tray, findings
 from engine.fleet.hf_config import model
-from engine.fleet.nvml import Fleet, Gpu, Pair, example_fleet
+from engine.fleet.nvml import Fleet, Gpu, NvLink, Pair, example_fleet
 from engine.fleet.roads import roads
 
 TRAY = Tray(model("llama-3.1-8b"), 4096)
@@ -69,6 +69,7 @@ def test_a_pair_that_is_down(machine: Machine) -> None:
     for words in ("25.4 ms at 21.1 GB/s", "7.16 ms at 75 GB/s", "1.07 s at 500 MB/s if pulled"):
         assert words in broken.effect
     assert "NixlPushConnector" in broken.fix
+    assert "If no bridge was ever fitted" in broken.fix
     assert msgspec.structs.replace(fleet, example=True) == example_fleet()  # what ships is what is read
 
 
@@ -146,6 +147,14 @@ def test_the_example_says_that_it_is_one() -> None:
     first, second, *_ = findings(example_fleet(), TRAY)
     assert "not this machine" in first.what
     assert second.severity == "critical"
+
+
+def test_a_gpu_alone_with_a_link_that_is_down() -> None:
+    """An A100 without a bridge: nobody to be joined to, so no road is lost."""
+    (only,) = grave(Fleet((Gpu(0, "x", 1, links=(NvLink(0, active=False),)),)))
+    assert only.severity == "warning"
+    assert only.what == "No NVLink is up on GPU 0: no bridge is fitted, or all are down."
+    assert only.bytes_per_s is None
 
 
 def test_a_pair_about_which_nothing_is_known() -> None:
