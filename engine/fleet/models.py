@@ -66,7 +66,12 @@ class ModelShape(msgspec.Struct, frozen=True):
     @property
     def active_params(self) -> int:
         """Those that one token meets."""
-        return self._always_on + self._embeddings + self._routed(self.experts.active if self.experts else 0)
+        return self.matmul_params + self._embeddings
+
+    @property
+    def matmul_params(self) -> int:
+        """Those in the layers that every token is multiplied with: no embedding table, no head."""
+        return self._always_on + self._routed(self.experts.active if self.experts else 0)
 
     @property
     def weight_bytes(self) -> float:
@@ -88,13 +93,12 @@ class ModelShape(msgspec.Struct, frozen=True):
 
     def prefill_flops(self, tokens: int, cached: int = 0) -> float:
         """Of a prompt of `tokens`, the first `cached` of which have their KV already. The head runs once."""
-        matmuls = self._always_on + self._routed(self.experts.active if self.experts else 0)
         scores = self._attention_flops(latent_absorbed=False) * self._attended(cached, tokens)
-        return 2.0 * matmuls * (tokens - cached) + scores + 2.0 * self._head
+        return 2.0 * self.matmul_params * (tokens - cached) + scores + 2.0 * self._head
 
     def decode_flops(self, contexts: Sequence[int]) -> float:
         """Of one step that makes a token for each of the contexts."""
-        matmuls = self._always_on + self._head + self._routed(self.experts.active if self.experts else 0)
+        matmuls = self.matmul_params + self._head
         scores = self._attention_flops(latent_absorbed=True)
         return 2.0 * matmuls * len(contexts) + scores * sum(self._attended(c - 1, c) for c in contexts)
 
