@@ -10,7 +10,7 @@ link in its place. A policy sees the jobs that have their blocks: `waiting` in o
 and returns (job, number of tokens) pairs.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from engine.request import Request
@@ -18,7 +18,7 @@ from engine.request import Request
 PREFILL_BATCH_TOKENS = 512  # short prompts share a step up to this many tokens; a longer one goes alone
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """A request in one worker's hands: `tokens` are prompt and output so far, the KV of the first `done` exists."""
 
@@ -50,15 +50,15 @@ def whole_prompts(waiting: Sequence[Job]) -> Choice:
     return chosen
 
 
-def one_each(running: Sequence[Job]) -> Choice:
+def one_each(running: Collection[Job]) -> Choice:
     return [(job, 1) for job in running]
 
 
-def prefill_first(waiting: Sequence[Job], running: Sequence[Job], chunk: int) -> Choice:
+def prefill_first(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Choice:
     return whole_prompts(waiting) or one_each(running)
 
 
-def chunked(waiting: Sequence[Job], running: Sequence[Job], chunk: int) -> Choice:
+def chunked(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Choice:
     chosen = one_each(running)
     room = chunk - len(chosen)
     for job in waiting:
@@ -69,13 +69,13 @@ def chunked(waiting: Sequence[Job], running: Sequence[Job], chunk: int) -> Choic
     return chosen or one_each(running)
 
 
-def prefill_only(waiting: Sequence[Job], running: Sequence[Job], chunk: int) -> Choice:
+def prefill_only(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Choice:
     return whole_prompts(waiting)
 
 
-def decode_only(waiting: Sequence[Job], running: Sequence[Job], chunk: int) -> Choice:
+def decode_only(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Choice:
     return one_each(running)
 
 
-Policy = Callable[[Sequence[Job], Sequence[Job], int], Choice]
+Policy = Callable[[Sequence[Job], Collection[Job], int], Choice]
 POLICIES: dict[str, Policy] = {f.__name__: f for f in (prefill_first, chunked, prefill_only, decode_only)}

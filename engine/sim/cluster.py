@@ -1,0 +1,96 @@
+"""Router and workers in simulated time: what `engine.live.front` and its processes are to real ones.
+
+Messages take no time. Everything that is said becomes part of the record, in the order in which it is said.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from engine.events import Event, LinkChanged, WorkerUp
+from engine.link import LinkSpec
+from engine.messages import Message, Report, Said
+from engine.request import Request
+from engine.router import Output as Routed, Router, Send
+from engine.routing import LeastLoaded, Route
+from engine.scenario import Deployment
+from engine.sim.clock import Clock
+from engine.sim.fabric import Fabric, FabricSpec
+from engine.sim.leap import Happening, Leapt
+from engine.sim.station import Station, WorkerSpec
+from engine.worker import Output
+
+
+class Cluster:
+    """`workers`: what each of them is, by name, in the order in which the deployment deals out its roles."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        link: LinkSpec,
+        workers: Mapping[str, WorkerSpec],
+        *,
+        fabric: FabricSpec = FabricSpec(),
+        route: Route | None = None,
+        leaping: bool = True,
+    ) -> None:
+        self.clock = Clock()
+        self.leaping = leaping
+        self.record: list[Happening] = []
+        self.fabric = Fabric(self.clock, link, fabric)
+        self._route = route or LeastLoaded()
+        self.router = Router(deployment, list(workers), link, self._route)
+        self.stations = {name: Station(self, name, spec) for name, spec in workers.items()}
+        self.record += [self.router.deployed(0.0), LinkChanged(0.0, link.bandwidth_bytes_per_s, link.latency_s)]
+        for name, station in self.stations.items():
+            ready = station.ready()
+            self.record.append(WorkerUp(0.0, name, ready.pid, ready.blocks))
+            ups = self.router.worker_up(name, ready, 0.0)
+            self.apply(send for send in ups if isinstance(send, Send))
+
+    def run(self, requests: Sequence[Request]) -> list[Happening]:
+        """Serve the requests, which stand in order of arrival, to the end of the last one. Returns the record."""
+        self.clock.env.process(self._arrivals(requests))
+        self.clock.env.run()
+        return self.record
+
+    def _arrivals(self, requests: Sequence[Request]):  # type: ignore[no-untyped-def]  # a SimPy process
+        for request in requests:
+            wait_ns = self.clock.at(request.arrival_s) - self.clock.ns
+            if wait_ns > 0:
+                yield self.clock.env.timeout(wait_ns)
+            self.submit(request)
+
+    def submit(self, request: Request) -> None:
+        self._tell_progress()
+        self.apply(self.router.submit(request, self.clock.s))
+
+    def cached(self, request: Request, worker: str) -> int:
+        """Tokens of the prompt that `worker` need not prefill; it takes note of the prompt."""
+        return 0
+
+    # ---- what is said
+
+    def heard(self, worker: str, outputs: Iterable[Output]) -> None:
+        """What a worker says, in order."""
+        router, t = self.router, self.clock.s
+        for output in outputs:
+            if isinstance(output, Message):
+                self._tell_progress()
+                self.apply(router.heard(worker, output, t))  # type: ignore[arg-type]
+            else:
+                self.apply(router.heard(worker, Said((output,)), t))
+
+    def leapt(self, leap: Leapt, told: int) -> None:
+        self.record.append(leap)
+        self.router.leapt(leap.worker, [piece.request for piece in leap.plan], len(leap.ends_s), told * len(leap.plan))
+
+    def apply(self, outputs: Iterable[Routed]) -> None:
+        for output in outputs:
+            if isinstance(output, Send):
+                self.stations[output.worker].command(output.command)
+            else:
+                self.record.append(output)
+
+    def _tell_progress(self) -> None:
+        """Before anything is decided by load."""
+        for station in self.stations.values():
+            station.tell_progress()

@@ -1,0 +1,54 @@
+"""Run a scenario in simulated time: the same events and log as the live engine's, from a cost model."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from engine.errors import BadInput
+from engine.log import Log, in_order
+from engine.request import Request
+from engine.scenario import Scenario
+from engine.sim.cluster import Cluster
+from engine.sim.leap import Happening, unfold
+from engine.sim.station import WorkerSpec
+from engine.workload import Draft, drafts
+
+
+def simulate(scenario: Scenario, worker: WorkerSpec, requests: Sequence[Request] | None = None) -> Log:
+    """The scenario's log, had every worker been a `worker`. Raises BadInput before anything starts.
+
+    `requests` in place of the workload's, in order of arrival. Tokens have no values: only their times are simulated.
+    """
+    events = in_order(list(unfold(record(scenario, worker, requests))))
+    return Log(scenario, events, machine="simulated")
+
+
+def record(scenario: Scenario, worker: WorkerSpec, requests: Sequence[Request] | None = None) -> list[Happening]:
+    """The same, with decode steps taken in leaps: what large runs are counted from (`engine.sim.tally`)."""
+    deployment = scenario.deployment
+    wanted = requests_of(drafts(scenario.workload)) if requests is None else requests
+    for request in wanted:
+        must_fit(request, worker)
+    cluster = Cluster(deployment, scenario.link, {f"worker-{n}": worker for n in range(deployment.workers)})
+    return cluster.run(wanted)
+
+
+def requests_of(wanted: Sequence[Draft]) -> list[Request]:
+    return [
+        Request(f"r{draft.number + 1}", blank(draft.prompt_tokens), draft.output_tokens, draft.arrival_s)
+        for draft in wanted
+    ]
+
+
+@lru_cache(maxsize=4096)
+def blank(tokens: int) -> tuple[int, ...]:
+    """A prompt of which only the length matters; requests of one length share it."""
+    return (0,) * tokens
+
+
+def must_fit(request: Request, worker: WorkerSpec) -> None:
+    from engine.scenario import BLOCK_TOKENS
+
+    most = min(worker.kv_blocks * BLOCK_TOKENS, worker.context_tokens)
+    if len(request.prompt_ids) + request.max_output_tokens > most:
+        asked = f"{len(request.prompt_ids)} + {request.max_output_tokens} output tokens"
+        raise BadInput("prompt tokens", asked, f"at most {most:,} together, the KV pool and the context")
