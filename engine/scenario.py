@@ -47,16 +47,16 @@ class Deployment(msgspec.Struct, frozen=True):
             return ("chunked",) * self.workers
         return ("prefill_only",) * self.prefill_workers + ("decode_only",) * self.decode_workers
 
-    def checked(self) -> "Deployment":
+    def checked(self, most_workers: int = MAX_WORKERS) -> "Deployment":
         one_of("deployment", self.kind, KINDS)
         one_of("transport", self.transport, TRANSPORTS)
         one_of("ship", self.ship, SHIPPING)
         one_of("first token", self.first_token, ("prefill", "decode"))
-        whole("workers", self.workers, 1, MAX_WORKERS)
+        whole("workers", self.workers, 1, most_workers)
         whole("chunk", self.chunk, BLOCK_TOKENS, 8192)
         if self.kind == "disaggregated":
-            whole("prefill workers", self.prefill_workers, 1, MAX_WORKERS - 1)
-            whole("decode workers", self.decode_workers, 1, MAX_WORKERS - 1)
+            whole("prefill workers", self.prefill_workers, 1, most_workers - 1)
+            whole("decode workers", self.decode_workers, 1, most_workers - 1)
         return self
 
 
@@ -113,9 +113,9 @@ class Scenario(msgspec.Struct, frozen=True):
     workload: Workload = Workload()
     model: ModelSpec = ModelSpec()
 
-    def checked(self) -> "Scenario":
+    def checked(self, most_workers: int = MAX_WORKERS) -> "Scenario":
         """Itself, if every part is sound; else BadInput with one sentence."""
-        self.deployment.checked()
+        self.deployment.checked(most_workers)
         self.workload.checked()
         self.model.checked()
         checked_link(self.link)

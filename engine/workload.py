@@ -14,6 +14,7 @@ class Draft(msgspec.Struct, frozen=True):
     arrival_s: float
     prompt_tokens: int
     output_tokens: int
+    prefix_blocks: tuple[int, ...] = ()  # of the prompt, as a trace names them: requests that share some share a prefix
 
 
 def drafts(workload: Workload) -> list[Draft]:

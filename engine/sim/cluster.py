@@ -5,16 +5,16 @@ Messages take no time. Everything that is said becomes part of the record, in th
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from engine.events import Event, LinkChanged, WorkerUp
+from engine.events import LinkChanged, WorkerUp
 from engine.link import LinkSpec
-from engine.messages import Message, Report, Said
+from engine.messages import Message, Said
 from engine.request import Request
 from engine.router import Output as Routed, Router, Send
 from engine.routing import LeastLoaded, Route
 from engine.scenario import Deployment
 from engine.sim.clock import Clock
-from engine.sim.fabric import Fabric, FabricSpec
 from engine.sim.leap import Happening, Leapt
+from engine.sim.network import Network, NetworkSpec
 from engine.sim.station import Station, WorkerSpec
 from engine.worker import Output
 
@@ -28,14 +28,14 @@ class Cluster:
         link: LinkSpec,
         workers: Mapping[str, WorkerSpec],
         *,
-        fabric: FabricSpec = FabricSpec(),
+        network: NetworkSpec | None = None,
         route: Route | None = None,
         leaping: bool = True,
     ) -> None:
         self.clock = Clock()
         self.leaping = leaping
         self.record: list[Happening] = []
-        self.fabric = Fabric(self.clock, link, fabric)
+        self.network = Network(self.clock, link, network or NetworkSpec())
         self._route = route or LeastLoaded()
         self.router = Router(deployment, list(workers), link, self._route)
         self.stations = {name: Station(self, name, spec) for name, spec in workers.items()}
@@ -75,7 +75,7 @@ class Cluster:
         for output in outputs:
             if isinstance(output, Message):
                 self._tell_progress()
-                self.apply(router.heard(worker, output, t))  # type: ignore[arg-type]
+                self.apply(router.heard(worker, output, t))
             else:
                 self.apply(router.heard(worker, Said((output,)), t))
 

@@ -37,7 +37,6 @@ class LinearCost(_Cost, frozen=True, tag="linear"):
     """What `engine.sim.fit` fits to the steps of a log.
 
     `step` is paid by every step and `prefill_step` by one with prefill in it; the others are per unit of work.
-    `handoff_bytes_per_s` is what the transport itself does at most (None: it costs nothing beside the link).
     `relative_error` is the standard deviation of the fit's residuals, as a share of the step's time.
     """
 
@@ -47,7 +46,6 @@ class LinearCost(_Cost, frozen=True, tag="linear"):
     attention_pair: float = 0.0
     row: float = 0.0
     context_token: float = 0.0
-    handoff_bytes_per_s: float | None = None
     relative_error: float = 0.0
 
     def step_s(self, prefill: Sequence[Prefill], rows: int, context: int) -> float:

@@ -6,11 +6,14 @@ from functools import lru_cache
 from engine.errors import BadInput
 from engine.log import Log, in_order
 from engine.request import Request
-from engine.scenario import Scenario
+from engine.scenario import BLOCK_TOKENS, Scenario
 from engine.sim.cluster import Cluster
 from engine.sim.leap import Happening, unfold
+from engine.sim.network import NetworkSpec
 from engine.sim.station import WorkerSpec
 from engine.workload import Draft, drafts
+
+MAX_SIMULATED_WORKERS = 1024
 
 
 def simulate(scenario: Scenario, worker: WorkerSpec, requests: Sequence[Request] | None = None) -> Log:
@@ -28,8 +31,9 @@ def record(scenario: Scenario, worker: WorkerSpec, requests: Sequence[Request] |
     wanted = requests_of(drafts(scenario.workload)) if requests is None else requests
     for request in wanted:
         must_fit(request, worker)
-    cluster = Cluster(deployment, scenario.link, {f"worker-{n}": worker for n in range(deployment.workers)})
-    return cluster.run(wanted)
+    network = NetworkSpec(host_bytes_per_s=worker.handoff_bytes_per_s)
+    workers = {f"worker-{n}": worker for n in range(deployment.workers)}
+    return Cluster(deployment, scenario.link, workers, network=network).run(wanted)
 
 
 def requests_of(wanted: Sequence[Draft]) -> list[Request]:
@@ -46,8 +50,6 @@ def blank(tokens: int) -> tuple[int, ...]:
 
 
 def must_fit(request: Request, worker: WorkerSpec) -> None:
-    from engine.scenario import BLOCK_TOKENS
-
     most = min(worker.kv_blocks * BLOCK_TOKENS, worker.context_tokens)
     if len(request.prompt_ids) + request.max_output_tokens > most:
         asked = f"{len(request.prompt_ids)} + {request.max_output_tokens} output tokens"

@@ -6,8 +6,9 @@ at once, as the live courier's does.
 
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Iterable
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import msgspec
 import simpy
@@ -28,19 +29,21 @@ from engine.messages import (
     Shipped,
 )
 from engine.plan import Plan
+from engine.request import Request
+from engine.router import Router
 from engine.scenario import BLOCK_TOKENS
-from engine.sim.clock import NS_PER_S, ns
+from engine.sim.clock import NS_PER_S, Clock, ns
 from engine.sim.cost import StepCost
-from engine.sim.fabric import Flow
 from engine.sim.leap import PLACEHOLDER, Leapt
+from engine.sim.network import Flow, Network
 from engine.worker import MAX_RUNNING, Output, Worker
-
-if TYPE_CHECKING:
-    from engine.sim.cluster import Cluster
 
 
 class WorkerSpec(msgspec.Struct, frozen=True):
-    """What one simulated worker is. `gpus`: devices it stands for (tensor parallel), to count by."""
+    """What one simulated worker is. `gpus`: devices it stands for (tensor parallel), to count by.
+
+    `handoff_bytes_per_s`: what its transport does at most, whatever the link (None: no such limit).
+    """
 
     cost: StepCost
     kv_blocks: int = 2048
@@ -49,6 +52,20 @@ class WorkerSpec(msgspec.Struct, frozen=True):
     layers: int = 30
     max_running: int = MAX_RUNNING
     gpus: int = 1
+    handoff_bytes_per_s: float | None = None
+
+
+class Surroundings(Protocol):
+    """What a station sees of its cluster."""
+
+    clock: Clock
+    network: Network
+    router: Router
+    leaping: bool
+
+    def heard(self, worker: str, outputs: Iterable[Output]) -> None: ...
+    def leapt(self, leap: Leapt, told: int) -> None: ...
+    def cached(self, request: Request, worker: str) -> int: ...
 
 
 class _Steps:
@@ -62,7 +79,7 @@ class _Steps:
 
 
 class Station:
-    def __init__(self, cluster: "Cluster", name: str, spec: WorkerSpec) -> None:
+    def __init__(self, cluster: Surroundings, name: str, spec: WorkerSpec) -> None:
         self.name = name
         self.spec = spec
         self._cluster = cluster
@@ -88,7 +105,7 @@ class Station:
             self._ship(command)
             return
         if isinstance(command, SetLink):
-            self._cluster.fabric.change(command.link)
+            self._cluster.network.change(command.link)
             return
         self._mailbox.append(command)
         if self._steps is not None and len(self._steps.ends_ns) > 1:
@@ -177,7 +194,7 @@ class Station:
             case Drop():
                 self._layered.pop(command.request, None)
                 if flow := self._flows.pop(command.request, None):
-                    self._cluster.fabric.abort(flow)
+                    self._cluster.network.abort(flow)
                 self._say(self._mind.drop(command.request, self._clock.s))
             case Configure():
                 self._mind.configure(command.policy, command.chunk, command.samples_first_token)
@@ -190,23 +207,23 @@ class Station:
     # ---- trays
 
     def _ship(self, ship: Ship, not_before_ns: int = 0) -> None:
-        spec, fabric = self.spec, self._cluster.fabric
+        spec, network = self.spec, self._cluster.network
         nbytes = len(ship.blocks) * BLOCK_TOKENS * spec.kv_bytes_per_token
 
         def started() -> None:
-            t, bandwidth = self._clock.s, fabric.link.bandwidth_bytes_per_s
+            t, bandwidth = self._clock.s, network.link.bandwidth_bytes_per_s
             transport = self._cluster.router.deployment.transport
             self._say([HandoffStarted(t, ship.request, self.name, ship.target, nbytes, transport, bandwidth)])
 
         def landed(seconds: float) -> None:
             self._flows.pop(ship.request, None)
-            bandwidth = fabric.link.bandwidth_bytes_per_s
+            bandwidth = network.link.bandwidth_bytes_per_s
             self._say([Shipped(ship.request, nbytes, max(seconds, 1 / NS_PER_S), bandwidth, "")])
 
         last_bytes = nbytes / spec.layers if not_before_ns else 0.0
         flow = Flow(self.name, ship.target, nbytes, len(ship.blocks), started, landed, not_before_ns, last_bytes)
         self._flows[ship.request] = flow
-        fabric.send(flow)
+        network.send(flow)
 
     def _ship_layers(self, ship: Ship, begun_ns: int, ends_ns: int) -> None:
         """The first layer can leave when it has been computed, the last one when the step ends."""

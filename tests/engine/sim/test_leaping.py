@@ -9,8 +9,8 @@ from engine.log import in_order
 from engine.scenario import Deployment
 from engine.sim.cluster import Cluster
 from engine.sim.cost import LinearCost
-from engine.sim.fabric import FabricSpec
 from engine.sim.leap import Leapt, unfold
+from engine.sim.network import NetworkSpec
 from engine.sim.run import requests_of
 from engine.sim.station import WorkerSpec
 from engine.workload import Draft
@@ -28,17 +28,17 @@ deployments = st.one_of(
         first_token=st.sampled_from(["prefill", "decode"]),
     ),
 )
-drafts = st.lists(
-    st.tuples(st.floats(0, 3), st.integers(1, 700), st.integers(1, 40)), min_size=1, max_size=12
-).map(lambda rows: [Draft(n, t, p, o) for n, (t, p, o) in enumerate(sorted(rows))])
-fabrics = st.builds(FabricSpec, sharing=st.sampled_from(["fifo", "fair"]), handshake_s=st.sampled_from([0.0, 0.3]))
+drafts = st.lists(st.tuples(st.floats(0, 3), st.integers(1, 700), st.integers(1, 40)), min_size=1, max_size=12).map(
+    lambda rows: [Draft(n, t, p, o) for n, (t, p, o) in enumerate(sorted(rows))]
+)
+fabrics = st.builds(NetworkSpec, sharing=st.sampled_from(["fifo", "fair"]), handshake_s=st.sampled_from([0.0, 0.3]))
 
 
-def run(deployment: Deployment, wanted: list[Draft], blocks: int, fabric: FabricSpec, *, leaping: bool):
+def run(deployment: Deployment, wanted: list[Draft], blocks: int, fabric: NetworkSpec, *, leaping: bool):
     worker = WorkerSpec(COST, kv_blocks=blocks, kv_bytes_per_token=1000)
     names = [f"worker-{n}" for n in range(deployment.workers)]
     link = LinkSpec(5e6, 0.001)
-    cluster = Cluster(deployment, link, dict.fromkeys(names, worker), fabric=fabric, leaping=leaping)
+    cluster = Cluster(deployment, link, dict.fromkeys(names, worker), network=fabric, leaping=leaping)
     cluster.run(requests_of(wanted))
     assert cluster.router.idle
     return cluster.record
@@ -62,6 +62,6 @@ def test_leaps_spell_out_to_the_very_events_of_single_steps(deployment, wanted, 
 
 def test_leaps_are_taken() -> None:
     wanted = [Draft(0, 0.0, 100, 50)]
-    record = run(Deployment("colocated", workers=1), wanted, 100, FabricSpec(), leaping=True)
+    record = run(Deployment("colocated", workers=1), wanted, 100, NetworkSpec(), leaping=True)
     leaps = [event for event in record if isinstance(event, Leapt)]
     assert [len(leap.ends_s) for leap in leaps] == [49]

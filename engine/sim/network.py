@@ -16,8 +16,10 @@ import simpy
 from engine.link import LinkSpec
 from engine.sim.clock import NS_PER_S, Clock, ns
 
+FABRIC = "fabric"
 
-class FabricSpec(msgspec.Struct, frozen=True):
+
+class NetworkSpec(msgspec.Struct, frozen=True):
     """`shared_bytes_per_s`: of the fabric that all trays cross, None: unlimited. `host_bytes_per_s`: what a worker can
     send at most however fast its link is. `handshake_s`: once per pair of workers. `descriptor_s`: to post one of the
     `descriptors_per_block` pieces of memory (layers × 2, say) before the first byte leaves.
@@ -59,8 +61,8 @@ class Flow:
         self.over = False
 
 
-class Fabric:
-    def __init__(self, clock: Clock, link: LinkSpec, spec: FabricSpec) -> None:
+class Network:
+    def __init__(self, clock: Clock, link: LinkSpec, spec: NetworkSpec) -> None:
         self.link = link
         self.spec = spec
         self._clock = clock
@@ -176,31 +178,31 @@ class Fabric:
 
         Bertsekas and Gallager, Data Networks, 6.5.2.
         """
-        spec, link = self.spec, self.link.bandwidth_bytes_per_s
-        own = [limit for limit in (link, spec.host_bytes_per_s) if limit is not None]
-        alone = min(own, default=math.inf)
-        if spec.sharing == "fifo" or len(self._flowing) == 1:
-            crowded = spec.shared_bytes_per_s is not None and len(self._flowing) > 1
-            if not crowded:
-                for flow in self._flowing:
-                    flow.rate = min(alone, spec.shared_bytes_per_s or math.inf)
-                return
-        room: dict[str, float] = {}
-        crossing: dict[str, list[Flow]] = {}
-        for flow in self._flowing:
-            places = [(f"{flow.source}>", alone), ("fabric", spec.shared_bytes_per_s or math.inf)]
-            if spec.sharing == "fair":
-                places.append((f">{flow.target}", alone))
-            for place, bandwidth in places:
-                room.setdefault(place, bandwidth)
-                crossing.setdefault(place, []).append(flow)
+        room, crossing = self._places()
         while crossing:
             narrowest = min(crossing, key=lambda place: room[place] / len(crossing[place]))
             share = room[narrowest] / len(crossing[narrowest])
-            for flow in crossing[narrowest].copy():
+            for flow in list(crossing[narrowest]):
                 flow.rate = share
-                for place, flows in crossing.items():
-                    if flow in flows:
-                        flows.remove(flow)
-                        room[place] -= share if math.isfinite(share) else 0.0
+                for place in self._crossed(flow):
+                    del crossing[place][flow]
+                    room[place] -= share if room[place] < math.inf else 0.0
             crossing = {place: flows for place, flows in crossing.items() if flows}
+
+    def _places(self) -> tuple[dict[str, float], dict[str, dict[Flow, None]]]:
+        """Bytes/s of every place that is crossed, and the flows that cross it, in order."""
+        link, host = self.link.bandwidth_bytes_per_s, self.spec.host_bytes_per_s
+        own = min((limit for limit in (link, host) if limit is not None), default=math.inf)
+        shared = math.inf if self.spec.shared_bytes_per_s is None else self.spec.shared_bytes_per_s
+        room: dict[str, float] = {}
+        crossing: dict[str, dict[Flow, None]] = {}
+        for flow in self._flowing:
+            for place in self._crossed(flow):
+                room[place] = shared if place == FABRIC else own
+                crossing.setdefault(place, {})[flow] = None
+        return room, crossing
+
+    def _crossed(self, flow: Flow) -> tuple[str, ...]:
+        if self.spec.sharing == "fifo":
+            return f"{flow.source}>", FABRIC
+        return f"{flow.source}>", f">{flow.target}", FABRIC
