@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from engine.commands.bench import bench
+from engine.commands.reality import reality
 from engine.commands.simulate import simulate
 from engine.errors import BadInput, EngineError, TransportFailed
 from engine.log import Log, save
@@ -124,4 +125,5 @@ def _run(kind: str, options: dict[str, Any]) -> Log:
 
 
 cli.add_command(simulate)
+cli.add_command(reality)
 cli.add_command(bench)

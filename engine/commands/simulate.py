@@ -17,8 +17,8 @@ from engine.options import described, scenario_options
 from engine.report import report, table
 from engine.request import Request
 from engine.scenario import KINDS, Scenario, Workload
-from engine.sim.fit import fit, unpaced_bytes_per_s
-from engine.sim.run import MAX_SIMULATED_WORKERS, record, requests_of, simulate as run_simulated
+from engine.sim.reality import calibrated
+from engine.sim.run import MAX_SIMULATED_WORKERS, record, requests_of, simulate as run_simulated, worker_like
 from engine.sim.station import WorkerSpec
 from engine.sim.tally import Tally, tally
 from engine.sim.traces import read_trace
@@ -99,15 +99,7 @@ def worker_of(cost: str, scenario: Scenario) -> WorkerSpec:
         log = load(cost)
     else:
         raise BadInput("cost", cost, "measured, or a log recorded by `split-kitchen run --record`")
-    prepared = prepare(scenario.model)
-    return WorkerSpec(
-        fit([log.events]),
-        kv_blocks=prepared.kv_blocks,
-        kv_bytes_per_token=prepared.kv_shape.bytes_per_token,
-        context_tokens=prepared.context_tokens,
-        layers=prepared.kv_shape.layers,
-        handoff_bytes_per_s=unpaced_bytes_per_s([log.events]),
-    )
+    return calibrated(worker_like(prepare(scenario.model)), log.events)
 
 
 def _given(context: click.Context, option: str) -> bool:

@@ -31,9 +31,11 @@ class Cluster:
         network: NetworkSpec | None = None,
         route: Route | None = None,
         leaping: bool = True,
+        seed: int = 0,
     ) -> None:
         self.clock = Clock()
         self.leaping = leaping
+        self.seed = seed
         self.record: list[Happening] = []
         self.network = Network(self.clock, link, network or NetworkSpec())
         self._route = route or LeastLoaded()

@@ -37,7 +37,6 @@ class LinearCost(_Cost, frozen=True, tag="linear"):
     """What `engine.sim.fit` fits to the steps of a log.
 
     `step` is paid by every step and `prefill_step` by one with prefill in it; the others are per unit of work.
-    `relative_error` is the standard deviation of the fit's residuals, as a share of the step's time.
     """
 
     step: float = 0.0
@@ -46,7 +45,6 @@ class LinearCost(_Cost, frozen=True, tag="linear"):
     attention_pair: float = 0.0
     row: float = 0.0
     context_token: float = 0.0
-    relative_error: float = 0.0
 
     def step_s(self, prefill: Sequence[Prefill], rows: int, context: int) -> float:
         seconds = self.step + self.row * rows + self.context_token * context

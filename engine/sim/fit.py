@@ -13,7 +13,7 @@ import numpy as np
 from engine.errors import BadInput
 from engine.events import Event, HandoffEnded, LinkChanged, StepEnded, StepStarted, WorkerDown
 from engine.plan import Plan
-from engine.sim.cost import LinearCost, attention_pairs
+from engine.sim.cost import LinearCost, StepCost, attention_pairs
 
 TERMS = ("step", "prefill_step", "prefill_token", "attention_pair", "row", "context_token")
 FEWEST_STEPS = 8
@@ -61,9 +61,17 @@ def fit(logs: Sequence[Sequence[Event]]) -> LinearCost:
     rows = np.array([work(step.plan) for step in timed])
     relative = rows / seconds[:, None]
     coefficients = non_negative(relative, np.ones(len(timed)))
-    error = float(np.std(relative @ coefficients - 1.0))
-    terms = dict(zip(TERMS, (float(c) for c in coefficients), strict=True))
-    return LinearCost(**terms, relative_error=error)
+    return LinearCost(**dict(zip(TERMS, (float(c) for c in coefficients), strict=True)))
+
+
+def scatter(cost: StepCost, events: Sequence[Event]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """By which factor the log's steps differed from their cost, in order of time: decode steps, steps with prefill."""
+    factors: tuple[list[float], list[float]] = ([], [])
+    for step in sorted(steps(events), key=lambda step: step.begun_s):
+        prefill = [(piece.start, piece.tokens) for piece in step.plan if piece.tokens > 1]
+        rows = [piece.start + 1 for piece in step.plan if piece.tokens == 1]
+        factors[bool(prefill)].append(step.seconds / cost.step_s(prefill, len(rows), sum(rows)))
+    return tuple(factors[False]), tuple(factors[True])
 
 
 def non_negative(a: Matrix, b: Matrix) -> Matrix:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Protocol
 
 from engine.errors import BadInput
 from engine.log import Log, in_order
 from engine.request import Request
 from engine.scenario import BLOCK_TOKENS, Scenario
 from engine.sim.cluster import Cluster
+from engine.sim.cost import LinearCost
 from engine.sim.leap import Happening, unfold
 from engine.sim.network import NetworkSpec
 from engine.sim.station import WorkerSpec
@@ -33,7 +35,7 @@ def record(scenario: Scenario, worker: WorkerSpec, requests: Sequence[Request] |
         must_fit(request, worker)
     network = NetworkSpec(host_bytes_per_s=worker.handoff_bytes_per_s)
     workers = {f"worker-{n}": worker for n in range(deployment.workers)}
-    return Cluster(deployment, scenario.link, workers, network=network).run(wanted)
+    return Cluster(deployment, scenario.link, workers, network=network, seed=scenario.workload.seed).run(wanted)
 
 
 def requests_of(wanted: Sequence[Draft]) -> list[Request]:
@@ -41,6 +43,30 @@ def requests_of(wanted: Sequence[Draft]) -> list[Request]:
         Request(f"r{draft.number + 1}", blank(draft.prompt_tokens), draft.output_tokens, draft.arrival_s)
         for draft in wanted
     ]
+
+
+class Shape(Protocol):
+    """Of a model's KV: what `engine.live` knows of a model without loading it."""
+
+    @property
+    def bytes_per_token(self) -> int: ...
+    @property
+    def layers(self) -> int: ...
+
+
+class Prepared(Protocol):
+    @property
+    def kv_shape(self) -> Shape: ...
+    @property
+    def kv_blocks(self) -> int: ...
+    @property
+    def context_tokens(self) -> int: ...
+
+
+def worker_like(prepared: Prepared) -> WorkerSpec:
+    """A live worker's memory; its cost is to be calibrated."""
+    shape = prepared.kv_shape
+    return WorkerSpec(LinearCost(), prepared.kv_blocks, shape.bytes_per_token, prepared.context_tokens, shape.layers)
 
 
 @lru_cache(maxsize=4096)

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
 from itertools import accumulate
+from random import Random
 from typing import Protocol
 
 import msgspec
@@ -32,7 +33,7 @@ from engine.plan import Plan
 from engine.request import Request
 from engine.router import Router
 from engine.scenario import BLOCK_TOKENS
-from engine.sim.clock import NS_PER_S, Clock, ns
+from engine.sim.clock import NS_PER_S, Clock
 from engine.sim.cost import StepCost
 from engine.sim.leap import PLACEHOLDER, Leapt
 from engine.sim.network import Flow, Network
@@ -42,7 +43,10 @@ from engine.worker import MAX_RUNNING, Output, Worker
 class WorkerSpec(msgspec.Struct, frozen=True):
     """What one simulated worker is. `gpus`: devices it stands for (tensor parallel), to count by.
 
-    `handoff_bytes_per_s`: what its transport does at most, whatever the link (None: no such limit).
+    `handoff_bytes_per_s`: what its transport does at most, whatever the link (None: no such limit). `scatter`: factors
+    by which real decode steps differed from their cost, in the order in which they happened; `prefill_scatter`: those
+    with prefill in them. Steps take them in turn from a seeded place on, so that what made several steps in a row slow
+    does so here too (a moving-block bootstrap).
     """
 
     cost: StepCost
@@ -53,6 +57,8 @@ class WorkerSpec(msgspec.Struct, frozen=True):
     max_running: int = MAX_RUNNING
     gpus: int = 1
     handoff_bytes_per_s: float | None = None
+    scatter: tuple[float, ...] = ()
+    prefill_scatter: tuple[float, ...] = ()
 
 
 class Surroundings(Protocol):
@@ -62,6 +68,7 @@ class Surroundings(Protocol):
     network: Network
     router: Router
     leaping: bool
+    seed: int
 
     def heard(self, worker: str, outputs: Iterable[Output]) -> None: ...
     def leapt(self, leap: Leapt, told: int) -> None: ...
@@ -92,6 +99,7 @@ class Station:
         self._steps: _Steps | None = None
         self._alarm: simpy.Event | None = None
         self._busy = False
+        self._taken = Random(f"{cluster.seed} {name}").randrange(1_000_000)  # steps; it begins anywhere in the scatter
 
     def ready(self) -> Ready:
         spec = self.spec
@@ -149,8 +157,12 @@ class Station:
         now = self._clock.ns
         steps = self._mind.steady_steps(plan) if self._cluster.leaping and not prefill else 1
         if steps == 1:
-            return _Steps(plan, [now + ns(self.spec.cost.step_s(prefill, rows, context))], rows)
-        lasting = [int(s * NS_PER_S + 0.5) or 1 for s in self.spec.cost.decode_s(rows, context, steps)]  # `ns`, inlined
+            seconds = [self.spec.cost.step_s(prefill, rows, context)]
+        else:
+            seconds = self.spec.cost.decode_s(rows, context, steps)
+        if scatter := self.spec.prefill_scatter if prefill else self.spec.scatter:
+            seconds = [s * scatter[(self._taken + step) % len(scatter)] for step, s in enumerate(seconds)]
+        lasting = [int(s * NS_PER_S + 0.5) or 1 for s in seconds]  # `ns`, inlined
         lasting[0] += now
         return _Steps(plan, list(accumulate(lasting)), rows)
 
@@ -168,6 +180,7 @@ class Station:
         steps, self._steps = self._steps, None
         assert steps is not None
         plan, t = steps.plan, self._clock.s
+        self._taken += len(steps.ends_ns)
         if len(steps.ends_ns) == 1:
             samples = self._mind.samples
             sampled = [PLACEHOLDER if samples(piece) else None for piece in plan]
