@@ -11,7 +11,7 @@ and returns (job, number of tokens) pairs.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engine.request import Request
 
@@ -25,6 +25,10 @@ class Job:
     request: Request
     tokens: list[int]
     done: int = 0
+    longest: int = field(init=False)  # as many tokens as there may be in the end
+
+    def __post_init__(self) -> None:
+        self.longest = len(self.request.prompt_ids) + self.request.max_output_tokens
 
     @property
     def left(self) -> int:

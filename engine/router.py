@@ -89,7 +89,8 @@ class Router:
         self._policies = dict(zip(workers, deployment.policies, strict=True))
         self._route = route or LeastLoaded()
         self._loads = Loads(workers)
-        self._most_tokens = UNLIMITED  # that every worker which is up can hold of one request
+        self._roles: dict[str, list[str]] = {}  # the workers that are up, by policy, in order
+        self._most_tokens = UNLIMITED  # that each of them can hold of one request
         self._next: Deployment | None = None
         self._accepted = 0
 
@@ -144,7 +145,7 @@ class Router:
 
     def worker_up(self, worker: str, ready: Ready, t: float) -> list[Output]:
         self._up[worker] = ready
-        self._measure()
+        self._take_stock()
         up = WorkerUp(t, worker, ready.pid, ready.blocks)
         out: list[Output] = [up, Send(worker, SetLink(self.link)), Send(worker, self._configure(worker))]
         for order in self._active():
@@ -155,7 +156,7 @@ class Router:
     def worker_down(self, worker: str, why: str, t: float) -> list[Output]:
         """The worker is gone with all it held. Its orders begin again elsewhere, with the tokens they have."""
         self._up.pop(worker, None)
-        self._measure()
+        self._take_stock()
         out: list[Output] = [WorkerDown(t, worker, why)]
         for order in list(self.orders.values()):
             if worker not in order.holders:
@@ -365,6 +366,7 @@ class Router:
             return []
         self.deployment, self._next = self._next, None
         self._policies = dict(zip(self._policies, self.deployment.policies, strict=True))
+        self._take_stock()
         configures = [Send(name, self._configure(name)) for name in self._up]
         return [self.deployed(t), *configures, *self._dispatch(t)]
 
@@ -380,7 +382,7 @@ class Router:
 
     def _choose(self, order: Order, policy: str) -> str | None:
         """A worker of that role among those up, if there is one."""
-        names = [name for name, role in self._policies.items() if role == policy and name in self._up]
+        names = self._roles.get(policy)
         return self._route.choose(order, names, self._loads.of) if names else None
 
     def _book(self, order: Order) -> None:
@@ -401,6 +403,11 @@ class Router:
             limit = f"at most {self._most_tokens:,}, what the KV pool and the model's context hold"
             raise BadInput("prompt plus output tokens", order.worst_tokens, limit)
 
-    def _measure(self) -> None:
+    def _take_stock(self) -> None:
+        """Whenever workers come, go or change roles."""
+        self._roles = {}
+        for name, policy in self._policies.items():
+            if name in self._up:
+                self._roles.setdefault(policy, []).append(name)
         holds = (min(ready.blocks * ready.block_tokens, ready.context_tokens) for ready in self._up.values())
         self._most_tokens = min(holds, default=UNLIMITED)

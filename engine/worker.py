@@ -171,7 +171,7 @@ class Worker:
         for job in self._running.values():
             if job.request.stop_ids:
                 return 1
-            steps = min(steps, job.request.max_output_tokens - job.output_tokens)
+            steps = min(steps, job.longest - len(job.tokens))
         return steps
 
     def leap(self, plan: Plan, steps: int, t: float) -> list[Output]:
@@ -182,7 +182,7 @@ class Worker:
             job = self._running[piece.request]
             job.tokens += unknown
             job.done += steps
-            if job.output_tokens >= job.request.max_output_tokens:
+            if len(job.tokens) >= job.longest:
                 out += self._end(job, "length", t)
         return [*out, *self._grant()] if out else out
 
@@ -192,7 +192,7 @@ class Worker:
         """Waiting jobs that own their blocks, taking them in order of arrival; nobody overtakes for being small."""
         ready: list[Job] = []
         for job in islice(self._waiting.values(), max(0, self.max_running - len(self._running))):
-            worst = len(job.tokens) if self._hands_off else len(job.request.prompt_ids) + job.request.max_output_tokens
+            worst = len(job.tokens) if self._hands_off else job.longest
             if not self.pool.owned(job.request.id) and self.pool.take(job.request.id, worst) is None:
                 break
             ready.append(job)

@@ -5,9 +5,9 @@ Messages take no time. Everything that is said becomes part of the record, in th
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from engine.events import LinkChanged, WorkerUp
+from engine.events import Event, LinkChanged, WorkerUp
 from engine.link import LinkSpec
-from engine.messages import Message, Said
+from engine.messages import Dropped, Message, Prefilled, Said
 from engine.request import Request
 from engine.router import Output as Routed, Router, Send
 from engine.routing import LeastLoaded, Route
@@ -73,13 +73,19 @@ class Cluster:
 
     def heard(self, worker: str, outputs: Iterable[Output]) -> None:
         """What a worker says, in order."""
-        router, t = self.router, self.clock.s
+        events: list[Event] = []
         for output in outputs:
-            if isinstance(output, Message):
+            if not isinstance(output, Message):
+                events.append(output)
+                continue
+            if events:
+                self.apply(self.router.heard(worker, Said(tuple(events)), self.clock.s))
+                events = []
+            if isinstance(output, (Prefilled, Dropped)):  # an order may now be given to somebody
                 self._tell_progress()
-                self.apply(router.heard(worker, output, t))
-            else:
-                self.apply(router.heard(worker, Said((output,)), t))
+            self.apply(self.router.heard(worker, output, self.clock.s))
+        if events:
+            self.apply(self.router.heard(worker, Said(tuple(events)), self.clock.s))
 
     def leapt(self, leap: Leapt, told: int) -> None:
         self.record.append(leap)

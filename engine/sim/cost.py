@@ -99,26 +99,39 @@ class RooflineCost(_Cost, frozen=True, tag="roofline"):
     model: ModelSize
 
     def step_s(self, prefill: Sequence[Prefill], rows: int, context: int) -> float:
-        m = self.model
-        tokens = sum(piece[1] for piece in prefill) + rows
-        pairs = attention_pairs(prefill) + context
-        flop = 2 * m.parameters * tokens + 4 * m.layers * m.attention_width * pairs
-        read = m.weight_bytes + m.kv_bytes_per_token * (context + sum(sum(piece) for piece in prefill))
-        return self._bound_s(flop, read)
+        tokens = rows
+        pairs = kept = float(context)
+        if prefill:
+            tokens += sum(piece[1] for piece in prefill)
+            pairs += attention_pairs(prefill)
+            kept += sum(start + tokens for start, tokens in prefill)
+        return max(self._compute_s(tokens, pairs), self._memory_s(kept)) + self.hardware.step_overhead_s
 
     def decode_s(self, rows: int, context: int, steps: int) -> list[float]:
-        first, last = (self.step_s((), rows, context + step * rows) for step in (0, steps - 1))
-        middle = self.step_s((), rows, context + (steps - 1) // 2 * rows)
-        each = (last - first) / max(1, steps - 1)  # both bounds grow by a constant; where they cross, take every step
-        if abs(first + (steps - 1) // 2 * each - middle) > 1e-12:
+        """Both bounds grow by the same every step. Unless they cross on the way, one of them is the time all along."""
+        compute_s, memory_s = self._compute_s(rows, context), self._memory_s(context)
+        compute_grows = self._compute_s(0, rows)
+        memory_grows = self._memory_s(rows) - self._memory_s(0)
+        ahead_first, ahead_last = (
+            memory_s >= compute_s,
+            memory_s + steps * memory_grows >= compute_s + steps * compute_grows,
+        )
+        if ahead_first != ahead_last:
             return [self.step_s((), rows, context + step * rows) for step in range(steps)]
-        return [first + each * step for step in range(steps)]
+        first, grows = (memory_s, memory_grows) if ahead_first else (compute_s, compute_grows)
+        first += self.hardware.step_overhead_s
+        return [first + grows * step for step in range(steps)]
 
-    def _bound_s(self, flop: float, read: float) -> float:
-        h = self.hardware
-        compute_s = flop / (h.flops_per_s * h.compute_efficiency * h.gpus)
-        memory_s = read / (h.memory_bytes_per_s * h.memory_efficiency * h.gpus)
-        return max(compute_s, memory_s) + h.step_overhead_s
+    def _compute_s(self, tokens: float, pairs: float) -> float:
+        h, m = self.hardware, self.model
+        flop = 2 * m.parameters * tokens + 4 * m.layers * m.attention_width * pairs
+        return flop / (h.flops_per_s * h.compute_efficiency * h.gpus)
+
+    def _memory_s(self, kv_tokens: float) -> float:
+        h, m = self.hardware, self.model
+        return (m.weight_bytes + m.kv_bytes_per_token * kv_tokens) / (
+            h.memory_bytes_per_s * h.memory_efficiency * h.gpus
+        )
 
 
 def roofline(hardware: Hardware, model: ModelSize) -> RooflineCost:
