@@ -9,9 +9,8 @@ import click
 
 from engine.scenario import Deployment, Scenario, Workload
 from engine.sim.cost import Hardware, ModelSize, roofline
-from engine.sim.run import record
+from engine.sim.run import count
 from engine.sim.station import WorkerSpec
-from engine.sim.tally import tally
 
 # An 8B model with grouped-query attention in bf16 on a device of 989 TFLOP/s and 3.35 TB/s: steps of a common size.
 DEVICE = Hardware(flops_per_s=989e12, memory_bytes_per_s=3.35e12)
@@ -53,6 +52,6 @@ def simulator(requests: int, repeat: int, as_json: bool) -> None:
 
 def _run_s(scenario: Scenario) -> float:
     begun_s = time.perf_counter()
-    counted = tally(record(scenario, WORKER))
+    counted = count(scenario, WORKER)
     assert len(counted.requests) == scenario.workload.requests
     return time.perf_counter() - begun_s

@@ -18,7 +18,7 @@ from engine.report import report, table
 from engine.request import Request
 from engine.scenario import KINDS, Scenario, Workload
 from engine.sim.reality import calibrated
-from engine.sim.run import MAX_SIMULATED_WORKERS, record, requests_of, simulate as run_simulated, worker_like
+from engine.sim.run import MAX_SIMULATED_WORKERS, count, requests_of, simulate as run_simulated, worker_like
 from engine.sim.station import WorkerSpec
 from engine.sim.tally import Tally, tally
 from engine.sim.traces import read_trace
@@ -78,7 +78,7 @@ def simulate(
             return
         counted = tally(log.events)
     else:
-        counted = tally(record(scenario, worker, requests))
+        counted = count(scenario, worker, requests)
     table([(deployment, Summary((), counted.metrics, ()))])
     if slo != Slo():
         _say_kept(counted, slo)

@@ -3,11 +3,11 @@
 Messages take no time. Everything that is said becomes part of the record, in the order in which it is said.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from engine.events import Event, LinkChanged, WorkerUp
 from engine.link import LinkSpec
-from engine.messages import Dropped, Message, Prefilled, Said
+from engine.messages import Message, Prefilled, Said
 from engine.request import Request
 from engine.router import Output as Routed, Router, Send
 from engine.routing import LeastLoaded, Route
@@ -20,7 +20,10 @@ from engine.worker import Output
 
 
 class Cluster:
-    """`workers`: what each of them is, by name, in the order in which the deployment deals out its roles."""
+    """`workers`: what each of them is, by name, in the order in which the deployment deals out its roles.
+
+    What happens goes to `write`, in the order in which it is said; without it, into `record`.
+    """
 
     def __init__(
         self,
@@ -32,27 +35,29 @@ class Cluster:
         route: Route | None = None,
         leaping: bool = True,
         seed: int = 0,
+        write: Callable[[Happening], object] | None = None,
     ) -> None:
         self.clock = Clock()
         self.leaping = leaping
         self.seed = seed
         self.record: list[Happening] = []
+        self._write = write or self.record.append
         self.network = Network(self.clock, link, network or NetworkSpec())
         self._route = route or LeastLoaded()
         self.router = Router(deployment, list(workers), link, self._route)
         self.stations = {name: Station(self, name, spec) for name, spec in workers.items()}
-        self.record += [self.router.deployed(0.0), LinkChanged(0.0, link.bandwidth_bytes_per_s, link.latency_s)]
+        self._write(self.router.deployed(0.0))
+        self._write(LinkChanged(0.0, link.bandwidth_bytes_per_s, link.latency_s))
         for name, station in self.stations.items():
             ready = station.ready()
-            self.record.append(WorkerUp(0.0, name, ready.pid, ready.blocks))
+            self._write(WorkerUp(0.0, name, ready.pid, ready.blocks))
             ups = self.router.worker_up(name, ready, 0.0)
             self.apply(send for send in ups if isinstance(send, Send))
 
-    def run(self, requests: Sequence[Request]) -> list[Happening]:
-        """Serve the requests, which stand in order of arrival, to the end of the last one. Returns the record."""
+    def run(self, requests: Sequence[Request]) -> None:
+        """Serve the requests, which stand in order of arrival, to the end of the last one."""
         self.clock.env.process(self._arrivals(requests))
         self.clock.env.run()
-        return self.record
 
     def _arrivals(self, requests: Sequence[Request]):  # type: ignore[no-untyped-def]  # a SimPy process
         for request in requests:
@@ -62,7 +67,8 @@ class Cluster:
             self.submit(request)
 
     def submit(self, request: Request) -> None:
-        self._tell_progress()
+        if self._decode_worker_at_once():
+            self._tell_progress()
         self.apply(self.router.submit(request, self.clock.s))
 
     def cached(self, request: Request, worker: str) -> int:
@@ -81,14 +87,14 @@ class Cluster:
             if events:
                 self.apply(self.router.heard(worker, Said(tuple(events)), self.clock.s))
                 events = []
-            if isinstance(output, (Prefilled, Dropped)):  # an order may now be given to somebody
+            if isinstance(output, Prefilled):  # a decode worker may be chosen
                 self._tell_progress()
             self.apply(self.router.heard(worker, output, self.clock.s))
         if events:
             self.apply(self.router.heard(worker, Said(tuple(events)), self.clock.s))
 
     def leapt(self, leap: Leapt, told: int) -> None:
-        self.record.append(leap)
+        self._write(leap)
         self.router.leapt(leap.worker, [piece.request for piece in leap.plan], len(leap.ends_s), told * len(leap.plan))
 
     def apply(self, outputs: Iterable[Routed]) -> None:
@@ -96,7 +102,11 @@ class Cluster:
             if isinstance(output, Send):
                 self.stations[output.worker].command(output.command)
             else:
-                self.record.append(output)
+                self._write(output)
+
+    def _decode_worker_at_once(self) -> bool:
+        deployment = self.router.deployment
+        return deployment.kind != "disaggregated" or deployment.ship == "layers"
 
     def _tell_progress(self) -> None:
         """Before anything is decided by load."""

@@ -1,6 +1,6 @@
 """Run a scenario in simulated time: the same events and log as the live engine's, from a cost model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -13,9 +13,12 @@ from engine.sim.cost import LinearCost
 from engine.sim.leap import Happening, unfold
 from engine.sim.network import NetworkSpec
 from engine.sim.station import WorkerSpec
+from engine.sim.tally import Counter, Tally
 from engine.workload import Draft, drafts
 
 MAX_SIMULATED_WORKERS = 1024
+
+Write = Callable[[Happening], object]
 
 
 def simulate(scenario: Scenario, worker: WorkerSpec, requests: Sequence[Request] | None = None) -> Log:
@@ -23,19 +26,28 @@ def simulate(scenario: Scenario, worker: WorkerSpec, requests: Sequence[Request]
 
     `requests` in place of the workload's, in order of arrival. Tokens have no values: only their times are simulated.
     """
-    events = in_order(list(unfold(record(scenario, worker, requests))))
-    return Log(scenario, events, machine="simulated")
+    record: list[Happening] = []
+    run(scenario, worker, record.append, requests)
+    return Log(scenario, in_order(list(unfold(record))), machine="simulated")
 
 
-def record(scenario: Scenario, worker: WorkerSpec, requests: Sequence[Request] | None = None) -> list[Happening]:
-    """The same, with decode steps taken in leaps: what large runs are counted from (`engine.sim.tally`)."""
+def count(scenario: Scenario, worker: WorkerSpec, requests: Sequence[Request] | None = None) -> Tally:
+    """The same, for its numbers alone: nothing is kept of the run, so it may be large."""
+    counter = Counter()
+    run(scenario, worker, counter.add, requests)
+    return counter.tally()
+
+
+def run(scenario: Scenario, worker: WorkerSpec, write: Write, requests: Sequence[Request] | None = None) -> None:
+    """The same, told as it happens, with decode steps taken in leaps."""
     deployment = scenario.deployment
     wanted = requests_of(drafts(scenario.workload)) if requests is None else requests
     for request in wanted:
         must_fit(request, worker)
     network = NetworkSpec(host_bytes_per_s=worker.handoff_bytes_per_s)
     workers = {f"worker-{n}": worker for n in range(deployment.workers)}
-    return Cluster(deployment, scenario.link, workers, network=network, seed=scenario.workload.seed).run(wanted)
+    seed = scenario.workload.seed
+    Cluster(deployment, scenario.link, workers, network=network, seed=seed, write=write).run(wanted)
 
 
 def requests_of(wanted: Sequence[Draft]) -> list[Request]:

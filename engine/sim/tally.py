@@ -4,8 +4,9 @@ Every gap between tokens is counted, so the distribution of ITL is exact: gaps o
 are kept once, with their number.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -71,52 +72,75 @@ class _Gaps:
         return Spread(p50, p90, p99, mean, float(lengths[-1]))
 
 
+class Counter:
+    """Folds a record as it is written, so that a large run need not be kept."""
+
+    def __init__(self) -> None:
+        self._served: dict[str, Served] = {}
+        self._gaps = _Gaps()
+        self._begun: dict[str, float] = {}
+        self._busy: dict[str, float] = {}
+        self._folds: dict[type, Callable[[Any], None]] = {
+            Leapt: self._leapt,
+            StepStarted: self._step_started,
+            StepEnded: self._step_ended,
+            TokenMade: self._token,
+            Arrived: self._arrived,
+            Finished: self._finished,
+        }
+
+    def add(self, event: Happening) -> None:
+        if fold := self._folds.get(type(event)):
+            fold(event)
+
+    def tally(self) -> Tally:
+        requests = list(self._served.values())
+        return Tally(requests, _metrics(requests, self._gaps, self._busy))
+
+    def _arrived(self, event: Arrived) -> None:
+        self._served[event.request] = Served(event.request, event.prompt_tokens, event.t)
+
+    def _finished(self, event: Finished) -> None:
+        self._served[event.request].finished = event.reason
+
+    def _step_started(self, event: StepStarted) -> None:
+        self._begun[event.worker] = event.t
+
+    def _step_ended(self, event: StepEnded | Leapt) -> None:
+        self._busy[event.worker] = self._busy.get(event.worker, 0.0) + event.t - self._begun.pop(event.worker)
+
+    def _token(self, event: TokenMade) -> None:
+        request = self._served[event.request]
+        if request.output_tokens:
+            self._gaps.add((event.t - request.last_s,), 1)
+        else:
+            request.first_s = event.t
+        request.last_s = event.t
+        request.output_tokens += 1
+
+    def _leapt(self, leap: Leapt) -> None:
+        self._step_ended(leap)
+        served, gaps, ends_s = self._served, self._gaps, leap.ends_s
+        first_s, last_s, steps = ends_s[0], ends_s[-1], len(ends_s)
+        before: list[float] = []
+        for piece in leap.plan:
+            request = served[piece.request]
+            if request.output_tokens:
+                before.append(first_s - request.last_s)
+            else:
+                request.first_s = first_s
+            request.last_s = last_s
+            request.output_tokens += steps
+        gaps.add(before, 1)
+        gaps.add([later - earlier for earlier, later in pairwise(ends_s)], len(leap.plan))
+
+
 def tally(record: Iterable[Happening]) -> Tally:
     """Fold a record into its numbers. Requests stand in order of arrival."""
-    served: dict[str, Served] = {}
-    gaps = _Gaps()
-    begun: dict[str, float] = {}
-    busy: dict[str, float] = {}
+    counter = Counter()
     for event in record:
-        if isinstance(event, Leapt):
-            _leapt(event, served, gaps)
-            busy[event.worker] = busy.get(event.worker, 0.0) + event.t - begun.pop(event.worker)
-        elif isinstance(event, StepStarted):
-            begun[event.worker] = event.t
-        elif isinstance(event, StepEnded):
-            busy[event.worker] = busy.get(event.worker, 0.0) + event.t - begun.pop(event.worker)
-        elif isinstance(event, TokenMade):
-            _token(served[event.request], event.t, gaps)
-        elif isinstance(event, Arrived):
-            served[event.request] = Served(event.request, event.prompt_tokens, event.t)
-        elif isinstance(event, Finished):
-            served[event.request].finished = event.reason
-    requests = list(served.values())
-    return Tally(requests, _metrics(requests, gaps, busy))
-
-
-def _token(request: Served, t: float, gaps: _Gaps) -> None:
-    if request.output_tokens:
-        gaps.add((t - request.last_s,), 1)
-    else:
-        request.first_s = t
-    request.last_s = t
-    request.output_tokens += 1
-
-
-def _leapt(leap: Leapt, served: dict[str, Served], gaps: _Gaps) -> None:
-    ends_s = leap.ends_s
-    first_s, last_s, steps = ends_s[0], ends_s[-1], len(ends_s)
-    for piece in leap.plan:
-        request = served[piece.request]
-        if request.output_tokens:
-            gaps.lengths.append(first_s - request.last_s)
-            gaps.counts.append(1)
-        else:
-            request.first_s = first_s
-        request.last_s = last_s
-        request.output_tokens += steps
-    gaps.add([later - earlier for earlier, later in pairwise(ends_s)], len(leap.plan))
+        counter.add(event)
+    return counter.tally()
 
 
 def _metrics(requests: Sequence[Served], gaps: _Gaps, busy: dict[str, float]) -> Metrics:

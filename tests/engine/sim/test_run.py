@@ -10,8 +10,7 @@ from engine.link import LinkSpec
 from engine.log import dump, parse
 from engine.metrics import summarize
 from engine.scenario import KINDS
-from engine.sim.run import record
-from engine.sim.tally import tally
+from engine.sim.run import count
 from engine.stages import stages
 from tests.engine.sim.kitchenette import COST, WORKER, scenario
 
@@ -50,7 +49,7 @@ def test_a_handoff_takes_what_the_link_s_formula_says() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_counting_leaps_gives_the_numbers_of_the_whole_log(kind: str) -> None:
     wanted = scenario(kind, LinkSpec(1e6, 0.002), requests=40, rate_per_s=6.0, workers=3, output_tokens=20)
-    counted, summed = tally(record(wanted, WORKER)), summarize(simulate(wanted, WORKER).events)
+    counted, summed = count(wanted, WORKER), summarize(simulate(wanted, WORKER).events)
     assert len(counted.requests) == len(summed.requests)
     for name in counted.metrics.__struct_fields__:
         mine, theirs = getattr(counted.metrics, name), getattr(summed.metrics, name)
@@ -89,6 +88,6 @@ def test_scatter_is_seeded_and_keeps_the_mean() -> None:
     wanted = scenario("colocated", requests=20, rate_per_s=2.0)
     shaken = msgspec.structs.replace(WORKER, cost=COST, scatter=(0.5, 1.0, 1.5), prefill_scatter=(1.0,))
     assert dump(simulate(wanted, shaken)) == dump(simulate(wanted, shaken))
-    calm, noisy = (tally(record(wanted, worker)).metrics.itl_s for worker in (WORKER, shaken))
+    calm, noisy = (count(wanted, worker).metrics.itl_s for worker in (WORKER, shaken))
     assert noisy.p90 > 1.3 * calm.p90
     assert noisy.mean == pytest.approx(calm.mean, rel=0.1)
