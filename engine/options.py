@@ -12,7 +12,18 @@ from engine import units
 from engine.errors import BadInput
 from engine.link import LinkSpec
 from engine.request import Sampling
-from engine.scenario import DTYPES, MAX_WORKERS, SHIPPING, TRANSPORTS, Deployment, ModelSpec, Scenario, Workload, whole
+from engine.scenario import (
+    ARRIVALS,
+    DTYPES,
+    MAX_WORKERS,
+    SHIPPING,
+    TRANSPORTS,
+    Deployment,
+    ModelSpec,
+    Scenario,
+    Workload,
+    whole,
+)
 
 
 def scenario_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -25,6 +36,10 @@ def scenario_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--output-tokens", type=int, default=32, show_default=True, help="At most; an answer may end."),
         click.option("--requests", type=int, default=8, show_default=True),
         click.option("--rate", default="inf", show_default=True, help="Requests/s, Poisson; inf: all at once."),
+        click.option("--arrivals", default="poisson", show_default=True, help=f"One of {', '.join(ARRIVALS)}."),
+        click.option("--burstiness", type=float, default=1.0, help="Of gamma arrivals: coefficient of variation."),
+        click.option("--burst", default="10s", show_default=True, help="Of onoff arrivals: how long each burst is."),
+        click.option("--users", type=int, default=0, help="Closed loop: so many, each waiting for their answer."),
         click.option("--long-prompt-tokens", type=int, default=0, help="Length of the few long prompts, if any."),
         click.option("--long-every", type=int, default=0, help="Which requests are long: every so many-th."),
         click.option("--link", default="none", show_default=True, help="Bandwidth as 100MB/s; none: unpaced."),
@@ -32,6 +47,9 @@ def scenario_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--transport", default="shm", show_default=True, help=f"One of {', '.join(TRANSPORTS)}."),
         click.option("--ship", default="whole", show_default=True, help=f"One of {', '.join(SHIPPING)}."),
         click.option("--first-token", default="prefill", show_default=True, help="Who samples it: prefill or decode."),
+        click.option(
+            "--local-prefill-tokens", type=int, default=0, help="Up to so many, a prompt is prefilled where it decodes."
+        ),
         click.option("--chunk", type=int, default=256, show_default=True, help="Token budget of a chunked step."),
         click.option("--dtype", default="auto", show_default=True, help=f"One of {', '.join(DTYPES)}."),
         click.option("--model", default="smollm2-135m", show_default=True, help="Name, folder or hub id."),
@@ -59,6 +77,7 @@ def described(
     ship: str,
     first_token: str,
     chunk: int,
+    local_prefill_tokens: int,
     dtype: str,
     model: str,
     kv_blocks: int,
@@ -72,7 +91,7 @@ def described(
     load = _workload(**workload)
     scenario = Scenario(
         # unchecked words are let in here; `checked` names those that are not allowed
-        Deployment(kind, total, prefill, chunk, transport, ship, first_token),  # type: ignore[arg-type]
+        Deployment(kind, total, prefill, chunk, transport, ship, first_token, local_prefill_tokens),  # type: ignore[arg-type]
         LinkSpec(units.bytes_per_s("link", link), units.seconds("latency", latency)),
         load,
         ModelSpec(model, dtype, kv_blocks),  # type: ignore[arg-type]
@@ -94,12 +113,17 @@ def _counts(workers: int | None, prefill: int | None, decode: int | None, most: 
     return prefill, total
 
 
-def _workload(rate: str, temperature: float, top_p: float, **rest: Any) -> Workload:
+def _workload(rate: str, burst: str, temperature: float, top_p: float, **rest: Any) -> Workload:
     if not 0 <= temperature <= 2:
         raise BadInput("temperature", temperature, "from 0 (greedy) to 2")
     if not 0 < top_p <= 1:
         raise BadInput("top p", top_p, "above 0, at most 1")
-    return Workload(rate_per_s=units.rate_per_s("rate", rate), sampling=Sampling(temperature, top_p), **rest)
+    return Workload(
+        rate_per_s=units.rate_per_s("rate", rate),
+        burst_s=units.seconds("burst", burst),
+        sampling=Sampling(temperature, top_p),
+        **rest,
+    )
 
 
 def _lines(file: Path) -> list[str]:

@@ -229,11 +229,9 @@ class Router:
     def _dispatch(self, t: float) -> list[Output]:
         """Deal queued orders to the workers that are up, in order; keep those whom nobody can take yet."""
         out: list[Output] = []
-        hands_off = self.deployment.kind == "disaggregated"
         while self._queue and self._next is None:
             order = self._queue[0]
-            source = self._choose(order, "prefill_only" if hands_off else self.deployment.policies[0])
-            target = self._choose(order, "decode_only") if hands_off and self.deployment.ship == "layers" else ""
+            source, target = self._source_and_target(order)
             if source is None or target is None:
                 break
             self._queue.popleft()
@@ -248,13 +246,24 @@ class Router:
                 out.append(Send(source, Prefill(order.request, tuple(order.output_ids))))
         return out
 
+    def _source_and_target(self, order: Order) -> tuple[str | None, str | None]:
+        """Who prefills it, and who decodes it if that is another and known already; None: nobody is there to."""
+        d = self.deployment
+        if d.kind != "disaggregated":
+            return self._choose(order, d.policies[0]), ""
+        if d.local_prefill_tokens:
+            here = self._choose(order, d.decode_policy)
+            if here and order.tokens - self._route.cached(order, here) <= d.local_prefill_tokens:
+                return here, ""
+        return self._choose(order, "prefill_only"), self._choose(order, d.decode_policy) if d.ship == "layers" else ""
+
     def _prefilled(self, order: Order, t: float) -> list[Output]:
         if self.deployment.ship == "layers":
             order.stage = "shipping"
             self._book(order)
             return self._admit_if_landed(order)
         order.stage = "reserving"
-        order.target = self._choose(order, "decode_only") or ""
+        order.target = self._choose(order, self.deployment.decode_policy) or ""
         return self._offer(order, t) if order.target else []
 
     def _offer(self, order: Order, t: float) -> list[Output]:

@@ -15,13 +15,13 @@ from engine.log import load, save
 from engine.metrics import Summary, summarize
 from engine.options import described, scenario_options
 from engine.report import report, table
-from engine.request import Request
-from engine.scenario import KINDS, Scenario, Workload
+from engine.scenario import KINDS, Scenario, Workload, one_of, whole
 from engine.sim.reality import calibrated
-from engine.sim.run import MAX_SIMULATED_WORKERS, count, requests_of, simulate as run_simulated, worker_like
+from engine.sim.run import MAX_SIMULATED_WORKERS, ROUTINGS, ClusterSpec, count, simulate as run_simulated, worker_like
 from engine.sim.station import WorkerSpec
 from engine.sim.tally import Tally, tally
 from engine.sim.traces import read_trace
+from engine.workload import Draft
 
 MEASURED = Workload(
     requests=8, prompt_tokens=128, output_tokens=24, long_prompt_tokens=512, long_every=3, ignore_eos=True
@@ -32,6 +32,8 @@ MEASURED = Workload(
 @click.option("--deployment", default="disaggregated", show_default=True, help=f"One of {', '.join(KINDS)}.")
 @click.option("--cost", default="measured", show_default=True, help="A recorded log to fit, or measured: by a run now.")
 @click.option("--trace", type=click.Path(path_type=Path), help="Azure CSV or Mooncake JSONL, instead of a workload.")
+@click.option("--routing", default="least-loaded", show_default=True, help=f"One of {', '.join(ROUTINGS)}.")
+@click.option("--prefix-cache-tokens", type=int, default=0, help="Of earlier prompts, per worker; with --trace.")
 @click.option("--ttft-slo", default="", help="As 2s: also say how many requests met it.")
 @click.option("--tpot-slo", default="", help="As 50ms: also say how many requests met it.")
 @click.option("--record", "file", type=click.Path(path_type=Path), help="Write the event log here.")
@@ -43,6 +45,8 @@ def simulate(
     deployment: str,
     cost: str,
     trace: Path | None,
+    routing: str,
+    prefix_cache_tokens: int,
     ttft_slo: str,
     tpot_slo: str,
     file: Path | None,
@@ -59,14 +63,19 @@ def simulate(
             raise BadInput(field, str(options[field]), "left out: a simulation has no words and no hosts")
     if file is not None and not file.parent.is_dir():
         raise BadInput("record", str(file), "in a folder that exists")
+    one_of("routing", routing, ROUTINGS)
+    whole("prefix cache tokens", prefix_cache_tokens, 0, 1_000_000_000)
     scenario, _, _ = described(deployment, most_workers=MAX_SIMULATED_WORKERS, **options)
-    requests: list[Request] | None = None
+    wanted: list[Draft] | None = None
     if trace is not None:
-        limit = scenario.workload.requests if _given(context, "requests") else None
-        requests = requests_of(read_trace(trace, limit))
-    worker = worker_of(cost, scenario)
+        wanted = read_trace(trace, scenario.workload.requests if _given(context, "requests") else None)
+    on = ClusterSpec(
+        worker_of(cost, scenario),
+        routing=routing,  # type: ignore[arg-type]  # `one_of` has checked it
+        prefix_cache_tokens=prefix_cache_tokens,
+    )
     if as_json or file is not None:
-        log = run_simulated(scenario, worker, requests)
+        log = run_simulated(scenario, on, wanted)
         if file is not None:
             save(log, file)
         if as_json:
@@ -78,7 +87,7 @@ def simulate(
             return
         counted = tally(log.events)
     else:
-        counted = count(scenario, worker, requests)
+        counted = count(scenario, on, wanted)
     table([(deployment, Summary((), counted.metrics, ()))])
     if slo != Slo():
         _say_kept(counted, slo)

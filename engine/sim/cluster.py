@@ -3,9 +3,10 @@
 Messages take no time. Everything that is said becomes part of the record, in the order in which it is said.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from engine.events import Event, LinkChanged, WorkerUp
+from engine.events import Event, Finished, LinkChanged, WorkerUp
 from engine.link import LinkSpec
 from engine.messages import Message, Prefilled, Said
 from engine.request import Request
@@ -15,6 +16,7 @@ from engine.scenario import Deployment
 from engine.sim.clock import Clock
 from engine.sim.leap import Happening, Leapt
 from engine.sim.network import Network, NetworkSpec
+from engine.sim.prefixes import PrefixCaches
 from engine.sim.station import Station, WorkerSpec
 from engine.worker import Output
 
@@ -36,15 +38,17 @@ class Cluster:
         leaping: bool = True,
         seed: int = 0,
         write: Callable[[Happening], object] | None = None,
+        prefixes: PrefixCaches | None = None,
     ) -> None:
         self.clock = Clock()
         self.leaping = leaping
         self.seed = seed
         self.record: list[Happening] = []
         self._write = write or self.record.append
+        self._waiting_users: deque[Request] = deque()  # in a closed loop: what users will ask next
         self.network = Network(self.clock, link, network or NetworkSpec())
-        self._route = route or LeastLoaded()
-        self.router = Router(deployment, list(workers), link, self._route)
+        self._prefixes = prefixes
+        self.router = Router(deployment, list(workers), link, route or LeastLoaded())
         self.stations = {name: Station(self, name, spec) for name, spec in workers.items()}
         self._write(self.router.deployed(0.0))
         self._write(LinkChanged(0.0, link.bandwidth_bytes_per_s, link.latency_s))
@@ -54,10 +58,24 @@ class Cluster:
             ups = self.router.worker_up(name, ready, 0.0)
             self.apply(send for send in ups if isinstance(send, Send))
 
-    def run(self, requests: Sequence[Request]) -> None:
-        """Serve the requests, which stand in order of arrival, to the end of the last one."""
-        self.clock.env.process(self._arrivals(requests))
+    def run(self, requests: Sequence[Request], users: int = 0) -> None:
+        """Serve the requests, which stand in order of arrival, to the end of the last one.
+
+        `users`: a closed loop, in which so many wait for their answers before they send the next request.
+        """
+        if users:
+            self._waiting_users = deque(requests)
+            for _ in range(min(users, len(requests))):
+                self._next_of_user()
+        else:
+            self.clock.env.process(self._arrivals(requests))
         self.clock.env.run()
+        assert self.router.idle, "requests are left that nobody serves"
+
+    def _next_of_user(self) -> None:
+        if self._waiting_users:
+            request = self._waiting_users.popleft()
+            self.clock.alarm(0, lambda _: self.submit(request))
 
     def _arrivals(self, requests: Sequence[Request]):  # type: ignore[no-untyped-def]  # a SimPy process
         for request in requests:
@@ -73,7 +91,7 @@ class Cluster:
 
     def cached(self, request: Request, worker: str) -> int:
         """Tokens of the prompt that `worker` need not prefill; it takes note of the prompt."""
-        return 0
+        return self._prefixes.take(request, worker) if self._prefixes else 0
 
     # ---- what is said
 
@@ -103,6 +121,8 @@ class Cluster:
                 self.stations[output.worker].command(output.command)
             else:
                 self._write(output)
+                if self._waiting_users and type(output) is Finished:
+                    self._next_of_user()
 
     def _decode_worker_at_once(self) -> bool:
         deployment = self.router.deployment

@@ -11,7 +11,7 @@ from engine.sim.cluster import Cluster
 from engine.sim.cost import LinearCost
 from engine.sim.leap import Leapt, unfold
 from engine.sim.network import NetworkSpec
-from engine.sim.run import requests_of
+from engine.sim.run import _request
 from engine.sim.station import WorkerSpec
 from engine.workload import Draft
 
@@ -39,7 +39,7 @@ def run(deployment: Deployment, wanted: list[Draft], blocks: int, fabric: Networ
     names = [f"worker-{n}" for n in range(deployment.workers)]
     link = LinkSpec(5e6, 0.001)
     cluster = Cluster(deployment, link, dict.fromkeys(names, worker), network=fabric, leaping=leaping)
-    cluster.run(requests_of(wanted))
+    cluster.run([_request(draft) for draft in wanted])
     assert cluster.router.idle
     return cluster.record
 
