@@ -47,7 +47,7 @@ class Cluster:
         self._write = write or self.record.append
         self._waiting_users: deque[Request] = deque()  # in a closed loop: what users will ask next
         self.network = Network(self.clock, link, network or NetworkSpec())
-        self._prefixes = prefixes
+        self.prefixes = prefixes
         self.router = Router(deployment, list(workers), link, route or LeastLoaded())
         self.stations = {name: Station(self, name, spec) for name, spec in workers.items()}
         self._write(self.router.deployed(0.0))
@@ -91,7 +91,12 @@ class Cluster:
 
     def cached(self, request: Request, worker: str) -> int:
         """Tokens of the prompt that `worker` need not prefill; it takes note of the prompt."""
-        return self._prefixes.take(request, worker) if self._prefixes else 0
+        return self.prefixes.take(request, worker) if self.prefixes else 0
+
+    def landed(self, request: Request, worker: str) -> None:
+        """The prompt's KV has come to `worker` from elsewhere."""
+        if self.prefixes:
+            self.prefixes.keep(request, worker)
 
     # ---- what is said
 

@@ -36,10 +36,14 @@ class PrefixCaches:
         cached = min(self.peek(request.id, worker), len(request.prompt_ids) - 1)
         self.asked_tokens += len(request.prompt_ids)
         self.hit_tokens += cached
+        self.keep(request, worker)
+        return cached
+
+    def keep(self, request: Request, worker: str) -> None:
+        """The worker has this prompt's KV now; what it has not used for longest may have to go for it."""
         kept = self._kept.setdefault(worker, OrderedDict())
         for block in self._blocks.get(request.id, ()):
             kept[block] = None
             kept.move_to_end(block)
         while len(kept) > self._capacity:
             kept.popitem(last=False)
-        return cached

@@ -73,6 +73,7 @@ class Surroundings(Protocol):
     def heard(self, worker: str, outputs: Iterable[Output]) -> None: ...
     def leapt(self, leap: Leapt, told: int) -> None: ...
     def cached(self, request: Request, worker: str) -> int: ...
+    def landed(self, request: Request, worker: str) -> None: ...
 
 
 class _Steps:
@@ -203,6 +204,7 @@ class Station:
                 self._say(self._mind.reserve(command.request, command.tokens))
             case Admit():
                 self._mind.admit(command.request, command.output_ids)
+                self._cluster.landed(command.request, self.name)
                 self._say([Compared(command.request.id, True)])
             case Drop():
                 self._layered.pop(command.request, None)
