@@ -10,11 +10,15 @@ Share = tuple[str, int, int, int]  # worker, and what one order adds to its thre
 
 @dataclass(eq=False)
 class Load:
-    """Of one worker: tokens it has still to prefill, tokens it has still to make at most, tokens whose KV it is for."""
+    """Of one worker: tokens it has still to prefill, tokens it has still to make at most, tokens whose KV it is for.
+
+    `orders`: how many it has a part in.
+    """
 
     prefill_tokens: int = 0
     output_tokens: int = 0
     kv_tokens: int = 0
+    orders: int = 0
 
     @property
     def tokens(self) -> int:
@@ -26,6 +30,9 @@ class Loads:
     def __init__(self, workers: Iterable[str]) -> None:
         self.of = {worker: Load() for worker in workers}
         self._shares: dict[str, list[Share]] = {}
+
+    def join(self, worker: str) -> None:
+        self.of.setdefault(worker, Load())
 
     def book(self, order: Order, source_hands_off: bool) -> None:
         """What the order means for its workers now, in place of what it meant before."""
@@ -53,6 +60,7 @@ class Loads:
         load.prefill_tokens += sign * prefill
         load.output_tokens += sign * output
         load.kv_tokens += sign * kv
+        load.orders += sign
 
 
 def _shares(order: Order, source_hands_off: bool) -> list[Share]:

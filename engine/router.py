@@ -15,7 +15,7 @@ blocks that have been given away. Channels are ordered, so after `Dropped` nothi
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 import msgspec
@@ -37,7 +37,7 @@ from engine.events import (
     WorkerUp,
 )
 from engine.link import LinkSpec
-from engine.loads import Loads
+from engine.loads import Load, Loads
 from engine.messages import (
     Admit,
     Command,
@@ -89,7 +89,8 @@ class Router:
         self._policies = dict(zip(workers, deployment.policies, strict=True))
         self._route = route or LeastLoaded()
         self._loads = Loads(workers)
-        self._roles: dict[str, list[str]] = {}  # the workers that are up, by policy, in order
+        self._retired: set[str] = set()  # they are given no more orders
+        self._roles: dict[str, list[str]] = {}  # the workers that are up and given orders, by policy
         self._most_tokens = UNLIMITED  # that each of them can hold of one request
         self._next: Deployment | None = None
         self._accepted = 0
@@ -141,13 +142,54 @@ class Router:
                 out += self._recall(order, f"the deployment becomes {deployment.kind}", t)
         return [*out, *self._switch_if_drained(t)]
 
+    # ---- one worker's role, while the others go on
+
+    @property
+    def roles(self) -> Mapping[str, str]:
+        """The policy of every worker, up or not."""
+        return self._policies
+
+    @property
+    def loads(self) -> Mapping[str, Load]:
+        return self._loads.of
+
+    def choosable(self, policy: str) -> Sequence[str]:
+        """The workers of that role that are given orders."""
+        return self._roles.get(policy, ())
+
+    def expect(self, worker: str, policy: str) -> None:
+        """A new worker, whose role is known before it is up."""
+        self._policies[worker] = policy
+        self._loads.join(worker)
+
+    def retire(self, worker: str) -> None:
+        """Give it no more orders; those it has go on."""
+        self._retired.add(worker)
+        self._take_stock()
+
+    def drained(self, worker: str) -> bool:
+        """No order needs it, and it holds nothing of any."""
+        return all(worker not in order.holders for order in self.orders.values())
+
+    def assign(self, worker: str, policy: str, t: float) -> list[Output]:
+        """Another role for a worker that is drained; it is given orders again."""
+        assert self.drained(worker), f"{worker} is needed as it is"
+        self._retired.discard(worker)
+        self._policies[worker] = policy
+        self._take_stock()
+        return [self.deployed(t), Send(worker, self._configure(worker)), *self._resume(t)]
+
     # ---- what workers say
 
     def worker_up(self, worker: str, ready: Ready, t: float) -> list[Output]:
         self._up[worker] = ready
         self._take_stock()
         up = WorkerUp(t, worker, ready.pid, ready.blocks)
-        out: list[Output] = [up, Send(worker, SetLink(self.link)), Send(worker, self._configure(worker))]
+        return [up, Send(worker, SetLink(self.link)), Send(worker, self._configure(worker)), *self._resume(t)]
+
+    def _resume(self, t: float) -> list[Output]:
+        """What had to wait for a worker to be there."""
+        out: list[Output] = []
         for order in self._active():
             if order.stage == "reserving" and not order.target:  # prefilled while no decode worker was up
                 out += self._prefilled(order, t)
@@ -416,7 +458,7 @@ class Router:
         """Whenever workers come, go or change roles."""
         self._roles = {}
         for name, policy in self._policies.items():
-            if name in self._up:
+            if name in self._up and name not in self._retired:
                 self._roles.setdefault(policy, []).append(name)
         holds = (min(ready.blocks * ready.block_tokens, ready.context_tokens) for ready in self._up.values())
         self._most_tokens = min(holds, default=UNLIMITED)

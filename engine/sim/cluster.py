@@ -5,6 +5,7 @@ Messages take no time. Everything that is said becomes part of the record, in th
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import takewhile
 
 from engine.events import Event, Finished, LinkChanged, WorkerUp
 from engine.link import LinkSpec
@@ -48,6 +49,8 @@ class Cluster:
         self._waiting_users: deque[Request] = deque()  # in a closed loop: what users will ask next
         self.network = Network(self.clock, link, network or NetworkSpec())
         self.prefixes = prefixes
+        self._all_came = False
+        self._seen: list[tuple[float, int, int]] = []  # of every request: arrival, prompt and output tokens
         self.router = Router(deployment, list(workers), link, route or LeastLoaded())
         self.stations = {name: Station(self, name, spec) for name, spec in workers.items()}
         self._write(self.router.deployed(0.0))
@@ -58,11 +61,41 @@ class Cluster:
             ups = self.router.worker_up(name, ready, 0.0)
             self.apply(send for send in ups if isinstance(send, Send))
 
+    # ---- workers that come, go and change roles
+
+    def join(self, name: str, spec: WorkerSpec, policy: str) -> None:
+        station = self.stations[name] = Station(self, name, spec)
+        self.router.expect(name, policy)
+        self._tell_progress()
+        self.apply(self.router.worker_up(name, station.ready(), self.clock.s))
+        self._write(self.router.deployed(self.clock.s))
+
+    def leave(self, name: str) -> None:
+        del self.stations[name]
+        self.apply(self.router.worker_down(name, "retired", self.clock.s))
+
+    def assign(self, name: str, policy: str) -> None:
+        self._tell_progress()
+        self.apply(self.router.assign(name, policy, self.clock.s))
+
+    @property
+    def over(self) -> bool:
+        """All requests have come and gone."""
+        return self._all_came and self.router.idle
+
+    def arrived(self, since_s: float) -> list[tuple[int, int]]:
+        """Prompt and output tokens of the requests that came since then."""
+        newest = takewhile(lambda seen: seen[0] >= since_s, reversed(self._seen))
+        return [(prompt, output) for _, prompt, output in newest]
+
+    # ---- requests
+
     def run(self, requests: Sequence[Request], users: int = 0) -> None:
         """Serve the requests, which stand in order of arrival, to the end of the last one.
 
         `users`: a closed loop, in which so many wait for their answers before they send the next request.
         """
+        self._all_came = False
         if users:
             self._waiting_users = deque(requests)
             for _ in range(min(users, len(requests))):
@@ -73,6 +106,7 @@ class Cluster:
         assert self.router.idle, "requests are left that nobody serves"
 
     def _next_of_user(self) -> None:
+        self._all_came = not self._waiting_users
         if self._waiting_users:
             request = self._waiting_users.popleft()
             self.clock.alarm(0, lambda _: self.submit(request))
@@ -83,10 +117,12 @@ class Cluster:
             if wait_ns > 0:
                 yield self.clock.env.timeout(wait_ns)
             self.submit(request)
+        self._all_came = True
 
     def submit(self, request: Request) -> None:
         if self._decode_worker_at_once():
             self._tell_progress()
+        self._seen.append((self.clock.s, len(request.prompt_ids), request.max_output_tokens))
         self.apply(self.router.submit(request, self.clock.s))
 
     def cached(self, request: Request, worker: str) -> int:

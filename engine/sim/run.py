@@ -15,6 +15,7 @@ from engine.sim.cluster import Cluster
 from engine.sim.cost import LinearCost
 from engine.sim.leap import Happening, unfold
 from engine.sim.network import NetworkSpec
+from engine.sim.planner import Planner, PlannerSpec
 from engine.sim.prefixes import PrefixCaches
 from engine.sim.station import WorkerSpec
 from engine.sim.tally import Counter, Tally
@@ -31,7 +32,8 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     """What the scenario runs on. `decode_worker`: what a decode worker is, where it is another than a `worker`.
 
     `network` None: as the live engine's, one tray at a time per sender. `prefix_cache_tokens`: how many tokens of
-    earlier prompts each worker keeps, where prompts are known by their blocks (a trace's).
+    earlier prompts each worker keeps, where prompts are known by their blocks (a trace's). `planner`: of pools that
+    change (None: they stay as the deployment says).
     """
 
     worker: WorkerSpec
@@ -39,6 +41,7 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     network: NetworkSpec | None = None
     routing: Literal["least-loaded", "round-robin", "kv-aware"] = "least-loaded"
     prefix_cache_tokens: int = 0
+    planner: PlannerSpec | None = None
 
     def workers(self, deployment: Deployment) -> dict[str, WorkerSpec]:
         """By name, in the order in which the deployment deals out its roles."""
@@ -90,6 +93,10 @@ def run(scenario: Scenario, on: On, write: Write, wanted: Sequence[Draft] | None
         write=write,
         prefixes=caches,
     )
+    if spec.planner is not None:
+        if scenario.deployment.kind != "disaggregated":
+            raise BadInput("planner", scenario.deployment.kind, "used with disaggregated pools")
+        Planner(cluster, spec.planner, spec.worker)
     cluster.run(requests, scenario.workload.users)
     return cluster
 
