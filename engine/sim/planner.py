@@ -55,8 +55,8 @@ class Planned(msgspec.Struct, frozen=True):
     """What the planner saw and wanted at second `t`: by how many workers each pool is to change."""
 
     t: float
-    workers: dict[str, int]
-    change: dict[str, int]
+    workers: dict[Pool, int]
+    change: dict[Pool, int]
 
 
 class Planner:
@@ -197,7 +197,7 @@ class Planner:
             if then is None:
                 self._cluster.leave(name)
             else:
-                policy = self._policy(then)
-                self._cluster.clock.alarm(
-                    ns(self.spec.switch_s), lambda _, n=name, p=policy: self._cluster.assign(n, p)
-                )
+                self._switch(name, self._policy(then))
+
+    def _switch(self, name: str, policy: str) -> None:
+        self._cluster.clock.alarm(ns(self.spec.switch_s), lambda _: self._cluster.assign(name, policy))
