@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import takewhile
 
-from engine.events import Event, Finished, LinkChanged, WorkerUp
+from engine.events import Finished, LinkChanged, TokenMade, WorkerUp
 from engine.link import LinkSpec
 from engine.messages import Message, Prefilled, Said
 from engine.request import Request
@@ -20,6 +20,8 @@ from engine.sim.network import Network, NetworkSpec
 from engine.sim.prefixes import PrefixCaches
 from engine.sim.station import Station, WorkerSpec
 from engine.worker import Output
+
+TOLD = (TokenMade, Finished)
 
 
 class Cluster:
@@ -137,20 +139,16 @@ class Cluster:
     # ---- what is said
 
     def heard(self, worker: str, outputs: Iterable[Output]) -> None:
-        """What a worker says, in order."""
-        events: list[Event] = []
+        """What a worker says, in order. Of steps and blocks the router takes no note: they are only written down."""
         for output in outputs:
-            if not isinstance(output, Message):
-                events.append(output)
-                continue
-            if events:
-                self.apply(self.router.heard(worker, Said(tuple(events)), self.clock.s))
-                events = []
-            if isinstance(output, Prefilled):  # a decode worker may be chosen
-                self._tell_progress()
-            self.apply(self.router.heard(worker, output, self.clock.s))
-        if events:
-            self.apply(self.router.heard(worker, Said(tuple(events)), self.clock.s))
+            if isinstance(output, TOLD):
+                self.apply(self.router.heard(worker, Said((output,)), self.clock.s))
+            elif isinstance(output, Message):
+                if isinstance(output, Prefilled):  # a decode worker may be chosen
+                    self._tell_progress()
+                self.apply(self.router.heard(worker, output, self.clock.s))
+            else:
+                self._write(output)
 
     def leapt(self, leap: Leapt, told: int) -> None:
         self._write(leap)

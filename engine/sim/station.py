@@ -139,23 +139,22 @@ class Station:
         """Obey what has been said, then begin whatever there is to do."""
         while self._mailbox:
             self._obey(self._mailbox.popleft())
-        plan, said = self._mind.plan(self._clock.s)
+        now = self._clock.ns
+        plan, said = self._mind.plan(now / NS_PER_S)
         if not plan:
             self._busy = False
             return
         self._cluster.heard(self.name, said)
-        self._steps = steps = self._timed(plan)
-        now = self._clock.ns
+        self._steps = steps = self._timed(plan, now)
         for piece in plan if self._layered else ():
             if ship := self._layered.pop(piece.request, None):
                 self._ship_layers(ship, now, steps.ends_ns[0])
         self._alarm = self._clock.alarm(steps.ends_ns[-1] - now, self._ended)
 
-    def _timed(self, plan: Plan) -> _Steps:
+    def _timed(self, plan: Plan, now: int) -> _Steps:
         prefill = [(piece.start, piece.tokens) for piece in plan if piece.tokens > 1]
         rows = len(plan) - len(prefill)
         context = sum([piece.start for piece in plan if piece.tokens == 1]) + rows
-        now = self._clock.ns
         steps = self._mind.steady_steps(plan) if self._cluster.leaping and not prefill else 1
         if steps == 1:
             seconds = [self.spec.cost.step_s(prefill, rows, context)]

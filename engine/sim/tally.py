@@ -4,6 +4,7 @@ Every gap between tokens is counted, so the distribution of ITL is exact: gaps o
 are kept once, with their number.
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -45,20 +46,23 @@ class _Gaps:
     """Lengths of gaps, with how often each occurred."""
 
     def __init__(self) -> None:
-        self.lengths: list[float] = []
-        self.counts: list[int] = []
+        self.lengths = array("d")
+        self._several: list[int] = []  # gaps added together
+        self._counts: list[int] = []  # how often each of them occurred
 
-    def add(self, lengths: Sequence[float], count: int) -> None:
-        self.lengths += lengths
-        self.counts += [count] * len(lengths)
+    def add(self, lengths: list[float], count: int) -> None:
+        self.lengths.extend(lengths)
+        self._several.append(len(lengths))
+        self._counts.append(count)
 
     def spread(self) -> Spread:
         """As `Spread.of` has it, had every gap been listed as often as it occurred."""
         if not self.lengths:
             return Spread()
-        lengths, counts = np.array(self.lengths), np.array(self.counts)
-        order = np.argsort(lengths, kind="stable")
-        lengths, until = lengths[order], np.cumsum(counts[order])
+        lengths, counts = np.array(self.lengths), np.repeat(self._counts, self._several)
+        order = np.argsort(lengths)
+        lengths, counts = lengths[order], counts[order]
+        until = np.cumsum(counts)
         total = int(until[-1])
 
         def percentile(share: float) -> float:
@@ -68,7 +72,7 @@ class _Gaps:
             return float(at + (after - at) * (place - low))
 
         p50, p90, p99 = (percentile(share) for share in (0.5, 0.9, 0.99))
-        mean = float(np.dot(lengths, counts[order]) / total)
+        mean = float((lengths * counts).sum() / total)
         return Spread(p50, p90, p99, mean, float(lengths[-1]))
 
 
@@ -112,7 +116,7 @@ class Counter:
     def _token(self, event: TokenMade) -> None:
         request = self._served[event.request]
         if request.output_tokens:
-            self._gaps.add((event.t - request.last_s,), 1)
+            self._gaps.add([event.t - request.last_s], 1)
         else:
             request.first_s = event.t
         request.last_s = event.t
