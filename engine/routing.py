@@ -34,7 +34,12 @@ class LeastLoaded:
         self._cached = cached
 
     def choose(self, order: Order, workers: Sequence[str], loads: Mapping[str, Load]) -> str:
-        return min(workers, key=lambda worker: loads[worker].tokens)
+        best, fewest = workers[0], loads[workers[0]].tokens
+        for worker in workers:  # a loop, as it is asked twice a request, of every worker of a rack
+            load = loads[worker]
+            if (tokens := load.prefill_tokens + load.output_tokens) < fewest:
+                best, fewest = worker, tokens
+        return best
 
     def cached(self, order: Order, worker: str) -> int:
         return self._cached(order.request.id, worker)

@@ -163,14 +163,14 @@ class Worker:
     def steady_steps(self, plan: Plan) -> int:
         """How many steps like this one, counting it, are taken until a request ends, if nobody comes or goes.
 
-        For a clock that can leap. Only steps in which all decode repeat, and only where no token can end an answer.
+        For a clock that can leap. 0: not one, as the step does not only decode, or a token's value can end an answer.
         """
         if plan[-1].request in self._waiting:
-            return 1
+            return 0
         steps = sys.maxsize
         for job in self._running.values():
             if job.request.stop_ids:
-                return 1
+                return 0
             steps = min(steps, job.longest - len(job.tokens))
         return steps
 

@@ -169,5 +169,6 @@ class Cluster:
 
     def _tell_progress(self) -> None:
         """Before anything is decided by load."""
+        now = self.clock.ns
         for station in self.stations.values():
-            station.tell_progress()
+            station.tell_progress(now)

@@ -79,10 +79,10 @@ class Surroundings(Protocol):
 class _Steps:
     """One step or several alike, under way: their plan, and when each ends."""
 
-    def __init__(self, plan: Plan, ends_ns: list[int], rows: int) -> None:
+    def __init__(self, plan: Plan, ends_ns: list[int], leaps: bool) -> None:
         self.plan = plan
         self.ends_ns = ends_ns
-        self.rows = rows
+        self.leaps = leaps
         self.told = 0  # steps whose tokens are in the router's loads already
 
 
@@ -123,14 +123,14 @@ class Station:
             self._busy = True
             self._begin()
 
-    def tell_progress(self) -> None:
+    def tell_progress(self, now: int) -> None:
         """Bring the router's loads up to what a worker that says every token would have said by now."""
         steps = self._steps
-        if steps is None or len(steps.ends_ns) == 1:
+        if steps is None or not steps.leaps or steps.ends_ns[steps.told] > now:
             return
-        ended = bisect_right(steps.ends_ns, self._clock.ns)
+        ended = bisect_right(steps.ends_ns, now, 0, len(steps.ends_ns) - 1)  # the last step says so itself
         if ended > steps.told:
-            self._cluster.router.progress(self.name, (ended - steps.told) * steps.rows)
+            self._cluster.router.progress(self.name, (ended - steps.told) * len(steps.plan))
             steps.told = ended
 
     # ---- steps
@@ -155,8 +155,8 @@ class Station:
         prefill = [(piece.start, piece.tokens) for piece in plan if piece.tokens > 1]
         rows = len(plan) - len(prefill)
         context = sum([piece.start for piece in plan if piece.tokens == 1]) + rows
-        steps = self._mind.steady_steps(plan) if self._cluster.leaping and not prefill else 1
-        if steps == 1:
+        steps = self._mind.steady_steps(plan) if self._cluster.leaping and not prefill else 0
+        if steps <= 1:
             seconds = [self.spec.cost.step_s(prefill, rows, context)]
         else:
             seconds = self.spec.cost.decode_s(rows, context, steps)
@@ -164,7 +164,7 @@ class Station:
             seconds = [s * scatter[(self._taken + step) % len(scatter)] for step, s in enumerate(seconds)]
         lasting = [int(s * NS_PER_S + 0.5) or 1 for s in seconds]  # `ns`, inlined
         lasting[0] += now
-        return _Steps(plan, list(accumulate(lasting)), rows)
+        return _Steps(plan, list(accumulate(lasting)), steps > 0)
 
     def _cut(self, steps: _Steps) -> None:
         """Somebody said something: end the leap with the step that is under way."""
@@ -181,7 +181,7 @@ class Station:
         assert steps is not None
         plan, t = steps.plan, self._clock.s
         self._taken += len(steps.ends_ns)
-        if len(steps.ends_ns) == 1:
+        if not steps.leaps:
             samples = self._mind.samples
             sampled = [PLACEHOLDER if samples(piece) else None for piece in plan]
             self._cluster.heard(self.name, self._mind.finish(plan, sampled, t))
