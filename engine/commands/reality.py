@@ -41,7 +41,10 @@ def reality(
     for kind, verdict in verdicts.items():
         for gap in verdict.gaps:
             times = f"live {gap.live_s * 1e3:8.1f} ms   simulated {gap.simulated_s * 1e3:8.1f} ms"
-            click.echo(f"{kind:14} {gap.metric:7} {gap.percentile}   {times}   {gap.error:+.1%}")
+            errors = f"{gap.error:+7.1%}   at the same speed {gap.error_at_same_speed:+7.1%}"
+            click.echo(f"{kind:14} {gap.metric:7} {gap.percentile}   {times}   {errors}")
+        factors = f"decode {verdict.decode_contention:.2f}, prefill {verdict.prefill_contention:.2f}"
+        click.echo(f"{kind:14} steps took, by what they took while calibrating: {factors}")
 
 
 def _verdict(calibration: Log, live: Log) -> Verdict:

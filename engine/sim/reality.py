@@ -1,6 +1,7 @@
 """The model against reality: the same scenario live and simulated, and how far the two distributions are apart."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
 import msgspec
 
@@ -16,20 +17,27 @@ PERCENTILES = ("p50", "p90")
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """`error`: (simulated - live) / live."""
+    """`error`: (simulated - live) / live. `error_at_same_speed`: had the machine been as fast while calibrating."""
 
     metric: str
     percentile: str
     live_s: float
     simulated_s: float
     error: float
+    error_at_same_speed: float
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Both distributions, and the gaps between them."""
+    """Both distributions, and the gaps between them.
+
+    `decode_contention`, `prefill_contention`: by which factor the live run's steps were slower, on average, than steps
+    of the same work while calibrating. On a machine with nothing else to do both are 1.
+    """
 
     live: Metrics
     simulated: Metrics
+    decode_contention: float
+    prefill_contention: float
     gaps: tuple[Gap, ...]
 
     @property
@@ -57,12 +65,31 @@ def calibrated(worker: WorkerSpec, events: Sequence[Event]) -> WorkerSpec:
 def against(live: Log, worker: WorkerSpec) -> Verdict:
     """Simulate the live log's scenario with this worker and lay the two over each other."""
     lived, simulated = summarize(live.events).metrics, summarize(simulate(live.scenario, worker).events).metrics
+    decode, prefill = scatter(worker.cost, live.events)
+    slower = _mean(decode) / _mean(worker.scatter), _mean(prefill) / _mean(worker.prefill_scatter)
+    same_speed = summarize(simulate(live.scenario, _slowed(worker, *slower)).events).metrics
     gaps = []
     for metric in COMPARED:
         for percentile in PERCENTILES:
-            real, model = (_number(metrics, metric, percentile) for metrics in (lived, simulated))
-            gaps.append(Gap(metric, percentile, real, model, model / real - 1.0 if real else 0.0))
-    return Verdict(lived, simulated, tuple(gaps))
+            real, model, also = (_number(metrics, metric, percentile) for metrics in (lived, simulated, same_speed))
+            gaps.append(Gap(metric, percentile, real, model, _error(model, real), _error(also, real)))
+    return Verdict(lived, simulated, *slower, tuple(gaps))
+
+
+def _slowed(worker: WorkerSpec, decode: float, prefill: float) -> WorkerSpec:
+    return msgspec.structs.replace(
+        worker,
+        scatter=tuple(factor * decode for factor in worker.scatter or (1.0,)),
+        prefill_scatter=tuple(factor * prefill for factor in worker.prefill_scatter or (1.0,)),
+    )
+
+
+def _mean(factors: Sequence[float]) -> float:
+    return fmean(factors) if factors else 1.0
+
+
+def _error(simulated_s: float, live_s: float) -> float:
+    return simulated_s / live_s - 1.0 if live_s else 0.0
 
 
 def _number(metrics: Metrics, metric: str, percentile: str) -> float:

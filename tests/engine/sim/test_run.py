@@ -10,7 +10,7 @@ from engine.link import LinkSpec
 from engine.log import dump, parse
 from engine.metrics import summarize
 from engine.scenario import KINDS
-from engine.sim.run import count
+from engine.sim.run import count, run
 from engine.stages import stages
 from tests.engine.sim.kitchenette import COST, WORKER, scenario
 
@@ -91,3 +91,17 @@ def test_scatter_is_seeded_and_keeps_the_mean() -> None:
     calm, noisy = (count(wanted, worker).metrics.itl_s for worker in (WORKER, shaken))
     assert noisy.p90 > 1.3 * calm.p90
     assert noisy.mean == pytest.approx(calm.mean, rel=0.1)
+
+
+@pytest.mark.parametrize("rate", [4.0, None])
+def test_what_is_written_down_grows_with_the_requests_and_no_faster(rate: float | None) -> None:
+    sizes = []
+    for requests in (500, 1000):
+        record: list = []
+        run(
+            scenario("colocated", requests=requests, rate_per_s=rate, prompt_tokens=20, workers=2),
+            WORKER,
+            record.append,
+        )
+        sizes.append(len(record))
+    assert sizes[1] == pytest.approx(2 * sizes[0], rel=0.1)
