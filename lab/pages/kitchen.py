@@ -9,11 +9,10 @@ from engine.log import Log, dump, parse
 from lab.charts import gaps_alt, gaps_figure, results_table
 from lab.controls import LINKS, TITLES, Wish, choose_kinds, choose_scenarios
 from lab.engine_room import ENGINE_ROOM, MODEL, WORKERS
-from lab.export import MODULE, export_kitchens, kitchen
+from lab.export import export_kitchens, kitchen
 from lab.motion import Motion, motions
 from lab.recorded import recorded
-
-scene = st.components.v2.component("split_kitchen.kitchen", js=MODULE.read_text("utf-8"))
+from lab.scene import live, scene
 
 STYLE = """
 .stMainBlockContainer { padding-top: 2.2rem; padding-bottom: 3rem; max-width: 1360px; }
@@ -130,30 +129,13 @@ def _over(run: str) -> bool:
 
 def _show(wish: Wish) -> None:
     """The session's runs; before there are any, the recorded run of each chosen kitchen, or an opened recording."""
-    specs = [spec for run in _runs() if (spec := _live(run))]
+    specs = [spec for run in _runs() if (spec := live(run))]
     if not specs:
         opened: Log | None = st.session_state.get("opened")
         logs = [opened] if opened else [recorded(scenario.deployment.kind) for scenario in wish.scenarios]
         specs = [_recorded(log) for log in logs]
     can = ["link", "cancel", "kill"] if _runs() else []
     scene(data={"kitchens": specs, "can": can}, key="scene", on_link_change=_link_moved)
-
-
-def _live(run: str) -> dict[str, Any] | None:
-    known = ENGINE_ROOM.hub.runs.get(run)
-    if known is None:
-        return None
-    kind = known.kind
-    return {
-        "id": known.scenario.deployment.kind,
-        "run": run,
-        "title": TITLES[kind],
-        "deployment": kind,
-        "stream": f"/lab/ws?run={run}",
-        "motions": None,
-        "live": True,
-        "note": "",
-    }
 
 
 def _recorded(log: Log) -> dict[str, Any]:

@@ -1,0 +1,28 @@
+"""The bar that is always in sight: which step this is, what to do next, and the one button that does it."""
+
+from typing import Literal
+
+import streamlit as st
+
+# The bar sticks to the window's lower edge, over whatever scrolls by; what gets the focus is kept clear of it.
+STYLE = """
+.stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 0; max-width: 980px; }
+.stMainBlockContainer h1 { font-size: 2rem; padding: 0; }
+.stMain { scroll-padding-bottom: 130px; }
+div:has(> .st-key-next_step) { position: sticky; bottom: 0; z-index: 5; margin-top: auto; }
+.st-key-next_step { background: light-dark(#fff, #0e1117); border-top: 1px solid light-dark(#d0d7de, #3b434d);
+  padding: 10px 0 14px; }
+.st-key-next_step p { margin: 0; line-height: 1.35; }
+"""
+
+
+def next_step(
+    where: str, does: str, button: str, *, ready: bool = True, back: bool = False
+) -> Literal["", "go", "back"]:
+    """What was pressed. `where` and `does` are said aloud when they change."""
+    st.html(f"<style>{STYLE}</style>")
+    with st.container(key="next_step", horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**{where}** · {does}", width="stretch")
+        went_back = back and st.button("Back", type="tertiary", icon=":material/arrow_back:", key="back")
+        went_on = bool(button) and st.button(button, type="primary", disabled=not ready, key="go")
+    return "go" if went_on else "back" if went_back else ""
