@@ -4,7 +4,6 @@ Bad input ends with exit code 2 and one sentence on stderr, before anything has 
 """
 
 import functools
-import json
 from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 from pathlib import Path
@@ -14,6 +13,7 @@ import click
 import msgspec
 
 from engine import units
+from engine.cli_doctor import doctor
 from engine.errors import BadInput, EngineError, TransportFailed
 from engine.link import LinkSpec
 from engine.log import Log, save
@@ -131,7 +131,7 @@ def worker(address: str, role: str, host: str | None) -> None:
 
     if role not in ("any", "prefill", "decode"):
         raise BadInput("role", role, "one of any, prefill, decode")
-    door, key = host_and_port("join", address), shared_key()
+    door, key = units.host_and_port("join", address), shared_key()
     connection, own_address = join(door, key)
     try:
         serve(connection, role=role, host=host or own_address, key=key)
@@ -139,21 +139,7 @@ def worker(address: str, role: str, host: str | None) -> None:
         raise TransportFailed(f"{address} has no seat for a worker of role {role}, or its run is over.") from sent_away
 
 
-@cli.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
-@click.option("--model", default="smollm2-135m", show_default=True, help="Name, folder or hub id.")
-def doctor(as_json: bool, model: str) -> None:
-    """What this machine is and can: measured now, not looked up."""
-    from engine.fleet.gpus import findings, gpus
-    from engine.live.doctor import examine
-
-    there = gpus()
-    found = {**examine(ModelSpec(path=model)), "gpus": there, "findings": findings(there)}
-    if as_json:
-        click.echo(json.dumps(found))
-        return
-    for name, value in found.items():
-        click.echo(f"{name:20} {_plain(value)}")
+cli.add_command(doctor)
 
 
 # ---- from options to a scenario, from a log to a report
@@ -198,7 +184,7 @@ def described(
         ModelSpec(model, dtype, kv_blocks),  # type: ignore[arg-type]
     ).checked()
     words = list(islice(cycle(_lines(prompts)), load.requests)) if prompts is not None else []
-    return scenario, words, host_and_port("listen", listen) if listen else None
+    return scenario, words, units.host_and_port("listen", listen) if listen else None
 
 
 def _counts(workers: int | None, prefill: int | None, decode: int | None) -> tuple[int, int]:
@@ -230,13 +216,6 @@ def _lines(file: Path) -> list[str]:
     if not lines:
         raise BadInput("prompts", str(file), "a text file with at least one prompt")
     return lines
-
-
-def host_and_port(field: str, text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise BadInput(field, text, "HOST:PORT, as 10.0.0.1:7000")
-    return host, int(port)
 
 
 def report(log: Log, summary: Summary) -> dict[str, Any]:
@@ -278,11 +257,3 @@ def _table(rows: Sequence[tuple[str, Summary]]) -> None:
 
 def _s(spread: Spread) -> str:
     return f"{spread.p50:.2f}s"
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, list):
-        return "; ".join(_plain(item) for item in value) or "none"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_plain(item)}" for name, item in value.items())
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

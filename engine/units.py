@@ -1,4 +1,4 @@
-"""Quantities as people write them: `100MB/s`, `1.5 GB/s`, `8Gbit/s`, `20ms`. 1 MB is 10^6 bytes, 1 MiB is 2^20."""
+"""Quantities and addresses as people write them: `100MB/s`, `8Gbit/s`, `20ms`. 1 MB is 10^6 bytes, 1 MiB is 2^20."""
 
 import math
 import re
@@ -37,6 +37,14 @@ def rate_per_s(field: str, text: str) -> float | None:
     if value <= 0:
         raise BadInput(field, text, "requests per second above 0, or inf")
     return value
+
+
+def host_and_port(field: str, text: str) -> tuple[str, int]:
+    """An address as people write it. Raises BadInput."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise BadInput(field, text, "HOST:PORT, as 10.0.0.1:7000")
+    return host, int(port)
 
 
 def _quantity(field: str, text: str, units: dict[str, float], allowed: str) -> float:

@@ -1,11 +1,11 @@
 """Values and verdicts in words, and a lesson's text filled with them."""
 
-from math import log10
+from math import ceil, floor, log10
 
 from lessons.keys import Key, Value, Verdict
 from lessons.question import Answer, Choice, Curve
 
-ICONS = {"right": ":material/check_circle:", "close": ":material/adjust:", "off": ":material/trending_flat:"}
+ICONS = {"right": ":material/check_circle:", "close": ":material/adjust:", "off": ":material/cancel:"}
 
 
 def amount(value: float, unit: str = "") -> str:
@@ -64,6 +64,14 @@ def steps(low: float, high: float, log: bool) -> list[float]:
         step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
         inner = [float(f"{n * step:.6g}") for n in range(int(low / step), int(high / step) + 1)]
     return [float(low), *(stop for stop in inner if low < stop < high), float(high)]
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Readable values on a logarithmic axis, some four to ten of them."""
+    decades = log10(high / low)
+    mantissas = (1, 1.5, 2, 3, 5, 7) if decades < 0.8 else (1, 2, 5) if decades < 2.2 else (1,)
+    powers = range(floor(log10(low)), ceil(log10(high)) + 1)
+    return [float(f"{m * 10.0**d:.6g}") for d in powers for m in mantissas if low <= m * 10.0**d <= high]
 
 
 def middle(low: float, high: float, log: bool) -> float:

@@ -7,7 +7,8 @@ import streamlit as st
 # The bar sticks to the window's lower edge, over whatever scrolls by; what gets the focus is kept clear of it.
 STYLE = """
 .stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 0; max-width: 980px; }
-.stMainBlockContainer h1 { font-size: 2rem; padding: 0; }
+.stMainBlockContainer h1 { font-size: 2rem; padding: 0 0 .6rem; }
+[data-testid=stNumberInputStepUp], [data-testid=stNumberInputStepDown] { display: none; }
 .stMain { scroll-padding-bottom: 130px; }
 div:has(> .st-key-next_step) { position: sticky; bottom: 0; z-index: 5; margin-top: auto; }
 .st-key-next_step { background: light-dark(#fff, #0e1117); border-top: 1px solid light-dark(#d0d7de, #3b434d);

@@ -6,7 +6,7 @@ from statistics import median
 
 import plotly.graph_objects as go
 
-from lab.amounts import amount, in_words, spread
+from lab.amounts import amount, in_words, spread, ticks
 from lessons.keys import Key, Value
 from lessons.question import Answer, Bars, Choice, Curve, Lines, Number
 
@@ -76,19 +76,34 @@ def _number_figure(answer: Number, guess: float, key: Key) -> go.Figure:
         textposition="top center",
         marker={"color": GUESS, "size": 15, "symbol": "triangle-down"},
     )
-    axis = "log" if log else "linear"
-    figure.update_xaxes(type=axis, title=answer.unit, showgrid=True, zeroline=False, **_padded(answer, value, log))
+    ends = (answer.low, answer.high, low, high)
+    scale = log_ticks(ends) if log else {"range": _span(ends, log=False)}
+    figure.update_xaxes(title=answer.unit, showgrid=True, zeroline=False, **scale)
     figure.update_yaxes(visible=False, range=[-0.8, 1.7], fixedrange=True)
     return _plain(figure, 210)
 
 
-def _padded(answer: Number, value: float, log: bool) -> dict[str, object]:
-    """All of the question's scale, and the measured value if it lies outside; room for the words at either end."""
-    low, high = min(answer.low, value), max(answer.high, value)
+def _span(values: Sequence[float], log: bool) -> tuple[float, float]:
+    """From the least to the greatest, with room for the words at either end."""
+    low, high = min(values), max(values)
     if log:
-        low, high = log10(low), log10(high)
-    pad = 0.08 * (high - low)
-    return {"range": [low - pad, high + pad], "dtick": 1 if log and high - low > 1.2 else None}
+        pad = (high / low) ** 0.08
+        return low / pad, high * pad
+    return low - 0.08 * (high - low), high + 0.08 * (high - low)
+
+
+def log_ticks(values: Sequence[float]) -> dict[str, object]:
+    """A logarithmic axis over these values whose every tick is a number that can be read."""
+    low, high = _span(values, log=True)
+    if high / low < 1.6:
+        low, high = low / 1.3, high * 1.3
+    marks = ticks(low, high)
+    return {
+        "type": "log",
+        "range": [log10(low), log10(high)],
+        "tickvals": marks,
+        "ticktext": [amount(mark) for mark in marks],
+    }
 
 
 def _curve_figure(answer: Curve, guess: Sequence[float], key: Key) -> go.Figure:
@@ -113,7 +128,9 @@ def _curve_figure(answer: Curve, guess: Sequence[float], key: Key) -> go.Figure:
         marker={"size": 10},
         error_y={"type": "data", "symmetric": False, "array": up, "arrayminus": down},
     )
-    _axes(figure, answer.x_label, _with_unit(answer.y_label, answer.unit), answer.log_x, answer.log, answer.x)
+    label, drawn = _with_unit(answer.y_label, answer.unit), [*guess, *key.low, *key.high]
+    _axes(figure, answer.x_label, answer.x, answer.log_x, label, drawn, answer.log and min(drawn) > 0)
+    figure.update_xaxes(tickvals=list(answer.x), ticktext=[amount(x) for x in answer.x])
     return _plain(figure, 360, legend=True)
 
 
@@ -138,9 +155,11 @@ def _bars(view: Bars) -> go.Figure:
     for label, repeats in view.values.items():
         marks = {"symbol": "line-ns-open", "size": 15, "color": "#808a94", "line": {"width": 2}}
         figure.add_scatter(x=repeats, y=[label] * len(repeats), mode="markers", marker=marks, hovertemplate="%{x:.3g}")
-    figure.update_xaxes(type="log" if view.log else "linear", title=view.unit)
+    every = [value for repeats in values for value in repeats]
+    figure.update_xaxes(title=view.unit, **(log_ticks(every) if view.log and min(every) > 0 else {}))
     figure.update_yaxes(autorange="reversed", automargin=True)
-    return _plain(figure, 110 + 62 * len(labels))
+    figure.update_layout(bargap=0.5)
+    return _plain(figure, 90 + 66 * len(labels))
 
 
 def _lines(view: Lines) -> go.Figure:
@@ -155,7 +174,9 @@ def _lines(view: Lines) -> go.Figure:
         x, y = zip(*points, strict=True)
         line = {"color": "#808a94", "width": 2, "dash": ("dash", "dot", "dashdot")[n % 3]}
         figure.add_scatter(x=x, y=y, name=name, mode="lines", line=line)
-    _axes(figure, view.x_label, view.y_label, view.log, view.log)
+    drawn = [point for points in _series(view).values() for point in points]
+    log = view.log and bool(drawn) and min(min(point) for point in drawn) > 0
+    _axes(figure, view.x_label, [x for x, _ in drawn], log, view.y_label, [y for _, y in drawn], log)
     return _plain(figure, 380, legend=True)
 
 
@@ -194,20 +215,23 @@ def _with_unit(label: str, unit: str) -> str:
     return label if not unit or unit in label else f"{label}, {unit}"
 
 
-def _axes(figure: go.Figure, x: str, y: str, log_x: bool, log_y: bool, ticks: Sequence[float] | None = None) -> None:
-    figure.update_xaxes(type="log" if log_x else "linear", title=x)
-    figure.update_yaxes(type="log" if log_y else "linear", title=y, automargin=True)
-    if ticks:
-        figure.update_xaxes(tickvals=list(ticks), ticktext=[amount(tick) for tick in ticks])
+def _axes(
+    figure: go.Figure, x: str, xs: Sequence[float], log_x: bool, y: str, ys: Sequence[float], log_y: bool
+) -> None:
+    figure.update_xaxes(title=x, **(log_ticks(xs) if log_x else {}))
+    figure.update_yaxes(title=y, automargin=True, **(log_ticks(ys) if log_y else {"rangemode": "tozero"}))
 
 
 def _plain(figure: go.Figure, height: int, *, legend: bool = False) -> go.Figure:
     figure.update_layout(
         height=height,
+        font={"size": 14},
         showlegend=legend,
         legend={"orientation": "h", "y": 1.12, "x": 0},
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
         dragmode=False,
     )
-    figure.update_traces(cliponaxis=False, selector={"type": "scatter"})
+    figure.update_traces(cliponaxis=False, textfont={"size": 14}, selector={"type": "scatter"})
+    figure.update_xaxes(tickfont={"size": 13}, title={"font": {"size": 14}})
+    figure.update_yaxes(tickfont={"size": 13}, title={"font": {"size": 14}})
     return figure

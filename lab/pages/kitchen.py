@@ -15,7 +15,7 @@ from lab.recorded import recorded
 from lab.scene import live, scene
 
 STYLE = """
-.stMainBlockContainer { padding-top: 2.2rem; padding-bottom: 3rem; max-width: 1360px; }
+.stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 3rem; max-width: 1360px; }
 .stMainBlockContainer h1 { font-size: 2rem; padding: 0; }
 """
 

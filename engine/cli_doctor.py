@@ -1,0 +1,93 @@
+"""`split-kitchen doctor`: what this machine is and can, what is wrong with its GPUs, how wide the road to a host is."""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import msgspec
+
+from engine import units
+from engine.errors import BadInput
+from engine.scenario import ModelSpec, whole
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
+@click.option("--model", default="smollm2-135m", show_default=True, help="Name, folder or hub id.")
+@click.option(
+    "--example", is_flag=True, help="The GPUs of an example fleet instead: 4, of which a pair lost its NVLink."
+)
+@click.option("--fleet-model", default="llama-3.1-8b", show_default=True, help="Whose KV the findings count in.")
+@click.option("--fleet-prompt", type=int, default=4096, show_default=True, help="Its prompt tokens.")
+@click.option("--link", "link", help="HOST:PORT: measure the road to the host that runs `doctor --serve-link PORT`.")
+@click.option("--serve-link", "port", type=int, help="Answer one `doctor --link` on this port, and nothing else.")
+def doctor(as_json: bool, model: str, link: str | None, port: int | None, **fleet: Any) -> None:
+    """What this machine is and can: measured now, not looked up.
+
+    Measuring the road to another host needs the same secret on both in SPLIT_KITCHEN_KEY.
+    """
+    if port is not None:
+        return _serve_link(port, link)
+    found = _examined(model, link, **fleet)
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+    else:
+        _show(found)
+
+
+def _serve_link(port: int, link: str | None) -> None:
+    from engine.live.hosts_link import serve
+
+    if link is not None:
+        raise BadInput("link", link, "left out beside --serve-link: one host serves, the other measures")
+    whole("serve-link", port, 1, 65535)
+    serve(
+        port, ready=lambda port: click.echo(f"Run on the other host: split-kitchen doctor --link HERE:{port}", err=True)
+    )
+
+
+def _examined(model: str, link: str | None, *, example: bool, fleet_model: str, fleet_prompt: int) -> dict[str, Any]:
+    """The report. Bad input is found before anything is measured."""
+    from engine.fleet.findings import Tray, about_hosts, findings
+    from engine.fleet.hf_config import model as real_model
+    from engine.fleet.nvml import example_fleet, read_fleet
+    from engine.live.doctor import examine
+    from engine.live.door import shared_key
+    from engine.live.hosts_link import measure
+
+    whole("fleet prompt", fleet_prompt, 1, 10_000_000)
+    tray = Tray(real_model(fleet_model), fleet_prompt)
+    address = units.host_and_port("link", link) if link else None
+    if address:
+        shared_key()
+    report = examine(ModelSpec(path=model))
+    there = example_fleet() if example else read_fleet()
+    report |= {"gpus": there.gpus, "findings": findings(there, tray)}
+    if address:
+        road = measure(address)
+        report["findings"].append(about_hosts(road.peer, road.sent_bytes_per_s, road.received_bytes_per_s, tray))
+        report["link"] = road
+    return report
+
+
+def _show(found: dict[str, Any]) -> None:
+    gpus, about, link = (found.pop(part, None) for part in ("gpus", "findings", "link"))
+    for name, value in found.items():
+        click.echo(f"{name:20} {_plain(value)}")
+    for gpu in gpus or ():
+        click.echo(f"{f'GPU {gpu.index}':20} {gpu.name}, {units.in_words(gpu.memory_bytes, 'B')}")
+    if link:
+        click.echo(f"{'round trip':20} {1e3 * link.round_trip_s:.3g} ms to {link.peer}")
+    for finding in about or ():
+        click.echo(f"\n{finding.severity:20} {finding.what}")
+        for text in filter(None, (finding.effect, finding.fix and f"To do: {finding.fix}")):
+            click.echo(textwrap.fill(text, 110, initial_indent=" " * 21, subsequent_indent=" " * 21))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "; ".join(_plain(item) for item in value) or "none"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(item)}" for name, item in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
