@@ -6,7 +6,7 @@
 // data: {x, x_label, y_label, unit, low, high, log, log_x}; values are in `unit`.
 
 const SVG = "http://www.w3.org/2000/svg";
-const W = 640, H = 320, LEFT = 64, RIGHT = 18, TOP = 14, BOTTOM = 46;
+const WIDEST = 760, NARROWEST = 240, H = 320, LEFT = 64, RIGHT = 18, TOP = 14, BOTTOM = 46;
 const STEPS = 60;           // arrow keys go from bottom to top in so many steps,
 const LEAP = 6;             // Page Up and Page Down in a tenth
 
@@ -45,16 +45,27 @@ function createCurve(root, { emit }) {
   const wrapper = document.createElement("div"), style = document.createElement("style");
   wrapper.className = "cv";
   style.textContent = CSS;
-  const svg = el("svg", { viewBox: `0 0 ${W} ${H}`, role: "group" });
+  const svg = el("svg", { role: "group" });
   wrapper.append(style, svg);
   root.append(wrapper);
-  let shape = "", data, x, y, parts, handles, line, held = -1, dirty = false;
+  let shape = "", data, x, y, parts, handles, line, held = -1, dirty = false, W = 640;
+
+  /** One unit is one pixel, so that letters and handles are as large on a phone. */
+  const sized = new ResizeObserver(([entry]) => {
+    const width = Math.round(Math.min(WIDEST, Math.max(NARROWEST, entry.contentRect.width)));
+    if (!data || width === W) return;
+    W = width;
+    build();
+  });
+  sized.observe(wrapper);
 
   function build() {
+    const focused = handles?.indexOf(svg.getRootNode().activeElement) ?? -1;
+    svg.setAttribute("viewBox", `0 0 ${W} ${H}`);
     const places = data.x;
     x = scale(Math.min(...places), Math.max(...places), data.log_x && Math.min(...places) > 0);
     y = scale(data.low, data.high, data.log);
-    parts = places.map(() => 0.5);
+    if (parts?.length !== places.length) parts = places.map(() => 0.5);
     svg.replaceChildren();
     svg.setAttribute("aria-label", `${data.y_label} against ${data.x_label}, to be drawn by hand`);
     for (const tick of ticks(data.low, data.high, data.log)) {
@@ -76,6 +87,7 @@ function createCurve(root, { emit }) {
       el("circle", { class: "cv-grip", r: 20 }), el("circle", { class: "cv-dot", r: 9 }), el("text", { class: "cv-value", "text-anchor": "middle" })));
     svg.append(line, ...handles);
     draw();
+    handles[focused]?.focus({ preventScroll: true });
   }
 
   const across = (n) => LEFT + 26 + x.part(data.x[n]) * (W - RIGHT - LEFT - 52);
@@ -141,9 +153,11 @@ function createCurve(root, { emit }) {
       if (looks === shape) return;      // a change of theme, or a rerun: what is drawn stays
       shape = looks;
       data = next;
+      parts = null;
+      W = Math.round(Math.min(WIDEST, Math.max(NARROWEST, wrapper.clientWidth || W)));
       build();
     },
-    destroy() { clearTimeout(later); wrapper.remove(); },
+    destroy() { clearTimeout(later); sized.disconnect(); wrapper.remove(); },
   };
 }
 
@@ -164,7 +178,7 @@ export default function mount(component) {
 
 const CSS = `
 .cv { --ink: var(--st-text-color, #1f2328); max-width: 760px; color: var(--ink); font-family: var(--st-font, system-ui, sans-serif); }
-.cv svg { display: block; width: 100%; height: auto; min-height: 240px; overflow: visible; touch-action: pan-y; user-select: none; }
+.cv svg { display: block; width: 100%; height: auto; overflow: visible; touch-action: pan-y; user-select: none; }
 .cv text { fill: var(--ink); font-size: 14px; font-variant-numeric: tabular-nums; }
 .cv .cv-label { font-size: 14px; }
 .cv .cv-value { font-weight: 600; paint-order: stroke; stroke: var(--st-background-color, #fff); stroke-width: 4px; }
@@ -176,6 +190,5 @@ const CSS = `
 .cv-point:hover .cv-dot { fill: color-mix(in srgb, var(--st-primary-color, #0072b2) 35%, var(--st-background-color, #fff)); }
 .cv-point:focus .cv-dot, .cv-point:focus-visible .cv-dot { fill: var(--st-primary-color, #0072b2); }
 .cv-point:focus-visible .cv-grip { stroke: var(--ink); stroke-width: 2.5; }
-@media (max-width: 480px) { .cv text { font-size: 20px; } .cv .cv-label { font-size: 18px; } }
 @media (forced-colors: active) { .cv text { fill: CanvasText; } .cv-dot, .cv-line { stroke: Highlight; } }
 `;

@@ -56,7 +56,8 @@ def steps(low: float, high: float, log: bool) -> list[float]:
     """Readable stops for a slider from `low` to `high`, coarse on purpose."""
     if log and low > 0:
         decades = range(int(log10(low)) - 1, int(log10(high)) + 2)
-        mantissas = (1, 1.5, 2, 3, 5, 7) if high / low <= 1e4 else (1, 2, 5)
+        fine = (1, 1.2, 1.5, 1.8, 2.2, 2.7, 3.3, 4, 5, 6, 7, 8, 9)
+        mantissas = fine if high / low <= 30 else (1, 1.5, 2, 3, 5, 7) if high / low <= 1e5 else (1, 2, 5)
         inner = [float(f"{m * 10.0**d:.6g}") for d in decades for m in mantissas]
     else:
         rough = (high - low) / 20

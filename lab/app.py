@@ -30,4 +30,4 @@ async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
         ENGINE_ROOM.close()
 
 
-app = st.App("main.py", lifespan=lifespan, routes=ROUTES, middleware=[Middleware(NameLearners)])
+app = st.App("entry/main.py", lifespan=lifespan, routes=ROUTES, middleware=[Middleware(NameLearners)])

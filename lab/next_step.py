@@ -4,6 +4,10 @@ from typing import Literal
 
 import streamlit as st
 
+from lab.export import MODULE
+
+_arrive = st.components.v2.component("split_kitchen.arrive", js=MODULE.with_name("arrive.js").read_text("utf-8"))
+
 # The bar sticks to the window's lower edge, over whatever scrolls by; what gets the focus is kept clear of it.
 STYLE = """
 .stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 0; max-width: 980px; }
@@ -11,19 +15,22 @@ STYLE = """
 [data-testid=stNumberInputStepUp], [data-testid=stNumberInputStepDown] { display: none; }
 .stMain { scroll-padding-bottom: 130px; }
 div:has(> .st-key-next_step) { position: sticky; bottom: 0; z-index: 5; margin-top: auto; }
-.st-key-next_step { background: light-dark(#fff, #0e1117); border-top: 1px solid light-dark(#d0d7de, #3b434d);
+.st-key-next_step { background: light-dark(#fff, #171614); border-top: 1px solid light-dark(#d0d7de, #3b434d);
   padding: 10px 0 14px; }
 .st-key-next_step p { margin: 0; line-height: 1.35; }
 """
 
 
 def next_step(
-    where: str, does: str, button: str, *, ready: bool = True, back: bool = False
+    where: str, does: str, button: str, *, ready: bool = True, back: bool = False, main: bool = True, step: str = ""
 ) -> Literal["", "go", "back"]:
-    """What was pressed. `where` and `does` are said aloud when they change."""
+    """What was pressed. `step`: when it is another one, the page goes to the heading in its container "arrive"."""
     st.html(f"<style>{STYLE}</style>")
+    _arrive(data={"step": step}, key="arrived")
     with st.container(key="next_step", horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"**{where}** · {does}", width="stretch")
         went_back = back and st.button("Back", type="tertiary", icon=":material/arrow_back:", key="back")
-        went_on = bool(button) and st.button(button, type="primary", disabled=not ready, key="go")
+        went_on = bool(button) and st.button(
+            button, type="primary" if main else "secondary", disabled=not ready, key="go"
+        )
     return "go" if went_on else "back" if went_back else ""

@@ -37,11 +37,11 @@ def page(lesson: Lesson, onward: Callable[[], None], onward_label: str) -> None:
         return
     asked = lesson.rounds[at]
     _opening(lesson, first=at == 0 and not entries)
-    with st.container(key="question"):
+    entry = entries.get(asked.name)
+    with st.container(key="question" if entry and entry.outcome else "arrive"):
         st.subheader(asked.asks, anchor=False)
     if text := lesson.text(f"{asked.name} question"):
         st.markdown(text)
-    entry = entries.get(asked.name)
     if entry is None:
         _ask(lesson, asked, kept)
         return
@@ -53,7 +53,7 @@ def page(lesson: Lesson, onward: Callable[[], None], onward_label: str) -> None:
         return
     if evidence is not None and entry.outcome is None:
         kept.settle(lesson.slug, asked.name, _outcome(asked, entry, evidence))
-        entry = kept.entry(lesson.slug, asked.name) or entry
+        st.rerun()
     assert entry.outcome is not None
     _reveal(lesson, asked, entry, entry.outcome, evidence)
 
@@ -79,10 +79,20 @@ def _again(lesson: Lesson, asked: Round) -> str:
     return f"{lesson.slug} {asked.name} again"
 
 
-def _bar(lesson: Lesson, asked: Round, does: str, button: str = "", *, ready: bool = True) -> bool:
+def _bar(
+    lesson: Lesson, asked: Round, does: str, button: str = "", *, ready: bool = True, main: bool = True, seen: str = ""
+) -> bool:
     """Which step this is and the one thing to do next; True when that is done. One can always look back."""
     at = lesson.rounds.index(asked)
-    pressed = next_step(f"Question {at + 1} of {len(lesson.rounds)}", does, button, ready=ready, back=at > 0)
+    pressed = next_step(
+        f"Question {at + 1} of {len(lesson.rounds)}",
+        does,
+        button,
+        ready=ready,
+        back=at > 0,
+        main=main,
+        step=f"{lesson.slug} {at} {seen}",
+    )
     if pressed == "back":
         _go(lesson, at - 1)
     return pressed == "go"
@@ -152,7 +162,7 @@ def _run(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
         if _bar(lesson, asked, "The run stands still; your guess is locked.", "Run it now"):
             gathering.resume()
             st.rerun()
-    elif _bar(lesson, asked, "The engine runs; nothing to do but watch.", "Cancel the run"):
+    elif _bar(lesson, asked, "The engine runs; nothing to do but watch.", "Cancel the run", main=False):
         gathering.stop()
         st.rerun()
 
@@ -202,7 +212,8 @@ def _outcome(asked: Round, entry: Entry, evidence: Evidence) -> Outcome:
 def _reveal(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evidence: Evidence | None) -> None:
     answer, guess, key = asked.answer, entry.guess.value, outcome.key
     said = verdict(answer, guess, key, outcome.verdict)
-    st.markdown(f"#### {ICONS[outcome.verdict.word]} {said}")
+    with st.container(key="arrive"):
+        st.markdown(f"#### {ICONS[outcome.verdict.word]} {said}")
     table = guess_table(answer, guess, key)
     if isinstance(answer, Choice):
         st.table(table, border="horizontal")
@@ -216,7 +227,8 @@ def _reveal(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, eviden
     _limits(lesson, asked, outcome)
     at = lesson.rounds.index(asked)
     last = at + 1 == len(lesson.rounds)
-    if _bar(lesson, asked, said, "Finish the lesson" if last else "Next question"):
+    does = "That was the last one." if last else f"Next: {lesson.rounds[at + 1].asks}"
+    if _bar(lesson, asked, does, "Finish the lesson" if last else "Next question", seen="reveal"):
         _go(lesson, at + 1)
 
 
@@ -268,7 +280,7 @@ def _limits(lesson: Lesson, asked: Round, outcome: Outcome) -> None:
 
 
 def _finale(lesson: Lesson, entries: Mapping[str, Entry], onward: Callable[[], None], onward_label: str) -> None:
-    with st.container(key="question"):
+    with st.container(key="arrive"):
         st.subheader("What you found", anchor=False)
     rows: Table = {"Question": [], "You": [], "Measured": [], "Verdict": []}
     for asked in lesson.rounds:
@@ -284,7 +296,9 @@ def _finale(lesson: Lesson, entries: Mapping[str, Entry], onward: Callable[[], N
     if cluster := lesson.text("In the cluster"):
         st.subheader("In the cluster", anchor=False)
         st.markdown(cluster)
-    pressed = next_step("Lesson done", "Every guess makes the next one better.", onward_label, back=True)
+    pressed = next_step(
+        "Lesson done", "Every guess makes the next one better.", onward_label, back=True, step=f"{lesson.slug} done"
+    )
     if pressed == "back":
         _go(lesson, len(lesson.rounds) - 1)
     elif pressed == "go":

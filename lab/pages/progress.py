@@ -1,7 +1,6 @@
 """How guesses get better: confidence against being right, how far off over time, and all of it to take or to delete."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -9,7 +8,7 @@ import streamlit as st
 from lab.amounts import in_words, verdict
 from lab.gather import GATHERED
 from lab.learner import book, learner, remembered
-from lab.reveal import GUESS, MEASURED, Table
+from lab.reveal import GUESS, MEASURED, Table, log_ticks
 from lessons import lesson as lesson_of
 from lessons.book import Book, Entry
 from lessons.lesson import Round
@@ -17,7 +16,7 @@ from lessons.question import CONFIDENCES
 
 STYLE = """
 .stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 3rem; max-width: 980px; }
-.stMainBlockContainer h1 { font-size: 2rem; padding: 0; }
+.stMainBlockContainer h1 { font-size: 2rem; padding: 0 0 .6rem; }
 """
 
 
@@ -82,7 +81,7 @@ def _errors(settled: Sequence[Entry]) -> None:
         text=[_asks(entry) for _, entry in measured],
         hovertemplate="%{text}<br>%{y:.2g} times off<extra></extra>",
     )
-    figure.update_yaxes(type="log", title="times too much or too little", dtick="D2", automargin=True)
+    figure.update_yaxes(title="times too much or too little", automargin=True, **log_ticks([1.0, *off]))
     figure.update_xaxes(title="guess", dtick=1)
     figure.update_layout(height=280, margin={"l": 10, "r": 10, "t": 10, "b": 10}, dragmode=False)
     alt = "Times off, guess by guess: " + ", ".join(f"{value:.2g}" for value in off) + ". 1 is exact."
@@ -91,10 +90,9 @@ def _errors(settled: Sequence[Entry]) -> None:
 
 def _list(entries: Sequence[Entry]) -> None:
     st.subheader("All your guesses", anchor=False)
-    rows: Table = {"When (UTC)": [], "Question": [], "You": [], "Measured": [], "Verdict": []}
+    rows: Table = {"Question": [], "You": [], "Measured": [], "Verdict": []}
     for entry in reversed(entries):
         asked, outcome = _round(entry), entry.outcome
-        rows["When (UTC)"].append(f"{datetime.fromisoformat(entry.at):%d %b, %H:%M}")
         rows["Question"].append(_asks(entry))
         rows["You"].append(
             (in_words(asked.answer, entry.guess.value) if asked else str(entry.guess.value))
