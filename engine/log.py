@@ -1,6 +1,7 @@
 """A run on disk: JSON lines, the first one saying what was run and where, then one event a line."""
 
 import gzip
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def parse(data: bytes, name: str = "log") -> Log:
     """The log in JSON lines (gzipped or not). Raises BadInput naming the line that is wrong."""
     try:
         lines = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).splitlines()
-    except (OSError, EOFError) as broken:
+    except (OSError, EOFError, zlib.error) as broken:
         raise BadInput(name, "broken gzip data", "a recording made by --record") from broken
     if not lines:
         raise BadInput(name, "empty", "a recording made by --record")
