@@ -5,14 +5,13 @@ from typing import Literal
 import streamlit as st
 
 from lab.export import MODULE
+from lab.look import READING, look
 
 _arrive = st.components.v2.component("split_kitchen.arrive", js=MODULE.with_name("arrive.js").read_text("utf-8"))
 
 # The bar sticks to the window's lower edge, over whatever scrolls by; what gets the focus is kept clear of it.
 STYLE = """
-.stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 0; max-width: 980px; }
-.stMainBlockContainer h1 { font-size: 2rem; padding: 0 0 .6rem; }
-[data-testid=stNumberInputStepUp], [data-testid=stNumberInputStepDown] { display: none; }
+.stMainBlockContainer { padding-bottom: 0; }
 .stMain { scroll-padding-bottom: 130px; }
 div:has(> .st-key-next_step) { position: sticky; bottom: 0; z-index: 5; margin-top: auto; }
 .st-key-next_step { background: light-dark(#fff, #171614); border-top: 1px solid light-dark(#d0d7de, #3b434d);
@@ -25,7 +24,7 @@ def next_step(
     where: str, does: str, button: str, *, ready: bool = True, back: bool = False, main: bool = True, step: str = ""
 ) -> Literal["", "go", "back"]:
     """What was pressed. `step`: when it is another one, the page goes to the heading in its container "arrive"."""
-    st.html(f"<style>{STYLE}</style>")
+    look(READING, STYLE)
     _arrive(data={"step": step}, key="arrived")
     with st.container(key="next_step", horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"**{where}** · {does}", width="stretch")

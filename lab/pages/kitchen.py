@@ -10,20 +10,14 @@ from lab.charts import gaps_alt, gaps_figure, results_table
 from lab.controls import LINKS, TITLES, Wish, choose_kinds, choose_scenarios
 from lab.engine_room import ENGINE_ROOM, MODEL, WORKERS
 from lab.export import export_kitchens, kitchen
+from lab.look import look
 from lab.motion import Motion, motions
 from lab.recorded import recorded
 from lab.scene import live, scene
 
-STYLE = """
-.stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 3rem; max-width: 1360px; }
-.stMainBlockContainer h1 { font-size: 2rem; padding: 0; }
-.stApp [data-testid=stCaptionContainer] { color: inherit; opacity: .85; }
-.stApp [data-testid=stBaseButton-primary]:enabled { background: #0072b2; border-color: #0072b2; color: #fff; }
-"""
-
 
 def page() -> None:
-    st.html(f"<style>{STYLE}</style>")
+    look()
     st.title("Split Kitchen", anchor=False)
     st.markdown(
         "Should an LLM server **prep** prompts (prefill) and **plate** tokens (decode) at one station, or at two, with "

@@ -8,20 +8,16 @@ import streamlit as st
 from lab.amounts import in_words, verdict
 from lab.gather import GATHERED
 from lab.learner import book, learner, remembered
+from lab.look import READING, look
 from lab.reveal import GUESS, MEASURED, Table, log_ticks
 from lessons import lesson as lesson_of
 from lessons.book import Book, Entry
 from lessons.lesson import Round
 from lessons.question import CONFIDENCES
 
-STYLE = """
-.stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 3rem; max-width: 980px; }
-.stMainBlockContainer h1 { font-size: 2rem; padding: 0 0 .6rem; }
-"""
-
 
 def page(to_lessons: Callable[[], None]) -> None:
-    st.html(f"<style>{STYLE}</style>")
+    look(READING)
     st.title("Progress", anchor=False)
     kept = book()
     entries = kept.entries()
