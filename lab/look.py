@@ -12,6 +12,8 @@ READING = """
 .stMainBlockContainer { max-width: 980px; }
 .stMainBlockContainer h1 { padding-bottom: .6rem; }
 [data-testid=stNumberInputStepUp], [data-testid=stNumberInputStepDown] { display: none; }
+.stApp [data-testid=stSliderTickBar] { color: inherit; transition: none; }
+.stApp [data-testid=stSliderTickBar] p { color: inherit; }
 """
 
 
