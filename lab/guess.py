@@ -49,8 +49,8 @@ def guess_form(asked: Round, key: str) -> Draft:
 
 
 def _knob(knob: Knob, key: str) -> float:
-    words = knob.words
-    return float(st.select_slider(knob.label, knob.values, format_func=words, key=f"{key} knob"))
+    label = knob.label[:1].upper() + knob.label[1:]
+    return float(st.select_slider(label, knob.values, format_func=knob.words, key=f"{key} knob"))
 
 
 def _number(number: Number, key: str) -> tuple[float, ...] | None:
