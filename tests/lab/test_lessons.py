@@ -303,7 +303,7 @@ def test_a_lesson_by_keyboard(browser: Browser, sample_lab: Lab, width: int, sch
         me.press("radio", "guessing", "Space")
         me.is_sound()
         me.press("button", "Lock my guess and run", "Enter")
-        expect(page.get_by_text(re.compile("Run . of 4"))).to_be_visible()
+        expect(page.get_by_text(re.compile("Run . of [34]"))).to_be_visible()
         page.reload()  # in the middle: the guess and the runs are the server's
         expect(page.get_by_role("heading", name=re.compile("Right|Close|Off"))).to_be_visible(timeout=40_000)
         expect(page.get_by_role("button", name="Next question")).to_be_visible()
