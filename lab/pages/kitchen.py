@@ -9,22 +9,15 @@ from engine.log import Log, dump, parse
 from lab.charts import gaps_alt, gaps_figure, results_table
 from lab.controls import LINKS, TITLES, Wish, choose_kinds, choose_scenarios
 from lab.engine_room import ENGINE_ROOM, MODEL, WORKERS
-from lab.export import MODULE, export_kitchens, kitchen
+from lab.export import export_kitchens, kitchen
+from lab.look import look
 from lab.motion import Motion, motions
 from lab.recorded import recorded
-
-scene = st.components.v2.component("split_kitchen.kitchen", js=MODULE.read_text("utf-8"))
-
-STYLE = """
-.stMainBlockContainer { padding-top: 2.2rem; padding-bottom: 3rem; max-width: 1360px; }
-.stMainBlockContainer h1 { font-size: 2rem; padding: 0; }
-.stApp [data-testid=stCaptionContainer] { color: inherit; opacity: .85; }
-.stApp [data-testid=stBaseButton-primary]:enabled { background: #0072b2; border-color: #0072b2; color: #fff; }
-"""
+from lab.scene import live, scene
 
 
 def page() -> None:
-    st.html(f"<style>{STYLE}</style>")
+    look()
     st.title("Split Kitchen", anchor=False)
     st.markdown(
         "Should an LLM server **prep** prompts (prefill) and **plate** tokens (decode) at one station, or at two, with "
@@ -132,30 +125,13 @@ def _over(run: str) -> bool:
 
 def _show(wish: Wish) -> None:
     """The session's runs; before there are any, the recorded run of each chosen kitchen, or an opened recording."""
-    specs = [spec for run in _runs() if (spec := _live(run))]
+    specs = [spec for run in _runs() if (spec := live(run))]
     if not specs:
         opened: Log | None = st.session_state.get("opened")
         logs = [opened] if opened else [recorded(scenario.deployment.kind) for scenario in wish.scenarios]
         specs = [_recorded(log) for log in logs]
     can = ["link", "cancel", "kill"] if _runs() else []
     scene(data={"kitchens": specs, "can": can}, key="scene", on_link_change=_link_moved)
-
-
-def _live(run: str) -> dict[str, Any] | None:
-    known = ENGINE_ROOM.hub.runs.get(run)
-    if known is None:
-        return None
-    kind = known.kind
-    return {
-        "id": known.scenario.deployment.kind,
-        "run": run,
-        "title": TITLES[kind],
-        "deployment": kind,
-        "stream": f"/lab/ws?run={run}",
-        "motions": None,
-        "live": True,
-        "note": "",
-    }
 
 
 def _recorded(log: Log) -> dict[str, Any]:
