@@ -75,13 +75,14 @@ class Kit:
         display(Markdown(f"Locked at {entry.at}: **{in_words(self._round(name).answer, guess.value)}**, {sure}."))
 
     def run(self, name: str) -> Kitchen | None:
-        """Make the round's runs, and show the first repeat of each. Raises BadInput without a guess."""
+        """Make the round's runs, and show the first and the last of them. Raises BadInput without a guess."""
         asked, entry = self._round(name), self._locked(name)
-        evidence = gather(_front(), asked, entry.guess.setting, _tell)
-        for earlier in self._evidence.values() if not evidence.logs else ():
-            evidence = evidence.joined(earlier)
-        self._evidence[name] = evidence
-        return Kitchen({run: logs[0] for run, logs in evidence.logs.items()}) if evidence.logs else None
+        if not asked.runs(entry.guess.setting):
+            self._evidence[name] = self._earlier(asked)
+            return None
+        self._evidence[name] = evidence = gather(_front(), asked, entry.guess.setting, _tell)
+        names = list(evidence.logs)
+        return Kitchen({run: evidence.logs[run][0] for run in dict.fromkeys((names[0], names[-1]))})
 
     def reveal(self, name: str) -> None:
         """Guess and measured on one axis, and why. Raises BadInput before the guess and the run."""
@@ -108,6 +109,15 @@ class Kit:
             **asked.numbers(evidence),
         }
         display(Markdown(self._lesson.text(f"{name} answer").format_map(words)))
+
+    def _earlier(self, asked: Round) -> Evidence:
+        """That of the rounds before; what an earlier kernel ran is run again."""
+        joined = Evidence()
+        for before in self._lesson.rounds[: self._lesson.rounds.index(asked)]:
+            if before.name not in self._evidence and self._book.entry(self._lesson.slug, before.name):
+                self.run(before.name)
+            joined = self._evidence.get(before.name, Evidence()).joined(joined)
+        return joined
 
     def _round(self, name: str) -> Round:
         names = [asked.name for asked in self._lesson.rounds]

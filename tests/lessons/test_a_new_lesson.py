@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import lessons
+from lessons.notebooks import file_name, notebook
 
 LESSON = """
 from pathlib import Path
@@ -37,3 +38,5 @@ def test_a_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert found is not None
     assert (found.number, found.title) == (13, "Is this one new?")
     assert found.text("Opening") == "Hello."
+    assert file_name(found) == "13-made-up.ipynb"
+    assert b"Is this one new?" in notebook(found)
