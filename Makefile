@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PORT ?= 8501
 
 .DEFAULT_GOAL := help
-.PHONY: help lab notebooks claims test check fix stress record clean
+.PHONY: help lab notebooks claims test check fix stress record pictures clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ stress: $(VENV)/dev ## Kill workers at 50 random moments and compare every token
 
 record: $(VENV)/lab ## Record the runs that ship with the lab anew, on this machine
 	$(BIN)/python -m lab.record
+
+pictures: $(VENV)/dev browser ## Take the README's pictures anew
+	$(BIN)/python -m tests.pictures
 
 clean: ## Remove the virtual environment and all caches beside it
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
