@@ -5,9 +5,9 @@ from pathlib import Path
 
 os.environ["SPLIT_KITCHEN_TEST_MODEL"] = "smollm2-135m"
 
-from playwright.sync_api import Page, expect, sync_playwright  # noqa: E402 (conftest reads the variable)
+from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.lab.conftest import FLAGS, ROOT, Lab, open_lab  # noqa: E402
+from tests.lab.conftest import FLAGS, ROOT, Lab, open_lab
 
 FOLDER = ROOT / "docs" / "pictures"
 RUN_MS = 120_000
