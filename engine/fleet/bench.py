@@ -14,7 +14,8 @@ from engine.sim.run import ClusterSpec, count
 from engine.sim.search import highest_rate
 
 CHUNKS = (8192, 4096, 2048, 1024, 512, 256)
-REQUESTS_PER_WORKER, LONGEST_S = 60, 60.0  # of one simulation, whichever is less
+FEWEST, MOST = 60, 240  # requests a worker, of one simulation at the expected rate
+LONGEST_S = 60.0
 PRECISION = 0.05
 
 
@@ -40,7 +41,9 @@ class Bench:
         self._slo, self._output_tokens = slo, output_tokens
         self._worker = worker_on(shape, card, tp=tp, context=prompt_tokens + output_tokens)
         shared = road.achieved_bytes_per_s if one_port else None
-        self._on = ClusterSpec(self._worker, network=NetworkSpec("fair", shared_bytes_per_s=shared))
+        self._on = ClusterSpec(
+            self._worker, network=NetworkSpec("fair", shared_bytes_per_s=shared), routing="round-robin"
+        )
         self._workload = Workload(prompt_tokens=prompt_tokens, output_tokens=output_tokens, seed=seed)
         self.chunk = self._largest_chunk()
         self.prefill_s = self._worker.cost.step_s([(0, prompt_tokens)], 0, 0)
@@ -86,8 +89,10 @@ class Bench:
 
     @property
     def span_s(self) -> float:
-        """How long requests come for, in each simulation."""
-        return min(LONGEST_S, REQUESTS_PER_WORKER * self.workers / self.expected_rate_per_s)
+        """How long requests come for, in each simulation: if it is not too much, for as long as one is decoded."""
+        decoded_s = self._output_tokens * (self._slo.tpot_s or 0.0)
+        worker_s = self.workers / self.expected_rate_per_s  # in which every worker gets one request
+        return min(LONGEST_S, max(FEWEST * worker_s, min(decoded_s, MOST * worker_s)))
 
     def _scenario(self, kind: Kind, prefill: int) -> Scenario:
         deployment = Deployment(kind, self.workers, prefill or 1, self.chunk)
