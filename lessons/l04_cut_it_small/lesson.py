@@ -10,7 +10,7 @@ from lessons.lesson import Claim, Knob, Lesson, Round
 from lessons.question import Bars, Choice, Curve, Number
 from lessons.runs import LONG, crowd, deployed, long_ttft_s, middle, ms, stall_s
 
-CHUNKS = (32.0, 64.0, 128.0, 256.0)
+CHUNKS = (16.0, 64.0, 128.0, 256.0)
 SMALLEST, LARGEST = f"{CHUNKS[0]:g}", f"{CHUNKS[-1]:g}"
 
 
@@ -71,7 +71,6 @@ LESSON = Lesson(
             key=lambda evidence: curve([[s * 1e3 for s in evidence.of(f"{c:g}", stall_s)] for c in CHUNKS]),
             reasons=("It grows with the piece", "It is always the whole prefill", "Any cutting removes it"),
             runs=pieces,
-            repeats=2,
             numbers=piece_words,
         ),
         Round(
@@ -97,7 +96,7 @@ LESSON = Lesson(
             Number("ms", 10.0, 50_000.0),
             key=lambda evidence: number([s * 1e3 for s in evidence.of("chosen", long_ttft_s)]),
             runs=chosen,
-            knob=Knob("tokens in a step", (16.0, 64.0, 256.0), "{:g} tokens".format),
+            knob=Knob("tokens in a step", (32.0, 64.0, 256.0), "{:g} tokens".format),
             numbers=chosen_words,
         ),
     ),

@@ -272,6 +272,18 @@ class Learner:
         for key in keys:
             self.page.keyboard.press(key)
 
+    def choose(self, name: str) -> None:
+        """A radio group is one stop for the tab key; within it the arrow keys choose."""
+        wanted = self.page.get_by_role("radio", name=name, exact=True)
+        group = self.page.get_by_role("radiogroup").filter(has=wanted)
+        self.tab_to("radio", group.get_by_role("radio").first.evaluate("node => node.labels[0].textContent"))
+        self.page.keyboard.press("Space")
+        for _ in range(group.get_by_role("radio").count()):
+            if wanted.is_checked():
+                return
+            self.page.keyboard.press("ArrowDown")
+        raise AssertionError(f"no way to {name} with the arrow keys")
+
     def is_sound(self) -> None:
         found = Axe().run(self.page, options={"runOnly": RULES}).response["violations"]
         assert [(rule["id"], [node["html"][:200] for node in rule["nodes"][:3]]) for rule in found] == []
@@ -300,10 +312,10 @@ def test_a_lesson_by_keyboard(browser: Browser, sample_lab: Lab, width: int, sch
 
         me.press("slider", "Your guess, ms", "ArrowLeft", "ArrowLeft")
         expect(page.get_by_label("or exactly, ms")).not_to_have_value("")
-        me.press("radio", "guessing", "Space")
+        me.choose("guessing")
         me.is_sound()
         me.press("button", "Lock my guess and run", "Enter")
-        expect(page.get_by_text(re.compile("Run . of 4"))).to_be_visible()
+        expect(page.get_by_text(re.compile("Run . of [34]"))).to_be_visible()
         page.reload()  # in the middle: the guess and the runs are the server's
         expect(page.get_by_role("heading", name=re.compile("Right|Close|Off"))).to_be_visible(timeout=40_000)
         expect(page.get_by_role("button", name="Next question")).to_be_visible()
@@ -314,7 +326,7 @@ def test_a_lesson_by_keyboard(browser: Browser, sample_lab: Lab, width: int, sch
         point = page.get_by_role("slider", name="TTFT at 512 prompt, tokens")
         me.press("slider", "TTFT at 512 prompt, tokens", "ArrowUp", "PageUp")
         expect(point).not_to_have_attribute("aria-valuetext", "100 ms")
-        me.press("radio", "sure", "Space")
+        me.choose("sure")
         me.is_sound()
         me.press("button", "Lock my guess and run", "Enter")
         expect(page.get_by_role("heading", name=re.compile("Right|Close|Off"))).to_be_visible(timeout=40_000)
@@ -322,8 +334,8 @@ def test_a_lesson_by_keyboard(browser: Browser, sample_lab: Lab, width: int, sch
         me.is_sound()
 
         me.press("button", "Next question", "Enter")
-        me.press("radio", "The length of the prompt", "Space")
-        me.press("radio", "sure", "Space")
+        me.choose("The length of the prompt")
+        me.choose("sure")
         me.press("button", "Lock my guess", "Enter")
         expect(page.get_by_role("heading", name="Right.")).to_be_visible()
         me.is_sound()

@@ -1,5 +1,6 @@
 """Every sentence of cause and effect in the course, asserted on the real engine: `pytest -m claims`."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -28,7 +29,7 @@ def test_a_round_has_a_key_and_its_claims_hold(front: Front, lesson: Lesson, ask
         evidence = gather(front, earlier, _setting(earlier)).joined(evidence)
     key, words = asked.key(evidence), asked.numbers(evidence)
     assert key.value
-    print(f"\n{lesson.slug} / {asked.name}: {key} {dict(words)}")
+    logging.getLogger(__name__).info("%s, %s: %s %s", lesson.slug, asked.name, key, dict(words))
     said = {**words, "guess": "", "measured": "", "times": ""}
     assert lesson.text(f"{asked.name} answer").format_map(said)
     if asked.view is not None:
