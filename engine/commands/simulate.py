@@ -9,6 +9,9 @@ from click.core import ParameterSource
 
 from engine import units
 from engine.errors import BadInput
+from engine.fleet.hardware import gpu
+from engine.fleet.hf_config import model
+from engine.fleet.workers import worker_on
 from engine.goodput import Slo, attainment, goodput_per_s
 from engine.link import LinkSpec
 from engine.log import load, save
@@ -30,7 +33,7 @@ MEASURED = Workload(
 
 @click.command()
 @click.option("--deployment", default="disaggregated", show_default=True, help=f"One of {', '.join(KINDS)}.")
-@click.option("--cost", default="measured", show_default=True, help="A recorded log to fit, or measured: by a run now.")
+@click.option("--cost", default="measured", show_default=True, help="Log to fit; measured: by a run now; or GPU:MODEL.")
 @click.option("--trace", type=click.Path(path_type=Path), help="Azure CSV or Mooncake JSONL, instead of a workload.")
 @click.option("--routing", default="least-loaded", show_default=True, help=f"One of {', '.join(ROUTINGS)}.")
 @click.option("--prefix-cache-tokens", type=int, default=0, help="Of earlier prompts, per worker; with --trace.")
@@ -96,6 +99,9 @@ def simulate(
 
 def worker_of(cost: str, scenario: Scenario) -> WorkerSpec:
     """What `--cost` says of a worker. Raises BadInput."""
+    card, named, shape = cost.partition(":")
+    if named and not Path(cost).is_file():
+        return worker_on(model(shape), gpu(card), context=_longest(scenario.workload))
     from engine.live.catalog import prepare
 
     if cost == "measured":
@@ -108,8 +114,12 @@ def worker_of(cost: str, scenario: Scenario) -> WorkerSpec:
     elif Path(cost).is_file():
         log = load(cost)
     else:
-        raise BadInput("cost", cost, "measured, or a log recorded by `split-kitchen run --record`")
+        raise BadInput("cost", cost, "measured, a log recorded by `split-kitchen run --record`, or GPU:MODEL")
     return calibrated(worker_like(prepare(scenario.model)), log.events)
+
+
+def _longest(workload: Workload) -> int:
+    return max(workload.prompt_tokens, workload.long_prompt_tokens) + workload.output_tokens
 
 
 def _given(context: click.Context, option: str) -> bool:

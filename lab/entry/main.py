@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from lab.export import MODULE
-from lab.pages import kitchen, lesson as lesson_page, lessons as lessons_page, progress
+from lab.pages import kitchen, lesson as lesson_page, lessons as lessons_page, progress, scale
 from lessons import all_lessons
 from lessons.lesson import Lesson
 
@@ -34,5 +34,6 @@ contents = st.Page(
     lambda: lessons_page.page([(one, course[one.slug]) for one in every]), title="Lessons", url_path="lessons"
 )
 results = st.Page(lambda: progress.page(lambda: st.switch_page(contents)), title="Progress", url_path="progress")
-menu = [st.Page(kitchen.page, title="Kitchen", url_path="kitchen", default=True), contents, results]
+bigger = st.Page(scale.page, title="Scale up", url_path="scale")
+menu = [st.Page(kitchen.page, title="Kitchen", url_path="kitchen", default=True), contents, bigger, results]
 st.navigation([*menu, *course.values()], position="top").run()

@@ -51,6 +51,16 @@ def test_simulate_says_what_run_says(kind: str, log: str, capfd: Capture) -> Non
     assert [list(handoff) for handoff in report["handoffs"]] == [HANDOFF_KEYS] * (4 if kind == "disaggregated" else 0)
 
 
+def test_simulate_takes_its_cost_from_hardware_data(capfd: Capture) -> None:
+    asked = ("--prompt-tokens", "4096", "--output-tokens", "64", "--requests", "4", "--rate", "2")
+    slow, fast = (
+        said(capfd, "simulate", "--cost", f"{card}:llama-3.1-8b", *asked, "--json")["metrics"]
+        for card in ("a100-sxm4-80g", "h100-sxm")
+    )
+    assert fast["ttft_s"]["p50"] < slow["ttft_s"]["p50"]  # more FLOP/s
+    assert fast["itl_s"]["p50"] < slow["itl_s"]["p50"]  # more bytes/s
+
+
 def test_simulate_records_a_log_like_any_other(log: str, tmp_path: Path, capfd: Capture) -> None:
     file = tmp_path / "simulated.jsonl.gz"
     assert run_cli(cli, ("simulate", "--cost", log, *TINY, "--requests", "3", "--record", str(file))) == 0
@@ -73,7 +83,16 @@ def test_simulate_plays_a_trace_on_more_workers_than_there_are_cores(log: str, t
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ("--cost h100", "cost is 'h100', but must be measured, or a log recorded by `split-kitchen run --record`."),
+        (
+            "--cost h100",
+            "cost is 'h100', but must be measured, a log recorded by `split-kitchen run --record`, or GPU:MODEL.",
+        ),
+        ("--cost h100:llama-3.1-8b", "gpu is 'h100', but must be one of a100-sxm4-80g,"),
+        ("--cost h100-sxm:llama", "model is 'llama', but must be one of smollm2-135m,"),
+        (
+            "--cost l4:llama-3.1-8b --prompt-tokens 900000",
+            "prompt and output tokens is 900032, but must be at most",
+        ),
         ("--routing best", "routing is 'best', but must be one of least-loaded, round-robin, kv-aware."),
         ("--workers 2000", "workers is 2000, but must be a whole number from 1 to 1,024."),
         ("--prompts words.txt", "prompts is 'words.txt', but must be left out"),

@@ -1,0 +1,125 @@
+"""Sweeps over simulated sites: their shapes, their limits, and their process."""
+
+import subprocess
+import sys
+from itertools import pairwise
+
+import msgspec
+import pytest
+
+from engine.errors import BadInput
+from engine.fleet.hardware import fabric, gpu
+from engine.fleet.hf_config import model
+from engine.fleet.roofline import decode_step_s, prefill_s
+from engine.fleet.sites import SITES
+from engine.fleet.sweep import LOADS, MAP_ROADS, Begun, Borne, Refused, Said, Sweep, Tried, sweep, winner
+from engine.fleet.workers import link_of, worker_on
+
+SMALL = {"site": "lab", "gpu": "h100-sxm", "prompt_tokens": 8192, "output_tokens": 16}
+
+
+def test_a_worker_takes_as_long_as_the_roofline_says() -> None:
+    shape, card = model("llama-3.1-8b"), gpu("h100-sxm")
+    cost = worker_on(shape, card, context=4096).cost
+    overhead_s = 0.002
+    assert cost.step_s([(0, 4000)], 0, 0) == pytest.approx(prefill_s(shape, card, 4000) + overhead_s, rel=0.02)
+    decode_s = decode_step_s(shape, card, [4000] * 8) + overhead_s
+    assert cost.step_s((), 8, 32_000) == pytest.approx(decode_s, rel=0.08)  # it also reads the embedding table
+
+
+def test_a_latent_is_read_and_sent_whole_by_every_gpu() -> None:
+    grouped, latent = model("llama-3.3-70b"), model("deepseek-v3")
+    road = fabric("ib-400g")
+    assert link_of(grouped, road, 4).bandwidth_bytes_per_s == 4 * road.achieved_bytes_per_s
+    assert link_of(latent, road, 8).bandwidth_bytes_per_s == road.achieved_bytes_per_s
+
+
+def test_a_model_that_leaves_no_room_is_refused() -> None:
+    with pytest.raises(BadInput, match="prompt and output tokens is 200000, but must be at most"):
+        worker_on(model("llama-3.1-8b"), gpu("l4"), context=200_000)
+
+
+def test_load_tries_all_deployments_under_the_same_rates() -> None:
+    begun, *points = sweep(Sweep("load", **SMALL))
+    assert isinstance(begun, Begun)
+    assert begun.points == len(points)
+    tried = [point for point in points if isinstance(point, Tried)]
+    rates = {
+        kind: [p.rate_per_s for p in tried if p.kind == kind] for kind in ("colocated", "chunked", "disaggregated")
+    }
+    assert [len(own) for own in rates.values()] == [len(LOADS)] * 3
+    assert rates["colocated"] == rates["chunked"] == rates["disaggregated"]
+    best = max(p.rate_per_s for p in points if isinstance(p, Borne))
+    assert [p.attained >= 0.9 for p in tried if p.rate_per_s < 0.5 * best and p.kind == "chunked"] == [True, True]
+    assert all(p.attained * p.rate_per_s / 4 == pytest.approx(p.goodput_per_s_per_gpu) for p in tried)
+
+
+def test_the_same_request_says_the_same_and_another_seed_does_not() -> None:
+    asked = Sweep("ratio", **SMALL)
+    said = list(sweep(asked))
+    assert said == list(sweep(asked))
+    assert said != list(sweep(msgspec.structs.replace(asked, seed=1)))
+    assert [p.prefill_workers for p in said if isinstance(p, Borne)] == [0, 0, 1, 2, 3]
+
+
+def test_one_port_for_all_bears_less_than_one_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same road, long prompts: four GPUs through one 10G port, or each through its own."""
+    rate = {}
+    for one_port in (True, False):
+        ethernet = msgspec.structs.replace(SITES["ethernet"], gpus=4, road="eth-10g", one_port=one_port)
+        monkeypatch.setitem(SITES, "ethernet", ethernet)
+        asked = Sweep("ratio", **{**SMALL, "site": "ethernet", "tpot_slo_s": 0.2})
+        rate[one_port] = max(p.rate_per_s for p in sweep(asked) if isinstance(p, Borne) and p.kind == "disaggregated")
+    assert rate[True] < rate[False]
+
+
+def test_the_map_fills_every_cell_and_a_wider_link_never_bears_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.fleet.sweep.MAP_PROMPTS", (8192, 16_384))
+    monkeypatch.setattr("engine.fleet.sweep.MAP_WORKERS", 2)
+    begun, *points = sweep(Sweep("map", **SMALL))
+    assert isinstance(begun, Begun)
+    assert begun.points == len(points)
+    for tokens in (8192, 16_384):
+        row = {
+            p.road: p.rate_per_s
+            for p in points
+            if isinstance(p, Borne) and p.kind == "disaggregated" and p.prompt_tokens == tokens
+        }
+        rates = [row[road] for road in MAP_ROADS]
+        assert all(later >= 0.95 * earlier for earlier, later in pairwise(rates))
+
+
+def test_who_wins() -> None:
+    assert winner({"colocated": 1.0, "chunked": 2.0, "disaggregated": 3.0}) == "disaggregated"
+    assert winner({"colocated": 1.0, "chunked": 2.9, "disaggregated": 3.0}) == "tie"
+    assert winner({"colocated": 0.0, "chunked": 0.0, "disaggregated": 0.0}) == "none"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"asks": "all"}, "sweep is 'all', but must be one of load, ratio, map."),
+        ({"site": "moon"}, "site is 'moon', but must be one of lab,"),
+        ({"model": "/etc/config.json"}, "model is '/etc/config.json', but must be one of"),
+        ({"output_tokens": 100_000}, "output tokens is 100000, but must be a whole number from 2 to 2,048."),
+        ({"ttft_slo_s": 0.0}, "TTFT SLO is 0.0, but must be above 0, in seconds."),
+        ({"site": "lab", "gpu": "l4", "model": "llama-3.3-70b"}, "model is 'llama-3.3-70b on 8 × l4 a worker', but"),
+    ],
+)
+def test_what_is_not_simulated(wrong: dict[str, object], sentence: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        next(sweep(Sweep(**wrong)))  # type: ignore[arg-type]
+    assert str(raised.value).startswith(sentence)
+
+
+def test_the_process_speaks_json_lines() -> None:
+    def lines(request: bytes) -> tuple[int, list[Said]]:
+        line = [sys.executable, "-m", "engine.fleet.sweep"]
+        done = subprocess.run(line, input=request, capture_output=True, timeout=60)
+        return done.returncode, [msgspec.json.decode(one, type=Said) for one in done.stdout.splitlines()]
+
+    code, said = lines(msgspec.json.encode(Sweep("ratio", **SMALL)))
+    assert (code, said) == (0, list(sweep(Sweep("ratio", **SMALL))))
+    code, said = lines(b'{"asks": "ratio", "site": "moon"}')
+    assert (code, type(said[0]), len(said)) == (2, Refused, 1)
+    assert lines(b"nonsense")[0] == 2
