@@ -1,8 +1,9 @@
 """Serving, in serving's own words. The front door:
 
-    from engine import run_live, load_log, summarize
+    from engine import run_live, simulate, load_log, summarize
 
-`run_live(scenario)` runs a scenario on real worker processes and returns its log; `summarize(log.events)` counts.
+`run_live(scenario)` runs a scenario on real worker processes and returns its log; `simulate(scenario, worker)` does it
+in simulated time; `summarize(log.events)` counts.
 """
 
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from engine.log import Log, load as load_log
 from engine.metrics import summarize
 
-__all__ = ["Log", "load_log", "run_live", "summarize"]
+__all__ = ["Log", "load_log", "run_live", "simulate", "summarize"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,4 +19,8 @@ def __getattr__(name: str) -> Any:
         from engine.live.run import run_live
 
         return run_live
+    if name == "simulate":  # likewise: a reader of logs need not have SimPy
+        from engine.sim.run import simulate
+
+        return simulate
     raise AttributeError(f"module 'engine' has no attribute {name!r}")

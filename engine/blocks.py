@@ -27,7 +27,9 @@ class BlockPool:
         count = self.needed(tokens)
         if count > len(self._free):
             return None
-        taken = tuple(self._free.pop() for _ in range(count))
+        keep = len(self._free) - count
+        taken = tuple(reversed(self._free[keep:]))
+        del self._free[keep:]
         self._owned[owner] = taken
         return taken
 

@@ -10,7 +10,7 @@ from engine.plan import Plan
 from engine.scenario import Kind
 
 
-class Fact(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
+class Fact(msgspec.Struct, frozen=True, tag=True, tag_field="kind", gc=False):  # values only: never in a cycle
     t: float
 
 

@@ -5,7 +5,7 @@ import msgspec
 from engine.request import Sampling
 
 
-class Slice(msgspec.Struct, frozen=True, array_like=True):
+class Slice(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Compute the KV of `tokens` tokens of `request`, from position `start` of its sequence (prompt + output) on."""
 
     request: str

@@ -10,21 +10,25 @@ link in its place. A policy sees the jobs that have their blocks: `waiting` in o
 and returns (job, number of tokens) pairs.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 
 from engine.request import Request
 
 PREFILL_BATCH_TOKENS = 512  # short prompts share a step up to this many tokens; a longer one goes alone
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """A request in one worker's hands: `tokens` are prompt and output so far, the KV of the first `done` exists."""
 
     request: Request
     tokens: list[int]
     done: int = 0
+    longest: int = field(init=False)  # as many tokens as there may be in the end
+
+    def __post_init__(self) -> None:
+        self.longest = len(self.request.prompt_ids) + self.request.max_output_tokens
 
     @property
     def left(self) -> int:
@@ -50,15 +54,15 @@ def whole_prompts(waiting: Sequence[Job]) -> Choice:
     return chosen
 
 
-def one_each(running: Sequence[Job]) -> Choice:
+def one_each(running: Collection[Job]) -> Choice:
     return [(job, 1) for job in running]
 
 
-def prefill_first(waiting: Sequence[Job], running: Sequence[Job], chunk: int) -> Choice:
+def prefill_first(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Choice:
     return whole_prompts(waiting) or one_each(running)
 
 
-def chunked(waiting: Sequence[Job], running: Sequence[Job], chunk: int) -> Choice:
+def chunked(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Choice:
     chosen = one_each(running)
     room = chunk - len(chosen)
     for job in waiting:
@@ -69,13 +73,13 @@ def chunked(waiting: Sequence[Job], running: Sequence[Job], chunk: int) -> Choic
     return chosen or one_each(running)
 
 
-def prefill_only(waiting: Sequence[Job], running: Sequence[Job], chunk: int) -> Choice:
+def prefill_only(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Choice:
     return whole_prompts(waiting)
 
 
-def decode_only(waiting: Sequence[Job], running: Sequence[Job], chunk: int) -> Choice:
+def decode_only(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Choice:
     return one_each(running)
 
 
-Policy = Callable[[Sequence[Job], Sequence[Job], int], Choice]
+Policy = Callable[[Sequence[Job], Collection[Job], int], Choice]
 POLICIES: dict[str, Policy] = {f.__name__: f for f in (prefill_first, chunked, prefill_only, decode_only)}

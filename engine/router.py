@@ -15,7 +15,7 @@ blocks that have been given away. Channels are ordered, so after `Dropped` nothi
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 import msgspec
@@ -37,6 +37,7 @@ from engine.events import (
     WorkerUp,
 )
 from engine.link import LinkSpec
+from engine.loads import Load, Loads
 from engine.messages import (
     Admit,
     Command,
@@ -58,6 +59,7 @@ from engine.messages import (
 )
 from engine.order import Order
 from engine.request import Request
+from engine.routing import LeastLoaded, Route
 from engine.scenario import BLOCK_TOKENS, Deployment
 
 
@@ -70,18 +72,26 @@ Output = Event | Send
 
 
 HANDOFF_TRIES = 5  # a tray that fails this often is not failing by chance
+UNLIMITED = 2**63 - 1
 
 
 class Router:
-    """`workers` are names, in the order in which a deployment deals out its roles."""
+    """`workers` are names, in the order in which a deployment deals out its roles; `route` chooses among them."""
 
-    def __init__(self, deployment: Deployment, workers: Iterable[str], link: LinkSpec) -> None:
+    def __init__(
+        self, deployment: Deployment, workers: Sequence[str], link: LinkSpec, route: Route | None = None
+    ) -> None:
         self.deployment = deployment
         self.link = link
         self.orders: dict[str, Order] = {}  # open ones, and done ones that a worker still holds something of
         self._queue: deque[Order] = deque()
         self._up: dict[str, Ready] = {}
         self._policies = dict(zip(workers, deployment.policies, strict=True))
+        self._route = route or LeastLoaded()
+        self._loads = Loads(workers)
+        self._retired: set[str] = set()  # they are given no more orders
+        self._roles: dict[str, list[str]] = {}  # the workers that are up and given orders, by policy
+        self._most_tokens = UNLIMITED  # that each of them can hold of one request
         self._next: Deployment | None = None
         self._accepted = 0
 
@@ -101,8 +111,7 @@ class Router:
         if request.id in self.orders:
             raise BadInput("request id", request.id, "that of no other open request")
         order = Order(self._accepted, request)
-        for ready in self._up.values():
-            self._must_fit(order, ready)
+        self._must_fit(order)
         self.orders[request.id] = order
         self._accepted += 1
         self._queue.append(order)
@@ -133,12 +142,54 @@ class Router:
                 out += self._recall(order, f"the deployment becomes {deployment.kind}", t)
         return [*out, *self._switch_if_drained(t)]
 
+    # ---- one worker's role, while the others go on
+
+    @property
+    def roles(self) -> Mapping[str, str]:
+        """The policy of every worker, up or not."""
+        return self._policies
+
+    @property
+    def loads(self) -> Mapping[str, Load]:
+        return self._loads.of
+
+    def choosable(self, policy: str) -> Sequence[str]:
+        """The workers of that role that are given orders."""
+        return self._roles.get(policy, ())
+
+    def expect(self, worker: str, policy: str) -> None:
+        """A new worker, whose role is known before it is up."""
+        self._policies[worker] = policy
+        self._loads.join(worker)
+
+    def retire(self, worker: str) -> None:
+        """Give it no more orders; those it has go on."""
+        self._retired.add(worker)
+        self._take_stock()
+
+    def drained(self, worker: str) -> bool:
+        """No order needs it, and it holds nothing of any."""
+        return all(worker not in order.holders for order in self.orders.values())
+
+    def assign(self, worker: str, policy: str, t: float) -> list[Output]:
+        """Another role for a worker that is drained; it is given orders again."""
+        assert self.drained(worker), f"{worker} is needed as it is"
+        self._retired.discard(worker)
+        self._policies[worker] = policy
+        self._take_stock()
+        return [self.deployed(t), Send(worker, self._configure(worker)), *self._resume(t)]
+
     # ---- what workers say
 
     def worker_up(self, worker: str, ready: Ready, t: float) -> list[Output]:
         self._up[worker] = ready
+        self._take_stock()
         up = WorkerUp(t, worker, ready.pid, ready.blocks)
-        out: list[Output] = [up, Send(worker, SetLink(self.link)), Send(worker, self._configure(worker))]
+        return [up, Send(worker, SetLink(self.link)), Send(worker, self._configure(worker)), *self._resume(t)]
+
+    def _resume(self, t: float) -> list[Output]:
+        """What had to wait for a worker to be there."""
+        out: list[Output] = []
         for order in self._active():
             if order.stage == "reserving" and not order.target:  # prefilled while no decode worker was up
                 out += self._prefilled(order, t)
@@ -147,6 +198,7 @@ class Router:
     def worker_down(self, worker: str, why: str, t: float) -> list[Output]:
         """The worker is gone with all it held. Its orders begin again elsewhere, with the tokens they have."""
         self._up.pop(worker, None)
+        self._take_stock()
         out: list[Output] = [WorkerDown(t, worker, why)]
         for order in list(self.orders.values()):
             if worker not in order.holders:
@@ -186,7 +238,7 @@ class Router:
 
     def _noted(self, worker: str, event: Event) -> list[Output]:
         """An event goes into the log as it is, unless it speaks of an order that has been called back meanwhile."""
-        if not isinstance(event, TokenMade | Finished):
+        if not isinstance(event, (TokenMade, Finished)):
             return [event]
         order = self.orders[event.request]
         if order.stage in ("recalled", "done"):
@@ -196,18 +248,32 @@ class Router:
         order.output_ids.append(event.token)
         if order.stage == "prefilling" and self._policies[worker] != "prefill_only":
             order.stage = "decoding"
+        self._book(order)
         return [event]
+
+    def leapt(self, worker: str, requests: Sequence[str], steps: int, told: int = 0) -> None:
+        """Each of these requests, decoding at `worker`, has made `steps` tokens more, whose values nobody asks for.
+
+        `told`: of these tokens, all together, so many are in the loads already (`progress`).
+        """
+        orders = [self.orders[request] for request in requests]
+        unknown = [0] * steps
+        for order in orders:
+            order.output_ids += unknown
+        self._loads.made(worker, orders, steps, told)
+
+    def progress(self, worker: str, tokens: int) -> None:
+        """`worker` has made so many tokens more; which requests' they are is said later, by `leapt`."""
+        self._loads.made(worker, (), 0, -tokens)
 
     # ---- an order's way
 
     def _dispatch(self, t: float) -> list[Output]:
         """Deal queued orders to the workers that are up, in order; keep those whom nobody can take yet."""
         out: list[Output] = []
-        hands_off = self.deployment.kind == "disaggregated"
         while self._queue and self._next is None:
             order = self._queue[0]
-            source = self._least_loaded("prefill_only" if hands_off else self.deployment.policies[0])
-            target = self._least_loaded("decode_only") if hands_off and self.deployment.ship == "layers" else ""
+            source, target = self._source_and_target(order)
             if source is None or target is None:
                 break
             self._queue.popleft()
@@ -218,19 +284,33 @@ class Router:
                 out += self._offer(order, t)
             else:
                 order.stage = "prefilling"
+                self._book(order)
                 out.append(Send(source, Prefill(order.request, tuple(order.output_ids))))
         return out
+
+    def _source_and_target(self, order: Order) -> tuple[str | None, str | None]:
+        """Who prefills it, and who decodes it if that is another and known already; None: nobody is there to."""
+        d = self.deployment
+        if d.kind != "disaggregated":
+            return self._choose(order, d.policies[0]), ""
+        if d.local_prefill_tokens:
+            here = self._choose(order, d.decode_policy)
+            if here and order.tokens - self._route.cached(order, here) <= d.local_prefill_tokens:
+                return here, ""
+        return self._choose(order, "prefill_only"), self._choose(order, d.decode_policy) if d.ship == "layers" else ""
 
     def _prefilled(self, order: Order, t: float) -> list[Output]:
         if self.deployment.ship == "layers":
             order.stage = "shipping"
+            self._book(order)
             return self._admit_if_landed(order)
         order.stage = "reserving"
-        order.target = self._least_loaded("decode_only") or ""
+        order.target = self._choose(order, self.deployment.decode_policy) or ""
         return self._offer(order, t) if order.target else []
 
     def _offer(self, order: Order, t: float) -> list[Output]:
         order.stage = "reserving"
+        self._book(order)
         offer = HandoffOffered(t, order.request.id, order.source, order.target, self._tray_bytes(order))
         return [offer, Send(order.target, Reserve(order.request.id, order.worst_tokens))]
 
@@ -241,8 +321,10 @@ class Router:
         ship = Ship(order.request.id, order.target, endpoint, tray_blocks)
         if self.deployment.ship == "layers":
             order.stage = "prefilling"
+            self._book(order)
             return [accepted, Send(order.source, Prefill(order.request, tuple(order.output_ids), ship))]
         order.stage = "shipping"
+        self._book(order)
         return [accepted, Send(order.source, ship)]
 
     def _admit_if_landed(self, order: Order) -> list[Output]:
@@ -269,6 +351,7 @@ class Router:
         if not verified:
             return [ended, *self._handoff_failed(order, "the checksum does not match", t)]
         order.stage = "decoding"
+        self._book(order)
         return [ended, *self._ask_to_drop(order, order.source)]
 
     def _handoff_failed(self, order: Order, why: str, t: float) -> list[Output]:
@@ -283,6 +366,7 @@ class Router:
         order.stage = "done"
         if worker == (order.target or order.source):
             order.let_go(worker)
+        self._book(order)
         return [*self._release(order, t), *self._switch_if_drained(t)]
 
     # ---- recalling
@@ -294,6 +378,7 @@ class Router:
         if order.stage == "queued":
             self._queue.remove(order)
         order.stage = "recalled"
+        self._book(order)
         return [*out, *self._release(order, t)]
 
     def _release(self, order: Order, t: float) -> list[Output]:
@@ -322,6 +407,7 @@ class Router:
 
     def _dropped(self, order: Order, worker: str, t: float) -> list[Output]:
         order.let_go(worker)
+        self._book(order)
         return self._release(order, t) if order.stage in ("recalled", "done") else []
 
     # ---- roles
@@ -331,6 +417,7 @@ class Router:
             return []
         self.deployment, self._next = self._next, None
         self._policies = dict(zip(self._policies, self.deployment.policies, strict=True))
+        self._take_stock()
         configures = [Send(name, self._configure(name)) for name in self._up]
         return [self.deployed(t), *configures, *self._dispatch(t)]
 
@@ -344,21 +431,14 @@ class Router:
     def _active(self) -> list[Order]:
         return [order for order in self.orders.values() if order.stage != "done"]
 
-    def _least_loaded(self, policy: str) -> str | None:
-        """The worker of that role, among those up, with the fewest tokens still to compute; the first of equals."""
-        names = [name for name, role in self._policies.items() if role == policy and name in self._up]
-        return min(names, key=self._load, default=None)
+    def _choose(self, order: Order, policy: str) -> str | None:
+        """A worker of that role among those up, if there is one."""
+        names = self._roles.get(policy)
+        return self._route.choose(order, names, self._loads.of) if names else None
 
-    def _load(self, worker: str) -> int:
-        load = 0
-        for order in self._active():
-            if worker not in order.holders:
-                continue
-            if order.source == worker and order.stage in ("prefilling", "reserving"):
-                load += order.tokens
-            if order.target == worker or self._policies[worker] != "prefill_only":
-                load += order.request.max_output_tokens - len(order.output_ids)
-        return load
+    def _book(self, order: Order) -> None:
+        """Whenever its stage, its workers or its tokens have changed."""
+        self._loads.book(order, order.source != "" and self._policies[order.source] == "prefill_only")
 
     # ---- sizes
 
@@ -369,8 +449,16 @@ class Router:
         ready = self._up[order.source]
         return self._tray_blocks(order) * ready.block_tokens * ready.kv_bytes_per_token
 
-    def _must_fit(self, order: Order, ready: Ready) -> None:
-        most = min(ready.blocks * ready.block_tokens, ready.context_tokens)
-        if order.worst_tokens > most:
-            limit = f"at most {most:,}, what the KV pool and the model's context hold"
+    def _must_fit(self, order: Order) -> None:
+        if order.worst_tokens > self._most_tokens:
+            limit = f"at most {self._most_tokens:,}, what the KV pool and the model's context hold"
             raise BadInput("prompt plus output tokens", order.worst_tokens, limit)
+
+    def _take_stock(self) -> None:
+        """Whenever workers come, go or change roles."""
+        self._roles = {}
+        for name, policy in self._policies.items():
+            if name in self._up and name not in self._retired:
+                self._roles.setdefault(policy, []).append(name)
+        holds = (min(ready.blocks * ready.block_tokens, ready.context_tokens) for ready in self._up.values())
+        self._most_tokens = min(holds, default=UNLIMITED)

@@ -13,6 +13,7 @@ Kind = Literal["colocated", "chunked", "disaggregated"]
 KINDS: tuple[Kind, ...] = ("colocated", "chunked", "disaggregated")
 TRANSPORTS = ("shm", "tcp", "nixl")
 SHIPPING = ("whole", "layers")
+ARRIVALS = ("poisson", "gamma", "onoff")
 DTYPES = ("auto", "bf16", "fp32")
 
 BLOCK_TOKENS = 16
@@ -24,6 +25,8 @@ class Deployment(msgspec.Struct, frozen=True):
 
     `ship`: "whole" trays after the prefill, or "layers" as they are made. `first_token`: who samples it, the
     "prefill" worker (SGLang, DistServe, Splitwise) or the "decode" worker, which redoes the last prompt token (vLLM).
+    `local_prefill_tokens`: a prompt with at most so many uncached tokens is prefilled in chunks where it decodes, and
+    nothing of it is shipped (conditional disaggregation; 0: every prompt is shipped).
     """
 
     kind: Kind = "disaggregated"
@@ -33,10 +36,15 @@ class Deployment(msgspec.Struct, frozen=True):
     transport: Literal["shm", "tcp", "nixl"] = "shm"
     ship: Literal["whole", "layers"] = "whole"
     first_token: Literal["prefill", "decode"] = "prefill"
+    local_prefill_tokens: int = 0
 
     @property
     def decode_workers(self) -> int:
         return self.workers - self.prefill_workers
+
+    @property
+    def decode_policy(self) -> str:
+        return "chunked" if self.local_prefill_tokens else "decode_only"
 
     @property
     def policies(self) -> tuple[str, ...]:
@@ -45,24 +53,28 @@ class Deployment(msgspec.Struct, frozen=True):
             return ("prefill_first",) * self.workers
         if self.kind == "chunked":
             return ("chunked",) * self.workers
-        return ("prefill_only",) * self.prefill_workers + ("decode_only",) * self.decode_workers
+        return ("prefill_only",) * self.prefill_workers + (self.decode_policy,) * self.decode_workers
 
-    def checked(self) -> "Deployment":
+    def checked(self, most_workers: int = MAX_WORKERS) -> "Deployment":
         one_of("deployment", self.kind, KINDS)
         one_of("transport", self.transport, TRANSPORTS)
         one_of("ship", self.ship, SHIPPING)
         one_of("first token", self.first_token, ("prefill", "decode"))
-        whole("workers", self.workers, 1, MAX_WORKERS)
+        whole("workers", self.workers, 1, most_workers)
         whole("chunk", self.chunk, BLOCK_TOKENS, 8192)
+        whole("local prefill tokens", self.local_prefill_tokens, 0, 1_000_000)
         if self.kind == "disaggregated":
-            whole("prefill workers", self.prefill_workers, 1, MAX_WORKERS - 1)
-            whole("decode workers", self.decode_workers, 1, MAX_WORKERS - 1)
+            whole("prefill workers", self.prefill_workers, 1, most_workers - 1)
+            whole("decode workers", self.decode_workers, 1, most_workers - 1)
         return self
 
 
 class Workload(msgspec.Struct, frozen=True):
-    """Requests drawn from a seed. `rate_per_s` None: all at once, else Poisson arrivals.
+    """Requests drawn from a seed. `rate_per_s` None: all at once, else at that rate on average.
 
+    `arrivals`: "poisson"; "gamma" in bursts, its gaps having `burstiness` as coefficient of variation (1 is Poisson);
+    "onoff" Poisson at twice the rate for `burst_s` seconds, then none for as long. `users`: so many people in a closed
+    loop, each sending the next request when theirs has ended (0: nobody waits for an answer).
     Of every `long_every` requests, one has a prompt of `long_prompt_tokens` instead (0: none has).
     """
 
@@ -75,11 +87,21 @@ class Workload(msgspec.Struct, frozen=True):
     seed: int = 0
     sampling: Sampling = Sampling()
     ignore_eos: bool = False
+    arrivals: Literal["poisson", "gamma", "onoff"] = "poisson"
+    burstiness: float = 1.0
+    burst_s: float = 10.0
+    users: int = 0
 
     def checked(self) -> "Workload":
         whole("requests", self.requests, 1, 100_000)
         if self.rate_per_s is not None:
             number("rate", self.rate_per_s, above=0, unit="requests/s, or inf")
+            if self.users:
+                raise BadInput("rate", self.rate_per_s, "inf where users wait for their answers")
+        one_of("arrivals", self.arrivals, ARRIVALS)
+        number("burstiness", self.burstiness, above=0, unit="as a coefficient of variation")
+        number("burst", self.burst_s, above=0, unit="seconds")
+        whole("users", self.users, 0, 100_000)
         whole("prompt tokens", self.prompt_tokens, 1, 1_000_000)
         whole("output tokens", self.output_tokens, 1, 1_000_000)
         whole("seed", self.seed, 0, 2**63 - 1)
@@ -113,9 +135,9 @@ class Scenario(msgspec.Struct, frozen=True):
     workload: Workload = Workload()
     model: ModelSpec = ModelSpec()
 
-    def checked(self) -> "Scenario":
+    def checked(self, most_workers: int = MAX_WORKERS) -> "Scenario":
         """Itself, if every part is sound; else BadInput with one sentence."""
-        self.deployment.checked()
+        self.deployment.checked(most_workers)
         self.workload.checked()
         self.model.checked()
         checked_link(self.link)

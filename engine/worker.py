@@ -4,8 +4,10 @@ It has no clock, no tensor and no socket. Time is passed in, sampled tokens are 
 The live process and the simulator drive this same class.
 """
 
-from collections import deque
+import sys
+from collections import OrderedDict, deque
 from collections.abc import Sequence
+from itertools import islice
 
 from engine.blocks import BlockPool
 from engine.events import BlocksFreed, Event, Finished, StepEnded, StepStarted, TokenMade
@@ -26,12 +28,20 @@ class Worker:
     (prefilled, KV kept until the router says it has landed elsewhere), or `_reserved` (room kept, KV on its way here).
     """
 
-    def __init__(self, name: str, pool: BlockPool, policy: str = "prefill_first", chunk: int = 256) -> None:
+    def __init__(
+        self,
+        name: str,
+        pool: BlockPool,
+        policy: str = "prefill_first",
+        chunk: int = 256,
+        max_running: int = MAX_RUNNING,
+    ) -> None:
         self.name = name
         self.pool = pool
+        self.max_running = max_running
         self.configure(policy, chunk)
-        self._waiting: list[Job] = []
-        self._running: list[Job] = []
+        self._waiting: OrderedDict[str, Job] = OrderedDict()  # long under overload: nothing here may walk all of it
+        self._running: dict[str, Job] = {}
         self._held: dict[str, Job] = {}
         self._asked: deque[tuple[str, int]] = deque()  # reservations that wait for blocks, first come first served
         self._reserved: set[str] = set()
@@ -52,26 +62,34 @@ class Worker:
 
     def pieces(self, plan: Plan) -> list[Piece]:
         """The plan with tokens, blocks and sampling filled in, for whatever computes it."""
-        jobs = self._jobs()
-        return [self._piece(jobs[piece.request], piece) for piece in plan]
+        return [self._piece(self.job(piece.request), piece) for piece in plan]
+
+    def job(self, request: str) -> Job:
+        """A request that is waiting or running here."""
+        return self._running.get(request) or self._waiting[request]
 
     def _piece(self, job: Job, piece: Slice) -> Piece:
-        end = piece.start + piece.tokens
-        samples = self._samples_first_token and end == len(job.tokens)
         return Piece(
             request=piece.request,
             start=piece.start,
-            token_ids=tuple(job.tokens[piece.start : end]),
+            token_ids=tuple(job.tokens[piece.start : piece.start + piece.tokens]),
             blocks=self.pool.owned(piece.request),
-            sample=job.request.sampling if samples else None,
+            sample=job.request.sampling if self.samples(piece) else None,
             index=job.output_tokens,
         )
 
+    def samples(self, piece: Slice) -> bool:
+        """Whether a token is drawn from the slice's last row."""
+        return self._samples_first_token and piece.start + piece.tokens == len(self.job(piece.request).tokens)
+
     # ---- requests come and go
 
-    def submit(self, request: Request, output_ids: Sequence[int] = ()) -> None:
-        """Queue a request for prefill; `output_ids` are tokens it already has from an earlier life."""
-        self._waiting.append(Job(request, [*request.prompt_ids, *output_ids]))
+    def submit(self, request: Request, output_ids: Sequence[int] = (), cached: int = 0) -> None:
+        """Queue a request for prefill; `output_ids` are tokens it already has from an earlier life.
+
+        `cached`: of its first tokens the KV is here already. The last token is never cached: its logits are wanted.
+        """
+        self._waiting[request.id] = Job(request, [*request.prompt_ids, *output_ids], done=cached)
 
     def reserve(self, request: str, tokens: int) -> list[Output]:
         """Ask for room for a request whose KV will come from elsewhere."""
@@ -82,12 +100,12 @@ class Worker:
         """The reserved blocks now hold the KV of all tokens but the last: decode from there."""
         self._reserved.remove(request.id)
         tokens = [*request.prompt_ids, *output_ids]
-        self._running.append(Job(request, tokens, done=len(tokens) - 1))
+        self._running[request.id] = Job(request, tokens, done=len(tokens) - 1)
 
     def drop(self, request: str, t: float) -> list[Output]:
         """Forget a request wherever it is. Must not be called while a step that contains it runs."""
-        self._waiting = [job for job in self._waiting if job.request.id != request]
-        self._running = [job for job in self._running if job.request.id != request]
+        self._waiting.pop(request, None)
+        self._running.pop(request, None)
         self._asked = deque(ask for ask in self._asked if ask[0] != request)
         self._held.pop(request, None)
         self._reserved.discard(request)
@@ -97,26 +115,25 @@ class Worker:
 
     def plan(self, t: float) -> tuple[Plan, list[Output]]:
         """The next step, and the event that says so; an empty plan if there is nothing to do."""
-        ready = self._with_blocks()
-        plan = tuple(
-            Slice(job.request.id, job.done, tokens) for job, tokens in self._choose(ready, self._running, self._chunk)
-        )
+        ready = self._with_blocks() if self._waiting else []
+        chosen = self._choose(ready, self._running.values(), self._chunk)
+        plan = tuple([Slice(job.request.id, job.done, tokens) for job, tokens in chosen])
         if not plan:
             return (), []
-        begun = {s.request for s in plan}
-        waiting = sum(job.request.id not in begun for job in self._waiting)
+        waiting = len(self._waiting)
+        if waiting:
+            waiting -= sum(piece.request in self._waiting for piece in plan)
         return plan, [StepStarted(t, self.name, plan, waiting, self.pool.used, self.pool.blocks)]
 
     def finish(self, plan: Plan, sampled: Sequence[int | None], t: float) -> list[Output]:
         """Book the results of a step: `sampled` has a token for each piece that asked for one, else None."""
-        jobs = self._jobs()
         out: list[Output] = [StepEnded(t, self.name)]
         for piece, token in zip(plan, sampled, strict=True):
-            job = jobs[piece.request]
+            job = self.job(piece.request)
             job.done += piece.tokens
             if token is not None:
                 out += self._book(job, token, t)
-            if job in self._waiting and (token is not None or job.left == 0):
+            if piece.request in self._waiting and (token is not None or job.left == 0):
                 out += self._leave_queue(job)
         return [*out, *self._grant()]
 
@@ -125,27 +142,57 @@ class Worker:
         job.tokens.append(token)
         made = TokenMade(t, self.name, request.id, job.output_tokens - 1, token)
         reason = request.end(job.output_tokens, token)
-        if not reason:
-            return [made]
-        (self._waiting if job in self._waiting else self._running).remove(job)
-        return [made, Finished(t, request.id, reason, job.output_tokens), *self._free(request.id, t)]
+        return [made, *self._end(job, reason, t)] if reason else [made]
+
+    def _end(self, job: Job, reason: str, t: float) -> list[Output]:
+        request = job.request.id
+        if not self._running.pop(request, None):
+            del self._waiting[request]
+        return [Finished(t, request, reason, job.output_tokens), *self._free(request, t)]
 
     def _leave_queue(self, job: Job) -> list[Output]:
         """Prefilled: decode here from now on, or keep the KV until it has landed elsewhere."""
-        self._waiting.remove(job)
+        request = job.request.id
+        del self._waiting[request]
         if not self._hands_off:
-            self._running.append(job)
+            self._running[request] = job
             return []
-        self._held[job.request.id] = job
-        return [Prefilled(job.request.id)]
+        self._held[request] = job
+        return [Prefilled(request)]
+
+    def steady_steps(self, plan: Plan) -> int:
+        """How many steps like this one, counting it, are taken until a request ends, if nobody comes or goes.
+
+        For a clock that can leap. 0: not one, as the step does not only decode, or a token's value can end an answer.
+        """
+        if plan[-1].request in self._waiting:
+            return 0
+        steps = sys.maxsize
+        for job in self._running.values():
+            if job.request.stop_ids:
+                return 0
+            steps = min(steps, job.longest - len(job.tokens))
+        return steps
+
+    def leap(self, plan: Plan, steps: int, t: float) -> list[Output]:
+        """Book `steps` such steps at once, the last of which ended at `t`: what `finish` would say, but for tokens."""
+        out: list[Output] = []
+        unknown = [0] * steps
+        for piece in plan:
+            job = self._running[piece.request]
+            job.tokens += unknown
+            job.done += steps
+            if len(job.tokens) >= job.longest:
+                out += self._end(job, "length", t)
+        return [*out, *self._grant()] if out else out
 
     # ---- memory
 
     def _with_blocks(self) -> list[Job]:
         """Waiting jobs that own their blocks, taking them in order of arrival; nobody overtakes for being small."""
         ready: list[Job] = []
-        for job in self._waiting[: max(0, MAX_RUNNING - len(self._running))]:
-            worst = len(job.tokens) if self._hands_off else len(job.request.prompt_ids) + job.request.max_output_tokens
+        for job in islice(self._waiting.values(), max(0, self.max_running - len(self._running))):
+            worst = len(job.tokens) if self._hands_off else job.longest
             if not self.pool.owned(job.request.id) and self.pool.take(job.request.id, worst) is None:
                 break
             ready.append(job)
@@ -163,6 +210,3 @@ class Worker:
         if not self.pool.free(request):
             return []
         return [BlocksFreed(t, self.name, request, self.pool.used, self.pool.blocks)]
-
-    def _jobs(self) -> dict[str, Job]:
-        return {job.request.id: job for job in (*self._waiting, *self._running)}

@@ -1,5 +1,6 @@
 """Seeded arrivals and lengths. What the prompts say is not decided here: that takes a tokenizer."""
 
+import math
 import random
 
 import msgspec
@@ -14,10 +15,11 @@ class Draft(msgspec.Struct, frozen=True):
     arrival_s: float
     prompt_tokens: int
     output_tokens: int
+    prefix_blocks: tuple[int, ...] = ()  # of the prompt, as a trace names them: requests that share some share a prefix
 
 
 def drafts(workload: Workload) -> list[Draft]:
-    """The workload's requests in order of arrival: Poisson at `rate_per_s`, or all at second 0 if that is None."""
+    """The workload's requests in order of arrival; all at second 0 if it has no rate."""
     rng = random.Random(workload.seed)
     t = 0.0
     made: list[Draft] = []
@@ -26,5 +28,19 @@ def drafts(workload: Workload) -> list[Draft]:
         tokens = workload.long_prompt_tokens if long else workload.prompt_tokens
         made.append(Draft(number, t, tokens, workload.output_tokens))
         if workload.rate_per_s is not None:
-            t += rng.expovariate(workload.rate_per_s)
+            t += _gap_s(rng, workload, workload.rate_per_s, t)
     return made
+
+
+def _gap_s(rng: random.Random, workload: Workload, rate_per_s: float, t: float) -> float:
+    """From a request that arrives at second `t` to the next one."""
+    if workload.arrivals == "gamma":
+        shape = 1.0 / workload.burstiness**2
+        return rng.gammavariate(shape, 1.0 / (shape * rate_per_s))
+    if workload.arrivals == "onoff":
+        burst_s = workload.burst_s
+        on_s = rng.expovariate(2.0 * rate_per_s)
+        left_s = burst_s - t % (2.0 * burst_s)  # of the burst; requests arrive in bursts only
+        pauses = max(0, math.ceil((on_s - left_s) / burst_s))
+        return on_s + pauses * burst_s
+    return rng.expovariate(rate_per_s)

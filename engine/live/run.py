@@ -60,17 +60,23 @@ def run_on(front: Front, scenario: Scenario, requests: Sequence[Request], watch:
     front.poll(0.0)  # what came before this run does not belong to it
     events = front.standing()
     coming = deque(requests)
+    users = scenario.workload.users
     watch(events)
     while coming or not front.idle:
         now_s = front.now() - zero_s
-        while coming and coming[0].arrival_s <= now_s:
+        while coming and coming[0].arrival_s <= now_s and _may_come(front, users):
             request = coming.popleft()
-            front.submit(request, zero_s + request.arrival_s)
-        wait_s = coming[0].arrival_s - now_s if coming else math.inf
+            front.submit(request, None if users else zero_s + request.arrival_s)
+        wait_s = coming[0].arrival_s - now_s if coming and not users else math.inf
         fresh = rebased(front.poll(min(wait_s, 1.0)), zero_s)
         events += fresh
         watch(fresh)
     return Log(scenario, in_order(events), machine(), datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def _may_come(front: Front, users: int) -> bool:
+    """In a closed loop there is one open request for each user, no more."""
+    return not users or len(front.router.open_requests()) < users
 
 
 def make_requests(scenario: Scenario, prompts: Sequence[str] = ()) -> list[Request]:

@@ -104,3 +104,34 @@ def test_a_road_that_never_delivers_ends_requests_as_failed_rather_than_never(mo
     reasons = [result.finished for result in summarize(in_order(cluster.log)).requests]
     assert reasons == ["failed", "length"]  # the second ends with its first token and needs no road
     assert sum(isinstance(event, Recalled) for event in cluster.log) == HANDOFF_TRIES
+
+
+@settings(max_examples=50, deadline=None)
+@given(deployments, request_lists, kills, st.integers(16, 40), st.integers(0, 99))
+def test_loads_are_kept_as_if_they_were_counted_anew(deployment, drawn, kills, blocks, seed) -> None:
+    cluster = VirtualCluster(deployment, LinkSpec(1e5, 0.01), blocks, seed)
+    for request in build(drawn):
+        cluster.submit(request)
+    for t, number in kills:
+        cluster.at(t, lambda name=f"worker-{number % deployment.workers}": cluster.kill(name))
+    router = cluster.router
+
+    def counted(worker: str) -> int:
+        load = 0
+        for order in router.orders.values():
+            if order.stage == "done" or worker not in order.holders:
+                continue
+            if order.source == worker and order.stage in ("prefilling", "reserving"):
+                load += order.tokens
+            if order.target == worker or router._policies[worker] != "prefill_only":
+                load += order.request.max_output_tokens - len(order.output_ids)
+        return load
+
+    def compare() -> list:
+        assert {w: load.tokens for w, load in router._loads.of.items()} == {w: counted(w) for w in router._policies}
+        return []
+
+    for tenth in range(60):
+        cluster.at(tenth / 10, compare)
+    cluster.run()
+    assert all((load.tokens, load.kv_tokens) == (0, 0) for load in router._loads.of.values())

@@ -102,7 +102,7 @@ class Station:
             return
         sampled: list[int | None] = []
         for piece in self.mind.pieces(plan):
-            job = self.mind._jobs()[piece.request]
+            job = self.mind.job(piece.request)
             sampled.append(next_token(job.tokens) if piece.sample is not None else None)
         self.report(self.mind.finish(plan, sampled, self.cluster.t))
         self.busy = False

@@ -1,7 +1,6 @@
 """`split-kitchen doctor`: what this machine is and can, what is wrong with its GPUs, how wide the road to a host is."""
 
 import textwrap
-from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -9,6 +8,7 @@ import msgspec
 
 from engine import units
 from engine.errors import BadInput
+from engine.report import plain
 from engine.scenario import ModelSpec, whole
 
 
@@ -74,7 +74,7 @@ def _examined(model: str, link: str | None, *, example: bool, fleet_model: str, 
 def _show(found: dict[str, Any]) -> None:
     gpus, about, link = (found.pop(part, None) for part in ("gpus", "findings", "link"))
     for name, value in found.items():
-        click.echo(f"{name:20} {_plain(value)}")
+        click.echo(f"{name:20} {plain(value)}")
     for gpu in gpus or ():
         click.echo(f"{f'GPU {gpu.index}':20} {gpu.name}, {units.in_words(gpu.memory_bytes, 'B')}")
     if link:
@@ -83,11 +83,3 @@ def _show(found: dict[str, Any]) -> None:
         click.echo(f"\n{finding.severity:20} {finding.what}")
         for text in filter(None, (finding.effect, finding.fix and f"To do: {finding.fix}")):
             click.echo(textwrap.fill(text, 110, initial_indent=" " * 21, subsequent_indent=" " * 21))
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return "; ".join(_plain(item) for item in value) or "none"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_plain(item)}" for name, item in value.items())
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""Commands that would make `engine/cli.py` too long to read."""

@@ -1,0 +1,64 @@
+"""`split-kitchen reality`: how well the simulator foretells the real engine on this machine."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from engine.errors import BadInput
+from engine.live.catalog import prepare
+from engine.log import Log, load
+from engine.options import described, scenario_options
+from engine.scenario import KINDS, Scenario
+from engine.sim.reality import Verdict, against, calibrated
+from engine.sim.run import worker_like
+
+
+@click.command()
+@click.option("--deployment", "kinds", multiple=True, default=KINDS, show_default=True, help="May be given again.")
+@click.option("--from", "calibration", type=click.Path(path_type=Path), help="Calibrate on this log, not on a run now.")
+@click.option("--against", "lived", type=click.Path(path_type=Path), help="Compare with this log, not with a run now.")
+@scenario_options
+def reality(
+    kinds: tuple[str, ...], calibration: Path | None, lived: Path | None, as_json: bool, **options: Any
+) -> None:
+    """Calibrate on a live run, simulate another seed, run that seed live, and state the error.
+
+    The live runs take as long as their requests do. With both --from and --against nothing is run.
+    """
+    if calibration is not None and lived is not None:
+        live = load(lived)
+        verdicts = {live.scenario.deployment.kind: _verdict(load(calibration), live)}
+    else:
+        if calibration is not None or lived is not None:
+            raise BadInput("from and against", "only one of them", "given together, or neither")
+        scenarios = [described(kind, **options)[0] for kind in kinds]
+        verdicts = {s.deployment.kind: _verdict(_live(s), _live(_next_seed(s))) for s in scenarios}
+    if as_json:
+        click.echo(msgspec.json.encode(verdicts).decode())
+        return
+    for kind, verdict in verdicts.items():
+        for gap in verdict.gaps:
+            times = f"live {gap.live_s * 1e3:8.1f} ms   simulated {gap.simulated_s * 1e3:8.1f} ms"
+            errors = f"{gap.error:+7.1%}   at the same speed {gap.error_at_same_speed:+7.1%}"
+            click.echo(f"{kind:14} {gap.metric:7} {gap.percentile}   {times}   {errors}")
+        factors = f"decode {verdict.decode_contention:.2f}, prefill {verdict.prefill_contention:.2f}"
+        click.echo(f"{kind:14} steps took, by what they took while calibrating: {factors}")
+
+
+def _verdict(calibration: Log, live: Log) -> Verdict:
+    return against(live, calibrated(worker_like(prepare(live.scenario.model)), calibration.events))
+
+
+def _live(scenario: Scenario) -> Log:
+    from engine.live.run import run_live
+
+    load = scenario.workload
+    click.echo(f"Live: {scenario.deployment.kind}, seed {load.seed}, {load.requests} requests ...", err=True)
+    return run_live(scenario)
+
+
+def _next_seed(scenario: Scenario) -> Scenario:
+    load = scenario.workload
+    return msgspec.structs.replace(scenario, workload=msgspec.structs.replace(load, seed=load.seed + 1))

@@ -1,0 +1,125 @@
+"""`split-kitchen simulate`: the scenario of `run`, in simulated time."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from click.core import ParameterSource
+
+from engine import units
+from engine.errors import BadInput
+from engine.goodput import Slo, attainment, goodput_per_s
+from engine.link import LinkSpec
+from engine.log import load, save
+from engine.metrics import Summary, summarize
+from engine.options import described, scenario_options
+from engine.report import report, table
+from engine.scenario import KINDS, Scenario, Workload, one_of, whole
+from engine.sim.reality import calibrated
+from engine.sim.run import MAX_SIMULATED_WORKERS, ROUTINGS, ClusterSpec, count, simulate as run_simulated, worker_like
+from engine.sim.station import WorkerSpec
+from engine.sim.tally import Tally, tally
+from engine.sim.traces import read_trace
+from engine.workload import Draft
+
+MEASURED = Workload(
+    requests=8, prompt_tokens=128, output_tokens=24, long_prompt_tokens=512, long_every=3, ignore_eos=True
+)
+
+
+@click.command()
+@click.option("--deployment", default="disaggregated", show_default=True, help=f"One of {', '.join(KINDS)}.")
+@click.option("--cost", default="measured", show_default=True, help="A recorded log to fit, or measured: by a run now.")
+@click.option("--trace", type=click.Path(path_type=Path), help="Azure CSV or Mooncake JSONL, instead of a workload.")
+@click.option("--routing", default="least-loaded", show_default=True, help=f"One of {', '.join(ROUTINGS)}.")
+@click.option("--prefix-cache-tokens", type=int, default=0, help="Of earlier prompts, per worker; with --trace.")
+@click.option("--ttft-slo", default="", help="As 2s: also say how many requests met it.")
+@click.option("--tpot-slo", default="", help="As 50ms: also say how many requests met it.")
+@click.option("--record", "file", type=click.Path(path_type=Path), help="Write the event log here.")
+@scenario_options
+@click.pass_context
+def simulate(
+    context: click.Context,
+    /,
+    deployment: str,
+    cost: str,
+    trace: Path | None,
+    routing: str,
+    prefix_cache_tokens: int,
+    ttft_slo: str,
+    tpot_slo: str,
+    file: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Run a workload on one deployment in simulated time: same scheduler, steps as long as a cost model says."""
+    slo = Slo(
+        ttft_s=units.seconds("ttft slo", ttft_slo) if ttft_slo else None,
+        tpot_s=units.seconds("tpot slo", tpot_slo) if tpot_slo else None,
+    ).checked()
+    for field in ("prompts", "listen"):
+        if options[field] is not None:
+            raise BadInput(field, str(options[field]), "left out: a simulation has no words and no hosts")
+    if file is not None and not file.parent.is_dir():
+        raise BadInput("record", str(file), "in a folder that exists")
+    one_of("routing", routing, ROUTINGS)
+    whole("prefix cache tokens", prefix_cache_tokens, 0, 1_000_000_000)
+    scenario, _, _ = described(deployment, most_workers=MAX_SIMULATED_WORKERS, **options)
+    wanted: list[Draft] | None = None
+    if trace is not None:
+        wanted = read_trace(trace, scenario.workload.requests if _given(context, "requests") else None)
+    on = ClusterSpec(
+        worker_of(cost, scenario),
+        routing=routing,  # type: ignore[arg-type]  # `one_of` has checked it
+        prefix_cache_tokens=prefix_cache_tokens,
+    )
+    if as_json or file is not None:
+        log = run_simulated(scenario, on, wanted)
+        if file is not None:
+            save(log, file)
+        if as_json:
+            summary = summarize(log.events)
+            said = report(log, summary)
+            if slo != Slo():
+                said["slo"] = _kept(summary.requests, slo, summary.metrics.output_tokens_per_s)
+            click.echo(msgspec.json.encode(said).decode())
+            return
+        counted = tally(log.events)
+    else:
+        counted = count(scenario, on, wanted)
+    table([(deployment, Summary((), counted.metrics, ()))])
+    if slo != Slo():
+        _say_kept(counted, slo)
+
+
+def worker_of(cost: str, scenario: Scenario) -> WorkerSpec:
+    """What `--cost` says of a worker. Raises BadInput."""
+    from engine.live.catalog import prepare
+
+    if cost == "measured":
+        from engine.live.run import run_live
+
+        few = msgspec.structs.replace(scenario.deployment, workers=2, prefill_workers=1)
+        calibration = msgspec.structs.replace(scenario, deployment=few, link=LinkSpec(), workload=MEASURED)
+        click.echo("Calibrating on a live run of 8 requests ...", err=True)
+        log = run_live(calibration)
+    elif Path(cost).is_file():
+        log = load(cost)
+    else:
+        raise BadInput("cost", cost, "measured, or a log recorded by `split-kitchen run --record`")
+    return calibrated(worker_like(prepare(scenario.model)), log.events)
+
+
+def _given(context: click.Context, option: str) -> bool:
+    return context.get_parameter_source(option) is not ParameterSource.DEFAULT
+
+
+def _kept(requests: Any, slo: Slo, _: float) -> dict[str, Any]:
+    return {"ttft_s": slo.ttft_s, "tpot_s": slo.tpot_s, "attainment": attainment(requests, slo)}
+
+
+def _say_kept(counted: Tally, slo: Slo) -> None:
+    span_s = max(r.last_s for r in counted.requests) - counted.requests[0].arrived_s
+    share, good = attainment(counted.requests, slo), goodput_per_s(counted.requests, slo, span_s)
+    click.echo(f"{share:.1%} of the requests met the SLOs: goodput {good:.3g} requests/s")

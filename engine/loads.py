@@ -1,0 +1,77 @@
+"""How much work each worker has before it, kept up to date as orders change: choosing one must not walk all orders."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from engine.order import Order
+
+Share = tuple[str, int, int, int]  # worker, and what one order adds to its three numbers
+
+
+@dataclass(eq=False)
+class Load:
+    """Of one worker: tokens it has still to prefill, tokens it has still to make at most, tokens whose KV it is for.
+
+    `orders`: how many it has a part in.
+    """
+
+    prefill_tokens: int = 0
+    output_tokens: int = 0
+    kv_tokens: int = 0
+    orders: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Still to compute."""
+        return self.prefill_tokens + self.output_tokens
+
+
+class Loads:
+    def __init__(self, workers: Iterable[str]) -> None:
+        self.of = {worker: Load() for worker in workers}
+        self._shares: dict[str, list[Share]] = {}
+
+    def join(self, worker: str) -> None:
+        self.of.setdefault(worker, Load())
+
+    def book(self, order: Order, source_hands_off: bool) -> None:
+        """What the order means for its workers now, in place of what it meant before."""
+        request = order.request.id
+        for share in self._shares.pop(request, ()):
+            self._add(share, -1)
+        if shares := _shares(order, source_hands_off):
+            self._shares[request] = shares
+            for share in shares:
+                self._add(share, 1)
+
+    def made(self, worker: str, orders: Sequence[Order], each: int, already: int = 0) -> None:
+        """Every one of these orders, which decode at `worker`, has `each` tokens more; `already` are counted."""
+        load = self.of[worker]
+        load.output_tokens -= each * len(orders) - already
+        load.kv_tokens += each * len(orders) - already
+        for order in orders:
+            shares = self._shares[order.request.id]
+            _, prefill, output, kv = shares[-1]  # who decodes stands last
+            shares[-1] = (worker, prefill, output - each, kv + each)
+
+    def _add(self, share: Share, sign: int) -> None:
+        worker, prefill, output, kv = share
+        load = self.of[worker]
+        load.prefill_tokens += sign * prefill
+        load.output_tokens += sign * output
+        load.kv_tokens += sign * kv
+        load.orders += sign
+
+
+def _shares(order: Order, source_hands_off: bool) -> list[Share]:
+    if order.stage == "done":
+        return []
+    shares: list[Share] = []
+    tokens = order.tokens
+    to_make = order.request.max_output_tokens - len(order.output_ids)
+    if order.source:
+        to_prefill = tokens if order.stage in ("prefilling", "reserving") else 0
+        shares.append((order.source, to_prefill, 0 if source_hands_off else to_make, tokens))
+    if order.target:
+        shares.append((order.target, 0, to_make, tokens))
+    return shares

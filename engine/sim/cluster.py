@@ -1,0 +1,174 @@
+"""Router and workers in simulated time: what `engine.live.front` and its processes are to real ones.
+
+Messages take no time. Everything that is said becomes part of the record, in the order in which it is said.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import takewhile
+
+from engine.events import Finished, LinkChanged, TokenMade, WorkerUp
+from engine.link import LinkSpec
+from engine.messages import Message, Prefilled, Said
+from engine.request import Request
+from engine.router import Output as Routed, Router, Send
+from engine.routing import LeastLoaded, Route
+from engine.scenario import Deployment
+from engine.sim.clock import Clock
+from engine.sim.leap import Happening, Leapt
+from engine.sim.network import Network, NetworkSpec
+from engine.sim.prefixes import PrefixCaches
+from engine.sim.station import Station, WorkerSpec
+from engine.worker import Output
+
+TOLD = (TokenMade, Finished)
+
+
+class Cluster:
+    """`workers`: what each of them is, by name, in the order in which the deployment deals out its roles.
+
+    What happens goes to `write`, in the order in which it is said; without it, into `record`.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        link: LinkSpec,
+        workers: Mapping[str, WorkerSpec],
+        *,
+        network: NetworkSpec | None = None,
+        route: Route | None = None,
+        leaping: bool = True,
+        seed: int = 0,
+        write: Callable[[Happening], object] | None = None,
+        prefixes: PrefixCaches | None = None,
+    ) -> None:
+        self.clock = Clock()
+        self.leaping = leaping
+        self.seed = seed
+        self.record: list[Happening] = []
+        self._write = write or self.record.append
+        self._waiting_users: deque[Request] = deque()  # in a closed loop: what users will ask next
+        self.network = Network(self.clock, link, network or NetworkSpec())
+        self.prefixes = prefixes
+        self._all_came = False
+        self._seen: list[tuple[float, int, int]] = []  # of every request: arrival, prompt and output tokens
+        self.router = Router(deployment, list(workers), link, route or LeastLoaded())
+        self.stations = {name: Station(self, name, spec) for name, spec in workers.items()}
+        self._write(self.router.deployed(0.0))
+        self._write(LinkChanged(0.0, link.bandwidth_bytes_per_s, link.latency_s))
+        for name, station in self.stations.items():
+            ready = station.ready()
+            self._write(WorkerUp(0.0, name, ready.pid, ready.blocks))
+            ups = self.router.worker_up(name, ready, 0.0)
+            self.apply(send for send in ups if isinstance(send, Send))
+
+    # ---- workers that come, go and change roles
+
+    def join(self, name: str, spec: WorkerSpec, policy: str) -> None:
+        station = self.stations[name] = Station(self, name, spec)
+        self.router.expect(name, policy)
+        self._tell_progress()
+        self.apply(self.router.worker_up(name, station.ready(), self.clock.s))
+        self._write(self.router.deployed(self.clock.s))
+
+    def leave(self, name: str) -> None:
+        del self.stations[name]
+        self.apply(self.router.worker_down(name, "retired", self.clock.s))
+
+    def assign(self, name: str, policy: str) -> None:
+        self._tell_progress()
+        self.apply(self.router.assign(name, policy, self.clock.s))
+
+    @property
+    def over(self) -> bool:
+        """All requests have come and gone."""
+        return self._all_came and self.router.idle
+
+    def arrived(self, since_s: float) -> list[tuple[int, int]]:
+        """Prompt and output tokens of the requests that came since then."""
+        newest = takewhile(lambda seen: seen[0] >= since_s, reversed(self._seen))
+        return [(prompt, output) for _, prompt, output in newest]
+
+    # ---- requests
+
+    def run(self, requests: Sequence[Request], users: int = 0) -> None:
+        """Serve the requests, which stand in order of arrival, to the end of the last one.
+
+        `users`: a closed loop, in which so many wait for their answers before they send the next request.
+        """
+        self._all_came = False
+        if users:
+            self._waiting_users = deque(requests)
+            for _ in range(min(users, len(requests))):
+                self._next_of_user()
+        else:
+            self.clock.env.process(self._arrivals(requests))
+        self.clock.env.run()
+        assert self.router.idle, "requests are left that nobody serves"
+
+    def _next_of_user(self) -> None:
+        self._all_came = not self._waiting_users
+        if self._waiting_users:
+            request = self._waiting_users.popleft()
+            self.clock.alarm(0, lambda _: self.submit(request))
+
+    def _arrivals(self, requests: Sequence[Request]):  # type: ignore[no-untyped-def]  # a SimPy process
+        for request in requests:
+            wait_ns = self.clock.at(request.arrival_s) - self.clock.ns
+            if wait_ns > 0:
+                yield self.clock.env.timeout(wait_ns)
+            self.submit(request)
+        self._all_came = True
+
+    def submit(self, request: Request) -> None:
+        if self._decode_worker_at_once():
+            self._tell_progress()
+        self._seen.append((self.clock.s, len(request.prompt_ids), request.max_output_tokens))
+        self.apply(self.router.submit(request, self.clock.s))
+
+    def cached(self, request: Request, worker: str) -> int:
+        """Tokens of the prompt that `worker` need not prefill; it takes note of the prompt."""
+        return self.prefixes.take(request, worker) if self.prefixes else 0
+
+    def landed(self, request: Request, worker: str) -> None:
+        """The prompt's KV has come to `worker` from elsewhere."""
+        if self.prefixes:
+            self.prefixes.keep(request, worker)
+
+    # ---- what is said
+
+    def heard(self, worker: str, outputs: Iterable[Output]) -> None:
+        """What a worker says, in order. Of steps and blocks the router takes no note: they are only written down."""
+        for output in outputs:
+            if isinstance(output, TOLD):
+                self.apply(self.router.heard(worker, Said((output,)), self.clock.s))
+            elif isinstance(output, Message):
+                if isinstance(output, Prefilled):  # a decode worker may be chosen
+                    self._tell_progress()
+                self.apply(self.router.heard(worker, output, self.clock.s))
+            else:
+                self._write(output)
+
+    def leapt(self, leap: Leapt, told: int) -> None:
+        self._write(leap)
+        self.router.leapt(leap.worker, [piece.request for piece in leap.plan], len(leap.ends_s), told * len(leap.plan))
+
+    def apply(self, outputs: Iterable[Routed]) -> None:
+        for output in outputs:
+            if isinstance(output, Send):
+                self.stations[output.worker].command(output.command)
+            else:
+                self._write(output)
+                if self._waiting_users and type(output) is Finished:
+                    self._next_of_user()
+
+    def _decode_worker_at_once(self) -> bool:
+        deployment = self.router.deployment
+        return deployment.kind != "disaggregated" or deployment.ship == "layers"
+
+    def _tell_progress(self) -> None:
+        """Before anything is decided by load."""
+        now = self.clock.ns
+        for station in self.stations.values():
+            station.tell_progress(now)

@@ -1,0 +1,208 @@
+"""The links between workers in simulated time: who gets which share of which bandwidth.
+
+Every worker sends over its own link (`LinkSpec`). "fifo" is what the live engine does: one tray at a time per sender,
+first come first served, receivers unlimited. "fair" is what networks do: all trays at once, max-min fair shares of each
+sender's link, each receiver's, and of the fabric that they all cross.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+import simpy
+
+from engine.link import LinkSpec
+from engine.sim.clock import NS_PER_S, Clock, ns
+
+FABRIC = "fabric"
+
+
+class NetworkSpec(msgspec.Struct, frozen=True):
+    """`shared_bytes_per_s`: of the fabric that all trays cross, None: unlimited. `host_bytes_per_s`: what a worker can
+    send at most however fast its link is. `handshake_s`: once per pair of workers. `descriptor_s`: to post one of the
+    `descriptors_per_block` pieces of memory (layers × 2, say) before the first byte leaves.
+    """
+
+    sharing: Literal["fifo", "fair"] = "fifo"
+    shared_bytes_per_s: float | None = None
+    host_bytes_per_s: float | None = None
+    handshake_s: float = 0.0
+    descriptor_s: float = 0.0
+    descriptors_per_block: int = 1
+
+
+class Flow:
+    """A tray on its way. `not_before_ns`, `last_bytes`: its last bytes exist only from then on (layers)."""
+
+    def __init__(
+        self,
+        source: str,
+        target: str,
+        nbytes: int,
+        blocks: int,
+        started: Callable[[], None],
+        landed: Callable[[float], None],
+        not_before_ns: int = 0,
+        last_bytes: float = 0.0,
+    ) -> None:
+        self.source = source
+        self.target = target
+        self.nbytes = nbytes
+        self.blocks = blocks
+        self.started = started
+        self.landed = landed
+        self.not_before_ns = not_before_ns
+        self.last_bytes = last_bytes
+        self.left = float(nbytes)
+        self.rate = 0.0
+        self.since_ns = 0
+        self.over = False
+
+
+class Network:
+    def __init__(self, clock: Clock, link: LinkSpec, spec: NetworkSpec) -> None:
+        self.link = link
+        self.spec = spec
+        self._clock = clock
+        self._queues: dict[str, deque[Flow]] = {}  # fifo: what waits behind the tray a sender is at
+        self._flowing: list[Flow] = []
+        self._settled_ns = 0
+        self._alarm: simpy.Event | None = None
+        self._met: set[tuple[str, str]] = set()
+
+    # ---- what workers do
+
+    def send(self, flow: Flow) -> None:
+        if self.spec.sharing == "fair":
+            self._start(flow)
+            return
+        queue = self._queues.setdefault(flow.source, deque())
+        queue.append(flow)
+        if len(queue) == 1:
+            self._start(flow)
+
+    def abort(self, flow: Flow) -> None:
+        """No further byte of it moves, and nobody hears of it again."""
+        flow.over = True
+        queue = self._queues.get(flow.source, deque())
+        first = bool(queue) and queue[0] is flow
+        if flow in queue:
+            queue.remove(flow)
+        if flow in self._flowing:
+            self._settle()
+            self._flowing.remove(flow)
+            self._share()
+        if first and queue:
+            self._start(queue[0])
+
+    def change(self, link: LinkSpec) -> None:
+        """From now on, also for what is in flight."""
+        self._settle()
+        self.link = link
+        self._share()
+
+    # ---- one tray's way
+
+    def _start(self, flow: Flow) -> None:
+        flow.since_ns = self._clock.ns
+        flow.started()
+        before_s = self.link.latency_s + self.spec.descriptor_s * self.spec.descriptors_per_block * flow.blocks
+        if (flow.source, flow.target) not in self._met:
+            self._met.add((flow.source, flow.target))
+            before_s += self.spec.handshake_s
+        if before_s:
+            self._clock.alarm(ns(before_s), lambda _: self._flow(flow))
+        else:
+            self._flow(flow)
+
+    def _flow(self, flow: Flow) -> None:
+        if not flow.over:
+            self._settle()
+            self._flowing.append(flow)
+            self._share()
+
+    def _land(self, flow: Flow) -> None:
+        """All bytes that existed have crossed; those of the last layer may have to be made first."""
+        last_ns = flow.not_before_ns + (ns(flow.last_bytes / flow.rate) if math.isfinite(flow.rate) else 0)
+        wait_ns = last_ns - self._clock.ns
+        if flow.not_before_ns and wait_ns > 0:
+            self._clock.alarm(wait_ns, lambda _: self._done(flow))
+        else:
+            self._done(flow)
+
+    def _done(self, flow: Flow) -> None:
+        if flow.over:
+            return
+        flow.over = True
+        if self.spec.sharing == "fifo":
+            queue = self._queues[flow.source]
+            queue.popleft()
+            if queue:
+                self._start(queue[0])
+        flow.landed((self._clock.ns - flow.since_ns) / NS_PER_S)
+
+    # ---- everybody's share
+
+    def _settle(self) -> None:
+        """What has crossed since the shares were last set."""
+        passed_s = (self._clock.ns - self._settled_ns) / NS_PER_S
+        self._settled_ns = self._clock.ns
+        for flow in self._flowing:
+            flow.left = 0.0 if flow.rate == math.inf else flow.left - flow.rate * passed_s
+
+    def _share(self) -> None:
+        """Set everybody's rate anew and an alarm for the first tray that will be through."""
+        self._max_min()
+        first_ns = math.inf
+        for flow in self._flowing:
+            if flow.rate:
+                left_s = 0.0 if flow.rate == math.inf else max(0.0, flow.left / flow.rate)
+                first_ns = min(first_ns, math.ceil(left_s * NS_PER_S))
+        self._alarm = self._clock.alarm(int(first_ns), self._ring) if first_ns < math.inf else None
+
+    def _ring(self, alarm: simpy.Event) -> None:
+        if alarm is not self._alarm:
+            return
+        self._settle()
+        through = [flow for flow in self._flowing if flow.rate == math.inf or flow.left <= flow.rate / NS_PER_S]
+        for flow in through:
+            self._flowing.remove(flow)
+        self._share()
+        for flow in through:
+            self._land(flow)
+
+    def _max_min(self) -> None:
+        """Progressive filling: the narrowest place shares itself among those who cross it; the others share the rest.
+
+        Bertsekas and Gallager, Data Networks, 6.5.2.
+        """
+        room, crossing = self._places()
+        while crossing:
+            narrowest = min(crossing, key=lambda place: room[place] / len(crossing[place]))
+            share = room[narrowest] / len(crossing[narrowest])
+            for flow in list(crossing[narrowest]):
+                flow.rate = share
+                for place in self._crossed(flow):
+                    del crossing[place][flow]
+                    room[place] -= share if room[place] < math.inf else 0.0
+            crossing = {place: flows for place, flows in crossing.items() if flows}
+
+    def _places(self) -> tuple[dict[str, float], dict[str, dict[Flow, None]]]:
+        """Bytes/s of every place that is crossed, and the flows that cross it, in order."""
+        link, host = self.link.bandwidth_bytes_per_s, self.spec.host_bytes_per_s
+        own = min((limit for limit in (link, host) if limit is not None), default=math.inf)
+        shared = math.inf if self.spec.shared_bytes_per_s is None else self.spec.shared_bytes_per_s
+        room: dict[str, float] = {}
+        crossing: dict[str, dict[Flow, None]] = {}
+        for flow in self._flowing:
+            for place in self._crossed(flow):
+                room[place] = shared if place == FABRIC else own
+                crossing.setdefault(place, {})[flow] = None
+        return room, crossing
+
+    def _crossed(self, flow: Flow) -> tuple[str, ...]:
+        if self.spec.sharing == "fifo":
+            return f"{flow.source}>", FABRIC
+        return f"{flow.source}>", f">{flow.target}", FABRIC

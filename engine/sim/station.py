@@ -1,0 +1,245 @@
+"""One simulated worker: the engine's `Worker`, a mailbox, and steps that take as long as the cost model says.
+
+What `engine.live.process` is to a real worker. Commands are obeyed between steps; only the shipping of a tray begins
+at once, as the live courier's does.
+"""
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable
+from itertools import accumulate
+from random import Random
+from typing import Protocol
+
+import msgspec
+import simpy
+
+from engine.blocks import BlockPool
+from engine.events import HandoffStarted
+from engine.messages import (
+    Admit,
+    Command,
+    Compared,
+    Configure,
+    Drop,
+    Prefill,
+    Ready,
+    Reserve,
+    SetLink,
+    Ship,
+    Shipped,
+)
+from engine.plan import Plan
+from engine.request import Request
+from engine.router import Router
+from engine.scenario import BLOCK_TOKENS
+from engine.sim.clock import NS_PER_S, Clock
+from engine.sim.cost import StepCost
+from engine.sim.leap import PLACEHOLDER, Leapt
+from engine.sim.network import Flow, Network
+from engine.worker import MAX_RUNNING, Output, Worker
+
+
+class WorkerSpec(msgspec.Struct, frozen=True):
+    """What one simulated worker is. `gpus`: devices it stands for (tensor parallel), to count by.
+
+    `handoff_bytes_per_s`: what its transport does at most, whatever the link (None: no such limit). `scatter`: factors
+    by which real decode steps differed from their cost, in the order in which they happened; `prefill_scatter`: those
+    with prefill in them. Steps take them in turn from a seeded place on, so that what made several steps in a row slow
+    does so here too (a moving-block bootstrap).
+    """
+
+    cost: StepCost
+    kv_blocks: int = 2048
+    kv_bytes_per_token: int = 23_040
+    context_tokens: int = 8192
+    layers: int = 30
+    max_running: int = MAX_RUNNING
+    gpus: int = 1
+    handoff_bytes_per_s: float | None = None
+    scatter: tuple[float, ...] = ()
+    prefill_scatter: tuple[float, ...] = ()
+
+
+class Surroundings(Protocol):
+    """What a station sees of its cluster."""
+
+    clock: Clock
+    network: Network
+    router: Router
+    leaping: bool
+    seed: int
+
+    def heard(self, worker: str, outputs: Iterable[Output]) -> None: ...
+    def leapt(self, leap: Leapt, told: int) -> None: ...
+    def cached(self, request: Request, worker: str) -> int: ...
+    def landed(self, request: Request, worker: str) -> None: ...
+
+
+class _Steps:
+    """One step or several alike, under way: their plan, and when each ends."""
+
+    def __init__(self, plan: Plan, ends_ns: list[int], leaps: bool) -> None:
+        self.plan = plan
+        self.ends_ns = ends_ns
+        self.leaps = leaps
+        self.told = 0  # steps whose tokens are in the router's loads already
+
+
+class Station:
+    def __init__(self, cluster: Surroundings, name: str, spec: WorkerSpec) -> None:
+        self.name = name
+        self.spec = spec
+        self._cluster = cluster
+        self._clock = cluster.clock
+        pool = BlockPool(spec.kv_blocks, BLOCK_TOKENS)
+        self._mind = Worker(name, pool, max_running=spec.max_running)
+        self._mailbox: deque[Command] = deque()
+        self._layered: dict[str, Ship] = {}  # requests whose layers go out as they are made
+        self._flows: dict[str, Flow] = {}
+        self._steps: _Steps | None = None
+        self._alarm: simpy.Event | None = None
+        self._busy = False
+        self._taken = Random(f"{cluster.seed} {name}").randrange(1_000_000)  # steps; it begins anywhere in the scatter
+
+    def ready(self) -> Ready:
+        spec = self.spec
+        endpoints = {transport: self.name.encode() for transport in ("shm", "tcp", "nixl")}
+        return Ready(0, spec.kv_blocks, BLOCK_TOKENS, spec.kv_bytes_per_token, spec.context_tokens, "sim", endpoints)
+
+    # ---- what the router says
+
+    def command(self, command: Command) -> None:
+        if isinstance(command, Ship):
+            self._ship(command)
+            return
+        if isinstance(command, SetLink):
+            self._cluster.network.change(command.link)
+            return
+        self._mailbox.append(command)
+        if self._steps is not None and len(self._steps.ends_ns) > 1:
+            self._cut(self._steps)
+        elif not self._busy:
+            self._busy = True
+            self._begin()
+
+    def tell_progress(self, now: int) -> None:
+        """Bring the router's loads up to what a worker that says every token would have said by now."""
+        steps = self._steps
+        if steps is None or not steps.leaps or steps.ends_ns[steps.told] > now:
+            return
+        ended = bisect_right(steps.ends_ns, now, 0, len(steps.ends_ns) - 1)  # the last step says so itself
+        if ended > steps.told:
+            self._cluster.router.progress(self.name, (ended - steps.told) * len(steps.plan))
+            steps.told = ended
+
+    # ---- steps
+
+    def _begin(self) -> None:
+        """Obey what has been said, then begin whatever there is to do."""
+        while self._mailbox:
+            self._obey(self._mailbox.popleft())
+        now = self._clock.ns
+        plan, said = self._mind.plan(now / NS_PER_S)
+        if not plan:
+            self._busy = False
+            return
+        self._cluster.heard(self.name, said)
+        self._steps = steps = self._timed(plan, now)
+        for piece in plan if self._layered else ():
+            if ship := self._layered.pop(piece.request, None):
+                self._ship_layers(ship, now, steps.ends_ns[0])
+        self._alarm = self._clock.alarm(steps.ends_ns[-1] - now, self._ended)
+
+    def _timed(self, plan: Plan, now: int) -> _Steps:
+        prefill = [(piece.start, piece.tokens) for piece in plan if piece.tokens > 1]
+        rows = len(plan) - len(prefill)
+        context = sum([piece.start for piece in plan if piece.tokens == 1]) + rows
+        steps = self._mind.steady_steps(plan) if self._cluster.leaping and not prefill else 0
+        if steps <= 1:
+            seconds = [self.spec.cost.step_s(prefill, rows, context)]
+        else:
+            seconds = self.spec.cost.decode_s(rows, context, steps)
+        if scatter := self.spec.prefill_scatter if prefill else self.spec.scatter:
+            seconds = [s * scatter[(self._taken + step) % len(scatter)] for step, s in enumerate(seconds)]
+        lasting = [int(s * NS_PER_S + 0.5) or 1 for s in seconds]  # `ns`, inlined
+        lasting[0] += now
+        return _Steps(plan, list(accumulate(lasting)), steps > 0)
+
+    def _cut(self, steps: _Steps) -> None:
+        """Somebody said something: end the leap with the step that is under way."""
+        now = self._clock.ns
+        under_way = bisect_right(steps.ends_ns, now)
+        if under_way + 1 < len(steps.ends_ns):
+            del steps.ends_ns[under_way + 1 :]
+            self._alarm = self._clock.alarm(steps.ends_ns[-1] - now, self._ended)
+
+    def _ended(self, alarm: simpy.Event) -> None:
+        if alarm is not self._alarm:
+            return
+        steps, self._steps = self._steps, None
+        assert steps is not None
+        plan, t = steps.plan, self._clock.s
+        self._taken += len(steps.ends_ns)
+        if not steps.leaps:
+            samples = self._mind.samples
+            sampled = [PLACEHOLDER if samples(piece) else None for piece in plan]
+            self._cluster.heard(self.name, self._mind.finish(plan, sampled, t))
+        else:
+            count = len(steps.ends_ns)
+            ends_s = tuple([end / NS_PER_S for end in steps.ends_ns])
+            self._cluster.leapt(Leapt(t, self.name, plan, ends_s), steps.told)
+            self._cluster.heard(self.name, self._mind.leap(plan, count, t))
+        self._begin()
+
+    def _obey(self, command: Command) -> None:
+        match command:
+            case Prefill():
+                if command.ship is not None:
+                    self._layered[command.request.id] = command.ship
+                cached = self._cluster.cached(command.request, self.name)
+                self._mind.submit(command.request, command.output_ids, cached)
+            case Reserve():
+                self._say(self._mind.reserve(command.request, command.tokens))
+            case Admit():
+                self._mind.admit(command.request, command.output_ids)
+                self._cluster.landed(command.request, self.name)
+                self._say([Compared(command.request.id, True)])
+            case Drop():
+                self._layered.pop(command.request, None)
+                if flow := self._flows.pop(command.request, None):
+                    self._cluster.network.abort(flow)
+                self._say(self._mind.drop(command.request, self._clock.s))
+            case Configure():
+                self._mind.configure(command.policy, command.chunk, command.samples_first_token)
+            case _:
+                raise AssertionError(f"{command} is no command to a simulated worker")
+
+    def _say(self, outputs: list[Output]) -> None:
+        self._cluster.heard(self.name, outputs)
+
+    # ---- trays
+
+    def _ship(self, ship: Ship, not_before_ns: int = 0) -> None:
+        spec, network = self.spec, self._cluster.network
+        nbytes = len(ship.blocks) * BLOCK_TOKENS * spec.kv_bytes_per_token
+
+        def started() -> None:
+            t, bandwidth = self._clock.s, network.link.bandwidth_bytes_per_s
+            transport = self._cluster.router.deployment.transport
+            self._say([HandoffStarted(t, ship.request, self.name, ship.target, nbytes, transport, bandwidth)])
+
+        def landed(seconds: float) -> None:
+            self._flows.pop(ship.request, None)
+            bandwidth = network.link.bandwidth_bytes_per_s
+            self._say([Shipped(ship.request, nbytes, max(seconds, 1 / NS_PER_S), bandwidth, "")])
+
+        last_bytes = nbytes / spec.layers if not_before_ns else 0.0
+        flow = Flow(self.name, ship.target, nbytes, len(ship.blocks), started, landed, not_before_ns, last_bytes)
+        self._flows[ship.request] = flow
+        network.send(flow)
+
+    def _ship_layers(self, ship: Ship, begun_ns: int, ends_ns: int) -> None:
+        """The first layer can leave when it has been computed, the last one when the step ends."""
+        first_ns = (ends_ns - begun_ns) // self.spec.layers
+        self._clock.alarm(first_ns, lambda _: self._ship(ship, ends_ns))

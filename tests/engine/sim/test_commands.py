@@ -1,0 +1,108 @@
+"""`simulate`, `reality` and `bench` on the command line: the keys of `run`, and one sentence for bad input."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import load_log, simulate
+from engine.cli import cli, run_cli
+from engine.grammar import check
+from engine.log import save
+from engine.scenario import KINDS
+from tests.engine.sim.kitchenette import WORKER, scenario
+from tests.engine.test_cli import HANDOFF_KEYS, LINK_KEYS, METRIC_KEYS, REQUEST_KEYS, RUN_KEYS
+
+Capture = pytest.CaptureFixture[str]
+TINY = ("--model", "tiny-llama")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> str:
+    """A log to calibrate on."""
+    file = tmp_path / "log.jsonl"
+    save(simulate(scenario("chunked", requests=20, rate_per_s=3.0, long_every=3, long_prompt_tokens=500), WORKER), file)
+    return str(file)
+
+
+def said(capfd: Capture, *arguments: str) -> Any:
+    assert run_cli(cli, arguments) == 0, capfd.readouterr().err
+    return json.loads(capfd.readouterr().out)
+
+
+def refusal(capfd: Capture, *arguments: str) -> str:
+    assert run_cli(cli, arguments) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_simulate_says_what_run_says(kind: str, log: str, capfd: Capture) -> None:
+    asked = ("--prompt-tokens", "60", "--output-tokens", "7", "--requests", "4", "--rate", "5", "--link", "1MB/s")
+    report = said(capfd, "simulate", "--deployment", kind, "--cost", log, *TINY, *asked, "--json")
+    assert list(report) == RUN_KEYS
+    assert list(report["requests"][0]) == REQUEST_KEYS
+    assert list(report["metrics"]) == METRIC_KEYS
+    assert list(report["link"]) == LINK_KEYS
+    assert [len(request["itl_s"]) for request in report["requests"]] == [6] * 4
+    assert [list(handoff) for handoff in report["handoffs"]] == [HANDOFF_KEYS] * (4 if kind == "disaggregated" else 0)
+
+
+def test_simulate_records_a_log_like_any_other(log: str, tmp_path: Path, capfd: Capture) -> None:
+    file = tmp_path / "simulated.jsonl.gz"
+    assert run_cli(cli, ("simulate", "--cost", log, *TINY, "--requests", "3", "--record", str(file))) == 0
+    check(load_log(file).events)
+    assert "TTFT p50" in capfd.readouterr().out
+
+
+def test_simulate_plays_a_trace_on_more_workers_than_there_are_cores(log: str, tmp_path: Path, capfd: Capture) -> None:
+    trace = tmp_path / "trace.jsonl"
+    rows = [{"timestamp": n * 50, "input_length": 100 + n, "output_length": 3, "hash_ids": [0]} for n in range(50)]
+    trace.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pools = ("--prefill-workers", "12", "--decode-workers", "20")
+    report = said(capfd, "simulate", "--cost", log, *TINY, *pools, "--trace", str(trace), "--ttft-slo", "10s", "--json")
+    assert [request["prompt_tokens"] for request in report["requests"]] == [100 + n for n in range(50)]
+    assert report["slo"]["attainment"] == 1.0
+    few = said(capfd, "simulate", "--cost", log, *TINY, "--trace", str(trace), "--requests", "5", "--json")
+    assert len(few["requests"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("--cost h100", "cost is 'h100', but must be measured, or a log recorded by `split-kitchen run --record`."),
+        ("--routing best", "routing is 'best', but must be one of least-loaded, round-robin, kv-aware."),
+        ("--workers 2000", "workers is 2000, but must be a whole number from 1 to 1,024."),
+        ("--prompts words.txt", "prompts is 'words.txt', but must be left out"),
+        ("--ttft-slo soon", "ttft slo is 'soon', but must be a time of 0 or more"),
+        ("--ttft-slo 0s", "TTFT SLO is 0.0, but must be above 0, in seconds."),
+        ("--trace nowhere.csv", "trace is 'nowhere.csv', but must be an Azure CSV or Mooncake JSONL file"),
+        ("--arrivals odd", "arrivals is 'odd', but must be one of poisson, gamma, onoff."),
+        ("--users 3 --rate 2", "rate is 2.0, but must be inf where users wait for their answers."),
+    ],
+)
+def test_bad_options_are_one_sentence(options: str, sentence: str, capfd: Capture) -> None:
+    assert refusal(capfd, "simulate", *options.split()).startswith(sentence)
+
+
+def test_reality_lays_two_logs_over_each_other(log: str, tmp_path: Path, capfd: Capture) -> None:
+    other = tmp_path / "other.jsonl"
+    wanted = scenario("chunked", requests=20, rate_per_s=3.0, long_every=3, long_prompt_tokens=500, seed=7)
+    import msgspec
+
+    from engine.scenario import ModelSpec
+
+    save(simulate(msgspec.structs.replace(wanted, model=ModelSpec("tiny-llama")), WORKER), other)
+    verdict = said(capfd, "reality", "--from", log, "--against", str(other), "--json")["chunked"]
+    assert max(abs(gap["error"]) for gap in verdict["gaps"]) < 0.01
+    assert refusal(capfd, "reality", "--from", log).startswith("from and against is 'only one of them'")
+
+
+def test_the_simulator_s_bench_counts(capfd: Capture) -> None:
+    found = said(capfd, "bench", "simulator", "--requests", "50", "--repeat", "1", "--json")
+    assert found["requests"] == 50
+    assert found["requests_per_s"] > 0
+    assert refusal(capfd, "bench", "simulator", "--scene", "moon").startswith("scene is 'moon'")
