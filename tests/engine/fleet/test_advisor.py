@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from engine.errors import BadInput
-from engine.fleet.advisor import advise
+from engine.fleet.advisor import _scale, _search, advise
 from engine.fleet.candidates import colocated, handoff_s, splits
 from engine.fleet.exports.files import files
 from engine.fleet.flips import best
@@ -17,7 +17,7 @@ from engine.fleet.trial import tried
 from engine.workload import Draft
 
 SEED_CASE = Question(gpus=4, gpu="a100-pcie-80g", fabric="nvlink3", links_down=1, rate_per_s=1.0)
-TIGHT = Question(gpus=8, gpu="a100-sxm4-80g", rate_per_s=6.0, itl_slo_s=0.025)
+TIGHT = Question(gpus=8, gpu="a100-sxm4-80g", rate_per_s=4.0, itl_slo_s=0.015)
 
 
 def but(question: Question, **changes: object) -> Question:
@@ -53,9 +53,9 @@ def test_four_gpus_with_a_pair_down_chunk_now_mend_first_and_split_at_scale(seed
 
 def test_the_next_tier_is_where_splitting_keeps_what_chunking_does_not(seed_advice):
     tier = seed_advice.next_tier
-    there = best(but(SEED_CASE, gpus=tier.gpus, rate_per_s=tier.rate_per_s, fabric=tier.fabric, links_down=0))
-    assert there.chunked < 1.1 * 1  # just past its limit; the tier's formulas are scaled to the simulation
-    assert there.split > there.chunked
+    there = but(SEED_CASE, gpus=tier.gpus, rate_per_s=tier.rate_per_s, fabric=tier.fabric, links_down=0)
+    scale = _scale(_search(SEED_CASE.mended(), lambda share, what: None, 0, 1))
+    assert best(there, scale).chunked < 1 <= best(there, scale).split
 
 
 def test_without_the_fault_the_same_fleet_is_simply_told_to_chunk():
