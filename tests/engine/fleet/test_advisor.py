@@ -1,4 +1,4 @@
-"""The advisor: the case that the project grew out of, what its answers are made of, and that they turn the right way."""
+"""The advisor: the case that the project grew out of, what answers are made of, and that they turn the right way."""
 
 import msgspec
 import pytest
