@@ -47,7 +47,7 @@ def test_what_cannot_be_is_said_in_one_sentence():
     page.number_input(key="gpus").set_value(64)  # over NVLink, which ends at the node
     ask(page)
     assert not page.exception
-    assert [error.value for error in page.error][0].startswith("fabric is nvlink3")
+    assert [error.value for error in page.error][0].startswith("fabric is 'nvlink3'")
 
 
 def test_an_answer_is_kept_and_a_question_can_be_cancelled():
