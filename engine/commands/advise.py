@@ -85,7 +85,8 @@ def _show(advice: Advice) -> None:
     other = advice.runner_up
     ranked = [f"{other.candidate.label}, at {other.headroom:.2g} times the targets"] if other else []
     tier = [advice.next_tier.sentence] if advice.next_tier else []
-    sure = [f"With {variation.what}: {variation.verdict}." for variation in advice.uncertainty]
+    turned = [v for v in advice.uncertainty if v.verdict != advice.verdict]
+    sure = [f"With {variation.what}: {variation.verdict}." for variation in turned]
     for title, lines in (
         ("Why", [reason.sentence for reason in advice.reasons]),
         ("Runner-up", ranked),

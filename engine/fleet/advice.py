@@ -50,7 +50,7 @@ class Advice(msgspec.Struct, frozen=True):
     """`plan` is what to run now, also with the verdict "fix-first". `runner_up`: the best of the other kind.
 
     `flips` and the efficiencies of `uncertainty` come from formulas that were scaled to agree with the simulation;
-    `tried` is the simulation. With "fix-first", flips are counted from when the roads are mended.
+    `tried` is the simulation, of the fleet as it is. With "fix-first", flips count from when the roads are mended.
     """
 
     verdict: Verdict

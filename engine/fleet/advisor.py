@@ -82,7 +82,7 @@ def advise(question: Question, progress: Progress | None = None) -> Advice:
         next_tier=tier,
         uncertainty=uncertainty,
         findings=(*question.findings, *_about_roads(found.question)),
-        tried=(*found.all, *(mended.all if mended is not found else ())),
+        tried=tuple(found.all),
         question=found.question,
         assumes=_assumes(found.question),
     )

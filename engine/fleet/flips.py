@@ -92,7 +92,7 @@ def next_tier(question: Question, scale: Scale) -> Tier | None:
         if there.pays and there.split >= 1 and there.split_candidate:
             shape = there.split_candidate.label
             sentence = (
-                f"On {gpus} GPUs over {road.label}, above {rate:.3g} requests/s, chunked prefill misses the targets "
+                f"on {gpus} GPUs over {road.label}, above {rate:.3g} requests/s, chunked prefill misses the targets "
                 f"and {shape} keeps them."
             )
             return Tier(gpus, rate, road.name, shape, sentence)

@@ -27,7 +27,7 @@ PRESETS = {
     "4 GPUs, one NVLink pair down": Question(4, "a100-pcie-80g", rate_per_s=1, fabric="nvlink3", links_down=1),
     "One node of 8 × H100": Question(rate_per_s=12, itl_slo_s=0.01),
     "Two node pools over InfiniBand": TWO_POOLS,
-    "Two node pools over 25G Ethernet": msgspec.structs.replace(TWO_POOLS, fabric="eth-25g"),
+    "Two node pools over 10G Ethernet": msgspec.structs.replace(TWO_POOLS, fabric="eth-10g"),
     "A GB200 NVL72 rack": Question(
         72, "gb200", "llama-3.3-70b", isl_tokens=8192, osl_tokens=512, rate_per_s=20, itl_slo_s=0.02
     ),
@@ -51,12 +51,17 @@ SEVERITIES = {
     "warning": (":material/warning:", "Warning"),
     "info": (":material/info:", "For information"),
 }
+STYLE = """
+.stApp [data-testid=stCaptionContainer] { color: inherit; opacity: .85; }
+.stApp [data-testid=stBaseButton-primaryFormSubmit]:enabled { background: #0072b2; border-color: #0072b2; color: #fff; }
+"""
 OWN_FABRIC = "as the GPU has"
 TRACE_MB = 5
 MIMES = {".md": "text/markdown", ".sh": "text/x-shellscript", ".yaml": "application/yaml", ".json": "application/json"}
 
 
 def page() -> None:
+    st.html(f"<style>{STYLE}</style>")
     st.title("Your lab", anchor=False)
     st.markdown(
         "Should **your** kitchen prep (prefill) and plate (decode) at one station, or at two with the trays (KV cache) "
@@ -207,8 +212,8 @@ def _verdict(advice: Advice) -> None:
 def _sureness(advice: Advice) -> str:
     if advice.firm:
         return "Other arrivals, and efficiencies 20 % up or down, give the same verdict."
-    turned = [f"{variation.what}: {variation.verdict}" for variation in advice.uncertainty]
-    return f"It depends on what nobody knows exactly. {'; '.join(turned)}."
+    turned = [f"{v.what}: **{v.verdict}**" for v in advice.uncertainty if v.verdict != advice.verdict]
+    return f"What nobody knows exactly would turn it. With {'; with '.join(turned)}."
 
 
 def _mend(found: Sequence[Finding]) -> None:
