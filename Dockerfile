@@ -30,7 +30,8 @@ COPY .streamlit ./.streamlit
 COPY assets ./assets
 COPY engine ./engine
 COPY lab ./lab
-RUN pip install --no-deps --no-build-isolation --editable . && python -m compileall -q engine lab
+COPY lessons ./lessons
+RUN pip install --no-deps --no-build-isolation --editable . && python -m compileall -q engine lab lessons
 
 # fp32 is named, so that nothing is measured here: what dtype is quicker, the machine that runs the lab must say.
 ENV SPLIT_KITCHEN_CACHE=/opt/split-kitchen/cache HF_HUB_OFFLINE=1
@@ -38,12 +39,14 @@ RUN python -c "from engine.live.catalog import prepare; from engine.scenario imp
 
 
 FROM python:3.11-slim
-RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin kitchen
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin kitchen \
+    && install -d -o 10001 -g 10001 /data
 COPY --from=build /opt/split-kitchen /opt/split-kitchen
 WORKDIR /opt/split-kitchen/app
 # HOME is where libraries may leave something; with a read-only root, /tmp alone must be writable.
 ENV PATH=/opt/split-kitchen/venv/bin:$PATH \
     SPLIT_KITCHEN_CACHE=/opt/split-kitchen/cache \
+    SPLIT_KITCHEN_DATA=/data \
     HF_HUB_OFFLINE=1 \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -53,6 +56,8 @@ ENV PATH=/opt/split-kitchen/venv/bin:$PATH \
     STREAMLIT_SERVER_HEADLESS=true \
     STREAMLIT_BROWSER_SERVER_ADDRESS=localhost
 USER 10001:10001
+# guesses; without a volume they go with the container
+VOLUME /data
 EXPOSE 8501
 STOPSIGNAL SIGTERM
 

@@ -6,13 +6,21 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PORT ?= 8501
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check fix stress record clean
+.PHONY: help lab notebooks claims test check fix stress record pictures clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 lab: $(VENV)/lab ## Open the lab in the browser, on the real engine
 	$(BIN)/split-kitchen lab --port $(PORT)
+
+notebooks: $(VENV)/lab ## Write the notebooks anew and open them in JupyterLab
+	$(PIP) --editable '.[notebooks]'
+	$(BIN)/python -m lessons.notebooks
+	$(BIN)/jupyter lab lessons/notebooks
+
+claims: $(VENV)/dev ## Test every claim of the course on the real model, some minutes
+	$(BIN)/python -m pytest -m claims
 
 test: $(VENV)/dev browser ## Check the code and run all tests
 	$(MAKE) --no-print-directory check
@@ -34,6 +42,9 @@ stress: $(VENV)/dev ## Kill workers at 50 random moments and compare every token
 record: $(VENV)/lab ## Record the runs that ship with the lab anew, on this machine
 	$(BIN)/python -m lab.record
 
+pictures: $(VENV)/dev browser ## Take the README's pictures anew
+	$(BIN)/python -m tests.pictures
+
 clean: ## Remove the virtual environment and all caches beside it
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
@@ -48,7 +59,7 @@ $(VENV)/lab: pyproject.toml
 
 $(VENV)/dev: $(VENV)/lab
 	$(PIP) --upgrade 'pip>=25.1'
-	$(PIP) --group dev --editable '.[nixl]'
+	$(PIP) --group dev --editable '.[nixl,notebooks]'
 	touch $@
 
 # The browser tests need Chromium; where it can't be installed they are skipped, and say so by name.

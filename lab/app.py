@@ -10,8 +10,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 from lab.engine_room import ENGINE_ROOM
+from lab.learner import NameLearners
 from lab.routes import ROUTES
 
 
@@ -28,4 +30,4 @@ async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
         ENGINE_ROOM.close()
 
 
-app = st.App("main.py", lifespan=lifespan, routes=ROUTES)
+app = st.App("entry/main.py", lifespan=lifespan, routes=ROUTES, middleware=[Middleware(NameLearners)])

@@ -28,6 +28,8 @@ from engine.live.host import (
     ChangeLink,
     Declined,
     EngineReady,
+    Examine,
+    Examined,
     Happened,
     KillWorker,
     Over,
@@ -37,6 +39,7 @@ from engine.live.host import (
     StopRun,
     Told,
 )
+from engine.live.machine import Machine
 from engine.log import Log, in_order
 from engine.scenario import Deployment, ModelSpec, Scenario, one_of
 from lab.hub import Hub, Run
@@ -56,9 +59,10 @@ class EngineRoom:
         self.state: State = "off"
         self.why = ""  # it is broken
         self.about: EngineReady | None = None
+        self.machine: Machine | None = None  # once it has been measured
         self._encoder = msgspec.msgpack.Encoder()
         self._lock = threading.Lock()  # guards the three below
-        self._waiting: deque[StartRun] = deque()
+        self._waiting: deque[StartRun | Examine] = deque()
         self._running: str = ""
         self._channel: Connection[bytes, bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -99,7 +103,13 @@ class EngineRoom:
     def start(self, scenario: Scenario, prompts: tuple[str, ...] = ()) -> str:
         """Queue a run; its id, under which it can be watched from now on. Raises BadInput for what can never run."""
         scenario.checked()
-        ask = StartRun(secrets.token_urlsafe(9), scenario, prompts)
+        return self._queue(StartRun(secrets.token_urlsafe(9), scenario, prompts), scenario)
+
+    def examine(self) -> str:
+        """Queue a measurement of this machine, a run without events; then `machine` holds what came of it."""
+        return self._queue(Examine(secrets.token_urlsafe(9), MODEL), Scenario(model=MODEL))
+
+    def _queue(self, ask: StartRun | Examine, scenario: Scenario) -> str:
         self.hub.add(Run(ask.run, scenario))  # at once: the page that asked will show it next
         with self._lock:
             broken = self.state == "broken"
@@ -195,6 +205,8 @@ class EngineRoom:
             case EngineReady():
                 self.about, self.state = told, "ready"
                 self._next()
+            case Examined():
+                self.machine = told.machine
             case Happened():
                 self.hub.call(lambda: self._happened(told))
             case Over() | Refused():

@@ -13,6 +13,9 @@ from engine.scenario import Scenario
 from lessons.evidence import Evidence
 from lessons.keys import Key
 from lessons.question import Answer, Bars, Lines
+from lessons.words import table
+
+TABLE = "<!-- words -->"  # where a text has the table of the three languages
 
 
 @dataclass(frozen=True)
@@ -92,4 +95,7 @@ class Lesson:
     def parts(self) -> dict[str, str]:
         """All of text.md, by heading."""
         _, *pieces = re.split(r"^## +(.+)$", (self.folder / "text.md").read_text("utf-8"), flags=re.MULTILINE)
-        return {heading.strip(): body.strip() for heading, body in zip(pieces[::2], pieces[1::2], strict=True)}
+        return {
+            heading.strip(): body.strip().replace(TABLE, table())
+            for heading, body in zip(pieces[::2], pieces[1::2], strict=True)
+        }

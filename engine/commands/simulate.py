@@ -82,7 +82,7 @@ def simulate(
             summary = summarize(log.events)
             said = report(log, summary)
             if slo != Slo():
-                said["slo"] = _kept(summary.requests, slo, summary.metrics.output_tokens_per_s)
+                said["slo"] = _kept(tally(log.events), slo)
             click.echo(msgspec.json.encode(said).decode())
             return
         counted = tally(log.events)
@@ -90,7 +90,8 @@ def simulate(
         counted = count(scenario, on, wanted)
     table([(deployment, Summary((), counted.metrics, ()))])
     if slo != Slo():
-        _say_kept(counted, slo)
+        kept = _kept(counted, slo)
+        click.echo(f"{kept['attainment']:.1%} of the requests met the SLOs: {kept['goodput_per_s']:.3g} requests/s")
 
 
 def worker_of(cost: str, scenario: Scenario) -> WorkerSpec:
@@ -115,11 +116,11 @@ def _given(context: click.Context, option: str) -> bool:
     return context.get_parameter_source(option) is not ParameterSource.DEFAULT
 
 
-def _kept(requests: Any, slo: Slo, _: float) -> dict[str, Any]:
-    return {"ttft_s": slo.ttft_s, "tpot_s": slo.tpot_s, "attainment": attainment(requests, slo)}
-
-
-def _say_kept(counted: Tally, slo: Slo) -> None:
+def _kept(counted: Tally, slo: Slo) -> dict[str, float | None]:
     span_s = max(r.last_s for r in counted.requests) - counted.requests[0].arrived_s
-    share, good = attainment(counted.requests, slo), goodput_per_s(counted.requests, slo, span_s)
-    click.echo(f"{share:.1%} of the requests met the SLOs: goodput {good:.3g} requests/s")
+    return {
+        "ttft_s": slo.ttft_s,
+        "tpot_s": slo.tpot_s,
+        "attainment": attainment(counted.requests, slo),
+        "goodput_per_s": goodput_per_s(counted.requests, slo, span_s),
+    }

@@ -10,14 +10,15 @@ from multiprocessing.connection import Connection
 
 import msgspec
 
-from engine.errors import BadInput, EngineError
+from engine.errors import BadInput, EngineError, WorkerFailed
 from engine.events import Event
 from engine.link import LinkSpec
 from engine.live.front import Front
+from engine.live.machine import Machine, measure
 from engine.live.process import MAX_MESSAGE_BYTES
 from engine.live.run import machine, make_requests, rebased
 from engine.request import Request
-from engine.scenario import Deployment, Scenario, checked_link
+from engine.scenario import Deployment, ModelSpec, Scenario, checked_link
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
@@ -67,6 +68,13 @@ class KillWorker(Ask, frozen=True):
     worker: str
 
 
+class Examine(Ask, frozen=True):
+    """Measure this machine. It takes a run's turn, since it has the cores to itself: answered by `Examined`, `Over`."""
+
+    run: str
+    model: ModelSpec
+
+
 class Quit(Ask, frozen=True):
     """End the engine and this process."""
 
@@ -105,6 +113,11 @@ class Declined(Tell, frozen=True):
     why: str
 
 
+class Examined(Tell, frozen=True):
+    run: str
+    machine: Machine
+
+
 class Broken(Tell, frozen=True):
     """The engine can't go on; the process ends after this."""
 
@@ -112,8 +125,8 @@ class Broken(Tell, frozen=True):
 
 
 Change = StopRun | ChangeLink | ChangeDeployment | AddRequest | CancelRequest | KillWorker
-Asked = Quit | StartRun | Change
-Told = EngineReady | Happened | Over | Refused | Declined | Broken
+Asked = Quit | StartRun | Examine | Change
+Told = EngineReady | Happened | Over | Refused | Declined | Examined | Broken
 
 _asked: msgspec.msgpack.Decoder[Asked] = msgspec.msgpack.Decoder(Asked)
 
@@ -168,11 +181,23 @@ class Host:
         try:
             if isinstance(ask, StartRun):
                 self._start(ask)
+            elif isinstance(ask, Examine):
+                self._examine(ask)
             elif ask.run == self._run:
                 self._change(ask)
         except BadInput as wrong:
             why = str(wrong)
-            self.tell(Refused(ask.run, why) if isinstance(ask, StartRun) else Declined(ask.run, why))
+            self.tell(Refused(ask.run, why) if isinstance(ask, StartRun | Examine) else Declined(ask.run, why))
+
+    def _examine(self, ask: Examine) -> None:
+        if self._run:
+            raise BadInput("measurement", ask.run, f"asked for after {self._run}, which is not over")
+        try:
+            self.tell(Examined(ask.run, measure(ask.model)))
+        except WorkerFailed as failed:  # of the measuring process; the engine's own workers are well
+            self.tell(Refused(ask.run, str(failed)))
+        else:
+            self.tell(Over(ask.run))
 
     def _start(self, ask: StartRun) -> None:
         if self._run:

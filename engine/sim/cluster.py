@@ -27,7 +27,8 @@ TOLD = (TokenMade, Finished)
 class Cluster:
     """`workers`: what each of them is, by name, in the order in which the deployment deals out its roles.
 
-    What happens goes to `write`, in the order in which it is said; without it, into `record`.
+    What happens goes to `write`, in the order in which it is said; without it, into `record`. `watched`: somebody wants
+    to see trays move (`HandoffMoved`), which no number needs.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Cluster:
         network: NetworkSpec | None = None,
         route: Route | None = None,
         leaping: bool = True,
+        watched: bool = False,
         seed: int = 0,
         write: Callable[[Happening], object] | None = None,
         prefixes: PrefixCaches | None = None,
     ) -> None:
         self.clock = Clock()
         self.leaping = leaping
+        self.watched = watched
         self.seed = seed
         self.record: list[Happening] = []
         self._write = write or self.record.append

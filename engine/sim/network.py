@@ -97,6 +97,11 @@ class Network:
         if first and queue:
             self._start(queue[0])
 
+    def carried(self, flow: Flow) -> int:
+        """Bytes of it that have landed by now."""
+        self._settle()
+        return flow.nbytes - max(0, round(flow.left))
+
     def change(self, link: LinkSpec) -> None:
         """From now on, also for what is in flight."""
         self._settle()

@@ -60,7 +60,7 @@ def simulate(scenario: Scenario, on: On, wanted: Sequence[Draft] | None = None) 
     `wanted`: requests in place of the workload's, in order of arrival. Tokens have no values: only times are simulated.
     """
     record: list[Happening] = []
-    run(scenario, on, record.append, wanted)
+    run(scenario, on, record.append, wanted, watched=True)
     return Log(scenario, in_order(list(unfold(record))), machine="simulated")
 
 
@@ -71,7 +71,9 @@ def count(scenario: Scenario, on: On, wanted: Sequence[Draft] | None = None) -> 
     return counter.tally()
 
 
-def run(scenario: Scenario, on: On, write: Write, wanted: Sequence[Draft] | None = None) -> Cluster:
+def run(
+    scenario: Scenario, on: On, write: Write, wanted: Sequence[Draft] | None = None, *, watched: bool = False
+) -> Cluster:
     """The same, told as it happens, with decode steps taken in leaps."""
     scenario.checked(MAX_SIMULATED_WORKERS)
     spec = on if isinstance(on, ClusterSpec) else ClusterSpec(on)
@@ -93,6 +95,7 @@ def run(scenario: Scenario, on: On, write: Write, wanted: Sequence[Draft] | None
         seed=scenario.workload.seed,
         write=write,
         prefixes=caches,
+        watched=watched,
     )
     if spec.planner is not None:
         if scenario.deployment.kind != "disaggregated":

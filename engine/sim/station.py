@@ -15,7 +15,7 @@ import msgspec
 import simpy
 
 from engine.blocks import BlockPool
-from engine.events import HandoffStarted
+from engine.events import HandoffMoved, HandoffStarted
 from engine.messages import (
     Admit,
     Command,
@@ -38,6 +38,8 @@ from engine.sim.cost import StepCost
 from engine.sim.leap import PLACEHOLDER, Leapt
 from engine.sim.network import Flow, Network
 from engine.worker import MAX_RUNNING, Output, Worker
+
+MOVED_EVERY_NS = 50_000_000  # as the live courier says it
 
 
 class WorkerSpec(msgspec.Struct, frozen=True):
@@ -68,6 +70,7 @@ class Surroundings(Protocol):
     network: Network
     router: Router
     leaping: bool
+    watched: bool
     seed: int
 
     def heard(self, worker: str, outputs: Iterable[Output]) -> None: ...
@@ -224,13 +227,25 @@ class Station:
         spec, network = self.spec, self._cluster.network
         nbytes = len(ship.blocks) * BLOCK_TOKENS * spec.kv_bytes_per_token
 
+        def moved(landed: int) -> None:
+            if self._cluster.watched:
+                self._say([HandoffMoved(self._clock.s, ship.request, self.name, ship.target, landed)])
+
+        def look(_: simpy.Event) -> None:
+            if not flow.over:
+                moved(network.carried(flow))
+                self._clock.alarm(MOVED_EVERY_NS, look)
+
         def started() -> None:
+            if self._cluster.watched:
+                self._clock.alarm(MOVED_EVERY_NS, look)
             t, bandwidth = self._clock.s, network.link.bandwidth_bytes_per_s
             transport = self._cluster.router.deployment.transport
             self._say([HandoffStarted(t, ship.request, self.name, ship.target, nbytes, transport, bandwidth)])
 
         def landed(seconds: float) -> None:
             self._flows.pop(ship.request, None)
+            moved(nbytes)
             bandwidth = network.link.bandwidth_bytes_per_s
             self._say([Shipped(ship.request, nbytes, max(seconds, 1 / NS_PER_S), bandwidth, "")])
 

@@ -9,22 +9,16 @@ from engine.log import Log, dump, parse
 from lab.charts import gaps_alt, gaps_figure, results_table
 from lab.controls import LINKS, TITLES, Wish, choose_kinds, choose_scenarios
 from lab.engine_room import ENGINE_ROOM, MODEL, WORKERS
-from lab.export import MODULE, export_kitchens, kitchen
+from lab.export import export_kitchens, kitchen
+from lab.look import look
 from lab.motion import Motion, motions
 from lab.recorded import recorded
-
-scene = st.components.v2.component("split_kitchen.kitchen", js=MODULE.read_text("utf-8"))
-
-STYLE = """
-.stMainBlockContainer { padding-top: 2.2rem; padding-bottom: 3rem; max-width: 1360px; }
-.stMainBlockContainer h1 { font-size: 2rem; padding: 0; }
-.stApp [data-testid=stCaptionContainer] { color: inherit; opacity: .85; }
-.stApp [data-testid=stBaseButton-primary]:enabled { background: #0072b2; border-color: #0072b2; color: #fff; }
-"""
+from lab.scale import Scale, choose_scale, marks
+from lab.scene import live, scene
 
 
 def page() -> None:
-    st.html(f"<style>{STYLE}</style>")
+    look()
     st.title("Split Kitchen", anchor=False)
     st.markdown(
         "Should an LLM server **prep** prompts (prefill) and **plate** tokens (decode) at one station, or at two, with "
@@ -35,10 +29,12 @@ def page() -> None:
         opening = st.container(width="content")  # filled last: what it opens is chosen further down
         more = st.popover("More settings", icon=":material/tune:")
     wish = choose_scenarios(kinds, more)
+    with more:
+        scale = choose_scale()
     with opening:
         _buttons(wish)
     _status()
-    _show(wish)
+    _show(wish, scale)
     _results()
     _recordings()
 
@@ -130,38 +126,32 @@ def _over(run: str) -> bool:
 # ---- the scene
 
 
-def _show(wish: Wish) -> None:
+def _show(wish: Wish, scale: Scale) -> None:
     """The session's runs; before there are any, the recorded run of each chosen kitchen, or an opened recording."""
-    specs = [spec for run in _runs() if (spec := _live(run))]
+    specs = [spec | {"ruler": _ruler(run, scale)} for run in _runs() if (spec := live(run))]
     if not specs:
         opened: Log | None = st.session_state.get("opened")
         logs = [opened] if opened else [recorded(scenario.deployment.kind) for scenario in wish.scenarios]
-        specs = [_recorded(log) for log in logs]
+        specs = [_recorded(log) | {"ruler": _marks(log, scale)} for log in logs]
     can = ["link", "cancel", "kill"] if _runs() else []
     scene(data={"kitchens": specs, "can": can}, key="scene", on_link_change=_link_moved)
-
-
-def _live(run: str) -> dict[str, Any] | None:
-    known = ENGINE_ROOM.hub.runs.get(run)
-    if known is None:
-        return None
-    kind = known.kind
-    return {
-        "id": known.scenario.deployment.kind,
-        "run": run,
-        "title": TITLES[kind],
-        "deployment": kind,
-        "stream": f"/lab/ws?run={run}",
-        "motions": None,
-        "live": True,
-        "note": "",
-    }
 
 
 def _recorded(log: Log) -> dict[str, Any]:
     kind = log.scenario.deployment.kind
     note = f"recorded {log.recorded_at[:10]} on {log.machine}"
     return kitchen(_motions(log), TITLES[kind], id=kind, note=note, deployment=kind)
+
+
+def _ruler(run: str, scale: Scale) -> list[dict[str, Any]]:
+    """From what this run has shown of its pace; while it says nothing yet, there is no ruler."""
+    log = ENGINE_ROOM.log(run)
+    return _marks(log, scale) if log and log.events else []
+
+
+@st.cache_data(max_entries=32, hash_funcs={Log: lambda log: (len(log.events), log.events[-1].t, log.scenario)})
+def _marks(log: Log, scale: Scale) -> list[dict[str, Any]]:
+    return marks(log, scale)
 
 
 @st.cache_data(max_entries=8, hash_funcs={Log: lambda log: (log.recorded_at, len(log.events), log.scenario)})

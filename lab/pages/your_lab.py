@@ -19,6 +19,7 @@ from engine.fleet.trial import Outcome
 from engine.sim.traces import read_trace
 from engine.workload import Draft
 from lab.asking import Asking
+from lab.look import look
 
 TWO_POOLS = Question(
     16, "h100-sxm", "llama-3.3-70b", isl_tokens=3000, osl_tokens=150, rate_per_s=5, ttft_slo_s=1, itl_slo_s=0.04
@@ -51,17 +52,13 @@ SEVERITIES = {
     "warning": (":material/warning:", "Warning"),
     "info": (":material/info:", "For information"),
 }
-STYLE = """
-.stApp [data-testid=stCaptionContainer] { color: inherit; opacity: .85; }
-.stApp [data-testid=stBaseButton-primaryFormSubmit]:enabled { background: #0072b2; border-color: #0072b2; color: #fff; }
-"""
 OWN_FABRIC = "as the GPU has"
 TRACE_MB = 5
 MIMES = {".md": "text/markdown", ".sh": "text/x-shellscript", ".yaml": "application/yaml", ".json": "application/json"}
 
 
 def page() -> None:
-    st.html(f"<style>{STYLE}</style>")
+    look()
     st.title("Your lab", anchor=False)
     st.markdown(
         "Should **your** kitchen prep (prefill) and plate (decode) at one station, or at two with the trays (KV cache) "

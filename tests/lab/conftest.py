@@ -100,16 +100,16 @@ def socket_to(lab: Lab, path: str, **options: Any) -> connect:
 
 
 @contextmanager
-def open_lab(*, ready: bool = True, env: Mapping[str, str] | None = None) -> Iterator[Lab]:
-    """`streamlit run lab/app.py` on a free port of this host, until the block is left."""
+def open_lab(*, ready: bool = True, env: Mapping[str, str] | None = None, root: Path = ROOT) -> Iterator[Lab]:
+    """`streamlit run lab/app.py` on a free port of this host, until the block is left. Guesses are not kept."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = {"server.port": port, "server.address": "127.0.0.1", "server.headless": "true"}
     line = [sys.executable, "-m", "streamlit", "run", "lab/app.py", *(f"--{key}={o}" for key, o in options.items())]
-    environment = os.environ | {"SPLIT_KITCHEN_MODEL": MODEL} | (env or {})
-    with tempfile.NamedTemporaryFile(suffix=".log") as log:
-        process = subprocess.Popen(line, cwd=ROOT, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    with tempfile.NamedTemporaryFile(suffix=".log") as log, tempfile.TemporaryDirectory() as data:
+        environment = os.environ | {"SPLIT_KITCHEN_MODEL": MODEL, "SPLIT_KITCHEN_DATA": data} | (env or {})
+        process = subprocess.Popen(line, cwd=root, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         lab = Lab(process, port, Path(log.name))
         try:
             wanted = ("ready",) if ready else ("starting", "ready")
@@ -124,6 +124,14 @@ def open_lab(*, ready: bool = True, env: Mapping[str, str] | None = None) -> Ite
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def with_sample(root: Path) -> Path:
+    """A copy of the project at `root`, with one folder more: a lesson that is made up."""
+    for part in ("assets", "engine", "lab", "lessons", ".streamlit"):
+        shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tests" / "lab" / "sample" / "l99_a_sample", root / "lessons" / "l99_a_sample")
+    return root
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,8 @@ from engine.live.host import (
     ChangeLink,
     Declined,
     EngineReady,
+    Examine,
+    Examined,
     Happened,
     KillWorker,
     Over,
@@ -165,3 +167,13 @@ def test_host_ends_with_its_workers_when_the_lab_is_gone() -> None:
     lonely.channel.close()
     lonely.process.wait(10)
     assert not any(os.path.exists(f"/proc/{pid}") for pid in workers)
+
+
+def test_the_machine_is_measured_in_a_turn_of_its_own(lab: Lab) -> None:
+    lab.ask(Examine("m", TINY))
+    examined, over = lab.hear(), lab.hear()
+    assert isinstance(examined, Examined)
+    assert over == Over("m")
+    assert examined.machine.peak_flops_per_s > 0
+    lab.ask(Examine("m", ModelSpec("no-such-model")))
+    assert isinstance(lab.hear(), Refused)

@@ -5,6 +5,7 @@ from hypothesis import given, settings, strategies as st
 
 from engine import simulate
 from engine.errors import BadInput
+from engine.events import HandoffMoved
 from engine.grammar import check
 from engine.link import LinkSpec
 from engine.log import dump, parse
@@ -44,6 +45,17 @@ def test_a_handoff_takes_what_the_link_s_formula_says() -> None:
     [handoff] = summarize(log.events).handoffs
     assert handoff.bytes == 7 * 16 * 1000  # whole blocks
     assert handoff.seconds == pytest.approx(link.seconds(handoff.bytes))
+
+
+@pytest.mark.parametrize("ship", ["whole", "layers"])
+def test_a_tray_is_seen_moving_and_arrives_whole(ship: str) -> None:
+    log = simulate(scenario("disaggregated", LinkSpec(2e5), requests=3, ship=ship, output_tokens=3), WORKER)
+    check(log.events)
+    for handoff in summarize(log.events).handoffs:
+        moved = [e.bytes_done for e in log.events if isinstance(e, HandoffMoved) and e.request == handoff.request]
+        assert len(moved) > 5
+        assert moved == sorted(moved)
+        assert moved[-1] == handoff.bytes
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,0 +1,79 @@
+"""Values and verdicts in words, and a lesson's text filled with them."""
+
+from math import ceil, floor, log10
+
+from lessons.keys import Key, Value, Verdict
+from lessons.question import Answer, Choice, Curve
+
+ICONS = {"right": ":material/check_circle:", "close": ":material/adjust:", "off": ":material/cancel:"}
+
+
+def amount(value: float, unit: str = "") -> str:
+    """Three digits are as much as a few repeats can carry."""
+    digits = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{digits} {unit}".rstrip()
+
+
+def in_words(answer: Answer, value: Value) -> str:
+    """A guess or a measured value; a curve is all of its points."""
+    if isinstance(answer, Choice):
+        return answer.options.get(str(value), str(value))
+    if isinstance(value, str):
+        return value
+    if isinstance(answer, Curve):
+        return ", ".join(amount(point) for point in value) + f" {answer.unit}".rstrip()
+    return amount(value[0], answer.unit)
+
+
+def spread(answer: Answer, key: Key) -> str:
+    """The range of the repeats, "" where there is none to speak of."""
+    if isinstance(answer, Choice | Curve) or not key.low or key.low == key.high:
+        return ""
+    return f"{amount(key.low[0])} to {amount(key.high[0], answer.unit)}"
+
+
+def verdict(answer: Answer, guess: Value, key: Key, judged: Verdict) -> str:
+    """One sentence, without a colour to say it."""
+    if judged.word == "right":
+        within = not isinstance(guess, str) and judged.off_by == 1.0
+        return "Right, within the range of the repeats." if within else "Right."
+    return f"{judged.word.capitalize()}: {times(answer, guess, key, judged)}."
+
+
+def times(answer: Answer, guess: Value, key: Key, judged: Verdict) -> str:
+    """How far off, as it stands in a sentence: "2.3 times too high"."""
+    if isinstance(guess, str) or isinstance(key.value, str):
+        return "as measured" if judged.word == "right" else f"measured was “{in_words(answer, key.value)}”"
+    if judged.off_by == 0:
+        return "zero is infinitely far from it" if min(guess) == 0 else "beyond comparison"
+    factor = f"{judged.off_by:.2g}" if judged.off_by < 10 else f"{judged.off_by:,.0f}"
+    if isinstance(answer, Curve):
+        return f"{factor} times off on average"
+    return f"{factor} times too {'high' if guess[0] > key.value[0] else 'low'}"
+
+
+def steps(low: float, high: float, log: bool) -> list[float]:
+    """Readable stops for a slider from `low` to `high`, coarse on purpose."""
+    if log and low > 0:
+        decades = range(int(log10(low)) - 1, int(log10(high)) + 2)
+        fine = (1, 1.2, 1.5, 1.8, 2.2, 2.7, 3.3, 4, 5, 6, 7, 8, 9)
+        mantissas = fine if high / low <= 30 else (1, 1.5, 2, 3, 5, 7) if high / low <= 1e5 else (1, 2, 5)
+        inner = [float(f"{m * 10.0**d:.6g}") for d in decades for m in mantissas]
+    else:
+        rough = (high - low) / 20
+        power = 10.0 ** int(log10(rough) // 1)
+        step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
+        inner = [float(f"{n * step:.6g}") for n in range(int(low / step), int(high / step) + 1)]
+    return [float(low), *(stop for stop in inner if low < stop < high), float(high)]
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Readable values on a logarithmic axis, some four to ten of them."""
+    decades = log10(high / low)
+    mantissas = (1, 1.5, 2, 3, 5, 7) if decades < 0.8 else (1, 2, 5) if decades < 2.2 else (1,)
+    powers = range(floor(log10(low)), ceil(log10(high)) + 1)
+    return [float(f"{m * 10.0**d:.6g}") for d in powers for m in mantissas if low <= m * 10.0**d <= high]
+
+
+def middle(low: float, high: float, log: bool) -> float:
+    return (low * high) ** 0.5 if log and low > 0 else (low + high) / 2

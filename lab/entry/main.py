@@ -1,0 +1,39 @@
+"""The page that Streamlit runs for every visitor: navigation, nothing else.
+
+A new kind of page is one line in `menu`; a new lesson needs none.
+"""
+
+from collections.abc import Callable
+
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+
+from lab.export import MODULE
+from lab.pages import kitchen, lesson as lesson_page, lessons as lessons_page, progress, your_lab
+from lessons import all_lessons
+from lessons.lesson import Lesson
+
+st.set_page_config(page_title="Split Kitchen", page_icon=str(MODULE.with_name("icon.svg")), layout="wide")
+
+
+def one_lesson(lesson: Lesson, following: Lesson | None) -> Callable[[], None]:
+    def onward() -> None:
+        st.switch_page(course[following.slug] if following else results)
+
+    return lambda: lesson_page.page(lesson, onward, "Next lesson" if following else "See your progress")
+
+
+def page_of(lesson: Lesson, following: Lesson | None) -> StreamlitPage:
+    show = one_lesson(lesson, following)
+    return st.Page(show, title=lesson.title, url_path=lesson.slug, visibility="hidden")
+
+
+every = all_lessons()
+course = {one.slug: page_of(one, following) for one, following in zip(every, (*every[1:], None), strict=False)}
+contents = st.Page(
+    lambda: lessons_page.page([(one, course[one.slug]) for one in every]), title="Lessons", url_path="lessons"
+)
+results = st.Page(lambda: progress.page(lambda: st.switch_page(contents)), title="Progress", url_path="progress")
+menu = [st.Page(kitchen.page, title="Kitchen", url_path="kitchen", default=True), contents, results]
+menu.append(st.Page(your_lab.page, title="Your lab", url_path="your-lab"))
+st.navigation([*menu, *course.values()], position="top").run()

@@ -1,0 +1,21 @@
+"""What all pages share in looks, over Streamlit's own: room for the menu, and contrast that WCAG AA asks for."""
+
+import streamlit as st
+
+COMMON = """
+.stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 3rem; max-width: 1360px; }
+.stMainBlockContainer h1 { font-size: 2rem; padding: 0; }
+.stApp [data-testid=stCaptionContainer] { color: inherit; opacity: .85; }
+.stApp [data-testid^=stBaseButton-primary]:enabled { background: #0072b2; border-color: #0072b2; color: #fff; }
+"""
+READING = """
+.stMainBlockContainer { max-width: 980px; }
+.stMainBlockContainer h1 { padding-bottom: .6rem; }
+[data-testid=stNumberInputStepUp], [data-testid=stNumberInputStepDown] { display: none; }
+.stApp [data-testid=stSliderTickBar] { color: inherit; transition: none; }
+.stApp [data-testid=stSliderTickBar] p { color: inherit; }
+"""
+
+
+def look(*more: str) -> None:
+    st.html(f"<style>{COMMON}{''.join(more)}</style>")

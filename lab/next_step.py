@@ -1,0 +1,35 @@
+"""The bar that is always in sight: which step this is, what to do next, and the one button that does it."""
+
+from typing import Literal
+
+import streamlit as st
+
+from lab.export import MODULE
+from lab.look import READING, look
+
+_arrive = st.components.v2.component("split_kitchen.arrive", js=MODULE.with_name("arrive.js").read_text("utf-8"))
+
+# The bar sticks to the window's lower edge, over whatever scrolls by; what gets the focus is kept clear of it.
+STYLE = """
+.stMainBlockContainer { padding-bottom: 0; }
+.stMain { scroll-padding-bottom: 130px; }
+div:has(> .st-key-next_step) { position: sticky; bottom: 0; z-index: 5; margin-top: auto; }
+.st-key-next_step { background: light-dark(#fff, #171614); border-top: 1px solid light-dark(#d0d7de, #3b434d);
+  padding: 10px 0 14px; }
+.st-key-next_step p { margin: 0; line-height: 1.35; }
+"""
+
+
+def next_step(
+    where: str, does: str, button: str, *, ready: bool = True, back: bool = False, main: bool = True, step: str = ""
+) -> Literal["", "go", "back"]:
+    """What was pressed. `step`: when it is another one, the page goes to the heading in its container "arrive"."""
+    look(READING, STYLE)
+    _arrive(data={"step": step}, key="arrived")
+    with st.container(key="next_step", horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**{where}** · {does}", width="stretch")
+        went_back = back and st.button("Back", type="tertiary", icon=":material/arrow_back:", key="back")
+        went_on = bool(button) and st.button(
+            button, type="primary" if main else "secondary", disabled=not ready, key="go"
+        )
+    return "go" if went_on else "back" if went_back else ""

@@ -1,0 +1,42 @@
+"""One folder is a lesson: nothing else has to know of it."""
+
+from pathlib import Path
+
+import pytest
+
+import lessons
+from lessons.notebooks import file_name, notebook
+
+LESSON = """
+from pathlib import Path
+
+from lessons.keys import number
+from lessons.lesson import Lesson, Round
+from lessons.question import Number
+
+LESSON = Lesson(
+    Path(__file__).parent,
+    title="Is this one new?",
+    minutes=1,
+    rounds=(Round("check", "How many?", Number("", 1, 100), key=lambda evidence: number([12.0])),),
+)
+"""
+
+
+def test_a_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "l13_made_up"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "lesson.py").write_text(LESSON)
+    (folder / "text.md").write_text("## Opening\nHello.\n")
+    monkeypatch.setattr(lessons, "__path__", [*lessons.__path__, str(tmp_path)])
+    lessons.all_lessons.cache_clear()
+    try:
+        found = lessons.lesson("made-up")
+    finally:
+        lessons.all_lessons.cache_clear()
+    assert found is not None
+    assert (found.number, found.title) == (13, "Is this one new?")
+    assert found.text("Opening") == "Hello."
+    assert file_name(found) == "13-made-up.ipynb"
+    assert b"Is this one new?" in notebook(found)

@@ -1,0 +1,71 @@
+"""Take the README's pictures anew, of the real lab on the real model: `python -m tests.pictures` (make pictures)."""
+
+import os
+from pathlib import Path
+
+os.environ["SPLIT_KITCHEN_TEST_MODEL"] = "smollm2-135m"
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.lab.conftest import FLAGS, ROOT, Lab, open_lab
+
+FOLDER = ROOT / "docs" / "pictures"
+RUN_MS = 120_000
+
+
+def kitchen(page: Page, lab: Lab, path: Path) -> None:
+    """In the middle of a live run: a long prompt in prep, short answers on the plates."""
+    page.goto(f"{lab.url}/?orders=8&rate=2&answer=64&link=20+MB%2Fs")
+    button = page.get_by_role("button", name="Open the kitchen")
+    expect(button).to_be_enabled(timeout=RUN_MS)
+    button.click()
+    page.get_by_text("Prepping", exact=True).wait_for()
+    page.wait_for_timeout(4000)
+    page.screenshot(path=path)
+    page.get_by_role("button", name="Close").click()
+
+
+def two_kitchens(page: Page, lab: Lab, path: Path) -> None:
+    """Both on the same orders, replayed to the moment at which one line stands still and the other does not."""
+    page.goto(f"{lab.url}/?kitchen=One+cook+does+both&beside=Two+stations+and+a+pass&orders=8&rate=2&answer=64")
+    button = page.get_by_role("button", name="Open the kitchens")
+    expect(button).to_be_enabled(timeout=RUN_MS)
+    button.click()
+    expect(page.get_by_role("heading", name="What was measured")).to_be_visible(timeout=RUN_MS)
+    page.get_by_role("button", name="Replay from the start").click()
+    page.locator(".sk-plate[data-frozen=long]").nth(1).wait_for(timeout=30_000)
+    page.wait_for_timeout(700)
+    page.screenshot(path=path)
+
+
+def lesson(page: Page, lab: Lab, path: Path) -> None:
+    """A locked guess and what was measured, on one axis."""
+    page.goto(f"{lab.url}/one-station")
+    page.get_by_label("or exactly, ms").fill("200")
+    page.get_by_label("or exactly, ms").press("Enter")
+    page.get_by_text("fairly sure", exact=True).click()
+    lock = page.get_by_role("button", name="Lock my guess and run")
+    expect(lock).to_be_enabled()
+    lock.click()
+    expect(page.get_by_role("button", name="Next question")).to_be_visible(timeout=RUN_MS)
+    page.wait_for_timeout(2500)
+    page.screenshot(path=path)
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    with open_lab() as lab, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        for name, take, scheme in (
+            ("kitchen", kitchen, "light"),
+            ("two-kitchens", two_kitchens, "dark"),
+            ("lesson", lesson, "light"),
+        ):
+            page = browser.new_page(viewport={"width": 1280, "height": 1000}, color_scheme=scheme)
+            take(page, lab, FOLDER / f"{name}.png")
+            page.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
