@@ -35,5 +35,5 @@ contents = st.Page(
 )
 results = st.Page(lambda: progress.page(lambda: st.switch_page(contents)), title="Progress", url_path="progress")
 menu = [st.Page(kitchen.page, title="Kitchen", url_path="kitchen", default=True), contents, results]
-menu.append(st.Page(your_lab.page, title="Your lab", url_path="your-lab"))
+menu.append(st.Page(your_lab.page, title="Your lab", url_path="advisor"))
 st.navigation([*menu, *course.values()], position="top").run()

@@ -14,7 +14,7 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_a_visitor_asks_and_can_read_the_answer(lab: Lab, browser: Browser, width: int, scheme: str) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page.goto(f"{lab.url}/your-lab")
+    page.goto(f"{lab.url}/advisor")
     page.get_by_role("button", name="Ask the advisor").click()
     expect(page.get_by_role("heading", name="Mend the road between the stations first")).to_be_visible(timeout=60_000)
     expect(page.get_by_text("Next tier.")).to_be_visible()
