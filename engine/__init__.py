@@ -1,9 +1,9 @@
 """Serving, in serving's own words. The front door:
 
-    from engine import run_live, simulate, load_log, summarize
+    from engine import run_live, simulate, advise, load_log, summarize
 
 `run_live(scenario)` runs a scenario on real worker processes and returns its log; `simulate(scenario, worker)` does it
-in simulated time; `summarize(log.events)` counts.
+in simulated time; `summarize(log.events)` counts; `advise(Question(...))` says whether to split on a fleet.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from engine.log import Log, load as load_log
 from engine.metrics import summarize
 
-__all__ = ["Log", "load_log", "run_live", "simulate", "summarize"]
+__all__ = ["Log", "Question", "advise", "load_log", "run_live", "simulate", "summarize"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,4 +23,9 @@ def __getattr__(name: str) -> Any:
         from engine.sim.run import simulate
 
         return simulate
+    if name in ("advise", "Question"):
+        from engine.fleet.advisor import advise
+        from engine.fleet.question import Question
+
+        return advise if name == "advise" else Question
     raise AttributeError(f"module 'engine' has no attribute {name!r}")

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from engine import units
+from engine.commands.advise import advise
 from engine.commands.bench import bench
 from engine.commands.doctor import doctor
 from engine.commands.reality import reality
@@ -108,6 +109,7 @@ def _run(kinds: Sequence[str], options: dict[str, Any]) -> list[Log]:
 
 
 cli.add_command(doctor)
+cli.add_command(advise)
 cli.add_command(simulate)
 cli.add_command(reality)
 cli.add_command(bench)

@@ -6,7 +6,7 @@ COMMON = """
 .stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 3rem; max-width: 1360px; }
 .stMainBlockContainer h1 { font-size: 2rem; padding: 0; }
 .stApp [data-testid=stCaptionContainer] { color: inherit; opacity: .85; }
-.stApp [data-testid=stBaseButton-primary]:enabled { background: #0072b2; border-color: #0072b2; color: #fff; }
+.stApp [data-testid^=stBaseButton-primary]:enabled { background: #0072b2; border-color: #0072b2; color: #fff; }
 """
 READING = """
 .stMainBlockContainer { max-width: 980px; }

@@ -32,8 +32,8 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     """What the scenario runs on. `decode_worker`: what a decode worker is, where it is another than a `worker`.
 
     `network` None: as the live engine's, one tray at a time per sender. `prefix_cache_tokens`: how many tokens of
-    earlier prompts each worker keeps, where prompts are known by their blocks (a trace's). `planner`: of pools that
-    change (None: they stay as the deployment says).
+    earlier prompts each worker keeps, where prompts are known by their blocks (a trace's) of `prefix_block_tokens`.
+    `planner`: of pools that change (None: they stay as the deployment says).
     """
 
     worker: WorkerSpec
@@ -41,6 +41,7 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     network: NetworkSpec | None = None
     routing: Literal["least-loaded", "round-robin", "kv-aware"] = "least-loaded"
     prefix_cache_tokens: int = 0
+    prefix_block_tokens: int = MOONCAKE_BLOCK_TOKENS
     planner: PlannerSpec | None = None
 
     def workers(self, deployment: Deployment) -> dict[str, WorkerSpec]:
@@ -84,7 +85,7 @@ def run(
     caches = None
     if spec.prefix_cache_tokens:
         blocks = {request.id: draft.prefix_blocks for request, draft in zip(requests, coming, strict=True)}
-        caches = PrefixCaches(blocks, MOONCAKE_BLOCK_TOKENS, spec.prefix_cache_tokens)
+        caches = PrefixCaches(blocks, spec.prefix_block_tokens, spec.prefix_cache_tokens)
     cluster = Cluster(
         scenario.deployment,
         scenario.link,

@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from lab.export import MODULE
-from lab.pages import kitchen, lesson as lesson_page, lessons as lessons_page, progress, scale
+from lab.pages import kitchen, lesson as lesson_page, lessons as lessons_page, progress, scale, your_lab
 from lessons import all_lessons
 from lessons.lesson import Lesson
 
@@ -34,6 +34,11 @@ contents = st.Page(
     lambda: lessons_page.page([(one, course[one.slug]) for one in every]), title="Lessons", url_path="lessons"
 )
 results = st.Page(lambda: progress.page(lambda: st.switch_page(contents)), title="Progress", url_path="progress")
-bigger = st.Page(scale.page, title="Scale up", url_path="scale")
-menu = [st.Page(kitchen.page, title="Kitchen", url_path="kitchen", default=True), contents, bigger, results]
+menu = [
+    st.Page(kitchen.page, title="Kitchen", url_path="kitchen", default=True),
+    contents,
+    st.Page(scale.page, title="Scale up", url_path="scale"),
+    st.Page(your_lab.page, title="Your lab", url_path="advisor"),
+    results,
+]
 st.navigation([*menu, *course.values()], position="top").run()

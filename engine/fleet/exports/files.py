@@ -1,0 +1,37 @@
+"""All exports of an advice, as files by name."""
+
+import msgspec
+
+from engine.fleet.advice import Advice
+from engine.fleet.exports import dynamo, kubernetes, vllm
+from engine.fleet.exports.report import report
+
+
+def files(advice: Advice) -> dict[str, str]:
+    """What Dynamo cannot run is missing among them; the report says why."""
+    plan = advice.plan
+    made = {
+        "report.md": advice_report(advice),
+        "vllm.sh": vllm.script(plan),
+        "kubernetes.yaml": kubernetes.manifests_yaml(plan),
+        "advice.json": msgspec.json.format(msgspec.json.encode(advice)).decode(),
+    }
+    if not dynamo.obstacle(plan):
+        made |= {"dynamo.yaml": dynamo.deployment_yaml(plan), "dynamo-planner.yaml": dynamo.planner_yaml(plan)}
+    return made
+
+
+def advice_report(advice: Advice) -> str:
+    """The Markdown page, with what the advisor knows beyond the plan."""
+    other = advice.runner_up
+    turning = [flip.sentence for flip in advice.flips]
+    if advice.next_tier:
+        turning.append(f"Next tier: {advice.next_tier.sentence}")
+    turning += [f"With {v.what}: {v.verdict}." for v in advice.uncertainty if v.verdict != advice.verdict]
+    return report(
+        advice.plan,
+        reasons=[advice.sentence, *(reason.sentence for reason in advice.reasons), advice.assumes],
+        runner_up=f"{other.candidate.label}: {other.headroom:.2g} times the targets kept." if other else "",
+        flips=turning,
+        findings=advice.findings,
+    )

@@ -1,0 +1,215 @@
+"""The advisor: the case that the project grew out of, what answers are made of, and that they turn the right way."""
+
+import msgspec
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from engine.errors import BadInput
+from engine.fleet.advisor import _scale, _search, advise
+from engine.fleet.candidates import colocated, handoff_s, splits
+from engine.fleet.exports.files import files
+from engine.fleet.flips import best
+from engine.fleet.hardware import fabrics
+from engine.fleet.question import Question
+from engine.fleet.roofline import prefill_s
+from engine.fleet.screen import pays
+from engine.fleet.trial import tried
+from engine.workload import Draft
+
+SEED_CASE = Question(gpus=4, gpu="a100-pcie-80g", fabric="nvlink3", links_down=1, rate_per_s=1.0)
+TIGHT = Question(gpus=8, gpu="a100-sxm4-80g", rate_per_s=4.0, itl_slo_s=0.015)
+
+
+def but(question: Question, **changes: object) -> Question:
+    return msgspec.structs.replace(question, **changes)
+
+
+@pytest.fixture(scope="module")
+def seed_advice():
+    return advise(SEED_CASE)
+
+
+@pytest.fixture(scope="module")
+def tight_advice():
+    return advise(TIGHT)
+
+
+# ---- the seed's own case
+
+
+def test_four_gpus_with_a_pair_down_chunk_now_mend_first_and_split_at_scale(seed_advice):
+    assert seed_advice.verdict == "fix-first"
+    assert seed_advice.plan.both is not None
+    assert seed_advice.plan.gpus == 4
+    assert seed_advice.chosen.keeps
+    assert any(found.severity == "critical" and "NVLink" in found.what for found in seed_advice.findings)
+    tier = seed_advice.next_tier
+    assert tier is not None
+    assert tier.gpus >= 4
+    assert tier.rate_per_s > SEED_CASE.rate_per_s
+    assert "mend" in seed_advice.sentence
+    assert "next tier" in seed_advice.sentence
+
+
+def test_the_next_tier_is_where_splitting_keeps_what_chunking_does_not(seed_advice):
+    tier = seed_advice.next_tier
+    there = but(SEED_CASE, gpus=tier.gpus, rate_per_s=tier.rate_per_s, fabric=tier.fabric, links_down=0)
+    scale = _scale(_search(SEED_CASE.mended(), lambda share, what: None, 0, 1))
+    assert best(there, scale).chunked < 1 <= best(there, scale).split
+
+
+def test_without_the_fault_the_same_fleet_is_simply_told_to_chunk():
+    advice = advise(but(SEED_CASE, links_down=0))
+    assert advice.verdict == "colocate-chunked"
+    assert not advice.findings
+
+
+# ---- what an advice is made of
+
+
+def test_reasons_reproduce_their_numbers(tight_advice):
+    question, said = tight_advice.question, {reason.name: reason for reason in tight_advice.reasons}
+    chunked = max((o for o in tight_advice.tried if o.candidate.both), key=lambda o: o.headroom)
+    split = max((o for o in tight_advice.tried if o.candidate.split), key=lambda o: o.headroom)
+    for name, outcome in (("chunked", chunked), ("split", split)):
+        again = tried(question, outcome.candidate)
+        assert said[f"{name}_ttft_s"].value == again.ttft_s
+        assert said[f"{name}_itl_s"].value == again.itl_s
+    alone = prefill_s(question.shape, question.card, question.isl_tokens, tp=split.candidate.prefill.tp)
+    assert said["handoff_share"].value == pytest.approx(handoff_s(question, split.candidate) / alone)
+    assert said["copies"].value == 8
+
+
+def test_the_verdict_follows_from_what_was_tried(tight_advice):
+    chunked = max(o.headroom for o in tight_advice.tried if o.candidate.both)
+    split = max(o.headroom for o in tight_advice.tried if o.candidate.split)
+    assert tight_advice.verdict == ("disaggregate" if pays(chunked, split) else "colocate-chunked")
+    assert tight_advice.verdict == "disaggregate"
+
+
+def test_every_candidate_uses_all_gpus():
+    for question in (SEED_CASE, TIGHT, but(TIGHT, model="llama-3.3-70b"), but(TIGHT, gpus=6)):
+        for candidate in (*colocated(question), *splits(question)):
+            pools = candidate.split or (candidate.both,)
+            assert sum(pool.gpus for pool in pools) == question.gpus
+
+
+def test_flips_turn_the_verdict_of_the_formulas(tight_advice):
+    assert tight_advice.flips
+    for flip in tight_advice.flips:
+        assert flip.verdict != tight_advice.verdict
+
+
+def test_exports_come_with_the_advice(seed_advice, tight_advice):
+    assert {"report.md", "vllm.sh", "kubernetes.yaml", "dynamo.yaml"} <= set(files(tight_advice))
+    assert "kv_producer" in files(tight_advice)["vllm.sh"]
+    assert "Next tier" in files(seed_advice)["report.md"]
+
+
+def test_progress_is_told_and_can_end_the_advice():
+    told = []
+    advise(SEED_CASE, lambda share, what: told.append(share))
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+
+    def enough(share: float, what: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        advise(SEED_CASE, enough)
+
+
+def test_mixed_prompts_may_be_split_by_length():
+    """Conditional needs prompts that differ: a trace. Where it is the verdict, it has its threshold."""
+    trace = tuple(Draft(n, n / 8, 12_000 if n % 4 == 0 else 300, 200) for n in range(240))
+    advice = advise(but(TIGHT, trace=trace))
+    conditional = [o for o in advice.tried if o.candidate.remote_above_tokens is not None]
+    assert conditional
+    assert (advice.plan.remote_above_tokens is not None) == (advice.verdict == "conditional")
+
+
+def test_an_advice_survives_json(seed_advice):
+    assert msgspec.json.decode(msgspec.json.encode(seed_advice), type=type(seed_advice)) == seed_advice
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"gpus": 0},
+        {"gpu": "h900"},
+        {"model": "gpt-9"},
+        {"fabric": "string"},
+        {"itl_slo_s": -1.0},
+        {"ttft_slo_s": float("nan")},
+        {"rate_per_s": 0.0},
+        {"prefix_reuse": 1.0},
+        {"links_down": -1},
+        {"isl_tokens": 0},
+        {"gpus": 1, "model": "llama-3.3-70b"},
+        {"gpus": 64, "fabric": "nvlink4"},
+        {"fabric": "eth-10g", "links_down": 1},
+    ],
+    ids=str,
+)
+def test_bad_input_is_one_sentence(wrong):
+    with pytest.raises(BadInput) as said:
+        advise(but(Question(), **wrong))
+    assert "\n" not in str(said.value)
+
+
+# ---- monotone where they must be: on the formulas, which take milliseconds
+
+questions = st.builds(
+    Question,
+    gpus=st.sampled_from((2, 4, 8)),
+    gpu=st.sampled_from(("a100-sxm4-80g", "h100-sxm")),
+    model=st.sampled_from(("llama-3.1-8b", "opt-13b")),
+    isl_tokens=st.integers(128, 16_000),
+    osl_tokens=st.integers(2, 500),
+    rate_per_s=st.floats(0.1, 30),
+    ttft_slo_s=st.floats(0.2, 10),
+    itl_slo_s=st.floats(0.01, 0.2),
+    fabric=st.sampled_from(("eth-25g", "eth-100g", "ib-400g", "nvlink4")),
+)
+few = settings(max_examples=25, deadline=None)
+
+
+@few
+@given(questions, st.sampled_from(sorted(fabrics())))
+def test_a_faster_link_never_turns_yes_into_no(question, name):
+    """Latency counts as well: faster is at least as quick to begin and at least as wide."""
+    slow, fast = sorted((fabrics()[question.fabric], fabrics()[name]), key=lambda road: road.achieved_bytes_per_s)
+    if fast.latency_s > slow.latency_s:
+        return
+    yes = best(but(question, fabric=slow.name)).pays
+    assert not yes or best(but(question, fabric=fast.name)).pays
+
+
+@few
+@given(questions, st.floats(1, 4))
+def test_a_looser_itl_target_never_turns_kept_by_chunking_into_split(question, factor):
+    if not best(question).pays and best(question).chunked >= 1:
+        assert not best(but(question, itl_slo_s=question.itl_slo_s * factor)).pays
+
+
+@few
+@given(questions, st.floats(1, 4))
+def test_longer_answers_never_help_chunking(question, factor):
+    """So where splitting still keeps the targets with them, it still is the answer."""
+    longer = but(question, osl_tokens=round(question.osl_tokens * factor))
+    now, then = best(question), best(longer)
+    if now.pays and then.split >= 1:
+        assert then.chunked <= now.chunked * 1.05  # batches are found by iteration
+
+
+@few
+@given(questions, st.integers(1, 3))
+def test_one_more_fault_never_turns_no_into_yes(question, down):
+    whole = but(question, fabric="nvlink4")
+    assert not best(but(whole, links_down=down)).split > best(whole).split + 1e-9
+
+
+@few
+@given(questions)
+def test_one_gpu_never_splits(question):
+    assert not best(but(question, gpus=1)).pays
