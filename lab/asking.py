@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections import OrderedDict
+from contextlib import suppress
 from threading import BoundedSemaphore, Event, Lock, Thread
 
 import msgspec
@@ -52,8 +53,9 @@ class Asking:
             with process:
                 assert process.stdin
                 assert process.stdout
-                process.stdin.write(self._key)
-                process.stdin.close()
+                with suppress(BrokenPipeError):  # cancelled before it had listened
+                    process.stdin.write(self._key)
+                    process.stdin.close()
                 for line in process.stdout:
                     self._hear(msgspec.json.decode(line, type=Line))
         if not self.over:

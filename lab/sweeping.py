@@ -9,6 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -90,8 +91,9 @@ class Sweeping:
             with self._process as process:
                 assert process.stdin
                 assert process.stdout
-                process.stdin.write(msgspec.json.encode(self.asked))
-                process.stdin.close()
+                with suppress(BrokenPipeError):  # cancelled before it had listened
+                    process.stdin.write(msgspec.json.encode(self.asked))
+                    process.stdin.close()
                 for line in process.stdout:
                     if refusal := self._heard(_line.decode(line)):
                         return refusal
