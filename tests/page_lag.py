@@ -72,7 +72,7 @@ def main() -> None:
             page = window.new_page()
             began = time.monotonic()
             page.goto(lab.url)
-            page.locator(".sk-work[data-mode=prefill]").first.wait_for()
+            page.locator(".sk-work[data-mode=prefill], .sk-work[data-mode=decode]").first.wait_for()
             print(f"{visit} page to a moving kitchen: {time.monotonic() - began:.2f} s")  # noqa: T201
             page.close()
         page = window.new_page()
