@@ -53,13 +53,13 @@ def load_says(points: Sequence[Borne]) -> str:
 
 
 def load_table(points: Sequence[Tried]) -> Table:
-    rows: Table = {"Requests/s": [f"{rate:.3g}" for rate in dict.fromkeys(point.rate_per_s for point in points)]}
-    for kind in KINDS:
-        mine = [point for point in points if point.kind == kind]
-        rows[f"{SHORT[kind]}: met SLOs"] = [f"{point.attained:.0%}" for point in mine]
-        rows["TTFT 90 %" + " " * KINDS.index(kind)] = [_s(point.ttft_p90_s) for point in mine]
-        rows["TPOT 90 %" + " " * KINDS.index(kind)] = [_s(point.tpot_p90_s) for point in mine]
-    return rows
+    return {
+        "Requests/s": [f"{point.rate_per_s:.3g}" for point in points],
+        "Deployment": [SHORT[point.kind] for point in points],
+        "Good": [f"{point.attained:.0%}" for point in points],
+        "TTFT": [_s(point.ttft_p90_s) for point in points],
+        "TPOT": [_s(point.tpot_p90_s) for point in points],
+    }
 
 
 # ---- how many of each
@@ -143,14 +143,15 @@ def map_figure(points: Sequence[Borne]) -> go.Figure:
             figure.add_scatter(
                 x=[MAP_ROADS.index(road) for _, road in mine],
                 y=[MAP_PROMPTS.index(tokens) for tokens, _ in mine],
-                text=[won[cell][1] for cell in mine],
                 name=SHORT[kind],
-                mode="markers+text",
-                textposition="bottom center",
-                marker={"color": colour, "symbol": symbol, "size": 22, "line": {"color": colour, "width": 3}},
-                cliponaxis=False,
+                mode="markers",
+                marker={"color": colour, "symbol": symbol, "size": 20, "line": {"color": colour, "width": 2}},
             )
-    names = [f"{fabric(road).achieved_bytes_per_s / 1e9:.2g}" for road in MAP_ROADS]
+    for (prompt, road), (_, gain) in won.items():
+        figure.add_annotation(
+            x=MAP_ROADS.index(road), y=MAP_PROMPTS.index(prompt), yshift=-22, text=gain, showarrow=False
+        )
+    names = [amount(fabric(road).achieved_bytes_per_s / 1e9) for road in MAP_ROADS]
     tokens = [f"{tokens:,}" for tokens in MAP_PROMPTS]
     last = len(MAP_ROADS) - 0.5
     figure.update_xaxes(
@@ -171,13 +172,11 @@ def map_says(points: Sequence[Borne]) -> str:
 
 def map_table(points: Sequence[Borne]) -> Table:
     found = cells(points)
-    rows: Table = {"Prompt": [f"{tokens:,}" for tokens in MAP_PROMPTS]}
-    for road in MAP_ROADS:
-        rows[fabric(road).label] = []
-        for tokens in MAP_PROMPTS:
-            best = found.get((tokens, road))
-            rows[fabric(road).label].append(_cell(best) if best else "")
-    return rows
+    return {
+        "Prompt": [f"{tokens:,}" for tokens, _ in found],
+        "Link": [fabric(road).label for _, road in found],
+        "Bears most": [_cell(best) for best in found.values()],
+    }
 
 
 def _cell(best: dict[Kind, Borne]) -> str:

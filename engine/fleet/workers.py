@@ -10,13 +10,21 @@ from engine.fleet.models import ModelShape
 from engine.fleet.roofline import TYPICAL, Reached, kv_capacity_tokens, kv_shards, smallest_tp
 from engine.link import LinkSpec
 from engine.scenario import BLOCK_TOKENS
-from engine.sim.cost import Hardware, ModelSize, roofline
+from engine.sim.cost import Hardware, ModelSize, RooflineCost
 from engine.sim.station import WorkerSpec
 
 MAX_RUNNING = 256  # vLLM's max_num_seqs
 
 
-def worker_on(shape: ModelShape, card: GpuSpec, *, context: int, tp: int = 0, reached: Reached = TYPICAL) -> WorkerSpec:
+def worker_on(
+    shape: ModelShape,
+    card: GpuSpec,
+    *,
+    context: int,
+    tp: int = 0,
+    reached: Reached = TYPICAL,
+    overlap: float = 1.0,
+) -> WorkerSpec:
     """For requests of `context` tokens each, prompt and output. `tp` 0: as few GPUs as hold the model.
 
     Raises BadInput if not even one such request has room beside the weights.
@@ -36,7 +44,7 @@ def worker_on(shape: ModelShape, card: GpuSpec, *, context: int, tp: int = 0, re
     )
     hardware = Hardware(card.bf16_flops_per_s, card.memory_bytes_per_s, tp, reached.compute, reached.memory)
     return WorkerSpec(
-        roofline(hardware, size),
+        RooflineCost(hardware, size, overlap),
         kv_blocks=room // BLOCK_TOKENS,
         kv_bytes_per_token=round(per_token),
         context_tokens=room,

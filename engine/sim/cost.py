@@ -93,10 +93,13 @@ class RooflineCost(_Cost, frozen=True, tag="roofline"):
     """max(compute, memory) + overhead, from 2 FLOP a parameter and token and the bytes that a step must read.
 
     Compute: 2·N·tokens + 4·L·q·d·(query, key) pairs. Memory: the weights once, and the KV of every row's context.
+    `overlap` of the shorter one is hidden behind the longer: 1 is the bound, at 0 they add up. Pure steps hardly feel
+    it; it decides what a step with a chunk of prefill beside decode rows costs, and so whether chunks beat a split.
     """
 
     hardware: Hardware
     model: ModelSize
+    overlap: float = 1.0
 
     def step_s(self, prefill: Sequence[Prefill], rows: int, context: int) -> float:
         tokens = rows
@@ -105,7 +108,7 @@ class RooflineCost(_Cost, frozen=True, tag="roofline"):
             tokens += sum(piece[1] for piece in prefill)
             pairs += attention_pairs(prefill)
             kept += sum(start + tokens for start, tokens in prefill)
-        return max(self._compute_s(tokens, pairs), self._memory_s(kept)) + self.hardware.step_overhead_s
+        return self._together_s(self._compute_s(tokens, pairs), self._memory_s(kept)) + self.hardware.step_overhead_s
 
     def decode_s(self, rows: int, context: int, steps: int) -> list[float]:
         """Both bounds grow by the same every step. Unless they cross on the way, one of them is the time all along."""
@@ -118,9 +121,16 @@ class RooflineCost(_Cost, frozen=True, tag="roofline"):
         )
         if ahead_first != ahead_last:
             return [self.step_s((), rows, context + step * rows) for step in range(steps)]
-        first, grows = (memory_s, memory_grows) if ahead_first else (compute_s, compute_grows)
-        first += self.hardware.step_overhead_s
+        longer, shorter = (memory_s, memory_grows), (compute_s, compute_grows)
+        if not ahead_first:
+            longer, shorter = shorter, longer
+        shown = 1 - self.overlap
+        first = longer[0] + shown * shorter[0] + self.hardware.step_overhead_s
+        grows = longer[1] + shown * shorter[1]
         return [first + grows * step for step in range(steps)]
+
+    def _together_s(self, compute_s: float, memory_s: float) -> float:
+        return max(compute_s, memory_s) + (1 - self.overlap) * min(compute_s, memory_s)
 
     def _compute_s(self, tokens: float, pairs: float) -> float:
         h, m = self.hardware, self.model

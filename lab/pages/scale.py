@@ -23,6 +23,7 @@ PROMPTS = (256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768)
 OUTPUTS = (16, 32, 64, 128, 256, 512)
 TTFTS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 TPOTS = (0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2)
+OVERLAPS = {1.0: "overlap fully", 0.0: "add up"}
 SLIDER = 158
 STILL = {"displayModeBar": False}
 
@@ -85,15 +86,9 @@ def _choose() -> Sweep:
             width=200,
         )
     with st.container(horizontal=True, gap="medium"):
-        prompt = st.select_slider(
-            "Prompt, tokens",
-            PROMPTS,
-            4096,
-            disabled=asks == "map",
-            key="isl",
-            bind="query-params",
-            width=SLIDER,
-        )
+        prompt = 4096
+        if asks != "map":  # it has prompts of its own; one setting, one result
+            prompt = st.select_slider("Prompt, tokens", PROMPTS, 4096, key="isl", bind="query-params", width=SLIDER)
         output = st.select_slider("Output, tokens", OUTPUTS, 128, key="osl", bind="query-params", width=SLIDER)
         ttft = st.select_slider(
             "TTFT SLO", TTFTS, 1.0, format_func=_time, key="ttft_slo", bind="query-params", width=SLIDER
@@ -101,7 +96,16 @@ def _choose() -> Sweep:
         tpot = st.select_slider(
             "TPOT SLO", TPOTS, 0.03, format_func=_time, key="tpot_slo", bind="query-params", width=SLIDER
         )
-    prompt = PROMPTS[4] if asks == "map" else prompt  # a map has its own; one setting, one result
+        overlap = st.segmented_control(
+            "Computing and reading memory",
+            list(OVERLAPS),
+            default=1.0,
+            required=True,
+            format_func=OVERLAPS.__getitem__,
+            key="overlap",
+            bind="query-params",
+            help="Of one step, and chunked prefill lives on it. Where they overlap fully a split can hardly win.",
+        )
     return Sweep(
         asks=asks,  # type: ignore[arg-type]  # checked with the rest
         site=where,
@@ -111,6 +115,7 @@ def _choose() -> Sweep:
         output_tokens=output,
         ttft_slo_s=ttft,
         tpot_slo_s=tpot,
+        overlap=overlap if overlap is not None else 1.0,
     )
 
 
@@ -202,7 +207,7 @@ def _show(asked: Sweep, result: Result) -> None:
             figure = charts.map_figure(borne(result.points))
             st.plotly_chart(figure, key="map", alt=says + " The table below names each.", config=STILL)
             st.caption(f"In percent: how much more than the next best. Tie: within {TIE:.0%}.")
-    with st.expander("The same as a table", expanded=asked.asks == "map"):
+    with st.expander("The same as a table"):
         st.table(table, border="horizontal")
 
 
@@ -226,18 +231,20 @@ def _fine_print(asked: Sweep, result: Result | None) -> None:
         one = "one for all" if where.one_port else "one a GPU"
         says.append(f"Trays cross {road.label}, {one}, at {in_words(road.achieved_bytes_per_s, 'B/s')}.")
     if result:
-        says.append(_settled(result.begun))
+        says.append(_settled(asked, result.begun))
     says.append(
-        "**Not in it:** communication of tensor parallelism, prefix caching, spread of lengths, tuned kernels. A step "
-        "takes the longer of computing and reading memory, so chunks get that overlap for free: real ones gain less."
+        "**Not in it:** communication of tensor parallelism, prefix caching, spread of lengths, tuned kernels. In a "
+        f"step, computing and reading memory {OVERLAPS[asked.overlap]}: real kernels lie between the two, and a "
+        "verdict that turns with it is none."
     )
     st.caption("  \n".join(says))
 
 
-def _settled(begun: Begun) -> str:
+def _settled(asked: Sweep, begun: Begun) -> str:
+    more = " or more" if asked.asks == "map" else ""  # the longer the prompts, the longer
     return (
         f"Chunks of {begun.chunk:,} tokens (the most whose step is within the TPOT SLO), {begun.workers} workers; "
-        f"requests come for {begun.span_s:.0f} s a point, so overload that takes longer to show is not seen."
+        f"requests come for {begun.span_s:.0f} s{more} a point, so overload that takes longer to show is not seen."
     )
 
 

@@ -102,6 +102,7 @@ def test_who_wins() -> None:
         ({"site": "moon"}, "site is 'moon', but must be one of lab,"),
         ({"model": "/etc/config.json"}, "model is '/etc/config.json', but must be one of"),
         ({"output_tokens": 100_000}, "output tokens is 100000, but must be a whole number from 2 to 2,048."),
+        ({"overlap": 2.0}, "overlap is 2.0, but must be a share from 0 to 1"),
         ({"ttft_slo_s": 0.0}, "TTFT SLO is 0.0, but must be above 0, in seconds."),
         ({"site": "lab", "gpu": "l4", "model": "llama-3.3-70b"}, "model is 'llama-3.3-70b on 8 × l4 a worker', but"),
     ],

@@ -1,0 +1,200 @@
+"""Scale up: its process comes and goes, the page says what it found, and both kinds of visitors can use it."""
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, expect
+from streamlit.testing.v1 import AppTest
+
+from engine.errors import BadInput
+from engine.fleet.sweep import Sweep
+from lab import sweeping
+from lab.sweep_charts import load_table, map_figure, map_table, ratio_says
+from lab.sweeping import Sweeping, borne, known, tried
+from tests.lab.conftest import Lab, alive, comes
+from tests.lab.test_kitchen_page import RULES
+
+QUICK = Sweep("ratio", "lab", "h100-sxm", prompt_tokens=8192, output_tokens=16)
+LONG = Sweep("load", "nvl72", "gb200", prompt_tokens=256, output_tokens=512)
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept() -> Iterator[None]:
+    sweeping._kept.clear()
+    yield
+    sweeping._kept.clear()
+
+
+def finished(asked: Sweep) -> Sweeping:
+    one = Sweeping(asked)
+    assert comes(lambda: one.over, 60)
+    return one
+
+
+def process(one: Sweeping) -> int:
+    assert comes(lambda: one._process is not None)
+    assert one._process
+    return one._process.pid
+
+
+# ---- the process
+
+
+def test_a_result_is_kept_for_whoever_asks_next() -> None:
+    assert known(QUICK) is None
+    one = finished(QUICK)
+    assert one.why == ""
+    assert one.look() == 1.0
+    result = known(QUICK)
+    assert result
+    assert (result.begun, list(result.points)) == (one.begun, one.points)
+    assert known(msgspec.structs.replace(QUICK, seed=1)) is None
+
+
+def test_cancelling_ends_the_process_and_keeps_nothing() -> None:
+    one = Sweeping(LONG)
+    pid = process(one)
+    assert alive([pid])
+    one.cancel()
+    assert comes(lambda: one.over and not alive([pid]))
+    assert one.why == "Cancelled."
+    assert known(LONG) is None
+
+
+def test_a_sweep_that_nobody_looks_at_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeping, "UNSEEN_S", 0.0)
+    one = Sweeping(LONG)
+    assert comes(lambda: one.over, 30)
+    assert known(LONG) is None
+
+
+def test_few_run_at_a_time_and_a_waiting_one_can_be_cancelled() -> None:
+    running = [Sweeping(LONG) for _ in range(sweeping.AT_ONCE)]
+    pids = [process(one) for one in running]
+    waiting = Sweeping(QUICK)
+    try:
+        time.sleep(0.2)
+        assert waiting._process is None
+        assert waiting.look() is None
+        waiting.cancel()
+        assert comes(lambda: waiting.over)
+    finally:
+        for one in running:
+            one.cancel()
+        assert comes(lambda: all(one.over for one in running) and not alive(pids))
+
+
+def test_what_breaks_off_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    one = finished(QUICK)
+    assert one.why.startswith("The simulation broke off")
+
+
+def test_bad_input_starts_nothing() -> None:
+    with pytest.raises(BadInput, match="output tokens is 100000"):
+        Sweeping(msgspec.structs.replace(QUICK, output_tokens=100_000))
+
+
+# ---- the page
+
+
+def show(asked: Sweep) -> AppTest:
+    def script() -> None:
+        from lab.pages.scale import page
+
+        page()
+
+    app = AppTest.from_function(script, default_timeout=30)
+    app.session_state["asks"], app.session_state["site"] = asked.asks, asked.site
+    app.session_state["site_gpu"], app.session_state["isl"] = asked.gpu, asked.prompt_tokens
+    app.session_state["osl"], app.session_state["tpot_slo"] = asked.output_tokens, asked.tpot_slo_s
+    return app.run()
+
+
+def says(app: AppTest) -> str:
+    assert not app.exception
+    return "\n".join(element.value for element in [*app.markdown, *app.caption])
+
+
+def charts(app: AppTest) -> list[Any]:
+    return [element.proto for element in app.get("plotly_chart")]
+
+
+@pytest.mark.parametrize("asks", ["load", "ratio"])
+def test_the_page_sweeps_once_and_shows_what_came(asks: str) -> None:
+    asked = msgspec.structs.replace(QUICK, asks=asks)
+    app = show(asked)
+    assert "Simulated, not measured" in says(app)
+    assert charts(app) == []
+    app.button(key="simulate").click().run()
+    assert [button.label for button in app.button] == ["Cancel"]
+    one: Sweeping = app.session_state["sweeping"]
+    assert one.asked == asked
+    assert comes(lambda: one.over, 60)
+    app.run()
+    assert [button.label for button in app.button] == []
+    figures = charts(app)
+    assert len(figures) == {"load": 2, "ratio": 1}[asks]
+    assert all(figure.alt for figure in figures)
+    assert len(app.table) == 1
+    assert charts(show(asked)) != []  # another session
+
+
+def test_the_page_can_be_cancelled() -> None:
+    app = show(LONG)
+    app.button(key="simulate").click().run()
+    one: Sweeping = app.session_state["sweeping"]
+    app.button(key="cancel").click().run()
+    assert comes(lambda: one.over)
+    app.run()
+    assert [button.label for button in app.button] == ["Simulate"]
+
+
+def test_a_model_too_large_is_one_sentence() -> None:
+    app = show(msgspec.structs.replace(QUICK, gpu="l4"))
+    app.selectbox(key="site_model").set_value("llama-3.3-70b").run()
+    app.button(key="simulate").click().run()
+    assert [error.value.split(",")[0] for error in app.error] == ["model is 'llama-3.3-70b on 8 × l4 a worker'"]
+
+
+def test_tables_say_what_figures_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = finished(msgspec.structs.replace(QUICK, asks="load")).points
+    table = load_table(tried(load))
+    assert {len(column) for column in table.values()} == {len(tried(load))}
+    ratio = finished(QUICK)
+    assert ratio.begun
+    assert ratio_says(borne(ratio.points), ratio.begun).startswith("The best split is ")
+    mapped = finished(msgspec.structs.replace(QUICK, asks="map")).points
+    table = map_table(borne(mapped))
+    assert {len(column) for column in table.values()} == {20}
+    drawn = sum(len(trace.x) for trace in map_figure(borne(mapped)).data)
+    assert drawn == 20
+
+
+@pytest.mark.browser
+@pytest.mark.live
+def test_in_a_browser(lab: Lab, browser: Browser) -> None:
+    """On a phone: choose by keyboard what the address did not, simulate, read, without a fault that axe knows."""
+    window = browser.new_context(viewport={"width": 390, "height": 844})
+    page = window.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    try:
+        page.goto(f"{lab.url}/scale?site=4-GPU+lab&site_gpu=H100+SXM&isl=8192&osl=16")
+        expect(page.get_by_text("Simulated, not measured.")).to_be_visible(timeout=30_000)
+        page.get_by_role("radio", name="How many of each?").focus()
+        page.keyboard.press("Space")
+        page.get_by_role("button", name="Simulate").click()
+        expect(page.get_by_role("heading", name="The best split is")).to_be_visible(timeout=60_000)
+        page.get_by_text("The same as a table").click()
+        expect(page.get_by_role("table")).to_be_visible()
+        assert Axe().run(page, options={"runOnly": RULES}).response["violations"] == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert faults == []
+    finally:
+        window.close()
