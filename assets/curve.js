@@ -173,7 +173,7 @@ export default function mount(component) {
   }
   mounted.component = component;
   mounted.curve.update(data);
-  return () => { mounted.curve.destroy(); MOUNTED.delete(parentElement); };
+  return () => { if (mounted.component === component) { mounted.curve.destroy(); MOUNTED.delete(parentElement); } }; // not for a call overtaken
 }
 
 const CSS = `

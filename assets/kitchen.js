@@ -1078,7 +1078,8 @@ function openFeed(path, since, hear, changed) {
 
 const MOUNTED = new WeakMap();
 
-/** Streamlit calls this again on every change of data or theme; the scene stays. */
+/** Streamlit calls this again on every change of data or theme; the scene stays. When changes follow each other closely it
+ *  also cleans up after a call that a later one has overtaken: by then the scene is the later call's. */
 function mountStreamlit(component) {
   const { parentElement, data } = component;
   let mounted = MOUNTED.get(parentElement);
@@ -1089,7 +1090,7 @@ function mountStreamlit(component) {
   }
   mounted.component = component;
   mounted.scene.update(data || {});
-  return () => { mounted.scene.destroy(); MOUNTED.delete(parentElement); };
+  return () => { if (mounted.component === component) { mounted.scene.destroy(); MOUNTED.delete(parentElement); } };
 }
 
 /** Jupyter: the trait `data` as above; messages of a live run as {kitchen, now, motions, over}. */
