@@ -13,6 +13,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from lab.engine_room import ENGINE_ROOM
+from lab.guard import Guard
 from lab.learner import NameLearners
 from lab.routes import ROUTES
 
@@ -30,4 +31,6 @@ async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
         ENGINE_ROOM.close()
 
 
-app = st.App("entry/main.py", lifespan=lifespan, routes=ROUTES, middleware=[Middleware(NameLearners)])
+MIDDLEWARE = [Middleware(Guard), Middleware(NameLearners)]
+
+app = st.App("entry/main.py", lifespan=lifespan, routes=ROUTES, middleware=MIDDLEWARE)
