@@ -1,0 +1,92 @@
+"""`python -m tests.image`: build the image, run the lab in it, and say in one line each what was seen."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from tests.image.build import Builder, Image, stand_in
+from tests.image.container import Container, started
+from tests.lab.conftest import ROOT, comes
+
+T = TypeVar("T")
+READY_S, END_S = 180.0, 5.0
+
+
+@click.command(context_settings={"max_content_width": 110})
+@click.option("--build-arg", "given", multiple=True, metavar="NAME=VALUE", help="As docker build has it.")
+@click.option("--offline", is_flag=True, help="No network in the build's steps either; packages lie in wheels/.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Keep the root filesystems there.")
+def main(given: tuple[str, ...], offline: bool, folder: Path | None) -> None:
+    """Carry out the Dockerfile's steps in a clean root filesystem and try the lab in it. Needs root and debootstrap."""
+    with tempfile.TemporaryDirectory(prefix="image-", dir="/var/tmp") as temporary:
+        work = folder or Path(temporary)
+        work.mkdir(exist_ok=True)
+        base = timed("a root filesystem with Python", lambda: stand_in(work / "base"))
+        builder = Builder(ROOT, base, work, dict(one.split("=", 1) for one in given), offline=offline)
+        image = timed("all of the Dockerfile's steps", lambda: builder.build((ROOT / "Dockerfile").read_text()))
+        with started(image, work) as container:
+            try:
+                check(image, container)
+            except (AssertionError, subprocess.SubprocessError):
+                say(container.said())
+                raise
+
+
+def check(image: Image, container: Container) -> None:
+    timed("ready, says the Dockerfile's health check", lambda: wait_until_healthy(container))
+    who = ":".join(container.ask(["id", option]).stdout.strip() for option in ("-u", "-g"))
+    assert who == image.user != "0:0", who
+    say(f"it runs as user {who}, as process 1, without capabilities: {capabilities(container)}")
+    for path in ("/", image.folder, "/opt", "/etc", "/var/tmp", "/dev"):
+        for user in ("", "0:0"):
+            assert container.ask(["touch", f"{path}/x"], user).returncode != 0, f"{path} can be written to"
+    devices = container.ask(["cat", "/proc/net/dev"]).stdout.splitlines()[2:]
+    assert [line.split(":")[0].strip() for line in devices] == ["lo"], devices
+    say("nothing but /tmp, /dev/shm and the volume can be written to; the only network is lo")
+    smoke = container.beside([sys.executable, "-m", "tests.smoke", f"http://127.0.0.1:{image.ports[0]}"])
+    assert smoke.returncode == 0, smoke.stdout + smoke.stderr
+    say(smoke.stdout.strip())
+    book = "from lab.learner import DATA; from lessons.book import Book; Book(DATA / 'guesses.sqlite', 'me').forget()"
+    kept = container.ask(["python", "-c", book])
+    assert kept.returncode == 0, kept.stderr
+    left = container.ask(["find", "/tmp", "/dev/shm", "/data", "-type", "f"]).stdout.split()
+    say(f"files that it made: {', '.join(left) or 'none'}")
+    took_s = container.stop(END_S)
+    assert "Traceback" not in container.said()
+    kept_files = sorted(path.name for path in container.volume.iterdir())
+    assert kept_files == ["guesses.sqlite"], kept_files
+    say(f"{image.stop} ended everything in {took_s:.1f} s; the volume keeps {', '.join(kept_files)}")
+
+
+def wait_until_healthy(container: Container) -> None:
+    assert comes(lambda: container.healthy() or not container.alive(), READY_S)
+    assert container.alive()
+
+
+def capabilities(container: Container) -> str:
+    status = container.ask(["cat", "/proc/1/status"]).stdout
+    held = {line.split()[1] for line in status.splitlines() if line.startswith("Cap")}
+    assert held == {"0" * 16}, held
+    return "CapEff 0"
+
+
+def timed(what: str, act: Callable[[], T]) -> T:
+    began = time.monotonic()
+    made = act()
+    say(f"{what}: {time.monotonic() - began:.0f} s")
+    return made
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
