@@ -11,6 +11,7 @@ from typing import Any
 
 import streamlit as st
 from starlette.middleware import Middleware
+from streamlit import config
 
 from lab.engine_room import ENGINE_ROOM
 from lab.guard import Guard
@@ -30,6 +31,10 @@ async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
     finally:
         ENGINE_ROOM.close()
 
+
+# whatever folder the lab is started in, and with it whatever .streamlit/config.toml
+config.set_option("browser.gatherUsageStats", False)
+config.set_option("client.showErrorDetails", "none")
 
 MIDDLEWARE = [Middleware(Guard), Middleware(NameLearners)]
 

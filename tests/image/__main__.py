@@ -52,6 +52,7 @@ def check(image: Image, container: Container) -> None:
     smoke = container.beside([sys.executable, "-m", "tests.smoke", f"http://127.0.0.1:{image.ports[0]}"])
     assert smoke.returncode == 0, smoke.stdout + smoke.stderr
     say(smoke.stdout.strip())
+    say(f"memory in use: {memory(container) / 1e6:,.0f} MB")
     book = "from lab.learner import DATA; from lessons.book import Book; Book(DATA / 'guesses.sqlite', 'me').forget()"
     kept = container.ask(["python", "-c", book])
     assert kept.returncode == 0, kept.stderr
@@ -74,6 +75,12 @@ def capabilities(container: Container) -> str:
     held = {line.split()[1] for line in status.splitlines() if line.startswith("Cap")}
     assert held == {"0" * 16}, held
     return "CapEff 0"
+
+
+def memory(container: Container) -> int:
+    """Bytes of all its processes; what several share is counted once."""
+    each = container.ask(["sh", "-c", "cat /proc/[0-9]*/smaps_rollup 2>/dev/null | grep ^Pss:"]).stdout
+    return 1024 * sum(int(line.split()[1]) for line in each.splitlines())
 
 
 def timed(what: str, act: Callable[[], T]) -> T:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pathspec import PathSpec
+from docker.utils.build import exclude_paths
 
 
 class Step(NamedTuple):
@@ -34,7 +34,7 @@ class Context:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._ignored = PathSpec.from_lines("gitignore", (folder / ".dockerignore").read_text().splitlines())
+        self._seen: set[str] = exclude_paths(str(folder), (folder / ".dockerignore").read_text().splitlines())
 
     def copy(self, sources: list[str], target: Path, *, into: bool) -> None:
         """As COPY does: a folder's contents, or a file, under its own name if `into` a folder.
@@ -54,5 +54,5 @@ class Context:
         """Each file of a source, and where it lies below the folder that was named."""
         for found in self._folder.glob(source):
             for file in [found] if found.is_file() else found.rglob("*"):
-                if file.is_file() and not self._ignored.match_file(file.relative_to(self._folder)):
+                if file.is_file() and str(file.relative_to(self._folder)) in self._seen:
                     yield file, file.relative_to(found)

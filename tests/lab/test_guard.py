@@ -1,6 +1,9 @@
 """A hostile client on real sockets: each time refused, while those beside it go on. And what browsers are told."""
 
+import os
 import re
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -9,11 +12,12 @@ from contextlib import suppress
 import pytest
 from playwright.sync_api import Browser
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
 from websockets.typing import Origin, Subprotocol
 
-from tests.lab.conftest import Lab, Visitor, socket_to
+from tests.lab.conftest import ROOT, Lab, Visitor, socket_to
 from tests.lab.test_server import LINK, LONG, assert_goes_on, closing_code
 
 pytestmark = pytest.mark.live
@@ -152,6 +156,19 @@ def test_every_answer_has_the_headers(lab: Lab, path: str) -> None:
     assert "unsafe-eval" not in policy["script-src"]
     assert told["x-content-type-options"] == "nosniff"
     assert told["referrer-policy"] == "same-origin"
+
+
+def test_nothing_is_told_to_streamlit_s_makers_and_no_error_to_the_page(lab: Lab) -> None:
+    with dial(lab, STREAMLITS) as socket:
+        socket.send(BackMsg(rerun_script={"query_string": ""}).SerializeToString())
+        heard = ForwardMsg()
+        while heard.WhichOneof("type") != "new_session":
+            heard.ParseFromString(socket.recv(timeout=10))  # type: ignore[arg-type]
+    assert not heard.new_session.config.gather_usage_stats
+    check = "import lab.app; from streamlit import config; print(config.get_option('client.showErrorDetails'))"
+    started_elsewhere = {**os.environ, "PYTHONPATH": str(ROOT)}
+    said = subprocess.run([sys.executable, "-c", check], cwd="/", env=started_elsewhere, capture_output=True, text=True)
+    assert said.stdout.strip() == "none", said.stderr
 
 
 def test_no_page_needs_what_the_policy_forbids(lab: Lab, browser: Browser) -> None:
