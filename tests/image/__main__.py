@@ -16,6 +16,7 @@ from tests.lab.conftest import ROOT, comes
 
 T = TypeVar("T")
 READY_S, END_S = 180.0, 5.0
+OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}
 
 
 @click.command(context_settings={"max_content_width": 110})
@@ -28,7 +29,9 @@ def main(given: tuple[str, ...], offline: bool, folder: Path | None) -> None:
         work = folder or Path(temporary)
         work.mkdir(exist_ok=True)
         base = timed("a root filesystem with Python", lambda: stand_in(work / "base"))
-        builder = Builder(ROOT, base, work, dict(one.split("=", 1) for one in given), offline=offline)
+        arguments = dict(OFFLINE) if offline else {}
+        arguments |= dict(one.split("=", 1) for one in given)
+        builder = Builder(ROOT, base, work, arguments, offline=offline)
         image = timed("all of the Dockerfile's steps", lambda: builder.build((ROOT / "Dockerfile").read_text()))
         with started(image, work) as container:
             try:

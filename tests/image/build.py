@@ -57,7 +57,7 @@ class Builder:
         self._given = given
         self._offline = offline
         self._stages: dict[str, Image] = {}
-        self._pip, self._shared = pip_settings()
+        self._pip, self._shared = ({}, []) if offline else pip_settings()
 
     def build(self, dockerfile: str) -> Image:
         """The last stage's image. Raises CalledProcessError if a step fails, ValueError for one that is unknown."""
@@ -124,11 +124,12 @@ class Builder:
             shutil.copy("/etc/resolv.conf", image.root / "etc/resolv.conf")
         script += f'exec chroot "$ROOT" env --chdir={image.folder} /bin/sh -c "$STEP"\n'
         alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", *(["--net"] if self._offline else [])]
-        subprocess.run(
-            [*alone, "/bin/sh", "-c", script],
-            env=environment | {"ROOT": str(image.root), "STEP": words},
-            check=True,
-        )
+        environment |= {"ROOT": str(image.root), "STEP": words}
+        line = [*alone, "/bin/sh", "-c", script]
+        ran = subprocess.run(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if ran.returncode:
+            sys.stderr.write(ran.stdout)
+        ran.check_returncode()
 
 
 def describe(step: Step, image: Image) -> None:
