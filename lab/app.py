@@ -5,6 +5,8 @@ streamlit run lab/app.py            or: split-kitchen lab
 
 import asyncio
 import gc
+import importlib
+import pkgutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +15,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import config
 
+from lab import pages
 from lab.engine_room import ENGINE_ROOM
 from lab.guard import Guard
 from lab.learner import NameLearners
@@ -24,6 +27,8 @@ async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
     """The engine lives as long as the app does."""
     ENGINE_ROOM.hub.attach(asyncio.get_running_loop())
     ENGINE_ROOM.open()
+    for page in pkgutil.iter_modules(pages.__path__, f"{pages.__name__}."):
+        importlib.import_module(page.name)  # so that the first visitor doesn't wait for it
     gc.collect()
     gc.freeze()  # what is loaded by now stays; Streamlit's frequent collections need not look at it again
     try:
