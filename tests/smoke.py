@@ -1,12 +1,16 @@
-"""Does a lab that runs somewhere work? `python -m tests.smoke http://127.0.0.1:8501`
+"""Does a lab that runs somewhere work? `python -m tests.smoke http://127.0.0.1:8501 [--stay]`
 
 Without a browser: health, the page and all that it loads, and one run over the real protocol, token by token.
+With --stay it then starts a long run and watches that for as long as the lab lasts.
 """
 
 import json
 import re
 import sys
+from contextlib import suppress
 from urllib.parse import urljoin, urlsplit
+
+from websockets.exceptions import ConnectionClosed
 
 from tests.lab.conftest import Address, Visitor
 
@@ -41,12 +45,26 @@ def serves_a_run(lab: Address) -> dict[str, int]:
     return tokens
 
 
-def main(url: str) -> None:
+def stays(lab: Address) -> None:
+    """Says "busy" once tokens are made, and goes when the lab hangs up; it fails if the run is over before."""
+    long, busy = "orders=24&rate=all+at+once&answer=128", False
+    with Visitor(lab, long) as visitor, lab.watch(visitor.open()) as line, suppress(ConnectionClosed):
+        for text in line:
+            assert "over" not in json.loads(text)
+            if '"token"' in text and not busy:
+                busy = True
+                sys.stdout.write("busy\n")
+                sys.stdout.flush()
+
+
+def main(url: str, *also: str) -> None:
     lab = Address(urlsplit(url).netloc)
     status, health = lab.health()
     assert (status, health["status"], health["engine"]) == (200, "ok", "ready"), (status, health)
     sys.stdout.write(f"the page and its {loads_its_page(lab)} files load\n")
     sys.stdout.write(f"a run gave tokens: {serves_a_run(lab)}\n")
+    if "--stay" in also:
+        stays(lab)
 
 
 if __name__ == "__main__":

@@ -124,6 +124,21 @@ def _env(path: Path) -> list[Document]:
     return [variable for container in containers(path) for variable in container.get("env", [])]
 
 
+# ---- compose
+
+
+def test_compose_runs_the_image_as_it_is_meant_to_run() -> None:
+    (port,), (volume,) = said("EXPOSE"), said("VOLUME")
+    lab = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["lab"]
+    assert lab["read_only"]
+    assert lab["cap_drop"] == ["ALL"]
+    assert lab["security_opt"] == ["no-new-privileges:true"]
+    assert [one.rpartition(":")[2] for one in lab["ports"]] == [port.words]
+    assert [one.partition(":")[2] for one in lab["volumes"]] == [volume.words]
+    assert [one.partition(":")[0] for one in lab["tmpfs"]] == ["/tmp"]
+    assert yaml.safe_load((ROOT / "compose.gpu.yaml").read_text())["services"].keys() == {"lab"}
+
+
 # ---- the image
 
 

@@ -52,9 +52,14 @@ def check(image: Image, container: Container) -> None:
     devices = container.ask(["cat", "/proc/net/dev"]).stdout.splitlines()[2:]
     assert [line.split(":")[0].strip() for line in devices] == ["lo"], devices
     say("nothing but /tmp, /dev/shm and the volume can be written to; the only network is lo")
-    smoke = container.beside([sys.executable, "-m", "tests.smoke", f"http://127.0.0.1:{image.ports[0]}"])
-    assert smoke.returncode == 0, smoke.stdout + smoke.stderr
-    say(smoke.stdout.strip())
+    url = f"http://127.0.0.1:{image.ports[0]}"
+    visitor = container.beside([sys.executable, "-m", "tests.smoke", url, "--stay"])
+    assert visitor.stdout is not None
+    heard = [visitor.stdout.readline().strip()]
+    while heard[-1] not in ("busy", ""):
+        heard.append(visitor.stdout.readline().strip())
+    assert heard[-1] == "busy", (heard, visitor.communicate())
+    say("\n".join(heard[:-1]))
     say(f"memory in use: {memory(container) / 1e6:,.0f} MB")
     book = "from lab.learner import DATA; from lessons.book import Book; Book(DATA / 'guesses.sqlite', 'me').forget()"
     kept = container.ask(["python", "-c", book])
@@ -62,10 +67,12 @@ def check(image: Image, container: Container) -> None:
     left = container.ask(["find", "/tmp", "/dev/shm", "/data", "-type", "f"]).stdout.split()
     say(f"files that it made: {', '.join(left) or 'none'}")
     took_s = container.stop(END_S)
+    assert visitor.wait(END_S) == 0, visitor.communicate()
     assert "Traceback" not in container.said()
     kept_files = sorted(path.name for path in container.volume.iterdir())
     assert kept_files == ["guesses.sqlite"], kept_files
-    say(f"{image.stop} ended everything in {took_s:.1f} s; the volume keeps {', '.join(kept_files)}")
+    say(f"{image.stop} in the middle of a run ended everything in {took_s:.1f} s")
+    say(f"the volume keeps {', '.join(kept_files)}")
 
 
 def wait_until_healthy(container: Container) -> None:

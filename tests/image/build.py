@@ -100,6 +100,7 @@ class Builder:
         if f" {wanted}." not in said:
             raise ValueError(f"FROM {base}: the root filesystem that stands in for it has {said.strip()}")
         image = Image(self._work / (name or "image"))
+        shutil.rmtree(image.root, ignore_errors=True)  # of a try before this one
         subprocess.run(["cp", "-a", self._base, image.root], check=True)
         self._stages[name] = image
         return image

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -43,9 +44,10 @@ class Container:
         line = ["nsenter", f"--target={self.first}", "--mount", "--pid", "--net", "--ipc", *enter(self._image, user)]
         return subprocess.run([*line, *command], env=self._image.env, capture_output=True, text=True)
 
-    def beside(self, command: list[str]) -> "subprocess.CompletedProcess[str]":
-        """Run one of this machine's commands in the lab's network."""
-        return subprocess.run(["nsenter", f"--target={self.first}", "--net", *command], text=True, capture_output=True)
+    def beside(self, command: list[str]) -> "subprocess.Popen[str]":
+        """Start one of this machine's commands in the lab's network."""
+        line = ["nsenter", f"--target={self.first}", "--net", *command]
+        return subprocess.Popen(line, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
     def healthy(self) -> bool:
         return self.first > 0 and self.ask(self._image.health).returncode == 0
@@ -76,6 +78,7 @@ def started(image: Image, work: Path) -> Iterator[Container]:
     """The image's command, running until the block is left."""
     (data,) = image.volumes
     volume, log = work / "volume", work / "log"
+    shutil.rmtree(volume, ignore_errors=True)
     volume.mkdir()
     os.chown(volume, *map(int, image.user.split(":")))  # as an engine gives a new volume to whom the folder belongs
     script = START + "exec " + shlex.join([*enter(image), *image.command])

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from websockets.sync.client import ClientConnection
 from websockets.typing import Origin, Subprotocol
 
 from lab.controls import MAX_ORDERS
-from tests.lab.conftest import ROOT, Lab, Visitor, socket_to
+from tests.lab.conftest import ROOT, Address, Lab, Visitor, socket_to
 from tests.lab.test_server import LINK, LONG, assert_goes_on, closing_code, drawn
 
 pytestmark = pytest.mark.live
@@ -39,7 +40,7 @@ def stream(visitor: Visitor) -> str:
     return visitor.stream  # type: ignore[attr-defined,no-any-return]
 
 
-def dial(lab: Lab, path: str, **options: object) -> ClientConnection:
+def dial(lab: Address, path: str, **options: object) -> ClientConnection:
     protocols = [Subprotocol("streamlit")] if path == STREAMLITS else None
     return socket_to(lab, path, subprotocols=protocols, **options)
 
@@ -65,8 +66,8 @@ def test_a_choice_that_is_not_offered_is_an_error_without_details(lab: Lab) -> N
 def test_nobody_gets_more_orders_than_there_may_be(lab: Lab, orders: float) -> None:
     with Visitor(lab, "rate=all+at+once&answer=8&prompt=16&long=as+the+others") as greedy:
         forge(greedy, "Orders", orders)
-        with lab.watch(greedy.open()) as socket:
-            said = [json.loads(text) for text in socket]
+        with lab.watch(greedy.open()) as line:
+            said = [json.loads(text) for text in line]
     assert said[-1] == {"over": True, "refused": ""}
     served = len({motion["request"] for motion in drawn(said) if motion["kind"] == "token"})
     assert served == MAX_ORDERS if orders == MAX_ORDERS else served <= MAX_ORDERS
@@ -81,6 +82,17 @@ def test_a_page_of_another_site_opens_no_socket(lab: Lab, stream: str, ours: boo
     with pytest.raises(InvalidStatus) as refused, dial(lab, stream if ours else STREAMLITS, origin=Origin(origin)):
         pass
     assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["our socket", "Streamlit's"])
+def test_a_class_may_know_the_lab_by_any_name(lab: Lab, stream: str, ours: bool) -> None:
+    """As http://lab.school:8501 in the school's network: what counts is that page and socket have the same name."""
+    _, port = lab.host.split(":")
+    road = socket.create_connection(("127.0.0.1", int(port)))
+    named = Address(f"lab.school:{port}")
+    with dial(named, stream if ours else STREAMLITS, sock=road) as line:
+        assert line.response is not None
+        assert line.response.status_code == 101
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
@@ -186,11 +198,11 @@ def test_every_answer_has_the_headers(lab: Lab, path: str) -> None:
 
 
 def test_nothing_is_told_to_streamlit_s_makers(lab: Lab) -> None:
-    with dial(lab, STREAMLITS) as socket:
-        socket.send(BackMsg(rerun_script={"query_string": ""}).SerializeToString())
+    with dial(lab, STREAMLITS) as line:
+        line.send(BackMsg(rerun_script={"query_string": ""}).SerializeToString())
         heard = ForwardMsg()
         while heard.WhichOneof("type") != "new_session":
-            heard.ParseFromString(socket.recv(timeout=10))  # type: ignore[arg-type]
+            heard.ParseFromString(line.recv(timeout=10))  # type: ignore[arg-type]
     assert not heard.new_session.config.gather_usage_stats
 
 
