@@ -5,12 +5,17 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tests.image.build import ENTER, Image
+
+NAMES = "127.0.0.1 localhost split-kitchen\n"  # the last is the Service's, in deploy/kubernetes
+ALONE = ("--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child")
 
 # The root cannot be written to, nor can what comes with it; /tmp and the volumes can. `lo` is the only network.
 START = (
@@ -18,6 +23,7 @@ START = (
     + """
 mount -t tmpfs -o mode=1777,nosuid,nodev tmp "$ROOT/tmp"
 mount --bind "$VOLUME" "$ROOT$DATA"
+mount --bind "$HOSTS" "$ROOT/etc/hosts"
 mount -o remount,bind,ro "$ROOT"
 mount -o remount,ro "$ROOT/dev"
 ip link set lo up
@@ -74,36 +80,40 @@ def enter(image: Image, user: str = "") -> list[str]:
 
 
 @contextmanager
-def started(image: Image, work: Path) -> Iterator[Container]:
-    """The image's command, running until the block is left."""
+def started(
+    image: Image,
+    work: Path,
+    command: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    beside: Container | None = None,
+) -> Iterator[Container]:
+    """The image's command, or another, running until the block is left; in a network of its own, or `beside` another.
+
+    `env` comes on top of the image's. `work` is the folder of its volume and its log.
+    """
     (data,) = image.volumes
-    volume, log = work / "volume", work / "log"
-    shutil.rmtree(volume, ignore_errors=True)
-    volume.mkdir()
+    volume, log, hosts = work / "volume", work / "log", work / "hosts"
+    shutil.rmtree(work, ignore_errors=True)
+    volume.mkdir(parents=True)
     os.chown(volume, *map(int, image.user.split(":")))  # as an engine gives a new volume to whom the folder belongs
-    script = START + "exec " + shlex.join([*enter(image), *image.command])
+    hosts.write_text(NAMES)
+    inside = replace(image, env=image.env | (env or {}))
+    network = ["nsenter", f"--target={beside.first}", "--net", "unshare"] if beside else ["unshare", "--net"]
+    script = START + "exec " + shlex.join([*enter(image), *(command or image.command)])
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [
-                "unshare",
-                "--mount",
-                "--pid",
-                "--net",
-                "--ipc",
-                "--uts",
-                "--fork",
-                "--kill-child",
-                "/bin/sh",
-                "-c",
-                script,
-            ],
-            env=image.env | {"ROOT": str(image.root), "VOLUME": str(volume), "DATA": data},
+            [*network, *ALONE, "/bin/sh", "-c", script],
+            env=inside.env | {"ROOT": str(image.root), "VOLUME": str(volume), "DATA": data, "HOSTS": str(hosts)},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
         )
+    container = Container(inside, process, volume, log)
     try:
-        yield Container(image, process, volume, log)
+        yield container
+    except BaseException:
+        sys.stderr.write(container.said())
+        raise
     finally:
         process.kill()  # and with it, whatever may be left in its namespace
         process.wait()
