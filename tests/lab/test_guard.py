@@ -22,7 +22,7 @@ from tests.lab.test_server import LINK, LONG, assert_goes_on, closing_code, draw
 
 pytestmark = pytest.mark.live
 
-PAGES = ["kitchen", "lessons", "scale", "advisor", "progress", "one-station"]
+PAGES = ["kitchen", "scale", "advisor"]  # lessons and a whole run are visited, and their console read, elsewhere
 STREAMLITS = "/_stcore/stream"
 FOREIGN = ["http://evil.example", "http://localhost:1", "http://0.0.0.0:1", "null", "file://"]
 
@@ -206,6 +206,7 @@ def test_nothing_is_told_to_streamlit_s_makers(lab: Lab) -> None:
     assert not heard.new_session.config.gather_usage_stats
 
 
+@pytest.mark.browser
 def test_no_page_needs_what_the_policy_forbids(lab: Lab, browser: Browser) -> None:
     """Each page in a browser: nothing is blocked, no script fails, and nobody else's host is asked."""
     complaints: list[str] = []
@@ -217,7 +218,7 @@ def test_no_page_needs_what_the_policy_forbids(lab: Lab, browser: Browser) -> No
     for path in PAGES:
         page.goto(f"{lab.url}/{path}")
         page.wait_for_selector("[data-testid=stAppViewContainer] h1, .kx-root", timeout=30_000)
-        page.wait_for_timeout(500)
+        page.wait_for_timeout(300)
     page.close()
     assert complaints == []
     assert {url for url in asked if not url.startswith((lab.url, "blob:", "data:"))} == set()
