@@ -128,7 +128,7 @@ def _over(run: str) -> bool:
 
 def _show(wish: Wish, scale: Scale) -> None:
     """The session's runs; before there are any, the recorded run of each chosen kitchen, or an opened recording."""
-    specs = [spec | {"ruler": _ruler(run, scale)} for run in _runs() if (spec := live(run))]
+    specs = [spec | {"ruler": _ruler(run, scale)} for run in _runs() if (spec := live(run, own=True))]
     if not specs:
         opened: Log | None = st.session_state.get("opened")
         logs = [opened] if opened else [recorded(scenario.deployment.kind) for scenario in wish.scenarios]
