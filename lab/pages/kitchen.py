@@ -33,7 +33,8 @@ def page() -> None:
         scale = choose_scale()
     with opening:
         _buttons(wish)
-    _status()
+    with st.container():
+        _status()
     _show(wish, scale)
     _results()
     _recordings()
@@ -134,7 +135,7 @@ def _show(wish: Wish, scale: Scale) -> None:
         logs = [opened] if opened else [recorded(scenario.deployment.kind) for scenario in wish.scenarios]
         specs = [_recorded(log) | {"ruler": _marks(log, scale)} for log in logs]
     can = ["link", "cancel", "kill"] if _runs() else []
-    scene(data={"kitchens": specs, "can": can}, key="scene", on_link_change=_link_moved)
+    scene({"kitchens": specs, "can": can}, _link_moved)
 
 
 def _recorded(log: Log) -> dict[str, Any]:
