@@ -9,7 +9,8 @@ import msgspec
 from engine.plan import Plan
 from engine.scenario import Kind
 
-UNSEEN = -1  # the id of a token that a client has only the text of
+SERVER = "server"  # in a client's log, the one that makes tokens, whoever is behind it
+UNSEEN = -1  # there, the id of a token: only its text is known
 
 
 class Fact(msgspec.Struct, frozen=True, tag=True, tag_field="kind", gc=False):  # values only: never in a cycle

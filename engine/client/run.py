@@ -16,15 +16,13 @@ import msgspec
 
 from engine.client.endpoint import Endpoint, NoAnswer, find, open_client
 from engine.errors import BadInput
-from engine.events import UNSEEN, Arrived, Connected, Counted, Event, Failed, Finished, TokenMade
+from engine.events import SERVER, UNSEEN, Arrived, Connected, Counted, Event, Failed, Finished, TokenMade
 from engine.live.catalog import prepare
 from engine.live.text import Text
 from engine.log import Log
 from engine.request import Request
 from engine.scenario import Scenario
 from engine.workload import drafts
-
-SERVER = "server"  # the one that makes tokens, whoever is behind it
 
 
 def run_outside(
