@@ -330,6 +330,7 @@ const ICONS = {
   pass: "M2 15.5h16M4 12.5h12v-4H4zM7 8.5V6h6v2.5",
   plating: "M2 15.5h16M4 15.5a6 6.5 0 0 1 12 0M10 9V6.5M8.5 6.5h3",
   served: "M3.5 10.5 8 15l8.5-10",
+  hatch: "M3 3h14v14H3zM3 13h14M6 3v6.5h8V3",
   stall: "M10 2v16M3 6l14 8M17 6 3 14M10 5 8 3M10 5l2-2M10 15l-2 2M10 15l2 2",
 };
 ICONS.cook = ICONS.prep; ICONS.portions = ICONS.prep;

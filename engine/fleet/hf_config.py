@@ -39,9 +39,11 @@ def models() -> dict[str, ModelShape]:
 
 def model(name: str) -> ModelShape:
     """A shipped model by name, or the one whose `config.json` (or folder with one) the name is. Raises BadInput."""
+    if name in models():  # first: an advice asks ten thousand times
+        return models()[name]
     path = Path(name).expanduser()
     file = path / "config.json" if path.is_dir() else path
-    if name in models() or file.suffix != ".json":
+    if file.suffix != ".json":
         return named("model", name, models(), other=", or the path of a config.json")
     try:
         data = file.read_bytes()

@@ -19,6 +19,7 @@ from engine.sim.station import WorkerSpec
 from engine.workload import Draft, drafts
 
 FEWEST, MORE_PER_GPU = 150, 12  # requests; at most FEWEST and so many for each GPU
+TOKENS_PER_GPU = 40_000  # simulated at most, unless the fewest requests have more: an advice shall take seconds
 WARMING = 0.1  # share of them whose TTFT does not count: they find everything empty
 TURNOVERS = 3  # as many requests as are in the house at a time, so often
 
@@ -72,7 +73,9 @@ def load(question: Question, seed: int = 0) -> Sequence[Draft]:
 
 
 def _most(question: Question) -> int:
-    return FEWEST + MORE_PER_GPU * question.gpus
+    """Long answers have gaps enough in fewer of them."""
+    by_tokens = round(TOKENS_PER_GPU * question.gpus / question.osl_tokens)
+    return min(FEWEST + MORE_PER_GPU * question.gpus, max(FEWEST, by_tokens))
 
 
 def _set_up(question: Question, candidate: Candidate, reached: Reached) -> tuple[ClusterSpec, Deployment, LinkSpec]:

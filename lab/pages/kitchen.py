@@ -143,7 +143,8 @@ def _show(wish: Wish, scale: Scale) -> None:
 
 def _recorded(title: str, log: Log) -> dict[str, Any]:
     kind = kind_of(log)
-    note = f"recorded {log.recorded_at[:10]} {'by' if kind == 'endpoint' else 'on'} {log.machine}"
+    where = f"{'by' if kind == 'endpoint' else 'on'} {log.machine}"
+    note = f"recorded {log.recorded_at[:10]} {where}" if log.recorded_at else log.machine  # a simulation has no date
     name = (
         kind if title == TITLES[kind] else title
     )  # as a live run is called, so that it takes the recorded one's place
