@@ -1,4 +1,5 @@
-# The lab in a container: everything it needs is in the image, nothing is fetched at run time.
+# The lab in a container: everything it needs is in the image, nothing is fetched at run time. What can be set, and how
+# this file is tried without Docker: docs/deploying.md.
 #
 #   docker build -t split-kitchen .
 #   docker build -t split-kitchen --build-arg PIP_FIND_LINKS=/wheels .

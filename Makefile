@@ -6,10 +6,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PORT ?= 8501
 
 .DEFAULT_GOAL := help
-.PHONY: help lab notebooks claims test check fix stress record pictures clean
+.PHONY: help lab notebooks claims test check fix stress image-check record pictures clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 lab: $(VENV)/lab ## Open the lab in the browser, on the real engine
 	$(BIN)/split-kitchen lab --port $(PORT)
@@ -38,6 +38,10 @@ fix: $(VENV)/dev ## Let the formatter and the linter mend what they can
 
 stress: $(VENV)/dev ## Kill workers at 50 random moments and compare every token
 	$(BIN)/python -m tests.stress --kills 50
+
+image-check: $(VENV)/dev ## Build the image's filesystem without Docker and try the lab in it; as root, on Debian
+	@command -v debootstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq debootstrap iproute2 >/dev/null; }
+	$(BIN)/python -m tests.image
 
 record: $(VENV)/lab ## Record the runs that ship with the lab anew, on this machine
 	$(BIN)/python -m lab.record

@@ -189,7 +189,7 @@ function moment(log, t) {
     const tray = during(order.trays, t), plate = during(order.plates, t);
     if (ticket) now.tickets.push({ order, ticket });
     if (prep) now.preps.push({ order, prep });
-    if (tray && !(leftBelt(tray) <= t)) (tray.started != null && tray.started <= t ? now.trays : now.waiting).push({ order, tray });
+    if (tray && !((leftBelt(tray) ?? Infinity) <= t)) (tray.started != null && tray.started <= t ? now.trays : now.waiting).push({ order, tray });
     if (plate) now.plates.set(plate.worker, [...(now.plates.get(plate.worker) || []), { order, plate }]);
   }
   now.link = latest(log.links, t) || log.links[0];

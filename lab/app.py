@@ -13,9 +13,11 @@ from typing import Any
 
 import streamlit as st
 from starlette.middleware import Middleware
+from streamlit import config
 
 from lab import pages
 from lab.engine_room import ENGINE_ROOM
+from lab.guard import Guard
 from lab.learner import NameLearners
 from lab.routes import ROUTES
 
@@ -35,4 +37,10 @@ async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
         ENGINE_ROOM.close()
 
 
-app = st.App("entry/main.py", lifespan=lifespan, routes=ROUTES, middleware=[Middleware(NameLearners)])
+# whatever folder the lab is started in, and with it whatever .streamlit/config.toml
+config.set_option("browser.gatherUsageStats", False)
+config.set_option("client.showErrorDetails", "none")
+
+MIDDLEWARE = [Middleware(Guard), Middleware(NameLearners)]
+
+app = st.App("entry/main.py", lifespan=lifespan, routes=ROUTES, middleware=MIDDLEWARE)

@@ -48,7 +48,8 @@ State = Literal["off", "starting", "ready", "broken"]
 STOP_S = 4.0
 WORKERS = int(os.environ.get("SPLIT_KITCHEN_WORKERS", "2"))
 MODEL = ModelSpec(os.environ.get("SPLIT_KITCHEN_MODEL", "smollm2-135m"))
-TRANSPORTS = tuple(os.environ.get("SPLIT_KITCHEN_TRANSPORTS", "shm,tcp").split(","))
+LISTEN = os.environ.get("SPLIT_KITCHEN_LISTEN", "")  # HOST:PORT: workers join there instead of being started here
+TRANSPORTS = tuple(os.environ.get("SPLIT_KITCHEN_TRANSPORTS", "tcp" if LISTEN else "shm,tcp").split(","))
 
 _told: msgspec.msgpack.Decoder[Told] = msgspec.msgpack.Decoder(Told)
 
@@ -73,10 +74,10 @@ class EngineRoom:
         """Start the engine; it becomes ready behind the page."""
         ours, theirs = Pipe()
         fd = theirs.fileno()
-        scenario = Scenario(Deployment(workers=WORKERS), model=MODEL)
+        scenario = Scenario(_reachable(Deployment(workers=WORKERS)), model=MODEL)
         command = [sys.executable, "-m", "engine.live.host", str(fd), msgspec.json.encode(scenario).decode()]
         self._process = subprocess.Popen(
-            [*command, ",".join(TRANSPORTS)],
+            [*command, ",".join(TRANSPORTS), *([LISTEN] if LISTEN else [])],
             pass_fds=[fd],
             stdin=subprocess.DEVNULL,
             process_group=0,  # Ctrl-C is meant for the lab, which then ends the engine
@@ -102,7 +103,7 @@ class EngineRoom:
 
     def start(self, scenario: Scenario, prompts: tuple[str, ...] = ()) -> str:
         """Queue a run; its id, under which it can be watched from now on. Raises BadInput for what can never run."""
-        scenario.checked()
+        scenario = msgspec.structs.replace(scenario, deployment=_reachable(scenario.deployment)).checked()
         return self._queue(StartRun(secrets.token_urlsafe(9), scenario, prompts), scenario)
 
     def examine(self) -> str:
@@ -136,7 +137,7 @@ class EngineRoom:
 
     def change_deployment(self, run: str, deployment: Deployment) -> None:
         """Raises BadInput for a deployment that cannot be."""
-        self._ask(ChangeDeployment(run, deployment.checked()))
+        self._ask(ChangeDeployment(run, _reachable(deployment).checked()))
 
     def add(self, run: str, prompt: str) -> None:
         self._ask(AddRequest(run, prompt))
@@ -243,6 +244,13 @@ class EngineRoom:
             self._running = ""
         for run in lost:
             self._end(run, why)
+
+
+def _reachable(deployment: Deployment) -> Deployment:
+    """Over a road that is open: workers of other hosts share no memory, whatever a lesson asks for."""
+    if not LISTEN or deployment.transport in TRANSPORTS:
+        return deployment
+    return msgspec.structs.replace(deployment, transport=TRANSPORTS[0])
 
 
 ENGINE_ROOM = EngineRoom()

@@ -5,6 +5,7 @@ Only the event loop's thread touches a run that is being watched; other threads 
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
@@ -20,7 +21,8 @@ class Run:
     """One run: what was asked for, what happened, and the same as motions, each encoded once for all watchers."""
 
     def __init__(self, id: str, scenario: Scenario) -> None:
-        self.id = id
+        self.id = id  # whoever knows it may watch
+        self.key = secrets.token_urlsafe(9)  # whoever has it may also change the link, cancel orders and kill workers
         self.scenario = scenario
         self.events: list[Event] = []
         self.over = False

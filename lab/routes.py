@@ -1,11 +1,11 @@
-"""The lab's own routes: watching a run, and health. Streamlit's checks do not cover them, so they make their own."""
+"""The lab's own routes: watching a run, and health. What they need not check, `lab/guard.py` has checked before."""
 
 import asyncio
+import hmac
 import json
 import math
 import re
 from contextlib import suppress
-from urllib.parse import urlparse
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -15,11 +15,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from engine.errors import BadInput
 from engine.link import LinkSpec
 from lab.engine_room import ENGINE_ROOM
+from lab.guard import POLICY_VIOLATION
 from lab.hub import Run
 
-MESSAGE_CHARS = 512
-MESSAGES_PER_S = 25
-POLICY_VIOLATION, TOO_BIG, UNKNOWN_RUN = 1008, 1009, 4404
+UNKNOWN_RUN, NOT_YOURS = 4404, 4403
 
 
 async def health(_: Request) -> Response:
@@ -29,18 +28,19 @@ async def health(_: Request) -> Response:
 
 
 async def watch(socket: WebSocket) -> None:
-    """A run's motions out, commands in. The run's id is the key to it: long, random, and known to its page only."""
-    if not same_origin(socket):
-        await socket.close(POLICY_VIOLATION)
-        return
+    """A run's motions out, commands in. Its id lets one watch; to command takes its key, which its owner's page has."""
     run = ENGINE_ROOM.hub.runs.get(socket.query_params.get("run", ""))
+    key = socket.query_params.get("key")
     await socket.accept()
     if run is None:
         await socket.close(UNKNOWN_RUN, "no such run")
         return
+    if key is not None and not hmac.compare_digest(key.encode(), run.key.encode()):
+        await socket.close(NOT_YOURS, "not your run")
+        return
     since = re.fullmatch(r"[0-9]{1,9}", socket.query_params.get("since", ""))
     out = asyncio.create_task(_send(socket, run, int(since[0]) if since else 0))
-    commands = asyncio.create_task(_obey(socket, run))
+    commands = asyncio.create_task(_obey(socket, run, owner=key is not None))
     await asyncio.wait({out, commands}, return_when=asyncio.FIRST_COMPLETED)
     out.cancel()
     commands.cancel()
@@ -55,31 +55,20 @@ async def _send(socket: WebSocket, run: Run, since: int) -> None:
             await socket.send_text(message)
 
 
-def same_origin(socket: WebSocket) -> bool:
-    """Browsers always say where a page came from; programs need not."""
-    origin = socket.headers.get("origin")
-    return origin is None or urlparse(origin).netloc == socket.headers.get("host")
-
-
-async def _obey(socket: WebSocket, run: Run) -> None:
-    loop = asyncio.get_running_loop()
-    second, count = loop.time(), 0
+async def _obey(socket: WebSocket, run: Run, *, owner: bool) -> None:
     with suppress(WebSocketDisconnect):
         while True:
             text = await socket.receive_text()
-            if loop.time() - second >= 1:
-                second, count = loop.time(), 0
-            count += 1
-            if len(text) > MESSAGE_CHARS:
-                await socket.close(TOO_BIG)
+            if not owner:
+                await socket.close(NOT_YOURS, "not your run")
                 return
-            if count > MESSAGES_PER_S or not command(run.id, text):
+            if not command(run.id, text):
                 await socket.close(POLICY_VIOLATION)
                 return
 
 
 def command(run: str, text: str) -> bool:
-    """Carry out what a watcher asks for; False if it is nothing that can be asked for."""
+    """Carry out what a run's owner asks for; False if it is nothing that can be asked for."""
     try:
         asked = json.loads(text)
         match asked:

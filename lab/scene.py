@@ -11,8 +11,8 @@ from lab.export import MODULE
 scene = st.components.v2.component("split_kitchen.kitchen", js=MODULE.read_text("utf-8"))
 
 
-def live(run: str) -> dict[str, Any] | None:
-    """What the scene needs to watch a run; None for one that is forgotten."""
+def live(run: str, *, own: bool = False) -> dict[str, Any] | None:
+    """What the scene needs to watch a run, and to change it if it is one's own; None for one that is forgotten."""
     known = ENGINE_ROOM.hub.runs.get(run)
     if known is None:
         return None
@@ -22,7 +22,7 @@ def live(run: str) -> dict[str, Any] | None:
         "run": run,
         "title": TITLES[kind],
         "deployment": kind,
-        "stream": f"/lab/ws?run={run}",
+        "stream": f"/lab/ws?run={run}" + (f"&key={known.key}" if own else ""),
         "motions": None,
         "live": True,
         "note": "",

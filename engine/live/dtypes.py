@@ -3,6 +3,7 @@
 Run as a program it measures and prints; `speeds` does that once a machine and remembers. Only the program needs torch.
 """
 
+import functools
 import math
 import os
 import platform
@@ -10,6 +11,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -47,15 +49,24 @@ def quicker(speeds: Speeds) -> str:
 def speeds(cache: Path) -> Speeds:
     """This machine's speeds, from `cache` or else measured now (2 s, most of it for starting up)."""
     remembered = cache / f"speeds-{re.sub(r'[^A-Za-z0-9]+', '-', measured_on()).strip('-').lower()}.json"
-    if not remembered.exists():
-        ran = subprocess.run([sys.executable, "-m", "engine.live.dtypes"], capture_output=True, check=False)
-        if ran.returncode:
-            raise WorkerFailed(f"The speed of bf16 and fp32 could not be measured: {ran.stderr.decode()[-500:]}")
+    if remembered.exists():
+        return msgspec.json.decode(remembered.read_bytes(), type=Speeds)
+    measured = _measured_apart()
+    with suppress(OSError):  # a container's cache may be read-only: then it holds for this process
         cache.mkdir(parents=True, exist_ok=True)
         fresh = remembered.with_suffix(f".{os.getpid()}")
-        fresh.write_bytes(ran.stdout)
+        fresh.write_bytes(msgspec.json.encode(measured))
         fresh.replace(remembered)
-    return msgspec.json.decode(remembered.read_bytes(), type=Speeds)
+    return measured
+
+
+@functools.cache
+def _measured_apart() -> Speeds:
+    """In a process of its own, which may set its threads as it likes."""
+    ran = subprocess.run([sys.executable, "-m", "engine.live.dtypes"], capture_output=True, check=False)
+    if ran.returncode:
+        raise WorkerFailed(f"The speed of bf16 and fp32 could not be measured: {ran.stderr.decode()[-500:]}")
+    return msgspec.json.decode(ran.stdout, type=Speeds)
 
 
 def processor() -> str:

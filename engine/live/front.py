@@ -85,6 +85,7 @@ class Front:
         self._key = shared_key() if listen else secrets.token_hex(32).encode()
         self._door = Door(listen, self._key) if listen else None
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [-1]
+        self._policies = deployment.policies  # as seats are taken by; roles may change later, node pools do not
         self.seats = [Seat(name, cores[n % len(cores)]) for n, name in enumerate(worker_names(deployment.workers))]
         self.router = Router(deployment, [seat.name for seat in self.seats], link)
         self._encoder = msgspec.msgpack.Encoder()
@@ -336,7 +337,7 @@ class Front:
         self._heard(seat, hello)
 
     def _free_seat(self, role: str) -> Seat | None:
-        for seat, policy in zip(self.seats, self.deployment.policies, strict=True):
+        for seat, policy in zip(self.seats, self._policies, strict=True):
             if seat.channel is None and (role == "any" or policy.startswith(role)):
                 return seat
         return None

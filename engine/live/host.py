@@ -1,4 +1,6 @@
-"""The engine as a child process of the lab: `python -m engine.live.host FD`. One run at a time, changed while it runs.
+"""The engine as a child process of the lab: `python -m engine.live.host FD SCENARIO TRANSPORTS [HOST:PORT]`.
+
+One run at a time, changed while it runs. Workers are processes of this host, or join at HOST:PORT from others.
 
 It exists so that a busy web server never delays a handoff, and so that the web server never imports torch.
 """
@@ -19,6 +21,7 @@ from engine.live.process import MAX_MESSAGE_BYTES
 from engine.live.run import machine, make_requests, rebased
 from engine.request import Request
 from engine.scenario import Deployment, ModelSpec, Scenario, checked_link
+from engine.units import host_and_port
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
@@ -238,9 +241,11 @@ def main() -> None:
     lab: Connection[bytes, bytes] = Connection(int(sys.argv[1]))
     scenario = msgspec.json.decode(sys.argv[2], type=Scenario)
     transports = tuple(sys.argv[3].split(","))
+    elsewhere = sys.argv[4] if len(sys.argv) > 4 else ""  # where the workers join, if they are not started here
     tell = msgspec.msgpack.Encoder().encode
     try:
-        with Front(scenario.deployment, scenario.link, scenario.model, transports=transports) as front:
+        listen = host_and_port("SPLIT_KITCHEN_LISTEN", elsewhere) if elsewhere else None
+        with Front(scenario.deployment, scenario.link, scenario.model, transports=transports, listen=listen) as front:
             front.start()
             host = Host(lab, front)
             host.tell(EngineReady(machine(), front.transports, front.dtype))

@@ -131,7 +131,7 @@ def _over(run: str) -> bool:
 
 def _show(wish: Wish, scale: Scale) -> None:
     """The session's runs; before there are any, the recorded run of each chosen kitchen, or opened recordings."""
-    specs = [spec | {"ruler": _ruler(run, scale)} for run in _runs() if (spec := live(run))]
+    specs = [spec | {"ruler": _ruler(run, scale)} for run in _runs() if (spec := live(run, own=True))]
     if not specs:
         opened: list[Log] | None = st.session_state.get("opened")
         logs = opened or [recorded(scenario.deployment.kind) for scenario in wish.scenarios]

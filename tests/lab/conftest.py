@@ -51,14 +51,12 @@ def comes(what: Callable[[], object], timeout_s: float = 10.0) -> bool:
 # ---- the lab
 
 
-class Lab:
-    """A running lab. `health` is what anybody sees, `processes` what the machine does."""
+class Address:
+    """A lab that runs somewhere: what anybody sees of it."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-        self.process = process
-        self.host = f"127.0.0.1:{port}"
-        self.url = f"http://{self.host}"
-        self._log = log
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.url = f"http://{host}"
 
     def get(self, path: str) -> tuple[int, str, bytes]:
         """Status, content type and body, whatever the status."""
@@ -78,6 +76,19 @@ class Lab:
             return self.health()[1]["engine"]
         return ""
 
+    def watch(self, stream: str, *, since: int = 0, origin: str = "") -> connect:
+        """A socket on a run, as the page opens it; `stream` comes from the scene's data."""
+        return socket_to(self, stream + (f"&since={since}" if since else ""), origin=Origin(origin or self.url))
+
+
+class Lab(Address):
+    """One that was started here; `children` is what the machine does."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+        super().__init__(f"127.0.0.1:{port}")
+        self.process = process
+        self._log = log
+
     def children(self) -> dict[int, str]:
         """The engine's processes and their command lines: all that the lab has started, and what that has."""
         return {pid: command(pid) for pid in descendants(self.process.pid)}
@@ -85,15 +96,11 @@ class Lab:
     def child(self, module: str) -> int:
         return next(pid for pid, line in self.children().items() if module in line)
 
-    def watch(self, stream: str, *, since: int = 0, origin: str = "") -> connect:
-        """A socket on a run, as the page opens it; `stream` comes from the scene's data."""
-        return socket_to(self, stream + (f"&since={since}" if since else ""), origin=Origin(origin or self.url))
-
     def said(self) -> str:
         return self._log.read_text(errors="replace")
 
 
-def socket_to(lab: Lab, path: str, **options: Any) -> connect:
+def socket_to(lab: Address, path: str, **options: Any) -> connect:
     return connect(
         f"ws://{lab.host}{path}", **{"origin": Origin(lab.url), "max_size": None, "close_timeout": 1, **options}
     )
@@ -166,7 +173,7 @@ def alive(pids: Iterator[int] | list[int] | dict[int, str]) -> list[int]:
 class Visitor:
     """Speaks Streamlit's protocol with the real page: reads what it shows and presses its buttons."""
 
-    def __init__(self, lab: Lab, query: str = "") -> None:
+    def __init__(self, lab: Address, query: str = "") -> None:
         self._query = query
         self._line = socket_to(lab, "/_stcore/stream", subprotocols=[Subprotocol("streamlit")])
         self.elements: list[Element] = []

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.live]
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 SLOW = "orders=24&rate=2&answer=128&link=500+kB%2Fs"  # goes on until it is closed; trays are on the pass for seconds
-FULL_PASS = "orders=24&rate=4&prompt=2048&answer=8&link=500+kB%2Fs"  # trays of 1 MB, one behind the other
+FULL_PASS = "orders=24&rate=4&prompt=1024&long=0&answer=8&link=500+kB%2Fs"  # trays of half a MB, one behind the other
 STEADY = "orders=16&rate=2&answer=128"  # goes on for longer than a busy machine takes to show it
 RECORDED = Path(__file__).parents[2] / "assets" / "recorded"
 QUICK = "orders=4&rate=4&answer=32"
@@ -314,7 +314,7 @@ def test_the_link_is_changed_while_a_tray_is_on_it(browser: Browser, lab: Lab) -
     with visit(browser, lab, FULL_PASS) as kitchen:
         kitchen.open()
         belt = kitchen.slider("Width of the belt")
-        trays = kitchen.page.get_by_role("img", name="Trays on the pass").get_by_text(re.compile("%"))
+        trays = kitchen.page.get_by_role("img", name="Trays on the pass").get_by_text(re.compile(r"· [1-8]\d %"))
         expect(trays.filter(visible=True).first).to_be_visible(timeout=OVER_MS)
         belt.focus()
         belt.press("End")

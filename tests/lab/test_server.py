@@ -292,7 +292,7 @@ def test_sigterm_ends_a_lab_whose_engine_is_still_starting() -> None:
         children = lab.children()
         lab.process.send_signal(signal.SIGTERM)
         lab.process.wait(END_S)
-        assert alive(children) == []
+        assert comes(lambda: alive(children) == [], 1.0)  # killed, they take a moment to give their memory back
 
 
 def test_a_lab_that_is_killed_leaves_no_process_behind() -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from engine.errors import BadInput
+from engine.live import dtypes
 from engine.live.catalog import Prepared, prepare
 from engine.live.convert import convert
 from engine.live.dtypes import Speed, Speeds, quicker
@@ -120,3 +121,13 @@ def test_bf16_must_be_quicker_at_both() -> None:
     assert quicker(speeds(1.0, 1.0)) == "bfloat16"
     assert quicker(speeds(1.0, 3.0)) == "float32"
     assert quicker(speeds(3.0, 1.0)) == "float32"
+
+
+def test_a_speed_that_cannot_be_remembered_holds_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's cache may be read-only."""
+    measured = {"float32": Speed(2.0, 2.0), "bfloat16": Speed(1.0, 1.0)}
+    monkeypatch.setattr(dtypes, "_measured_apart", lambda: measured)
+    assert dtypes.speeds(tmp_path / "cache") == measured
+    assert len(os.listdir(tmp_path / "cache")) == 1
+    (tmp_path / "file").touch()
+    assert dtypes.speeds(tmp_path / "file" / "cache") == measured

@@ -1,0 +1,183 @@
+"""What deploys the lab and can't be run here, held against the code that it names: manifests, image, settings."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import kubernetes_validate
+import pytest
+import yaml
+
+from engine.live.door import KEY_VARIABLE
+from engine.units import host_and_port
+from lab.cli import cli
+from lab.routes import ROUTES
+from tests.image.dockerfile import Context, Step, steps
+
+ROOT = Path(__file__).parents[1]
+MANIFESTS = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
+K8S = "1.31"
+DOCKERFILE = steps((ROOT / "Dockerfile").read_text())
+SETTING = re.compile(r"SPLIT_KITCHEN_(?!TEST_)[A-Z]+(?:_[A-Z]+)*")
+
+Document = dict[str, Any]
+
+each = pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+
+
+def documents(path: Path, kind: str = "") -> list[Document]:
+    return [one for one in yaml.safe_load_all(path.read_text()) if kind in ("", one["kind"])]
+
+
+def pods(path: Path) -> list[Document]:
+    return [one["spec"]["template"] for one in documents(path, "Deployment")]
+
+
+def containers(path: Path) -> list[Document]:
+    return [container for pod in pods(path) for container in pod["spec"]["containers"]]
+
+
+def said(verb: str) -> list[Step]:
+    return [step for step in DOCKERFILE if step.verb == verb]
+
+
+# ---- Kubernetes
+
+
+@each
+def test_the_api_takes_it(path: Path) -> None:
+    for document in documents(path):
+        kubernetes_validate.validate(document, K8S, strict=True)
+
+
+@each
+def test_the_program_takes_every_command(path: Path) -> None:
+    commands = [container["command"] for container in containers(path) if "command" in container]
+    assert len(commands) == len(containers(path)) - 1  # the lab's is the image's own
+    ports = {port["port"] for service in documents(path, "Service") for port in service["spec"]["ports"]}
+    names = {service["metadata"]["name"] for service in documents(path, "Service")}
+    for program, command, *arguments in commands:
+        assert program == "split-kitchen"
+        given = cli.commands[command].make_context(command, arguments).params
+        host, port = host_and_port("join", given["address"])
+        assert host in names
+        assert port in ports
+        assert given["role"] in ("prefill", "decode")
+
+
+def test_a_command_that_the_program_does_not_take_would_be_seen() -> None:
+    with pytest.raises(click.UsageError):
+        cli.commands["worker"].make_context("worker", ["--join", "a:1", "--rank", "prefill"])
+
+
+@each
+def test_what_is_selected_is_there(path: Path) -> None:
+    labels = [pod["metadata"]["labels"] for pod in pods(path)]
+    selectors = [one["spec"]["selector"]["matchLabels"] for one in documents(path, "Deployment")]
+    assert selectors == labels
+    for service in documents(path, "Service"):
+        (chosen,) = [
+            pod for pod in pods(path) if service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+        ]
+        open_ports = {port["name"] for port in chosen["spec"]["containers"][0]["ports"]}
+        assert {port["targetPort"] for port in service["spec"]["ports"]} == open_ports
+
+
+@each
+def test_pods_run_as_the_image_is_meant_to_run(path: Path) -> None:
+    (user,), (port,), (volume,) = said("USER"), said("EXPOSE"), said("VOLUME")
+    for pod in pods(path):
+        (container,), spec = pod["spec"]["containers"], pod["spec"]
+        owner = spec["securityContext"]
+        assert f"{owner['runAsUser']}:{owner['runAsGroup']}" == user.words
+        assert owner["runAsNonRoot"]
+        assert not spec["enableServiceLinks"]
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert container["resources"]["requests"] == container["resources"]["limits"]
+        assert "/tmp" in [mount["mountPath"] for mount in container["volumeMounts"]]
+        if container["name"] == "lab":
+            assert container["ports"][0]["containerPort"] == int(port.words)
+            assert volume.words in [mount["mountPath"] for mount in container["volumeMounts"]]
+            paths = {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe")}
+            assert paths <= {route.path for route in ROUTES}  # Streamlit would answer 200 to any
+
+
+def test_two_pools_are_one_engine() -> None:
+    path = ROOT / "deploy/kubernetes/two-pools.yaml"
+    lab, prefill, decode = documents(path, "Deployment")
+    (front,) = lab["spec"]["template"]["spec"]["containers"]
+    env = {one["name"]: one.get("value") for one in front["env"]}
+    assert int(env["SPLIT_KITCHEN_WORKERS"]) == prefill["spec"]["replicas"] + decode["spec"]["replicas"]
+    _, port = host_and_port("listen", env["SPLIT_KITCHEN_LISTEN"])
+    assert port in [one["containerPort"] for one in front["ports"]]
+    for role, deployment in (("prefill", prefill), ("decode", decode)):
+        spec = deployment["spec"]["template"]["spec"]
+        assert spec["nodeSelector"] == {"split-kitchen/pool": role}
+        assert spec["containers"][0]["command"][-2:] == ["--role", role]
+    secrets = [one["valueFrom"] for one in _env(path) if one["name"] == KEY_VARIABLE]
+    assert len(secrets) == 3
+    assert all(secret == secrets[0] for secret in secrets)
+
+
+def _env(path: Path) -> list[Document]:
+    return [variable for container in containers(path) for variable in container.get("env", [])]
+
+
+# ---- compose
+
+
+def test_compose_runs_the_image_as_it_is_meant_to_run() -> None:
+    (port,), (volume,) = said("EXPOSE"), said("VOLUME")
+    lab = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["lab"]
+    assert lab["read_only"]
+    assert lab["cap_drop"] == ["ALL"]
+    assert lab["security_opt"] == ["no-new-privileges:true"]
+    assert [one.rpartition(":")[2] for one in lab["ports"]] == [port.words]
+    assert [one.partition(":")[2] for one in lab["volumes"]] == [volume.words]
+    assert [one.partition(":")[0] for one in lab["tmpfs"]] == ["/tmp"]
+    assert yaml.safe_load((ROOT / "compose.gpu.yaml").read_text())["services"].keys() == {"lab"}
+
+
+# ---- the image
+
+
+def test_everything_that_is_copied_into_the_image_is_let_into_its_build(tmp_path: Path) -> None:
+    """Without Docker, nobody else would notice what .dockerignore keeps out."""
+    context, copied = Context(ROOT), 0
+    for step in said("COPY"):
+        if "from" not in step.options:
+            *sources, target = step.words.split()
+            context.copy(sources, tmp_path / str(copied), into=target.endswith("/"))
+            copied += 1
+    assert copied >= 6
+    assert not list(tmp_path.rglob("__pycache__"))
+    assert len(list(tmp_path.glob("*/__init__.py"))) == 3  # the packages' contents
+    with pytest.raises(FileNotFoundError, match="dockerignore"):
+        context.copy(["tests"], tmp_path / "tests", into=False)
+
+
+def test_the_image_is_healthy_where_the_lab_says_so() -> None:
+    (check,) = said("HEALTHCHECK")
+    assert any(f"'{route.path}'" in check.words for route in ROUTES)
+
+
+def test_the_reader_knows_continued_lines_options_and_comments() -> None:
+    read = steps("# one\nRUN a \\\n  # two\n  && b\nCOPY --from=build x y\n")
+    assert read == [Step("RUN", {}, "a   && b"), Step("COPY", {"from": "build"}, "x y")]
+
+
+# ---- settings
+
+
+def test_every_setting_is_in_the_table_and_every_row_is_a_setting() -> None:
+    code = [path.read_text() for folder in ("engine", "lab", "lessons") for path in (ROOT / folder).rglob("*.py")]
+    table = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/deploying.md").read_text(), re.MULTILINE)
+    assert sorted(table) == sorted({name for text in code for name in SETTING.findall(text)})
+
+
+def test_what_is_set_anywhere_is_a_setting() -> None:
+    table = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/deploying.md").read_text(), re.MULTILINE))
+    files = [ROOT / "Dockerfile", *ROOT.glob("compose*.yaml"), *MANIFESTS]
+    set_there = {name for file in files for name in re.findall(r"SPLIT_KITCHEN_[A-Z_]*[A-Z]", file.read_text())}
+    assert set_there <= table
