@@ -1,7 +1,7 @@
 """A server seen from outside: what its client writes down, and what it says when there is no answer.
 
-Against a small server of the test's own, and against the real ones where their environments are (the top of
-tests/engine/fleet/test_exports.py says how to make them; Dynamo's needs uvloop, pyzmq and transformers besides).
+Against a small server of the test's own, and against the real ones where their environments are: the top of
+tests/engine/fleet/test_exports.py says how to make them.
 """
 
 import json
