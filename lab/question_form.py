@@ -133,10 +133,12 @@ def _from_what_there_is() -> None:
             )
             _show_said("model_said")
         with roads:
-            st.button("Take this machine's", key="take_here", on_click=_told, args=(_take_machine, "roads_said"))
-            st.button(
-                "Take the example fleet's", key="take_example", on_click=_told, args=(_take_example, "roads_said")
-            )
+            with st.container(horizontal=True):
+                for words, take in (
+                    ("Take this machine's", _take_machine),
+                    ("Take the example fleet's", _take_example),
+                ):
+                    st.button(words, on_click=_told, args=(take, "roads_said"))
             _show_said("roads_said")
 
 

@@ -22,7 +22,7 @@ def here(fleet: Fleet) -> Here:
     """What a fleet's findings set. Raises BadInput where there is no GPU, or none that the lab knows."""
     whose = "the recorded example fleet" if fleet.example else "this machine"
     if not fleet.gpus:
-        raise BadInput("here", f"a machine without an NVIDIA GPU ({fleet.why})", "one with GPUs that NVML can see")
+        raise BadInput("machine", f"one without an NVIDIA GPU ({fleet.why})", "one with GPUs that NVML can see")
     card = _card(fleet)
     cut = [gpu for gpu in fleet.gpus if gpu.links and not any(link.active for link in gpu.links)]
     up = [link for gpu in fleet.gpus for link in gpu.links if link.active]
@@ -46,5 +46,5 @@ def _card(fleet: Fleet) -> GpuSpec:
     most = max(sorted(set(names)), key=names.count)
     known = next((card for card in gpus().values() if card.nvml == most), None)
     if known is None:
-        raise BadInput("here", most, f"one of {', '.join(card.nvml for card in gpus().values() if card.nvml)}")
+        raise BadInput("GPU", most, f"one of {', '.join(card.nvml for card in gpus().values() if card.nvml)}")
     return known
