@@ -14,7 +14,7 @@ from engine import units
 from engine.commands.advise import advise
 from engine.commands.bench import bench
 from engine.commands.doctor import doctor
-from engine.commands.outside import endpoint_options, sent, told
+from engine.commands.outside import answered, endpoint_options, sent, told
 from engine.commands.reality import reality
 from engine.commands.simulate import simulate
 from engine.errors import BadInput, EngineError, TransportFailed
@@ -77,11 +77,12 @@ def run(
     summary = summarize(log.events)
     if as_json:
         click.echo(msgspec.json.encode(report(log, summary)).decode())
-        return
-    for request in summary.requests:
-        click.echo(f"{request.id}: {request.text.strip()}\n")
-    table([(OUTSIDE if endpoint else deployment, summary)])
-    told(log)
+    else:
+        for request in summary.requests:
+            click.echo(f"{request.id}: {request.text.strip()}\n")
+        table([(OUTSIDE if endpoint else deployment, summary)])
+        told(log)
+    answered(log)
 
 
 @cli.command()

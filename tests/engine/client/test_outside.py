@@ -191,6 +191,10 @@ def test_the_command(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         for option in (("--link", "1GB/s"), ("--workers", "2"), ("--deployment", "chunked")):
             assert run_cli(cli, ["run", "--endpoint", server.url, *few, *option]) == 2
             assert "left out beside --endpoint" in capfd.readouterr().err
+        prompts = tmp_path / "prompts.txt"
+        prompts.write_text("refuse me\n")
+        assert run_cli(cli, ["run", "--endpoint", server.url, *few, "--prompts", str(prompts)]) == 1
+        assert "No request was answered. The server refused it: HTTP 500" in capfd.readouterr().err
     assert run_cli(cli, ["run", "--endpoint", server.url, *few]) == 2  # it is gone
     assert "must be a server that answers" in capfd.readouterr().err
 
