@@ -34,7 +34,8 @@ def page() -> None:
         scale = choose_scale()
     with opening:
         _buttons(wish)
-    _status()
+    with st.container():
+        _status()
     _show(wish, scale)
     _results()
     if choose_recordings():
@@ -138,7 +139,7 @@ def _show(wish: Wish, scale: Scale) -> None:
         shown = zip(titles(logs), logs, strict=True)
         specs = [_recorded(title, log) | {"ruler": _marks(log, scale)} for title, log in shown]
     can = ["link", "cancel", "kill"] if _runs() else []
-    scene(data={"kitchens": specs, "can": can}, key="scene", on_link_change=_link_moved)
+    scene({"kitchens": specs, "can": can}, _link_moved)
 
 
 def _recorded(title: str, log: Log) -> dict[str, Any]:
