@@ -153,10 +153,12 @@ def test_before_the_guess_there_is_no_answer_to_show(room: Room, tmp_path: Path,
         for line in filter(None, lesson.text(f"{asked.name} answer").splitlines()):
             assert line not in page
         assert not app.get("plotly_chart")
+        assert not app.get("download_button"), "a log holds the answer"
         assert not room.runs, "the engine was asked before the guess was locked"
         assert gather.GATHERED.evidence(ME, lesson, asked) is None
         assert button(app, "Lock my guess").disabled
         book.commit(lesson.slug, asked, guess_of(asked))
+    assert all(json.loads(line).get("outcome") is None for line in book.export().splitlines())
 
 
 def test_a_lesson_from_the_first_question_to_the_last(room: Room, tmp_path: Path) -> None:
