@@ -546,7 +546,7 @@ function lastTray({ log, t }) {
   for (const tray of log.trays) if (tray.t1 != null && tray.t1 <= t && tray.achieved != null && (!best || tray.t1 > best.t1)) best = tray;
   if (!best) return "No tray has crossed yet";
   const asked = best.configured == null ? "unpaced" : `set to ${rate(best.configured)}`, sum = best.verified ? "right" : "WRONG";
-  const took = `${bytes(best.nbytes)} in ${secs(best.seconds)} = ${rate(best.achieved)}`;
+  const took = best.seconds < 1e-6 ? `${bytes(best.nbytes)} at once` : `${bytes(best.nbytes)} in ${secs(best.seconds)} = ${rate(best.achieved)}`;
   return `Last: tray ${orderOf(log, best.request).number}, ${took} (${asked}), checksum ${sum}`;
 }
 
