@@ -7,6 +7,7 @@ COMMON = """
 .stMainBlockContainer h1 { font-size: 2rem; padding: 0; }
 .stApp [data-testid=stCaptionContainer] { color: inherit; opacity: .85; }
 .stApp [data-testid^=stBaseButton-primary]:enabled { background: #0072b2; border-color: #0072b2; color: #fff; }
+.stApp .js-plotly-plot text:not(.hoverlayer text) { fill: currentColor !important; }
 """
 READING = """
 .stMainBlockContainer { max-width: 980px; }

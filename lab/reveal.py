@@ -151,12 +151,15 @@ def _bars(view: Bars) -> go.Figure:
             x=middles, y=labels, mode="markers+text", text=words, textposition="top center", marker=marker
         )
     else:
-        figure.add_bar(x=middles, y=labels, orientation="h", text=words, textposition="auto", marker={"color": colours})
+        figure.add_bar(
+            x=middles, y=labels, orientation="h", text=words, textposition="outside", marker={"color": colours}
+        )
     for label, repeats in view.values.items():
         marks = {"symbol": "line-ns-open", "size": 15, "color": "#808a94", "line": {"width": 2}}
         figure.add_scatter(x=repeats, y=[label] * len(repeats), mode="markers", marker=marks, hovertemplate="%{x:.3g}")
     every = [value for repeats in values for value in repeats]
-    figure.update_xaxes(title=view.unit, **(log_ticks(every) if view.log and min(every) > 0 else {}))
+    scale = log_ticks(every) if view.log and min(every) > 0 else {"range": (0, 1.2 * max(every))}
+    figure.update_xaxes(title=view.unit, **scale)
     figure.update_yaxes(autorange="reversed", automargin=True)
     figure.update_layout(bargap=0.5)
     return _plain(figure, 90 + 66 * len(labels))

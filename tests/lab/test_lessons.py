@@ -168,8 +168,8 @@ def test_a_lesson_from_the_first_question_to_the_last(room: Room, tmp_path: Path
                 break
             app.run()
         app.run()
-        text = "\n".join(markdown.value for markdown in app.markdown)
-        assert re.search("#### :material/(check_circle|adjust|cancel): (Right|Close|Off)", text)
+        text = "\n".join(words.value for words in (*app.subheader, *app.markdown))
+        assert re.search(":material/(check_circle|adjust|cancel): (Right|Close|Off)", text)
         assert "{" not in text
         button(app, "Finish" if asked is SAMPLE.rounds[-1] else "Next question").click().run()
     assert "What you found" in [heading.value for heading in app.subheader]
