@@ -8,6 +8,9 @@ COMMON = """
 .stApp [data-testid=stCaptionContainer] { color: inherit; opacity: .85; }
 .stApp [data-testid^=stBaseButton-primary]:enabled { background: #0072b2; border-color: #0072b2; color: #fff; }
 .stApp .js-plotly-plot text:not(.hoverlayer text) { fill: currentColor !important; }
+.stApp [data-testid=stExpandSidebarButton] { width: auto; padding: 0 10px; color: inherit; }
+.stApp [data-testid=stExpandSidebarButton] > span { display: none; }
+.stApp [data-testid=stExpandSidebarButton]::after { content: "☰ Menu"; font-size: 16px; }
 """
 READING = """
 .stMainBlockContainer { max-width: 980px; }
