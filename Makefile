@@ -22,9 +22,11 @@ notebooks: $(VENV)/lab ## Write the notebooks anew and open them in JupyterLab
 claims: $(VENV)/dev ## Test every claim of the course on the real model, some minutes
 	$(BIN)/python -m pytest -m claims
 
+# What keeps to itself runs on all cores at once; what starts workers or a browser wants the machine for itself.
 test: $(VENV)/dev browser ## Check the code and run all tests
 	$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto -m "not (live or browser or claims)"
+	$(BIN)/python -m pytest -m "(live or browser) and not claims"
 
 check: $(VENV)/dev ## Format, lint, types, architecture
 	$(BIN)/ruff format --check

@@ -17,13 +17,14 @@ const WORDS = {
   "plating": {"name": "Plating line", "serving": "decode, memory-bandwidth-bound", "says": "Adds one token to every plate per step, again and again."},
   "cook": {"name": "All-round cook", "serving": "prefill and decode, co-located", "says": "The same worker preps and plates, and can do only one step at a time."},
   "portions": {"name": "Portioning cook", "serving": "chunked prefill and decode", "says": "A long prompt is cut into pieces, so that plating goes on between them."},
+  "hatch": {"name": "Hatch", "serving": "a server, seen by its client", "says": "Orders go in, tokens come out. Who preps and who plates behind it cannot be seen from here."},
   "shelf": {"name": "Shelf", "serving": "KV blocks", "says": "Room for trays. When it is full, orders wait."},
   "served": {"name": "Served", "serving": "finished", "says": "The last token is out."}
 };
 
-const STATION_OF = { prefill_only: "prep", decode_only: "plating", prefill_first: "cook", chunked: "portions" };
+const STATION_OF = { prefill_only: "prep", decode_only: "plating", prefill_first: "cook", chunked: "portions", unseen: "hatch" };
 const TYPICAL = { disaggregated: [["prep", "prefill_only"], ["plating", "decode_only"]], chunked: [["cook", "chunked"]], colocated: [["cook", "prefill_first"]] };
-const DEPLOYMENTS = { colocated: "co-located", chunked: "chunked prefill", disaggregated: "disaggregated" };
+const DEPLOYMENTS = { colocated: "co-located", chunked: "chunked prefill", disaggregated: "disaggregated", endpoint: "seen from outside" };
 const SPEEDS = [[0.05, "1/20×"], [0.25, "1/4×"], [1, "1×"], [4, "4×"]];
 const LIVE_LAG_S = 0.08;    // draw this far behind the run's clock, so that most events are there when their time comes
 const TAIL_S = 0.6;         // a replay goes on this long after the last event
@@ -329,6 +330,7 @@ const ICONS = {
   pass: "M2 15.5h16M4 12.5h12v-4H4zM7 8.5V6h6v2.5",
   plating: "M2 15.5h16M4 15.5a6 6.5 0 0 1 12 0M10 9V6.5M8.5 6.5h3",
   served: "M3.5 10.5 8 15l8.5-10",
+  hatch: "M3 3h14v14H3zM3 13h14M6 3v6.5h8V3",
   stall: "M10 2v16M3 6l14 8M17 6 3 14M10 5 8 3M10 5l2-2M10 15l-2 2M10 15l2 2",
 };
 ICONS.cook = ICONS.prep; ICONS.portions = ICONS.prep;
@@ -399,7 +401,7 @@ function cancelButton(view) {
 
 /** One worker. What it does now stands on top; below it pans (prep) and plates (plating), as far as it has a hand in them. */
 function workCard(view, key, number, name) {
-  const preps = key !== "plating", platesToo = key !== "prep", parts = [];
+  const hatch = key === "hatch", preps = key !== "plating" && !hatch, platesToo = key !== "prep", parts = [];
   const kill = el("button", { class: "sk-small", type: "button", hidden: true, "aria-label": `Kill ${name}`, title: `Kill ${name}`,
     onclick: () => view.order({ do: "kill", worker: name }) }, icon("kill"));
   const doing = el("strong"), detail = el("span", { class: "sk-detail" }), since = el("span", { class: "sk-value" });
@@ -409,10 +411,10 @@ function workCard(view, key, number, name) {
   if (preps) parts.push(pans(name, platesToo ? 2 : SEEN.pans));
   if (platesToo) parts.push(plateGrid(view, name));
   const root = el("div", { class: "sk-station sk-work", role: "group", "aria-label": `${WORDS[key].name} ${number || ""} (${name})`, "data-key": key },
-    titled(key, number, kill), banner, ...parts.map((part) => part.root), el("div", { class: "sk-foot" }, shelf.root, load.root));
+    titled(key, number, kill), banner, ...parts.map((part) => part.root), hatch ? null : el("div", { class: "sk-foot" }, shelf.root, load.root));
   return { root, draw(now, seldom) {
     const worker = workerOf(now.log, name), step = stepAt(worker, now.t), up = !worker.ups.length || during(worker.ups, now.t);
-    const mode = !up ? "down" : step ? step.mode : "idle";
+    const mode = !up ? "down" : step ? step.mode : hatch ? "hatch" : "idle";
     set(root, "data-mode", mode);
     say(doing, DOING[mode]);
     say(detail, up ? (step ? stepDetail(now.log, step) : idleSays(key, now)) : latest(worker.ups, now.t, "t0")?.why || "starting");
@@ -426,7 +428,7 @@ function workCard(view, key, number, name) {
   } };
 }
 
-const DOING = { prefill: "Prepping", decode: "Plating", mixed: "Plating + a portion of prep", idle: "Hands free", down: "Station is down" };
+const DOING = { prefill: "Prepping", decode: "Plating", mixed: "Plating + a portion of prep", idle: "Hands free", hatch: "Hands unseen", down: "Station is down" };
 
 function stepDetail(log, step) {
   const tokens = step.pieces.reduce((sum, piece) => sum + piece[2], 0), first = step.pieces[0];
@@ -435,6 +437,7 @@ function stepDetail(log, step) {
   return [plates, prep].filter(Boolean).join(" + ");
 }
 function idleSays(key, now) {
+  if (key === "hatch") return "tokens come out as they are heard";
   if (key === "plating") return now.trays.length + now.waiting.length ? "waits for a tray" : "no plates";
   return now.tickets.length ? "orders wait at the door" : "no orders";
 }
@@ -666,6 +669,7 @@ function drawLanes(lanes, root, log, stations, box, edge) {
     parts.push(sv("text", { class: "sk-label", x: 0, y: y + height / 2 + 4 }), sv("path", { class: "sk-base", d: `M${box.left} ${y + height + 1.5}H${box.width}` }));
     parts.at(-2).textContent = label;
     if (key === "pass") parts.push(...trayBars(log, box, y, edge));
+    else if (key === "hatch") parts.push(plateBars(log, box, y, height, edge), stallLine(log, worker, box, y + height + 1.5));
     else parts.push(...stepBars(workerOf(log, worker), box, y, height, both, edge), stallLine(log, worker, box, y + height + 1.5));
     y += height + 7;
   }
@@ -702,6 +706,13 @@ function stepBars(worker, box, y, height, both, edge) {
     out.push(sv("path", { class: "sk-fault", d: `M${x - 5} ${middle - 5}l10 10M${x + 5} ${middle - 5}l-10 10` }));
   }
   return out;
+}
+
+/** When answers were coming out, where no step can be seen. */
+function plateBars(log, box, y, height, edge) {
+  const spans = [...log.orders.values()].flatMap((order) => order.plates).filter((plate) => plate.t0 < box.to && (plate.t1 ?? edge) > box.from);
+  const bar = (plate) => `M${Math.max(box.left, box.x(plate.t0)).toFixed(1)} ${y}H${Math.min(box.width, box.x(plate.t1 ?? edge)).toFixed(1)}v${height}H${Math.max(box.left, box.x(plate.t0)).toFixed(1)}z`;
+  return sv("path", { class: "sk-decode", d: spans.map(bar).join("") });
 }
 
 /** Red where somebody's plate on this line was plainly frozen. */
@@ -774,7 +785,7 @@ function kitchen(view) {
 
 /** The stations for these roles. What does not depend on them stays, so that a slider stays in the hand that drags it. */
 function build(view, roles, always, key) {
-  const count = {}, totals = {}, groups = { prep: [], plating: [], cook: [], portions: [] }, lanes = [];
+  const count = {}, totals = {}, groups = { prep: [], plating: [], cook: [], portions: [], hatch: [] }, lanes = [];
   for (const [, role] of roles) totals[STATION_OF[role] || "cook"] = (totals[STATION_OF[role] || "cook"] || 0) + 1;
   for (const [name, role] of roles) {
     const station = STATION_OF[role] || "cook", number = count[station] = (count[station] || 0) + 1;
@@ -786,7 +797,7 @@ function build(view, roles, always, key) {
   for (const lane of lanes) view.log.names.set(lane.worker, lane.label);
   if (split) { lanes.splice(groups.prep.length, 0, { key: "pass", label: "the pass" }); view.watch(middle.belts); }
   const stack = (cards, name) => el("div", { class: `sk-stack sk-${name}` }, ...cards.map((card) => card.root));
-  const joint = [...groups.cook, ...groups.portions];
+  const joint = [...groups.cook, ...groups.portions, ...groups.hatch];
   const between = split ? [stack(groups.prep, "preps"), middle.root, stack(groups.plating, "platings")] : [stack(joint, "joints")];
   const nodes = [first.root, ...between, last.root];
   return { key, split, nodes, lanes, all: [first, ...groups.prep, ...(middle ? [middle] : []), ...groups.plating, ...joint, last] };

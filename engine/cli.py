@@ -14,13 +14,14 @@ from engine import units
 from engine.commands.advise import advise
 from engine.commands.bench import bench
 from engine.commands.doctor import doctor
+from engine.commands.outside import answered, endpoint_options, sent, told
 from engine.commands.reality import reality
 from engine.commands.simulate import simulate
 from engine.errors import BadInput, EngineError, TransportFailed
 from engine.log import Log, save
 from engine.metrics import summarize
 from engine.options import described, scenario_options
-from engine.report import report, table
+from engine.report import OUTSIDE, report, table
 from engine.scenario import KINDS
 
 
@@ -50,21 +51,38 @@ def run_cli(command: click.Command, arguments: Sequence[str] | None = None) -> i
 @cli.command()
 @click.option("--deployment", default="disaggregated", show_default=True, help=f"One of {', '.join(KINDS)}.")
 @click.option("--record", type=click.Path(path_type=Path), help="Write the event log here (.jsonl or .jsonl.gz).")
+@endpoint_options
 @scenario_options
-def run(deployment: str, record: Path | None, as_json: bool, **options: Any) -> None:
-    """Run a workload on one deployment of the real engine."""
+@click.pass_context
+def run(
+    context: click.Context,
+    /,
+    deployment: str,
+    record: Path | None,
+    endpoint: str | None,
+    served_model: str,
+    api: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Run a workload on one deployment of the real engine, or send it to a server of yours with --endpoint."""
     if record is not None and not record.parent.is_dir():
         raise BadInput("record", str(record), "in a folder that exists")
-    (log,) = _run([deployment], options)
+    if endpoint is not None:
+        log = sent(context, endpoint, served_model, api, options)
+    else:
+        (log,) = _run([deployment], options)
     if record is not None:
         save(log, record)
     summary = summarize(log.events)
     if as_json:
         click.echo(msgspec.json.encode(report(log, summary)).decode())
-        return
-    for request in summary.requests:
-        click.echo(f"{request.id}: {request.text.strip()}\n")
-    table([(deployment, summary)])
+    else:
+        for request in summary.requests:
+            click.echo(f"{request.id}: {request.text.strip()}\n")
+        table([(OUTSIDE if endpoint else deployment, summary)])
+        told(log)
+    answered(log)
 
 
 @cli.command()

@@ -9,6 +9,9 @@ import msgspec
 from engine.plan import Plan
 from engine.scenario import Kind
 
+SERVER = "server"  # in a client's log, the one that makes tokens, whoever is behind it
+UNSEEN = -1  # there, the id of a token: only its text is known
+
 
 class Fact(msgspec.Struct, frozen=True, tag=True, tag_field="kind", gc=False):  # values only: never in a cycle
     t: float
@@ -45,7 +48,10 @@ class StepEnded(Fact, frozen=True):
 
 
 class TokenMade(Fact, frozen=True):
-    """Output token number `index` (from 0) of a request. `text` is what it adds to the answer; may be empty."""
+    """Output token number `index` (from 0) of a request. `text` is what it adds to the answer; may be empty.
+
+    `token`: its id, or `UNSEEN` where only text came in.
+    """
 
     worker: str
     request: str
@@ -124,7 +130,8 @@ class Recalled(Fact, frozen=True):
 
 
 class Finished(Fact, frozen=True):
-    """`reason`: "stop" (end of sequence), "length" (max_output_tokens), "cancelled", "failed" (no handoff succeeds)."""
+    """`reason`: "stop" (end of sequence), "length" (max_output_tokens), "cancelled", "failed" (no handoff succeeds,
+    or, seen from outside, no answer)."""
 
     request: str
     reason: str
@@ -142,6 +149,31 @@ class Deployed(Fact, frozen=True):
     deployment: Kind
     roles: tuple[tuple[str, str], ...]
     transport: str
+
+
+class Connected(Fact, frozen=True):
+    """What follows is a client's view of the server at `endpoint`: orders go in, tokens and ends come out.
+
+    There are no steps, blocks, links or handoffs in such a log: nobody sees them from outside.
+    """
+
+    endpoint: str
+    model: str
+
+
+class Counted(Fact, frozen=True):
+    """How many tokens the server says a request had (`usage`). Only a client writes this; it counted otherwise."""
+
+    request: str
+    prompt_tokens: int
+    output_tokens: int
+
+
+class Failed(Fact, frozen=True):
+    """A client got no answer, or not all of it, because of `why`; `Finished` follows."""
+
+    request: str
+    why: str
 
 
 class WorkerUp(Fact, frozen=True):
@@ -171,6 +203,9 @@ Event = (
     | Finished
     | LinkChanged
     | Deployed
+    | Connected
+    | Counted
+    | Failed
     | WorkerUp
     | WorkerDown
 )

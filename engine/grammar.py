@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from engine.events import (
     Arrived,
     BlocksFreed,
+    Connected,
+    Counted,
     Event,
+    Failed,
     Finished,
     HandoffAccepted,
     HandoffEnded,
@@ -24,7 +27,8 @@ def check(events: Sequence[Event], *, complete: bool = True) -> None:
 
     Time never runs backwards at a worker, and steps there do not overlap. A request arrives once, makes tokens 0, 1, 2
     and so on, and finishes once, with the tokens it made; nothing of it comes after. A handoff is offered, accepted,
-    started and ended in that order, and the sender's blocks are freed after it was verified, never before.
+    started and ended in that order, and the sender's blocks are freed after it was verified, never before. A client's
+    log has nothing that cannot be seen from outside.
     """
     grammar = _Grammar()
     for event in events:
@@ -34,8 +38,12 @@ def check(events: Sequence[Event], *, complete: bool = True) -> None:
         assert not left, f"never finished: {sorted(left)}"
 
 
+INSIDE = (StepStarted, StepEnded, HandoffOffered, HandoffAccepted, HandoffStarted, HandoffEnded, BlocksFreed, Recalled)
+
+
 class _Grammar:
     def __init__(self) -> None:
+        self.outside = False
         self.made: dict[str, int] = {}
         self.ended: set[str] = set()
         self.clock: dict[str, float] = {}
@@ -44,6 +52,7 @@ class _Grammar:
         self.source: dict[str, str] = {}
 
     def read(self, event: Event) -> None:
+        assert not (self.outside and isinstance(event, INSIDE)), f"no client sees this: {event}"
         worker = getattr(event, "worker", None)
         if worker is not None and isinstance(event, StepStarted | StepEnded | TokenMade):
             assert event.t >= self.clock.get(worker, event.t), f"time ran backwards at {worker}: {event}"
@@ -61,6 +70,10 @@ class _Grammar:
                 assert event.output_tokens == self.made[event.request], f"tokens were lost: {event}"
                 self.ended.add(event.request)
                 self.tray.pop(event.request, None)
+            case Connected():
+                self.outside = True
+            case Counted() | Failed():
+                assert event.request in self.made.keys() - self.ended, f"about nobody: {event}"
             case Recalled():
                 self.tray.pop(event.request, None)
             case _:

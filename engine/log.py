@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import BadInput
-from engine.events import Event
+from engine.events import Connected, Event
 from engine.scenario import Scenario
 
 VERSION = 1
@@ -33,6 +33,11 @@ class _Header(msgspec.Struct, frozen=True):
 _encoder = msgspec.json.Encoder()
 _header = msgspec.json.Decoder(_Header)
 _event: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+
+def seen_from_outside(log: Log) -> Connected | None:
+    """Whose answers a client's log is about; None for a log of an engine. A scenario's deployment then says nothing."""
+    return next((event for event in log.events if isinstance(event, Connected)), None)
 
 
 def in_order(events: Sequence[Event]) -> tuple[Event, ...]:

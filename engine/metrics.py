@@ -10,6 +10,7 @@ from itertools import pairwise
 import msgspec
 
 from engine.events import (
+    UNSEEN,
     Arrived,
     Event,
     Finished,
@@ -102,7 +103,7 @@ def _result(arrived: Arrived, tokens: list[TokenMade], finished: Finished | None
         id=arrived.request,
         prompt_tokens=arrived.prompt_tokens,
         output_tokens=len(tokens),
-        output_ids=tuple(token.token for token in tokens),
+        output_ids=tuple(token.token for token in tokens if token.token != UNSEEN),
         text="".join(token.text for token in tokens),
         ttft_s=times[0] - arrived.t if times else None,
         itl_s=tuple(later - earlier for earlier, later in pairwise(times)),

@@ -6,12 +6,33 @@ from typing import Any
 import click
 
 from engine import units
-from engine.log import Log
+from engine.events import Counted, Failed
+from engine.log import Log, seen_from_outside
 from engine.metrics import Spread, Summary
+
+OUTSIDE = "endpoint"  # what a report calls the deployment of a server that was only seen from outside
 
 
 def report(log: Log, summary: Summary) -> dict[str, Any]:
-    """What `--json` prints of a run."""
+    """What `--json` prints of a run; of a server seen from outside also who it is, and what it counted."""
+    if outside := seen_from_outside(log):
+        return {
+            "deployment": OUTSIDE,
+            "workers": None,
+            "requests": summary.requests,
+            "metrics": summary.metrics,
+            "handoffs": (),
+            "link": None,
+            "machine": log.machine,
+            "endpoint": {
+                "url": outside.endpoint,
+                "model": outside.model,
+                "counted": {
+                    e.request: (e.prompt_tokens, e.output_tokens) for e in log.events if isinstance(e, Counted)
+                },
+                "failed": {e.request: e.why for e in log.events if isinstance(e, Failed)},
+            },
+        }
     handoffs = summary.handoffs
     moving_s = sum(handoff.seconds for handoff in handoffs)
     deployment = log.scenario.deployment

@@ -6,46 +6,59 @@ from itertools import pairwise
 import plotly.graph_objects as go
 
 from engine.events import TokenMade
-from engine.log import Log
+from engine.log import Log, seen_from_outside
 from engine.metrics import summarize
 from lab.controls import SERVING, TITLES
 
 # at least 3:1 against both a white and a near-black page; shape tells them apart too
 LOOKS = {"colocated": ("#d95f02", "circle"), "chunked": ("#9467bd", "diamond"), "disaggregated": ("#1b9e77", "square")}
+LOOKS["endpoint"] = ("#0072b2", "x")
+
+
+def kind_of(log: Log) -> str:
+    """Its deployment, or "endpoint" where that cannot be seen."""
+    return "endpoint" if seen_from_outside(log) else log.scenario.deployment.kind
+
+
+def titles(logs: Sequence[Log]) -> list[str]:
+    """One each, no two alike."""
+    made: list[str] = []
+    for log in logs:
+        title = TITLES[kind_of(log)]
+        made.append(title if title not in made else f"{title}, {len(made) + 1}")
+    return made
 
 
 def results_table(logs: Sequence[Log]) -> dict[str, list[str]]:
     """A column a kitchen, in the field's terms; so it fits a phone. Everything is computed from the logs now."""
     columns: dict[str, list[str]] = {}
-    for log in logs:
+    for title, log in zip(titles(logs), logs, strict=True):
         summary = summarize(log.events)
         m = summary.metrics
-        kind = log.scenario.deployment.kind
         sent = [handoff for handoff in summary.handoffs if handoff.verified]
         cells = {
-            "": SERVING[kind],
+            "": SERVING[kind_of(log)],
             "TTFT median": _ms(m.ttft_s.p50),
             "TTFT 90 %": _ms(m.ttft_s.p90),
             "ITL median": _ms(m.itl_s.p50),
             "ITL 99 %": _ms(m.itl_s.p99),
             "Longest stall": _ms(m.max_stall_s),
             "Tokens/s": f"{m.output_tokens_per_s:.1f}",
-            "Trays": f"{len(sent)}, all verified" if sent else "none",
+            "Trays": f"{len(sent)}, all verified" if sent else "unseen" if seen_from_outside(log) else "none",
         }
         columns["Kitchen"] = list(cells)
-        columns[TITLES[kind]] = list(cells.values())
+        columns[title] = list(cells.values())
     return columns
 
 
 def gaps_figure(logs: Sequence[Log]) -> go.Figure:
     """Every gap between two tokens of one answer, when it ended and how long it was, on a log scale."""
     figure = go.Figure()
-    for log in logs:
-        kind = log.scenario.deployment.kind
-        colour, symbol = LOOKS[kind]
+    for title, log in zip(titles(logs), logs, strict=True):
+        colour, symbol = LOOKS[kind_of(log)]
         ends, gaps = _gaps(log)
         figure.add_scatter(
-            x=ends, y=gaps, mode="markers", name=TITLES[kind], marker={"color": colour, "symbol": symbol, "size": 6}
+            x=ends, y=gaps, mode="markers", name=title, marker={"color": colour, "symbol": symbol, "size": 6}
         )
     figure.update_yaxes(type="log", title="gap before the token, ms")
     figure.update_xaxes(title="seconds into the run", rangemode="tozero")
@@ -56,9 +69,8 @@ def gaps_figure(logs: Sequence[Log]) -> go.Figure:
 def gaps_alt(logs: Sequence[Log]) -> str:
     """The chart's message for those who do not see it."""
     says = []
-    for log in logs:
+    for name, log in zip(titles(logs), logs, strict=True):
         m = summarize(log.events).metrics
-        name = TITLES[log.scenario.deployment.kind]
         says.append(f"{name}: half of all gaps under {_ms(m.itl_s.p50)}, the longest {_ms(m.max_stall_s)}")
     return "Gaps between tokens over time. " + "; ".join(says) + "."
 

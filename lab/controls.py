@@ -18,11 +18,13 @@ TITLES: dict[str, str] = {
     "colocated": "One cook does both",
     "chunked": "Prep cut into portions",
     "disaggregated": "Two stations and a pass",
+    "endpoint": "A server, from outside",
 }
 SERVING: dict[str, str] = {
     "colocated": "co-located, prefill first",
     "chunked": "chunked prefill",
     "disaggregated": "disaggregated",
+    "endpoint": "seen by its client",
 }
 PROMPTS = (16, 64, 128, 256, 512, 1024, 2048)
 LONG_PROMPTS = (0, 256, 512, 1024, 2048, 4096)

@@ -19,6 +19,8 @@ Points have `t` only.
     shelf    worker, used, blocks                  link      bandwidth, latency
     recalled request, why                          deployed  deployment, roles [[worker, policy], ...], transport
 
+Of a client's log there are orders, tickets, plates and tokens; its one role is "unseen".
+
 Within one worker events come in order, across workers they may not: nothing here relies on it.
 """
 
@@ -28,8 +30,10 @@ from functools import singledispatchmethod
 from typing import Any
 
 from engine.events import (
+    SERVER,
     Arrived,
     BlocksFreed,
+    Connected,
     Deployed,
     Dispatched,
     Event,
@@ -117,6 +121,7 @@ class Motions:
         self._last_tray: dict[str, str] = {}
         self._last_ticket: dict[str, str] = {}
         self._count = 0
+        self._outside = False
 
     @singledispatchmethod
     def fold(self, event: Event) -> list[Motion]:
@@ -182,7 +187,7 @@ class Motions:
             "index": event.index,
             "text": event.text,
         }
-        return [point]
+        return [*(self._plate(event.worker, event.request, event.t) if self._outside else []), point]
 
     # ---- steps
 
@@ -352,6 +357,13 @@ class Motions:
                 "transport": event.transport,
             }
         ]
+
+    @fold.register
+    def _connected(self, event: Connected) -> list[Motion]:
+        """A client's view: an order waits until its first token comes, and whoever makes it is behind a hatch."""
+        self._outside = True
+        roles = [[SERVER, "unseen"]]
+        return [{"kind": "deployed", "t": rounded(event.t), "deployment": "endpoint", "roles": roles, "transport": ""}]
 
     @fold.register
     def _worker_up(self, event: WorkerUp) -> list[Motion]:

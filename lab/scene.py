@@ -1,5 +1,6 @@
 """The kitchen's scene as a Streamlit component, and a live run in the form that it takes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -8,7 +9,14 @@ from lab.controls import TITLES
 from lab.engine_room import ENGINE_ROOM
 from lab.export import MODULE
 
-scene = st.components.v2.component("split_kitchen.kitchen", js=MODULE.read_text("utf-8"))
+_component = st.components.v2.component("split_kitchen.kitchen", js=MODULE.read_text("utf-8"))
+
+
+def scene(data: dict[str, Any], on_link_change: Callable[[], None] = lambda: None) -> None:
+    """The scene, at a place of its own: Streamlit hides an element for as long as another stands at its place, and when
+    several reruns cut each other short while a run is opened, that can be for good."""
+    with st.container():
+        _component(data=data, key="scene", on_link_change=on_link_change)
 
 
 def live(run: str, *, own: bool = False) -> dict[str, Any] | None:

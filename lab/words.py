@@ -4,7 +4,7 @@ from lessons.words import WORDS, Word
 
 __all__ = ["STATIONS", "WORDS", "Word", "stations"]
 
-STATIONS = ("door", "prep", "pass", "plating", "cook", "portions", "shelf", "served")
+STATIONS = ("door", "prep", "pass", "plating", "cook", "portions", "hatch", "shelf", "served")
 
 
 def stations() -> dict[str, dict[str, str]]:

@@ -42,6 +42,12 @@ WORDS: dict[str, Word] = {
         "time slicing",
         "A long prompt is cut into pieces, so that plating goes on between them.",
     ),
+    "hatch": Word(
+        "hatch",
+        "a server, seen by its client",
+        "somebody else's service",
+        "Orders go in, tokens come out. Who preps and who plates behind it cannot be seen from here.",
+    ),
     "tray": Word(
         "tray",
         "KV cache of one request",

@@ -6,14 +6,19 @@ from typing import Any
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from engine import units
 from engine.errors import BadInput
 from engine.fleet.advice import Advice
 from engine.fleet.advisor import advise as advised
 from engine.fleet.exports.files import files
+from engine.fleet.findings import Tray, findings
 from engine.fleet.hardware import fabrics, gpus
-from engine.fleet.hf_config import models
+from engine.fleet.here import here
+from engine.fleet.hf_config import model as real_model, models
+from engine.fleet.metrics_page import read_metrics
+from engine.fleet.nvml import read_fleet
 from engine.fleet.question import ENGINES, Question
 from engine.sim.traces import read_trace
 
@@ -36,27 +41,49 @@ WIDTH = 110
 @click.option("--fabric", default="", help=f"Between pools; one of {', '.join(fabrics())}.  [default: the GPU's]")
 @click.option("--links-down", type=int, default=0, help="How many of those do not work.")
 @click.option("--nvlink-gpus", type=int, default=0, help="GPUs that one NVLink domain joins.  [default: node, or pair]")
+@click.option(
+    "--here", "from_here", is_flag=True, help="GPUs, fabric and links down as NVML finds them on this machine."
+)
+@click.option("--metrics", type=click.Path(path_type=Path), help="A vLLM /metrics page: lengths, rate, prefix reuse.")
 @click.option("--trace", type=click.Path(path_type=Path), help="Azure CSV or Mooncake JSONL: lengths and arrivals.")
 @click.option(
     "--export", "folder", type=click.Path(path_type=Path), help="Write report, vLLM, Dynamo, Kubernetes here."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
+@click.pass_context
 def advise(
-    rate: str, ttft_slo: str, itl_slo: str, trace: Path | None, folder: Path | None, as_json: bool, **asked: Any
+    context: click.Context,
+    /,
+    rate: str,
+    ttft_slo: str,
+    itl_slo: str,
+    from_here: bool,
+    metrics: Path | None,
+    trace: Path | None,
+    folder: Path | None,
+    as_json: bool,
+    **asked: Any,
 ) -> None:
-    """Split prefill and decode, or keep them together? Simulates both on the same number of GPUs."""
+    """Split prefill and decode, or keep them together? Simulates both on the same number of GPUs.
+
+    What is given on the command line wins over what --here and --metrics say.
+    """
     per_s = units.rate_per_s("rate", rate)
     if per_s is None:
         raise BadInput("rate", rate, "requests per second above 0: with all at once there is no gap to keep")
-    question = Question(
-        rate_per_s=per_s,
-        ttft_slo_s=units.seconds("ttft slo", ttft_slo),
-        itl_slo_s=units.seconds("itl slo", itl_slo),
-        trace=tuple(read_trace(trace)) if trace else (),
-        **asked,
-    ).checked()
+    if metrics and trace:
+        raise BadInput("metrics", str(metrics), "left out beside --trace: both say what the load is")
+    asked |= {"rate_per_s": per_s, "ttft_slo_s": units.seconds("ttft slo", ttft_slo)}
+    asked |= {"itl_slo_s": units.seconds("itl slo", itl_slo), "trace": tuple(read_trace(trace)) if trace else ()}
+    told = [
+        *(_take_here(context, asked) if from_here else ()),
+        *(_take_load(context, asked, metrics) if metrics else ()),
+    ]
+    question = Question(**asked).checked()
     if folder is not None and folder.exists() and not folder.is_dir():
         raise BadInput("export", str(folder), "a folder")
+    for line in () if as_json else told:
+        click.echo(textwrap.fill(line, WIDTH), err=True)
     advice = advised(question, None if as_json else _progress)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +95,35 @@ def advise(
     _show(advice)
     if folder is not None:
         click.echo(f"\nWritten to {folder}: {', '.join(sorted(files(advice)))}")
+
+
+def _take_here(context: click.Context, asked: dict[str, Any]) -> list[str]:
+    fleet = read_fleet()
+    found = here(fleet)
+    _take(context, asked, gpus=found.gpus, gpu=found.gpu, fabric=found.fabric, links_down=found.links_down)
+    tray = Tray(real_model(asked["model"]), asked["isl_tokens"])
+    asked["findings"] = tuple(finding for finding in findings(fleet, tray) if finding.severity != "info")
+    return [found.sentence]
+
+
+def _take_load(context: click.Context, asked: dict[str, Any], page: Path) -> list[str]:
+    """The file's own time is when the page was read."""
+    try:
+        load = read_metrics(page.read_text("utf-8"), page.stat().st_mtime)
+    except (OSError, UnicodeDecodeError) as wrong:
+        raise BadInput(
+            "metrics", str(page), "a file that can be read, as curl HOST:8000/metrics > FILE makes it"
+        ) from wrong
+    _take(context, asked, isl_tokens=load.isl_tokens, osl_tokens=load.osl_tokens, prefix_reuse=load.prefix_reuse)
+    if load.rate_per_s is not None and context.get_parameter_source("rate") is ParameterSource.DEFAULT:
+        asked["rate_per_s"] = load.rate_per_s
+    return load.sentences()
+
+
+def _take(context: click.Context, asked: dict[str, Any], **found: object) -> None:
+    """What was found, where the command line says nothing."""
+    default = ParameterSource.DEFAULT
+    asked |= {name: value for name, value in found.items() if context.get_parameter_source(name) is default}
 
 
 def _progress(share: float, what: str) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from engine.errors import BadInput
 from engine.live.catalog import prepare
-from engine.log import Log, load
+from engine.log import Log, load, seen_from_outside
 from engine.options import described, scenario_options
 from engine.scenario import KINDS, Scenario
 from engine.sim.reality import Verdict, against, calibrated
@@ -29,6 +29,8 @@ def reality(
     """
     if calibration is not None and lived is not None:
         live = load(lived)
+        if seen_from_outside(live):
+            raise BadInput("against", str(lived), "a log of this engine: a client sees no steps to compare")
         verdicts = {live.scenario.deployment.kind: _verdict(load(calibration), live)}
     else:
         if calibration is not None or lived is not None:

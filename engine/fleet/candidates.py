@@ -13,9 +13,10 @@ import msgspec
 from engine.fleet.hardware import FabricSpec
 from engine.fleet.plan import Pool
 from engine.fleet.question import Question
-from engine.fleet.roofline import TYPICAL, Reached, kv_capacity_tokens, kv_shards, smallest_tp
+from engine.fleet.roofline import TYPICAL, Reached, kv_capacity_tokens, smallest_tp
+from engine.fleet.workers import link_of, model_size
 from engine.link import LinkSpec
-from engine.sim.cost import Hardware, ModelSize, RooflineCost
+from engine.sim.cost import Hardware, RooflineCost
 
 COMPUTE_KEPT, MEMORY_KEPT = 0.81, 0.9  # per doubling of the GPUs of a worker
 CHUNKS = (
@@ -27,7 +28,6 @@ CHUNKS = (
 )  # token budgets of a step: from Sarathi's strict one to vLLM's default on an H100
 STEP_OVERHEAD_S = 0.002
 ALL_REDUCE_S = 10e-6  # latency of one, two a layer: aiconfigurator's p2p_latency
-MAX_RUNNING = 256  # vLLM's max_num_seqs
 MOST_RATIOS = 12  # prefill:decode ratios that are screened per pair of TPs, on many GPUs
 
 
@@ -96,10 +96,7 @@ def _fits(left: int, tp: int) -> bool:
 
 
 def cost(question: Question, tp: int, reached: Reached = TYPICAL) -> RooflineCost:
-    """How long its steps take. KV that tensor parallelism does not cut is read by every GPU.
-
-    A mixture of experts is taken to read all of them every step, which is true of large batches and of prefill.
-    """
+    """How long its steps take."""
     shape, card = question.shape, question.card
     doublings = log2(tp)
     flops_per_s = card.bf16_flops_per_s * COMPUTE_KEPT**doublings
@@ -110,17 +107,9 @@ def cost(question: Question, tp: int, reached: Reached = TYPICAL) -> RooflineCos
         if road.kind != "nvlink":
             token_s = 2 * shape.matmul_params / (tp * flops_per_s * reached.compute) + _all_reduce_s(question, tp, road)
             flops_per_s = 2 * shape.matmul_params / (tp * token_s * reached.compute)
-    size = ModelSize(
-        parameters=shape.matmul_params,
-        weight_bytes=shape.weight_bytes,
-        kv_bytes_per_token=_kv_bytes_per_token(question) * tp / kv_shards(shape, tp),
-        layers=shape.layers,
-        attention_width=shape.heads * shape.head_dim,
-    )
     memory_bytes_per_s = card.memory_bytes_per_s * MEMORY_KEPT**doublings
-    return RooflineCost(
-        Hardware(flops_per_s, memory_bytes_per_s, tp, reached.compute, reached.memory, overhead_s), size
-    )
+    hardware = Hardware(flops_per_s, memory_bytes_per_s, tp, reached.compute, reached.memory, overhead_s)
+    return RooflineCost(hardware, model_size(shape, tp, question.isl_tokens + question.osl_tokens))
 
 
 def kv_tokens(question: Question, tp: int) -> int:
@@ -135,18 +124,12 @@ def link(question: Question, candidate: Candidate) -> LinkSpec:
     assert candidate.decode
     prefill, decode = candidate.prefill, candidate.decode
     road = question.handoff_road(prefill.tp + decode.tp, (prefill.replicas, decode.replicas))
-    lanes = kv_shards(question.shape, min(prefill.tp, decode.tp))
-    return LinkSpec(road.achieved_bytes_per_s * lanes, road.latency_s)
+    return link_of(question.shape, road, min(prefill.tp, decode.tp))
 
 
 def handoff_s(question: Question, candidate: Candidate) -> float:
     """One prompt's KV, alone on its road."""
     return link(question, candidate).seconds(question.shape.kv_bytes(question.isl_tokens))
-
-
-def _kv_bytes_per_token(question: Question) -> float:
-    context = question.isl_tokens + question.osl_tokens
-    return question.shape.kv_bytes(context) / context
 
 
 def _all_reduce_s(question: Question, tp: int, road: FabricSpec) -> float:

@@ -6,6 +6,7 @@ Read without transformers, whose configuration classes would bring torch. A fami
 
 import functools
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ OTHER_KV = (  # beginnings of keys that tell of a state beside the KV, or of lay
     *("block_configs", "global_head_dim", "hybrid_layer_pattern", "attention_chunk_size", "interleave_moe"),
 )
 
+OUR_KEYS = ("label", "source", "hub")  # of data/models.toml
+MOST_BYTES, MOST_LAYERS = 1_000_000, 10_000
+
 Config = Mapping[str, Any]
 
 
@@ -35,17 +39,35 @@ def models() -> dict[str, ModelShape]:
 
 def model(name: str) -> ModelShape:
     """A shipped model by name, or the one whose `config.json` (or folder with one) the name is. Raises BadInput."""
+    if name in models():  # first: an advice asks ten thousand times
+        return models()[name]
     path = Path(name).expanduser()
     file = path / "config.json" if path.is_dir() else path
-    if name in models() or file.suffix != ".json":
+    if file.suffix != ".json":
         return named("model", name, models(), other=", or the path of a config.json")
     try:
-        config = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as wrong:  # ValueError: not UTF-8, or not JSON
+        data = file.read_bytes()
+    except OSError as wrong:
         raise BadInput("model", name, f"a config.json that can be read ({wrong})") from wrong
+    return read_config(data, name, file.resolve().parent.name)
+
+
+def read_config(data: bytes, field: str, name: str) -> ModelShape:
+    """The shape in a `config.json` of anybody's; `field` is what an error calls it. Raises BadInput.
+
+    `name` is for one that does not name itself. Names end up in scripts and manifests, so only plain letters stay.
+    """
+    if len(data) > MOST_BYTES:
+        raise BadInput("model", field, f"a config.json of at most {MOST_BYTES / 1e6:g} MB")
+    try:
+        config = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as wrong:  # not UTF-8, not JSON, or nested without end
+        raise BadInput("model", field, f"a config.json that can be read ({wrong})") from wrong
     if not isinstance(config, dict):
-        raise BadInput("model", name, "a config.json with a JSON object in it")
-    return model_shape(config, str(config.get("_name_or_path") or file.resolve().parent.name))
+        raise BadInput("model", field, "a config.json with a JSON object in it")
+    own = {key: value for key, value in config.items() if key not in OUR_KEYS}
+    plain = re.sub(r"[^A-Za-z0-9._/-]+", "-", str(config.get("_name_or_path") or name)).lstrip("-")
+    return model_shape(own, plain[:96] or "model")
 
 
 def model_shape(config: Config, name: str) -> ModelShape:
@@ -57,6 +79,8 @@ def model_shape(config: Config, name: str) -> ModelShape:
         raise BadInput("model", name, f"one that keeps the same keys and values in every layer (it has {other[0]})")
     hidden, heads = _whole(config, name, "hidden_size", "n_embd"), _whole(config, name, "num_attention_heads", "n_head")
     layers = _whole(config, name, "num_hidden_layers", "n_layer")
+    if layers > MOST_LAYERS:
+        raise BadInput(f"layers of model {name}", layers, f"at most {MOST_LAYERS:,}")
     ffn = _whole(config, name, "intermediate_size", "ffn_dim", "n_inner", default=4 * hidden)
     weight_bytes, expert_bytes = _weight_bytes(config)
     return ModelShape(

@@ -23,7 +23,7 @@ class Question(msgspec.Struct, frozen=True):
     its network beyond). `links_down`: how many of those roads do not work. `nvlink_gpus`: how many GPUs one NVLink
     domain joins, 0 for what is usual (a node, or a pair of PCIe cards). `prefix_reuse`: share of a prompt whose KV
     workers have already. `trace`: requests that were recorded, instead of the same prompt at `rate_per_s`.
-    `findings`: what NVML says, passed on to the advice.
+    `findings`: what NVML says, passed on to the advice. `own_model`: a shape of the asker's, instead of `model`.
     """
 
     gpus: int = 8
@@ -41,11 +41,12 @@ class Question(msgspec.Struct, frozen=True):
     nvlink_gpus: int = 0
     trace: tuple[Draft, ...] = ()
     findings: tuple[Finding, ...] = ()
+    own_model: ModelShape | None = None
 
     def checked(self) -> "Question":
         """Itself, with a trace's means as lengths and rate, if it can be answered; else BadInput with one sentence."""
         whole("gpus", self.gpus, 1, MAX_GPUS)
-        card, shape = gpu(self.gpu), model(self.model)
+        card, shape = gpu(self.gpu), self.shape
         one_of("engine", self.engine, ENGINES)
         whole("isl", self.isl_tokens, 1, 1_000_000)
         whole("osl", self.osl_tokens, 1, 100_000)
@@ -84,7 +85,7 @@ class Question(msgspec.Struct, frozen=True):
 
     @property
     def shape(self) -> ModelShape:
-        return model(self.model)
+        return self.own_model or model(self.model)
 
     @property
     def cached_tokens(self) -> int:

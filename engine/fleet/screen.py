@@ -8,9 +8,10 @@ from math import ceil, inf, sqrt
 
 import msgspec
 
-from engine.fleet.candidates import MAX_RUNNING, Candidate, cost, handoff_s, kv_tokens
+from engine.fleet.candidates import Candidate, cost, handoff_s, kv_tokens
 from engine.fleet.question import Question
 from engine.fleet.roofline import TYPICAL, Reached
+from engine.fleet.workers import MAX_RUNNING
 from engine.sim.cost import RooflineCost
 
 P90 = 2.3  # a queue's wait is nearly exponential: its 90th percentile over its mean; -ln 0.1

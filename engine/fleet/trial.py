@@ -6,19 +6,21 @@ import msgspec
 import numpy as np
 
 from engine.errors import BadInput
-from engine.fleet.candidates import MAX_RUNNING, Candidate, cost, kv_tokens, link
+from engine.fleet.candidates import Candidate, cost, kv_tokens, link
 from engine.fleet.plan import Pool
 from engine.fleet.question import Question
 from engine.fleet.roofline import TYPICAL, Reached
 from engine.fleet.screen import headroom
+from engine.fleet.workers import worker_with
 from engine.link import LinkSpec
-from engine.scenario import BLOCK_TOKENS, Deployment, Scenario, Workload
+from engine.scenario import Deployment, Scenario, Workload
 from engine.sim.network import NetworkSpec
 from engine.sim.run import ClusterSpec, count
 from engine.sim.station import WorkerSpec
 from engine.workload import Draft, drafts
 
 FEWEST, MORE_PER_GPU = 150, 12  # requests; at most FEWEST and so many for each GPU
+TOKENS_PER_GPU = 40_000  # simulated at most, unless the fewest requests have more: an advice shall take seconds
 WARMING = 0.1  # share of them whose TTFT does not count: they find everything empty
 TURNOVERS = 3  # as many requests as are in the house at a time, so often
 
@@ -72,7 +74,9 @@ def load(question: Question, seed: int = 0) -> Sequence[Draft]:
 
 
 def _most(question: Question) -> int:
-    return FEWEST + MORE_PER_GPU * question.gpus
+    """Long answers have gaps enough in fewer of them."""
+    by_tokens = round(TOKENS_PER_GPU * question.gpus / question.osl_tokens)
+    return min(FEWEST + MORE_PER_GPU * question.gpus, max(FEWEST, by_tokens))
 
 
 def _set_up(question: Question, candidate: Candidate, reached: Reached) -> tuple[ClusterSpec, Deployment, LinkSpec]:
@@ -105,13 +109,5 @@ def _set_up(question: Question, candidate: Candidate, reached: Reached) -> tuple
 
 
 def _worker(question: Question, pool: Pool, reached: Reached) -> WorkerSpec:
-    tokens = kv_tokens(question, pool.tp)
-    return WorkerSpec(
-        cost(question, pool.tp, reached),
-        kv_blocks=max(1, tokens // BLOCK_TOKENS),
-        kv_bytes_per_token=round(question.shape.kv_bytes(question.isl_tokens) / question.isl_tokens),
-        context_tokens=max(1, tokens),
-        layers=question.shape.layers,
-        max_running=MAX_RUNNING,
-        gpus=pool.tp,
-    )
+    room = kv_tokens(question, pool.tp)
+    return worker_with(cost(question, pool.tp, reached), question.shape, pool.tp, room, question.isl_tokens)

@@ -1,7 +1,7 @@
 """A simulated worker from data alone: a model on GPUs by the roofline, and whatever KV fits beside the weights.
 
-Two things are left out, in favour of many GPUs under one worker and of mixtures of experts alike: tensor parallelism
-costs no communication, and every step reads all experts (true of large batches, too much for small ones).
+Every step reads all experts of a mixture, which is true of large batches and too much for small ones. What several GPUs
+under one worker cost is the caller's: `worker_on` has them cost no communication, the advisor (candidates.py) does not.
 """
 
 from engine.errors import BadInput
@@ -34,23 +34,31 @@ def worker_on(
     if room < context:
         on = f"{tp} × {card.label}"
         raise BadInput("prompt and output tokens", context, f"at most {room:,} beside {shape.label} on {on}")
-    per_token = shape.kv_bytes(context) / context
-    size = ModelSize(
-        parameters=shape.matmul_params,
-        weight_bytes=shape.weight_bytes,
-        kv_bytes_per_token=per_token * tp / kv_shards(shape, tp),  # what is not cut is read by every GPU
-        layers=shape.layers,
-        attention_width=shape.heads * shape.head_dim,
-    )
     hardware = Hardware(card.bf16_flops_per_s, card.memory_bytes_per_s, tp, reached.compute, reached.memory)
+    return worker_with(RooflineCost(hardware, model_size(shape, tp, context), overlap), shape, tp, room, context)
+
+
+def worker_with(cost: RooflineCost, shape: ModelShape, tp: int, room_tokens: int, context: int) -> WorkerSpec:
+    """The worker whose steps take `cost` and that holds the KV of `room_tokens`."""
     return WorkerSpec(
-        RooflineCost(hardware, size, overlap),
-        kv_blocks=room // BLOCK_TOKENS,
-        kv_bytes_per_token=round(per_token),
-        context_tokens=room,
+        cost,
+        kv_blocks=max(1, room_tokens // BLOCK_TOKENS),
+        kv_bytes_per_token=round(shape.kv_bytes(context) / context),
+        context_tokens=max(1, room_tokens),
         layers=shape.layers,
         max_running=MAX_RUNNING,
         gpus=tp,
+    )
+
+
+def model_size(shape: ModelShape, tp: int, context: int) -> ModelSize:
+    """On `tp` GPUs, for requests of `context` tokens: KV that tensor parallelism does not cut is read by every GPU."""
+    return ModelSize(
+        parameters=shape.matmul_params,
+        weight_bytes=shape.weight_bytes,
+        kv_bytes_per_token=shape.kv_bytes(context) / context * tp / kv_shards(shape, tp),
+        layers=shape.layers,
+        attention_width=shape.heads * shape.head_dim,
     )
 
 

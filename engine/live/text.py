@@ -35,12 +35,12 @@ class Passage(NamedTuple):
 
 
 class Text:
-    """A model's tokenizer and chat template."""
+    """A model's tokenizer and chat template; `chat` False: none, a prompt is its words alone."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, *, chat: bool = True) -> None:
         folder = Path(prepared.folder)
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._chat = _ChatTemplate(folder)
+        self._chat = _ChatTemplate(folder, chat)
 
     def encode(self, text: str) -> tuple[int, ...]:
         """The tokens of the text as it stands; nothing is put before or after it."""
@@ -111,14 +111,14 @@ class TextStream:
 class _ChatTemplate:
     """A model's own template, in a sandbox: it came with the model and may be anybody's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, chat: bool) -> None:
         settings = _json(folder / "tokenizer_config.json")
         self._words = {name: _content(settings.get(name)) for name in ("bos_token", "eos_token")}
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
         environment.globals["raise_exception"] = _refuse
         file = folder / "chat_template.jinja"
         template = file.read_text("utf-8") if file.exists() else settings.get("chat_template")
-        self._template = environment.from_string(template if isinstance(template, str) else PLAIN)
+        self._template = environment.from_string(template if chat and isinstance(template, str) else PLAIN)
 
     def render(self, user_text: str) -> str:
         said = [{"role": "user", "content": user_text}]

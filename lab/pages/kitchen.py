@@ -5,13 +5,14 @@ from typing import Any
 import streamlit as st
 
 from engine.errors import BadInput
-from engine.log import Log, dump, parse
-from lab.charts import gaps_alt, gaps_figure, results_table
+from engine.log import Log, dump
+from lab.charts import gaps_alt, gaps_figure, kind_of, results_table, titles
 from lab.controls import LINKS, TITLES, Wish, choose_kinds, choose_scenarios
 from lab.engine_room import ENGINE_ROOM, MODEL, WORKERS
 from lab.export import export_kitchens, kitchen
 from lab.look import look
 from lab.motion import Motion, motions
+from lab.opened import choose_recordings, show_numbers
 from lab.recorded import recorded
 from lab.scale import Scale, choose_scale, marks
 from lab.scene import live, scene
@@ -33,10 +34,13 @@ def page() -> None:
         scale = choose_scale()
     with opening:
         _buttons(wish)
-    _status()
+    with st.container():
+        _status()
     _show(wish, scale)
     _results()
-    _recordings()
+    if choose_recordings():
+        st.session_state["runs"] = []
+        st.rerun()
 
 
 def _runs() -> list[str]:
@@ -127,20 +131,25 @@ def _over(run: str) -> bool:
 
 
 def _show(wish: Wish, scale: Scale) -> None:
-    """The session's runs; before there are any, the recorded run of each chosen kitchen, or an opened recording."""
+    """The session's runs; before there are any, the recorded run of each chosen kitchen, or opened recordings."""
     specs = [spec | {"ruler": _ruler(run, scale)} for run in _runs() if (spec := live(run, own=True))]
     if not specs:
-        opened: Log | None = st.session_state.get("opened")
-        logs = [opened] if opened else [recorded(scenario.deployment.kind) for scenario in wish.scenarios]
-        specs = [_recorded(log) | {"ruler": _marks(log, scale)} for log in logs]
+        opened: list[Log] | None = st.session_state.get("opened")
+        logs = opened or [recorded(scenario.deployment.kind) for scenario in wish.scenarios]
+        shown = zip(titles(logs), logs, strict=True)
+        specs = [_recorded(title, log) | {"ruler": _marks(log, scale)} for title, log in shown]
     can = ["link", "cancel", "kill"] if _runs() else []
-    scene(data={"kitchens": specs, "can": can}, key="scene", on_link_change=_link_moved)
+    scene({"kitchens": specs, "can": can}, _link_moved)
 
 
-def _recorded(log: Log) -> dict[str, Any]:
-    kind = log.scenario.deployment.kind
-    note = f"recorded {log.recorded_at[:10]} on {log.machine}"
-    return kitchen(_motions(log), TITLES[kind], id=kind, note=note, deployment=kind)
+def _recorded(title: str, log: Log) -> dict[str, Any]:
+    kind = kind_of(log)
+    where = f"{'by' if kind == 'endpoint' else 'on'} {log.machine}"
+    note = f"recorded {log.recorded_at[:10]} {where}" if log.recorded_at else log.machine  # a simulation has no date
+    name = (
+        kind if title == TITLES[kind] else title
+    )  # as a live run is called, so that it takes the recorded one's place
+    return kitchen(_motions(log), title, id=name, note=note, deployment=kind)
 
 
 def _ruler(run: str, scale: Scale) -> list[dict[str, Any]]:
@@ -169,6 +178,9 @@ def _link_moved() -> None:
 
 
 def _results() -> None:
+    if not _runs() and (opened := st.session_state.get("opened")):
+        show_numbers(opened)
+        return
     logs = [log for run in _runs() if _over(run) and (log := ENGINE_ROOM.log(run))]
     refused = [known.refused for run in _runs() if (known := ENGINE_ROOM.hub.runs.get(run)) and known.refused]
     for sentence in refused:
@@ -194,18 +206,3 @@ def _results() -> None:
         ]
         page = export_kitchens(kitchens, "Split Kitchen: " + " and ".join(k["title"] for k in kitchens))
         st.download_button("As one HTML page", page, "kitchen.html", "text/html", icon=":material/html:")
-
-
-def _recordings() -> None:
-    with st.expander("Open a recording"):
-        file = st.file_uploader("An event log (.jsonl or .jsonl.gz)", type=["jsonl", "gz"], key="upload")
-        if file is None or file.file_id == st.session_state.get("upload_seen"):
-            return
-        st.session_state["upload_seen"] = file.file_id
-        try:
-            log = parse(file.getvalue(), file.name)
-        except BadInput as wrong:
-            st.error(str(wrong))
-            return
-        st.session_state["opened"], st.session_state["runs"] = log, []
-        st.rerun()

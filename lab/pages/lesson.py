@@ -149,7 +149,7 @@ def _run(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
         _gathered(lesson, asked, gathering)
     _progress(lesson, asked, gathering)
     if gathering.run and not gathering.measuring and (spec := live(gathering.run)):
-        scene(data={"kitchens": [spec], "can": []}, key="scene", on_link_change=lambda: None)
+        scene({"kitchens": [spec], "can": []})
     if gathering.stopped:
         if _bar(lesson, asked, "The run stands still; your guess is locked.", "Run it now"):
             gathering.resume()

@@ -6,10 +6,15 @@ import msgspec
 import pytest
 
 from engine.events import (
+    SERVER,
+    UNSEEN,
     Arrived,
     BlocksFreed,
+    Connected,
+    Counted,
     Dispatched,
     Event,
+    Failed,
     Finished,
     HandoffAccepted,
     HandoffEnded,
@@ -145,3 +150,33 @@ def test_what_may_happen_passes(story: str) -> None:
 @pytest.mark.parametrize("length", range(len(GOOD)))
 def test_a_run_that_is_still_going_on_passes_as_such(length: int) -> None:
     check(list(GOOD.values())[:length], complete=False)
+
+
+# ---- a client's log
+
+SEEN: tuple[Event, ...] = (
+    Connected(0.0, "http://127.0.0.1:8000/v1", "m"),
+    Arrived(0.1, "r1", 20, 2),
+    TokenMade(0.3, SERVER, "r1", 0, UNSEEN),
+    Counted(0.4, "r1", 22, 1),
+    Failed(0.4, "r1", "The stream stopped."),
+    Finished(0.4, "r1", "failed", 1),
+)
+
+
+def test_what_a_client_sees_is_a_log() -> None:
+    check(SEEN)
+
+
+@pytest.mark.parametrize(
+    ("log", "says"),
+    [
+        ((*SEEN[:2], StepStarted(0.2, SERVER, (), 0, 0, 1)), "no client sees this"),
+        ((*SEEN[:2], HandoffOffered(0.2, *ROAD, 1)), "no client sees this"),
+        ((SEEN[0], Counted(0.1, "r1", 1, 1)), "about nobody"),
+        ((*SEEN, Failed(0.5, "r1", "again")), "about nobody"),
+    ],
+)
+def test_what_no_client_sees_is_none(log: tuple[Event, ...], says: str) -> None:
+    with pytest.raises(AssertionError, match=says):
+        check(log, complete=False)

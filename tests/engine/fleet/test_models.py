@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from engine.errors import BadInput
-from engine.fleet.hf_config import model, model_shape, models
+from engine.fleet.hf_config import model, model_shape, models, read_config
 
 # name: parameters in all and per token, as their makers state them; KV bytes per token in bf16
 PUBLISHED = {
@@ -201,3 +201,32 @@ def test_no_config_crashes_the_reader(nonsense: dict[str, Any]) -> None:
         return
     assert shape.params > 0
     assert shape.kv_bytes(100) > 0
+
+
+# ---- a config.json of anybody's
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "can be read"),
+        (b"\xff\xfe", "can be read"),
+        (b"[" * 100_000, "can be read"),
+        (b"[]", "a JSON object"),
+        (b"{}", "hidden_size"),
+        (b'{"a": "' + b"x" * 1_000_000 + b'"}', "at most 1 MB"),
+        (b'{"hidden_size": 8, "num_attention_heads": 1, "num_hidden_layers": 1000000000}', "at most 10,000"),
+    ],
+)
+def test_a_config_that_is_none_gets_one_sentence(data: bytes, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence) as refused:
+        read_config(data, "config.json", "mine")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_config_cannot_write_into_a_script() -> None:
+    plain = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 100}
+    evil = plain | {"_name_or_path": "-x\nrm -rf ~; `y`", "hub": "$(z)", "label": "# Big"}
+    shape = read_config(json.dumps(evil).encode(), "config.json", "mine")
+    assert (shape.name, shape.label, shape.hub) == ("x-rm--rf-y-", "x-rm--rf-y-", "")
+    assert read_config(json.dumps(plain).encode(), "config.json", "mine").name == "mine"

@@ -1,0 +1,1 @@
+"""A server of somebody else's, seen from outside."""

@@ -1,0 +1,121 @@
+"""A scenario's workload against somebody else's server: requests go out at their times, what comes in becomes a log.
+
+A client sees when it sent, when each piece of an answer came in and how it ended. Queueing, prefill and a handoff are
+all in the time to the first token, and nobody can tell them apart from here. A token is what the server counts as one,
+in each piece if it does that (pieces that hold several make gaps of 0), else a piece is taken for one; what the server
+counted in the end is written down as well.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import httpx2
+import msgspec
+
+from engine.client.endpoint import Endpoint, NoAnswer, find, open_client
+from engine.errors import BadInput
+from engine.events import SERVER, UNSEEN, Arrived, Connected, Counted, Event, Failed, Finished, TokenMade
+from engine.live.catalog import prepare
+from engine.live.text import Text
+from engine.log import Log
+from engine.request import Request
+from engine.scenario import Scenario
+from engine.workload import drafts
+
+
+def run_outside(
+    scenario: Scenario, url: str, *, served_model: str = "", api: str = "chat", prompts: Sequence[str] = ()
+) -> Log:
+    """Send the scenario's workload to the server at `url`; its deployment and link are not the client's to choose.
+
+    `scenario.model` is whose tokenizer makes the prompts. Raises BadInput before any request is sent.
+    """
+    return asyncio.run(_run(scenario, url, served_model, api, prompts))
+
+
+async def _run(scenario: Scenario, url: str, served_model: str, api: str, prompts: Sequence[str]) -> Log:
+    async with open_client() as client:
+        endpoint = await find(client, url, served_model, api)
+        asked = make_requests(scenario, endpoint, prompts)
+        kept = _Notebook()
+        kept.note(lambda t: Connected(t, endpoint.url, endpoint.model))
+        await _send_all(client, endpoint, scenario, asked, kept)
+    machine = f"a client of {endpoint.model} at {endpoint.url}"
+    return Log(scenario, tuple(kept.events), machine, datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def make_requests(scenario: Scenario, endpoint: Endpoint, prompts: Sequence[str] = ()) -> list[Request]:
+    """The workload's requests with words; their lengths are counted by the tokenizer of `scenario.model`."""
+    load = scenario.checked().workload
+    text = Text(prepare(msgspec.structs.replace(scenario.model, dtype="fp32")), chat=endpoint.api == "chat")
+    made = []
+    for draft in drafts(load):
+        if draft.number < len(prompts):
+            words = prompts[draft.number]
+            ids = text.encode_chat(words)
+        else:
+            ids, words = text.synthetic_prompt(load.seed, draft.number, draft.prompt_tokens)
+        if endpoint.context_tokens and len(ids) + load.output_tokens > endpoint.context_tokens:
+            most = f"at most {endpoint.context_tokens:,} together, the server's context"
+            raise BadInput("prompt tokens", f"{len(ids)} + {load.output_tokens} output tokens", most)
+        sampling = msgspec.structs.replace(load.sampling, seed=load.seed + draft.number)
+        name = f"r{draft.number + 1}"
+        made.append(Request(name, tuple(ids), load.output_tokens, draft.arrival_s, sampling, prompt=words))
+    return made
+
+
+class _Notebook:
+    """Events in the order in which they were noted, on one clock that begins with it."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self._zero_s = time.monotonic()
+
+    def now(self) -> float:
+        return time.monotonic() - self._zero_s
+
+    def note(self, event: Callable[[float], Event]) -> None:
+        self.events.append(event(self.now()))
+
+
+async def _send_all(
+    client: httpx2.AsyncClient, endpoint: Endpoint, scenario: Scenario, asked: Sequence[Request], kept: _Notebook
+) -> None:
+    """Each at its time, whether or not others have ended; in a closed loop as many at once as there are users."""
+    load = scenario.workload
+    seats = asyncio.Semaphore(load.users or len(asked))
+
+    async def send(request: Request) -> None:
+        async with seats:
+            await _send(client, endpoint, request, kept, ignore_eos=load.ignore_eos)
+
+    async with asyncio.TaskGroup() as group:
+        for request in asked:
+            await asyncio.sleep(max(0.0, request.arrival_s - kept.now()))
+            group.create_task(send(request))
+
+
+async def _send(
+    client: httpx2.AsyncClient, endpoint: Endpoint, asked: Request, kept: _Notebook, *, ignore_eos: bool
+) -> None:
+    name, made, counts, end = asked.id, 0, None, "stop"
+    kept.note(lambda t: Arrived(t, name, len(asked.prompt_ids), asked.max_output_tokens, asked.prompt))
+    try:
+        async for heard in endpoint.stream(client, asked, ignore_eos=ignore_eos):
+            now, fresh = kept.now(), 1 if heard.text else 0
+            if endpoint.counts_as_it_goes and heard.output_tokens is not None:
+                fresh = heard.output_tokens - made
+            for n in range(fresh):  # the text stands with the first of those that came together
+                kept.events.append(TokenMade(now, SERVER, name, made + n, UNSEEN, "" if n else heard.text))
+            made += max(0, fresh)
+            counts, end = heard.counts or counts, heard.end or end
+    except NoAnswer as why:
+        said = str(why)
+        kept.note(lambda t: Failed(t, name, said))
+        end = "failed"
+    if counts:
+        prompt_tokens, output_tokens = counts
+        kept.note(lambda t: Counted(t, name, prompt_tokens, output_tokens))
+    kept.note(lambda t: Finished(t, name, end, made))

@@ -1,0 +1,33 @@
+"""What a client's log can and cannot say, in sentences. Without HTTP: a page that opens a recording asks here too."""
+
+from engine.events import Arrived, Counted, Failed, Finished
+from engine.log import Log, seen_from_outside
+
+
+def said(log: Log) -> list[str]:
+    """What a client's log is, and whether both sides counted alike: a sentence each."""
+    outside = seen_from_outside(log)
+    assert outside is not None
+    asked = [event for event in log.events if isinstance(event, Arrived)]
+    lost = [event for event in log.events if isinstance(event, Failed)]
+    lines = [
+        f"Seen by a client of {outside.model} at {outside.endpoint}: the time to the first token holds queueing, "
+        "prefill and any handoff together, and what the workers did cannot be seen from here."
+    ]
+    if lost:
+        lines.append(f"{len(lost)} of {len(asked)} requests failed.")
+    return [*lines, *_counted(log, asked)]
+
+
+def _counted(log: Log, asked: list[Arrived]) -> list[str]:
+    counts = {event.request: event for event in log.events if isinstance(event, Counted)}
+    made = {event.request: event.output_tokens for event in log.events if isinstance(event, Finished)}
+    both = [(event.prompt_tokens, counts[event.request]) for event in asked if event.request in counts]
+    if not both:
+        return ["The server did not say how many tokens it counted; a piece of an answer is taken for a token."]
+    ours, theirs = sum(own for own, _ in both), sum(count.prompt_tokens for _, count in both)
+    lines = [f"Prompt tokens: {ours:,} by the tokenizer here, {theirs:,} as the server counts."]
+    pieces, tokens = sum(made[c.request] for _, c in both), sum(c.output_tokens for _, c in both)
+    if pieces != tokens:
+        lines.append(f"Answers came in {pieces:,} pieces, and the server counts {tokens:,} tokens: gaps are of pieces.")
+    return lines

@@ -1,0 +1,59 @@
+"""`run --endpoint`: the workload sent to a server of yours, and what a client can and cannot say of it."""
+
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from engine.client.endpoint import APIS, KEY_VARIABLE, NoAnswer
+from engine.client.run import run_outside
+from engine.client.said import said
+from engine.errors import BadInput
+from engine.events import Arrived, Failed
+from engine.log import Log, seen_from_outside
+from engine.options import described
+
+NOT_MINE = (  # what a scenario says of the serving side
+    *("deployment", "workers", "prefill_workers", "decode_workers", "link", "latency", "transport", "ship"),
+    *("first_token", "local_prefill_tokens", "chunk", "dtype", "kv_blocks", "listen"),
+)
+
+
+def endpoint_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        click.option("--api", default="chat", show_default=True, help=f"Of the endpoint: one of {', '.join(APIS)}."),
+        click.option("--served-model", default="", help="The endpoint's name of the model.  [default: its only one]"),
+        click.option(
+            "--endpoint", help=f"Send it to this OpenAI-compatible server instead; its key, if any, in {KEY_VARIABLE}."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def sent(context: click.Context, endpoint: str, served_model: str, api: str, options: dict[str, Any]) -> Log:
+    """The log of the workload against `endpoint`. `--model` says whose tokenizer makes the prompts. Raises BadInput."""
+    for name in NOT_MINE:
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            allowed = "left out beside --endpoint: how that server is deployed is not for its client to choose"
+            raise BadInput(name.replace("_", " "), context.params[name], allowed)
+    scenario, prompts, _ = described("colocated", **options)
+    return run_outside(scenario, endpoint, served_model=served_model, api=api, prompts=prompts)
+
+
+def told(log: Log) -> None:
+    """What the numbers are about, for people. Says nothing of a log of the engine's own."""
+    outside = seen_from_outside(log)
+    if outside is None:
+        return
+    for line in (*said(log), *(f"{e.request}: {e.why}" for e in log.events if isinstance(e, Failed))):
+        click.echo(textwrap.fill(line, 110))
+
+
+def answered(log: Log) -> None:
+    """Raises if a server answered nothing at all: then there is no run to speak of, however well it was logged."""
+    lost = [event.why for event in log.events if isinstance(event, Failed)]
+    if lost and len(lost) == sum(isinstance(event, Arrived) for event in log.events):
+        raise NoAnswer(f"No request was answered. {lost[0]}")
