@@ -155,12 +155,13 @@ class Gathered:
         self._lock = threading.Lock()
 
     def gathering(self, learner: str, lesson: Lesson, asked: Round, settings: dict[str, float]) -> Gathering:
-        """Of this round and of those before it that are not in memory. `settings`: where their knobs were locked."""
+        """Of what answers this round, as far as it is not in memory. `settings`: where the knobs were locked."""
         key = (learner, lesson.slug, asked.name)
         with self._lock:
             if key not in self._open:
-                before = lesson.rounds[: lesson.rounds.index(asked) + 1]
-                missing = [one for one in before if (learner, lesson.slug, one.name) not in self._evidence]
+                missing = [
+                    one for one in lesson.sources(asked) if (learner, lesson.slug, one.name) not in self._evidence
+                ]
                 self._open[key] = Gathering([Part(one, settings.get(one.name, 0.0)) for one in missing])
                 _trim(self._open)
             return self._open[key]
@@ -174,10 +175,10 @@ class Gathered:
             _trim(self._evidence)
 
     def evidence(self, learner: str, lesson: Lesson, asked: Round) -> Evidence | None:
-        """What the round may be answered from: its own runs and those before; None if any are not in memory."""
+        """What the round is answered from; None if any of it is not in memory."""
         joined = Evidence()
         with self._lock:
-            for one in lesson.rounds[: lesson.rounds.index(asked) + 1]:
+            for one in lesson.sources(asked):
                 own = self._evidence.get((learner, lesson.slug, one.name))
                 if own is None:
                     return None

@@ -6,10 +6,12 @@ COMMON = """
 .stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 3rem; max-width: 1360px; }
 .stMainBlockContainer h1 { font-size: 2rem; padding: 0; }
 [data-testid=stHeaderActionElements] { display: none; }
-[data-testid=stExpandSidebarButton]::after { content: "Menu"; margin-left: .3rem; font-size: 1rem; }
-[data-testid=stExpandSidebarButton] { width: auto; padding: 0 .4rem; }
 .stApp [data-testid=stCaptionContainer] { color: inherit; opacity: .85; }
 .stApp [data-testid^=stBaseButton-primary]:enabled { background: #0072b2; border-color: #0072b2; color: #fff; }
+.stApp .js-plotly-plot text:not(.hoverlayer text) { fill: currentColor !important; }
+.stApp [data-testid=stExpandSidebarButton] { width: auto; padding: 0 10px; color: inherit; }
+.stApp [data-testid=stExpandSidebarButton] > span { display: none; }
+.stApp [data-testid=stExpandSidebarButton]::after { content: "☰ Menu"; font-size: 16px; }
 """
 READING = """
 .stMainBlockContainer { max-width: 980px; }

@@ -16,6 +16,7 @@ STYLE = """
 div:has(> .st-key-next_step) { position: sticky; bottom: 0; z-index: 5; margin-top: auto; }
 .st-key-next_step { background: light-dark(#fff, #171614); border-top: 1px solid light-dark(#d0d7de, #3b434d);
   padding: 10px 0 14px; }
+@media (min-width: 640px) { .st-key-next_step { flex-wrap: nowrap; } .st-key-next_step button { white-space: nowrap; } }
 .st-key-next_step p { margin: 0; line-height: 1.35; }
 """
 

@@ -77,7 +77,7 @@ class Kit:
     def run(self, name: str) -> Kitchen | None:
         """Make the round's runs, and show the first and the last of them. Raises BadInput without a guess."""
         asked, entry = self._round(name), self._locked(name)
-        if not asked.runs(entry.guess.setting):
+        if not asked.has_runs:
             self._evidence[name] = self._earlier(asked)
             return None
         self._evidence[name] = evidence = gather(_front(), asked, entry.guess.setting, _tell)

@@ -139,25 +139,23 @@ def view_figure(view: Bars | Lines) -> go.Figure:
 
 
 def _bars(view: Bars) -> go.Figure:
-    """A dot for the median and one small mark a repeat; bars only where they may start from zero."""
+    """The median and one small mark a repeat; bars only where they may start from zero. Numbers stand by the names."""
     figure = go.Figure()
     labels, values = list(view.values), list(view.values.values())
     middles = [median(repeats) for repeats in values]
     colours = [SERIES[n % len(SERIES)] for n in range(len(labels))]
-    words = [amount(middle, view.unit) for middle in middles]
     if view.log:
-        marker = {"color": colours, "size": 15}
-        figure.add_scatter(
-            x=middles, y=labels, mode="markers+text", text=words, textposition="top center", marker=marker
-        )
+        figure.add_scatter(x=middles, y=labels, mode="markers", marker={"color": colours, "size": 15})
     else:
-        figure.add_bar(x=middles, y=labels, orientation="h", text=words, textposition="auto", marker={"color": colours})
+        figure.add_bar(x=middles, y=labels, orientation="h", marker={"color": colours})
     for label, repeats in view.values.items():
         marks = {"symbol": "line-ns-open", "size": 15, "color": "#808a94", "line": {"width": 2}}
         figure.add_scatter(x=repeats, y=[label] * len(repeats), mode="markers", marker=marks, hovertemplate="%{x:.3g}")
     every = [value for repeats in values for value in repeats]
-    figure.update_xaxes(title=view.unit, **(log_ticks(every) if view.log and min(every) > 0 else {}))
-    figure.update_yaxes(autorange="reversed", automargin=True)
+    scale = log_ticks(every) if view.log and min(every) > 0 else {"rangemode": "tozero"}
+    figure.update_xaxes(title=f"{view.unit}: the median, and a mark for each repeat", **scale)
+    named = [f"{label}<br><b>{amount(middle, view.unit)}</b>" for label, middle in zip(labels, middles, strict=True)]
+    figure.update_yaxes(type="category", autorange="reversed", automargin=True, tickvals=labels, ticktext=named)
     figure.update_layout(bargap=0.5)
     return _plain(figure, 90 + 66 * len(labels))
 

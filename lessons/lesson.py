@@ -48,6 +48,10 @@ class Round:
     view: Callable[[Evidence], Bars | Lines] | None = None
     needs_machine: bool = False
 
+    @property
+    def has_runs(self) -> bool:
+        return bool(self.runs(self.knob.values[0] if self.knob else 0.0))
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -87,6 +91,10 @@ class Lesson:
 
     def round(self, name: str) -> Round:
         return next(one for one in self.rounds if one.name == name)
+
+    def sources(self, asked: Round) -> tuple[Round, ...]:
+        """The rounds whose evidence answers this one: itself, and those before it if it has no runs of its own."""
+        return (asked,) if asked.has_runs else self.rounds[: self.rounds.index(asked) + 1]
 
     def text(self, part: str) -> str:
         """The part under that heading; "" if there is none."""

@@ -115,11 +115,7 @@ def _ask(lesson: Lesson, asked: Round, kept: Book) -> None:
     needs = (
         "Still missing: " + " and ".join(draft.missing) + "." if draft.missing else "A locked guess can't be changed."
     )
-    label = (
-        "Lock my guess and run"
-        if asked.runs(draft.guess.setting if draft.guess else _first(asked))
-        else "Lock my guess"
-    )
+    label = "Lock my guess and run" if asked.has_runs else "Lock my guess"
     if _bar(lesson, asked, needs, label, ready=draft.guess is not None) and draft.guess is not None:
         try:
             kept.commit(lesson.slug, asked, draft.guess)
@@ -127,10 +123,6 @@ def _ask(lesson: Lesson, asked: Round, kept: Book) -> None:
             st.error(str(wrong))
             return
         st.rerun()
-
-
-def _first(asked: Round) -> float:
-    return asked.knob.values[0] if asked.knob else 0.0
 
 
 def _locked(asked: Round, entry: Entry) -> None:
@@ -213,7 +205,7 @@ def _reveal(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, eviden
     answer, guess, key = asked.answer, entry.guess.value, outcome.key
     said = verdict(answer, guess, key, outcome.verdict)
     with st.container(key="arrive"):
-        st.markdown(f"#### {ICONS[outcome.verdict.word]} {said}")
+        st.subheader(f"{ICONS[outcome.verdict.word]} {said}", anchor=False)
     table = guess_table(answer, guess, key)
     if isinstance(answer, Choice):
         st.table(table, border="horizontal")

@@ -56,33 +56,28 @@ def batch_words(evidence: Evidence) -> Mapping[str, str]:
 
 
 def roofline(evidence: Evidence) -> Lines:
-    """Both phases on this machine's roofline: FLOPs per byte of weights read, and the FLOP/s reached."""
+    """Both phases on this machine's roofline: FLOPs per byte of weights read, and the GFLOP/s reached."""
     machine = evidence.machine
     assert machine is not None, "the round asks for it"
-    flops = machine.prefill_flops_per_token
-    decode_flops = 2.0 * machine.parameters
-    prefill_bytes = flops / 2 * machine.bytes_per_parameter
+    flops, decode_flops = machine.prefill_flops_per_token, 2.0 * machine.parameters
+    prefill_intensity = PROMPT * 2 / machine.bytes_per_parameter
+    decode_intensity = decode_flops / machine.weights_bytes
     points = {
-        "prefill": tuple(
-            (PROMPT * flops / prefill_bytes, PROMPT * flops / s) for s in evidence.of("prefill", prefill_s)
-        ),
-        "decode": tuple(
-            (decode_flops / machine.weights_bytes, decode_flops / s) for s in evidence.of("decode", decode_step_s)
-        ),
+        "prefill": tuple((prefill_intensity, PROMPT * flops / s / 1e9) for s in evidence.of("prefill", prefill_s)),
+        "decode": tuple((decode_intensity, decode_flops / s / 1e9) for s in evidence.of("decode", decode_step_s)),
     }
-    ridge = machine.peak_flops_per_s / machine.read_bytes_per_s
-    ends = (0.3, PROMPT * 4.0)
+    peak, read = machine.peak_flops_per_s / 1e9, machine.read_bytes_per_s / 1e9
+    least, most = 0.3, PROMPT * 4.0
     limits = {
-        "memory bandwidth": ((ends[0], ends[0] * machine.read_bytes_per_s), (ridge, machine.peak_flops_per_s)),
-        "peak compute": ((ridge, machine.peak_flops_per_s), (ends[1], machine.peak_flops_per_s)),
+        "memory bandwidth": ((least, least * read), (peak / read, peak)),
+        "peak compute": ((peak / read, peak), (most, peak)),
     }
-    return Lines("FLOPs per byte of weights", "FLOP/s", points, limits)
+    return Lines("FLOPs per byte of weights", "GFLOP/s", points, limits)
 
 
 def reached(evidence: Evidence, phase: str) -> float:
     """The median FLOP/s of a phase."""
-    lines = roofline(evidence)
-    return middle(tuple(y for _, y in lines.points[phase]))
+    return 1e9 * middle(tuple(y for _, y in roofline(evidence).points[phase]))
 
 
 def scarce(evidence: Evidence) -> Key:

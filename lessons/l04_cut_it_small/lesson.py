@@ -71,6 +71,7 @@ LESSON = Lesson(
             key=lambda evidence: curve([[s * 1e3 for s in evidence.of(f"{c:g}", stall_s)] for c in CHUNKS]),
             reasons=("It grows with the piece", "It is always the whole prefill", "Any cutting removes it"),
             runs=pieces,
+            repeats=2,
             numbers=piece_words,
         ),
         Round(

@@ -29,7 +29,7 @@ from lessons.runs import (
 PROMPT = 256
 ROADS = (5.0, 15.0, 50.0, 150.0)
 SLOW, QUICK = f"{ROADS[0]:g}", f"{ROADS[-1]:g}"
-HALF_WAY = 30.0  # MB/s at which the road is about as quick as prefill: overlap shows best there
+EVEN = 15.0  # MB/s at which the road is about as quick as prefill: overlap shows best there
 
 
 def roads(setting: float) -> Mapping[str, Scenario]:
@@ -37,7 +37,7 @@ def roads(setting: float) -> Mapping[str, Scenario]:
 
 
 def both_ways(setting: float) -> Mapping[str, Scenario]:
-    return {ship: shipped(PROMPT, HALF_WAY, ship=ship) for ship in ("whole", "layers")}
+    return {ship: shipped(PROMPT, EVEN, ship=ship) for ship in ("whole", "layers")}
 
 
 def both_samplers(setting: float) -> Mapping[str, Scenario]:

@@ -1,11 +1,14 @@
 """One folder is a lesson: nothing else has to know of it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import lessons
-from lessons.notebooks import file_name, notebook
+from lessons.notebooks import FOLDER, file_name, notebook
+from tests.lab.conftest import with_sample
 
 LESSON = """
 from pathlib import Path
@@ -40,3 +43,12 @@ def test_a_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert found.text("Opening") == "Hello."
     assert file_name(found) == "13-made-up.ipynb"
     assert b"Is this one new?" in notebook(found)
+
+
+def test_the_command_makes_its_notebook_too_and_the_others_stay_as_they_were(tmp_path: Path) -> None:
+    """In the app it is taken from the first question to the last: test_a_lesson_by_keyboard, on the same copy."""
+    folder = with_sample(tmp_path / "project") / "lessons" / "notebooks"
+    subprocess.run([sys.executable, "-m", "lessons.notebooks"], cwd=tmp_path / "project", check=True)
+    assert "99-a-sample.ipynb" in {path.name for path in folder.glob("*.ipynb")}
+    for path in FOLDER.glob("*.ipynb"):
+        assert (folder / path.name).read_bytes() == path.read_bytes()

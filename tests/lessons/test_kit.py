@@ -1,6 +1,7 @@
 """The guess lock, as it holds in a notebook."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from lab.notebook import Kit
 from lessons import all_lessons
 from lessons.book import Book
 from lessons.lesson import Lesson
+from tests.lessons.guesses import guess_of
 
 SLUG, ROUND = "at-scale", "check"  # a round that is computed: it takes no engine
 
@@ -24,28 +26,6 @@ def test_without_a_guess_nothing_runs(kit: Kit) -> None:
         kit.run(ROUND)
     with pytest.raises(BadInput, match="locked before the run"):
         kit.reveal(ROUND)
-
-
-@pytest.mark.parametrize("lesson", all_lessons(), ids=lambda lesson: lesson.slug)
-def test_a_notebook_s_state_holds_no_answer_before_the_guess(
-    lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """In no round of any lesson: no worker is started, nothing is gathered, shown or written down."""
-
-    def asked_too_early() -> None:
-        raise AssertionError("the engine was asked before the guess was locked")
-
-    monkeypatch.setattr(notebook, "_front", asked_too_early)
-    kept = Book(tmp_path / "book.sqlite", "me")
-    kit = Kit(lesson.slug, kept)
-    for asked in lesson.rounds:
-        for act in (kit.run, kit.reveal):
-            with pytest.raises(BadInput, match="locked before the run"):
-                act(asked.name)
-    assert kit._evidence == {}
-    assert kept.export() == b""
-    assert capsys.readouterr().out == ""
-    assert set(kit._repr_mimebundle_()) == {"text/plain", "image/svg+xml"}
 
 
 def test_nothing_is_revealed_that_was_not_run(kit: Kit) -> None:
@@ -79,3 +59,35 @@ def test_after_the_reveal_a_guess_can_not_change(kit: Kit) -> None:
     kit.reveal(ROUND)
     with pytest.raises(BadInput, match="yours is locked"):
         kit.commit(ROUND, 9.0)
+
+
+@pytest.mark.parametrize("lesson", all_lessons(), ids=lambda lesson: lesson.slug)
+def test_before_guess_and_run_neither_screen_nor_kernel_nor_file_holds_an_answer(
+    lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Any] = []
+
+    def too_early(*_: object) -> None:
+        pytest.fail("the engine was asked before the guess was locked")
+
+    monkeypatch.setattr(notebook, "display", lambda *things: shown.extend(things))
+    monkeypatch.setattr(notebook, "gather", too_early)
+    book = Book(tmp_path / "book.sqlite", "me")
+    kit = Kit(lesson.slug, book)
+    for asked in lesson.rounds:
+        for early in (kit.run, kit.reveal):
+            with pytest.raises(BadInput, match="locked before the run"):
+                early(asked.name)
+        assert [entry.outcome for entry in book.entries()] == [None] * lesson.rounds.index(asked)
+        guess = guess_of(asked)
+        value = guess.value if isinstance(guess.value, str) else list(guess.value)
+        kit.commit(asked.name, value, setting=guess.setting)
+        with pytest.raises(BadInput, match="has been run"):
+            kit.reveal(asked.name)
+    said = "\n".join(str(getattr(thing, "data", thing)) for thing in (*shown, kit._repr_mimebundle_()))
+    for asked in lesson.rounds:
+        assert not [line for line in filter(None, lesson.text(f"{asked.name} answer").splitlines()) if line in said]
+    assert len(shown) == len(lesson.rounds), "only that the guess is locked"
+    assert b'"key"' not in book.export()
+    assert not any(isinstance(kept, notebook.Kitchen) for kept in vars(kit).values())
+    assert not kit._evidence
