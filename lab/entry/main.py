@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from lab.export import MODULE
-from lab.pages import kitchen, lesson as lesson_page, lessons as lessons_page, progress, scale, your_lab
+from lab.pages import kitchen, lesson as lesson_page, lessons as lessons_page, progress, reality, scale, your_lab
 from lessons import all_lessons
 from lessons.lesson import Lesson
 
@@ -38,6 +38,7 @@ menu = [
     st.Page(kitchen.page, title="Kitchen", url_path="kitchen", default=True),
     contents,
     st.Page(scale.page, title="Scale up", url_path="scale"),
+    st.Page(reality.page, title="Model and reality", url_path="reality"),
     st.Page(your_lab.page, title="Your lab", url_path="advisor"),
     results,
 ]
