@@ -11,6 +11,7 @@ COMMON = """
 .stApp .js-plotly-plot text:not(.hoverlayer text) { fill: currentColor !important; }
 .stApp [data-testid=stExpandSidebarButton] { width: auto; padding: 0 10px; color: inherit; }
 .stApp [data-testid=stExpandSidebarButton] > span { display: none; }
+.stApp [data-testid=stPageLink] :is(a, a *) { white-space: normal; overflow: visible; }
 .stApp [data-testid=stExpandSidebarButton]::after { content: "☰ Menu"; font-size: 16px; }
 """
 READING = """
