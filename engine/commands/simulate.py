@@ -18,7 +18,7 @@ from engine.log import load, save
 from engine.metrics import Summary, summarize
 from engine.options import described, scenario_options
 from engine.report import report, table
-from engine.scenario import KINDS, Scenario, Workload, one_of, whole
+from engine.scenario import KINDS, ModelSpec, Scenario, Workload, one_of, whole
 from engine.sim.reality import calibrated
 from engine.sim.run import MAX_SIMULATED_WORKERS, ROUTINGS, ClusterSpec, count, simulate as run_simulated, worker_like
 from engine.sim.station import WorkerSpec
@@ -72,6 +72,7 @@ def simulate(
     wanted: list[Draft] | None = None
     if trace is not None:
         wanted = read_trace(trace, scenario.workload.requests if _given(context, "requests") else None)
+    scenario = _served(cost, scenario)
     on = ClusterSpec(
         worker_of(cost, scenario),
         routing=routing,  # type: ignore[arg-type]  # `one_of` has checked it
@@ -97,10 +98,21 @@ def simulate(
         click.echo(f"{kept['attainment']:.1%} of the requests met the SLOs: {kept['goodput_per_s']:.3g} requests/s")
 
 
+def _gpu_and_model(cost: str) -> tuple[str, str] | None:
+    card, named, shape = cost.partition(":")
+    return (card, shape) if named and not Path(cost).is_file() else None
+
+
+def _served(cost: str, scenario: Scenario) -> Scenario:
+    """With the model that `--cost` names, if it names one: so the log says it too."""
+    on = _gpu_and_model(cost)
+    return msgspec.structs.replace(scenario, model=ModelSpec(on[1])) if on else scenario
+
+
 def worker_of(cost: str, scenario: Scenario) -> WorkerSpec:
     """What `--cost` says of a worker. Raises BadInput."""
-    card, named, shape = cost.partition(":")
-    if named and not Path(cost).is_file():
+    if on := _gpu_and_model(cost):
+        card, shape = on
         return worker_on(model(shape), gpu(card), context=_longest(scenario.workload))
     from engine.live.catalog import prepare
 

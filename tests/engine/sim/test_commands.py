@@ -51,12 +51,14 @@ def test_simulate_says_what_run_says(kind: str, log: str, capfd: Capture) -> Non
     assert [list(handoff) for handoff in report["handoffs"]] == [HANDOFF_KEYS] * (4 if kind == "disaggregated" else 0)
 
 
-def test_simulate_takes_its_cost_from_hardware_data(capfd: Capture) -> None:
+def test_simulate_takes_its_cost_from_hardware_data(tmp_path: Path, capfd: Capture) -> None:
     asked = ("--prompt-tokens", "4096", "--output-tokens", "64", "--requests", "4", "--rate", "2")
+    file = str(tmp_path / "simulated.jsonl")
     slow, fast = (
-        said(capfd, "simulate", "--cost", f"{card}:llama-3.1-8b", *asked, "--json")["metrics"]
+        said(capfd, "simulate", "--cost", f"{card}:llama-3.1-8b", *asked, "--record", file, "--json")["metrics"]
         for card in ("a100-sxm4-80g", "h100-sxm")
     )
+    assert load_log(file).scenario.model.path == "llama-3.1-8b"
     assert fast["ttft_s"]["p50"] < slow["ttft_s"]["p50"]  # more FLOP/s
     assert fast["itl_s"]["p50"] < slow["itl_s"]["p50"]  # more bytes/s
 
