@@ -19,6 +19,8 @@ from lab.sweeping import Sweeping, borne, known, tried
 from tests.lab.conftest import Lab, alive, comes
 from tests.lab.test_kitchen_page import RULES
 
+pytestmark = pytest.mark.live  # its sweeps are processes that give way to all others
+
 QUICK = Sweep("ratio", "lab", "h100-sxm", prompt_tokens=8192, output_tokens=16)
 LONG = Sweep("load", "nvl72", "gb200", prompt_tokens=256, output_tokens=512)
 
