@@ -37,8 +37,9 @@ class Step(NamedTuple):
 class Gathering:
     """The runs still to be made. Safe to use from several threads; each call of `advance` is cheap."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[Part], by: str, *, first: bool = False) -> None:
         self._parts = parts
+        self._by, self._first = by, first
         self._steps = [
             Step(asked.name, turn) for asked, setting in parts for turn in turns(asked.runs(setting), asked.repeats)
         ]
@@ -141,7 +142,10 @@ class Gathering:
             return
         turn = self._steps[self._done].turn
         try:
-            self.run = ENGINE_ROOM.start(turn.scenario) if turn else ENGINE_ROOM.examine()
+            if turn:
+                self.run = ENGINE_ROOM.start(turn.scenario, by=self._by, first=self._first)
+            else:
+                self.run = ENGINE_ROOM.examine(by=self._by, first=self._first)
         except BadInput as wrong:  # a scenario that this lab's engine can't run
             self.stopped = str(wrong)
 
@@ -154,15 +158,19 @@ class Gathered:
         self._open: dict[tuple[str, str, str], Gathering] = {}
         self._lock = threading.Lock()
 
-    def gathering(self, learner: str, lesson: Lesson, asked: Round, settings: dict[str, float]) -> Gathering:
-        """Of what answers this round, as far as it is not in memory. `settings`: where the knobs were locked."""
+    def gathering(
+        self, learner: str, lesson: Lesson, asked: Round, settings: dict[str, float], *, first: bool = False
+    ) -> Gathering:
+        """Of what answers this round, as far as it is not in memory. `settings`: where the knobs were locked. `first`:
+        its runs go before everybody's."""
         key = (learner, lesson.slug, asked.name)
         with self._lock:
             if key not in self._open:
                 missing = [
                     one for one in lesson.sources(asked) if (learner, lesson.slug, one.name) not in self._evidence
                 ]
-                self._open[key] = Gathering([Part(one, settings.get(one.name, 0.0)) for one in missing])
+                parts = [Part(one, settings.get(one.name, 0.0)) for one in missing]
+                self._open[key] = Gathering(parts, learner, first=first)
                 _trim(self._open)
             return self._open[key]
 

@@ -183,8 +183,8 @@ def _says(gathering: Gathering) -> str:
         return f"{number} was not finished."
     if ENGINE_ROOM.state == "starting":
         return f"{number}: the engine is warming up (a minute at the very first start)."
-    if place := ENGINE_ROOM.place(gathering.run):
-        return f"{number}: place {place} in the queue for the engine."
+    if waits := ENGINE_ROOM.queue_words(gathering.run):
+        return f"{number}: {waits}"
     if gathering.measuring:
         return f"{number}: measuring what this machine can do, some seconds."
     left_s = gathering.left_s
