@@ -11,11 +11,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import click
 import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import config
 
 from lab import pages
+from lab.classroom import announcement
 from lab.engine_room import ENGINE_ROOM
 from lab.guard import Guard
 from lab.learner import NameLearners
@@ -26,6 +28,7 @@ from lab.routes import ROUTES
 async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
     """The engine lives as long as the app does."""
     ENGINE_ROOM.hub.attach(asyncio.get_running_loop())
+    click.echo(announcement(), err=True)
     ENGINE_ROOM.open()
     for page in pkgutil.iter_modules(pages.__path__, f"{pages.__name__}."):
         importlib.import_module(page.name)  # so that the first visitor doesn't wait for it

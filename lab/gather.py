@@ -7,12 +7,13 @@ but in the book.
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any, NamedTuple
 
 from engine.errors import BadInput
 from engine.log import Log
+from lab.amounts import plain
 from lab.engine_room import ENGINE_ROOM
 from lessons.evidence import Evidence, Turn, collected, turns
 from lessons.lesson import Lesson, Round
@@ -150,6 +151,22 @@ class Gathering:
             self.stopped = str(wrong)
 
 
+def says(gathering: Gathering) -> str:
+    """How far it has come, as a sentence."""
+    number = f"Run {gathering.done + 1} of {gathering.total}"
+    if gathering.stopped:
+        return f"{number} was not finished."
+    if ENGINE_ROOM.state == "starting":
+        return f"{number}: the engine is warming up (a minute at the very first start)."
+    if waits := ENGINE_ROOM.queue_words(gathering.run):
+        return f"{number}: {waits}"
+    if gathering.measuring:
+        return f"{number}: measuring what this machine can do, some seconds."
+    left_s = gathering.left_s
+    left = f", about {left_s:.0f} s to go" if left_s else ", the first one tells how long they take"
+    return f"{number}: {plain(gathering.name.replace('_', ' '))}{left}."
+
+
 class Gathered:
     """Evidence and what is being gathered, by (learner, lesson, round)."""
 
@@ -159,7 +176,7 @@ class Gathered:
         self._lock = threading.Lock()
 
     def gathering(
-        self, learner: str, lesson: Lesson, asked: Round, settings: dict[str, float], *, first: bool = False
+        self, learner: str, lesson: Lesson, asked: Round, settings: Mapping[str, float], *, first: bool = False
     ) -> Gathering:
         """Of what answers this round, as far as it is not in memory. `settings`: where the knobs were locked. `first`:
         its runs go before everybody's."""

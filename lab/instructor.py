@@ -45,6 +45,7 @@ class Instructors:
         self._key = key
         self._lock = threading.Lock()
         self._wrong: dict[str, deque[float]] = defaultdict(deque)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with opened(path) as db:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("CREATE TABLE IF NOT EXISTS instructors (learner TEXT PRIMARY KEY, proof TEXT NOT NULL)")

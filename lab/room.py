@@ -121,6 +121,12 @@ class Rooms:
         with opened(self._path) as db:
             return next(_ballots(db, where, (room.code, learner, asked.lesson, asked.round, vote)), None)
 
+    def settings(self, code: str, lesson: str) -> dict[str, float]:
+        """By round, where the knob stood when it was asked."""
+        query = "SELECT round, setting FROM questions WHERE room = ? AND lesson = ?"
+        with opened(self._path) as db:
+            return dict(db.execute(query, (code, lesson)).fetchall())
+
     # ---- what learners do
 
     def join(self, code: str, learner: str, nickname: str = "") -> Room:

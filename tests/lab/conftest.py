@@ -107,11 +107,14 @@ def socket_to(lab: Address, path: str, **options: Any) -> connect:
 
 
 @contextmanager
-def open_lab(*, ready: bool = True, env: Mapping[str, str] | None = None, root: Path = ROOT) -> Iterator[Lab]:
-    """`streamlit run lab/app.py` on a free port of this host, until the block is left. Guesses are not kept."""
+def open_lab(
+    *, ready: bool = True, env: Mapping[str, str] | None = None, root: Path = ROOT, port: int = 0
+) -> Iterator[Lab]:
+    """`streamlit run lab/app.py` on `port` or a free one of this host, until the block is left. Guesses are kept only
+    where `env` names a folder for them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port = port or free.getsockname()[1]
     options = {"server.port": port, "server.address": "127.0.0.1", "server.headless": "true"}
     line = [sys.executable, "-m", "streamlit", "run", "lab/app.py", *(f"--{key}={o}" for key, o in options.items())]
     with tempfile.NamedTemporaryFile(suffix=".log") as log, tempfile.TemporaryDirectory() as data:

@@ -311,7 +311,7 @@ def test_sixty_vote_at_once_while_the_counts_are_shown(rooms: Rooms) -> None:
 
 @pytest.fixture
 def doors(tmp_path: Path) -> Instructors:
-    return Instructors(tmp_path / "class.sqlite", "a long enough key")
+    return Instructors(tmp_path / "new" / "class.sqlite", "a long enough key")
 
 
 def test_who_has_the_key_leads_until_it_is_another(doors: Instructors, tmp_path: Path) -> None:
@@ -319,8 +319,8 @@ def test_who_has_the_key_leads_until_it_is_another(doors: Instructors, tmp_path:
     doors.admit(ME, " a long enough key ")
     assert ME in doors
     assert YOU not in doors
-    assert ME in Instructors(tmp_path / "class.sqlite", "a long enough key")
-    assert ME not in Instructors(tmp_path / "class.sqlite", "another long key")
+    assert ME in Instructors(tmp_path / "new" / "class.sqlite", "a long enough key")
+    assert ME not in Instructors(tmp_path / "new" / "class.sqlite", "another long key")
     doors.dismiss(ME)
     assert ME not in doors
 
