@@ -9,6 +9,7 @@ A tray is one request's rows in the order (layer, k or v, block). It travels in 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from threading import Lock
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -20,19 +21,29 @@ from engine.errors import TransportFailed
 from engine.live.kv import KvPool
 from engine.live.shape import KvShape
 
-PIECE_BYTES = 1 << 19  # no piece is larger, unless a single row is; gathered and sent on, it stays in the cache
+PIECE_BYTES = 1 << 20  # no piece is larger, unless a single row is; copied and summed up, it stays in the cache
+RUN_BYTES = 1 << 16  # rows that lie side by side at both ends for so long are worth a copy of their own
 
 Rows = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
 
 class Piece(NamedTuple):
-    """Rows `source` of the sender's pool, to become rows `target` of the receiver's; `payload` is a copy of them."""
+    """Rows `source` of the sender's pool, to become rows `target` of the receiver's; `payload` is what is in them.
+
+    `run`: they lie side by side at both ends, and `payload` is the sender's pool itself. Else it is a copy of them.
+    """
 
     request: str
     source: Rows
     target: Rows
     payload: Bytes
+    run: bool = False
+
+    @property
+    def place(self) -> slice | Rows:
+        """`target` as NumPy writes to it fastest."""
+        return slice(self.target[0], self.target[-1] + 1) if self.run else self.target
 
 
 class Path(Protocol):
@@ -89,6 +100,26 @@ def tray_rows(shape: KvShape, pool_blocks: int, blocks: Sequence[int]) -> Rows:
     """The rows of a tray that lies in `blocks` of a pool of `pool_blocks`, in the tray's order."""
     planes = np.arange(shape.layers * 2, dtype=np.int64) * pool_blocks
     return (planes[:, None] + np.asarray(blocks, np.int64)).reshape(-1)
+
+
+def pieces(request: str, memory: Bytes, source: Rows, target: Rows, buffer: Bytes) -> Iterator[Piece]:
+    """Some rows of a tray, cut up; `buffer` may hold one piece. Each piece is good until the next is asked for.
+
+    Blocks that were free side by side make runs, copied at memcpy's rate from where they lie. Where runs are short,
+    rows are gathered: a call for each of them would cost more than a second copy.
+    """
+    breaks = np.flatnonzero((np.diff(source) != 1) | (np.diff(target) != 1)) + 1
+    run = source.size * memory.shape[1] >= RUN_BYTES * (breaks.size + 1)
+    edges = [0, *(breaks.tolist() if run else ()), source.size]
+    for begin, end in pairwise(edges):
+        for first in range(begin, end, len(buffer)):
+            rows = slice(first, min(first + len(buffer), end))
+            from_, to = source[rows], target[rows]
+            if run:
+                payload = memory[from_[0] : from_[-1] + 1]
+            else:
+                payload = np.take(memory, from_, axis=0, out=buffer[: len(from_)], mode="clip")
+            yield Piece(request, from_, to, payload, run)
 
 
 class Grants:

@@ -40,8 +40,7 @@ class ShmPath:
         self._rows = pool_rows(self._pool)
 
     def write(self, piece: Piece) -> None:
-        self.flush()
-        self._rows[piece.target] = piece.payload
+        self._rows[piece.place] = piece.payload
 
     def flush(self) -> None:
         """A copy has landed when it is made. But memory we map outlives its owner: ask whether it is still there."""

@@ -13,7 +13,8 @@ from engine.errors import TransportFailed
 from engine.live.checksum import digest
 from engine.live.kv import KvPool
 from engine.live.shape import KvShape
-from engine.live.transport import PIECE_BYTES, Grants, Path, Piece, pool_rows, tray_rows
+from engine.live import transport
+from engine.live.transport import PIECE_BYTES, RUN_BYTES, Grants, Path, Piece, pool_rows, tray_rows
 from engine.live.transports import Doors, why_not
 from engine.live.transports.tcp import TcpEndpoint
 from tests.engine.live.peer import KEY, Peer
@@ -260,3 +261,24 @@ def test_tcp_can_be_called_at_another_address_than_it_listens_on(doors: Doors) -
     with pytest.raises(TransportFailed):
         send(path, pieces(doors))
     path.close()
+
+
+@pytest.mark.parametrize("together", [1, 2, 7, 20])
+def test_rows_cut_into_pieces_are_the_rows_whether_they_lie_together_or_apart(together: int) -> None:
+    row_bytes = RUN_BYTES // 5  # so 7 together are worth a run, 2 are not
+    memory = np.random.default_rng(0).integers(0, 256, (80, row_bytes), np.uint8)
+    source = np.concatenate([np.arange(n, n + together) for n in range(0, 80 - together, together + 1)])
+    target = source[::-1].copy() if together == 1 else source + 3
+    buffer = np.empty((6, row_bytes), np.uint8)
+    theirs = np.zeros((90, row_bytes), np.uint8)
+    there = 0
+    for piece in transport.pieces("r", memory, source, target, buffer):
+        assert 0 < len(piece.source) <= len(buffer)
+        assert piece.run == (together * row_bytes >= RUN_BYTES)
+        assert np.shares_memory(piece.payload, memory) == piece.run
+        assert (piece.payload == memory[piece.source]).all()
+        assert (piece.source == source[there : there + len(piece.source)]).all()
+        theirs[piece.place] = piece.payload
+        there += len(piece.source)
+    assert there == len(source)
+    assert (theirs[target] == memory[source]).all()
