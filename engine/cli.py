@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from engine import units
+from engine.commands import bench_engine
 from engine.commands.advise import advise
 from engine.commands.bench import bench
 from engine.commands.doctor import doctor
@@ -130,4 +131,5 @@ cli.add_command(doctor)
 cli.add_command(advise)
 cli.add_command(simulate)
 cli.add_command(reality)
+bench.add_command(bench_engine.handoff)
 cli.add_command(bench)
