@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from engine.bench.receiver import receiver
 from engine.errors import TransportFailed
+from engine.live.kv import KvPool
 from engine.live.shape import KvShape
 from engine.live.transports.nixl import NixlEndpoint, _api
 
@@ -23,7 +23,8 @@ class BareNixl:
     def __init__(self, shape: KvShape, blocks: int) -> None:
         self._planes, self._blocks = shape.layers * 2, blocks
         self._row_bytes = shape.tray_bytes(1) // self._planes
-        self._memory = np.ones(shape.tray_bytes(blocks), np.uint8)
+        self._pool = KvPool.create(shape, blocks)  # the same kind of memory, with as large pages
+        self._pool.tensor.fill_(1)
         self._receiver = receiver(shape, blocks, ["nixl"])
         self._open = ExitStack()
 
@@ -32,8 +33,8 @@ class BareNixl:
         theirs = msgspec.msgpack.decode(endpoints["nixl"], type=NixlEndpoint)
         api = _api()
         self._agent = api.nixl_agent(f"bare-{os.getpid()}", api.nixl_agent_config(enable_prog_thread=False))
-        here = self._memory.ctypes.data
-        self._agent.register_memory([(here, self._memory.nbytes, 0, "")], "DRAM")
+        here = self._pool.tensor.data_ptr()
+        self._agent.register_memory([(here, self._pool.nbytes, 0, "")], "DRAM")
         self._peer = self._agent.add_remote_agent(theirs.metadata).decode()
         self._here, self._there = here, theirs.address
         self.seconds(0, 0, self._blocks)  # the first one connects

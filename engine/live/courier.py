@@ -249,9 +249,9 @@ class Courier:
         rows = slice(tray.sent, tray.sent + tray.next)
         until_s = time.monotonic() + PIECE_S
         gone = 0
-        for piece in pieces(tray.ship.request, self._memory, tray.source[rows], tray.target[rows], self._buffer):
-            path.write(piece)
-            tray.checksum.update(piece.payload.data)
+        cut = pieces(tray.ship.request, self._memory, tray.source[rows], tray.target[rows], self._buffer)
+        for piece, payload in path.write(cut):
+            tray.checksum.update(payload.data)
             gone += len(piece.source)
             if time.monotonic() > until_s:
                 break

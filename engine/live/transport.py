@@ -7,7 +7,7 @@ Memory is addressed in rows. A row is the keys or the values of one layer in one
 A tray is one request's rows in the order (layer, k or v, block). It travels in pieces; a piece is some of its rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from threading import Lock
@@ -29,15 +29,17 @@ Bytes = NDArray[np.uint8]
 
 
 class Piece(NamedTuple):
-    """Rows `source` of the sender's pool, to become rows `target` of the receiver's; `payload` is what is in them.
+    """Rows `source` of the sender's pool `memory`, to become rows `target` of the receiver's.
 
-    `run`: they lie side by side at both ends, and `payload` is the sender's pool itself. Else it is a copy of them.
+    `run`: they lie side by side at both ends, so that their bytes can be had without a copy.
+    `buffer` is for such a copy, and shared by all pieces.
     """
 
     request: str
+    memory: Bytes
     source: Rows
     target: Rows
-    payload: Bytes
+    buffer: Bytes
     run: bool = False
 
     @property
@@ -45,14 +47,21 @@ class Piece(NamedTuple):
         """`target` as NumPy writes to it fastest."""
         return slice(self.target[0], self.target[-1] + 1) if self.run else self.target
 
+    @property
+    def payload(self) -> Bytes:
+        """What is in the rows: the pool itself, or a copy of them, good until the next."""
+        if self.run:
+            return self.memory[self.source[0] : self.source[-1] + 1]
+        return np.take(self.memory, self.source, axis=0, out=self.buffer[: len(self.source)], mode="clip")
+
 
 class Path(Protocol):
     """A way into one other worker's pool. For one thread; any call may raise TransportFailed."""
 
     blocks: int  # of the other worker's pool
 
-    def write(self, piece: Piece) -> None:
-        """Send a piece; it may still be on its way when this returns."""
+    def write(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Bytes]]:
+        """Send pieces, and yield each with its payload when it is sent; it may still be on its way then."""
 
     def flush(self) -> None:
         """Return once everything written has landed in the receiver's memory."""
@@ -103,10 +112,8 @@ def tray_rows(shape: KvShape, pool_blocks: int, blocks: Sequence[int]) -> Rows:
 
 
 def pieces(request: str, memory: Bytes, source: Rows, target: Rows, buffer: Bytes) -> Iterator[Piece]:
-    """Some rows of a tray, cut up; `buffer` may hold one piece. Each piece is good until the next is asked for.
-
-    Blocks that were free side by side make runs, copied at memcpy's rate from where they lie. Where runs are short,
-    rows are gathered: a call for each of them would cost more than a second copy.
+    """Some rows of a tray, cut up. Blocks that were free side by side make runs, copied at memcpy's rate from where
+    they lie. Where runs are short, rows are gathered: a call for each of them would cost more than a second copy.
     """
     breaks = np.flatnonzero((np.diff(source) != 1) | (np.diff(target) != 1)) + 1
     run = source.size * memory.shape[1] >= RUN_BYTES * (breaks.size + 1)
@@ -114,12 +121,7 @@ def pieces(request: str, memory: Bytes, source: Rows, target: Rows, buffer: Byte
     for begin, end in pairwise(edges):
         for first in range(begin, end, len(buffer)):
             rows = slice(first, min(first + len(buffer), end))
-            from_, to = source[rows], target[rows]
-            if run:
-                payload = memory[from_[0] : from_[-1] + 1]
-            else:
-                payload = np.take(memory, from_, axis=0, out=buffer[: len(from_)], mode="clip")
-            yield Piece(request, from_, to, payload, run)
+            yield Piece(request, memory, source[rows], target[rows], buffer, run)
 
 
 class Grants:
