@@ -34,3 +34,14 @@ def handoff(model: str, repeat: int, watched: int, as_json: bool) -> None:
     whole("repeat", repeat, 1, 1000)
     whole("watched", watched, 1, 100)
     say(measure(ModelSpec(model), repeat, watched), as_json)
+
+
+@click.command()
+@common
+@click.option("--repeat", type=int, default=3, show_default=True, help="Starts; the median counts.")
+def start(model: str, repeat: int, as_json: bool) -> None:
+    """Until two workers are ready, beside a bare import and load; and the memory that they share."""
+    from engine.bench.start import measure
+
+    whole("repeat", repeat, 1, 100)
+    say(measure(ModelSpec(model), repeat), as_json)
