@@ -131,6 +131,6 @@ cli.add_command(doctor)
 cli.add_command(advise)
 cli.add_command(simulate)
 cli.add_command(reality)
-bench.add_command(bench_engine.handoff)
-bench.add_command(bench_engine.start)
+for command in (bench_engine.handoff, bench_engine.start, bench_engine.growth):
+    bench.add_command(command)
 cli.add_command(bench)

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from engine.bench.figure import Figure, Findings, found
 from engine.commands.bench_engine import say
 from engine.errors import BadInput
+from engine.events import TokenMade
 from engine.link import LinkSpec
 from engine.live.run import machine
 from engine.log import Log
@@ -28,6 +30,7 @@ from engine.sim.station import WorkerSpec
 from lab.export import export_kitchens, kitchen
 
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+WORD = " plated"
 SCRIPT = {"FireAnimationFrame", "FunctionCall", "TimerFire", "EventDispatch", "MajorGC", "MinorGC", "V8.GCScavenger"}
 LAYOUT = {"UpdateLayoutTree", "Layout"}
 PAINT = {"PrePaint", "Paint", "Layerize", "Commit", "UpdateLayer", "CompositeLayers"}
@@ -37,9 +40,11 @@ WORKER = WorkerSpec(LinearCost(step=0.02, prefill_token=2e-4, row=1e-3))
 
 
 def run(kind: Kind, orders: int) -> Log:
-    """All orders at once, the same for each deployment."""
+    """All orders at once, the same for each deployment; simulated tokens have no text, so they are given words."""
     load = Workload(requests=orders, prompt_tokens=64, output_tokens=400)
-    return simulate(Scenario(Deployment(kind), LinkSpec(100e6, 0.001), load), WORKER)
+    log = simulate(Scenario(Deployment(kind), LinkSpec(100e6, 0.001), load), WORKER)
+    events = (replace(event, text=WORD) if isinstance(event, TokenMade) else event for event in log.events)
+    return replace(log, events=list(events))
 
 
 def page(orders: int) -> str:
@@ -127,12 +132,7 @@ def measure(orders: int, seconds: float) -> Findings:
         Figure("frames a second, median", 1 / gap.p50, "/s", least=59.0),
         Figure("frames a second, mean", 1 / gap.mean, "/s", least=59.0),
         Figure("script, style and layout a frame, median", work.p50, "s", most=0.008),
-        Figure(
-            "script, style and layout a frame, 95 of 100",
-            sorted(frames.work_s)[int(0.95 * len(frames.work_s))],
-            "s",
-            most=0.008,
-        ),
+        Figure("script, style and layout a frame, 95 of 100", slow_s, "s", most=0.008),
         Figure("of it script, median", Spread.of(frames.script_s).p50, "s"),
         Figure("painting on the main thread, median", paint.p50, "s"),
     ]

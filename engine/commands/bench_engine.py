@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from engine.scenario import ModelSpec, whole
+from engine.scenario import ModelSpec, number, whole
 
 Command = Callable[..., Any]
 
@@ -45,3 +45,16 @@ def start(model: str, repeat: int, as_json: bool) -> None:
 
     whole("repeat", repeat, 1, 100)
     say(measure(ModelSpec(model), repeat), as_json)
+
+
+@click.command()
+@common
+@click.option("--repeat", type=int, default=3, show_default=True, help="Runs of each size; medians count.")
+@click.option("--minutes", type=float, default=0.5, show_default=True, help="How long the engine is kept busy.")
+def growth(model: str, repeat: int, minutes: float, as_json: bool) -> None:
+    """What a token costs as contexts, batches and runs grow; what memory an engine keeps over time."""
+    from engine.bench.growth import measure
+
+    whole("repeat", repeat, 1, 100)
+    number("minutes", minutes, above=0, unit="minutes")
+    say(measure(ModelSpec(model), repeat, minutes), as_json)
