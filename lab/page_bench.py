@@ -144,13 +144,8 @@ class Frames:
         self.gaps_s = [(b - a) / 1e6 for a, b in pairwise(begins)]
         on_main = [event for event in events if (event["pid"], event["tid"]) in thread and "dur" in event]
         self.script_s = _per_frame(begins, on_main, SCRIPT)
-        self.layout_s = _per_frame(begins, on_main, LAYOUT)
+        self.work_s = _per_frame(begins, on_main, SCRIPT | LAYOUT)  # a layout that a script forces is inside it
         self.paint_s = _per_frame(begins, on_main, PAINT)
-
-    @property
-    def work_s(self) -> list[float]:
-        """Script, style and layout."""
-        return [script + layout for script, layout in zip(self.script_s, self.layout_s, strict=True)]
 
 
 def _per_frame(begins: Sequence[float], events: Sequence[dict[str, Any]], names: set[str]) -> list[float]:
