@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 
 from engine.bench.figure import Figure, Findings, found
+from engine.live.catalog import prepare
 from engine.live.front import Front
 from engine.live.run import machine, make_requests, run_on
 from engine.log import Log
@@ -32,7 +33,8 @@ def measure(model: ModelSpec, repeat: int, minutes: float) -> Findings:
 
 def by_context(front: Front, one: Scenario, repeat: int) -> list[Figure]:
     """Seconds per token of a single request."""
-    took = {n: [] for n in CONTEXTS}  # type: dict[int, list[float]]
+    room = prepare(one.model).context_tokens - TOKENS
+    took = {n: [] for n in CONTEXTS if n <= room}  # type: dict[int, list[float]]
     for _ in range(repeat):
         for tokens, seconds in took.items():
             seconds.append(_itl_s(_run(front, one, 1, tokens)))
