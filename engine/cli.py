@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from engine import units
+from engine.commands import bench_engine
 from engine.commands.advise import advise
 from engine.commands.bench import bench
 from engine.commands.doctor import doctor
@@ -130,4 +131,6 @@ cli.add_command(doctor)
 cli.add_command(advise)
 cli.add_command(simulate)
 cli.add_command(reality)
+for command in (bench_engine.handoff, bench_engine.start, bench_engine.growth):
+    bench.add_command(command)
 cli.add_command(bench)

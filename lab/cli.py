@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from engine.cli import cli, run_cli
+from engine.commands.bench import bench
 from engine.scenario import whole
+from lab.page_bench import page_command
 
 
 @cli.command()
@@ -22,6 +24,9 @@ def lab(port: int, host: str, open_browser: bool) -> None:
     os.chdir(app.parent.parent)  # where .streamlit/config.toml lies
     arguments = [sys.executable, "-m", "streamlit", "run", str(app)]
     os.execv(sys.executable, arguments + [f"--{name}={value}" for name, value in options.items()])
+
+
+bench.add_command(page_command, "page")
 
 
 def main() -> None:

@@ -19,11 +19,12 @@ from engine.errors import TransportFailed
 from engine.events import Event, HandoffMoved, HandoffStarted
 from engine.link import LinkSpec, Wire
 from engine.live.kv import KvPool
-from engine.live.transport import PIECE_BYTES, Path, Piece, pool_rows, tray_rows
+from engine.live.transport import PIECE_BYTES, Path, pieces, pool_rows, tray_rows
 from engine.live.transports import Doors
 from engine.messages import Report, Ship, ShipFailed, Shipped
 
-PIECE_S = 0.004  # of bandwidth in one piece: what a change of the link may be late by
+PIECE_S = 0.004  # of bandwidth that goes at once: what a change of the link may be late by
+PACED_BYTES = 1 << 19  # that go at once at any pace: the last of a tray are late by their own copying
 MOVED_EVERY_S = 0.05
 HOUR_S = 3600.0  # to sleep at most: what waits for a link that is cut is woken when it changes
 
@@ -40,6 +41,7 @@ class _Tray:
         self.nbytes = pool.shape.tray_bytes(len(blocks))
         self.ready = 0
         self.sent = 0
+        self.next = 0  # rows that go as soon as the wire has carried them
         self.since_s = 0.0  # from when on there has been something to send
         self.started_s = 0.0
         self.told_s = 0.0
@@ -86,7 +88,6 @@ class Courier:
         self._idle = True  # the wire has carried all there was; it saves nothing up
         self._trays: list[_Tray] = []  # first come, first served
         self._busy: _Tray | None = None  # what the thread is at, without holding the lock
-        self._loaded: tuple[_Tray, Piece] | None = None
         self._closed = False
 
         self._thread = Thread(target=self._run, name="courier", daemon=True)
@@ -115,7 +116,6 @@ class Courier:
         """At once, also for the tray in flight. A link that is cut keeps trays waiting."""
         with self._changed:
             self._wire.change(link, time.monotonic())
-            self._loaded = None  # its size was right for the old bandwidth
             self._changed.notify_all()
 
     def abort(self, request: str) -> None:
@@ -154,10 +154,9 @@ class Courier:
     # ---- the thread
 
     def _run(self) -> None:
-        while (work := self._next()) is not None:
-            tray, piece = work
+        while (tray := self._next()) is not None:
             try:
-                self._advance(tray, piece)
+                self._advance(tray)
             except TransportFailed as failure:
                 self._drop(tray.transport, tray.ship.endpoint)
                 if self._forget(tray):
@@ -165,8 +164,8 @@ class Courier:
         for transport, endpoint in list(self._paths):
             self._drop(transport, endpoint)
 
-    def _next(self) -> tuple[_Tray, Piece | None] | None:
-        """The tray to advance, as soon as there is one, and its piece if the wire has carried that; None: closed."""
+    def _next(self) -> _Tray | None:
+        """The tray to advance, as soon as there is one; None: closed."""
         with self._changed:
             self._busy = None
             self._changed.notify_all()
@@ -174,7 +173,7 @@ class Courier:
                 tray, wait_s = self._choose(time.monotonic())
                 if tray and not wait_s:
                     self._busy = tray
-                    return tray, self._loaded[1] if self._loaded and self._loaded[0] is tray else None
+                    return tray
                 self._changed.wait(min(wait_s, HOUR_S))
             self._trays.clear()
             self._changed.notify_all()
@@ -195,24 +194,30 @@ class Courier:
         return None, due_s - now if first is not None else math.inf
 
     def _carried_in_s(self, tray: _Tray, due_s: float, now: float) -> float:
-        if self._loaded is None or self._loaded[0] is not tray:
-            return 0.0  # it has a piece to load, while the wire carries it
+        if tray.path is None:
+            return 0.0
         if self._idle:
             self._wire.open(due_s)
             self._idle = False
-        return self._wire.ready_s(self._loaded[1].payload.nbytes, now)
+        tray.next = self._next_rows(tray)
+        return self._wire.ready_s(tray.next * self._row_bytes, now)
 
-    def _advance(self, tray: _Tray, piece: Piece | None) -> None:
+    def _next_rows(self, tray: _Tray) -> int:
+        """How many go at once, before the thread looks up again. Without a pace `_write` keeps an eye on the time."""
+        ready, paced = tray.ready - tray.sent, self._wire.spec.bandwidth_bytes_per_s
+        if paced is None:
+            return ready
+        return min(ready, max(1, min(PACED_BYTES, int(paced * PIECE_S)) // self._row_bytes))
+
+    def _advance(self, tray: _Tray) -> None:
         if tray.aborted:
             if tray.path:
                 tray.path.flush()
             self._forget(tray)
         elif tray.path is None:
             self._start(tray)
-        elif piece is None:
-            self._load(tray)
         else:
-            self._write(tray, tray.path, piece)
+            self._write(tray, tray.path)
 
     def _start(self, tray: _Tray) -> None:
         ship = tray.ship
@@ -239,29 +244,20 @@ class Courier:
             )
         )
 
-    def _load(self, tray: _Tray) -> None:
+    def _write(self, tray: _Tray, path: Path) -> None:
+        """Send the rows that are next, or as many of them as a slow road takes in the time of a piece."""
+        rows = slice(tray.sent, tray.sent + tray.next)
+        until_s = time.monotonic() + PIECE_S
+        gone = 0
+        cut = pieces(tray.ship.request, self._memory, tray.source[rows], tray.target[rows], self._buffer)
+        for piece, payload in path.write(cut):
+            tray.checksum.update(payload.data)
+            gone += len(piece.source)
+            if time.monotonic() > until_s:
+                break
         with self._changed:
-            link = self._wire.spec
-            rows = slice(tray.sent, min(tray.ready, tray.sent + self._piece_rows(link)))
-        source = tray.source[rows]
-        payload = self._buffer[: len(source)]
-        np.take(self._memory, source, axis=0, out=payload, mode="clip")
-        with self._changed:
-            if self._wire.spec is link:
-                self._loaded = tray, Piece(tray.ship.request, source, tray.target[rows], payload)
-
-    def _piece_rows(self, link: LinkSpec) -> int:
-        if link.bandwidth_bytes_per_s is None:
-            return len(self._buffer)
-        return max(1, min(len(self._buffer), int(link.bandwidth_bytes_per_s * PIECE_S) // self._row_bytes))
-
-    def _write(self, tray: _Tray, path: Path, piece: Piece) -> None:
-        path.write(piece)
-        with self._changed:
-            self._wire.carried(piece.payload.nbytes, time.monotonic())
-            self._loaded = None
-            tray.sent += len(piece.source)
-        tray.checksum.update(piece.payload.data)
+            self._wire.carried(gone * self._row_bytes, time.monotonic())
+            tray.sent += gone
         if tray.sent == len(tray.source):
             self._finish(tray, path)
         elif time.monotonic() - tray.told_s >= MOVED_EVERY_S:
@@ -293,7 +289,6 @@ class Courier:
         with self._changed:
             if tray in self._trays:
                 self._trays.remove(tray)
-            self._loaded = None
             return not tray.aborted
 
     def _connect(self, transport: str, endpoint: bytes) -> Path:

@@ -7,8 +7,9 @@ Memory is addressed in rows. A row is the keys or the values of one layer in one
 A tray is one request's rows in the order (layer, k or v, block). It travels in pieces; a piece is some of its rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from threading import Lock
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -20,19 +21,38 @@ from engine.errors import TransportFailed
 from engine.live.kv import KvPool
 from engine.live.shape import KvShape
 
-PIECE_BYTES = 1 << 19  # no piece is larger, unless a single row is; gathered and sent on, it stays in the cache
+PIECE_BYTES = 1 << 20  # no piece is larger, unless a single row is; copied and summed up, it stays in the cache
+RUN_BYTES = 1 << 16  # rows that lie side by side at both ends for so long are worth a copy of their own
 
 Rows = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
 
 
 class Piece(NamedTuple):
-    """Rows `source` of the sender's pool, to become rows `target` of the receiver's; `payload` is a copy of them."""
+    """Rows `source` of the sender's pool `memory`, to become rows `target` of the receiver's.
+
+    `run`: they lie side by side at both ends, so that their bytes can be had without a copy.
+    `buffer` is for such a copy, and shared by all pieces.
+    """
 
     request: str
+    memory: Bytes
     source: Rows
     target: Rows
-    payload: Bytes
+    buffer: Bytes
+    run: bool = False
+
+    @property
+    def place(self) -> slice | Rows:
+        """`target` as NumPy writes to it fastest."""
+        return slice(self.target[0], self.target[-1] + 1) if self.run else self.target
+
+    @property
+    def payload(self) -> Bytes:
+        """What is in the rows: the pool itself, or a copy of them, good until the next."""
+        if self.run:
+            return self.memory[self.source[0] : self.source[-1] + 1]
+        return np.take(self.memory, self.source, axis=0, out=self.buffer[: len(self.source)], mode="clip")
 
 
 class Path(Protocol):
@@ -40,8 +60,8 @@ class Path(Protocol):
 
     blocks: int  # of the other worker's pool
 
-    def write(self, piece: Piece) -> None:
-        """Send a piece; it may still be on its way when this returns."""
+    def write(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Bytes]]:
+        """Send pieces, and yield each with its payload when it is sent; it may still be on its way then."""
 
     def flush(self) -> None:
         """Return once everything written has landed in the receiver's memory."""
@@ -89,6 +109,19 @@ def tray_rows(shape: KvShape, pool_blocks: int, blocks: Sequence[int]) -> Rows:
     """The rows of a tray that lies in `blocks` of a pool of `pool_blocks`, in the tray's order."""
     planes = np.arange(shape.layers * 2, dtype=np.int64) * pool_blocks
     return (planes[:, None] + np.asarray(blocks, np.int64)).reshape(-1)
+
+
+def pieces(request: str, memory: Bytes, source: Rows, target: Rows, buffer: Bytes) -> Iterator[Piece]:
+    """Some rows of a tray, cut up. Blocks that were free side by side make runs, copied at memcpy's rate from where
+    they lie. Where runs are short, rows are gathered: a call for each of them would cost more than a second copy.
+    """
+    breaks = np.flatnonzero((np.diff(source) != 1) | (np.diff(target) != 1)) + 1
+    run = source.size * memory.shape[1] >= RUN_BYTES * (breaks.size + 1)
+    edges = [0, *(breaks.tolist() if run else ()), source.size]
+    for begin, end in pairwise(edges):
+        for first in range(begin, end, len(buffer)):
+            rows = slice(first, min(first + len(buffer), end))
+            yield Piece(request, memory, source[rows], target[rows], buffer, run)
 
 
 class Grants:

@@ -8,7 +8,7 @@ sender's link, each receiver's, and of the fabric that they all cross.
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 import simpy
@@ -17,6 +17,8 @@ from engine.link import LinkSpec
 from engine.sim.clock import NS_PER_S, Clock, ns
 
 FABRIC = "fabric"
+Sharing = Literal["fifo", "fair"]
+SHARINGS: tuple[Sharing, ...] = get_args(Sharing)
 
 
 class NetworkSpec(msgspec.Struct, frozen=True):
@@ -25,7 +27,7 @@ class NetworkSpec(msgspec.Struct, frozen=True):
     `descriptors_per_block` pieces of memory (layers × 2, say) before the first byte leaves.
     """
 
-    sharing: Literal["fifo", "fair"] = "fifo"
+    sharing: Sharing = "fifo"
     shared_bytes_per_s: float | None = None
     host_bytes_per_s: float | None = None
     handshake_s: float = 0.0

@@ -12,7 +12,7 @@ from the cost model instead of a profile.
 
 import math
 from collections.abc import Generator
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 import simpy
@@ -24,13 +24,15 @@ from engine.sim.cluster import Cluster
 from engine.sim.station import WorkerSpec
 
 Pool = Literal["prefill_only", "decode_only"]
+Mode = Literal["load", "throughput"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 POOLS: tuple[Pool, Pool] = ("prefill_only", "decode_only")
 
 
 class PlannerSpec(msgspec.Struct, frozen=True):
     """Targets in seconds; `most_workers` of both pools together. Defaults are Dynamo's where it has one."""
 
-    mode: Literal["load", "throughput"] = "load"
+    mode: Mode = "load"
     interval_s: float = 5.0
     ttft_s: float = 0.5
     itl_s: float = 0.05

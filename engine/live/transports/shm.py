@@ -4,12 +4,13 @@ The receiver takes no part, so it cannot refuse; whoever frees blocks must have 
 """
 
 import os
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from engine.errors import TransportFailed
 from engine.live.kv import KvPool
-from engine.live.transport import Endpoint, Path, Piece, pool_rows, read_endpoint
+from engine.live.transport import Bytes, Endpoint, Path, Piece, pool_rows, read_endpoint
 
 
 class ShmEndpoint(Endpoint, frozen=True, tag="shm"):
@@ -39,9 +40,11 @@ class ShmPath:
             raise TransportFailed(f"The receiver's memory cannot be mapped: {error}.") from error
         self._rows = pool_rows(self._pool)
 
-    def write(self, piece: Piece) -> None:
-        self.flush()
-        self._rows[piece.target] = piece.payload
+    def write(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Bytes]]:
+        for piece in pieces:
+            payload = piece.payload
+            self._rows[piece.place] = payload
+            yield piece, payload
 
     def flush(self) -> None:
         """A copy has landed when it is made. But memory we map outlives its owner: ask whether it is still there."""

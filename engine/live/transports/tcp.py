@@ -16,6 +16,7 @@ import hmac
 import secrets
 import socket
 import struct
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from threading import Event, Lock, Thread
 from typing import TypeVar
@@ -157,14 +158,17 @@ class TcpPath:
             self.close()
             raise
 
-    def write(self, piece: Piece) -> None:
-        try:
-            _say(self._socket, Write(piece.request, piece.target.astype("<i8", copy=False).tobytes()))
-            self._socket.sendall(piece.payload.data)
-        except OSError as error:
-            raise self._gone(error) from error
-        self._unanswered += 1
-        self._listen(IN_FLIGHT - 1)
+    def write(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Bytes]]:
+        for piece in pieces:
+            payload = piece.payload
+            try:
+                _say(self._socket, Write(piece.request, piece.target.astype("<i8", copy=False).tobytes()))
+                self._socket.sendall(payload.data)
+            except OSError as error:
+                raise self._gone(error) from error
+            self._unanswered += 1
+            self._listen(IN_FLIGHT - 1)
+            yield piece, payload
 
     def flush(self) -> None:
         self._listen(0)

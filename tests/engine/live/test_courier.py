@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from queue import SimpleQueue
 
@@ -103,10 +103,12 @@ class RecordedPath:
     def __init__(self, doors: Recorder) -> None:
         self._doors = doors
 
-    def write(self, piece: Piece) -> None:
+    def write(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Bytes]]:
         if self._doors.broken:
             raise TransportFailed("The road is broken.")
-        self._doors.pieces.append(piece._replace(payload=piece.payload.copy()))
+        for piece in pieces:
+            self._doors.pieces.append(piece)
+            yield piece, piece.payload
 
     def flush(self) -> None: ...
 

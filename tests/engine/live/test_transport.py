@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from engine.errors import TransportFailed
+from engine.live import transport
 from engine.live.checksum import digest
 from engine.live.kv import KvPool
 from engine.live.shape import KvShape
-from engine.live.transport import PIECE_BYTES, Grants, Path, Piece, pool_rows, tray_rows
+from engine.live.transport import PIECE_BYTES, RUN_BYTES, Grants, Path, Piece, pool_rows, tray_rows
 from engine.live.transports import Doors, why_not
 from engine.live.transports.tcp import TcpEndpoint
 from tests.engine.live.peer import KEY, Peer
@@ -66,12 +67,11 @@ def pieces(doors: Doors, rows: int = 4, request: str = "r") -> list[Piece]:
     target = tray_rows(SHAPE, THERE, TARGET)
     memory = pool_rows(doors.pool)
     cuts = [slice(at, at + rows) for at in range(0, len(source), rows)]
-    return [Piece(request, source[cut], target[cut], memory[source[cut]]) for cut in cuts]
+    return [Piece(request, memory, source[cut], target[cut], np.empty_like(memory)) for cut in cuts]
 
 
 def send(path: Path, pieces: list[Piece]) -> None:
-    for piece in pieces:
-        path.write(piece)
+    list(path.write(pieces))
     path.flush()
 
 
@@ -97,7 +97,7 @@ def test_two_paths_to_one_receiver(transport: str, doors: Doors, peer: Peer) -> 
     peer.grant("r", TARGET)
     one, other = (doors.connect(transport, peer.endpoints[transport]) for _ in range(2))
     for number, piece in enumerate(pieces(doors)):
-        (one, other)[number % 2].write(piece)
+        list((one, other)[number % 2].write([piece]))
     one.flush()
     other.flush()
     one.close()
@@ -166,7 +166,7 @@ def test_after_a_grant_is_revoked_nothing_is_written(doors: Doors, peer: Peer) -
     peer.grant("r", TARGET)
     path = doors.connect("tcp", peer.endpoints["tcp"])
     first, *rest = pieces(doors)
-    path.write(first)
+    list(path.write([first]))
     path.flush()
     peer.revoke("r")
     landed = peer.written()
@@ -205,8 +205,11 @@ def test_rows_outside_the_pool_are_refused(row: int, doors: Doors, peer: Peer) -
 def test_a_piece_beyond_the_limit_is_refused(doors: Doors, peer: Peer) -> None:
     peer.grant("r", range(THERE))
     path = doors.connect("tcp", peer.endpoints["tcp"])
-    rows = PIECE_BYTES // pool_rows(doors.pool).shape[1] + 1
-    piece = Piece("r", np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.ones((rows, 128), np.uint8))
+    memory = pool_rows(doors.pool)
+    rows = PIECE_BYTES // memory.shape[1] + 1
+    piece = Piece(
+        "r", memory, np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.empty((rows, memory.shape[1]), np.uint8)
+    )
     with pytest.raises(TransportFailed):
         send(path, [piece])
     path.close()
@@ -260,3 +263,24 @@ def test_tcp_can_be_called_at_another_address_than_it_listens_on(doors: Doors) -
     with pytest.raises(TransportFailed):
         send(path, pieces(doors))
     path.close()
+
+
+@pytest.mark.parametrize("together", [1, 2, 7, 20])
+def test_rows_cut_into_pieces_are_the_rows_whether_they_lie_together_or_apart(together: int) -> None:
+    row_bytes = RUN_BYTES // 5  # so 7 together are worth a run, 2 are not
+    memory = np.random.default_rng(0).integers(0, 256, (80, row_bytes), np.uint8)
+    source = np.concatenate([np.arange(n, n + together) for n in range(0, 80 - together, together + 1)])
+    target = source[::-1].copy() if together == 1 else source + 3
+    buffer = np.empty((6, row_bytes), np.uint8)
+    theirs = np.zeros((90, row_bytes), np.uint8)
+    there = 0
+    for piece in transport.pieces("r", memory, source, target, buffer):
+        assert 0 < len(piece.source) <= len(buffer)
+        assert piece.run == (together * row_bytes >= RUN_BYTES)
+        assert np.shares_memory(piece.payload, memory) == piece.run
+        assert (piece.payload == memory[piece.source]).all()
+        assert (piece.source == source[there : there + len(piece.source)]).all()
+        theirs[piece.place] = piece.payload
+        there += len(piece.source)
+    assert there == len(source)
+    assert (theirs[target] == memory[source]).all()

@@ -8,6 +8,7 @@ import pytest
 
 from engine import load_log, simulate
 from engine.cli import cli, run_cli
+from engine.events import WorkerUp
 from engine.grammar import check
 from engine.log import save
 from engine.scenario import KINDS
@@ -70,6 +71,34 @@ def test_simulate_records_a_log_like_any_other(log: str, tmp_path: Path, capfd: 
     assert "TTFT p50" in capfd.readouterr().out
 
 
+def test_a_log_on_hardware_names_the_model_that_was_simulated(tmp_path: Path, capfd: Capture) -> None:
+    file = tmp_path / "simulated.jsonl"
+    asked = ("--prompt-tokens", "512", "--output-tokens", "8", "--requests", "3", "--record", str(file))
+    assert run_cli(cli, ("simulate", "--cost", "h100-sxm:llama-3.1-8b", *asked)) == 0
+    assert load_log(file).scenario.model.path == "llama-3.1-8b"
+    capfd.readouterr()
+
+
+def test_a_shared_fabric_is_slower_than_links_of_one_s_own(log: str, capfd: Capture) -> None:
+    pools = ("--prefill-workers", "4", "--decode-workers", "4", "--requests", "16", "--output-tokens", "4")
+    asked = ("simulate", "--cost", log, *TINY, *pools, "--link", "1MB/s", "--sharing", "fair", "--json")
+    own, shared = (said(capfd, *asked, *fabric) for fabric in ((), ("--fabric", "1MB/s")))
+    assert shared["metrics"]["e2e_s"]["p90"] > own["metrics"]["e2e_s"]["p90"]
+
+
+def test_a_planner_adds_workers_where_it_may_have_more(log: str, tmp_path: Path) -> None:
+    file = tmp_path / "planned.jsonl"
+    load = ("--requests", "600", "--rate", "12", "--output-tokens", "4", "--ttft-slo", "10ms", "--record", str(file))
+
+    def started(most: str) -> int:
+        asked = ("simulate", "--cost", log, *TINY, *load, "--planner", "load", "--most-workers", most)
+        assert run_cli(cli, asked) == 0
+        return sum(isinstance(event, WorkerUp) for event in load_log(file).events)
+
+    assert started("2") == 2
+    assert started("3") > 2
+
+
 def test_simulate_plays_a_trace_on_more_workers_than_there_are_cores(log: str, tmp_path: Path, capfd: Capture) -> None:
     trace = tmp_path / "trace.jsonl"
     rows = [{"timestamp": n * 50, "input_length": 100 + n, "output_length": 3, "hash_ids": [0]} for n in range(50)]
@@ -98,6 +127,13 @@ def test_simulate_plays_a_trace_on_more_workers_than_there_are_cores(log: str, t
         ("--routing best", "routing is 'best', but must be one of least-loaded, round-robin, kv-aware."),
         ("--workers 2000", "workers is 2000, but must be a whole number from 1 to 1,024."),
         ("--prompts words.txt", "prompts is 'words.txt', but must be left out"),
+        ("--cost h100-sxm:llama-3.1-8b --model tiny-llama", "model is 'tiny-llama', but must be left out"),
+        ("--sharing equal", "sharing is 'equal', but must be one of fifo, fair."),
+        ("--fabric 1GB/s", "sharing is 'fifo', but must be fair with --fabric"),
+        ("--planner best", "planner is 'best', but must be one of none, load, throughput."),
+        ("--planner load --deployment chunked", "planner is 'load', but must be none where there are no two pools"),
+        ("--planner load --most-workers 1", "most workers is 1, but must be a whole number from 2 to 1,024."),
+        ("--most-workers 4", "most workers is 4, but must be left out without --planner."),
         ("--ttft-slo soon", "ttft slo is 'soon', but must be a time of 0 or more"),
         ("--ttft-slo 0s", "TTFT SLO is 0.0, but must be above 0, in seconds."),
         ("--trace nowhere.csv", "trace is 'nowhere.csv', but must be an Azure CSV or Mooncake JSONL file"),

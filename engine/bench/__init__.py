@@ -1,0 +1,1 @@
+"""What `split-kitchen bench` measures: this code beside its limit or its peer, in one run, on this machine."""

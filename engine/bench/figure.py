@@ -1,0 +1,106 @@
+"""What a bench finds: values beside what they are compared with, and what was wanted of them."""
+
+import importlib.metadata
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+import msgspec
+
+VERSIONS = ("torch", "transformers", "numpy", "nixl", "playwright")
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """`value` and `beside` are in `unit`; `beside` is None where a value stands alone.
+
+    `least`, `most`: what is wanted, of the ratio if there is one, else of the value.
+    """
+
+    name: str
+    value: float
+    unit: str
+    against: str = ""
+    beside: float | None = None
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        return self.value / self.beside if self.beside else None
+
+    @property
+    def reached(self) -> bool | None:
+        """None: nothing was wanted of it."""
+        judged = self.value if self.ratio is None else self.ratio
+        if self.least is None and self.most is None:
+            return None
+        return (self.least is None or judged >= self.least) and (self.most is None or judged <= self.most)
+
+
+class Findings(msgspec.Struct, frozen=True):
+    """One bench, run once. `notes`: what it could not measure here and why, or how a value is to be read."""
+
+    bench: str
+    machine: str
+    versions: dict[str, str]
+    figures: tuple[Figure, ...]
+    notes: tuple[str, ...] = ()
+
+
+def found(bench: str, machine: str, figures: Iterable[Figure], notes: Sequence[str] = ()) -> Findings:
+    return Findings(bench, machine, versions(), tuple(figures), tuple(notes))
+
+
+def beside(
+    name: str, ours: Sequence[float], theirs: Sequence[float], unit: str, against: str, **wanted: float
+) -> Figure:
+    """Medians of interleaved repeats."""
+    return Figure(name, median(ours), unit, against, median(theirs), **wanted)
+
+
+def versions() -> dict[str, str]:
+    """Of what a result may depend on, as far as it is installed."""
+    here = {}
+    for name in VERSIONS:
+        try:
+            here[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return here
+
+
+def as_json(findings: Findings) -> str:
+    """One object; each figure with its ratio and whether it is what was wanted."""
+    plain = msgspec.to_builtins(findings)
+    for figure, said in zip(findings.figures, plain["figures"], strict=True):
+        said |= {"ratio": figure.ratio, "reached": figure.reached}
+    return msgspec.json.encode(plain).decode()
+
+
+def as_table(findings: Findings) -> str:
+    """A line a figure, for people."""
+    rows = [("", "here", "beside", "", "ratio", "wanted", "")]
+    for figure in findings.figures:
+        other = amount(figure.beside, figure.unit) if figure.beside is not None else ""
+        ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
+        verdict = {True: "reached", False: "missed", None: ""}[figure.reached]
+        value = amount(figure.value, figure.unit)
+        rows.append((figure.name, value, other, figure.against, ratio, _wanted(figure), verdict))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, *findings.notes])
+
+
+def _wanted(figure: Figure) -> str:
+    bounds = [("≥", figure.least), ("≤", figure.most)]
+    unit = "" if figure.ratio is not None else figure.unit
+    return " and ".join(f"{sign} {amount(bound, unit)}" for sign, bound in bounds if bound is not None)
+
+
+def amount(value: float, unit: str) -> str:
+    """`1.2 GB/s`, `54 ms`: three digits, and the prefix that suits them."""
+    for scale, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if unit in ("B", "B/s") else ():
+        if abs(value) >= scale:
+            return f"{value / scale:.3g} {prefix}{unit}"
+    if unit == "s" and 0 < abs(value) < 1:
+        return f"{value * 1e3:.3g} ms" if abs(value) >= 1e-3 else f"{value * 1e6:.3g} µs"
+    return f"{value:.3g} {unit}".rstrip() if abs(value) < 1000 else f"{value:,.0f} {unit}".rstrip()

@@ -1,0 +1,107 @@
+"""`bench start`: how long until an engine with two workers is ready, and whether they hold the weights once."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from engine.bench.figure import Figure, Findings, beside, found
+from engine.link import LinkSpec
+from engine.live.catalog import Prepared, prepare
+from engine.live.front import Front
+from engine.live.run import machine
+from engine.scenario import Deployment, ModelSpec
+
+READY_S = 5.0
+# What everyone who serves a model with transformers must wait for: the imports, and the weights mapped from disk.
+BARE = """
+import sys, torch
+from transformers import AutoModelForCausalLM
+folder, dtype, variant = sys.argv[1:]
+AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), variant=variant or None).eval()
+"""
+
+
+def measure(model: ModelSpec, repeat: int) -> Findings:
+    prepared = prepare(model)  # a model that was never used is converted here, which is not a start
+    _engine_s(model)  # likewise what the first start leaves in the system's caches
+    ours, theirs = [], []
+    for _ in range(repeat):
+        seconds, weights = _engine_s(model)
+        ours.append(seconds)
+        theirs.append(_bare_s(prepared))
+    ready = beside("engine ready, two workers", ours, theirs, "s", "transformers: import and load, one process")
+    stored = _stored_bytes(prepared)
+    return found(
+        "start",
+        machine(),
+        [
+            ready,
+            Figure("the same, in seconds", ready.value, "s", most=READY_S),
+            Figure("weights' files in both workers' memory, PSS", weights.file_pss, "B", "one copy", stored, most=1.1),
+            Figure("the same files in each one's RSS, added up", weights.file_rss, "B", "one copy", stored),
+            Figure("memory of its own, per worker", weights.private / 2, "B"),
+        ],
+        ["PSS counts a page that two processes map half for each: one copy in all is 1.0, two copies are 2.0."],
+    )
+
+
+def _engine_s(model: ModelSpec) -> "tuple[float, Memory]":
+    """Seconds until all workers are ready, and what memory they have then."""
+    begun_s = time.perf_counter()
+    with Front(Deployment("disaggregated"), LinkSpec(), model) as front:
+        front.start()
+        ready_s = time.perf_counter() - begun_s
+        return ready_s, Memory.of(seat.process.pid for seat in front.seats if seat.process is not None)
+
+
+def _bare_s(prepared: Prepared) -> float:
+    begun_s = time.perf_counter()
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    line = [sys.executable, "-c", BARE, prepared.folder, prepared.dtype, _variant(prepared)]
+    subprocess.run(line, check=True, capture_output=True, env=environment)
+    return time.perf_counter() - begun_s
+
+
+def _variant(prepared: Prepared) -> str:
+    """Which of a converted model's weights the workers map."""
+    halved = Path(prepared.folder, "model.bf16.safetensors").exists()
+    return "bf16" if halved and prepared.dtype == "bfloat16" else ""
+
+
+def _stored_bytes(prepared: Prepared) -> int:
+    """Of those weights, on disk."""
+    variant = f".{name}" if (name := _variant(prepared)) else ""
+    one = Path(prepared.folder, f"model{variant}.safetensors")
+    files = [one] if one.exists() else Path(prepared.folder).glob("*.safetensors")  # large models come in several
+    return sum(file.stat().st_size for file in files)
+
+
+class Memory:
+    """Bytes that processes have of weights' files, each for itself (RSS) and by its share (PSS), and of their own."""
+
+    def __init__(self) -> None:
+        self.file_rss = self.file_pss = self.private = 0
+
+    @classmethod
+    def of(cls, pids: Iterable[int]) -> "Memory":
+        memory = cls()
+        for pid in pids:
+            memory.add(Path(f"/proc/{pid}/smaps").read_text())
+        return memory
+
+    def add(self, smaps: str) -> None:
+        """One process's `/proc/PID/smaps`, as proc(5) describes it."""
+        weights = False
+        for line in smaps.splitlines():
+            words = line.split()
+            if not words[0].endswith(":"):  # a mapping begins: addresses, rights, ..., its file
+                weights = words[-1].endswith(".safetensors")
+            elif weights and words[0] == "Rss:":
+                self.file_rss += int(words[1]) * 1024
+            elif weights and words[0] == "Pss:":
+                self.file_pss += int(words[1]) * 1024
+            elif words[0] in ("Private_Clean:", "Private_Dirty:"):
+                self.private += int(words[1]) * 1024

@@ -1,0 +1,60 @@
+"""`split-kitchen bench handoff`, `start`, `growth`: the engine's own benches, all in one form."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from engine.scenario import ModelSpec, number, whole
+
+Command = Callable[..., Any]
+
+
+def common(command: Command) -> Command:
+    """The options that all of them take."""
+    json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
+    model = click.option("--model", default="smollm2-135m", show_default=True, help="Name, folder or hub id.")
+    return json(model(command))
+
+
+def say(findings: Any, as_json: bool) -> None:
+    from engine.bench import figure
+
+    click.echo(figure.as_json(findings) if as_json else figure.as_table(findings))
+
+
+@click.command()
+@common
+@click.option("--repeat", type=int, default=11, show_default=True, help="Trays of each kind; medians count.")
+@click.option("--watched", type=int, default=5, show_default=True, help="Trays that come in while tokens are watched.")
+def handoff(model: str, repeat: int, watched: int, as_json: bool) -> None:
+    """A tray's way: beside memcpy and bare NIXL, its pace, and what the decode worker feels of it."""
+    from engine.bench.handoff import measure
+
+    whole("repeat", repeat, 1, 1000)
+    whole("watched", watched, 1, 100)
+    say(measure(ModelSpec(model), repeat, watched), as_json)
+
+
+@click.command()
+@common
+@click.option("--repeat", type=int, default=3, show_default=True, help="Starts; the median counts.")
+def start(model: str, repeat: int, as_json: bool) -> None:
+    """Until two workers are ready, beside a bare import and load; and the memory that they share."""
+    from engine.bench.start import measure
+
+    whole("repeat", repeat, 1, 100)
+    say(measure(ModelSpec(model), repeat), as_json)
+
+
+@click.command()
+@common
+@click.option("--repeat", type=int, default=3, show_default=True, help="Runs of each size; medians count.")
+@click.option("--minutes", type=float, default=0.5, show_default=True, help="How long the engine is kept busy.")
+def growth(model: str, repeat: int, minutes: float, as_json: bool) -> None:
+    """What a token costs as contexts, batches and runs grow; what memory an engine keeps over time."""
+    from engine.bench.growth import measure
+
+    whole("repeat", repeat, 1, 100)
+    number("minutes", minutes, above=0, unit="minutes")
+    say(measure(ModelSpec(model), repeat, minutes), as_json)

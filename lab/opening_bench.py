@@ -1,0 +1,68 @@
+"""How long from opening the lab until a kitchen moves in it, for its first visitor and for those after him."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from engine.errors import WorkerFailed
+
+ROOT = Path(__file__).parent.parent
+UP_S = 120.0
+MOVES = ".sk-work[data-mode=prefill], .sk-work[data-mode=decode]"
+
+
+@contextmanager
+def fresh_lab(model: str) -> Iterator[str]:
+    """Its address, once its engine is ready; nobody has visited it yet. What visitors guess is not kept."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    options = {"server.port": port, "server.address": "127.0.0.1", "server.headless": "true"}
+    line = [sys.executable, "-m", "streamlit", "run", "lab/app.py", *(f"--{key}={o}" for key, o in options.items())]
+    quiet = subprocess.DEVNULL
+    with tempfile.TemporaryDirectory() as data:
+        environment = os.environ | {"SPLIT_KITCHEN_MODEL": model, "SPLIT_KITCHEN_DATA": data}
+        process = subprocess.Popen(line, cwd=ROOT, env=environment, stdin=quiet, stdout=quiet, stderr=quiet)
+        try:
+            give_up_s = time.monotonic() + UP_S
+            while not _ready(url):
+                if process.poll() is not None or time.monotonic() > give_up_s:
+                    raise WorkerFailed("the lab did not come up; `split-kitchen lab` says why.")
+                time.sleep(0.1)
+            yield url
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _ready(url: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(f"{url}/lab/healthz", timeout=5) as answer:
+        return b'"ready"' in answer.read()
+    return False
+
+
+def visit_s(browser: Any, url: str) -> float:
+    """Seconds from asking for the page until a recorded run moves in it; the browser has nothing of it yet."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    try:
+        page = context.new_page()
+        begun_s = time.monotonic()
+        page.goto(url, wait_until="commit")
+        page.locator(MOVES).first.wait_for()
+        return time.monotonic() - begun_s
+    finally:
+        context.close()
