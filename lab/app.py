@@ -32,6 +32,7 @@ async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
     ENGINE_ROOM.open()
     for page in pkgutil.iter_modules(pages.__path__, f"{pages.__name__}."):
         importlib.import_module(page.name)  # so that the first visitor doesn't wait for it
+    importlib.import_module("pandas")  # by a chart it is looked for in sys.modules: a whole class's may find half of it
     gc.collect()
     gc.freeze()  # what is loaded by now stays; Streamlit's frequent collections need not look at it again
     try:
