@@ -73,14 +73,21 @@ def tally_figure(answer: Answer, votes: Sequence[Sequence[Guess]], key: Key | No
         )
     most = max((max(tally(answer, guesses)) for guesses in votes), default=1)
     figure.update_xaxes(visible=False, range=[0, most * 1.12 + 0.3])
-    figure.update_yaxes(automargin=True, autorange="reversed", showgrid=False)
+    figure.update_yaxes(automargin=True, autorange="reversed", showgrid=False, tickfont={"size": size})
     figure.update_layout(
         height=round(size * (2.6 + 1.1 * len(votes)) * len(names) * 0.8 + 4 * size),
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
         font={"size": size},
         dragmode=False,
         showlegend=len(votes) > 1,
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
+        legend={
+            "orientation": "h",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "x": 0,
+            "traceorder": "normal",
+            "font": {"size": size},
+        },
         bargap=0.25,
     )
     return figure
@@ -95,10 +102,10 @@ def tally_table(answer: Answer, votes: Sequence[Sequence[Guess]], key: Key | Non
 
 def tally_alt(answer: Answer, votes: Sequence[Sequence[Guess]], key: Key | None) -> str:
     names = _marked(answer, key)
-    said = [
-        f"{name}: " + ", ".join(f"{label} {n}" for label, n in zip(names, tally(answer, guesses), strict=True) if n)
-        for name, guesses in zip(VOTES, votes, strict=False)
-    ]
+    said = []
+    for name, guesses in zip(VOTES, votes, strict=False):
+        counted = [f"{label} {n}" for label, n in zip(names, tally(answer, guesses), strict=True) if n]
+        said.append(f"{name}: {', '.join(counted) or 'nobody'}")
     return "How the class voted. " + "; ".join(said) + "."
 
 

@@ -46,7 +46,12 @@ def topic(asked: Question) -> tuple[Lesson, Round] | None:
 
 
 def evidence(room: Room, lesson: Lesson, asked: Round) -> Evidence | None:
-    return GATHERED.evidence(_everybody(room), lesson, asked)
+    """What answers the question, once no run is missing: from the start, if the runs before it show it."""
+    found = GATHERED.evidence(_everybody(room), lesson, asked)
+    if found is None and (begun := _gathering(room, lesson, asked)).complete:
+        GATHERED.keep(_everybody(room), lesson, asked, begun)
+        found = GATHERED.evidence(_everybody(room), lesson, asked)
+    return found
 
 
 def gathering(room: Room, lesson: Lesson, asked: Round) -> Gathering | None:
@@ -54,12 +59,13 @@ def gathering(room: Room, lesson: Lesson, asked: Round) -> Gathering | None:
     lab is started anew in the middle, the first that comes back has them begun again."""
     if evidence(room, lesson, asked) is not None:
         return None
-    begun = GATHERED.gathering(_everybody(room), lesson, asked, _settings(room, lesson), first=True)
+    begun = _gathering(room, lesson, asked)
     begun.advance()
-    if not begun.complete:
-        return begun
-    GATHERED.keep(_everybody(room), lesson, asked, begun)
-    return None
+    return begun if evidence(room, lesson, asked) is None else None
+
+
+def _gathering(room: Room, lesson: Lesson, asked: Round) -> Gathering:
+    return GATHERED.gathering(_everybody(room), lesson, asked, _settings(room, lesson), first=True)
 
 
 def forget_runs(room: Room) -> None:
@@ -97,8 +103,8 @@ def way_in(room: Room) -> str:
 
 @cache
 def qr(text: str) -> str:
-    """A picture's address, an SVG in itself: Streamlit takes SVG out of a page's HTML. With a white margin, and black on
-    white in dark pages too."""
+    """A picture's address, an SVG in itself: Streamlit takes SVG out of a page's HTML. Black on white with a margin, in
+    dark pages too."""
     picture: str = segno.make(text, error="m").svg_data_uri(scale=8, border=4, light="#fff", dark="#000", omitsize=True)
     return picture
 

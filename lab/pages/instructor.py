@@ -75,8 +75,9 @@ def _choose() -> Room | None:
 
 
 def _head(room: Room) -> None:
-    st.markdown(f"Join at **{way_in(room).partition('?')[0]}** with **{room.code}**")
-    st.link_button("Projector page", address(f"projector?room={room.code}"), icon=":material/cast:")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"Join at **{way_in(room).partition('?')[0]}** with **{room.code}**", width="content")
+        st.link_button("Projector page", address(f"projector?room={room.code}"), icon=":material/cast:")
     if only_here():
         st.warning(
             "This address leads here from this machine only. Open this page at the address that the class can reach, "
@@ -136,13 +137,17 @@ def _steps(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
         over = at.running or at.answer is not None
         if st.button("Second vote", icon=":material/how_to_vote:", disabled=over or at.vote == 2):
             _do(lambda: rooms().vote_again(code, me))
-        closed = not at.open and not over
-        if st.button("Run once for all", icon=":material/play_arrow:", type=_main(closed), disabled=over):
+        closed = not at.open and at.answer is None
+        runs = closed and not ready and not at.running
+        if st.button("Run once for all", icon=":material/play_arrow:", type=_main(runs), disabled=over or ready):
             _do(lambda: rooms().run(code, me))
-        shows = at.running and ready and at.answer is None
+        shows = closed and ready
         if st.button("Show answer", icon=":material/lightbulb:", type=_main(shows), disabled=not shows):
             _do(lambda: _show_answer(room, lesson, asked))
-    st.caption("Showing counts, running and showing the answer each close the vote, and can't be taken back.")
+    if at.answer is None:
+        st.caption("Showing counts, running and showing the answer each close the vote, and can't be taken back.")
+    else:
+        st.caption("Answered. The question after this one is offered below.")
 
 
 def _main(usual: bool) -> Literal["primary", "secondary"]:
@@ -220,21 +225,35 @@ def _ask(room: Room) -> None:
 
 
 def _keep(room: Room) -> None:
+    me, code = learner(), room.code
     st.subheader("Votes and members", anchor=False)
-    ballots = rooms().ballots(room.code, learner())
-    members = rooms().members(room.code, learner())
-    with st.expander(f"{len(members)} members, {len(ballots)} votes"):
-        for number, nickname, here in members:
-            st.markdown(f"{number}. {plain(nickname) or '(no nickname)'}{'' if here else ' · left'}")
+    _members(code)
     with st.container(horizontal=True):
-        icon = ":material/download:"
-        name = f"class-{room.code}"
-        st.download_button("Export (CSV)", as_csv(ballots), f"{name}.csv", "text/csv", icon=icon)
-        st.download_button("Export (JSONL)", as_jsonl(ballots), f"{name}.jsonl", "application/jsonl", icon=icon)
+        for name, written in {"CSV": as_csv, "JSONL": as_jsonl}.items():
+            st.download_button(
+                f"Export ({name})",
+                lambda written=written: written(rooms().ballots(code, me)),  # type: ignore[misc]  # as of the click
+                f"class-{code}.{name.lower()}",
+                {"CSV": "text/csv", "JSONL": "application/jsonl"}[name],
+                icon=":material/download:",
+            )
         if st.button("Reset", icon=":material/restart_alt:"):
             _confirm(room, "reset")
         if st.button("Delete all", icon=":material/delete:"):
             _confirm(room, "delete")
+
+
+@st.fragment(run_every=2.0)
+def _members(code: str) -> None:
+    """The list stays as open as it was, so its label stays the same."""
+    members, ballots = rooms().members(code, learner()), rooms().ballots(code, learner())
+    here = sum(here for *_, here in members)
+    st.markdown(f"{here} here, {len(members) - here} left, {len(ballots)} votes")
+    with st.expander("Who they are"):
+        for number, nickname, here in members:
+            st.markdown(f"{number}. {plain(nickname) or '(no nickname)'}{'' if here else ' · left'}")
+        if not members:
+            st.markdown("Nobody yet.")
 
 
 @st.dialog("Are you sure?")

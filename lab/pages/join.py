@@ -89,7 +89,7 @@ def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
     st.caption(f"Class {room.code} · Lesson {lesson.number} · question {number} of {len(lesson.rounds)}")
     st.title(lesson.title, anchor=False)
     opening(lesson, first=False)
-    with st.container(key="arrive"):
+    with st.container(key="arrive" if at.answer is None else "question"):  # once it is answered, one arrives there
         st.subheader(asked.asks, anchor=False)
     if text := lesson.text(f"{asked.name} question"):
         st.markdown(text)
@@ -108,8 +108,8 @@ def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
         _answer(room, at.answer, at.machine, lesson, asked, mine)
     elif at.running:
         common_run(room, lesson, asked)
-    next_step(*_waiting(at), "", step=f"{asked.name} {at.vote} {at.counts} {at.running} {at.answer is None}")
     _leave(room)
+    next_step(*_waiting(at), "", step=f"{asked.name} {at.vote} {at.counts} {at.running} {at.answer is None}")
 
 
 def _waiting(at: Question) -> tuple[str, str]:
@@ -151,7 +151,8 @@ def _remember(lesson: Lesson, asked: Round, first: Ballot | None) -> None:
 
 def _answer(room: Room, key: Key, machine: str, lesson: Lesson, asked: Round, mine: Ballot | None) -> None:
     if mine is None:
-        st.subheader(answer_words(room, asked), anchor=False)
+        with st.container(key="arrive"):
+            st.subheader(answer_words(room, asked), anchor=False)
         st.caption("You did not vote on this one.")
         return
     outcome = Outcome(key, judged(mine.guess.value, key), machine, now())

@@ -10,20 +10,21 @@ from lessons.lesson import Lesson, Round
 
 LETTERS_PX = 28
 BIG = """
-.stMainBlockContainer { max-width: 100%; padding-left: 4vw; padding-right: 4vw; }
+.stApp [data-testid=stHeader], .stApp [data-testid=stSidebar] { display: none; }
+.stMainBlockContainer { max-width: 100%; padding: 3vh 4vw; }
 .stMainBlockContainer h1 { font-size: clamp(2rem, 3.6vw, 4.6rem); line-height: 1.15; }
 .stMainBlockContainer h2, .stMainBlockContainer h3 { font-size: clamp(1.4rem, 2.2vw, 3rem); }
 .stMainBlockContainer :is(p, li) { font-size: clamp(1.1rem, 1.5vw, 2rem); line-height: 1.4; }
 .stMainBlockContainer [data-testid=stCaptionContainer] p { font-size: clamp(1.1rem, 1.5vw, 2rem); }
 .stMainBlockContainer [data-testid=stExpander] { display: none; }
-.way-in { display: flex; flex-wrap: wrap; gap: 3vw; align-items: center; }
-.way-in img { width: min(100%, 44vh); aspect-ratio: 1; border-radius: 8px; }
+.way-in { display: flex; flex-wrap: wrap; gap: 4vw; align-items: center; }
+.way-in img { width: min(100%, 62vh); aspect-ratio: 1; border-radius: 8px; }
 .way-in.small img { width: min(100%, 15vw, 24vh); }
-.way-in .code { font-size: clamp(3rem, 9vw, 12rem); font-weight: 700; letter-spacing: .12em; line-height: 1;
+.way-in .code { font-size: clamp(3rem, 11vw, 16rem); font-weight: 700; letter-spacing: .12em; line-height: 1;
   font-variant-numeric: tabular-nums; }
 .way-in.small { flex-direction: column; gap: 1vh; align-items: flex-start; }
 .way-in.small .code { font-size: clamp(1.6rem, 3vw, 4rem); }
-.way-in .at { font-size: clamp(1.1rem, 1.9vw, 2.6rem); overflow-wrap: anywhere; }
+.way-in .at { font-size: clamp(1.1rem, 2.6vw, 3.6rem); overflow-wrap: anywhere; }
 .way-in.small .at { display: none; }
 .st-key-tell p { font-size: clamp(1.6rem, 3vw, 4rem) !important; font-weight: 600; font-variant-numeric: tabular-nums; }
 """

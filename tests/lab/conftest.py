@@ -134,6 +134,7 @@ def open_lab(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            sys.stdout.write(lab.said())  # shown beside a test that failed
 
 
 def with_sample(root: Path) -> Path:

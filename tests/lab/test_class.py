@@ -1,5 +1,5 @@
-"""A class in Chromium: an instructor, a projector and three learners at one question, on the real engine; the server is
-killed in the middle of the second vote."""
+"""A class in Chromium: an instructor, a projector and five learners go through a whole lesson on the real engine; the
+server is killed in the middle of a vote."""
 
 import csv
 import json
@@ -9,7 +9,6 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -17,7 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.lab.conftest import Lab, open_lab, with_sample
 
 KEY = "the instructor's own key"
-LEARNERS = 3
+LEARNERS = 5
+SLOW_MS = 20_000  # eight pages in one browser on two cores
 SHOTS = os.environ.get("SPLIT_KITCHEN_TEST_SHOTS", "")  # a folder for pictures, to look at by hand
 
 
@@ -39,122 +39,216 @@ def choose(page: Page, label: str, option: str) -> None:
     page.get_by_role("option", name=re.compile(re.escape(option))).click()
 
 
-def vote(page: Page, arrow: str) -> None:
-    page.get_by_role("slider", name="Your guess, ms").press(arrow)
-    expect(page.get_by_label("or exactly, ms")).not_to_have_value("")
+def sure_of_it(page: Page) -> None:
     page.get_by_text("fairly sure", exact=True).click()
     press(page, "Lock my vote")
     expect(page.get_by_text("Waiting for the others.")).to_be_visible()
 
 
-def picture(pages: dict[str, Page], step: str) -> None:
-    for name, page in pages.items() if SHOTS else ():
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            page.wait_for_timeout(400)
-            page.screenshot(path=f"{SHOTS}/{step}-{name}-{scheme}.png", full_page=name != "projector")
-        page.emulate_media(color_scheme="light")
+def vote(page: Page, ms: str) -> None:
+    exactly = page.get_by_label("or exactly, ms")
+    exactly.fill(ms)
+    exactly.press("Tab")
+    expect(page.get_by_role("slider", name="Your guess, ms")).not_to_have_attribute("aria-valuetext", "100 ms")
+    sure_of_it(page)
+
+
+def draw(page: Page) -> None:
+    point = page.get_by_role("slider", name="TTFT at 512 prompt, tokens")
+    point.press("PageUp")
+    expect(point).not_to_have_attribute("aria-valuetext", "100 ms")
+    sure_of_it(page)
+
+
+@pytest.fixture
+def slow() -> Iterator[None]:
+    expect.set_options(timeout=SLOW_MS)
+    yield
+    expect.set_options(timeout=5000)
+
+
+class Class:
+    """Everybody's windows."""
+
+    def __init__(self, browser: Browser, lab: Lab) -> None:
+        self._browser, self._lab = browser, lab
+        self.errors: list[str] = []
+        self.teacher = self.open("instructor", 1280, 900)
+        self.code = ""
+        self.learners: list[Page] = []
+
+    def open(self, path: str, width: int = 390, height: int = 844) -> Page:
+        size = {"width": width, "height": height}
+        page = self._browser.new_context(viewport=size, reduced_motion="reduce").new_page()
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.goto(f"{self._lab.url}/{path}")
+        return page
+
+    def begin(self) -> None:
+        field = self.teacher.get_by_label("Instructor's key")
+        field.fill("a key that I made up")
+        press(self.teacher, "Enter")
+        expect(self.teacher.get_by_text("That is not the key.")).to_be_visible()
+        field.fill(KEY)
+        press(self.teacher, "Enter")
+        press(self.teacher, "Open a class")
+        way_in = self.teacher.get_by_text(re.compile("Join at .* with"))
+        expect(way_in).to_be_visible()
+        self.code = way_in.inner_text().split()[-1]
+
+    def join(self, nickname: str = "") -> Page:
+        page = self.open(f"join?room={self.code}", 1280 if len(self.learners) == 1 else 390)
+        page.get_by_label("Nickname (optional)").fill(nickname)
+        press(page, "Join")
+        return page
+
+    def show_wall(self) -> None:
+        self.wall = self.open(f"projector?room={self.code}", 1920, 1080)
+
+    @property
+    def audience(self) -> list[Page]:
+        return [*self.learners, self.wall]
+
+    def ask(self, question: str) -> None:
+        press(self.teacher, "Ask this")
+        for page in self.learners:  # are taken to it
+            expect(page.get_by_role("heading", name=question)).to_be_focused()
+        expect(self.wall.get_by_role("heading", name=question)).to_be_visible()
+
+    def run_and_show(self) -> None:
+        answer = self.teacher.get_by_role("button", name="Show answer")
+        expect(answer).to_be_enabled(timeout=60_000)
+        for page in self.audience:
+            expect(page.get_by_text("Measured")).to_have_count(0)
+        answer.click()
+        for page in self.learners:
+            expect(page.get_by_role("heading", name=re.compile("Right|Close|Off"))).to_be_visible()
+        expect(self.wall.get_by_role("heading", name=re.compile("Measured: "))).to_be_visible()
+
+    def picture(self, step: str) -> None:
+        pages = {"instructor": self.teacher, "learner": self.learners[0], "wide": self.learners[1], "wall": self.wall}
+        for name, page in pages.items() if SHOTS else ():
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+                page.wait_for_timeout(400)
+                page.screenshot(path=f"{SHOTS}/{step}-{name}-{scheme}.png", full_page=name != "wall")
+            page.emulate_media(color_scheme="light")
+
+    def close(self) -> None:
+        for page in (self.teacher, *self.audience):
+            page.context.close()
+
+
+def saved(page: Page, kind: str) -> list[str]:
+    with page.expect_download() as download:
+        press(page, f"Export ({kind})")
+    return download.value.path().read_text().splitlines()
 
 
 @pytest.mark.browser
 @pytest.mark.live
+@pytest.mark.usefixtures("slow")
 def test_a_class_whose_server_is_killed_in_mid_vote(browser: Browser, start: Callable[..., Lab]) -> None:
     lab = start()
-    errors: list[str] = []
+    room = Class(browser, lab)
+    everybody_joins(room)
+    choose(room.teacher, "^Lesson", "99.")
+    two_votes_and_a_server_that_dies_in_the_second(room, lab, start)
+    straight_from_the_vote_to_the_run(room)
+    answered_from_what_was_run_before(room)
+    everything_can_be_taken_home(room)
+    assert room.errors == []
+    room.close()
 
-    def visitor(path: str, width: int = 390, height: int = 844, **options: Any) -> Page:
-        window = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce", **options)
-        page = window.new_page()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{lab.url}/{path}")
-        return page
 
-    teacher = visitor("instructor", 1280, accept_downloads=True)
-    field = teacher.get_by_label("Instructor's key")
-    field.fill("a key that I made up")
-    press(teacher, "Enter")
-    expect(teacher.get_by_text("That is not the key.")).to_be_visible()
-    field.fill(KEY)
-    press(teacher, "Enter")
-    press(teacher, "Open a class")
-    choice = teacher.get_by_text(re.compile("Join at .* with"))
-    expect(choice).to_be_visible()
-    code = choice.inner_text().split()[-1]
-    assert KEY not in teacher.url
+def everybody_joins(room: Class) -> None:
+    room.begin()
+    assert KEY not in room.teacher.url
+    first = room.join("<script>alert(1)</script>"[:24])
+    expect(first.get_by_text("A nickname has letters")).to_be_visible()
+    first.get_by_label("Nickname (optional)").fill("Ada")
+    press(first, "Join")
+    room.learners = [first]
+    room.learners += [room.join() for _ in range(LEARNERS - 1)]
+    room.show_wall()
+    picture = room.wall.get_by_role("img", name="QR code of the way in")
+    assert picture.evaluate("async image => (await image.decode(), image.naturalWidth > 20)")
+    expect(room.wall.get_by_text("5 here")).to_be_visible()
+    room.picture("1-joined")
 
-    learners = [visitor(f"join?room={code}", 1280 if n == 1 else 390) for n in range(LEARNERS)]
-    for n, page in enumerate(learners):
-        if n == 0:
-            page.get_by_label("Nickname (optional)").fill("<script>alert(1)</script>"[:24])
-            press(page, "Join")
-            expect(page.get_by_text("A nickname has letters")).to_be_visible()
-            page.get_by_label("Nickname (optional)").fill("Ada")
-        if n == 1:
-            picture({"join": page, "join-phone": learners[2]}, "0")
-        press(page, "Join")
-        expect(page.get_by_role("heading", name=f"Class {code}")).to_be_visible()
-    wall = visitor(f"projector?room={code}", 1920, 1080)
-    picture_of = wall.get_by_role("img", name="QR code of the way in")
-    assert picture_of.evaluate("async image => (await image.decode(), image.naturalWidth > 20)")
-    expect(wall.get_by_text("3 here")).to_be_visible()
-    everybody = {"instructor": teacher, "learner": learners[0], "wide": learners[1], "projector": wall}
-    picture(everybody, "1-joined")
 
-    choose(teacher, "^Lesson", "99.")
-    press(teacher, "Ask this")
-    for page in (*learners, wall):
-        expect(page.get_by_role("heading", name="How long does the first token take?")).to_be_visible()
-    picture(everybody, "2-asked")
-    for page, arrow in zip(learners[:2], ("ArrowLeft", "ArrowRight"), strict=True):
-        vote(page, arrow)
-    for page in (teacher, wall):
-        expect(page.get_by_text(re.compile("2 of 3 have voted"))).to_be_visible()
-    for page in (*learners, wall):
+def two_votes_and_a_server_that_dies_in_the_second(room: Class, lab: Lab, start: Callable[..., Lab]) -> None:
+    room.ask("How long does the first token take?")
+    room.picture("2-asked")
+    for page, ms in zip(room.learners[:4], ("30", "50", "500", "30"), strict=True):
+        vote(page, ms)
+    for page in (room.teacher, room.wall):
+        expect(page.get_by_text(re.compile("4 of 5 have voted"))).to_be_visible()
+    for page in room.audience:
         expect(page.locator(".js-plotly-plot")).to_have_count(0)
-    press(teacher, "Show counts")
-    for page in (*learners, wall):
+    press(room.teacher, "Show counts")
+    for page in room.audience:
         expect(page.locator(".js-plotly-plot")).to_be_visible()
-    picture(everybody, "3-counts")
+    room.picture("3-counts")
 
-    press(teacher, "Second vote")
-    vote(learners[0], "ArrowRight")
+    press(room.teacher, "Second vote")
+    for page in room.learners[:2]:
+        vote(page, "70")
     os.kill(lab.process.pid, signal.SIGKILL)
     lab.process.wait()
     start(port=int(lab.host.partition(":")[2]))
-    for page in (teacher, wall, *learners):
+    for page in (room.teacher, *room.audience):
         page.reload()
-    expect(learners[0].get_by_text("Waiting for the others.")).to_be_visible()
-    expect(teacher.get_by_text(re.compile("1 of 3 have voted again"))).to_be_visible()  # and is asked for no key
-    vote(learners[1], "ArrowLeft")
-    vote(learners[2], "ArrowLeft")
-    expect(wall.get_by_text(re.compile("3 of 3 have voted again"))).to_be_visible()
-    picture(everybody, "4-again")
+    for page in room.learners[:2]:
+        expect(page.get_by_text("Waiting for the others.")).to_be_visible()
+    expect(room.teacher.get_by_text(re.compile("2 of 5 have voted again"))).to_be_visible()  # and is asked for no key
+    for page in room.learners[2:]:
+        vote(page, "20")
+    expect(room.wall.get_by_text(re.compile("5 of 5 have voted again"))).to_be_visible()
+    room.picture("4-again")
 
-    press(teacher, "Run once for all")
-    expect(wall.get_by_text(re.compile("Run . of [34]"))).to_be_visible()
-    for page in learners:
-        expect(page.get_by_text("Measured")).to_have_count(0)
-    picture(everybody, "5-run")
-    expect(teacher.get_by_role("button", name="Show answer")).to_be_enabled(timeout=40_000)
-    press(teacher, "Show answer")
-    for page in learners:
-        expect(page.get_by_role("heading", name=re.compile("Right|Close|Off"))).to_be_visible()
-    expect(wall.get_by_role("heading", name=re.compile("Measured: .* ms"))).to_be_visible()
-    picture(everybody, "6-answer")
+    press(room.teacher, "Run once for all")
+    expect(room.wall.get_by_text(re.compile("Run . of [34]"))).to_be_visible()
+    room.picture("5-run")
+    room.run_and_show()
+    for page in room.audience:
+        chart = page.get_by_role("figure", name=re.compile("How the class voted"))
+        expect(chart).to_have_attribute("aria-label", re.compile("first vote: .* 3, .* 1; second vote: .* 5"))
+    room.picture("6-answer")
 
-    rows = []
-    for name in ("CSV", "JSONL"):
-        with teacher.expect_download() as download:
-            press(teacher, f"Export ({name})")
-        rows.append(download.value.path().read_text().splitlines())
-    told = [json.loads(line) for line in rows[1]]
-    assert sorted((one["number"], one["vote"]) for one in told) == [(1, 1), (1, 2), (2, 1), (2, 2), (3, 2)]
-    assert {one["nickname"] for one in told if one["number"] == 1} == {"Ada"}
-    assert [(row["learner"], row["vote"]) for row in csv.DictReader(rows[0])] == [
-        (str(one["number"]), str(one["vote"])) for one in told
+
+def straight_from_the_vote_to_the_run(room: Class) -> None:
+    room.ask("How does it grow with the prompt?")
+    for page in room.learners:
+        draw(page)
+    press(room.teacher, "Run once for all")
+    room.run_and_show()
+    room.picture("7-curve")
+
+
+def answered_from_what_was_run_before(room: Class) -> None:
+    room.ask("What sets it?")
+    for page in room.learners:
+        page.get_by_text("The length of the prompt", exact=True).click()
+        sure_of_it(page)
+    press(room.teacher, "Show counts")
+    room.run_and_show()
+    room.picture("8-choice")
+
+
+def everything_can_be_taken_home(room: Class) -> None:
+    told = [json.loads(line) for line in saved(room.teacher, "JSONL")]
+    assert sorted((one["round"], one["vote"], one["number"]) for one in told) == [
+        *(("check", 1, n) for n in range(1, 6)),
+        *(("first", 1, n) for n in range(1, 5)),
+        *(("first", 2, n) for n in range(1, 6)),
+        *(("grows", 1, n) for n in range(1, 6)),
     ]
-    cookies = [cookie["value"] for page in learners for cookie in page.context.cookies()]
-    assert not any(cookie in "\n".join(rows[0] + rows[1]) for cookie in cookies)
-    assert errors == []
-    for page in (teacher, wall, *learners):
-        page.context.close()
+    assert {one["nickname"] for one in told if one["number"] == 1} == {"Ada"}
+    table = saved(room.teacher, "CSV")
+    assert [(row["round"], row["learner"], row["vote"]) for row in csv.DictReader(table)] == [
+        (one["round"], str(one["number"]), str(one["vote"])) for one in told
+    ]
+    cookies = [cookie["value"] for page in room.learners for cookie in page.context.cookies()]
+    assert len(cookies) >= LEARNERS
+    assert not any(cookie in json.dumps(told) + "".join(table) for cookie in cookies)
