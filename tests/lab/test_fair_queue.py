@@ -1,5 +1,6 @@
 """Turns at the one engine: nobody waits for more than one run of anybody else's."""
 
+import json
 from collections.abc import Iterator
 
 import msgspec
@@ -10,6 +11,8 @@ from engine.live.host import EngineReady, Over, StartRun
 from engine.scenario import Scenario
 from lab.engine_room import EngineRoom
 from lab.fair_queue import FairQueue
+from tests.lab.conftest import Lab, Visitor
+from tests.lab.test_server import LONG
 
 ASKS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 50)), min_size=1, max_size=8)
 
@@ -149,3 +152,43 @@ def test_the_engine_ready_late_takes_the_first(room: EngineRoom) -> None:
     assert sent(room) == []
     room._hear(EngineReady("made up", ("shm",), "fp32"))
     assert sent(room) == [run]
+
+
+# ---- on the real page
+
+SHORT = "rate=all+at+once&answer=8&prompt=16&long=as+the+others&orders=1"
+
+
+@pytest.mark.live
+def test_who_waits_sees_the_place_comes_after_one_run_and_may_leave_the_line(lab: Lab) -> None:
+    """Somebody who asks fifty times has a run on and one that waits; whoever comes then is next."""
+    with Visitor(lab, LONG, cookie="G" * 22) as greedy, Visitor(lab, SHORT, cookie="P" * 22) as patient:
+        running = greedy.open()
+        others = [Visitor(lab, SHORT, cookie="G" * 22) for _ in range(49)]
+        waiting = [again.__enter__().open() for again in others]
+        line = patient.open()
+        assert "place 1 in the queue" in said(patient)
+        others[-1].run()
+        assert "place 2 in the queue" in said(others[-1])
+        greedy.press("Close")
+        for stream in (running, line, waiting[-1]):
+            with lab.watch(stream) as watched:
+                assert json.loads(list(watched)[-1]) == {"over": True, "refused": ""}
+        for stream in waiting[-5:-1]:
+            with lab.watch(stream) as watched:
+                assert "something newer" in json.loads(list(watched)[-1])["refused"]
+
+        for visitor in (greedy, patient):
+            visitor.run()
+        greedy.open()
+        gone = patient.open()
+        patient.press("Close")
+        with lab.watch(gone) as watched:
+            assert "out of the queue" in json.loads(list(watched)[-1])["refused"]
+        greedy.press("Close")
+        for again in others:
+            again.__exit__()
+
+
+def said(visitor: Visitor) -> str:
+    return "\n".join(caption.body for caption in visitor.all("markdown"))
