@@ -10,10 +10,10 @@ import secrets
 import sqlite3
 import time
 import unicodedata
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -83,11 +83,14 @@ class Ballot(msgspec.Struct, frozen=True):
 
 
 class Rooms:
-    """All rooms in the file at `path`. Safe to use from several threads and processes."""
+    """All rooms in the file at `path`. Safe to use from several threads, but by one process only: every page of a class
+    looks once a second, so what was read is kept in memory until something is written."""
 
     def __init__(self, path: Path, instructors: Container[str]) -> None:
         self._path = path
         self._instructors = instructors
+        self._kept: dict[tuple[str, ...], Any] = {}
+        self._written = 0  # how often; what was read before the last time is not kept
         path.parent.mkdir(parents=True, exist_ok=True)
         with opened(path) as db:
             db.execute("PRAGMA journal_mode=WAL")
@@ -96,36 +99,37 @@ class Rooms:
     # ---- what anybody may see
 
     def room(self, code: str) -> Room | None:
-        with opened(self._path) as db:
-            return _room(db, code)
+        kept: Room | None = self._read(("room", code), lambda db: _room(db, code))
+        return kept
 
     def room_of(self, learner: str) -> Room | None:
         """Where this learner is."""
-        with opened(self._path) as db:
-            row = db.execute("SELECT room FROM members WHERE learner = ? AND here = 1", (learner,)).fetchone()
-            return _room(db, row[0]) if row else None
+        query = "SELECT room FROM members WHERE learner = ? AND here = 1"
+        row = self._read(("member", learner), lambda db: db.execute(query, (learner,)).fetchone())
+        return self.room(row[0]) if row else None
 
     def shown(self, room: Room) -> tuple[tuple[Guess, ...], ...]:
         """The guesses whose counts are shown, vote by vote and without names."""
         asked = room.question
         if asked is None:
             return ()
-        return tuple(self._guesses(room.code, asked, vote) for vote in range(1, asked.counts + 1))
+        votes = self._votes(room.code, asked)
+        return tuple(
+            tuple(one.guess for (_, vote), one in votes.items() if vote == counted)
+            for counted in range(1, asked.counts + 1)
+        )
 
     def own(self, room: Room, learner: str, vote: int) -> Ballot | None:
         """This learner's vote on the room's question."""
-        asked = room.question
-        where = "WHERE v.room = ? AND v.learner = ? AND v.lesson = ? AND v.round = ? AND v.vote = ?"
-        if asked is None:
-            return None
-        with opened(self._path) as db:
-            return next(_ballots(db, where, (room.code, learner, asked.lesson, asked.round, vote)), None)
+        return self._votes(room.code, room.question).get((learner, vote)) if room.question else None
 
     def settings(self, code: str, lesson: str) -> dict[str, float]:
         """By round, where the knob stood when it was asked."""
         query = "SELECT round, setting FROM questions WHERE room = ? AND lesson = ?"
-        with opened(self._path) as db:
-            return dict(db.execute(query, (code, lesson)).fetchall())
+        kept: dict[str, float] = self._read(
+            ("settings", code, lesson), lambda db: dict(db.execute(query, (code, lesson)).fetchall())
+        )
+        return kept
 
     # ---- what learners do
 
@@ -247,7 +251,7 @@ class Rooms:
     def ballots(self, code: str, by: str) -> list[Ballot]:
         """Every vote in the room, in the order in which they were cast; the instructor sees them before anybody."""
         with self._act(by) as db:
-            return list(_ballots(db, "WHERE v.room = ?", (code,)))
+            return [one for _, one in _ballots(db, "WHERE v.room = ?", (code,))]
 
     def members(self, code: str, by: str) -> list[tuple[int, str, bool]]:
         """Number, nickname, and whether they are still here."""
@@ -272,14 +276,32 @@ class Rooms:
         """A transaction that nobody else's comes in between; as an instructor's if it is `by` somebody."""
         if by is not None and by not in self._instructors:
             raise Refusal("Only the instructor can do that.")
-        with opened(self._path) as db:
-            db.execute("BEGIN IMMEDIATE")
-            yield db
+        try:
+            with opened(self._path) as db:
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+        finally:
+            self._written += 1
+            self._kept = {}
 
-    def _guesses(self, code: str, asked: Question, vote: int) -> tuple[Guess, ...]:
-        where = "WHERE v.room = ? AND v.lesson = ? AND v.round = ? AND v.vote = ?"
+    def _votes(self, code: str, asked: Question) -> dict[tuple[str, int], Ballot]:
+        """By learner and vote, in the order in which they were cast."""
+        where, values = "WHERE v.room = ? AND v.lesson = ? AND v.round = ?", (code, asked.lesson, asked.round)
+        kept: dict[tuple[str, int], Ballot] = self._read(
+            ("votes", *values),
+            lambda db: {(learner, one.vote): one for learner, one in _ballots(db, where, values)},
+        )
+        return kept
+
+    def _read(self, what: tuple[str, ...], read: Callable[[sqlite3.Connection], Any]) -> Any:
+        kept, written = self._kept, self._written
+        if what in kept:
+            return kept[what]
         with opened(self._path) as db:
-            return tuple(one.guess for one in _ballots(db, where, (code, asked.lesson, asked.round, vote)))
+            found = read(db)
+        if written == self._written:
+            kept[what] = found
+        return found
 
 
 def _room(db: sqlite3.Connection, code: str) -> Room | None:
@@ -311,13 +333,14 @@ def _known(db: sqlite3.Connection, code: str) -> Room:
     return room
 
 
-def _ballots(db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> Iterator[Ballot]:
+def _ballots(db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> Iterator[tuple[str, Ballot]]:
+    """With whose they are."""
     query = (
-        "SELECT v.room, v.lesson, v.round, v.vote, m.number, m.nickname, v.guess, v.at FROM votes AS v "
+        "SELECT v.learner, v.room, v.lesson, v.round, v.vote, m.number, m.nickname, v.guess, v.at FROM votes AS v "
         f"JOIN members AS m ON m.room = v.room AND m.learner = v.learner {where} ORDER BY v.at, v.rowid"
     )
-    for room, lesson, round, vote, number, nickname, guess, at in db.execute(query, values):
-        yield Ballot(room, lesson, round, vote, number, nickname, msgspec.json.decode(guess, type=Guess), at)
+    for learner, room, lesson, round, vote, number, nickname, guess, at in db.execute(query, values):
+        yield learner, Ballot(room, lesson, round, vote, number, nickname, msgspec.json.decode(guess, type=Guess), at)
 
 
 def _json(key: Key) -> str:

@@ -113,14 +113,7 @@ class Page:
         touched: set[tuple[int, ...]] = set()
         fragments: set[str] = set()
         while True:
-            heard = ForwardMsg()
-            heard.ParseFromString(await self._socket.recv(decode=False))
-            if heard.WhichOneof("type") == "ref_hash":
-                place = heard.metadata.delta_path
-                heard = ForwardMsg.FromString(self._known[heard.ref_hash].SerializeToString())
-                heard.metadata.delta_path[:] = place
-            elif heard.metadata.cacheable:
-                self._known[heard.hash] = heard
+            heard = self._whole(ForwardMsg.FromString(await self._socket.recv(decode=False)))
             match heard.WhichOneof("type"):
                 case "new_session":
                     touched, fragments = set(), set()
@@ -141,6 +134,16 @@ class Page:
                 case "script_finished" if kind := FINISHED.get(heard.script_finished):
                     self._forget(kind, touched, fragments)
                     return kind
+
+    def _whole(self, heard: ForwardMsg) -> ForwardMsg:
+        """A message that was sent before is sent as a reference."""
+        if heard.WhichOneof("type") == "ref_hash":
+            place = heard.metadata.delta_path
+            heard = ForwardMsg.FromString(self._known[heard.ref_hash].SerializeToString())
+            heard.metadata.delta_path[:] = place
+        elif heard.metadata.cacheable:
+            self._known[heard.hash] = heard
+        return heard
 
     def _take_over(self, element: Element) -> None:
         """Values that the server sets."""

@@ -96,7 +96,7 @@ def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
     if asked.knob is not None:
         st.markdown(f"{plain(asked.knob.label).capitalize()}: **{asked.knob.words(at.setting)}**, for everybody")
     follow(room, _find, lambda now: st.caption(" · ".join(filter(None, (turnout(now), timer(now))))))
-    _remember(lesson, asked, votes[0])
+    _remember(room, lesson, asked, votes[0])
     mine = votes[1] or votes[0]
     if at.open and votes[at.vote - 1] is None:
         _vote(room, at, lesson, asked, votes[0])
@@ -143,10 +143,20 @@ def _vote(room: Room, at: Question, lesson: Lesson, asked: Round, first: Ballot 
     st.rerun()
 
 
-def _remember(lesson: Lesson, asked: Round, first: Ballot | None) -> None:
+def _remember(room: Room, lesson: Lesson, asked: Round, first: Ballot | None) -> None:
     """The first vote is the guess in this learner's own book too, unless one was locked there before."""
-    if first is not None and book().entry(lesson.slug, asked.name) is None:
+    if first is None or not _once(f"guess {room.code} {lesson.slug} {asked.name}"):
+        return
+    if book().entry(lesson.slug, asked.name) is None:
         book().commit(lesson.slug, asked, first.guess)
+
+
+def _once(what: str) -> bool:
+    """Whether this session asks for it for the first time."""
+    done: set[str] = st.session_state.setdefault("done in class", set())
+    asked_before = what in done
+    done.add(what)
+    return not asked_before
 
 
 def _answer(room: Room, key: Key, machine: str, lesson: Lesson, asked: Round, mine: Ballot | None) -> None:
@@ -158,6 +168,8 @@ def _answer(room: Room, key: Key, machine: str, lesson: Lesson, asked: Round, mi
     outcome = Outcome(key, judged(mine.guess.value, key), machine, now())
     entry = Entry(lesson.slug, asked.name, mine.at, mine.guess, outcome)
     comparison(lesson, asked, entry, outcome, evidence(room, lesson, asked))
+    if not _once(f"outcome {room.code} {lesson.slug} {asked.name}"):
+        return
     kept = book().entry(lesson.slug, asked.name)
     if kept is not None and kept.outcome is None and kept.guess.setting == mine.guess.setting:
         book().settle(lesson.slug, asked.name, Outcome(key, judged(kept.guess.value, key), machine, outcome.at))
