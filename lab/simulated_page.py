@@ -205,6 +205,7 @@ class Watch:
     def __init__(self) -> None:
         self.motions = 0
         self.whole = True  # no motion was left out
+        self._since_s = 0.0
         self.ages_s: list[float] = []
         self.offset_s = float("inf")
         self.over = False
@@ -219,7 +220,10 @@ class Watch:
     def _take(self, at_s: float, heard: Heard) -> None:
         self.over = self.over or heard.over
         if heard.motions:
+            if not self.motions:
+                self._since_s = heard.now  # what comes later may be aged; what was there before the socket may not
             self.motions += len(heard.motions)
             self.whole = self.whole and heard.seq == self.motions
             self.offset_s = min(self.offset_s, at_s - heard.now)
-            self.ages_s += [at_s - motion.t for motion in heard.motions if motion.kind == "token"]
+            tokens = (motion.t for motion in heard.motions if motion.kind == "token")
+            self.ages_s += [at_s - t for t in tokens if t > self._since_s]

@@ -94,7 +94,7 @@ def _now(room: Room) -> None:
     with st.container(border=True, key="now"):
         if at is None or found is None:
             st.subheader("No question yet", anchor=False)
-            follow(room, lambda: rooms().room(room.code), lambda now: st.markdown(f"**{turnout(now)}**"))
+            follow(room, lambda: rooms().room(room.code), lambda now: st.markdown(f"**{turnout(now)}**"), lead=True)
             return
         lesson, asked = found
         st.caption(f"Lesson {lesson.number} · {lesson.title} · {_where(room, at)}")
@@ -103,6 +103,7 @@ def _now(room: Room) -> None:
             room,
             lambda: rooms().room(room.code),
             lambda now: st.markdown(f"**{' · '.join(filter(None, (turnout(now), timer(now))))}**"),
+            lead=True,
         )
         if words := answer_words(room, asked):
             st.markdown(f"**{words}**")
