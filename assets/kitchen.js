@@ -32,6 +32,7 @@ const WINDOW_S = 3;         // "busy" and tokens/s look back this far
 const FROZEN_AT = 3;        // a plate is frozen after this many of its usual gaps without a token,
 const LONG_AT = 8;          // and plainly so after this many
 const SLOWEST = 0.5e6, FASTEST = 2e9, NOTCHES = 200; // the link slider: log scale, its last notch is "unpaced"
+const CARDS = 4;            // more stations than these are drawn as tiles
 const SEEN = { tickets: 5, pans: 3, served: 5, belts: 4, waiting: 4 };
 
 // ---------------------------------------------------------------- log
@@ -83,7 +84,7 @@ const READERS = {
       happen(log, update.started, () => `tray ${order.number} leaves, ${bytes(tray.nbytes)}`);
     }
     if (update.t1 != null) happen(log, update.t1, () => tray.achieved == null ? `tray ${order.number} is lost`
-      : `tray ${order.number} has landed, ${bytes(tray.nbytes)} in ${secs(tray.seconds)}, ${tray.verified ? "checksum right" : "checksum wrong"}`);
+      : `tray ${order.number} has landed, ${bytes(tray.nbytes)} in ${secs(tray.seconds)}${tray.verified ? "" : ", checksum wrong"}`);
   },
   moved(log, point) {
     const tray = log.spans.get(point.tray);
@@ -108,8 +109,24 @@ const READERS = {
     const before = order.tokens[point.index - 1];
     order.tokens[point.index] = point;
     order.answers.length = Math.min(order.answers.length, point.index);
-    if (before) insert(log.gaps, { t: point.t, s: point.t - before.t, worker: point.worker });
+    if (before) insert(log.gaps, { t: point.t, s: point.t - before.t, worker: point.worker, plates: 1 });
     happen(log, point.t, () => `token ${point.index + 1} of order ${order.number}: “${point.text}”`);
+  },
+  /** A token on each of these plates at each of these moments; from the second on, each moment ends a step. */
+  leap(log, { worker, requests, ends }) {
+    const orders = requests.map((request) => orderOf(log, request)), plates = orders.length, { steps } = workerOf(log, worker);
+    ends.forEach((t, n) => {
+      const point = { t, worker, text: "" }, t0 = ends[n - 1];
+      if (n) {
+        insert(log.gaps, { t, s: t - t0, worker, plates });
+        insert(steps, { worker, t0, t1: t, mode: "decode", pieces: [], plates }, "t0");
+      }
+      for (const { tokens } of orders) {
+        if (!n && tokens.length) insert(log.gaps, { t, s: t - tokens.at(-1).t, worker, plates: 1 });
+        tokens.push(point);
+      }
+      happen(log, t, () => `${named(log, worker)} puts a token on ${plates === 1 ? "1 plate" : `each of ${plates} plates`}`);
+    });
   },
   shelf(log, point) { insert(workerOf(log, point.worker).shelf, point); },
   link(log, point) { insert(log.links, point); happen(log, point.t, () => `the pass now carries ${rate(point.bandwidth)}`); },
@@ -190,7 +207,8 @@ function moment(log, t) {
     if (ticket) now.tickets.push({ order, ticket });
     if (prep) now.preps.push({ order, prep });
     if (tray && !((leftBelt(tray) ?? Infinity) <= t)) (tray.started != null && tray.started <= t ? now.trays : now.waiting).push({ order, tray });
-    if (plate) now.plates.set(plate.worker, [...(now.plates.get(plate.worker) || []), { order, plate }]);
+    if (plate && now.plates.has(plate.worker)) now.plates.get(plate.worker).push({ order, plate });
+    else if (plate) now.plates.set(plate.worker, [{ order, plate }]);
   }
   now.link = latest(log.links, t) || log.links[0];
   now.deployed = latest(log.deployed, t) || log.deployed[0];
@@ -241,7 +259,7 @@ function usualGap(order, count, common) {
 }
 
 function numbers(now) {
-  const { log, t } = now, count = until(log.gaps, t), ttft = [];
+  const { log, t } = now, ttft = [];
   let last = null, stall = 0, tokens = 0;
   for (const order of log.orders.values()) {
     const first = order.tokens[0];
@@ -252,10 +270,18 @@ function numbers(now) {
     tokens += made - until(order.tokens, t - WINDOW_S);
     if (order.t1 == null || order.t1 > t) stall = Math.max(stall, t - order.tokens[made - 1].t);
   }
-  const gaps = log.gaps.slice(0, count).map((gap) => gap.s);
-  for (const gap of gaps) stall = Math.max(stall, gap);
-  return { ttft: median(ttft), last: last && last.tokens[0].t - last.t0, gap: median(gaps), stall: gaps.length ? stall : null,
+  const gap = usualOf(log, t);
+  for (let n = until(log.gaps, t) - 1; n >= 0; n -= 1) stall = Math.max(stall, log.gaps[n].s);
+  return { ttft: median(ttft), last: last && last.tokens[0].t - last.t0, gap, stall: gap == null ? null : stall,
     pace: tokens / Math.min(WINDOW_S, Math.max(t, 0.001)) };
+}
+
+/** The median of all gaps until t. In a simulation one gap stands for many plates'. */
+function usualOf(log, t) {
+  if (log.byLength?.version !== log.version) log.byLength = { version: log.version, gaps: [...log.gaps].sort((a, b) => a.s - b.s) };
+  const gaps = log.byLength.gaps.filter((gap) => gap.t <= t), total = gaps.reduce((sum, gap) => sum + gap.plates, 0);
+  const at = (place) => { for (const gap of gaps) if ((place -= gap.plates) < 0) return gap.s; return null; };
+  return total ? (at((total - 1) >> 1) + at(total >> 1)) / 2 : null;
 }
 
 function median(values) {
@@ -283,6 +309,7 @@ function whereabouts(log, order, t) {
 
 function secs(s, digits = 2) {
   if (s == null || !Number.isFinite(s)) return "–";
+  if (s > 0 && s < 0.0000995) return `${Number((s * 1e6).toPrecision(2))} µs`;
   if (s < 0.0995) return `${(s * 1000).toFixed(s < 0.00995 ? 1 : 0)} ms`;
   return `${s.toFixed(s < 9.95 ? digits : 1)} s`;
 }
@@ -428,6 +455,42 @@ function workCard(view, key, number, name) {
   } };
 }
 
+/** Many workers of one kind, a tile each: what it does is its colour and sign, its number what it has in hand. */
+function tiles(key, names) {
+  const list = el("div", { class: "sk-tiles", role: "list", "data-few": names.length <= 16 }), sum = el("p", { class: "sk-line sk-soft" });
+  const made = names.map((name, n) => tile(key, name, n + 1, list));
+  const root = el("div", { class: "sk-station sk-work sk-many", role: "group", "aria-label": `${names.length} times ${WORDS[key].name}`, "data-key": key },
+    titled(key, 0, el("span", { class: "sk-count" }, `× ${names.length}`)), sum, list);
+  return { root, draw(now, seldom) {
+    const pans = new Map();
+    for (const { prep } of now.preps) pans.set(prep.worker, (pans.get(prep.worker) || 0) + 1);
+    let working = 0, used = 0, blocks = 0;
+    for (const draw of made) {
+      const { mode, room } = draw(now, pans, seldom);
+      working += mode !== "idle" && mode !== "down";
+      if (room) { used += room.used; blocks += room.blocks; }
+    }
+    if (seldom) say(sum, `${working} of ${names.length} at work${blocks ? `, shelves ${Math.round(100 * used / blocks)} % full` : ""}`);
+  } };
+}
+
+function tile(key, name, number, list) {
+  const count = el("span", { class: "sk-hands" }), fill = el("i", { class: "sk-fill" });
+  const root = el("div", { class: "sk-tile", role: "listitem" }, el("i", { class: "sk-sign" }), el("span", { class: "sk-called" }, number), count, el("span", { class: "sk-track" }, fill));
+  list.append(root);
+  return (now, pans, seldom) => {
+    const worker = workerOf(now.log, name), step = stepAt(worker, now.t), room = latest(worker.shelf, now.t);
+    const mode = worker.ups.length && !during(worker.ups, now.t) ? "down" : step ? step.mode : "idle";
+    const plates = now.plates.get(name)?.length || 0, preps = pans.get(name) || 0, hands = key === "prep" ? preps : plates;
+    set(root, "data-mode", mode);
+    set(root, "data-frozen", mode === "prefill" && plates > 0);
+    say(count, hands ? `${hands}` : "");
+    style(fill, "transform", `scaleX(${(room ? room.used / room.blocks : 0).toFixed(2)})`);
+    if (seldom) set(root, "title", `${named(now.log, name)}: ${DOING[mode].toLowerCase()}, ${[key === "plating" ? "" : `${preps} in prep`, key === "prep" ? "" : `${plates} plates`].filter(Boolean).join(", ")}`);
+    return { mode, room };
+  };
+}
+
 const DOING = { prefill: "Prepping", decode: "Plating", mixed: "Plating + a portion of prep", idle: "Hands free", hatch: "Hands unseen", down: "Station is down" };
 
 function stepDetail(log, step) {
@@ -537,17 +600,17 @@ function pass(view) {
     set(waiting, "data-empty", !now.waiting.length);
     drawWaiting(now.waiting);
     slider.draw(now);
-    if (seldom) say(last, lastTray(now));
+    if (seldom) say(last, lastTray(now, view.simulated));
   } };
 }
 
-function lastTray({ log, t }) {
+function lastTray({ log, t }, simulated) {
   let best = null;
   for (const tray of log.trays) if (tray.t1 != null && tray.t1 <= t && tray.achieved != null && (!best || tray.t1 > best.t1)) best = tray;
   if (!best) return "No tray has crossed yet";
-  const asked = best.configured == null ? "unpaced" : `set to ${rate(best.configured)}`, sum = best.verified ? "right" : "WRONG";
+  const asked = best.configured == null ? "unpaced" : `set to ${rate(best.configured)}`, sum = simulated ? "" : `, checksum ${best.verified ? "right" : "WRONG"}`;
   const took = best.seconds < 1e-6 ? `${bytes(best.nbytes)} at once` : `${bytes(best.nbytes)} in ${secs(best.seconds)} = ${rate(best.achieved)}`;
-  return `Last: tray ${orderOf(log, best.request).number}, ${took} (${asked}), checksum ${sum}`;
+  return `Last: tray ${orderOf(log, best.request).number}, ${took} (${asked})${sum}`;
 }
 
 function beltRow(n) {
@@ -656,7 +719,7 @@ function timeline(view) {
 
 /** All of a short run; of a longer one, the minute around the playhead. */
 function windowOf(t, edge) {
-  if (edge <= 90) return [0, Math.max(1, [2, 5, 10, 15, 20, 30, 45, 60, 90].find((end) => end >= edge) || edge)];
+  if (edge <= 90) return [0, Math.max(1, [2, 3, 5, 10, 15, 20, 30, 45, 60, 90].find((end) => end >= edge) || edge)];
   const from = Math.max(0, Math.floor((t - 20) / 20) * 20);
   return [from, from + 60];
 }
@@ -665,13 +728,18 @@ function drawLanes(lanes, root, log, stations, box, edge) {
   const parts = [];
   let y = 2;
   for (const { label, worker, key } of stations.lanes) {
-    const both = key === "cook" || key === "portions", height = key === "pass" ? 16 : both ? 20 : 12;
-    parts.push(sv("text", { class: "sk-label", x: 0, y: y + height / 2 + 4 }), sv("path", { class: "sk-base", d: `M${box.left} ${y + height + 1.5}H${box.width}` }));
-    parts.at(-2).textContent = label;
+    const both = key === "cook" || key === "portions", height = key === "pass" ? 16 : stations.many ? (both && stations.lanes.length < 24 ? 6 : 4) : both ? 20 : 12;
+    const gap = stations.many && key !== "pass" ? 1 : 7;
+    if (label) {
+      parts.push(sv("text", { class: "sk-label", x: 0, y: stations.many && key !== "pass" ? y + 9 : y + height / 2 + 4 }));
+      parts.at(-1).textContent = label;
+    }
+    if (!stations.many) parts.push(sv("path", { class: "sk-base", d: `M${box.left} ${y + height + 1.5}H${box.width}` }));
     if (key === "pass") parts.push(...trayBars(log, box, y, edge));
     else if (key === "hatch") parts.push(plateBars(log, box, y, height, edge), stallLine(log, worker, box, y + height + 1.5));
-    else parts.push(...stepBars(workerOf(log, worker), box, y, height, both, edge), stallLine(log, worker, box, y + height + 1.5));
-    y += height + 7;
+    else parts.push(...stepBars(workerOf(log, worker), box, y, height, both, edge));
+    if (worker && key !== "hatch" && !stations.many) parts.push(stallLine(log, worker, box, y + height + 1.5));
+    y += height + gap;
   }
   const every = [0.25, 0.5, 1, 2, 5, 10, 15, 30].find((step) => (box.to - box.from) / step <= Math.max(3, box.width / 90)) || 30;
   for (let t = Math.ceil(box.from / every) * every; t <= box.to; t += every) {
@@ -717,7 +785,7 @@ function plateBars(log, box, y, height, edge) {
 
 /** Red where somebody's plate on this line was plainly frozen. */
 function stallLine(log, worker, box, y) {
-  const least = LONG_AT * (median(log.gaps.map((gap) => gap.s)) || Infinity);
+  const least = LONG_AT * (usualOf(log, Infinity) || Infinity);
   const stalls = log.gaps.filter((gap) => gap.worker === worker && gap.s > least && gap.t > box.from && gap.t - gap.s < box.to);
   const d = stalls.map((gap) => `M${Math.max(box.left, box.x(gap.t - gap.s)).toFixed(1)} ${y}H${Math.min(box.width, box.x(gap.t)).toFixed(1)}`);
   return sv("path", { class: "sk-stall-line", d: d.join("") });
@@ -759,6 +827,10 @@ function kitchen(view) {
       stations = build(view, roles, always, key);
       floor.replaceChildren(...stations.nodes);
       set(floor, "data-kind", stations.split ? "split" : "joint");
+      set(floor, "data-many", stations.many);
+      const preps = Math.min(0.7, Math.max(0.3, 1 - lines / roles.length));
+      style(floor, "--preps", `${(662 * preps).toFixed()}fr`);
+      style(floor, "--platings", `${(662 * (1 - preps)).toFixed()}fr`);
     }
     const seldom = force || clock - numbersAt > 200;
     say(title, view.title);
@@ -774,7 +846,7 @@ function kitchen(view) {
       view.common = figures.gap || 0.25;
       for (const name of ["ttft", "last", "gap", "stall"]) say(values[name], secs(figures[name]));
       say(remark, firstTokenSays(now, roles));
-      say(values.pace, figures.pace ? figures.pace.toFixed(1) : "–");
+      say(values.pace, figures.pace >= 1000 ? Math.round(figures.pace).toLocaleString("en") : figures.pace ? figures.pace.toFixed(1) : "–");
     }
     for (const station of stations.all) station.draw(now, seldom);
     line.draw(now, edge, stations);
@@ -785,22 +857,25 @@ function kitchen(view) {
 
 /** The stations for these roles. What does not depend on them stays, so that a slider stays in the hand that drags it. */
 function build(view, roles, always, key) {
-  const count = {}, totals = {}, groups = { prep: [], plating: [], cook: [], portions: [], hatch: [] }, lanes = [];
+  const count = {}, totals = {}, groups = { prep: [], plating: [], cook: [], portions: [], hatch: [] }, lanes = [], many = roles.length > CARDS;
   for (const [, role] of roles) totals[STATION_OF[role] || "cook"] = (totals[STATION_OF[role] || "cook"] || 0) + 1;
   for (const [name, role] of roles) {
     const station = STATION_OF[role] || "cook", number = count[station] = (count[station] || 0) + 1;
-    groups[station].push(workCard(view, station, totals[station] > 1 ? number : 0, name));
-    const short = station === "portions" ? "cook" : station;
-    lanes.push({ key: station, worker: name, label: short + (totals[station] > 1 ? ` ${number}` : "") });
+    if (!many) groups[station].push(workCard(view, station, totals[station] > 1 ? number : 0, name));
+    const short = station === "portions" ? "cook" : station, called = short + (totals[station] > 1 ? ` ${number}` : "");
+    view.log.names.set(name, called);
+    lanes.push({ key: station, worker: name, label: !many ? called : number > 1 ? "" : `${short} × ${totals[station]}` });
+  }
+  if (many) for (const station of Object.keys(totals)) {
+    groups[station].push(tiles(station, lanes.filter((lane) => lane.key === station).map((lane) => lane.worker)));
   }
   const { first, last } = always, split = groups.prep.length > 0, middle = split ? always.middle ||= pass(view) : null;
-  for (const lane of lanes) view.log.names.set(lane.worker, lane.label);
-  if (split) { lanes.splice(groups.prep.length, 0, { key: "pass", label: "the pass" }); view.watch(middle.belts); }
+  if (split) { lanes.splice(totals.prep, 0, { key: "pass", label: "the pass" }); view.watch(middle.belts); }
   const stack = (cards, name) => el("div", { class: `sk-stack sk-${name}` }, ...cards.map((card) => card.root));
   const joint = [...groups.cook, ...groups.portions, ...groups.hatch];
   const between = split ? [stack(groups.prep, "preps"), middle.root, stack(groups.plating, "platings")] : [stack(joint, "joints")];
   const nodes = [first.root, ...between, last.root];
-  return { key, split, nodes, lanes, all: [first, ...groups.prep, ...(middle ? [middle] : []), ...groups.plating, ...joint, last] };
+  return { key, split, many, nodes, lanes, all: [first, ...groups.prep, ...(middle ? [middle] : []), ...groups.plating, ...joint, last] };
 }
 
 /** Where the first token is made decides in which gap the time on the pass can be seen. */
@@ -994,7 +1069,7 @@ export function createKitchens(root, { emit = () => {} } = {}) {
 
   /** Take what the page sends, as often as it sends it: only a new run starts anew. */
   function take(view, spec, data) {
-    Object.assign(view, { title: spec.title || "", note: spec.note || "", ruler: spec.ruler || data.ruler || [], can: data.can || [] });
+    Object.assign(view, { title: spec.title || "", note: spec.note || "", simulated: spec.simulated, ruler: spec.ruler || data.ruler || [], can: data.can || [] });
     const key = JSON.stringify([spec.stream, spec.run, spec.motions?.length, spec.motions?.at(-1)]);
     if (key === view.key) return false;
     const sameRun = view.key && (spec.run != null ? spec.run === view.run : view.stream && (!spec.stream || spec.stream === view.stream));
@@ -1015,7 +1090,7 @@ export function createKitchens(root, { emit = () => {} } = {}) {
       fresh = take(views.get(spec.id), spec, data) || fresh;
     }
     set(floor, "data-count", `${views.size}`);
-    if (fresh) { if (stage.isLive()) stage.follow(); else stage.replay(); clock.t = stage.isLive() ? 0 : clock.t; }
+    if (fresh) { if (stage.isLive()) stage.follow(); else stage.replay(); clock.t = stage.isLive() ? 0 : clock.t; clock.speed = data.speed || clock.speed; }
     restyle();
     wake(true);
   }
@@ -1154,6 +1229,7 @@ const CSS = `
 @container (min-width: 940px) {
   .sk-floor[data-kind=split] { grid-template-columns: minmax(0, 150fr) minmax(0, 212fr) minmax(0, 232fr) minmax(0, 450fr) minmax(0, 166fr); }
   .sk-floor[data-kind=joint] { grid-template-columns: minmax(0, 150fr) minmax(0, 894fr) minmax(0, 166fr); }
+  .sk-floor[data-kind=split][data-many] { grid-template-columns: minmax(0, 150fr) minmax(0, var(--preps)) minmax(0, 232fr) minmax(0, var(--platings)) minmax(0, 166fr); }
   .sk-floor .sk-door, .sk-floor .sk-served { grid-column: auto !important; }
 }
 .sk-stack { display: grid; gap: 10px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); }
@@ -1191,8 +1267,15 @@ const CSS = `
 .sk-work[data-mode=down] .sk-now { border: 1px dashed var(--stall); border-left: 6px solid var(--stall); } .sk-work[data-mode=down] .sk-part { opacity: .45; }
 @container (min-width: 540px) and (max-width: 939.9px) { .sk-preps .sk-sign { display: none; } }
 .sk-sign { width: 11px; height: 11px; flex: none; border: 2px solid var(--edge); }
-.sk-work[data-mode=prefill] .sk-sign { background: var(--prep); border-color: var(--prep); } .sk-work[data-mode=decode] .sk-sign { background: var(--plate); border-color: var(--plate); border-radius: 50%; }
-.sk-work[data-mode=mixed] .sk-sign { background: linear-gradient(90deg, var(--prep) 50%, var(--plate) 50%); border-color: transparent; border-radius: 0 50% 50% 0; }
+[data-mode=prefill] > .sk-sign, .sk-work[data-mode=prefill] .sk-sign { background: var(--prep); border-color: var(--prep); } [data-mode=decode] > .sk-sign, .sk-work[data-mode=decode] .sk-sign { background: var(--plate); border-color: var(--plate); border-radius: 50%; }
+[data-mode=mixed] > .sk-sign, .sk-work[data-mode=mixed] .sk-sign { background: linear-gradient(90deg, var(--prep) 50%, var(--plate) 50%); border-color: transparent; border-radius: 0 50% 50% 0; }
+.sk-tiles { display: grid; gap: 4px; grid-template-columns: repeat(auto-fill, minmax(44px, 1fr)); } .sk-tiles[data-few] { gap: 7px; grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)); }
+.sk-called { display: none; flex: 1; font-size: 11px; line-height: 14px; color: var(--soft); } .sk-tiles[data-few] .sk-called { display: block; } .sk-tiles[data-few] .sk-tile { height: 62px; padding: 7px 9px; gap: 6px; } .sk-tiles[data-few] .sk-hands { font-size: 22px; line-height: 24px; margin-top: 8px; } .sk-tiles[data-few] .sk-track { inset: auto 9px 7px 9px; }
+.sk-tile { position: relative; height: 38px; padding: 4px 6px; border: 1px solid var(--hair); border-radius: 6px; display: flex; align-items: flex-start; justify-content: space-between; overflow: hidden; background: var(--paper); }
+.sk-tile .sk-track { position: absolute; inset: auto 5px 4px 5px; height: 6px; } .sk-hands { font-size: 13px; font-weight: 600; line-height: 14px; } .sk-tile .sk-sign { margin-top: 2px; }
+.sk-tile[data-mode=prefill] { border-color: var(--prep); background: color-mix(in srgb, var(--prep) 18%, var(--paper)); } .sk-tile[data-mode=decode] { border-color: var(--plate); background: color-mix(in srgb, var(--plate) 18%, var(--paper)); }
+.sk-tile[data-mode=mixed] { border-color: var(--plate); background: linear-gradient(90deg, color-mix(in srgb, var(--prep) 22%, var(--paper)) 50%, color-mix(in srgb, var(--plate) 22%, var(--paper)) 50%); } .sk-tile[data-mode=down] { border: 1px dashed var(--stall); }
+.sk-tile[data-frozen] { border: 1.5px dashed var(--prep); background: repeating-linear-gradient(135deg, color-mix(in srgb, var(--prep) 24%, var(--paper)) 0 5px, var(--paper) 5px 11px); }
 .sk-pans { display: grid; gap: 5px; } .sk-pan { display: grid; grid-template-columns: auto 1fr 54px; gap: 6px; align-items: center; min-height: 20px; }
 .sk-pan .sk-value { text-align: right; } .sk-pan[data-empty] > :not(.sk-track) { visibility: hidden; } .sk-pan[data-empty] .sk-track > * { display: none; }
 .sk-track { position: relative; height: 9px; border: 1px solid var(--edge); border-radius: 5px; overflow: hidden; }

@@ -46,8 +46,7 @@ class Wish(NamedTuple):
     own: str
 
 
-def choose_kinds() -> list[Kind]:
-    """Which kitchen, and which one beside it."""
+def choose_kind(key: str = "kitchen") -> Kind:
     kind = st.segmented_control(
         "Kitchen",
         KINDS,
@@ -55,10 +54,16 @@ def choose_kinds() -> list[Kind]:
         required=True,
         wrap=True,
         format_func=TITLES.__getitem__,
-        key="kitchen",
+        key=key,
         bind="query-params",
         help=" · ".join(f"{TITLES[kind]}: {SERVING[kind]}" for kind in KINDS),
     )
+    return kind if kind in KINDS else "disaggregated"
+
+
+def choose_kinds() -> list[Kind]:
+    """Which kitchen, and which one beside it."""
+    first = choose_kind()
     beside = st.selectbox(
         "Beside it, on the same orders",
         ("none", *KINDS),
@@ -67,7 +72,6 @@ def choose_kinds() -> list[Kind]:
         bind="query-params",
         width=230,
     )
-    first: Kind = kind if kind in KINDS else "disaggregated"
     return [first, *(other for other in KINDS if other == beside and other != first)]
 
 

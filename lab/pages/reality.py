@@ -8,11 +8,11 @@ from engine.events import TokenMade
 from engine.link import LinkSpec
 from engine.live.catalog import prepare
 from engine.log import Log
-from engine.scenario import KINDS, Deployment, Scenario, Workload
+from engine.scenario import Deployment, Scenario, Workload
 from engine.sim.reality import Verdict, against, calibrated
 from engine.sim.run import simulate, worker_like
 from engine.units import in_words
-from lab.controls import LINKS, TITLES
+from lab.controls import LINKS, TITLES, choose_kind
 from lab.engine_room import ENGINE_ROOM, MODEL, WORKERS
 from lab.look import look
 from lab.scene import live as watched, scene
@@ -42,16 +42,7 @@ def page() -> None:
 
 
 def _choose() -> Scenario:
-    kind = st.segmented_control(
-        "Kitchen",
-        KINDS,
-        default="disaggregated",
-        required=True,
-        wrap=True,
-        format_func=TITLES.__getitem__,
-        key="foretold_kitchen",
-        bind="query-params",
-    )
+    kind = choose_kind("foretold_kitchen")
     orders = st.select_slider("Orders", ORDERS, 12, key="foretold_orders", bind="query-params", width=SLIDER)
     link = st.select_slider(
         "Link bandwidth",
@@ -64,7 +55,7 @@ def _choose() -> Scenario:
     )
     load = Workload(requests=orders, rate_per_s=1.0, prompt_tokens=64, output_tokens=32, long_prompt_tokens=512)
     load = msgspec.structs.replace(load, long_every=3, ignore_eos=True)
-    return Scenario(Deployment(kind or "disaggregated", workers=WORKERS), LinkSpec(link or None), load, MODEL)
+    return Scenario(Deployment(kind, workers=WORKERS), LinkSpec(link or None), load, MODEL)
 
 
 def _runs() -> list[str]:
