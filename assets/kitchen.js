@@ -32,14 +32,15 @@ const WINDOW_S = 3;         // "busy" and tokens/s look back this far
 const FROZEN_AT = 3;        // a plate is frozen after this many of its usual gaps without a token,
 const LONG_AT = 8;          // and plainly so after this many
 const SLOWEST = 0.5e6, FASTEST = 2e9, NOTCHES = 200; // the link slider: log scale, its last notch is "unpaced"
-const CARDS = 4;            // more stations than these are drawn as tiles
+const CARDS = 3;            // more stations than these are drawn as tiles
+const PAUSE_S = 0.05;       // between two steps of a live worker: nothing that an eye should see. A simulation has none
 const SEEN = { tickets: 5, pans: 3, served: 5, belts: 4, waiting: 4 };
 
 // ---------------------------------------------------------------- log
 
 function newLog() {
   return { spans: new Map(), orders: new Map(), workers: new Map(), trays: [], belts: [], links: [], deployed: [],
-    gaps: [], happened: [], names: new Map(), start: Infinity, end: 0, version: 0, sorted: true };
+    gaps: [], happened: [], names: new Map(), pause: PAUSE_S, start: Infinity, end: 0, version: 0, sorted: true };
 }
 
 function ingest(log, motions) {
@@ -221,10 +222,10 @@ const named = (log, worker) => log.names.get(worker) || worker;
 /** Who plays which role; before the log has said so, the deployment's typical floor. */
 const rolesAt = (now) => (now.deployed ? now.deployed.roles : TYPICAL[now.log.deployment] || []);
 
-/** The step a worker is in, or has just left (steps follow each other without a pause that an eye could see). */
-function stepAt(worker, t) {
+/** The step a worker is in, or has just left. */
+function stepAt(worker, t, pause) {
   const step = latest(worker.steps, t, "t0");
-  return step && (step.t1 == null || t - step.t1 < 0.05) ? step : null;
+  return step && (step.t1 == null || t - step.t1 < pause) ? step : null;
 }
 
 function busy(worker, t) {
@@ -440,7 +441,7 @@ function workCard(view, key, number, name) {
   const root = el("div", { class: "sk-station sk-work", role: "group", "aria-label": `${WORDS[key].name} ${number || ""} (${name})`, "data-key": key },
     titled(key, number, kill), banner, ...parts.map((part) => part.root), hatch ? null : el("div", { class: "sk-foot" }, shelf.root, load.root));
   return { root, draw(now, seldom) {
-    const worker = workerOf(now.log, name), step = stepAt(worker, now.t), up = !worker.ups.length || during(worker.ups, now.t);
+    const worker = workerOf(now.log, name), step = stepAt(worker, now.t, now.log.pause), up = !worker.ups.length || during(worker.ups, now.t);
     const mode = !up ? "down" : step ? step.mode : hatch ? "hatch" : "idle";
     set(root, "data-mode", mode);
     say(doing, DOING[mode]);
@@ -479,7 +480,7 @@ function tile(key, name, number, list) {
   const root = el("div", { class: "sk-tile", role: "listitem" }, el("i", { class: "sk-sign" }), el("span", { class: "sk-called" }, number), count, el("span", { class: "sk-track" }, fill));
   list.append(root);
   return (now, pans, seldom) => {
-    const worker = workerOf(now.log, name), step = stepAt(worker, now.t), room = latest(worker.shelf, now.t);
+    const worker = workerOf(now.log, name), step = stepAt(worker, now.t, now.log.pause), room = latest(worker.shelf, now.t);
     const mode = worker.ups.length && !during(worker.ups, now.t) ? "down" : step ? step.mode : "idle";
     const plates = now.plates.get(name)?.length || 0, preps = pans.get(name) || 0, hands = key === "prep" ? preps : plates;
     set(root, "data-mode", mode);
@@ -1076,7 +1077,7 @@ export function createKitchens(root, { emit = () => {} } = {}) {
     const sameStream = spec.stream && spec.stream === view.stream;
     Object.assign(view, { key, run: spec.run });
     if (!sameStream) { view.feed?.close(); Object.assign(view, { feed: null, offset: null, over: false, stream: spec.stream }); }
-    if (spec.motions || !sameRun) { view.log = newLog(); view.log.deployment = spec.deployment; ingest(view.log, spec.motions || []); }
+    if (spec.motions || !sameRun) { view.log = newLog(); view.log.deployment = spec.deployment; view.log.pause = spec.simulated ? 0 : PAUSE_S; ingest(view.log, spec.motions || []); }
     if (spec.stream && !sameStream) view.feed = openFeed(spec.stream, spec.seq, (message) => hear(view, message), wake);
     return !sameRun;
   }

@@ -16,6 +16,8 @@ from lab.motion import Motion, motions
 
 SPAN_S = 15.0  # of arrivals, unless those are too many or too few to look at
 FEWEST, MOST = 24, 900  # requests
+MOST_EACH = 30  # requests a worker, else a crowded link takes long to simulate
+MOVES = 8  # of a tray, that are told
 
 
 class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,7 +39,8 @@ class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def requests(self) -> int:
-        return min(MOST, max(FEWEST, round(SPAN_S * self.rate_per_s)))
+        most = min(MOST, MOST_EACH * bench(self.sweep).workers)
+        return min(most, max(FEWEST, round(SPAN_S * self.rate_per_s)))
 
 
 class Seen(msgspec.Struct, frozen=True, tag="seen"):
@@ -52,18 +55,24 @@ def seen(watch: Watch) -> Seen:
 
 
 def gathered(drawn: Sequence[Motion]) -> list[Motion]:
-    """The same with tokens of one step said at once; they have no text here, and are most of what there is to send."""
+    """The same with tokens of one step said at once (they have no text here), and of a tray's way no more than shows."""
     out: list[Motion] = []
+    sizes = {motion["id"]: motion["nbytes"] for motion in drawn if motion["kind"] == "tray"}
+    told: dict[str, int] = {}
     for motion in drawn:
-        if motion["kind"] != "token" or motion["text"]:
-            out.append(motion)
-            continue
         last = out[-1] if out else {}
-        if last.get("kind") == "leap" and (last["worker"], last["ends"]) == (motion["worker"], [motion["t"]]):
-            last["requests"].append(motion["request"])
-            continue
-        step = {"worker": motion["worker"], "requests": [motion["request"]], "ends": [motion["t"]]}
-        out.append({"kind": "leap", "t": motion["t"], **step})
+        match motion:
+            case {"kind": "token", "text": "", "t": t, "worker": worker, "request": request}:
+                if last.get("kind") == "leap" and (last["worker"], last["ends"]) == (worker, [t]):
+                    last["requests"].append(request)
+                else:
+                    out.append({"kind": "leap", "t": t, "worker": worker, "requests": [request], "ends": [t]})
+            case {"kind": "moved", "tray": tray, "bytes": moved}:
+                if moved == sizes[tray] or moved - told.get(tray, 0) >= sizes[tray] / MOVES:
+                    told[tray] = moved
+                    out.append(motion)
+            case _:
+                out.append(motion)
     return out
 
 
