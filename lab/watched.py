@@ -55,7 +55,7 @@ def seen(watch: Watch) -> Seen:
 
 
 def gathered(drawn: Sequence[Motion]) -> list[Motion]:
-    """The same with tokens of one step said at once (they have no text here), and of a tray's way no more than shows."""
+    """The same with tokens of one step said at once (they have no text), and of a tray's way as much as shows."""
     out: list[Motion] = []
     sizes = {motion["id"]: motion["nbytes"] for motion in drawn if motion["kind"] == "tray"}
     told: dict[str, int] = {}
