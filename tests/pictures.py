@@ -20,6 +20,7 @@ def kitchen(page: Page, lab: Lab, path: Path) -> None:
     expect(button).to_be_enabled(timeout=RUN_MS)
     button.click()
     page.get_by_text("Prepping", exact=True).wait_for()
+    page.mouse.move(640, 5)  # away from the button, whose help would lie over the scene
     page.wait_for_timeout(4000)
     page.screenshot(path=path)
     page.get_by_role("button", name="Close").click()
@@ -52,6 +53,16 @@ def lesson(page: Page, lab: Lab, path: Path) -> None:
     page.screenshot(path=path)
 
 
+def rack(page: Page, lab: Lab, path: Path) -> None:
+    """A simulated rack, in slow motion, once it is busy."""
+    page.goto(f"{lab.url}/scale?site=GB200+NVL72&site_gpu=GB200&isl=4096&osl=128")
+    scene = page.locator(".sk-kitchen")
+    scene.wait_for(timeout=RUN_MS)
+    page.set_viewport_size({"width": 1280, "height": 1640})  # the floor and the timeline at once
+    page.wait_for_timeout(16_000)
+    scene.screenshot(path=path)
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     with open_lab() as lab, sync_playwright() as playwright:
@@ -60,6 +71,7 @@ def main() -> None:
             ("kitchen", kitchen, "light"),
             ("two-kitchens", two_kitchens, "dark"),
             ("lesson", lesson, "light"),
+            ("rack", rack, "dark"),
         ):
             page = browser.new_page(viewport={"width": 1280, "height": 1000}, color_scheme=scheme)
             take(page, lab, FOLDER / f"{name}.png")
