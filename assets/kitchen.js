@@ -1068,7 +1068,8 @@ export function createKitchens(root, { emit = () => {} } = {}) {
     wake();
   }
 
-  /** Take what the page sends, as often as it sends it: only a new run starts anew. */
+  /** Take what the page sends, as often as it sends it: only a new run starts anew. `motions` may be JSON: a long run
+   *  costs the page less so. */
   function take(view, spec, data) {
     Object.assign(view, { title: spec.title || "", note: spec.note || "", simulated: spec.simulated, ruler: spec.ruler || data.ruler || [], can: data.can || [] });
     const key = JSON.stringify([spec.stream, spec.run, spec.motions?.length, spec.motions?.at(-1)]);
@@ -1077,7 +1078,7 @@ export function createKitchens(root, { emit = () => {} } = {}) {
     const sameStream = spec.stream && spec.stream === view.stream;
     Object.assign(view, { key, run: spec.run });
     if (!sameStream) { view.feed?.close(); Object.assign(view, { feed: null, offset: null, over: false, stream: spec.stream }); }
-    if (spec.motions || !sameRun) { view.log = newLog(); view.log.deployment = spec.deployment; view.log.pause = spec.simulated ? 0 : PAUSE_S; ingest(view.log, spec.motions || []); }
+    if (spec.motions || !sameRun) { view.log = newLog(); view.log.deployment = spec.deployment; view.log.pause = spec.simulated ? 0 : PAUSE_S; ingest(view.log, typeof spec.motions === "string" ? JSON.parse(spec.motions) : spec.motions || []); }
     if (spec.stream && !sameStream) view.feed = openFeed(spec.stream, spec.seq, (message) => hear(view, message), wake);
     return !sameRun;
   }

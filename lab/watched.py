@@ -44,14 +44,18 @@ class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Seen(msgspec.Struct, frozen=True, tag="seen"):
-    motions: list[Motion]
+    """`motions` as JSON, which only the browser reads. The last one ends at `ends_s`."""
+
+    motions: msgspec.Raw
+    ends_s: float
 
 
 def seen(watch: Watch) -> Seen:
     """Raises BadInput."""
     watch.checked()
     record = bench(watch.sweep).record(watch.kind, watch.prefill_workers, watch.rate_per_s, watch.requests)
-    return Seen(gathered(motions(record)))
+    ends_s = max(event.t for event in record)
+    return Seen(msgspec.Raw(msgspec.json.encode(gathered(motions(record)))), ends_s)
 
 
 def gathered(drawn: Sequence[Motion]) -> list[Motion]:

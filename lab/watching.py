@@ -6,16 +6,15 @@ import msgspec
 
 from engine.fleet.sweep import Refused
 from lab.errand import Errand, keep
-from lab.motion import Motion
 from lab.watched import Seen, Watch
 
 KEPT = 8  # a few megabytes each
 
-_kept: dict[Watch, list[Motion]] = {}
+_kept: dict[Watch, Seen] = {}
 _line: msgspec.json.Decoder[Seen | Refused] = msgspec.json.Decoder(Seen | Refused)
 
 
-def seen(asked: Watch) -> list[Motion] | None:
+def seen(asked: Watch) -> Seen | None:
     """What was made of the same before."""
     return _kept.get(asked)
 
@@ -28,16 +27,17 @@ class Watching(Errand):
 
     def __init__(self, asked: Watch) -> None:
         self.asked = asked.checked()
-        self._motions: list[Motion] = []
+        self._seen: Seen | None = None
         super().__init__(msgspec.json.encode(asked))
 
     def hear(self, line: bytes) -> str:
         match _line.decode(line):
             case Refused(sentence):
                 return sentence
-            case Seen(drawn):
-                self._motions = drawn
+            case Seen() as said:
+                self._seen = said
         return ""
 
     def answered(self) -> None:
-        keep(_kept, self.asked, self._motions, KEPT)
+        if self._seen:
+            keep(_kept, self.asked, self._seen, KEPT)

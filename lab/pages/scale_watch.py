@@ -6,7 +6,6 @@ from engine.errors import BadInput
 from engine.fleet.sweep import Sweep, bench
 from lab.controls import TITLES, choose_kind
 from lab.export import kitchen
-from lab.motion import Motion
 from lab.scene import scene
 from lab.sweep_charts import best_of
 from lab.sweeping import Result, borne
@@ -33,8 +32,9 @@ def watch(swept: Sweep, result: Result | None) -> None:
         _wait_for(asked)
         return
     note = f"simulated: {asked.requests} orders, {asked.rate_per_s:.3g} a second"
-    shown = kitchen(drawn, TITLES[asked.kind], note=note, deployment=asked.kind) | {"simulated": True}
-    scene({"kitchens": [shown], "can": [], "speed": _slow_enough(drawn)})
+    shown = kitchen([], TITLES[asked.kind], note=note, deployment=asked.kind) | {"simulated": True}
+    shown["motions"] = bytes(drawn.motions).decode()  # as JSON: megabytes that need not be made anew at every rerun
+    scene({"kitchens": [shown], "can": [], "speed": _slow_enough(drawn.ends_s)})
 
 
 def _choose(swept: Sweep, result: Result | None) -> Watch:
@@ -80,7 +80,6 @@ def _progress() -> None:
         st.rerun()
 
 
-def _slow_enough(drawn: list[Motion]) -> float:
+def _slow_enough(ends_s: float) -> float:
     """A speed at which a step can be seen: as the scene offers them."""
-    ends_s = max(motion.get("t1") or motion.get("t") or 0.0 for motion in drawn)
     return 0.05 if ends_s < 4 else 0.25 if ends_s < 30 else 1.0

@@ -170,7 +170,7 @@ def test_a_kitchen_of_all_its_stations_is_drawn() -> None:
     (data,) = [json.loads(element.proto.json) for element in app.get("bidi_component")]
     (drawn,) = data["kitchens"]
     assert drawn["deployment"] == "disaggregated"
-    (deployed,) = [motion for motion in drawn["motions"] if motion["kind"] == "deployed"]
+    (deployed,) = [motion for motion in json.loads(drawn["motions"]) if motion["kind"] == "deployed"]
     assert len(deployed["roles"]) == 4
     assert "simulated" in drawn["note"]
     app.slider[0].set_value(3).run()
