@@ -1219,9 +1219,9 @@ const CSS = `
 .sk-status { color: var(--soft); font-size: 12px; margin-left: auto; }
 .sk-status[data-live]::before { content: ""; display: inline-block; width: 8px; height: 8px; border-radius: 50%; background: var(--stall); margin-right: 6px; }
 .sk-numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(88px, 1fr)); gap: 6px 14px; margin-bottom: 10px !important; }
-.sk-numbers dt { font-size: var(--s); line-height: 1.25; color: var(--soft); }
+.sk .sk-numbers dt { float: none; width: auto; padding: 0; font-size: var(--s); font-weight: 400; line-height: 1.25; color: var(--soft); }
 .sk-numbers > div { display: flex; flex-direction: column-reverse; justify-content: flex-end; }
-.sk-numbers dd { font-size: 20px; font-weight: 600; line-height: 1.2; }
+.sk .sk-numbers dd { margin: 0; font-size: 20px; font-weight: 600; line-height: 1.2; }
 
 .sk-floor { display: grid; gap: 10px; grid-template-columns: minmax(0, 1fr); align-items: stretch; }
 @container (min-width: 540px) {
