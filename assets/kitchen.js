@@ -451,7 +451,7 @@ function workCard(view, key, number, name) {
     for (const part of parts) part.draw(now, worker, view.common);
     if (!seldom) return;
     const room = latest(worker.shelf, now.t), share = busy(worker, now.t);
-    shelf.draw(room ? room.used / room.blocks : 0, room ? `${room.used} / ${room.blocks}` : "–");
+    shelf.draw(room ? room.used / room.blocks : 0, room ? `${room.used}/${room.blocks} blocks` : "–");
     load.draw(share, `${Math.round(100 * share)} %`);
   } };
 }
@@ -471,7 +471,7 @@ function tiles(key, names) {
       working += mode !== "idle" && mode !== "down";
       if (room) { used += room.used; blocks += room.blocks; }
     }
-    if (seldom) say(sum, `${working} of ${names.length} at work${blocks ? `, shelves ${Math.round(100 * used / blocks)} % full` : ""}`);
+    say(sum, `${working} of ${names.length} at work. In each: ${key === "prep" ? "orders in prep" : "plates"}${blocks ? `; bar: its shelf (all: ${Math.round(100 * used / blocks)} % full)` : ""}`);
   } };
 }
 
@@ -514,7 +514,7 @@ function pans(name, count) {
     const root = el("div", { class: "sk-pan" }, number, el("span", { class: "sk-track" }, cooking, done), text);
     return { root, draw({ order, prep, made, next }) {
       say(number, `${order.number}`);
-      say(text, `${made}/${prep.tokens}`);
+      say(text, !made && next >= prep.tokens ? `all ${next}` : `${made}/${prep.tokens}`); // in one go nothing can be seen of it
       style(done, "width", `${(100 * made / prep.tokens).toFixed(1)}%`);
       style(cooking, "width", `${(100 * next / prep.tokens).toFixed(1)}%`);
     } };
@@ -579,7 +579,7 @@ function plateNode(view) {
 function pass(view) {
   const belts = sv("svg", { class: "sk-belts", role: "img", "aria-label": "Trays on the pass" }), rows = [];
   const trays = el("span", { class: "sk-row" }), others = el("span"), last = el("p", { class: "sk-line" });
-  const waiting = el("p", { class: "sk-soft sk-waiting" }, "Waiting to cross", trays, others);
+  const queue = el("span"), waiting = el("p", { class: "sk-soft sk-waiting" }, queue, trays, others);
   const more = el("span", { class: "sk-more" }), wide = el("strong"), latency = el("span", { class: "sk-soft" });
   const slider = linkSlider(view), drawWaiting = slots(SEEN.waiting, () => {
     const root = el("span", { class: "sk-mini" });
@@ -599,6 +599,7 @@ function pass(view) {
     say(wide, rate(now.link ? now.link.bandwidth : null));
     say(latency, now.link?.latency ? `+ ${secs(now.link.latency)} latency` : "");
     set(waiting, "data-empty", !now.waiting.length);
+    say(queue, `${now.waiting.length} waiting to cross:`);
     drawWaiting(now.waiting);
     slider.draw(now);
     if (seldom) say(last, lastTray(now, view.simulated));
@@ -812,10 +813,11 @@ const NUMBERS = [["ttft", "First token (TTFT), median"], ["last", "TTFT, last or
 /** One run: built once, rebuilt only when the stations themselves change. */
 function kitchen(view) {
   const title = el("strong", { class: "sk-title" }), kind = el("span", { class: "sk-badge" }), status = el("span", { class: "sk-status" });
+  const origin = el("span", { class: "sk-badge sk-origin" });
   const floor = el("div", { class: "sk-floor" }), line = timeline(view), strip = el("dl", { class: "sk-numbers" }), values = {};
   for (const [key, label] of NUMBERS) strip.append(el("div", {}, el("dt", {}, label), values[key] = el("dd", {}, "–")));
   const remark = el("p", { class: "sk-remark" }), table = orderTable(), hidden = el("p", { class: "sk-hidden", role: "status" });
-  const root = el("section", { class: "sk-kitchen" }, el("div", { class: "sk-headline" }, title, kind, status),
+  const root = el("section", { class: "sk-kitchen" }, el("div", { class: "sk-headline" }, title, kind, origin, status),
     strip, floor, line.root, legend(), remark, table.root, hidden);
   const always = { first: door(view), last: served(), middle: null };
   let stations = { key: null, all: [], lanes: [] }, numbersAt = 0, tableAt = 0, spokenAt = -Infinity;
@@ -840,6 +842,8 @@ function kitchen(view) {
     const deployment = now.deployed?.deployment || view.log.deployment;
     say(kind, DEPLOYMENTS[deployment] || deployment || "");
     say(status, view.says());
+    say(origin, view.simulated ? "simulated" : view.isLive() ? "" : view.stream ? (t < edge ? "replay" : "the run is over") : "a recording");
+    set(origin, "hidden", !origin.said);
     set(status, "data-live", view.isRunning());
     if (seldom) {
       numbersAt = clock;
@@ -1055,7 +1059,7 @@ export function createKitchens(root, { emit = () => {} } = {}) {
       crowd: () => views.size,
       watch(node) { view.widths.set(node, 0); sizes.observe(node); },
       get reduced() { return quiet.matches; },
-      says: () => (view.isLive() ? (view.isRunning() || !view.feed.isOpen() ? view.feed.says() : "waiting for its turn") : view.note || (view.over ? "the run is over" : "recorded")),
+      says: () => (view.isLive() ? (view.isRunning() || !view.feed.isOpen() ? view.feed.says() : "waiting for its turn") : view.note),
     };
     view.scene = kitchen(view);
     return view;
@@ -1215,7 +1219,7 @@ const CSS = `
 @container (min-width: 940px) { .sk-kitchen > * { --s: 12px; } }
 .sk-headline { display: flex; flex-wrap: wrap; align-items: baseline; gap: 4px 10px; margin-bottom: 8px; }
 .sk-title { font-size: 17px; }
-.sk-badge { border: 1px solid var(--edge); border-radius: 99px; padding: 0 9px; font-size: 12px; }
+.sk-origin { border-style: dashed !important; } .sk-badge { border: 1px solid var(--edge); border-radius: 99px; padding: 0 9px; font-size: 12px; }
 .sk-status { color: var(--soft); font-size: 12px; margin-left: auto; }
 .sk-status[data-live]::before { content: ""; display: inline-block; width: 8px; height: 8px; border-radius: 50%; background: var(--stall); margin-right: 6px; }
 .sk-numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(88px, 1fr)); gap: 6px 14px; margin-bottom: 10px !important; }

@@ -15,7 +15,7 @@ from engine.units import in_words
 from lab.engine_room import MODEL, TRANSPORTS, WORKERS
 
 TITLES: dict[str, str] = {
-    "colocated": "One cook does both",
+    "colocated": "Each cook does both",
     "chunked": "Prep cut into portions",
     "disaggregated": "Two stations and a pass",
     "endpoint": "A server, from outside",
@@ -56,7 +56,7 @@ def choose_kind(key: str = "kitchen") -> Kind:
         format_func=TITLES.__getitem__,
         key=key,
         bind="query-params",
-        help=" · ".join(f"{TITLES[kind]}: {SERVING[kind]}" for kind in KINDS),
+        help=" · ".join(f"{TITLES[kind]}: {SERVING[kind]}" for kind in KINDS) + " · Each has as many workers.",
     )
     return kind if kind in KINDS else "disaggregated"
 
@@ -77,7 +77,7 @@ def choose_kinds() -> list[Kind]:
 
 def choose_scenarios(kinds: list[Kind], more: DeltaGenerator) -> Wish:
     """Orders and link in a row of sliders, the rest in `more`."""
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="medium", key="orders-and-link"):
         workload = _workload()
         bandwidth = _bandwidth()
     with more:
@@ -94,7 +94,7 @@ def _workload() -> Workload:
         LONG_PROMPTS,
         1024,
         format_func=lambda tokens: str(tokens) if tokens else "as the others",
-        help="A few giant orders among small ones are what makes the difference.",
+        help="How long every fourth prompt is, in tokens. A few giants among small ones are what makes the difference.",
         key="long",
         bind="query-params",
         width=SLIDER,
@@ -127,7 +127,7 @@ def _bandwidth() -> float:
         LINKS,
         20e6,
         format_func=lambda rate: in_words(rate, "B/s") if rate else "unpaced",
-        help="Where a run starts. While it runs, the slider on the pass changes it, for trays already under way too.",
+        help="Of the pass, between the two stations. Moved while a run is on, it acts on trays already under way.",
         key="link",
         bind="query-params",
         width=SLIDER,

@@ -23,12 +23,12 @@ def kitchen(page: Page, lab: Lab, path: Path) -> None:
     page.mouse.move(640, 5)  # away from the button, whose help would lie over the scene
     page.wait_for_timeout(4000)
     page.screenshot(path=path)
-    page.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="Stop").click()
 
 
 def two_kitchens(page: Page, lab: Lab, path: Path) -> None:
     """Both on the same orders, replayed to the moment at which one line stands still and the other does not."""
-    page.goto(f"{lab.url}/?kitchen=One+cook+does+both&beside=Two+stations+and+a+pass&orders=8&rate=2&answer=64")
+    page.goto(f"{lab.url}/?kitchen=Each+cook+does+both&beside=Two+stations+and+a+pass&orders=8&rate=2&answer=64")
     button = page.get_by_role("button", name="Open the kitchens")
     expect(button).to_be_enabled(timeout=RUN_MS)
     button.click()

@@ -20,6 +20,7 @@ from lab.verdict_charts import CLOSE, shares_alt, shares_figure, verdict_says, v
 
 ORDERS = (8, 12, 16, 24)
 SLIDER = 158
+TAIL_S = 4  # until the last order is served, more or less: one comes a second
 
 
 def page() -> None:
@@ -36,7 +37,7 @@ def page() -> None:
     with opening:
         _buttons(scenario)
     with st.container():
-        _progress()
+        _progress(2 * (scenario.workload.requests + TAIL_S))
     _watch()
     _verdict()
 
@@ -88,7 +89,7 @@ def _buttons(scenario: Scenario) -> None:
 
 
 @st.fragment(run_every=1.0)
-def _progress() -> None:
+def _progress(takes_s: float) -> None:
     """How far the two runs are; and whether what this page shows has changed."""
     state = (ENGINE_ROOM.state, *map(_over, _runs()))
     if st.session_state.get("reality state", state) != state:
@@ -100,7 +101,7 @@ def _progress() -> None:
     elif ENGINE_ROOM.state != "ready":
         st.caption(":material/local_fire_department: The engine is warming up.")
     elif not _runs():
-        st.caption(":material/check_circle: The engine is ready. Two runs take about twice as long as the orders do.")
+        st.caption(f":material/check_circle: The engine is ready. Both runs together take about {takes_s:.0f} s.")
     for run, what in zip(_runs(), ("To learn from", "Foretold"), strict=False):
         if not _over(run):
             share, place = _share(run), ENGINE_ROOM.place(run)

@@ -16,7 +16,8 @@ from lab.sweeping import Result, Sweeping, borne, known, tried
 
 TITLES = {"load": "How much load?", "ratio": "How many of each?", "map": "When does it pay?"}
 EXPLAINS = {
-    "load": "Co-located, chunked and disaggregated on the same GPUs, under more and more requests a second.",
+    "load": "Co-located, chunked and disaggregated on the same GPUs, under more and more requests a second: how many "
+    "can each bear until one in ten misses an SLO? TTFT: time to the first token. TPOT: mean time per token after it.",
     "ratio": "Of the same GPUs, more or fewer prefill: which split bears most requests a second?",
     "map": "Prompt length against the link between two GPUs: who bears most requests a second?",
 }
