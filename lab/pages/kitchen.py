@@ -11,6 +11,7 @@ from lab.charts import gaps_alt, gaps_figure, kind_of, results_table, titles
 from lab.controls import LINKS, TITLES, Wish, choose_kinds, choose_scenarios
 from lab.engine_room import ENGINE_ROOM, MODEL, WORKERS
 from lab.export import export_kitchens, kitchen
+from lab.learner import learner
 from lab.look import look
 from lab.motion import Motion, motions
 from lab.opened import choose_recordings, show_numbers
@@ -101,7 +102,7 @@ def _follow_link(link: LinkSpec) -> None:
 def _open(wish: Wish) -> None:
     prompts = (wish.own,) if wish.own else ()
     try:
-        st.session_state["runs"] = [ENGINE_ROOM.start(scenario, prompts) for scenario in wish.scenarios]
+        st.session_state["runs"] = ENGINE_ROOM.start_all(wish.scenarios, prompts, by=learner())
     except BadInput as wrong:
         st.session_state["runs"] = []
         st.error(str(wrong))
@@ -129,9 +130,9 @@ def _says() -> str:
         case "broken":
             return f":material/error: The engine can't run here: {ENGINE_ROOM.why}"
         case "ready":
-            waiting = [place for run in _runs() if (place := ENGINE_ROOM.place(run))]
+            waiting = [words for run in _runs() if (words := ENGINE_ROOM.queue_words(run))]
             if waiting:
-                return f":material/hourglass_empty: Place {waiting[0]} in the queue for the engine."
+                return f":material/hourglass_empty: In line for the engine: {waiting[0]}"
             below = "" if _runs() else " Until you open a kitchen, a recording plays."
             return f":material/check_circle: The engine is ready: {_engine()}.{below}"
         case _:

@@ -14,6 +14,7 @@ from engine.sim.run import simulate, worker_like
 from engine.units import in_words
 from lab.controls import LINKS, TITLES, choose_kind
 from lab.engine_room import ENGINE_ROOM, MODEL, WORKERS
+from lab.learner import learner
 from lab.look import look
 from lab.scene import live as watched, scene
 from lab.verdict_charts import CLOSE, shares_alt, shares_figure, verdict_says, verdict_table
@@ -81,7 +82,7 @@ def _buttons(scenario: Scenario) -> None:
         other = msgspec.structs.replace(scenario.workload, seed=scenario.workload.seed + 1)
         try:
             both = scenario, msgspec.structs.replace(scenario, workload=other)
-            st.session_state["reality"] = [ENGINE_ROOM.start(one) for one in both]
+            st.session_state["reality"] = ENGINE_ROOM.start_all(both, by=learner())
         except BadInput as wrong:
             st.error(str(wrong))
             return
