@@ -50,6 +50,7 @@ class Page:
         self._timers: dict[str, asyncio.Task[None]] = {}  # by fragment; the task that is not in it any more, ends
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
+        self._last: str | None = None  # message's type
         self.errors: list[str] = []
 
     async def __aenter__(self) -> "Page":
@@ -104,8 +105,12 @@ class Page:
             asked.cached_message_hashes.extend(self._known)
             begun_s = time.monotonic()
             await self._socket.send(message.SerializeToString())
-            async with asyncio.timeout(ANSWER_S):
-                kind = await self._hear()
+            try:
+                async with asyncio.timeout(ANSWER_S):
+                    kind = await self._hear()
+            except TimeoutError as late:
+                what = f"{'fragment' if asked.fragment_id else 'page'} {self._name}"
+                raise TimeoutError(f"no answer from {what} in {ANSWER_S:g} s, after {self._last!r}") from late
             self._ran(kind, time.monotonic() - begun_s)
 
     async def _hear(self) -> Kind:
@@ -114,7 +119,8 @@ class Page:
         fragments: set[str] = set()
         while True:
             heard = self._whole(ForwardMsg.FromString(await self._socket.recv(decode=False)))
-            match heard.WhichOneof("type"):
+            self._last = heard.WhichOneof("type")
+            match self._last:
                 case "new_session":
                     touched, fragments = set(), set()
                 case "navigation":
