@@ -59,9 +59,10 @@ LOOK = (
 .tally { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .tally :is(th, td) { padding: .35em .5em; text-align: left; font-weight: 400; border: 0; }
 .tally :is(thead th, b) { font-weight: 600; }
-.tally tbody th { width: 1%; min-width: 6.5em; padding-left: 0; }
+.tally th:first-child { padding-left: 0; }
+.tally tbody th { width: 1%; min-width: 6.5em; }
 .tally .measured { outline: 2px solid currentColor; outline-offset: -2px; border-radius: 6px; }
-.tally .measured th { padding-left: .5em; font-weight: 700; }
+.tally .measured th:first-child { padding-left: .5em; font-weight: 700; }
 .tally td > span { display: inline-block; height: 1.1em; margin-right: .4em; border-radius: 3px; vertical-align: -.15em;
   width: calc((100% - 2.5em) * var(--share)); background: var(--first); }
 .tally td + td > span { background: repeating-linear-gradient(135deg, var(--second) 0 6px, transparent 6px 9px); }
@@ -80,7 +81,8 @@ def tally_html(answer: Answer, votes: Sequence[Sequence[Guess]], key: Key | None
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Guess", *VOTES[: len(votes)]))
     rows = []
     for n, name in enumerate(bins(answer)):
-        cells = "".join(f'<td><span style="--share: {c[n] / most:.3f}"></span><b>{c[n]}</b></td>' for c in columns)
+        bars = (f'<span style="--share: {c[n] / most:.3f}"></span>' if c[n] else "" for c in columns)
+        cells = "".join(f"<td>{bar}<b>{c[n]}</b></td>" for bar, c in zip(bars, columns, strict=True))
         row, mark = (' class="measured"', "<br>◀ measured") if n == measured else ("", "")
         rows.append(f'<tr{row}><th scope="row">{escape(name)}{mark}</th>{cells}</tr>')
     inside = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"

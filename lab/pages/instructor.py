@@ -243,6 +243,7 @@ def _keep(room: Room) -> None:
                 f"class-{code}.{name.lower()}",
                 {"CSV": "text/csv", "JSONL": "application/jsonl"}[name],
                 icon=":material/download:",
+                on_click="ignore",  # a rerun takes away the file that it has just made
             )
         if st.button("Reset", icon=":material/restart_alt:"):
             _confirm(room, "reset")
