@@ -87,7 +87,9 @@ def as_table(findings: Findings) -> str:
         rows.append((figure.name, value, other, figure.against, ratio, _wanted(figure), verdict))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, *findings.notes])
+    return "\n".join(
+        [*lines, *findings.notes, ", ".join(f"{name} {version}" for name, version in findings.versions.items())]
+    )
 
 
 def _wanted(figure: Figure) -> str:
@@ -98,7 +100,8 @@ def _wanted(figure: Figure) -> str:
 
 def amount(value: float, unit: str) -> str:
     """`1.2 GB/s`, `54 ms`: three digits, and the prefix that suits them."""
-    for scale, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if unit in ("B", "B/s") else ():
+    prefixes = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+    for scale, prefix in prefixes if unit in ("B", "B/s", "FLOP/s") else ():
         if abs(value) >= scale:
             return f"{value / scale:.3g} {prefix}{unit}"
     if unit == "s" and 0 < abs(value) < 1:
