@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch.nn.functional import scaled_dot_product_attention as attend
 
+from engine.live.blockwise import blockwise
 from engine.live.kv import KvPool
 from engine.plan import Piece
 
@@ -50,29 +51,36 @@ class Span:
 
     first: int
     last: int
+    seen: int  # positions, with the rows' own
     blocks: torch.Tensor | None  # None at the start of a sequence: there is no past to fetch
-    mask: torch.Tensor | None
+    mask: torch.Tensor | None  # None there too, and where attention is blockwise
 
     @classmethod
-    def of(cls, piece: Piece, first: int, pool: KvPool) -> "Span":
+    def of(cls, piece: Piece, first: int, pool: KvPool, blocked: bool) -> "Span":
         tokens = len(piece.token_ids)
+        seen = piece.start + tokens
         if piece.start == 0:
-            return cls(first, first + tokens, None, None)
-        width = -(-(piece.start + tokens) // pool.shape.block_tokens)
-        hidden = torch.ones(tokens, width * pool.shape.block_tokens, dtype=torch.bool).triu(piece.start + 1)
-        return cls(first, first + tokens, torch.tensor([piece.blocks[:width]]), _minus_infinity(hidden, pool))
+            return cls(first, first + tokens, seen, None, None)
+        width = -(-seen // pool.shape.block_tokens)
+        blocks = torch.tensor([piece.blocks[:width]])
+        if blocked:
+            return cls(first, first + tokens, seen, blocks, None)
+        hidden = torch.ones(tokens, seen, dtype=torch.bool).triu(piece.start + 1)
+        return cls(first, first + tokens, seen, blocks, _minus_infinity(hidden, pool))
 
     def attend(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, pool: KvPool, layer: int, scaling: float
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, step: "Step", layer: int, scaling: float
     ) -> torch.Tensor:
-        """All are [1, heads, rows of the whole step, dim]; what comes back has only this span's rows."""
+        """All are [rows of the whole step, heads, dim]; what comes back has only this span's rows."""
         rows = slice(self.first, self.last)
-        if self.blocks is None:
-            key, value = key[:, :, rows], value[:, :, rows]
-        else:
-            key, value = _gathered(pool, layer, self.blocks)
+        query, key, value = (part[rows].transpose(0, 1) for part in (query, key, value))
+        if self.blocks is not None:
+            key, value = (past[0, :, : self.seen] for past in _gathered(step.pool, layer, self.blocks))
+        if step.blocked:
+            return blockwise(query, key, value, scaling).transpose(0, 1)
         causal = self.mask is None
-        return attend(query[:, :, rows], key, value, self.mask, is_causal=causal, scale=scaling, enable_gqa=True)
+        whole = attend(query[None], key[None], value[None], self.mask, is_causal=causal, scale=scaling, enable_gqa=True)
+        return whole[0].transpose(0, 1)
 
 
 @dataclass(frozen=True)
@@ -84,18 +92,35 @@ class Step:
     singles: Singles | None
     spans: Sequence[Span]
     on_layer: OnLayer | None
+    blocked: bool
 
     @classmethod
-    def of(cls, pieces: Sequence[Piece], pool: KvPool, on_layer: OnLayer | None = None) -> "Step":
+    def of(
+        cls, pieces: Sequence[Piece], pool: KvPool, on_layer: OnLayer | None = None, blocked: bool = False
+    ) -> "Step":
         singles = [piece for piece in pieces if len(piece.token_ids) == 1]
         assert singles == list(pieces[: len(singles)]), "one-token pieces come first"
         spans = []
         row = len(singles)
         for piece in pieces[row:]:
-            spans.append(Span.of(piece, row, pool))
+            spans.append(Span.of(piece, row, pool, blocked))
             row = spans[-1].last
         slots = torch.tensor([slot for piece in pieces for slot in _slots(piece, pool.shape.block_tokens)])
-        return cls(pool, slots, Singles.of(singles, pool) if singles else None, spans, on_layer)
+        return cls(pool, slots, Singles.of(singles, pool) if singles else None, spans, on_layer, blocked)
+
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float
+    ) -> torch.Tensor:
+        """All are [rows, heads, dim], and so is what comes back. Keys and values are kept in the pool first."""
+        self.pool.tensor[layer, 0].index_copy_(0, self.slots, key)
+        self.pool.tensor[layer, 1].index_copy_(0, self.slots, value)
+        if self.on_layer:
+            self.on_layer(layer)
+        parts = []
+        if self.singles:
+            parts.append(self.singles.attend(query[: self.singles.count], self.pool, layer, scaling))
+        parts += [span.attend(query, key, value, self, layer, scaling) for span in self.spans]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def paged_attention(
@@ -110,17 +135,8 @@ def paged_attention(
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """What transformers calls in each layer with [1, heads, rows, dim]; it expects [1, rows, heads, dim] back."""
-    pool, layer = step.pool, module.layer_idx
-    pool.tensor[layer, 0].index_copy_(0, step.slots, key[0].transpose(0, 1))
-    pool.tensor[layer, 1].index_copy_(0, step.slots, value[0].transpose(0, 1))
-    if step.on_layer:
-        step.on_layer(layer)
-    parts = []
-    if step.singles:
-        alone = query[0, :, : step.singles.count].transpose(0, 1)
-        parts.append(step.singles.attend(alone, pool, layer, scaling))
-    parts += [span.attend(query, key, value, pool, layer, scaling)[0].transpose(0, 1) for span in step.spans]
-    return torch.cat(parts)[None], None
+    query, key, value = (part[0].transpose(0, 1) for part in (query, key, value))
+    return step.attend(module.layer_idx, query, key, value, scaling)[None], None
 
 
 def _slots(piece: Piece, block_tokens: int) -> list[int]:

@@ -129,6 +129,7 @@ class Station:
         from engine.live.model import load
         from engine.live.runner import Runner
         from engine.live.transports import Doors
+        from engine.live.tricks import Tricks
 
         torch.set_num_threads(1)
         self._channel = channel
@@ -138,7 +139,7 @@ class Station:
         self._pool = KvPool.create(self._prepared.kv_shape, self._prepared.kv_blocks)
         self._digest = digest
         self._worker = Worker(start.name, BlockPool(self._pool.blocks, self._prepared.kv_shape.block_tokens))
-        self._runner = Runner(load(self._prepared), self._pool)
+        self._runner = Runner(load(self._prepared), self._pool, Tricks.of_environment())
         self._doors = Doors(self._pool, key=key, names=start.transports, host=host)
         self._courier = Courier(
             self._doors,

@@ -12,6 +12,7 @@ from engine.live.catalog import Prepared
 from engine.live.kv import KvPool
 from engine.live.model import load
 from engine.live.runner import Runner
+from engine.live.tricks import Tricks
 from engine.request import Request
 from engine.worker import Worker
 
@@ -22,7 +23,7 @@ class Ours:
     def __init__(self, prepared: Prepared) -> None:
         self._pool = KvPool.create(prepared.kv_shape, prepared.kv_blocks)
         self._context = prepared.context_tokens
-        self._runner = Runner(load(prepared), self._pool)
+        self._runner = Runner(load(prepared), self._pool, Tricks.of_environment())
 
     def _empty(self) -> None:
         blocks = BlockPool(self._pool.blocks, self._pool.shape.block_tokens)
