@@ -7,7 +7,7 @@ their 60 operations a layer some 20 are left. At one row a step that is a fifth 
 from typing import Any
 
 import torch
-from torch.nn.functional import embedding, rms_norm
+from torch.nn.functional import embedding, rms_norm, silu
 
 from engine.live.attention import Step
 from engine.live.products import Product
@@ -58,25 +58,23 @@ class Layer:
         self._scaling = attention.scaling
         self._before_attention, self._before_mlp = Norm(layer.input_layernorm), Norm(layer.post_attention_layernorm)
         self._qkv = Product([attention.q_proj, attention.k_proj, attention.v_proj], tricks)
+        self._out = Product([attention.o_proj], tricks)
+        self._gate_and_up, self._down = Product([mlp.gate_proj, mlp.up_proj], tricks), Product([mlp.down_proj], tricks)
         self._of_heads = [Norm(attention.q_norm), Norm(attention.k_norm)] if hasattr(attention, "q_norm") else []
-        self._out, self._gate, self._up, self._down = (
-            Product([part], tricks) for part in (attention.o_proj, mlp.gate_proj, mlp.up_proj, mlp.down_proj)
-        )
 
     def attended(self, hidden: torch.Tensor, rotation: Rotation, step: Step, index: int) -> torch.Tensor:
         """[rows, width], before the output product; the rows' keys and values lie in the pool from now on."""
         heads = self._qkv(self._before_attention(hidden)).view(len(hidden), -1, self._dim)
-        query, key = heads[:, : self._heads], heads[:, self._heads : self._heads + self._kv_heads]
+        query, key, value = torch.split(heads, [self._heads, self._kv_heads, self._kv_heads], 1)
         for norm, part in zip(self._of_heads, (query, key), strict=False):
             part.copy_(norm(part))
         _turn(heads[:, : self._heads + self._kv_heads], *rotation)
-        value = heads[:, self._heads + self._kv_heads :]
         return step.attend(index, query, key, value, self._scaling).reshape(len(hidden), -1)
 
     def finished(self, attended: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        hidden = self._out.plus(attended, hidden)
-        normed = self._before_mlp(hidden)
-        return self._down.plus(self._up.times(normed, self._gate.silu(normed)), hidden)
+        hidden = self._out(attended).add_(hidden)
+        gate, up = self._gate_and_up(self._before_mlp(hidden)).chunk(2, -1)
+        return self._down(silu(gate).mul_(up)).add_(hidden)
 
 
 class Norm:

@@ -25,43 +25,17 @@ class Product:
     def __init__(self, layers: Sequence[Any], tricks: Tricks) -> None:
         self._plain: list[Weights] = [(layer.weight, layer.bias) for layer in layers]
         self._dots = tricks.single_row_dots
-        self._fused = tricks.packed_weights and tricks.fused_products
-        whole = [_side_by_side(self._plain)] if self._fused else self._plain
+        whole = [_side_by_side(self._plain)] if tricks.fused_products else self._plain
         self._packed = [_packed(*weights) for weights in whole] if tricks.packed_weights else []
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        if self._single(rows):
+        if self._dots and len(rows) == 1:
             parts = _dot_products(rows, self._plain)
         elif self._packed:
             parts = [packed_product(rows, *weights, "none", [], "") for weights in self._packed]
         else:
             parts = [functional.linear(rows, *weights) for weights in self._plain]
         return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
-
-    def silu(self, rows: torch.Tensor) -> torch.Tensor:
-        """The product, through SiLU."""
-        if self._fused and not self._single(rows):
-            out: torch.Tensor = packed_product(rows, *self._packed[0], "swish", [], "")
-            return out
-        return functional.silu(self(rows), inplace=True)
-
-    def times(self, rows: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        """The product times `other`, element by element."""
-        if self._fused and not self._single(rows):
-            return self._with(rows, other, "mul")
-        return self(rows).mul_(other)
-
-    def plus(self, rows: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-        if self._fused and not self._single(rows):
-            return self._with(rows, other, "add")
-        return self(rows).add_(other)
-
-    def _with(self, rows: torch.Tensor, other: torch.Tensor, how: str) -> torch.Tensor:
-        out: torch.Tensor = packed_product.binary(rows, other, *self._packed[0], how)
-        return out
-
-    def _single(self, rows: torch.Tensor) -> bool:
-        return self._dots and len(rows) == 1
 
 
 def _side_by_side(several: Sequence[Weights]) -> Weights:

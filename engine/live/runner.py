@@ -11,7 +11,7 @@ from engine.live.attention import OnLayer, Step
 from engine.live.forward import Forward
 from engine.live.kv import KvPool
 from engine.live.sampling import sample
-from engine.live.tricks import ALL, Tricks
+from engine.live.tricks import ALL, FOR_BF16, Tricks
 from engine.plan import Piece
 
 
@@ -20,7 +20,9 @@ class Runner:
 
     def __init__(self, model: Any, pool: KvPool, tricks: Tricks = ALL) -> None:
         self.pool = pool
-        self._blocked = tricks.blocked_attention and pool.tensor.dtype == torch.bfloat16
+        self._tricks = (
+            tricks if pool.shape.dtype == "bfloat16" else tricks.without("blocked_attention", "wide_attention")
+        )
         self._forward = Forward(model, tricks) if tricks.lean_forward else partial(_by_modules, model)
 
     @torch.inference_mode()
@@ -46,7 +48,7 @@ class Runner:
         return self._forward(
             torch.tensor([token for piece in packed for token in piece.token_ids]),
             torch.tensor([piece.start + i for piece in packed for i in range(len(piece.token_ids))]),
-            Step.of(packed, self.pool, on_layer, self._blocked),
+            Step.of(packed, self.pool, on_layer, self._tricks),
             torch.tensor(due, dtype=torch.long),
         )
 

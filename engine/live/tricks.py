@@ -14,10 +14,11 @@ class Tricks(msgspec.Struct, frozen=True):
 
     `lean_forward`: layers are walked over here, not by transformers' modules; the next four need it.
     `packed_weights`: products of several rows have their weights in oneDNN's own layout, a copy in private memory.
-    `fused_products`: query, key and value are one product; activation, gate and residual are part of their products.
+    `fused_products`: query, key and value are one packed product, and so are gate and up.
     `single_row_dots`: products of one row are taken straight from the mapped weights, without oneDNN.
     `short_last_layer`: the last layer is computed to its end only for rows that ask for a token.
-    `blocked_attention`: prompts attend in blocks of queries; in bf16 only.
+    `blocked_attention`: prompts attend in blocks of queries.
+    `wide_attention`: decode attends with all KV heads in one product. These two are for bf16, and slower in fp32.
     """
 
     lean_forward: bool = True
@@ -26,6 +27,7 @@ class Tricks(msgspec.Struct, frozen=True):
     single_row_dots: bool = True
     short_last_layer: bool = True
     blocked_attention: bool = True
+    wide_attention: bool = True
 
     def without(self, *names: str) -> "Tricks":
         for name in names:
@@ -41,3 +43,4 @@ class Tricks(msgspec.Struct, frozen=True):
 
 TRICKS = Tricks.__struct_fields__
 ALL = Tricks()
+FOR_BF16 = ("blocked_attention", "wide_attention")

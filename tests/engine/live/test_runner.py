@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from engine.blocks import BlockPool
-from engine.live.blockwise import blockwise
 from engine.live.catalog import Prepared, prepare
+from engine.live.few_products import blockwise, wide
 from engine.live.kv import KvPool
 from engine.live.model import load
 from engine.live.runner import Runner
@@ -138,12 +138,14 @@ def logits_of(path: str, dtype: Literal["bf16", "fp32"], tricks: Tricks) -> torc
     def piece(name: str, first: int, last: int) -> Piece:
         return Piece(name, first, tuple(ids[first:last]), one if name == "one" else two, GREEDY, 0)
 
+    third = Piece("three", 0, (5,), (40,), GREEDY, 0)
     steps = [
         [piece("one", 0, 160)],
         [piece("one", 160, 161), piece("two", 0, 70)],
         [piece("one", 161, 162), piece("two", 70, 150)],
         [piece("one", 162, 163), piece("two", 150, 151)],
         [piece("one", 163, 164)],
+        [piece("one", 164, 165), piece("two", 151, 152), third],  # enough rows for `wide`
     ]
     return torch.cat([runner.logits(pieces) for pieces in steps])
 
@@ -158,6 +160,19 @@ def test_blockwise_attention_is_attention(rows: int, past: int) -> None:
         query[None], key[None], value[None], attn_mask=mask, scale=0.3, enable_gqa=True
     )[0]
     assert torch.allclose(blockwise(query, key, value, 0.3), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize(("requests", "kv_heads", "group"), [(1, 1, 1), (3, 2, 1), (4, 3, 3)])
+def test_wide_attention_is_attention(requests: int, kv_heads: int, group: int) -> None:
+    generator = torch.Generator().manual_seed(requests)
+    query = torch.randn(requests, kv_heads * group, 16, generator=generator)
+    keys, values = torch.randn(2, requests, 40, kv_heads * 16, generator=generator)
+    mask = torch.zeros(requests, 1, 40).masked_fill_(torch.arange(40) > 30, float("-inf"))
+    apart = (part.view(requests, 40, kv_heads, 16).transpose(1, 2) for part in (keys, values))
+    whole = torch.nn.functional.scaled_dot_product_attention(
+        query[:, :, None], *apart, attn_mask=mask[:, None], scale=1.0, enable_gqa=True
+    )[:, :, 0]
+    assert torch.allclose(wide(query, keys, values, mask), whole, atol=1e-5)
 
 
 def test_pieces_come_back_in_the_order_they_were_given(model: Model) -> None:
