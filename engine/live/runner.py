@@ -20,9 +20,7 @@ class Runner:
 
     def __init__(self, model: Any, pool: KvPool, tricks: Tricks = ALL) -> None:
         self.pool = pool
-        self._tricks = (
-            tricks if pool.shape.dtype == "bfloat16" else tricks.without("blocked_attention", "wide_attention")
-        )
+        self._tricks = tricks if pool.shape.dtype == "bfloat16" else tricks.without(*FOR_BF16)
         self._forward = Forward(model, tricks) if tricks.lean_forward else partial(_by_modules, model)
 
     @torch.inference_mode()
