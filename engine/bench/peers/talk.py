@@ -14,12 +14,12 @@ def prompt(tokens: int, number: int = 0) -> list[int]:
     return [(31 * at + 7 * number) % 251 for at in range(tokens)]
 
 
-def answer(make_ready: Callable[[], Mapping[str, Callable[..., float]]]) -> None:
-    """Make ready, say so, then act as asked until nobody asks any more."""
+def answer(make_ready: Callable[[], Mapping[str, Callable[..., float]]], version: Callable[[], str] = str) -> None:
+    """Make ready, say the peer's version, then act as asked until nobody asks any more."""
     said = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer
     acts = make_ready()
-    print(json.dumps("ready"), file=said, flush=True)
+    print(json.dumps(version()), file=said, flush=True)
     for line in sys.stdin:
         name, *arguments = json.loads(line)
         print(json.dumps(acts[name](*arguments)), file=said, flush=True)

@@ -73,8 +73,14 @@ class Vllm:
         return time.perf_counter() - begun_s
 
 
+def version() -> str:
+    import vllm
+
+    return str(vllm.__version__)
+
+
 def main(folder: str, dtype: str, context: str, core: str) -> None:
-    answer(lambda: Vllm(folder, dtype, int(context), int(core)).acts())
+    answer(lambda: Vllm(folder, dtype, int(context), int(core)).acts(), version)
 
 
 if __name__ == "__main__":

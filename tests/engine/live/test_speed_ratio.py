@@ -1,5 +1,6 @@
 """A guard against getting slower, by ratios of two engines that take turns in one process; no time is asserted."""
 
+from collections.abc import Iterator
 from statistics import median
 
 import pytest
@@ -14,10 +15,12 @@ TURNS = 7
 
 
 @pytest.fixture(scope="module")
-def engines() -> tuple[Ours, Plain]:
+def engines() -> Iterator[tuple[Ours, Plain]]:
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
     prepared = prepare(ModelSpec("smollm2-135m"))
-    return Ours(prepared), Plain(prepared)
+    yield Ours(prepared), Plain(prepared)
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(("batch", "least"), [(1, 1.2), (4, 1.4)])
