@@ -131,6 +131,6 @@ cli.add_command(doctor)
 cli.add_command(advise)
 cli.add_command(simulate)
 cli.add_command(reality)
-for command in (bench_engine.handoff, bench_engine.start, bench_engine.growth):
+for command in (bench_engine.compute, bench_engine.handoff, bench_engine.start, bench_engine.growth):
     bench.add_command(command)
 cli.add_command(bench)

@@ -163,8 +163,8 @@ def says(gathering: Gathering) -> str:
     if gathering.measuring:
         return f"{number}: measuring what this machine can do, some seconds."
     left_s = gathering.left_s
-    left = f", about {left_s:.0f} s to go" if left_s else ", the first one tells how long they take"
-    return f"{number}: {plain(gathering.name.replace('_', ' '))}{left}."
+    left = f", about {left_s:.0f} s to go" if left_s else ". How long they take is known after the first"
+    return f"{number} ({plain(gathering.name.replace('_', ' '))}){left}."
 
 
 class Gathered:

@@ -1,7 +1,7 @@
 """What a bench finds: values beside what they are compared with, and what was wanted of them."""
 
 import importlib.metadata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 
 import msgspec
@@ -46,8 +46,15 @@ class Findings(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-def found(bench: str, machine: str, figures: Iterable[Figure], notes: Sequence[str] = ()) -> Findings:
-    return Findings(bench, machine, versions(), tuple(figures), tuple(notes))
+def found(
+    bench: str,
+    machine: str,
+    figures: Iterable[Figure],
+    notes: Sequence[str] = (),
+    peers: Mapping[str, str] | None = None,
+) -> Findings:
+    """`peers`: versions of what is not installed beside this code."""
+    return Findings(bench, machine, versions() | dict(peers or {}), tuple(figures), tuple(notes))
 
 
 def beside(
@@ -76,18 +83,31 @@ def as_json(findings: Findings) -> str:
     return msgspec.json.encode(plain).decode()
 
 
-def as_table(findings: Findings) -> str:
-    """A line a figure, for people."""
-    rows = [("", "here", "beside", "", "ratio", "wanted", "")]
+HEAD = ("", "here", "beside", "", "ratio", "wanted", "")
+
+
+def as_rows(findings: Findings) -> list[tuple[str, ...]]:
+    """A row a figure, under `HEAD`."""
+    rows: list[tuple[str, ...]] = []
     for figure in findings.figures:
         other = amount(figure.beside, figure.unit) if figure.beside is not None else ""
         ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
         verdict = {True: "reached", False: "missed", None: ""}[figure.reached]
         value = amount(figure.value, figure.unit)
         rows.append((figure.name, value, other, figure.against, ratio, _wanted(figure), verdict))
+    return rows
+
+
+def as_table(findings: Findings) -> str:
+    """A line a figure, for people."""
+    rows = [HEAD, *as_rows(findings)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, *findings.notes])
+    return "\n".join([*lines, *findings.notes, said_versions(findings)])
+
+
+def said_versions(findings: Findings) -> str:
+    return ", ".join(f"{name} {version}" for name, version in findings.versions.items())
 
 
 def _wanted(figure: Figure) -> str:
@@ -98,7 +118,8 @@ def _wanted(figure: Figure) -> str:
 
 def amount(value: float, unit: str) -> str:
     """`1.2 GB/s`, `54 ms`: three digits, and the prefix that suits them."""
-    for scale, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if unit in ("B", "B/s") else ():
+    prefixes = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+    for scale, prefix in prefixes if unit in ("B", "B/s", "FLOP/s") else ():
         if abs(value) >= scale:
             return f"{value / scale:.3g} {prefix}{unit}"
     if unit == "s" and 0 < abs(value) < 1:

@@ -68,7 +68,7 @@ def simulator(scene: str, requests: int | None, repeat: int, as_json: bool) -> N
     chosen = SCENES[scene]
     load = chosen.scenario.workload if requests is None else replace(chosen.scenario.workload, requests=requests)
     scenario = replace(chosen.scenario, workload=load).checked(MAX_SIMULATED_WORKERS)
-    seconds = sorted(_run_s(scenario, chosen.on) for _ in range(repeat))
+    seconds = sorted(run_s(scenario, chosen.on) for _ in range(repeat))
     median_s = seconds[len(seconds) // 2]
     found = {
         "scene": scene,
@@ -87,7 +87,8 @@ def simulator(scene: str, requests: int | None, repeat: int, as_json: bool) -> N
         click.echo(f"{name:20} {value:,.3f}" if isinstance(value, float) else f"{name:20} {value}")
 
 
-def _run_s(scenario: Scenario, on: On) -> float:
+def run_s(scenario: Scenario, on: On) -> float:
+    """Seconds that one run takes."""
     begun_s = time.perf_counter()
     counted = count(scenario, on)
     assert len(counted.requests) == scenario.workload.requests

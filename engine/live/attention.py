@@ -12,10 +12,15 @@ from typing import Any
 import torch
 from torch.nn.functional import scaled_dot_product_attention as attend
 
+from engine.live.few_products import blockwise, wide
 from engine.live.kv import KvPool
+from engine.live.tricks import Tricks
 from engine.plan import Piece
 
 PAGED = "paged_kv"  # the name it goes by in transformers' AttentionInterface
+
+WIDE_FROM = 3  # rows; below, torch's own attention is as fast
+WIDE_HEADS = 4  # KV heads; the products of `wide` grow with their square
 
 OnLayer = Callable[[int], None]
 
@@ -36,11 +41,16 @@ class Singles:
         hidden = torch.arange(width * pool.shape.block_tokens) >= seen[:, None]
         return cls(len(pieces), torch.tensor(tables), _minus_infinity(hidden[:, None, None], pool))
 
-    def attend(self, query: torch.Tensor, pool: KvPool, layer: int, scaling: float) -> torch.Tensor:
+    def attend(self, query: torch.Tensor, step: "Step", layer: int, scaling: float) -> torch.Tensor:
         """`query` is [rows, heads, dim], and so is what comes back."""
-        keys, values = _gathered(pool, layer, self.blocks)
+        past = step.pool.by_block()[layer].index_select(1, self.blocks.flatten())
+        kv_heads, dim = step.pool.shape.kv_heads, step.pool.shape.head_dim
+        if step.tricks.wide_attention and self.count >= WIDE_FROM and kv_heads <= WIDE_HEADS:
+            flat_keys, flat_values = past.view(2, self.count, -1, kv_heads * dim)
+            return wide(query * scaling, flat_keys, flat_values, self.mask[:, 0])
+        keys, values = past.view(2, self.count, -1, kv_heads, dim).transpose(2, 3)
         # Query heads that share a KV head become its rows, so keys and values need not be repeated for them.
-        grouped = query.reshape(self.count, pool.shape.kv_heads, -1, pool.shape.head_dim)
+        grouped = query.reshape(self.count, kv_heads, -1, dim)
         return attend(grouped, keys, values, attn_mask=self.mask, scale=scaling).reshape(query.shape)
 
 
@@ -50,29 +60,37 @@ class Span:
 
     first: int
     last: int
+    seen: int  # positions, with the rows' own
     blocks: torch.Tensor | None  # None at the start of a sequence: there is no past to fetch
-    mask: torch.Tensor | None
+    mask: torch.Tensor | None  # None there too, and where attention is blockwise
 
     @classmethod
-    def of(cls, piece: Piece, first: int, pool: KvPool) -> "Span":
+    def of(cls, piece: Piece, first: int, pool: KvPool, blocked: bool) -> "Span":
         tokens = len(piece.token_ids)
+        seen = piece.start + tokens
         if piece.start == 0:
-            return cls(first, first + tokens, None, None)
-        width = -(-(piece.start + tokens) // pool.shape.block_tokens)
-        hidden = torch.ones(tokens, width * pool.shape.block_tokens, dtype=torch.bool).triu(piece.start + 1)
-        return cls(first, first + tokens, torch.tensor([piece.blocks[:width]]), _minus_infinity(hidden, pool))
+            return cls(first, first + tokens, seen, None, None)
+        width = -(-seen // pool.shape.block_tokens)
+        blocks = torch.tensor(piece.blocks[:width])
+        if blocked:
+            return cls(first, first + tokens, seen, blocks, None)
+        hidden = torch.ones(tokens, seen, dtype=torch.bool).triu(piece.start + 1)
+        return cls(first, first + tokens, seen, blocks, _minus_infinity(hidden, pool))
 
     def attend(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, pool: KvPool, layer: int, scaling: float
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, step: "Step", layer: int, scaling: float
     ) -> torch.Tensor:
-        """All are [1, heads, rows of the whole step, dim]; what comes back has only this span's rows."""
+        """All are [rows of the whole step, heads, dim]; what comes back has only this span's rows."""
         rows = slice(self.first, self.last)
-        if self.blocks is None:
-            key, value = key[:, :, rows], value[:, :, rows]
-        else:
-            key, value = _gathered(pool, layer, self.blocks)
+        query, key, value = (part[rows].transpose(0, 1) for part in (query, key, value))
+        if self.blocks is not None:
+            past = step.pool.by_block()[layer].index_select(1, self.blocks).view(2, -1, *key.shape[::2])
+            key, value = past[:, : self.seen].transpose(1, 2)
+        if step.tricks.blocked_attention:
+            return blockwise(query, key, value, scaling).transpose(0, 1)
         causal = self.mask is None
-        return attend(query[:, :, rows], key, value, self.mask, is_causal=causal, scale=scaling, enable_gqa=True)
+        whole = attend(query[None], key[None], value[None], self.mask, is_causal=causal, scale=scaling, enable_gqa=True)
+        return whole[0].transpose(0, 1)
 
 
 @dataclass(frozen=True)
@@ -84,18 +102,33 @@ class Step:
     singles: Singles | None
     spans: Sequence[Span]
     on_layer: OnLayer | None
+    tricks: Tricks
 
     @classmethod
-    def of(cls, pieces: Sequence[Piece], pool: KvPool, on_layer: OnLayer | None = None) -> "Step":
+    def of(cls, pieces: Sequence[Piece], pool: KvPool, on_layer: OnLayer | None, tricks: Tricks) -> "Step":
         singles = [piece for piece in pieces if len(piece.token_ids) == 1]
         assert singles == list(pieces[: len(singles)]), "one-token pieces come first"
         spans = []
         row = len(singles)
         for piece in pieces[row:]:
-            spans.append(Span.of(piece, row, pool))
+            spans.append(Span.of(piece, row, pool, tricks.blocked_attention))
             row = spans[-1].last
         slots = torch.tensor([slot for piece in pieces for slot in _slots(piece, pool.shape.block_tokens)])
-        return cls(pool, slots, Singles.of(singles, pool) if singles else None, spans, on_layer)
+        return cls(pool, slots, Singles.of(singles, pool) if singles else None, spans, on_layer, tricks)
+
+    def attend(
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float
+    ) -> torch.Tensor:
+        """All are [rows, heads, dim], and so is what comes back. Keys and values are kept in the pool first."""
+        self.pool.tensor[layer, 0].index_copy_(0, self.slots, key)
+        self.pool.tensor[layer, 1].index_copy_(0, self.slots, value)
+        if self.on_layer:
+            self.on_layer(layer)
+        parts = []
+        if self.singles:
+            parts.append(self.singles.attend(query[: self.singles.count], self, layer, scaling))
+        parts += [span.attend(query, key, value, self, layer, scaling) for span in self.spans]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def paged_attention(
@@ -110,29 +143,13 @@ def paged_attention(
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """What transformers calls in each layer with [1, heads, rows, dim]; it expects [1, rows, heads, dim] back."""
-    pool, layer = step.pool, module.layer_idx
-    pool.tensor[layer, 0].index_copy_(0, step.slots, key[0].transpose(0, 1))
-    pool.tensor[layer, 1].index_copy_(0, step.slots, value[0].transpose(0, 1))
-    if step.on_layer:
-        step.on_layer(layer)
-    parts = []
-    if step.singles:
-        alone = query[0, :, : step.singles.count].transpose(0, 1)
-        parts.append(step.singles.attend(alone, pool, layer, scaling))
-    parts += [span.attend(query, key, value, pool, layer, scaling)[0].transpose(0, 1) for span in step.spans]
-    return torch.cat(parts)[None], None
+    query, key, value = (part[0].transpose(0, 1) for part in (query, key, value))
+    return step.attend(module.layer_idx, query, key, value, scaling)[None], None
 
 
 def _slots(piece: Piece, block_tokens: int) -> list[int]:
     positions = range(piece.start, piece.start + len(piece.token_ids))
     return [piece.blocks[at // block_tokens] * block_tokens + at % block_tokens for at in positions]
-
-
-def _gathered(pool: KvPool, layer: int, blocks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Keys and values in `blocks`, [sequences, width], copied out as [sequences, kv heads, tokens, dim]."""
-    shape = (len(blocks), -1, pool.shape.kv_heads, pool.shape.head_dim)
-    keys, values = pool.by_block()[layer].index_select(1, blocks.flatten()).view(2, *shape).transpose(2, 3)
-    return keys, values
 
 
 def _minus_infinity(where: torch.Tensor, pool: KvPool) -> torch.Tensor:

@@ -20,6 +20,7 @@ from engine.blocks import BlockPool
 from engine.events import Event
 from engine.link import LinkSpec
 from engine.live.door import KEY_VARIABLE
+from engine.live.tricks import Tricks
 from engine.messages import (
     Admit,
     Command,
@@ -91,7 +92,7 @@ def serve(connection: "Connection[bytes, bytes]", *, role: str = "any", host: st
 
 def take_place(core: int) -> None:
     """Keep to one core where the platform can, one compute thread, and let the front go first."""
-    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ.update(Tricks.of_environment().environment())
     if core >= 0 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
     os.nice(NICENESS)
@@ -138,7 +139,7 @@ class Station:
         self._pool = KvPool.create(self._prepared.kv_shape, self._prepared.kv_blocks)
         self._digest = digest
         self._worker = Worker(start.name, BlockPool(self._pool.blocks, self._prepared.kv_shape.block_tokens))
-        self._runner = Runner(load(self._prepared), self._pool)
+        self._runner = Runner(load(self._prepared), self._pool, Tricks.of_environment())
         self._doors = Doors(self._pool, key=key, names=start.transports, host=host)
         self._courier = Courier(
             self._doors,

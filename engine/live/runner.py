@@ -1,23 +1,27 @@
 """Compute a step: the pieces of a plan go through the model once, and those that ask get their next token."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
 import torch
 
 from engine.live.attention import OnLayer, Step
+from engine.live.forward import Forward
 from engine.live.kv import KvPool
 from engine.live.sampling import sample
+from engine.live.tricks import ALL, FOR_BF16, Tricks
 from engine.plan import Piece
 
 
 class Runner:
     """A model and the pool that its keys and values live in. Of requests it knows only the pieces it is given."""
 
-    def __init__(self, model: Any, pool: KvPool) -> None:
-        self.model = model
+    def __init__(self, model: Any, pool: KvPool, tricks: Tricks = ALL) -> None:
         self.pool = pool
+        self._tricks = tricks if pool.shape.dtype == "bfloat16" else tricks.without(*FOR_BF16)
+        self._forward = Forward(model, self._tricks) if tricks.lean_forward else partial(_by_modules, model)
 
     @torch.inference_mode()
     def run(self, pieces: Sequence[Piece], on_layer: OnLayer | None = None) -> list[int | None]:
@@ -27,17 +31,28 @@ class Runner:
         """
         order = sorted(range(len(pieces)), key=lambda i: len(pieces[i].token_ids) > 1)  # one-token pieces first
         packed = [pieces[i] for i in order]
-        last_rows = [end - 1 for end in accumulate(len(piece.token_ids) for piece in packed)]
-        due = [i for i, piece in enumerate(packed) if piece.sample]
-        logits = self.model(
-            input_ids=torch.tensor([[token for piece in packed for token in piece.token_ids]]),
-            position_ids=torch.tensor([[piece.start + i for piece in packed for i in range(len(piece.token_ids))]]),
-            use_cache=False,
-            logits_to_keep=torch.tensor([last_rows[i] for i in due], dtype=torch.long),
-            step=Step.of(packed, self.pool, on_layer),
-        ).logits[0]
         asked = [(piece.sample, piece.index) for piece in packed if piece.sample]
+        fresh = iter(sample(self.logits(packed, on_layer), asked))
         tokens: list[int | None] = [None] * len(pieces)
-        for i, token in zip(due, sample(logits, asked), strict=True):
-            tokens[order[i]] = token
+        for i, piece in zip(order, packed, strict=True):
+            if piece.sample:
+                tokens[i] = next(fresh)
         return tokens
+
+    def logits(self, packed: Sequence[Piece], on_layer: OnLayer | None = None) -> torch.Tensor:
+        """[pieces that ask, vocabulary]: after the last token of each. One-token pieces come first."""
+        last_rows = [end - 1 for end in accumulate(len(piece.token_ids) for piece in packed)]
+        due = [row for row, piece in zip(last_rows, packed, strict=True) if piece.sample]
+        return self._forward(
+            torch.tensor([token for piece in packed for token in piece.token_ids]),
+            torch.tensor([piece.start + i for piece in packed for i in range(len(piece.token_ids))]),
+            Step.of(packed, self.pool, on_layer, self._tricks),
+            torch.tensor(due, dtype=torch.long),
+        )
+
+
+def _by_modules(model: Any, ids: torch.Tensor, positions: torch.Tensor, step: Step, due: torch.Tensor) -> torch.Tensor:
+    """The forward pass as transformers has it, with nothing of ours but the attention."""
+    out = model(input_ids=ids[None], position_ids=positions[None], use_cache=False, logits_to_keep=due, step=step)
+    logits: torch.Tensor = out.logits[0]
+    return logits

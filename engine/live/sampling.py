@@ -12,7 +12,7 @@ LIKELY = 512  # tokens that nearly always hold the nucleus; sorting the whole vo
 
 def sample(logits: torch.Tensor, asked: Sequence[tuple[Sampling, int]]) -> list[int]:
     """One token for each row of `logits`, [rows, vocabulary]; `asked` has each row's (sampling, index of the token)."""
-    tokens: list[int] = logits.argmax(dim=-1).tolist()
+    tokens: list[int] = logits.max(dim=-1).indices.tolist()  # argmax takes four times as long in bf16
     for row, (sampling, index) in enumerate(asked):
         if sampling.temperature > 0:
             chances = nucleus(torch.softmax(logits[row].double() / sampling.temperature, dim=-1), sampling.top_p)

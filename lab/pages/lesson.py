@@ -23,6 +23,7 @@ from lessons.evidence import Evidence
 from lessons.keys import judged
 from lessons.lesson import Lesson, Round
 from lessons.question import Choice
+from lessons.words import table as all_words
 
 
 def page(lesson: Lesson, onward: Callable[[], None], onward_label: str) -> None:
@@ -104,7 +105,11 @@ def _bar(
 def opening(lesson: Lesson, *, first: bool) -> None:
     text = lesson.text("Opening")
     if first:
-        st.markdown(text)
+        before, words, after = text.partition(all_words())  # a dozen rows are for looking up, not for reading first
+        st.markdown(before)
+        if words:
+            with st.expander("All the words, in three languages"):
+                st.markdown(words + after)
     elif text:
         with st.expander("What to know first"):
             st.markdown(text)
@@ -227,6 +232,10 @@ def _explain(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evide
         "times": times(answer, guess, key, outcome.verdict),
     }
     st.markdown(lesson.text(f"{asked.name} answer").format_map(words))
+    if asked.repeats > 1:
+        st.caption(
+            "Each number is the median of its repeats: what is worked out from two of them need not fit exactly."
+        )
     if asked.view:
         view = asked.view(evidence)
         st.plotly_chart(view_figure(view), key="view", alt=view_alt(view), config=STILL)

@@ -1,6 +1,7 @@
 """What benches count and how they say it, on made-up numbers; how fast anything is stands in no test."""
 
 import json
+import sys
 
 import pytest
 
@@ -8,7 +9,7 @@ from engine.bench.figure import Figure, amount, as_json, as_table, beside, found
 from engine.bench.handoff import itl_s
 from engine.bench.start import Memory
 from engine.cli import cli
-from engine.errors import BadInput
+from engine.errors import BadInput, WorkerFailed
 from engine.events import Arrived, Event, Finished, HandoffEnded, HandoffStarted, TokenMade
 
 Capture = pytest.CaptureFixture[str]
@@ -107,3 +108,31 @@ def test_the_handoff_s_bench_counts_on_a_tiny_model(capfd: Capture) -> None:
         "pacing error at 1,000 MB/s",
     ]
     assert all(figure.value > 0 for figure in figures)
+
+
+def test_a_peer_that_ends_is_quoted() -> None:
+    from engine.bench.compute import peer
+
+    with (
+        pytest.raises(WorkerFailed, match=r"the peer ended in the middle of the bench. Its last words: no model"),
+        peer("the peer", sys.executable, "-c", "import sys; sys.exit('no model')"),
+    ):
+        pass
+
+
+def test_an_interpreter_that_is_not_there_is_refused() -> None:
+    with pytest.raises(BadInput, match="vllm python"):
+        cli.main(["bench", "compute", "--vllm-python", "nowhere"], standalone_mode=False)
+
+
+@pytest.mark.live
+def test_compute_s_peers_answer_on_a_tiny_model() -> None:
+    from engine.bench import compute
+    from engine.live.catalog import prepare
+    from engine.scenario import ModelSpec
+
+    prepared = prepare(ModelSpec("tiny-llama", "bf16"))
+    with compute.ours(prepared, "packed_weights") as ours:
+        assert ours.ask("prefill", 40) > 0
+        ours.ask("gather", 3, 20)
+        assert ours.ask("step") > 0

@@ -1,17 +1,19 @@
 """The oracle: whatever shares a step, the engine's tokens are those of `model.generate`."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 
 from engine.blocks import BlockPool
 from engine.live.catalog import Prepared, prepare
+from engine.live.few_products import blockwise, wide
 from engine.live.kv import KvPool
 from engine.live.model import load
 from engine.live.runner import Runner
 from engine.live.sampling import draw, nucleus, sample
+from engine.live.tricks import ALL, TRICKS, Tricks
 from engine.plan import Piece
 from engine.request import Request, Sampling
 from engine.scenario import ModelSpec
@@ -19,6 +21,7 @@ from engine.worker import Worker
 
 BLOCKS = 96
 GREEDY = Sampling()
+NONE = ALL.without(*TRICKS)
 LENGTHS = (1, 5, 16, 17, 33, 64, 150, 300)  # around the borders of blocks and of chunks
 
 
@@ -30,8 +33,8 @@ class Model:
         self.served: Any = load(self.prepared)
         self.oracle: Any = load(self.prepared, attention="sdpa")
 
-    def runner(self) -> Runner:
-        return Runner(self.served, KvPool.create(self.prepared.kv_shape, BLOCKS))
+    def runner(self, tricks: Tricks = ALL) -> Runner:
+        return Runner(self.served, KvPool.create(self.prepared.kv_shape, BLOCKS), tricks)
 
     def generate(self, prompt: Sequence[int], tokens: int) -> list[int]:
         ids = torch.tensor([prompt])
@@ -99,6 +102,77 @@ def test_a_prompt_may_be_cut_anywhere(model: Model, cuts: tuple[int, ...]) -> No
         tokens = runner.run([Piece("r", start, tuple(prompt[start : start + cut]), blocks, asks, 0)])
         start += cut
     assert tokens == model.generate(prompt, 1)
+
+
+@pytest.mark.parametrize("without", TRICKS)
+def test_tokens_stay_the_same_without_any_trick(model: Model, without: str) -> None:
+    prompts = prompts_of((1, 17, 90), seed=6)
+    requests = [Request(f"r{i}", tuple(prompt), 6) for i, prompt in enumerate(prompts)]
+    served = serve(model.runner(ALL.without(without)), requests, "chunked", 49)
+    assert served == {f"r{i}": model.generate(prompt, 6) for i, prompt in enumerate(prompts)}
+
+
+@pytest.mark.parametrize("path", ["tiny-llama", "tiny-qwen3", "smollm2-135m"])
+def test_bf16_logits_are_as_near_to_exact_ones_as_without_tricks(path: str) -> None:
+    """bf16 has three digits: plain bf16 and exact logits are some hundredths apart. Tricks may not add to that."""
+    exact, plain = logits_of(path, "fp32", NONE), logits_of(path, "bf16", NONE)
+    assert apart(logits_of(path, "fp32", ALL), exact) < 1e-5
+    one_off = map(ALL.without, TRICKS) if path.startswith("tiny") else ()
+    off = [apart(logits_of(path, "bf16", tricks), exact) for tricks in (ALL, *one_off)]
+    assert max(off) < 1.25 * apart(plain, exact) < 0.05
+
+
+def apart(logits: torch.Tensor, others: torch.Tensor) -> float:
+    """The difference, as a share of what is there."""
+    return float((logits.float() - others).norm() / others.norm())
+
+
+@torch.inference_mode()
+def logits_of(path: str, dtype: Literal["bf16", "fp32"], tricks: Tricks) -> torch.Tensor:
+    """Of a prompt, of a chunk beside a single token, and of steps with one row and with two."""
+    prepared = prepare(ModelSpec(path, dtype))
+    runner = Runner(load(prepared), KvPool.create(prepared.kv_shape, BLOCKS), tricks)
+    [ids] = prompts_of([170], seed=7)
+    one, two = tuple(range(12)), tuple(range(20, 32))
+
+    def piece(name: str, first: int, last: int) -> Piece:
+        return Piece(name, first, tuple(ids[first:last]), one if name == "one" else two, GREEDY, 0)
+
+    third = Piece("three", 0, (5,), (40,), GREEDY, 0)
+    steps = [
+        [piece("one", 0, 160)],
+        [piece("one", 160, 161), piece("two", 0, 70)],
+        [piece("one", 161, 162), piece("two", 70, 150)],
+        [piece("one", 162, 163), piece("two", 150, 151)],
+        [piece("one", 163, 164)],
+        [piece("one", 164, 165), piece("two", 151, 152), third],  # enough rows for `wide`
+    ]
+    return torch.cat([runner.logits(pieces) for pieces in steps])
+
+
+@pytest.mark.parametrize(("rows", "past"), [(1, 0), (64, 0), (65, 0), (200, 0), (1, 70), (130, 33)])
+def test_blockwise_attention_is_attention(rows: int, past: int) -> None:
+    generator = torch.Generator().manual_seed(rows)
+    query = torch.randn(6, rows, 16, generator=generator)
+    key, value = torch.randn(2, 2, past + rows, 16, generator=generator)
+    mask = torch.ones(rows, past + rows, dtype=torch.bool).tril(past)
+    whole = torch.nn.functional.scaled_dot_product_attention(
+        query[None], key[None], value[None], attn_mask=mask, scale=0.3, enable_gqa=True
+    )[0]
+    assert torch.allclose(blockwise(query, key, value, 0.3), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize(("requests", "kv_heads", "group"), [(1, 1, 1), (3, 2, 1), (4, 3, 3)])
+def test_wide_attention_is_attention(requests: int, kv_heads: int, group: int) -> None:
+    generator = torch.Generator().manual_seed(requests)
+    query = torch.randn(requests, kv_heads * group, 16, generator=generator)
+    keys, values = torch.randn(2, requests, 40, kv_heads * 16, generator=generator)
+    mask = torch.zeros(requests, 1, 40).masked_fill_(torch.arange(40) > 30, float("-inf"))
+    apart = (part.view(requests, 40, kv_heads, 16).transpose(1, 2) for part in (keys, values))
+    whole = torch.nn.functional.scaled_dot_product_attention(
+        query[:, :, None], *apart, attn_mask=mask[:, None], scale=1.0, enable_gqa=True
+    )[:, :, 0]
+    assert torch.allclose(wide(query, keys, values, mask), whole, atol=1e-5)
 
 
 def test_pieces_come_back_in_the_order_they_were_given(model: Model) -> None:

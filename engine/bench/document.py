@@ -1,0 +1,90 @@
+"""Findings as a page of Markdown, a picture and JSON: written by `bench all`, never by hand."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from engine.bench.figure import HEAD, Figure, Findings, as_json, as_rows, said_versions
+
+LINE, LEFT, UNIT, MOST = 20, 420, 150, 3.0  # pixels a row, before the bars, and for "just as wanted"; the longest bar
+GOOD, BAD = "#2a7f62", "#b5502f"
+
+
+def write(folder: Path, benches: Sequence[Findings], settings: str, day: str) -> list[Path]:
+    """`performance.md` in `folder`, its picture and JSON beside it. What was written."""
+    picture = Path("pictures", "performance.svg")
+    texts = {
+        Path("performance.md"): page(benches, settings, day, picture),
+        picture: bars(benches),
+        Path("performance.json"): "[\n" + ",\n".join(map(as_json, benches)) + "\n]\n",
+    }
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in texts]
+
+
+def page(benches: Sequence[Findings], settings: str, day: str, picture: Path) -> str:
+    reached = [figure.reached for findings in benches for figure in findings.figures if figure.reached is not None]
+    machines = " / ".join(dict.fromkeys(findings.machine for findings in benches))
+    lines = [
+        "# Performance",
+        "",
+        "Written by `split-kitchen bench all`; nothing here is typed by hand. Each value stands beside a limit or a",
+        "peer that was measured in the same run, in turn with it; medians count.",
+        "",
+        f"- Machine: {machines}",
+        f"- Day: {day}; settings: {settings}",
+        f"- Of {len(reached)} figures with a goal, {sum(reached)} reach it.",
+        "",
+        f"![How near each figure with a goal comes to it]({picture.as_posix()})",
+    ]
+    for findings in benches:
+        lines += ["", f"## {findings.bench}", ""]
+        if findings.figures:
+            lines += [_row(HEAD), _row(["---"] * len(HEAD)), *map(_row, as_rows(findings)), ""]
+        lines += [f"- {note}" for note in findings.notes]
+        lines += [f"- {said_versions(findings)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def bars(benches: Sequence[Findings]) -> str:
+    """An SVG: a bar for each figure with a goal, as long as it comes near to it; the line is the goal."""
+    rows = [
+        (f"{findings.bench}: {figure.name}" + (f" / {figure.against}" if figure.against else ""), nearness(figure))
+        for findings in benches
+        for figure in findings.figures
+        if figure.reached is not None
+    ]
+    width, height = LEFT + int(UNIT * MOST) + 60, LINE * (len(rows) + 2)
+    font = 'font-family="sans-serif" font-size="12"'
+    drawn = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {font}>',
+        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+        f'<text x="{LEFT + UNIT}" y="14" text-anchor="middle" fill="#333333">goal</text>',
+    ]
+    for number, (name, near) in enumerate(rows):
+        top, long, fill = LINE * (number + 1), UNIT * min(near, MOST), GOOD if near >= 1 else BAD
+        drawn += [
+            f'<text x="{LEFT - 8}" y="{top + 14}" text-anchor="end" fill="#333333">{escape(name)}</text>',
+            f'<rect x="{LEFT}" y="{top + 3}" width="{long:.1f}" height="{LINE - 6}" fill="{fill}"/>',
+            f'<text x="{LEFT + long + 6:.1f}" y="{top + 14}" fill="#333333">{near:.2f}</text>',
+        ]
+    goal = LEFT + UNIT
+    drawn.append(
+        f'<line x1="{goal}" y1="{LINE}" x2="{goal}" y2="{height - LINE}" stroke="#333333" stroke-dasharray="4 3"/>'
+    )
+    return "\n".join([*drawn, "</svg>"]) + "\n"
+
+
+def nearness(figure: Figure) -> float:
+    """1 and more: the goal is reached. Of two bounds the one that is nearer to be missed."""
+    judged = figure.value if figure.ratio is None else figure.ratio
+    near = [judged / figure.least] if figure.least else []
+    if figure.most is not None:
+        near.append(figure.most / judged if judged > 0 else MOST)
+    return min(near)

@@ -1,0 +1,18 @@
+"""What one core of this machine can do at best, asked in turn with those who try to come near it."""
+
+import sys
+from functools import partial
+
+import torch
+
+from engine.bench.peers.talk import answer
+from engine.live.doctor import peak_flops_per_s, read_bytes_per_s
+
+
+def main(dtype: str) -> None:
+    square = partial(peak_flops_per_s, getattr(torch, dtype))
+    answer(lambda: {"flops_per_s": square, "read_bytes_per_s": read_bytes_per_s})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

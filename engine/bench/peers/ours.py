@@ -1,0 +1,68 @@
+"""This engine as a worker process has it: the worker's mind, the runner and the paged pool, without the channels."""
+
+import sys
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from engine.bench.peers.talk import answer, prompt
+from engine.blocks import BlockPool
+from engine.live.catalog import Prepared
+from engine.live.kv import KvPool
+from engine.live.model import load
+from engine.live.runner import Runner
+from engine.live.tricks import Tricks
+from engine.request import Request
+from engine.worker import Worker
+
+MANY = 512  # tokens that a request may make: more than it is asked for; its blocks are promised for them all
+
+
+class Ours:
+    def __init__(self, prepared: Prepared) -> None:
+        self._pool = KvPool.create(prepared.kv_shape, prepared.kv_blocks)
+        self._runner = Runner(load(prepared), self._pool, Tricks.of_environment())
+
+    def _empty(self) -> None:
+        blocks = BlockPool(self._pool.blocks, self._pool.shape.block_tokens)
+        self._worker = Worker("worker", blocks, "prefill_first")
+
+    def _submit(self, number: int, tokens: int, output: int) -> None:
+        self._worker.submit(Request(f"r{number}", tuple(prompt(tokens, number)), output))
+
+    def acts(self) -> dict[str, Callable[..., float]]:
+        return {"prefill": self.prefill, "gather": self.gather, "step": self.step}
+
+    def prefill(self, tokens: int) -> float:
+        """Seconds until the first token of a prompt."""
+        self._empty()
+        self._submit(0, tokens, 1)
+        return self.step()
+
+    def gather(self, batch: int, context: int) -> float:
+        """Let so many requests decode side by side."""
+        self._empty()
+        for number in range(batch):
+            self._submit(number, context, MANY)
+        for _ in range(batch):  # at most one prompt a step
+            self.step()
+        plan, _ = self._worker.plan(0.0)
+        assert [piece.tokens for piece in plan] == [1] * batch, "all of them decode, and nobody waits"
+        return 0.0
+
+    def step(self) -> float:
+        """Seconds of one step: planned, computed, booked."""
+        begun_s = time.perf_counter()
+        plan, _ = self._worker.plan(0.0)
+        sampled = self._runner.run(self._worker.pieces(plan))
+        self._worker.finish(plan, sampled, 0.0)
+        return time.perf_counter() - begun_s
+
+
+def main(prepared: str) -> None:
+    answer(lambda: Ours(msgspec.json.decode(prepared, type=Prepared)).acts())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

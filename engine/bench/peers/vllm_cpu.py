@@ -1,0 +1,87 @@
+"""vLLM on the CPU, its engine in this process. Run by vLLM's own interpreter."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from engine.bench.peers.talk import answer, prompt
+
+KV_GIB = "1"
+LONGEST = 4096
+ALONE = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_CPU_KVCACHE_SPACE": KV_GIB,
+    "VLLM_NO_USAGE_STATS": "1",
+    "HF_HUB_OFFLINE": "1",
+}
+
+
+class Vllm:
+    def __init__(self, folder: str, dtype: str, context: int, core: int) -> None:
+        os.environ.update(ALONE | {"VLLM_CPU_OMP_THREADS_BIND": str(core)})
+        from vllm import LLM
+
+        longest = min(LONGEST, context)
+        self._engine: Any = LLM(
+            folder,
+            dtype=dtype,
+            enforce_eager=True,
+            enable_prefix_caching=False,
+            max_model_len=longest,
+            max_num_batched_tokens=longest,  # a prompt in one step, as here
+            max_num_seqs=16,
+            disable_log_stats=True,
+        ).llm_engine
+        self._named = 0
+
+    def _submit(self, tokens: int, output: int) -> None:
+        from vllm import SamplingParams
+
+        self._named += 1
+        sampling = SamplingParams(temperature=0, max_tokens=output, ignore_eos=True)
+        self._engine.add_request(str(self._named), {"prompt_token_ids": prompt(tokens, self._named)}, sampling)
+
+    def _empty(self) -> None:
+        self._engine.abort_request([str(number) for number in range(self._named + 1)], internal=False)
+        while self._engine.has_unfinished_requests():
+            self._engine.step()
+
+    def acts(self) -> dict[str, Callable[..., float]]:
+        return {"prefill": self.prefill, "gather": self.gather, "step": self.step}
+
+    def prefill(self, tokens: int) -> float:
+        """Seconds until the first token of a prompt."""
+        self._empty()
+        self._submit(tokens, 1)
+        return self.step()
+
+    def gather(self, batch: int, context: int) -> float:
+        """Let so many requests decode side by side."""
+        self._empty()
+        for _ in range(batch):
+            self._submit(context, LONGEST - context)
+        for _ in range(batch + 2):
+            self._engine.step()
+        return 0.0
+
+    def step(self) -> float:
+        """Seconds of one step of its engine: scheduled, computed, booked."""
+        begun_s = time.perf_counter()
+        self._engine.step()
+        return time.perf_counter() - begun_s
+
+
+def version() -> str:
+    import vllm
+
+    return str(vllm.__version__)
+
+
+def main(folder: str, dtype: str, context: str, core: str) -> None:
+    answer(lambda: Vllm(folder, dtype, int(context), int(core)).acts(), version)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
