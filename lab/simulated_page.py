@@ -101,6 +101,8 @@ class Page:
         asked = message.rerun_script
         asked.query_string, asked.page_name, asked.page_script_hash = self._query, self._name, self._hash
         async with self._turn:
+            if asked.fragment_id and asked.fragment_id not in self._timers:
+                return  # the page was drawn without it meanwhile; nobody would answer
             asked.widget_states.widgets.extend([*self._values.values(), *triggers])
             asked.cached_message_hashes.extend(self._known)
             begun_s = time.monotonic()
