@@ -32,13 +32,15 @@ const WINDOW_S = 3;         // "busy" and tokens/s look back this far
 const FROZEN_AT = 3;        // a plate is frozen after this many of its usual gaps without a token,
 const LONG_AT = 8;          // and plainly so after this many
 const SLOWEST = 0.5e6, FASTEST = 2e9, NOTCHES = 200; // the link slider: log scale, its last notch is "unpaced"
+const CARDS = 3;            // more stations than these are drawn as tiles
+const PAUSE_S = 0.05;       // between two steps of a live worker: nothing that an eye should see. A simulation has none
 const SEEN = { tickets: 5, pans: 3, served: 5, belts: 4, waiting: 4 };
 
 // ---------------------------------------------------------------- log
 
 function newLog() {
   return { spans: new Map(), orders: new Map(), workers: new Map(), trays: [], belts: [], links: [], deployed: [],
-    gaps: [], happened: [], names: new Map(), start: Infinity, end: 0, version: 0, sorted: true };
+    gaps: [], happened: [], names: new Map(), pause: PAUSE_S, start: Infinity, end: 0, version: 0, sorted: true };
 }
 
 function ingest(log, motions) {
@@ -83,7 +85,7 @@ const READERS = {
       happen(log, update.started, () => `tray ${order.number} leaves, ${bytes(tray.nbytes)}`);
     }
     if (update.t1 != null) happen(log, update.t1, () => tray.achieved == null ? `tray ${order.number} is lost`
-      : `tray ${order.number} has landed, ${bytes(tray.nbytes)} in ${secs(tray.seconds)}, ${tray.verified ? "checksum right" : "checksum wrong"}`);
+      : `tray ${order.number} has landed, ${bytes(tray.nbytes)} in ${secs(tray.seconds)}${tray.verified ? "" : ", checksum wrong"}`);
   },
   moved(log, point) {
     const tray = log.spans.get(point.tray);
@@ -108,8 +110,24 @@ const READERS = {
     const before = order.tokens[point.index - 1];
     order.tokens[point.index] = point;
     order.answers.length = Math.min(order.answers.length, point.index);
-    if (before) insert(log.gaps, { t: point.t, s: point.t - before.t, worker: point.worker });
+    if (before) insert(log.gaps, { t: point.t, s: point.t - before.t, worker: point.worker, plates: 1 });
     happen(log, point.t, () => `token ${point.index + 1} of order ${order.number}: “${point.text}”`);
+  },
+  /** A token on each of these plates at each of these moments; from the second on, each moment ends a step. */
+  leap(log, { worker, requests, ends }) {
+    const orders = requests.map((request) => orderOf(log, request)), plates = orders.length, { steps } = workerOf(log, worker);
+    ends.forEach((t, n) => {
+      const point = { t, worker, text: "" }, t0 = ends[n - 1];
+      if (n) {
+        insert(log.gaps, { t, s: t - t0, worker, plates });
+        insert(steps, { worker, t0, t1: t, mode: "decode", pieces: [], plates }, "t0");
+      }
+      for (const { tokens } of orders) {
+        if (!n && tokens.length) insert(log.gaps, { t, s: t - tokens.at(-1).t, worker, plates: 1 });
+        tokens.push(point);
+      }
+      happen(log, t, () => `${named(log, worker)} puts a token on ${plates === 1 ? "1 plate" : `each of ${plates} plates`}`);
+    });
   },
   shelf(log, point) { insert(workerOf(log, point.worker).shelf, point); },
   link(log, point) { insert(log.links, point); happen(log, point.t, () => `the pass now carries ${rate(point.bandwidth)}`); },
@@ -190,7 +208,8 @@ function moment(log, t) {
     if (ticket) now.tickets.push({ order, ticket });
     if (prep) now.preps.push({ order, prep });
     if (tray && !((leftBelt(tray) ?? Infinity) <= t)) (tray.started != null && tray.started <= t ? now.trays : now.waiting).push({ order, tray });
-    if (plate) now.plates.set(plate.worker, [...(now.plates.get(plate.worker) || []), { order, plate }]);
+    if (plate && now.plates.has(plate.worker)) now.plates.get(plate.worker).push({ order, plate });
+    else if (plate) now.plates.set(plate.worker, [{ order, plate }]);
   }
   now.link = latest(log.links, t) || log.links[0];
   now.deployed = latest(log.deployed, t) || log.deployed[0];
@@ -203,10 +222,10 @@ const named = (log, worker) => log.names.get(worker) || worker;
 /** Who plays which role; before the log has said so, the deployment's typical floor. */
 const rolesAt = (now) => (now.deployed ? now.deployed.roles : TYPICAL[now.log.deployment] || []);
 
-/** The step a worker is in, or has just left (steps follow each other without a pause that an eye could see). */
-function stepAt(worker, t) {
+/** The step a worker is in, or has just left. */
+function stepAt(worker, t, pause) {
   const step = latest(worker.steps, t, "t0");
-  return step && (step.t1 == null || t - step.t1 < 0.05) ? step : null;
+  return step && (step.t1 == null || t - step.t1 < pause) ? step : null;
 }
 
 function busy(worker, t) {
@@ -241,7 +260,7 @@ function usualGap(order, count, common) {
 }
 
 function numbers(now) {
-  const { log, t } = now, count = until(log.gaps, t), ttft = [];
+  const { log, t } = now, ttft = [];
   let last = null, stall = 0, tokens = 0;
   for (const order of log.orders.values()) {
     const first = order.tokens[0];
@@ -252,10 +271,18 @@ function numbers(now) {
     tokens += made - until(order.tokens, t - WINDOW_S);
     if (order.t1 == null || order.t1 > t) stall = Math.max(stall, t - order.tokens[made - 1].t);
   }
-  const gaps = log.gaps.slice(0, count).map((gap) => gap.s);
-  for (const gap of gaps) stall = Math.max(stall, gap);
-  return { ttft: median(ttft), last: last && last.tokens[0].t - last.t0, gap: median(gaps), stall: gaps.length ? stall : null,
+  const gap = usualOf(log, t);
+  for (let n = until(log.gaps, t) - 1; n >= 0; n -= 1) stall = Math.max(stall, log.gaps[n].s);
+  return { ttft: median(ttft), last: last && last.tokens[0].t - last.t0, gap, stall: gap == null ? null : stall,
     pace: tokens / Math.min(WINDOW_S, Math.max(t, 0.001)) };
+}
+
+/** The median of all gaps until t. In a simulation one gap stands for many plates'. */
+function usualOf(log, t) {
+  if (log.byLength?.version !== log.version) log.byLength = { version: log.version, gaps: [...log.gaps].sort((a, b) => a.s - b.s) };
+  const gaps = log.byLength.gaps.filter((gap) => gap.t <= t), total = gaps.reduce((sum, gap) => sum + gap.plates, 0);
+  const at = (place) => { for (const gap of gaps) if ((place -= gap.plates) < 0) return gap.s; return null; };
+  return total ? (at((total - 1) >> 1) + at(total >> 1)) / 2 : null;
 }
 
 function median(values) {
@@ -283,6 +310,7 @@ function whereabouts(log, order, t) {
 
 function secs(s, digits = 2) {
   if (s == null || !Number.isFinite(s)) return "–";
+  if (s > 0 && s < 0.0000995) return `${Number((s * 1e6).toPrecision(2))} µs`;
   if (s < 0.0995) return `${(s * 1000).toFixed(s < 0.00995 ? 1 : 0)} ms`;
   return `${s.toFixed(s < 9.95 ? digits : 1)} s`;
 }
@@ -413,7 +441,7 @@ function workCard(view, key, number, name) {
   const root = el("div", { class: "sk-station sk-work", role: "group", "aria-label": `${WORDS[key].name} ${number || ""} (${name})`, "data-key": key },
     titled(key, number, kill), banner, ...parts.map((part) => part.root), hatch ? null : el("div", { class: "sk-foot" }, shelf.root, load.root));
   return { root, draw(now, seldom) {
-    const worker = workerOf(now.log, name), step = stepAt(worker, now.t), up = !worker.ups.length || during(worker.ups, now.t);
+    const worker = workerOf(now.log, name), step = stepAt(worker, now.t, now.log.pause), up = !worker.ups.length || during(worker.ups, now.t);
     const mode = !up ? "down" : step ? step.mode : hatch ? "hatch" : "idle";
     set(root, "data-mode", mode);
     say(doing, DOING[mode]);
@@ -423,9 +451,45 @@ function workCard(view, key, number, name) {
     for (const part of parts) part.draw(now, worker, view.common);
     if (!seldom) return;
     const room = latest(worker.shelf, now.t), share = busy(worker, now.t);
-    shelf.draw(room ? room.used / room.blocks : 0, room ? `${room.used} / ${room.blocks}` : "–");
+    shelf.draw(room ? room.used / room.blocks : 0, room ? `${room.used}/${room.blocks} blocks` : "–");
     load.draw(share, `${Math.round(100 * share)} %`);
   } };
+}
+
+/** Many workers of one kind, a tile each: what it does is its colour and sign, its number what it has in hand. */
+function tiles(key, names) {
+  const list = el("div", { class: "sk-tiles", role: "list", "data-few": names.length <= 16 }), sum = el("p", { class: "sk-line sk-soft" });
+  const made = names.map((name, n) => tile(key, name, n + 1, list));
+  const root = el("div", { class: "sk-station sk-work sk-many", role: "group", "aria-label": `${names.length} times ${WORDS[key].name}`, "data-key": key },
+    titled(key, 0, el("span", { class: "sk-count" }, `× ${names.length}`)), sum, list);
+  return { root, draw(now, seldom) {
+    const pans = new Map();
+    for (const { prep } of now.preps) pans.set(prep.worker, (pans.get(prep.worker) || 0) + 1);
+    let working = 0, used = 0, blocks = 0;
+    for (const draw of made) {
+      const { mode, room } = draw(now, pans, seldom);
+      working += mode !== "idle" && mode !== "down";
+      if (room) { used += room.used; blocks += room.blocks; }
+    }
+    say(sum, `${working} of ${names.length} at work. In each: ${key === "prep" ? "orders in prep" : "plates"}${blocks ? `; bar: its shelf (all: ${Math.round(100 * used / blocks)} % full)` : ""}`);
+  } };
+}
+
+function tile(key, name, number, list) {
+  const count = el("span", { class: "sk-hands" }), fill = el("i", { class: "sk-fill" });
+  const root = el("div", { class: "sk-tile", role: "listitem" }, el("i", { class: "sk-sign" }), el("span", { class: "sk-called" }, number), count, el("span", { class: "sk-track" }, fill));
+  list.append(root);
+  return (now, pans, seldom) => {
+    const worker = workerOf(now.log, name), step = stepAt(worker, now.t, now.log.pause), room = latest(worker.shelf, now.t);
+    const mode = worker.ups.length && !during(worker.ups, now.t) ? "down" : step ? step.mode : "idle";
+    const plates = now.plates.get(name)?.length || 0, preps = pans.get(name) || 0, hands = key === "prep" ? preps : plates;
+    set(root, "data-mode", mode);
+    set(root, "data-frozen", mode === "prefill" && plates > 0);
+    say(count, hands ? `${hands}` : "");
+    style(fill, "transform", `scaleX(${(room ? room.used / room.blocks : 0).toFixed(2)})`);
+    if (seldom) set(root, "title", `${named(now.log, name)}: ${DOING[mode].toLowerCase()}, ${[key === "plating" ? "" : `${preps} in prep`, key === "prep" ? "" : `${plates} plates`].filter(Boolean).join(", ")}`);
+    return { mode, room };
+  };
 }
 
 const DOING = { prefill: "Prepping", decode: "Plating", mixed: "Plating + a portion of prep", idle: "Hands free", hatch: "Hands unseen", down: "Station is down" };
@@ -450,7 +514,7 @@ function pans(name, count) {
     const root = el("div", { class: "sk-pan" }, number, el("span", { class: "sk-track" }, cooking, done), text);
     return { root, draw({ order, prep, made, next }) {
       say(number, `${order.number}`);
-      say(text, `${made}/${prep.tokens}`);
+      say(text, !made && next >= prep.tokens ? `all ${next}` : `${made}/${prep.tokens}`); // in one go nothing can be seen of it
       style(done, "width", `${(100 * made / prep.tokens).toFixed(1)}%`);
       style(cooking, "width", `${(100 * next / prep.tokens).toFixed(1)}%`);
     } };
@@ -515,7 +579,7 @@ function plateNode(view) {
 function pass(view) {
   const belts = sv("svg", { class: "sk-belts", role: "img", "aria-label": "Trays on the pass" }), rows = [];
   const trays = el("span", { class: "sk-row" }), others = el("span"), last = el("p", { class: "sk-line" });
-  const waiting = el("p", { class: "sk-soft sk-waiting" }, "Waiting to cross", trays, others);
+  const queue = el("span"), waiting = el("p", { class: "sk-soft sk-waiting" }, queue, trays, others);
   const more = el("span", { class: "sk-more" }), wide = el("strong"), latency = el("span", { class: "sk-soft" });
   const slider = linkSlider(view), drawWaiting = slots(SEEN.waiting, () => {
     const root = el("span", { class: "sk-mini" });
@@ -535,19 +599,20 @@ function pass(view) {
     say(wide, rate(now.link ? now.link.bandwidth : null));
     say(latency, now.link?.latency ? `+ ${secs(now.link.latency)} latency` : "");
     set(waiting, "data-empty", !now.waiting.length);
+    say(queue, `${now.waiting.length} waiting to cross:`);
     drawWaiting(now.waiting);
     slider.draw(now);
-    if (seldom) say(last, lastTray(now));
+    if (seldom) say(last, lastTray(now, view.simulated));
   } };
 }
 
-function lastTray({ log, t }) {
+function lastTray({ log, t }, simulated) {
   let best = null;
   for (const tray of log.trays) if (tray.t1 != null && tray.t1 <= t && tray.achieved != null && (!best || tray.t1 > best.t1)) best = tray;
   if (!best) return "No tray has crossed yet";
-  const asked = best.configured == null ? "unpaced" : `set to ${rate(best.configured)}`, sum = best.verified ? "right" : "WRONG";
+  const asked = best.configured == null ? "unpaced" : `set to ${rate(best.configured)}`, sum = simulated ? "" : `, checksum ${best.verified ? "right" : "WRONG"}`;
   const took = best.seconds < 1e-6 ? `${bytes(best.nbytes)} at once` : `${bytes(best.nbytes)} in ${secs(best.seconds)} = ${rate(best.achieved)}`;
-  return `Last: tray ${orderOf(log, best.request).number}, ${took} (${asked}), checksum ${sum}`;
+  return `Last: tray ${orderOf(log, best.request).number}, ${took} (${asked})${sum}`;
 }
 
 function beltRow(n) {
@@ -656,7 +721,7 @@ function timeline(view) {
 
 /** All of a short run; of a longer one, the minute around the playhead. */
 function windowOf(t, edge) {
-  if (edge <= 90) return [0, Math.max(1, [2, 5, 10, 15, 20, 30, 45, 60, 90].find((end) => end >= edge) || edge)];
+  if (edge <= 90) return [0, Math.max(1, [2, 3, 5, 10, 15, 20, 30, 45, 60, 90].find((end) => end >= edge) || edge)];
   const from = Math.max(0, Math.floor((t - 20) / 20) * 20);
   return [from, from + 60];
 }
@@ -665,13 +730,18 @@ function drawLanes(lanes, root, log, stations, box, edge) {
   const parts = [];
   let y = 2;
   for (const { label, worker, key } of stations.lanes) {
-    const both = key === "cook" || key === "portions", height = key === "pass" ? 16 : both ? 20 : 12;
-    parts.push(sv("text", { class: "sk-label", x: 0, y: y + height / 2 + 4 }), sv("path", { class: "sk-base", d: `M${box.left} ${y + height + 1.5}H${box.width}` }));
-    parts.at(-2).textContent = label;
+    const both = key === "cook" || key === "portions", height = key === "pass" ? 16 : stations.many ? (both && stations.lanes.length < 24 ? 6 : 4) : both ? 20 : 12;
+    const gap = stations.many && key !== "pass" ? 1 : 7;
+    if (label) {
+      parts.push(sv("text", { class: "sk-label", x: 0, y: stations.many && key !== "pass" ? y + 9 : y + height / 2 + 4 }));
+      parts.at(-1).textContent = label;
+    }
+    if (!stations.many) parts.push(sv("path", { class: "sk-base", d: `M${box.left} ${y + height + 1.5}H${box.width}` }));
     if (key === "pass") parts.push(...trayBars(log, box, y, edge));
     else if (key === "hatch") parts.push(plateBars(log, box, y, height, edge), stallLine(log, worker, box, y + height + 1.5));
-    else parts.push(...stepBars(workerOf(log, worker), box, y, height, both, edge), stallLine(log, worker, box, y + height + 1.5));
-    y += height + 7;
+    else parts.push(...stepBars(workerOf(log, worker), box, y, height, both, edge));
+    if (worker && key !== "hatch" && !stations.many) parts.push(stallLine(log, worker, box, y + height + 1.5));
+    y += height + gap;
   }
   const every = [0.25, 0.5, 1, 2, 5, 10, 15, 30].find((step) => (box.to - box.from) / step <= Math.max(3, box.width / 90)) || 30;
   for (let t = Math.ceil(box.from / every) * every; t <= box.to; t += every) {
@@ -717,7 +787,7 @@ function plateBars(log, box, y, height, edge) {
 
 /** Red where somebody's plate on this line was plainly frozen. */
 function stallLine(log, worker, box, y) {
-  const least = LONG_AT * (median(log.gaps.map((gap) => gap.s)) || Infinity);
+  const least = LONG_AT * (usualOf(log, Infinity) || Infinity);
   const stalls = log.gaps.filter((gap) => gap.worker === worker && gap.s > least && gap.t > box.from && gap.t - gap.s < box.to);
   const d = stalls.map((gap) => `M${Math.max(box.left, box.x(gap.t - gap.s)).toFixed(1)} ${y}H${Math.min(box.width, box.x(gap.t)).toFixed(1)}`);
   return sv("path", { class: "sk-stall-line", d: d.join("") });
@@ -743,10 +813,11 @@ const NUMBERS = [["ttft", "First token (TTFT), median"], ["last", "TTFT, last or
 /** One run: built once, rebuilt only when the stations themselves change. */
 function kitchen(view) {
   const title = el("strong", { class: "sk-title" }), kind = el("span", { class: "sk-badge" }), status = el("span", { class: "sk-status" });
+  const origin = el("span", { class: "sk-badge sk-origin" });
   const floor = el("div", { class: "sk-floor" }), line = timeline(view), strip = el("dl", { class: "sk-numbers" }), values = {};
   for (const [key, label] of NUMBERS) strip.append(el("div", {}, el("dt", {}, label), values[key] = el("dd", {}, "–")));
   const remark = el("p", { class: "sk-remark" }), table = orderTable(), hidden = el("p", { class: "sk-hidden", role: "status" });
-  const root = el("section", { class: "sk-kitchen" }, el("div", { class: "sk-headline" }, title, kind, status),
+  const root = el("section", { class: "sk-kitchen" }, el("div", { class: "sk-headline" }, title, kind, origin, status),
     strip, floor, line.root, legend(), remark, table.root, hidden);
   const always = { first: door(view), last: served(), middle: null };
   let stations = { key: null, all: [], lanes: [] }, numbersAt = 0, tableAt = 0, spokenAt = -Infinity;
@@ -759,6 +830,10 @@ function kitchen(view) {
       stations = build(view, roles, always, key);
       floor.replaceChildren(...stations.nodes);
       set(floor, "data-kind", stations.split ? "split" : "joint");
+      set(floor, "data-many", stations.many);
+      const preps = Math.min(0.7, Math.max(0.3, 1 - lines / roles.length));
+      style(floor, "--preps", `${(662 * preps).toFixed()}fr`);
+      style(floor, "--platings", `${(662 * (1 - preps)).toFixed()}fr`);
     }
     const seldom = force || clock - numbersAt > 200;
     say(title, view.title);
@@ -767,6 +842,8 @@ function kitchen(view) {
     const deployment = now.deployed?.deployment || view.log.deployment;
     say(kind, DEPLOYMENTS[deployment] || deployment || "");
     say(status, view.says());
+    say(origin, view.simulated ? "simulated" : view.isLive() ? "" : view.stream ? (t < edge ? "replay" : "the run is over") : "a recording");
+    set(origin, "hidden", !origin.said);
     set(status, "data-live", view.isRunning());
     if (seldom) {
       numbersAt = clock;
@@ -774,7 +851,7 @@ function kitchen(view) {
       view.common = figures.gap || 0.25;
       for (const name of ["ttft", "last", "gap", "stall"]) say(values[name], secs(figures[name]));
       say(remark, firstTokenSays(now, roles));
-      say(values.pace, figures.pace ? figures.pace.toFixed(1) : "–");
+      say(values.pace, figures.pace >= 1000 ? Math.round(figures.pace).toLocaleString("en") : figures.pace ? figures.pace.toFixed(1) : "–");
     }
     for (const station of stations.all) station.draw(now, seldom);
     line.draw(now, edge, stations);
@@ -785,22 +862,25 @@ function kitchen(view) {
 
 /** The stations for these roles. What does not depend on them stays, so that a slider stays in the hand that drags it. */
 function build(view, roles, always, key) {
-  const count = {}, totals = {}, groups = { prep: [], plating: [], cook: [], portions: [], hatch: [] }, lanes = [];
+  const count = {}, totals = {}, groups = { prep: [], plating: [], cook: [], portions: [], hatch: [] }, lanes = [], many = roles.length > CARDS;
   for (const [, role] of roles) totals[STATION_OF[role] || "cook"] = (totals[STATION_OF[role] || "cook"] || 0) + 1;
   for (const [name, role] of roles) {
     const station = STATION_OF[role] || "cook", number = count[station] = (count[station] || 0) + 1;
-    groups[station].push(workCard(view, station, totals[station] > 1 ? number : 0, name));
-    const short = station === "portions" ? "cook" : station;
-    lanes.push({ key: station, worker: name, label: short + (totals[station] > 1 ? ` ${number}` : "") });
+    if (!many) groups[station].push(workCard(view, station, totals[station] > 1 ? number : 0, name));
+    const short = station === "portions" ? "cook" : station, called = short + (totals[station] > 1 ? ` ${number}` : "");
+    view.log.names.set(name, called);
+    lanes.push({ key: station, worker: name, label: !many ? called : number > 1 ? "" : `${short} × ${totals[station]}` });
+  }
+  if (many) for (const station of Object.keys(totals)) {
+    groups[station].push(tiles(station, lanes.filter((lane) => lane.key === station).map((lane) => lane.worker)));
   }
   const { first, last } = always, split = groups.prep.length > 0, middle = split ? always.middle ||= pass(view) : null;
-  for (const lane of lanes) view.log.names.set(lane.worker, lane.label);
-  if (split) { lanes.splice(groups.prep.length, 0, { key: "pass", label: "the pass" }); view.watch(middle.belts); }
+  if (split) { lanes.splice(totals.prep, 0, { key: "pass", label: "the pass" }); view.watch(middle.belts); }
   const stack = (cards, name) => el("div", { class: `sk-stack sk-${name}` }, ...cards.map((card) => card.root));
   const joint = [...groups.cook, ...groups.portions, ...groups.hatch];
   const between = split ? [stack(groups.prep, "preps"), middle.root, stack(groups.plating, "platings")] : [stack(joint, "joints")];
   const nodes = [first.root, ...between, last.root];
-  return { key, split, nodes, lanes, all: [first, ...groups.prep, ...(middle ? [middle] : []), ...groups.plating, ...joint, last] };
+  return { key, split, many, nodes, lanes, all: [first, ...groups.prep, ...(middle ? [middle] : []), ...groups.plating, ...joint, last] };
 }
 
 /** Where the first token is made decides in which gap the time on the pass can be seen. */
@@ -979,7 +1059,7 @@ export function createKitchens(root, { emit = () => {} } = {}) {
       crowd: () => views.size,
       watch(node) { view.widths.set(node, 0); sizes.observe(node); },
       get reduced() { return quiet.matches; },
-      says: () => (view.isLive() ? (view.isRunning() || !view.feed.isOpen() ? view.feed.says() : "waiting for its turn") : view.note || (view.over ? "the run is over" : "recorded")),
+      says: () => (view.isLive() ? (view.isRunning() || !view.feed.isOpen() ? view.feed.says() : "waiting for its turn") : view.note),
     };
     view.scene = kitchen(view);
     return view;
@@ -992,16 +1072,17 @@ export function createKitchens(root, { emit = () => {} } = {}) {
     wake();
   }
 
-  /** Take what the page sends, as often as it sends it: only a new run starts anew. */
+  /** Take what the page sends, as often as it sends it: only a new run starts anew. `motions` may be JSON: a long run
+   *  costs the page less so. */
   function take(view, spec, data) {
-    Object.assign(view, { title: spec.title || "", note: spec.note || "", ruler: spec.ruler || data.ruler || [], can: data.can || [] });
+    Object.assign(view, { title: spec.title || "", note: spec.note || "", simulated: spec.simulated, ruler: spec.ruler || data.ruler || [], can: data.can || [] });
     const key = JSON.stringify([spec.stream, spec.run, spec.motions?.length, spec.motions?.at(-1)]);
     if (key === view.key) return false;
     const sameRun = view.key && (spec.run != null ? spec.run === view.run : view.stream && (!spec.stream || spec.stream === view.stream));
     const sameStream = spec.stream && spec.stream === view.stream;
     Object.assign(view, { key, run: spec.run });
     if (!sameStream) { view.feed?.close(); Object.assign(view, { feed: null, offset: null, over: false, stream: spec.stream }); }
-    if (spec.motions || !sameRun) { view.log = newLog(); view.log.deployment = spec.deployment; ingest(view.log, spec.motions || []); }
+    if (spec.motions || !sameRun) { view.log = newLog(); view.log.deployment = spec.deployment; view.log.pause = spec.simulated ? 0 : PAUSE_S; ingest(view.log, typeof spec.motions === "string" ? JSON.parse(spec.motions) : spec.motions || []); }
     if (spec.stream && !sameStream) view.feed = openFeed(spec.stream, spec.seq, (message) => hear(view, message), wake);
     return !sameRun;
   }
@@ -1015,7 +1096,7 @@ export function createKitchens(root, { emit = () => {} } = {}) {
       fresh = take(views.get(spec.id), spec, data) || fresh;
     }
     set(floor, "data-count", `${views.size}`);
-    if (fresh) { if (stage.isLive()) stage.follow(); else stage.replay(); clock.t = stage.isLive() ? 0 : clock.t; }
+    if (fresh) { if (stage.isLive()) stage.follow(); else stage.replay(); clock.t = stage.isLive() ? 0 : clock.t; clock.speed = data.speed || clock.speed; }
     restyle();
     wake(true);
   }
@@ -1138,13 +1219,13 @@ const CSS = `
 @container (min-width: 940px) { .sk-kitchen > * { --s: 12px; } }
 .sk-headline { display: flex; flex-wrap: wrap; align-items: baseline; gap: 4px 10px; margin-bottom: 8px; }
 .sk-title { font-size: 17px; }
-.sk-badge { border: 1px solid var(--edge); border-radius: 99px; padding: 0 9px; font-size: 12px; }
+.sk-origin { border-style: dashed !important; } .sk-badge { border: 1px solid var(--edge); border-radius: 99px; padding: 0 9px; font-size: 12px; }
 .sk-status { color: var(--soft); font-size: 12px; margin-left: auto; }
 .sk-status[data-live]::before { content: ""; display: inline-block; width: 8px; height: 8px; border-radius: 50%; background: var(--stall); margin-right: 6px; }
 .sk-numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(88px, 1fr)); gap: 6px 14px; margin-bottom: 10px !important; }
-.sk-numbers dt { font-size: var(--s); line-height: 1.25; color: var(--soft); }
+.sk .sk-numbers dt { float: none; width: auto; padding: 0; font-size: var(--s); font-weight: 400; line-height: 1.25; color: var(--soft); }
 .sk-numbers > div { display: flex; flex-direction: column-reverse; justify-content: flex-end; }
-.sk-numbers dd { font-size: 20px; font-weight: 600; line-height: 1.2; }
+.sk .sk-numbers dd { margin: 0; font-size: 20px; font-weight: 600; line-height: 1.2; }
 
 .sk-floor { display: grid; gap: 10px; grid-template-columns: minmax(0, 1fr); align-items: stretch; }
 @container (min-width: 540px) {
@@ -1154,6 +1235,7 @@ const CSS = `
 @container (min-width: 940px) {
   .sk-floor[data-kind=split] { grid-template-columns: minmax(0, 150fr) minmax(0, 212fr) minmax(0, 232fr) minmax(0, 450fr) minmax(0, 166fr); }
   .sk-floor[data-kind=joint] { grid-template-columns: minmax(0, 150fr) minmax(0, 894fr) minmax(0, 166fr); }
+  .sk-floor[data-kind=split][data-many] { grid-template-columns: minmax(0, 150fr) minmax(0, var(--preps)) minmax(0, 232fr) minmax(0, var(--platings)) minmax(0, 166fr); }
   .sk-floor .sk-door, .sk-floor .sk-served { grid-column: auto !important; }
 }
 .sk-stack { display: grid; gap: 10px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); }
@@ -1191,8 +1273,15 @@ const CSS = `
 .sk-work[data-mode=down] .sk-now { border: 1px dashed var(--stall); border-left: 6px solid var(--stall); } .sk-work[data-mode=down] .sk-part { opacity: .45; }
 @container (min-width: 540px) and (max-width: 939.9px) { .sk-preps .sk-sign { display: none; } }
 .sk-sign { width: 11px; height: 11px; flex: none; border: 2px solid var(--edge); }
-.sk-work[data-mode=prefill] .sk-sign { background: var(--prep); border-color: var(--prep); } .sk-work[data-mode=decode] .sk-sign { background: var(--plate); border-color: var(--plate); border-radius: 50%; }
-.sk-work[data-mode=mixed] .sk-sign { background: linear-gradient(90deg, var(--prep) 50%, var(--plate) 50%); border-color: transparent; border-radius: 0 50% 50% 0; }
+[data-mode=prefill] > .sk-sign, .sk-work[data-mode=prefill] .sk-sign { background: var(--prep); border-color: var(--prep); } [data-mode=decode] > .sk-sign, .sk-work[data-mode=decode] .sk-sign { background: var(--plate); border-color: var(--plate); border-radius: 50%; }
+[data-mode=mixed] > .sk-sign, .sk-work[data-mode=mixed] .sk-sign { background: linear-gradient(90deg, var(--prep) 50%, var(--plate) 50%); border-color: transparent; border-radius: 0 50% 50% 0; }
+.sk-tiles { display: grid; gap: 4px; grid-template-columns: repeat(auto-fill, minmax(44px, 1fr)); } .sk-tiles[data-few] { gap: 7px; grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)); }
+.sk-called { display: none; flex: 1; font-size: 11px; line-height: 14px; color: var(--soft); } .sk-tiles[data-few] .sk-called { display: block; } .sk-tiles[data-few] .sk-tile { height: 62px; padding: 7px 9px; gap: 6px; } .sk-tiles[data-few] .sk-hands { font-size: 22px; line-height: 24px; margin-top: 8px; } .sk-tiles[data-few] .sk-track { inset: auto 9px 7px 9px; }
+.sk-tile { position: relative; height: 38px; padding: 4px 6px; border: 1px solid var(--hair); border-radius: 6px; display: flex; align-items: flex-start; justify-content: space-between; overflow: hidden; background: var(--paper); }
+.sk-tile .sk-track { position: absolute; inset: auto 5px 4px 5px; height: 6px; } .sk-hands { font-size: 13px; font-weight: 600; line-height: 14px; } .sk-tile .sk-sign { margin-top: 2px; }
+.sk-tile[data-mode=prefill] { border-color: var(--prep); background: color-mix(in srgb, var(--prep) 18%, var(--paper)); } .sk-tile[data-mode=decode] { border-color: var(--plate); background: color-mix(in srgb, var(--plate) 18%, var(--paper)); }
+.sk-tile[data-mode=mixed] { border-color: var(--plate); background: linear-gradient(90deg, color-mix(in srgb, var(--prep) 22%, var(--paper)) 50%, color-mix(in srgb, var(--plate) 22%, var(--paper)) 50%); } .sk-tile[data-mode=down] { border: 1px dashed var(--stall); }
+.sk-tile[data-frozen] { border: 1.5px dashed var(--prep); background: repeating-linear-gradient(135deg, color-mix(in srgb, var(--prep) 24%, var(--paper)) 0 5px, var(--paper) 5px 11px); }
 .sk-pans { display: grid; gap: 5px; } .sk-pan { display: grid; grid-template-columns: auto 1fr 54px; gap: 6px; align-items: center; min-height: 20px; }
 .sk-pan .sk-value { text-align: right; } .sk-pan[data-empty] > :not(.sk-track) { visibility: hidden; } .sk-pan[data-empty] .sk-track > * { display: none; }
 .sk-track { position: relative; height: 9px; border: 1px solid var(--edge); border-radius: 5px; overflow: hidden; }

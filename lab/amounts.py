@@ -77,3 +77,8 @@ def ticks(low: float, high: float) -> list[float]:
 
 def middle(low: float, high: float, log: bool) -> float:
     return (low * high) ** 0.5 if log and low > 0 else (low + high) / 2
+
+
+def plain(text: str) -> str:
+    """Somebody's words, not their Markdown."""
+    return "".join("\\" + letter if letter in "\\`*_{}[]()<>#+-.!|~$:" else letter for letter in text)

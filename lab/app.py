@@ -7,28 +7,43 @@ import asyncio
 import gc
 import importlib
 import pkgutil
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import click
 import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import config
 
 from lab import pages
+from lab.classroom import announcement
 from lab.engine_room import ENGINE_ROOM
 from lab.guard import Guard
 from lab.learner import NameLearners
 from lab.routes import ROUTES
 
 
+def send_at_once() -> None:
+    """Streamlit's listening socket says so little of itself that asyncio leaves Nagle's algorithm on: the second of two
+    small messages then waits 40 ms for the browser to acknowledge the first. What is accepted inherits this."""
+    sockets = [one for one in gc.get_objects() if type(one) is socket.socket and one.fileno() >= 0]
+    for one in sockets:
+        if one.family in (socket.AF_INET, socket.AF_INET6) and one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 @asynccontextmanager
 async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
     """The engine lives as long as the app does."""
     ENGINE_ROOM.hub.attach(asyncio.get_running_loop())
+    click.echo(announcement(), err=True)
     ENGINE_ROOM.open()
     for page in pkgutil.iter_modules(pages.__path__, f"{pages.__name__}."):
         importlib.import_module(page.name)  # so that the first visitor doesn't wait for it
+    importlib.import_module("pandas")  # by a chart it is looked for in sys.modules: a whole class's may find half of it
+    send_at_once()
     gc.collect()
     gc.freeze()  # what is loaded by now stays; Streamlit's frequent collections need not look at it again
     try:

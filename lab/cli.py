@@ -10,6 +10,7 @@ from engine.cli import cli, run_cli
 from engine.commands.bench import bench
 from engine.scenario import whole
 from lab.bench_all import all_command
+from lab.class_bench import class_command
 from lab.page_bench import page_command
 
 
@@ -29,6 +30,7 @@ def lab(port: int, host: str, open_browser: bool) -> None:
 
 bench.add_command(page_command, "page")
 bench.add_command(all_command, "all")
+bench.add_command(class_command, "class")
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from engine.units import in_words
 from lab.engine_room import MODEL, TRANSPORTS, WORKERS
 
 TITLES: dict[str, str] = {
-    "colocated": "One cook does both",
+    "colocated": "Each cook does both",
     "chunked": "Prep cut into portions",
     "disaggregated": "Two stations and a pass",
     "endpoint": "A server, from outside",
@@ -46,8 +46,7 @@ class Wish(NamedTuple):
     own: str
 
 
-def choose_kinds() -> list[Kind]:
-    """Which kitchen, and which one beside it."""
+def choose_kind(key: str = "kitchen") -> Kind:
     kind = st.segmented_control(
         "Kitchen",
         KINDS,
@@ -55,10 +54,16 @@ def choose_kinds() -> list[Kind]:
         required=True,
         wrap=True,
         format_func=TITLES.__getitem__,
-        key="kitchen",
+        key=key,
         bind="query-params",
-        help=" · ".join(f"{TITLES[kind]}: {SERVING[kind]}" for kind in KINDS),
+        help=" · ".join(f"{TITLES[kind]}: {SERVING[kind]}" for kind in KINDS) + " · Each has as many workers.",
     )
+    return kind if kind in KINDS else "disaggregated"
+
+
+def choose_kinds() -> list[Kind]:
+    """Which kitchen, and which one beside it."""
+    first = choose_kind()
     beside = st.selectbox(
         "Beside it, on the same orders",
         ("none", *KINDS),
@@ -67,13 +72,12 @@ def choose_kinds() -> list[Kind]:
         bind="query-params",
         width=230,
     )
-    first: Kind = kind if kind in KINDS else "disaggregated"
     return [first, *(other for other in KINDS if other == beside and other != first)]
 
 
 def choose_scenarios(kinds: list[Kind], more: DeltaGenerator) -> Wish:
     """Orders and link in a row of sliders, the rest in `more`."""
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="medium", key="orders-and-link"):
         workload = _workload()
         bandwidth = _bandwidth()
     with more:
@@ -90,7 +94,7 @@ def _workload() -> Workload:
         LONG_PROMPTS,
         1024,
         format_func=lambda tokens: str(tokens) if tokens else "as the others",
-        help="A few giant orders among small ones are what makes the difference.",
+        help="How long every fourth prompt is, in tokens. A few giants among small ones are what makes the difference.",
         key="long",
         bind="query-params",
         width=SLIDER,
@@ -123,7 +127,7 @@ def _bandwidth() -> float:
         LINKS,
         20e6,
         format_func=lambda rate: in_words(rate, "B/s") if rate else "unpaced",
-        help="Where a run starts. While it runs, the slider on the pass changes it, for trays already under way too.",
+        help="Of the pass, between the two stations. Moved while a run is on, it acts on trays already under way.",
         key="link",
         bind="query-params",
         width=SLIDER,

@@ -10,9 +10,12 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
+from statistics import mean
 from typing import Literal
 
 import msgspec
@@ -42,6 +45,7 @@ from engine.live.host import (
 from engine.live.machine import Machine
 from engine.log import Log, in_order
 from engine.scenario import Deployment, ModelSpec, Scenario, one_of
+from lab.fair_queue import FairQueue
 from lab.hub import Hub, Run
 
 State = Literal["off", "starting", "ready", "broken"]
@@ -62,9 +66,11 @@ class EngineRoom:
         self.about: EngineReady | None = None
         self.machine: Machine | None = None  # once it has been measured
         self._encoder = msgspec.msgpack.Encoder()
-        self._lock = threading.Lock()  # guards the three below
-        self._waiting: deque[StartRun | Examine] = deque()
+        self._lock = threading.Lock()  # guards those below
+        self._waiting: FairQueue[StartRun | Examine] = FairQueue()
         self._running: str = ""
+        self._began_s = 0.0
+        self._took_s: deque[float] = deque(maxlen=20)  # the last runs; a class asks for much the same again and again
         self._channel: Connection[bytes, bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -101,33 +107,54 @@ class EngineRoom:
 
     # ---- what pages ask for
 
-    def start(self, scenario: Scenario, prompts: tuple[str, ...] = ()) -> str:
-        """Queue a run; its id, under which it can be watched from now on. Raises BadInput for what can never run."""
-        scenario = msgspec.structs.replace(scenario, deployment=_reachable(scenario.deployment)).checked()
-        return self._queue(StartRun(secrets.token_urlsafe(9), scenario, prompts), scenario)
+    def start(self, scenario: Scenario, prompts: tuple[str, ...] = (), *, by: str = "", first: bool = False) -> str:
+        """`start_all` for one."""
+        return self.start_all([scenario], prompts, by=by, first=first)[0]
 
-    def examine(self) -> str:
+    def start_all(
+        self, scenarios: Sequence[Scenario], prompts: tuple[str, ...] = (), *, by: str = "", first: bool = False
+    ) -> list[str]:
+        """Queue runs; their ids, under which they can be watched from now on. They are one job of the learner `by` and
+        take the place of what he has waiting; `first`: before everybody. Raises BadInput for what can never run."""
+        checked = [
+            msgspec.structs.replace(scenario, deployment=_reachable(scenario.deployment)).checked()
+            for scenario in scenarios
+        ]
+        job = [StartRun(secrets.token_urlsafe(9), scenario, prompts) for scenario in checked]
+        for ask in job:
+            self.hub.add(Run(ask.run, ask.scenario))  # at once: the page that asked will show it next
+        return self._queue(job, by, first)
+
+    def examine(self, *, by: str = "", first: bool = False) -> str:
         """Queue a measurement of this machine, a run without events; then `machine` holds what came of it."""
-        return self._queue(Examine(secrets.token_urlsafe(9), MODEL), Scenario(model=MODEL))
+        ask = Examine(secrets.token_urlsafe(9), MODEL)
+        self.hub.add(Run(ask.run, Scenario(model=MODEL)))
+        return self._queue([ask], by, first)[0]
 
-    def _queue(self, ask: StartRun | Examine, scenario: Scenario) -> str:
-        self.hub.add(Run(ask.run, scenario))  # at once: the page that asked will show it next
+    def _queue(self, job: Sequence[StartRun | Examine], by: str, first: bool) -> list[str]:
+        runs = [ask.run for ask in job]
+        replaced: Sequence[StartRun | Examine] = ()
         with self._lock:
             broken = self.state == "broken"
-            if not broken:
-                self._waiting.append(ask)
+            if not broken and first:
+                for ask in job:
+                    self._waiting.put_first(ask)
+            elif not broken:
+                replaced = self._waiting.put(by or runs[0], job)  # nobody's runs are each somebody else's
+        for ask in replaced:
+            self._end(ask.run, "You asked for something newer while this was waiting for the engine.")
         if broken:  # a page that was drawn before may still have asked
-            self._end(ask.run, self.why)
+            for run in runs:
+                self._end(run, self.why)
         self._next()
-        return ask.run
+        return runs
 
     def stop(self, run: str) -> None:
         """End a run early, or take it out of the queue."""
         with self._lock:
-            waiting = next((ask for ask in self._waiting if ask.run == run), None)
-            if waiting is not None:
-                self._waiting.remove(waiting)
-        if waiting is not None:
+            waiting = next((ask for ask in self._waiting.in_turn() if ask.run == run), None)
+            removed = waiting is not None and self._waiting.remove(waiting)
+        if removed:
             self._end(run, "It was taken out of the queue.")
         else:
             self._ask(StopRun(run))
@@ -153,10 +180,26 @@ class EngineRoom:
     def place(self, run: str) -> int:
         """How many runs come before this one; 0 once it has its turn."""
         with self._lock:
-            for place, ask in enumerate(self._waiting, start=1):
+            for place, ask in enumerate(self._waiting.in_turn(), start=1):
                 if ask.run == run:
                     return place
         return 0
+
+    def wait_s(self, run: str) -> float | None:
+        """Seconds until its turn, going by the last runs; None while there were none."""
+        place = self.place(run)
+        with self._lock:
+            if not self._took_s:
+                return None
+            each_s = mean(self._took_s)
+            on_s = max(0.0, each_s - (time.monotonic() - self._began_s)) if self._running else 0.0
+        return on_s + each_s * (place - 1) if place else 0.0
+
+    def queue_words(self, run: str) -> str:
+        """Where a waiting run stands, as a sentence; "" once it has its turn."""
+        place, wait_s = self.place(run), self.wait_s(run)
+        about = f", about {wait_s:.0f} s" if wait_s else ""
+        return f"place {place} in the queue for the engine{about}." if place else ""
 
     def kind(self, run: str) -> str:
         """The deployment that a run is in now; "" for a run that is forgotten."""
@@ -187,10 +230,9 @@ class EngineRoom:
     def _next(self) -> None:
         """Give the next run its turn, if the engine is free."""
         with self._lock:
-            if self._running or not self._waiting or self.state != "ready":
+            if self._running or self.state != "ready" or (ask := self._waiting.take()) is None:
                 return
-            ask = self._waiting.popleft()
-            self._running = ask.run
+            self._running, self._began_s = ask.run, time.monotonic()
             self._send(ask)
 
     def _listen(self, channel: "Connection[bytes, bytes]") -> None:
@@ -213,6 +255,8 @@ class EngineRoom:
             case Over() | Refused():
                 with self._lock:
                     self._running = ""
+                    if isinstance(told, Over):
+                        self._took_s.append(time.monotonic() - self._began_s)
                 self._end(told.run, told.why if isinstance(told, Refused) else "")
                 self._next()
             case Declined():
@@ -239,8 +283,7 @@ class EngineRoom:
         """Whoever waits is told; nothing is left to spin for ever."""
         self.state, self.why = "broken", why
         with self._lock:
-            lost = [ask.run for ask in self._waiting] + ([self._running] if self._running else [])
-            self._waiting.clear()
+            lost = [ask.run for ask in self._waiting.clear()] + ([self._running] if self._running else [])
             self._running = ""
         for run in lost:
             self._end(run, why)

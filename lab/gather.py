@@ -7,12 +7,13 @@ but in the book.
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any, NamedTuple
 
 from engine.errors import BadInput
 from engine.log import Log
+from lab.amounts import plain
 from lab.engine_room import ENGINE_ROOM
 from lessons.evidence import Evidence, Turn, collected, turns
 from lessons.lesson import Lesson, Round
@@ -37,8 +38,9 @@ class Step(NamedTuple):
 class Gathering:
     """The runs still to be made. Safe to use from several threads; each call of `advance` is cheap."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[Part], by: str, *, first: bool = False) -> None:
         self._parts = parts
+        self._by, self._first = by, first
         self._steps = [
             Step(asked.name, turn) for asked, setting in parts for turn in turns(asked.runs(setting), asked.repeats)
         ]
@@ -141,9 +143,28 @@ class Gathering:
             return
         turn = self._steps[self._done].turn
         try:
-            self.run = ENGINE_ROOM.start(turn.scenario) if turn else ENGINE_ROOM.examine()
+            if turn:
+                self.run = ENGINE_ROOM.start(turn.scenario, by=self._by, first=self._first)
+            else:
+                self.run = ENGINE_ROOM.examine(by=self._by, first=self._first)
         except BadInput as wrong:  # a scenario that this lab's engine can't run
             self.stopped = str(wrong)
+
+
+def says(gathering: Gathering) -> str:
+    """How far it has come, as a sentence."""
+    number = f"Run {gathering.done + 1} of {gathering.total}"
+    if gathering.stopped:
+        return f"{number} was not finished."
+    if ENGINE_ROOM.state == "starting":
+        return f"{number}: the engine is warming up (a minute at the very first start)."
+    if waits := ENGINE_ROOM.queue_words(gathering.run):
+        return f"{number}: {waits}"
+    if gathering.measuring:
+        return f"{number}: measuring what this machine can do, some seconds."
+    left_s = gathering.left_s
+    left = f", about {left_s:.0f} s to go" if left_s else ". How long they take is known after the first"
+    return f"{number} ({plain(gathering.name.replace('_', ' '))}){left}."
 
 
 class Gathered:
@@ -154,15 +175,19 @@ class Gathered:
         self._open: dict[tuple[str, str, str], Gathering] = {}
         self._lock = threading.Lock()
 
-    def gathering(self, learner: str, lesson: Lesson, asked: Round, settings: dict[str, float]) -> Gathering:
-        """Of what answers this round, as far as it is not in memory. `settings`: where the knobs were locked."""
+    def gathering(
+        self, learner: str, lesson: Lesson, asked: Round, settings: Mapping[str, float], *, first: bool = False
+    ) -> Gathering:
+        """Of what answers this round, as far as it is not in memory. `settings`: where the knobs were locked. `first`:
+        its runs go before everybody's."""
         key = (learner, lesson.slug, asked.name)
         with self._lock:
             if key not in self._open:
                 missing = [
                     one for one in lesson.sources(asked) if (learner, lesson.slug, one.name) not in self._evidence
                 ]
-                self._open[key] = Gathering([Part(one, settings.get(one.name, 0.0)) for one in missing])
+                parts = [Part(one, settings.get(one.name, 0.0)) for one in missing]
+                self._open[key] = Gathering(parts, learner, first=first)
                 _trim(self._open)
             return self._open[key]
 

@@ -88,7 +88,10 @@ def _number(number: Number, key: str) -> tuple[float, ...] | None:
             on_change=typed,
             width=170,
         )
-    return None if value is None else (float(value),)
+    if value is None:
+        st.caption("Not set yet: move the slider, or type a number.")
+        return None
+    return (float(value),)
 
 
 def _nearest(value: float, stops: Sequence[float], log: bool) -> float:

@@ -18,6 +18,7 @@ Points have `t` only.
     token    request, worker, index, text          moved     tray (an id), bytes
     shelf    worker, used, blocks                  link      bandwidth, latency
     recalled request, why                          deployed  deployment, roles [[worker, policy], ...], transport
+    leap     worker, requests, ends                (of a simulation: a token on each of these plates at each moment)
 
 Of a client's log there are orders, tickets, plates and tokens; its one role is "unseen".
 
@@ -36,7 +37,6 @@ from engine.events import (
     Connected,
     Deployed,
     Dispatched,
-    Event,
     Finished,
     HandoffAccepted,
     HandoffEnded,
@@ -52,6 +52,7 @@ from engine.events import (
     WorkerUp,
 )
 from engine.plan import Slice
+from engine.sim.leap import Happening, Leapt
 
 Motion = dict[str, Any]
 
@@ -59,8 +60,8 @@ PROMPT_CHARS = 90  # of a prompt that a ticket shows
 PLACES = ("ticket", "prep", "tray", "plate")  # a request's own spans; at most one of each is open
 
 
-def motions(events: Iterable[Event]) -> list[Motion]:
-    """A whole log at once: every span complete, in order of first mention."""
+def motions(events: Iterable[Happening]) -> list[Motion]:
+    """A whole log, or a simulation's record, at once: every span complete, in order of first mention."""
     fold = Motions().fold
     return merged(update for event in events for update in fold(event))
 
@@ -124,7 +125,7 @@ class Motions:
         self._outside = False
 
     @singledispatchmethod
-    def fold(self, event: Event) -> list[Motion]:
+    def fold(self, event: Happening) -> list[Motion]:
         """The updates that follow from one event; none for a kind that is not drawn."""
         return []
 
@@ -228,6 +229,16 @@ class Motions:
             if self._roles.get(event.worker) != "prefill_only":
                 out += self._plate(event.worker, request, event.t)
         return out
+
+    @fold.register
+    def _leapt(self, leap: Leapt) -> list[Motion]:
+        """Its first step is the one that was begun; the scene spells out the others."""
+        requests = [piece.request for piece in leap.plan]
+        for request in requests:
+            self._order(request).made += len(leap.ends_s)
+        ends = [rounded(end_s) for end_s in leap.ends_s]
+        point = {"kind": "leap", "t": rounded(leap.t), "worker": leap.worker, "requests": requests, "ends": ends}
+        return [*self._close_step(leap.worker, leap.ends_s[0]), point]
 
     def _is_prep(self, worker: str, piece: Slice) -> bool:
         """Prep is all that is computed before a request's prompt (and what it had made in an earlier life) is done."""

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.errors import WorkerFailed
 
@@ -20,9 +20,14 @@ UP_S = 120.0
 MOVES = ".sk-work[data-mode=prefill], .sk-work[data-mode=decode]"
 
 
+class Fresh(NamedTuple):
+    url: str
+    pid: int
+
+
 @contextmanager
-def fresh_lab(model: str) -> Iterator[str]:
-    """Its address, once its engine is ready; nobody has visited it yet. What visitors guess is not kept."""
+def fresh_lab(model: str, **environment: str) -> Iterator[Fresh]:
+    """One whose engine is ready; nobody has visited it yet. What visitors guess is not kept."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -31,15 +36,15 @@ def fresh_lab(model: str) -> Iterator[str]:
     line = [sys.executable, "-m", "streamlit", "run", "lab/app.py", *(f"--{key}={o}" for key, o in options.items())]
     quiet = subprocess.DEVNULL
     with tempfile.TemporaryDirectory() as data:
-        environment = os.environ | {"SPLIT_KITCHEN_MODEL": model, "SPLIT_KITCHEN_DATA": data}
-        process = subprocess.Popen(line, cwd=ROOT, env=environment, stdin=quiet, stdout=quiet, stderr=quiet)
+        said = os.environ | {"SPLIT_KITCHEN_MODEL": model, "SPLIT_KITCHEN_DATA": data} | environment
+        process = subprocess.Popen(line, cwd=ROOT, env=said, stdin=quiet, stdout=quiet, stderr=quiet)
         try:
             give_up_s = time.monotonic() + UP_S
             while not _ready(url):
                 if process.poll() is not None or time.monotonic() > give_up_s:
                     raise WorkerFailed("the lab did not come up; `split-kitchen lab` says why.")
                 time.sleep(0.1)
-            yield url
+            yield Fresh(url, process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
             try:

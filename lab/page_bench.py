@@ -78,8 +78,8 @@ def browser() -> Iterator[Any]:
 
 def opening(model: str, visits: int) -> list[Figure]:
     """Seconds until a fresh lab's page moves, for its first visitor and the median of so many later ones."""
-    with fresh_lab(model) as url, browser() as chromium:
-        first, *later = (visit_s(chromium, url) for _ in range(1 + visits))
+    with fresh_lab(model) as lab, browser() as chromium:
+        first, *later = (visit_s(chromium, lab.url) for _ in range(1 + visits))
     return [
         Figure("page opened by a fresh lab's first visitor, until it moves", first, "s", most=OPEN_S),
         Figure("page opened by later visitors", median(later), "s", most=OPEN_S),

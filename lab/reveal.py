@@ -78,7 +78,9 @@ def _number_figure(answer: Number, guess: float, key: Key) -> go.Figure:
     )
     ends = (answer.low, answer.high, low, high)
     scale = log_ticks(ends) if log else {"range": _span(ends, log=False)}
-    figure.update_xaxes(title=answer.unit, showgrid=True, zeroline=False, **scale)
+    repeats = "the dot is the median of the repeats, the line their range" if low < high else ""
+    title = ": ".join(part for part in (answer.unit, repeats) if part)
+    figure.update_xaxes(title=title, showgrid=True, zeroline=False, **scale)
     figure.update_yaxes(visible=False, range=[-0.8, 1.7], fixedrange=True)
     return _plain(figure, 210)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from engine.fleet.hardware import fabric
-from engine.fleet.sweep import MAP_PROMPTS, MAP_ROADS, Begun, Borne, Tried, winner
+from engine.fleet.sweep import MAP_PROMPTS, MAP_ROADS, TIE, Begun, Borne, Tried, winner
 from engine.scenario import KINDS, Kind
 from lab.amounts import amount
 from lab.charts import LOOKS
@@ -49,7 +49,19 @@ def load_says(points: Sequence[Borne]) -> str:
     says = "; ".join(f"{_named(best[kind])} bears {_rate(best[kind].rate_per_s)}" for kind in order)
     if winner({kind: one.rate_per_s for kind, one in best.items()}) == "none":
         return "No deployment keeps these SLOs for 90 % of the requests at any rate."
-    return f"{says[0].upper()}{says[1:]}."
+    return f"{says[0].upper()}{says[1:]}. {_so(best)}"
+
+
+def _so(best: dict[Kind, Borne]) -> str:
+    split = best["disaggregated"].rate_per_s
+    joint = max(one.rate_per_s for kind, one in best.items() if kind != "disaggregated")
+    if min(split, joint) > (1 - TIE) * max(split, joint):
+        return "So a split neither wins nor loses here: take what is simpler."
+    if split > joint:
+        return (
+            f"So split here: {split / joint - 1:.0%} more." if joint else "So split here: nothing else keeps the SLOs."
+        )
+    return f"So do not split here: {joint / split - 1:.0%} more without." if split else "So do not split here."
 
 
 def load_table(points: Sequence[Tried]) -> Table:

@@ -116,13 +116,19 @@ class Book:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            db = sqlite3.connect(self._path, timeout=10.0)
-            try:
-                with db:
-                    yield db
-            finally:
-                db.close()
+        with self._lock, opened(self._path) as db:
+            yield db
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[sqlite3.Connection]:
+    """The database, for one transaction: all of it is kept, or after an exception nothing."""
+    db = sqlite3.connect(path, timeout=10.0)
+    try:
+        with db:
+            yield db
+    finally:
+        db.close()
 
 
 def now() -> str:

@@ -20,14 +20,15 @@ def kitchen(page: Page, lab: Lab, path: Path) -> None:
     expect(button).to_be_enabled(timeout=RUN_MS)
     button.click()
     page.get_by_text("Prepping", exact=True).wait_for()
+    page.mouse.move(640, 5)  # away from the button, whose help would lie over the scene
     page.wait_for_timeout(4000)
     page.screenshot(path=path)
-    page.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="Stop").click()
 
 
 def two_kitchens(page: Page, lab: Lab, path: Path) -> None:
     """Both on the same orders, replayed to the moment at which one line stands still and the other does not."""
-    page.goto(f"{lab.url}/?kitchen=One+cook+does+both&beside=Two+stations+and+a+pass&orders=8&rate=2&answer=64")
+    page.goto(f"{lab.url}/?kitchen=Each+cook+does+both&beside=Two+stations+and+a+pass&orders=8&rate=2&answer=64")
     button = page.get_by_role("button", name="Open the kitchens")
     expect(button).to_be_enabled(timeout=RUN_MS)
     button.click()
@@ -52,6 +53,16 @@ def lesson(page: Page, lab: Lab, path: Path) -> None:
     page.screenshot(path=path)
 
 
+def rack(page: Page, lab: Lab, path: Path) -> None:
+    """A simulated rack, in slow motion, once it is busy."""
+    page.goto(f"{lab.url}/scale?site=GB200+NVL72&site_gpu=GB200&isl=4096&osl=128")
+    scene = page.locator(".sk-kitchen")
+    scene.wait_for(timeout=RUN_MS)
+    page.set_viewport_size({"width": 1280, "height": 1640})  # the floor and the timeline at once
+    page.wait_for_timeout(16_000)
+    scene.screenshot(path=path)
+
+
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     with open_lab() as lab, sync_playwright() as playwright:
@@ -60,6 +71,7 @@ def main() -> None:
             ("kitchen", kitchen, "light"),
             ("two-kitchens", two_kitchens, "dark"),
             ("lesson", lesson, "light"),
+            ("rack", rack, "dark"),
         ):
             page = browser.new_page(viewport={"width": 1280, "height": 1000}, color_scheme=scheme)
             take(page, lab, FOLDER / f"{name}.png")

@@ -9,8 +9,9 @@ from engine.fleet.models import ModelShape
 from engine.fleet.workers import link_of, worker_on
 from engine.goodput import Slo, attainment
 from engine.scenario import Deployment, Kind, Scenario, Workload
+from engine.sim.leap import Happening
 from engine.sim.network import NetworkSpec
-from engine.sim.run import ClusterSpec, count
+from engine.sim.run import ClusterSpec, count, run
 from engine.sim.search import highest_rate
 
 CHUNKS = (8192, 4096, 2048, 1024, 512, 256)
@@ -72,10 +73,15 @@ class Bench:
     def attained(self, kind: Kind, prefill: int, rate_per_s: float) -> tuple[float, float, float]:
         """At this rate: the share of requests that met the SLOs, and the 90th percentiles of TTFT and TPOT in s."""
         requests = max(50, round(rate_per_s * self.span_s))
-        load = msgspec.structs.replace(self._workload, rate_per_s=rate_per_s, requests=requests)
-        counted = count(msgspec.structs.replace(self._scenario(kind, prefill), workload=load), self._on)
+        counted = count(self._loaded(kind, prefill, rate_per_s, requests), self._on)
         metrics = counted.metrics
         return attainment(counted.requests, self._slo), metrics.ttft_s.p90, metrics.tpot_s.p90
+
+    def record(self, kind: Kind, prefill: int, rate_per_s: float, requests: int) -> list[Happening]:
+        """All that happens to so many requests at this rate, for somebody who wants to watch."""
+        record: list[Happening] = []
+        run(self._loaded(kind, prefill, rate_per_s, requests), self._on, record.append, watched=True)
+        return record
 
     def highest_rate(self, kind: Kind, prefill: int) -> float:
         """Requests/s at which 90 % still meet the SLOs; 0 if there is none."""
@@ -94,6 +100,10 @@ class Bench:
         decoded_s = self._output_tokens * (self._slo.tpot_s or 0.0)
         worker_s = self.workers / self.expected_rate_per_s  # in which every worker gets one request
         return min(LONGEST_S, max(FEWEST * worker_s, min(decoded_s, MOST * worker_s)))
+
+    def _loaded(self, kind: Kind, prefill: int, rate_per_s: float, requests: int) -> Scenario:
+        load = msgspec.structs.replace(self._workload, rate_per_s=rate_per_s, requests=requests)
+        return msgspec.structs.replace(self._scenario(kind, prefill), workload=load)
 
     def _scenario(self, kind: Kind, prefill: int) -> Scenario:
         deployment = Deployment(kind, self.workers, prefill or 1, self.chunk)

@@ -134,30 +134,30 @@ def winner(rates: Mapping[Kind, float]) -> Kind | Literal["tie", "none"]:
 
 
 def _load(asked: Sweep) -> Iterator[Said]:
-    bench = _bench(asked, asked.prompt_tokens, _road(asked))
+    on = bench(asked)
     candidates: list[tuple[Kind, int]] = [("colocated", 0), ("chunked", 0)]
-    candidates += [("disaggregated", prefill) for prefill in bench.likely_splits()]
-    yield _begun(bench, len(candidates) + len(LOADS) * len(KINDS))
+    candidates += [("disaggregated", prefill) for prefill in on.likely_splits()]
+    yield _begun(on, len(candidates) + len(LOADS) * len(KINDS))
     borne = []
     for kind, prefill in candidates:
-        borne.append(_borne(bench, kind, prefill))
+        borne.append(_borne(on, kind, prefill))
         yield borne[-1]
-    most = max(one.rate_per_s for one in borne) or bench.expected_rate_per_s
+    most = max(one.rate_per_s for one in borne) or on.expected_rate_per_s
     split = max(borne[2:], key=lambda one: one.rate_per_s).prefill_workers
     for load in LOADS:
         for kind in KINDS:
-            yield _tried(bench, kind, split if kind == "disaggregated" else 0, load * most)
+            yield _tried(on, kind, split if kind == "disaggregated" else 0, load * most)
 
 
 def _ratio(asked: Sweep) -> Iterator[Said]:
-    bench = _bench(asked, asked.prompt_tokens, _road(asked))
-    step = -(-(bench.workers - 1) // MOST_RATIOS)
-    splits = sorted({*range(1, bench.workers, step), bench.balanced_split})
-    yield _begun(bench, len(splits) + 2)
-    yield _borne(bench, "colocated")
-    yield _borne(bench, "chunked")
+    on = bench(asked)
+    step = -(-(on.workers - 1) // MOST_RATIOS)
+    splits = sorted({*range(1, on.workers, step), on.balanced_split})
+    yield _begun(on, len(splits) + 2)
+    yield _borne(on, "colocated")
+    yield _borne(on, "chunked")
     for prefill in splits:
-        yield _borne(bench, "disaggregated", prefill)
+        yield _borne(on, "disaggregated", prefill)
 
 
 def _map(asked: Sweep) -> Iterator[Said]:
@@ -176,6 +176,11 @@ def _map(asked: Sweep) -> Iterator[Said]:
         best = max(on_fastest, key=lambda one: one.rate_per_s)
         for bench in row[:-1]:
             yield _borne(bench, "disaggregated", best.prefill_workers)
+
+
+def bench(asked: Sweep) -> Bench:
+    """What "load" and "ratio" are simulated on."""
+    return _bench(asked, asked.prompt_tokens, _road(asked))
 
 
 def _road(asked: Sweep) -> FabricSpec:

@@ -8,8 +8,20 @@ from collections.abc import Callable
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from lab.classroom import class_in_step
 from lab.export import MODULE
-from lab.pages import kitchen, lesson as lesson_page, lessons as lessons_page, progress, reality, scale, your_lab
+from lab.pages import (
+    instructor,
+    join,
+    kitchen,
+    lesson as lesson_page,
+    lessons as lessons_page,
+    progress,
+    projector,
+    reality,
+    scale,
+    your_lab,
+)
 from lessons import all_lessons
 from lessons.lesson import Lesson
 
@@ -20,7 +32,17 @@ def one_lesson(lesson: Lesson, following: Lesson | None) -> Callable[[], None]:
     def onward() -> None:
         st.switch_page(course[following.slug] if following else results)
 
-    return lambda: lesson_page.page(lesson, onward, "Next lesson" if following else "See your progress")
+    def show() -> None:
+        if class_in_step():
+            the_class()
+        else:
+            lesson_page.page(lesson, onward, "Next lesson" if following else "See your progress")
+
+    return show
+
+
+def the_class() -> None:
+    join.page(lambda: st.switch_page(contents), lambda: st.switch_page(desk))
 
 
 def page_of(lesson: Lesson, following: Lesson | None) -> StreamlitPage:
@@ -34,12 +56,15 @@ contents = st.Page(
     lambda: lessons_page.page([(one, course[one.slug]) for one in every]), title="Lessons", url_path="lessons"
 )
 results = st.Page(lambda: progress.page(lambda: st.switch_page(contents)), title="Progress", url_path="progress")
+desk = st.Page(instructor.page, title="Lead a class", url_path="instructor", visibility="hidden")
+wall = st.Page(projector.page, title="Projector", url_path="projector", visibility="hidden")
 menu = [
     st.Page(kitchen.page, title="Kitchen", url_path="kitchen", default=True),
     contents,
     st.Page(scale.page, title="Scale up", url_path="scale"),
     st.Page(reality.page, title="Model and reality", url_path="reality"),
     st.Page(your_lab.page, title="Your lab", url_path="advisor"),
+    st.Page(the_class, title="Class", url_path="join"),
     results,
 ]
-st.navigation([*menu, *course.values()], position="top").run()
+st.navigation([*menu, desk, wall, *course.values()], position="top").run()

@@ -5,11 +5,13 @@ from typing import Any
 import streamlit as st
 
 from engine.errors import BadInput
+from engine.link import LinkSpec
 from engine.log import Log, dump
 from lab.charts import gaps_alt, gaps_figure, kind_of, results_table, titles
 from lab.controls import LINKS, TITLES, Wish, choose_kinds, choose_scenarios
 from lab.engine_room import ENGINE_ROOM, MODEL, WORKERS
 from lab.export import export_kitchens, kitchen
+from lab.learner import learner
 from lab.look import look
 from lab.motion import Motion, motions
 from lab.opened import choose_recordings, show_numbers
@@ -17,9 +19,17 @@ from lab.recorded import recorded
 from lab.scale import Scale, choose_scale, marks
 from lab.scene import live, scene
 
+# On a phone the kitchen comes before the sliders for the next one: what moves should be the first thing seen.
+PHONE = """
+@media (max-width: 640px) {
+  [data-testid=stLayoutWrapper]:has(> .st-key-orders-and-link) { order: 1; }
+  [data-testid=stLayoutWrapper]:has(> .st-key-below) { order: 2; }
+}
+"""
+
 
 def page() -> None:
-    look()
+    look(PHONE)
     st.title("Split Kitchen", anchor=False)
     st.markdown(
         "Should an LLM server **prep** prompts (prefill) and **plate** tokens (decode) at one station, or at two, with "
@@ -36,11 +46,13 @@ def page() -> None:
         _buttons(wish)
     with st.container():
         _status()
+    _follow_link(wish.scenarios[0].link)
     _show(wish, scale)
-    _results()
-    if choose_recordings():
-        st.session_state["runs"] = []
-        st.rerun()
+    with st.container(key="below"):
+        _results()
+        if choose_recordings():
+            st.session_state["runs"] = []
+            st.rerun()
 
 
 def _runs() -> list[str]:
@@ -60,7 +72,7 @@ def _buttons(wish: Wish) -> None:
             _open(wish)
         return
     with st.container(horizontal=True, width="content"):
-        if st.button("Close", icon=":material/stop:", help="Takes no more orders and cancels the rest."):
+        if st.button("Stop", icon=":material/stop:", help="Takes no more orders and cancels the rest."):
             for run in open_runs:
                 ENGINE_ROOM.stop(run)
         if len(open_runs) == 1:
@@ -78,10 +90,19 @@ def _change(run: str, wish: Wish) -> None:
         ENGINE_ROOM.add(run, wish.own)
 
 
+def _follow_link(link: LinkSpec) -> None:
+    """The slider above acts on the runs on show, as the one on the pass does."""
+    before, st.session_state["road"] = st.session_state.get("road"), link
+    if before not in (None, link):
+        for run in _runs():
+            if not _over(run):
+                ENGINE_ROOM.change_link(run, link)
+
+
 def _open(wish: Wish) -> None:
     prompts = (wish.own,) if wish.own else ()
     try:
-        st.session_state["runs"] = [ENGINE_ROOM.start(scenario, prompts) for scenario in wish.scenarios]
+        st.session_state["runs"] = ENGINE_ROOM.start_all(wish.scenarios, prompts, by=learner())
     except BadInput as wrong:
         st.session_state["runs"] = []
         st.error(str(wrong))
@@ -109,10 +130,11 @@ def _says() -> str:
         case "broken":
             return f":material/error: The engine can't run here: {ENGINE_ROOM.why}"
         case "ready":
-            waiting = [place for run in _runs() if (place := ENGINE_ROOM.place(run))]
+            waiting = [words for run in _runs() if (words := ENGINE_ROOM.queue_words(run))]
             if waiting:
-                return f":material/hourglass_empty: Place {waiting[0]} in the queue for the engine."
-            return f":material/check_circle: The engine is ready: {_engine()}."
+                return f":material/hourglass_empty: In line for the engine: {waiting[0]}"
+            below = "" if _runs() else " Until you open a kitchen, a recording plays."
+            return f":material/check_circle: The engine is ready: {_engine()}.{below}"
         case _:
             return ":material/local_fire_department: The engine is warming up (a minute at the very first start)."
 
@@ -171,6 +193,7 @@ def _motions(log: Log) -> list[Motion]:
 def _link_moved() -> None:
     """The slider on the pass was let go: the next run starts there, and so does whoever gets this page's link."""
     moved = st.session_state["scene"].get("link")
+    st.session_state["road"] = None  # the run has it already, and more finely
     st.session_state["link"] = min(LINKS[:-1], key=lambda step: abs(step - moved)) if moved else LINKS[-1]
 
 

@@ -10,9 +10,9 @@ from datetime import datetime
 import streamlit as st
 
 from engine.errors import BadInput
-from lab.amounts import ICONS, in_words, spread, times, verdict
+from lab.amounts import ICONS, in_words, plain, spread, times, verdict
 from lab.engine_room import ENGINE_ROOM
-from lab.gather import GATHERED, Gathering
+from lab.gather import GATHERED, Gathering, says
 from lab.guess import guess_form
 from lab.learner import book, learner
 from lab.next_step import next_step
@@ -23,6 +23,7 @@ from lessons.evidence import Evidence
 from lessons.keys import judged
 from lessons.lesson import Lesson, Round
 from lessons.question import Choice
+from lessons.words import table as all_words
 
 
 def page(lesson: Lesson, onward: Callable[[], None], onward_label: str) -> None:
@@ -36,7 +37,7 @@ def page(lesson: Lesson, onward: Callable[[], None], onward_label: str) -> None:
         _finale(lesson, entries, onward, onward_label)
         return
     asked = lesson.rounds[at]
-    _opening(lesson, first=at == 0 and not entries)
+    opening(lesson, first=at == 0 and not entries)
     entry = entries.get(asked.name)
     with st.container(key="question" if entry and entry.outcome else "arrive"):
         st.subheader(asked.asks, anchor=False)
@@ -45,7 +46,7 @@ def page(lesson: Lesson, onward: Callable[[], None], onward_label: str) -> None:
     if entry is None:
         _ask(lesson, asked, kept)
         return
-    _locked(asked, entry)
+    locked(asked, entry)
     evidence = GATHERED.evidence(learner(), lesson, asked)
     if evidence is None and (entry.outcome is None or st.session_state.get(_again(lesson, asked))):
         settings = {name: one.guess.setting for name, one in entries.items()}
@@ -101,10 +102,14 @@ def _bar(
 # ---- before the guess
 
 
-def _opening(lesson: Lesson, *, first: bool) -> None:
+def opening(lesson: Lesson, *, first: bool) -> None:
     text = lesson.text("Opening")
     if first:
-        st.markdown(text)
+        before, words, after = text.partition(all_words())  # a dozen rows are for looking up, not for reading first
+        st.markdown(before)
+        if words:
+            with st.expander("All the words, in three languages"):
+                st.markdown(words + after)
     elif text:
         with st.expander("What to know first"):
             st.markdown(text)
@@ -125,19 +130,14 @@ def _ask(lesson: Lesson, asked: Round, kept: Book) -> None:
         st.rerun()
 
 
-def _locked(asked: Round, entry: Entry) -> None:
+def locked(asked: Round, entry: Entry) -> None:
     guess = entry.guess
     knob = f" · {asked.knob.label}: {asked.knob.words(guess.setting)}" if asked.knob else ""
     when = f"{datetime.fromisoformat(entry.at):%d %b, %H:%M} UTC"
     said = f":material/lock: **Your guess: {in_words(asked.answer, guess.value)}** · {guess.confidence}{knob}"
     st.markdown(f"{said} · locked {when}")
     if guess.reason:
-        st.caption(f"Because: {_plain(guess.reason)}")
-
-
-def _plain(text: str) -> str:
-    """Somebody's words, not their Markdown."""
-    return "".join("\\" + letter if letter in "\\`*_{}[]()<>#+-.!|~$:" else letter for letter in text)
+        st.caption(f"Because: {plain(guess.reason)}")
 
 
 # ---- the run
@@ -172,24 +172,9 @@ def _progress(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
     gathering.advance()
     if gathering.complete or before != (gathering.run, gathering.stopped):
         st.rerun()
-    st.progress(gathering.done / gathering.total, _says(gathering))
+    st.progress(gathering.done / gathering.total, says(gathering))
     if gathering.stopped:
         st.warning(gathering.stopped)
-
-
-def _says(gathering: Gathering) -> str:
-    number = f"Run {gathering.done + 1} of {gathering.total}"
-    if gathering.stopped:
-        return f"{number} was not finished."
-    if ENGINE_ROOM.state == "starting":
-        return f"{number}: the engine is warming up (a minute at the very first start)."
-    if place := ENGINE_ROOM.place(gathering.run):
-        return f"{number}: place {place} in the queue for the engine."
-    if gathering.measuring:
-        return f"{number}: measuring what this machine can do, some seconds."
-    left_s = gathering.left_s
-    left = f", about {left_s:.0f} s to go" if left_s else ", the first one tells how long they take"
-    return f"{number}: {_plain(gathering.name.replace('_', ' '))}{left}."
 
 
 # ---- the comparison
@@ -202,6 +187,18 @@ def _outcome(asked: Round, entry: Entry, evidence: Evidence) -> Outcome:
 
 
 def _reveal(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evidence: Evidence | None) -> None:
+    comparison(lesson, asked, entry, outcome, evidence)
+    if evidence is None:
+        _without_evidence(lesson, asked)
+    at = lesson.rounds.index(asked)
+    last = at + 1 == len(lesson.rounds)
+    does = "That was the last one." if last else f"Next: {lesson.rounds[at + 1].asks}"
+    if _bar(lesson, asked, does, "Finish the lesson" if last else "Next question", seen="reveal"):
+        _go(lesson, at + 1)
+
+
+def comparison(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evidence: Evidence | None) -> None:
+    """Guess and measurement, and what there is to understand; charts as far as the evidence is in memory."""
     answer, guess, key = asked.answer, entry.guess.value, outcome.key
     said = verdict(answer, guess, key, outcome.verdict)
     with st.container(key="arrive"):
@@ -212,16 +209,9 @@ def _reveal(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, eviden
     else:
         st.plotly_chart(guess_figure(answer, guess, key), key="guess", alt=guess_alt(answer, guess, key), config=STILL)
         _as_table(table)
-    if evidence is None:
-        _without_evidence(lesson, asked)
-    else:
+    if evidence is not None:
         _explain(lesson, asked, entry, outcome, evidence)
     _limits(lesson, asked, outcome)
-    at = lesson.rounds.index(asked)
-    last = at + 1 == len(lesson.rounds)
-    does = "That was the last one." if last else f"Next: {lesson.rounds[at + 1].asks}"
-    if _bar(lesson, asked, does, "Finish the lesson" if last else "Next question", seen="reveal"):
-        _go(lesson, at + 1)
 
 
 STILL = {"displayModeBar": False}
@@ -242,6 +232,10 @@ def _explain(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evide
         "times": times(answer, guess, key, outcome.verdict),
     }
     st.markdown(lesson.text(f"{asked.name} answer").format_map(words))
+    if asked.repeats > 1:
+        st.caption(
+            "Each number is the median of its repeats: what is worked out from two of them need not fit exactly."
+        )
     if asked.view:
         view = asked.view(evidence)
         st.plotly_chart(view_figure(view), key="view", alt=view_alt(view), config=STILL)

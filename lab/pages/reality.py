@@ -8,18 +8,20 @@ from engine.events import TokenMade
 from engine.link import LinkSpec
 from engine.live.catalog import prepare
 from engine.log import Log
-from engine.scenario import KINDS, Deployment, Scenario, Workload
+from engine.scenario import Deployment, Scenario, Workload
 from engine.sim.reality import Verdict, against, calibrated
 from engine.sim.run import simulate, worker_like
 from engine.units import in_words
-from lab.controls import LINKS, TITLES
+from lab.controls import LINKS, TITLES, choose_kind
 from lab.engine_room import ENGINE_ROOM, MODEL, WORKERS
+from lab.learner import learner
 from lab.look import look
 from lab.scene import live as watched, scene
 from lab.verdict_charts import CLOSE, shares_alt, shares_figure, verdict_says, verdict_table
 
 ORDERS = (8, 12, 16, 24)
 SLIDER = 158
+TAIL_S = 4  # until the last order is served, more or less: one comes a second
 
 
 def page() -> None:
@@ -36,22 +38,13 @@ def page() -> None:
     with opening:
         _buttons(scenario)
     with st.container():
-        _progress()
+        _progress(2 * (scenario.workload.requests + TAIL_S))
     _watch()
     _verdict()
 
 
 def _choose() -> Scenario:
-    kind = st.segmented_control(
-        "Kitchen",
-        KINDS,
-        default="disaggregated",
-        required=True,
-        wrap=True,
-        format_func=TITLES.__getitem__,
-        key="foretold_kitchen",
-        bind="query-params",
-    )
+    kind = choose_kind("foretold_kitchen")
     orders = st.select_slider("Orders", ORDERS, 12, key="foretold_orders", bind="query-params", width=SLIDER)
     link = st.select_slider(
         "Link bandwidth",
@@ -64,7 +57,7 @@ def _choose() -> Scenario:
     )
     load = Workload(requests=orders, rate_per_s=1.0, prompt_tokens=64, output_tokens=32, long_prompt_tokens=512)
     load = msgspec.structs.replace(load, long_every=3, ignore_eos=True)
-    return Scenario(Deployment(kind or "disaggregated", workers=WORKERS), LinkSpec(link or None), load, MODEL)
+    return Scenario(Deployment(kind, workers=WORKERS), LinkSpec(link or None), load, MODEL)
 
 
 def _runs() -> list[str]:
@@ -89,7 +82,7 @@ def _buttons(scenario: Scenario) -> None:
         other = msgspec.structs.replace(scenario.workload, seed=scenario.workload.seed + 1)
         try:
             both = scenario, msgspec.structs.replace(scenario, workload=other)
-            st.session_state["reality"] = [ENGINE_ROOM.start(one) for one in both]
+            st.session_state["reality"] = ENGINE_ROOM.start_all(both, by=learner())
         except BadInput as wrong:
             st.error(str(wrong))
             return
@@ -97,7 +90,7 @@ def _buttons(scenario: Scenario) -> None:
 
 
 @st.fragment(run_every=1.0)
-def _progress() -> None:
+def _progress(takes_s: float) -> None:
     """How far the two runs are; and whether what this page shows has changed."""
     state = (ENGINE_ROOM.state, *map(_over, _runs()))
     if st.session_state.get("reality state", state) != state:
@@ -109,7 +102,7 @@ def _progress() -> None:
     elif ENGINE_ROOM.state != "ready":
         st.caption(":material/local_fire_department: The engine is warming up.")
     elif not _runs():
-        st.caption(":material/check_circle: The engine is ready. Two runs take about twice as long as the orders do.")
+        st.caption(f":material/check_circle: The engine is ready. Both runs together take about {takes_s:.0f} s.")
     for run, what in zip(_runs(), ("To learn from", "Foretold"), strict=False):
         if not _over(run):
             share, place = _share(run), ENGINE_ROOM.place(run)

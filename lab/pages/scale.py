@@ -11,11 +11,13 @@ from engine.fleet.sweep import ASKS, MAP_WORKERS, TIE, Begun, Sweep
 from engine.units import in_words
 from lab import sweep_charts as charts
 from lab.look import look
+from lab.pages.scale_watch import watch
 from lab.sweeping import Result, Sweeping, borne, known, tried
 
 TITLES = {"load": "How much load?", "ratio": "How many of each?", "map": "When does it pay?"}
 EXPLAINS = {
-    "load": "Co-located, chunked and disaggregated on the same GPUs, under more and more requests a second.",
+    "load": "Co-located, chunked and disaggregated on the same GPUs, under more and more requests a second: how many "
+    "can each bear until one in ten misses an SLO? TTFT: time to the first token. TPOT: mean time per token after it.",
     "ratio": "Of the same GPUs, more or fewer prefill: which split bears most requests a second?",
     "map": "Prompt length against the link between two GPUs: who bears most requests a second?",
 }
@@ -41,6 +43,8 @@ def page() -> None:
     result = known(asked)
     if result:
         _show(asked, result)
+    if asked.asks != "map":  # which is of many prompt lengths and links
+        watch(asked, result)
     _fine_print(asked, result)
 
 
@@ -158,7 +162,7 @@ def _progress(asked: Sweep) -> None:
     sweeping = _sweeping()
     if sweeping is None:
         return
-    share = sweeping.look()
+    sweeping.look()
     if sweeping.over:
         if sweeping.why:
             st.error(sweeping.why)
@@ -167,14 +171,14 @@ def _progress(asked: Sweep) -> None:
             st.rerun()
         return
     st.session_state.pop("swept", None)
-    if share is None:
+    if sweeping.share is None:
         st.progress(0.0, "Waiting for a free place: few sweeps run at a time.")
         return
     assert sweeping.begun
     says = f"{len(sweeping.points)} of {sweeping.begun.points} points"
     if sweeping.asked != asked:
         says += f", for other settings than those above ({TITLES[sweeping.asked.asks]})"
-    st.progress(min(1.0, share), says)
+    st.progress(min(1.0, sweeping.share), says)
 
 
 # ---- what came of it

@@ -65,6 +65,7 @@ def page() -> None:
 @st.fragment(run_every=0.5)
 def _waiting() -> None:
     asking: Asking = st.session_state["asking"]
+    asking.look()
     if asking.over:
         st.rerun()
     st.progress(asking.heard.share, asking.heard.what)
@@ -75,8 +76,8 @@ def _waiting() -> None:
 
 
 def _answer(asking: Asking) -> None:
-    if asking.sorry:
-        st.error(asking.sorry, icon=":material/error:")
+    if asking.why:
+        st.error(asking.why, icon=":material/error:")
     if advice := asking.advice:
         _verdict(advice)
         _mend(advice.findings)

@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,11 @@ from playwright.sync_api import Browser, sync_playwright
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
+
+from lab.learner import COOKIE
 
 ROOT = Path(__file__).parents[2]
 MODEL = os.environ.get("SPLIT_KITCHEN_TEST_MODEL", "tiny-llama")  # the real one is for measuring by hand
@@ -107,11 +110,14 @@ def socket_to(lab: Address, path: str, **options: Any) -> connect:
 
 
 @contextmanager
-def open_lab(*, ready: bool = True, env: Mapping[str, str] | None = None, root: Path = ROOT) -> Iterator[Lab]:
-    """`streamlit run lab/app.py` on a free port of this host, until the block is left. Guesses are not kept."""
+def open_lab(
+    *, ready: bool = True, env: Mapping[str, str] | None = None, root: Path = ROOT, port: int = 0
+) -> Iterator[Lab]:
+    """`streamlit run lab/app.py` on `port` or a free one of this host, until the block is left. Guesses are kept only
+    where `env` names a folder for them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port = port or free.getsockname()[1]
     options = {"server.port": port, "server.address": "127.0.0.1", "server.headless": "true"}
     line = [sys.executable, "-m", "streamlit", "run", "lab/app.py", *(f"--{key}={o}" for key, o in options.items())]
     with tempfile.NamedTemporaryFile(suffix=".log") as log, tempfile.TemporaryDirectory() as data:
@@ -131,6 +137,7 @@ def open_lab(*, ready: bool = True, env: Mapping[str, str] | None = None, root: 
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            sys.stdout.write(lab.said())  # shown beside a test that failed
 
 
 def with_sample(root: Path) -> Path:
@@ -173,9 +180,11 @@ def alive(pids: Iterator[int] | list[int] | dict[int, str]) -> list[int]:
 class Visitor:
     """Speaks Streamlit's protocol with the real page: reads what it shows and presses its buttons."""
 
-    def __init__(self, lab: Address, query: str = "") -> None:
-        self._query = query
-        self._line = socket_to(lab, "/_stcore/stream", subprotocols=[Subprotocol("streamlit")])
+    def __init__(self, lab: Address, query: str = "", page: str = "", cookie: str = "") -> None:
+        self._query, self._page = query, page
+        headers = {"Cookie": f"{COOKIE}={cookie}"} if cookie else {}
+        protocols = [Subprotocol("streamlit")]
+        self._line = socket_to(lab, "/_stcore/stream", subprotocols=protocols, additional_headers=headers)
         self.elements: list[Element] = []
 
     def __enter__(self) -> "Visitor":
@@ -189,6 +198,7 @@ class Visitor:
     def ask(self, message: BackMsg) -> None:
         """Have the page run, and read it to its end."""
         message.rerun_script.query_string = self._query
+        message.rerun_script.page_name = self._page
         self._socket.send(message.SerializeToString())
         while True:
             heard = ForwardMsg()
@@ -213,8 +223,11 @@ class Visitor:
         self.set(button.id, trigger_value=True)
 
     def set(self, widget: str, **value: Any) -> None:
+        self.say([WidgetState(id=widget, **value)])
+
+    def say(self, widgets: Sequence[WidgetState]) -> None:
         message = BackMsg()
-        message.rerun_script.widget_states.widgets.add(id=widget, **value)
+        message.rerun_script.widget_states.widgets.extend(widgets)
         self.ask(message)
 
     @property

@@ -128,7 +128,7 @@ def test_one_s_own_key_opens_nobody_else_s_run(lab: Lab, stream: str) -> None:
         _, key = split(other.open())
         with lab.watch(f"/lab/ws?run={run}&key={key}") as thief:
             assert closing_code(thief) == 4403
-        other.press("Close")
+        other.press("Stop")
 
 
 @pytest.mark.parametrize(

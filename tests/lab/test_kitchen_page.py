@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, Request, WebSocket, expect
+from streamlit.proto.Common_pb2 import StringArray
 
 from engine.grammar import check
 from engine.log import parse
-from tests.lab.conftest import Lab
+from tests.lab.conftest import Lab, Visitor
+from tests.lab.test_server import has, hear
 
 pytestmark = [pytest.mark.browser, pytest.mark.live]
 
@@ -80,7 +82,7 @@ class Visit:
         expect(begun.first).to_be_visible(timeout=15_000)
 
     def close(self) -> None:
-        self.button("Close").click()
+        self.button("Stop").click()
         self.over()
 
     def over(self) -> None:
@@ -190,12 +192,22 @@ def test_results_are_numbers_and_can_be_taken_home(browser: Browser, lab: Lab, t
     context.close()
 
 
+def test_the_slider_above_the_kitchen_acts_on_trays_under_way(lab: Lab) -> None:
+    with Visitor(lab, SLOW) as visitor:
+        with lab.watch(visitor.open()) as watcher:
+            hear(watcher, has(kind="tray"))
+            slider = next(one for one in visitor.all("slider") if one.label == "Link bandwidth")
+            visitor.set(slider.id, string_array_value=StringArray(data=["2 GB/s"]))
+            hear(watcher, has(kind="link", bandwidth=2e9))
+        visitor.press("Stop")
+
+
 def test_two_kitchens_beside_each_other(browser: Browser, lab: Lab) -> None:
     with visit(browser, lab, QUICK) as kitchen:
         kitchen.page.get_by_role("combobox", name="Beside it").click()
-        kitchen.page.get_by_role("option", name="One cook does both").click()
+        kitchen.page.get_by_role("option", name="Each cook does both").click()
         kitchen.open("Open the kitchens")
-        for name in ("Two stations and a pass", "One cook does both"):
+        for name in ("Two stations and a pass", "Each cook does both"):
             expect(kitchen.page.get_by_role("region", name=name)).to_be_visible()
         kitchen.over()
         row = kitchen.page.get_by_role("table").get_by_role("row").filter(has_text="TTFT median")

@@ -58,14 +58,14 @@ class Room:
         self.machine: Machine | None = None
         self.hold = False
 
-    def start(self, scenario: Scenario) -> str:
+    def start(self, scenario: Scenario, **_: object) -> str:
         run = f"run{len(self.runs)}"
         workload = scenario.workload
         orders = requests(workload.requests, long_tokens=workload.prompt_tokens)
         self.runs[run] = Past(scenario, cook(scenario.deployment.kind, orders), over=not self.hold)
         return run
 
-    def examine(self) -> str:
+    def examine(self, **_: object) -> str:
         self.machine = MACHINE
         self.runs["machine"] = Past(Scenario(), [], over=True)
         return "machine"
@@ -75,6 +75,9 @@ class Room:
 
     def place(self, run: str) -> int:
         return 0
+
+    def queue_words(self, run: str) -> str:
+        return ""
 
     def log(self, run: str) -> Log:
         return Log(self.runs[run].scenario, tuple(self.runs[run].events), "made up")

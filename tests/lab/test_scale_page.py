@@ -1,5 +1,6 @@
 """Scale up: its process comes and goes, the page says what it found, and both kinds of visitors can use it."""
 
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -13,9 +14,10 @@ from streamlit.testing.v1 import AppTest
 
 from engine.errors import BadInput
 from engine.fleet.sweep import Sweep
-from lab import sweeping
+from lab import errand, sweeping
 from lab.sweep_charts import load_table, map_figure, map_table, ratio_says
 from lab.sweeping import Sweeping, borne, known, tried
+from lab.watching import Watching
 from tests.lab.conftest import Lab, alive, comes
 from tests.lab.test_kitchen_page import RULES
 
@@ -51,7 +53,7 @@ def test_a_result_is_kept_for_whoever_asks_next() -> None:
     assert known(QUICK) is None
     one = finished(QUICK)
     assert one.why == ""
-    assert one.look() == 1.0
+    assert one.share == 1.0
     result = known(QUICK)
     assert result
     assert (result.begun, list(result.points)) == (one.begun, one.points)
@@ -69,7 +71,7 @@ def test_cancelling_ends_the_process_and_keeps_nothing() -> None:
 
 
 def test_a_sweep_that_nobody_looks_at_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeping, "UNSEEN_S", 0.0)
+    monkeypatch.setattr(errand, "UNSEEN_S", 0.0)
     one = Sweeping(LONG)
     assert comes(lambda: one.over, 30)
     assert known(LONG) is None
@@ -82,7 +84,7 @@ def test_few_run_at_a_time_and_a_waiting_one_can_be_cancelled() -> None:
     try:
         time.sleep(0.2)
         assert waiting._process is None
-        assert waiting.look() is None
+        assert waiting.share is None
         waiting.cancel()
         assert comes(lambda: waiting.over)
     finally:
@@ -105,7 +107,7 @@ def test_bad_input_starts_nothing() -> None:
 # ---- the page
 
 
-def show(asked: Sweep) -> AppTest:
+def show(asked: Sweep, *, watching: bool = False) -> AppTest:
     def script() -> None:
         from lab.pages.scale import page
 
@@ -115,6 +117,7 @@ def show(asked: Sweep) -> AppTest:
     app.session_state["asks"], app.session_state["site"] = asked.asks, asked.site
     app.session_state["site_gpu"], app.session_state["isl"] = asked.gpu, asked.prompt_tokens
     app.session_state["osl"], app.session_state["tpot_slo"] = asked.output_tokens, asked.tpot_slo_s
+    app.session_state["watch"] = watching
     return app.run()
 
 
@@ -155,6 +158,24 @@ def test_the_page_can_be_cancelled() -> None:
     assert comes(lambda: one.over)
     app.run()
     assert [button.label for button in app.button] == ["Simulate"]
+
+
+def test_a_kitchen_of_all_its_stations_is_drawn() -> None:
+    app = show(QUICK, watching=True)
+    one: Watching = app.session_state["watching"]
+    assert "Simulating" in says(app)
+    assert comes(lambda: (one.look(), one.over)[1], 30)
+    app.run()
+    assert not app.exception
+    (data,) = [json.loads(element.proto.json) for element in app.get("bidi_component")]
+    (drawn,) = data["kitchens"]
+    assert drawn["deployment"] == "disaggregated"
+    (deployed,) = [motion for motion in json.loads(drawn["motions"]) if motion["kind"] == "deployed"]
+    assert len(deployed["roles"]) == 4
+    assert "simulated" in drawn["note"]
+    app.slider[0].set_value(3).run()
+    another: Watching = app.session_state["watching"]
+    assert another.asked.prefill_workers == 3
 
 
 def test_a_model_too_large_is_one_sentence() -> None:

@@ -1,0 +1,83 @@
+"""What pages of a class share: how a vote goes, the chart of its counts, and the run that everybody watches."""
+
+import time
+from collections.abc import Callable
+
+import streamlit as st
+
+from lab.amounts import in_words
+from lab.ballots import tally_alt, tally_figure, tally_table
+from lab.classroom import gathering, rooms
+from lab.gather import says
+from lab.room import Room
+from lab.scene import live, scene
+from lessons.lesson import Lesson, Round
+
+STILL = {"displayModeBar": False}
+
+
+def turnout(room: Room) -> str:
+    """How many have voted, and nothing of what."""
+    asked = room.question
+    if asked is None:
+        return f"{room.members} here"
+    what = "voted" if asked.vote == 1 else "voted again"
+    return f"{room.voted[asked.vote - 1]} of {room.members} have {what}"
+
+
+def timer(room: Room) -> str:
+    """What is left, as 1:05; "" without a timer."""
+    if not room.timer_s:
+        return ""
+    left_s = round(room.timer_s - time.time())
+    return f"{left_s // 60}:{left_s % 60:02d} left" if left_s > 0 else "time is up"
+
+
+def counts(room: Room, asked: Round, size: int = 14) -> None:
+    """Of the votes that the instructor has shown; nothing before."""
+    votes, at = rooms().shown(room), room.question
+    if at is None or not votes:
+        return
+    figure = tally_figure(asked.answer, votes, at.answer, size)
+    st.plotly_chart(figure, key="tally", alt=tally_alt(asked.answer, votes, at.answer), config=STILL)
+    with st.expander("The same as a table"):
+        st.table(tally_table(asked.answer, votes, at.answer), border="horizontal")
+
+
+def answer_words(room: Room, asked: Round) -> str:
+    at = room.question
+    return f"Measured: {in_words(asked.answer, at.answer.value)}" if at is not None and at.answer else ""
+
+
+def common_run(room: Room, lesson: Lesson, asked: Round) -> None:
+    """The class's run as it happens; the same for all who look, and nobody's to command."""
+    begun = gathering(room, lesson, asked)
+    _progress(room, lesson, asked, begun.run if begun else "")
+    if begun and begun.run and not begun.measuring and (spec := live(begun.run)):
+        scene({"kitchens": [spec], "can": []})
+
+
+@st.fragment(run_every=1.0)
+def _progress(room: Room, lesson: Lesson, asked: Round, run: str) -> None:
+    begun = gathering(room, lesson, asked)
+    if (begun.run if begun else "") != run:
+        st.rerun()
+    if begun is None:
+        st.markdown(":material/check: **The engine is done.** The instructor shows the answer.")
+        return
+    st.progress(begun.done / begun.total, says(begun))
+    if begun.stopped:
+        st.warning(begun.stopped)
+
+
+def follow(room: Room, find: Callable[[], Room | None], say: Callable[[Room], object]) -> None:
+    """Once a second: `say` how things stand, and the page anew whenever the class is somewhere else."""
+
+    @st.fragment(run_every=1.0)
+    def look_again() -> None:
+        now = find()
+        if now is None or (now.pace, now.question, now.code) != (room.pace, room.question, room.code):
+            st.rerun()
+        say(now)
+
+    look_again()

@@ -1,0 +1,71 @@
+"""Whose turn it is: round robin over learners, and the instructor before everybody.
+
+A *job* is what one learner asked for at once: one run, or the same orders in two or three kitchens. Each learner has
+one job waiting; a newer one takes its place. Turns go by run, so a long job delays another learner by the run that is
+on and by no more.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class FairQueue(Generic[T]):
+    """Not safe to use from several threads by itself."""
+
+    def __init__(self) -> None:
+        self._first: deque[T] = deque()
+        self._waiting: dict[str, deque[T]] = {}  # by learner, in the order of their turns
+        self._served = ""  # whose run is on: behind everybody until it is over
+
+    def put(self, learner: str, job: Sequence[T]) -> Sequence[T]:
+        """What this learner had waiting until now, and no longer has."""
+        replaced = self._waiting.get(learner, ())
+        self._waiting[learner] = deque(job)  # at the place in line that the learner has already
+        return tuple(replaced)
+
+    def put_first(self, one: T) -> None:
+        self._first.append(one)
+
+    def take(self) -> T | None:
+        """The next to run; whoever was served before stands at the end of the line from now on."""
+        order = self._order()
+        self._served = ""
+        if self._first:
+            self._waiting = {learner: self._waiting[learner] for learner in order}
+            return self._first.popleft()
+        if not order:
+            return None
+        learner, *others = order
+        one = self._waiting[learner].popleft()
+        self._waiting = {name: self._waiting[name] for name in (*others, learner) if self._waiting[name]}
+        self._served = learner
+        return one
+
+    def remove(self, one: T) -> bool:
+        """Whether it was waiting."""
+        for queue in (self._first, *self._waiting.values()):
+            if one in queue:
+                queue.remove(one)
+                self._waiting = {learner: left for learner, left in self._waiting.items() if left}
+                return True
+        return False
+
+    def clear(self) -> Sequence[T]:
+        """All that waited."""
+        lost = self.in_turn()
+        self._first.clear()
+        self._waiting.clear()
+        return lost
+
+    def in_turn(self) -> Sequence[T]:
+        """All that wait, in the order in which they would run if nobody asked for anything more."""
+        queues = [list(self._waiting[learner]) for learner in self._order()]
+        rounds = range(max(map(len, queues), default=0))
+        return [*self._first, *(queue[n] for n in rounds for queue in queues if n < len(queue))]
+
+    def _order(self) -> list[str]:
+        """Learners in the order of their turns."""
+        return sorted(self._waiting, key=lambda learner: learner == self._served)

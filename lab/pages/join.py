@@ -1,0 +1,175 @@
+"""A learner in a class: come in with a code, then be where the class is: vote, wait, watch, compare."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+import streamlit as st
+
+from engine.errors import BadInput
+from lab.amounts import plain
+from lab.class_view import answer_words, common_run, counts, follow, timer, turnout
+from lab.classroom import evidence, rooms, topic
+from lab.guess import guess_form
+from lab.learner import book, learner, remembered
+from lab.look import READING, look
+from lab.next_step import next_step
+from lab.pages.lesson import comparison, locked, opening
+from lab.room import CODE_CHARS, NICKNAME_CHARS, Ballot, Question, Refusal, Room
+from lessons.book import Entry, Outcome, now
+from lessons.keys import Key, judged
+from lessons.lesson import Lesson, Round
+
+
+def page(to_lessons: Callable[[], None], to_instructor: Callable[[], None]) -> None:
+    room = rooms().room_of(learner())
+    coming = st.query_params.get("room", "")
+    if room is None or (coming and coming.upper() != room.code and not st.session_state.get("stays")):
+        _join(coming, to_instructor)
+    elif room.pace == "free" or room.question is None:
+        _free(room, to_lessons)
+    elif (found := topic(room.question)) is None:
+        st.warning("The class is at a lesson that this lab does not have.")
+    else:
+        _question(room, room.question, *found)
+
+
+def _join(coming: str, to_instructor: Callable[[], None]) -> None:
+    look(READING)
+    st.title("Join a class", anchor=False)
+    st.markdown("The code is on the projector. No account; your vote is shown to nobody with your name.")
+    if not remembered():
+        st.warning("This browser keeps no cookie for this page: after a reload you would have to join once more.")
+    with st.form("join"):
+        code = st.text_input("Code", coming, max_chars=CODE_CHARS, key="join code")
+        nickname = st.text_input("Nickname (optional)", max_chars=NICKNAME_CHARS, key="join nickname")
+        st.caption("Only the instructor sees it, in the list of votes.")
+        joins = st.form_submit_button("Join", type="primary", icon=":material/login:")
+    if joins:
+        try:
+            rooms().join(code.strip().upper(), learner(), nickname)
+        except Refusal as why:
+            st.error(str(why))
+        else:
+            st.session_state["stays"] = True
+            st.rerun()
+    if st.button("I lead a class", type="tertiary", icon=":material/co_present:"):
+        to_instructor()
+
+
+def _leave(room: Room) -> None:
+    if st.button("Leave the class", type="tertiary", icon=":material/logout:", key="leave"):
+        rooms().leave(learner())
+        st.rerun()
+
+
+def _find() -> Room | None:
+    return rooms().room_of(learner())
+
+
+def _free(room: Room, to_lessons: Callable[[], None]) -> None:
+    st.title(f"Class {room.code}", anchor=False)
+    st.markdown("You are in. Go where you like; when the instructor asks a question, **this page** takes you to it.")
+    follow(room, _find, lambda now: st.caption(f"{now.members} here"))
+    _leave(room)
+    if (
+        next_step("Free roam", "Keep this page open, or look at the lessons until it goes on.", "To the lessons")
+        == "go"
+    ):
+        to_lessons()
+
+
+# ---- at the class's question
+
+
+def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
+    me = learner()
+    votes = [rooms().own(room, me, vote) for vote in (1, 2)]
+    number = lesson.rounds.index(asked) + 1
+    st.caption(f"Class {room.code} · Lesson {lesson.number} · question {number} of {len(lesson.rounds)}")
+    st.title(lesson.title, anchor=False)
+    opening(lesson, first=False)
+    with st.container(key="arrive" if at.answer is None else "question"):  # once it is answered, one arrives there
+        st.subheader(asked.asks, anchor=False)
+    if text := lesson.text(f"{asked.name} question"):
+        st.markdown(text)
+    if asked.knob is not None:
+        st.markdown(f"{plain(asked.knob.label).capitalize()}: **{asked.knob.words(at.setting)}**, for everybody")
+    follow(room, _find, lambda now: st.caption(" · ".join(filter(None, (turnout(now), timer(now))))))
+    _remember(room, lesson, asked, votes[0])
+    mine = votes[1] or votes[0]
+    if at.open and votes[at.vote - 1] is None:
+        _vote(room, at, lesson, asked, votes[0])
+        return
+    if mine:
+        locked(asked, Entry(lesson.slug, asked.name, mine.at, mine.guess))
+    counts(room, asked)
+    if at.answer is not None:
+        _answer(room, at.answer, at.machine, lesson, asked, mine)
+    elif at.running:
+        common_run(room, lesson, asked)
+    _leave(room)
+    next_step(*_waiting(at), "", step=f"{asked.name} {at.vote} {at.counts} {at.running} {at.answer is None}")
+
+
+def _waiting(at: Question) -> tuple[str, str]:
+    if at.answer is not None:
+        return "Answered", "The instructor goes on to the next question."
+    if at.running:
+        return "The run", "One engine, one run, everybody watches."
+    if at.open:
+        return "Voted", "Waiting for the others. Your vote is kept, also if you reload."
+    return "Vote closed", "Talk it over with your neighbours."
+
+
+def _vote(room: Room, at: Question, lesson: Lesson, asked: Round, first: Ballot | None) -> None:
+    if at.vote == 2:
+        counts(room, asked)
+        if first:
+            locked(asked, Entry(lesson.slug, asked.name, first.at, first.guess))
+    draft = guess_form(replace(asked, knob=None), f"class {room.code} {lesson.slug} {asked.name} {at.vote}")
+    missing = " and ".join(draft.missing)
+    needs = f"Still missing: {missing}." if missing else "A locked vote can't be changed."
+    where = "First vote, alone" if at.vote == 1 else "Second vote, after the talk"
+    if next_step(where, needs, "Lock my vote", ready=draft.guess is not None, step=f"{asked.name} {at.vote}") != "go":
+        return
+    assert draft.guess is not None
+    try:
+        guess = msgspec.structs.replace(draft.guess, setting=at.setting)
+        rooms().cast(room.code, learner(), at, asked, guess)
+    except (Refusal, BadInput) as why:
+        st.error(str(why))
+        return
+    st.rerun()
+
+
+def _remember(room: Room, lesson: Lesson, asked: Round, first: Ballot | None) -> None:
+    """The first vote is the guess in this learner's own book too, unless one was locked there before."""
+    if first is None or not _once(f"guess {room.code} {lesson.slug} {asked.name}"):
+        return
+    if book().entry(lesson.slug, asked.name) is None:
+        book().commit(lesson.slug, asked, first.guess)
+
+
+def _once(what: str) -> bool:
+    """Whether this session asks for it for the first time."""
+    done: set[str] = st.session_state.setdefault("done in class", set())
+    asked_before = what in done
+    done.add(what)
+    return not asked_before
+
+
+def _answer(room: Room, key: Key, machine: str, lesson: Lesson, asked: Round, mine: Ballot | None) -> None:
+    if mine is None:
+        with st.container(key="arrive"):
+            st.subheader(answer_words(room, asked), anchor=False)
+        st.caption("You did not vote on this one.")
+        return
+    outcome = Outcome(key, judged(mine.guess.value, key), machine, now())
+    entry = Entry(lesson.slug, asked.name, mine.at, mine.guess, outcome)
+    comparison(lesson, asked, entry, outcome, evidence(room, lesson, asked))
+    if not _once(f"outcome {room.code} {lesson.slug} {asked.name}"):
+        return
+    kept = book().entry(lesson.slug, asked.name)
+    if kept is not None and kept.outcome is None and kept.guess.setting == mine.guess.setting:
+        book().settle(lesson.slug, asked.name, Outcome(key, judged(kept.guess.value, key), machine, outcome.at))

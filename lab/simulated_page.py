@@ -1,0 +1,225 @@
+"""A page as a browser has it open, without the browser: Streamlit's protocol, and a socket that watches a run.
+
+What the browser does by itself is done here too: all widgets' values go with every message, big messages that are known
+already are not sent again, and fragments ask to be run anew when their time has come.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import msgspec
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.Element_pb2 import Element
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Origin, Subprotocol
+
+from lab.learner import COOKIE
+
+ANSWER_S = 30.0
+Kind = Literal["page", "fragment"]
+FINISHED: dict[int, Kind] = {
+    ForwardMsg.FINISHED_SUCCESSFULLY: "page",
+    ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY: "fragment",
+}
+
+
+def road(host: str, path: str, **options: Any) -> connect:
+    return connect(f"ws://{host}{path}", origin=Origin(f"http://{host}"), max_size=None, close_timeout=1, **options)
+
+
+class Page:
+    """`ran` is told of each rerun: what was run, and seconds from asking until its last message was here."""
+
+    def __init__(
+        self, host: str, name: str, query: str = "", cookie: str = "", ran: Callable[[Kind, float], None] | None = None
+    ) -> None:
+        self._name, self._query, self._hash = name, query, ""
+        headers = {"Cookie": f"{COOKIE}={cookie}"} if cookie else {}
+        streamlits = Subprotocol("streamlit")
+        self._road = road(host, "/_stcore/stream", subprotocols=[streamlits], additional_headers=headers)
+        self._ran = ran or (lambda kind, seconds: None)
+        self._socket: ClientConnection
+        self._shown: dict[tuple[int, ...], tuple[str, Element]] = {}  # (fragment, element) by place
+        self._values: dict[str, WidgetState] = {}
+        self._known: dict[str, ForwardMsg] = {}
+        self._timers: dict[str, asyncio.Task[None]] = {}  # by fragment; the task that is not in it any more, ends
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
+        self.errors: list[str] = []
+
+    async def __aenter__(self) -> "Page":
+        self._socket = await self._road
+        await self._ask(BackMsg())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._socket.close()
+
+    # ---- what is on it
+
+    def all(self, kind: str) -> list[Any]:
+        shown = [self._shown[place][1] for place in sorted(self._shown)]
+        return [getattr(element, kind) for element in shown if element.WhichOneof("type") == kind]
+
+    def find(self, kind: str, label: str) -> Any:
+        """The first of its kind that can be used, whose label begins so; None without one."""
+        fits = (element for element in self.all(kind) if element.label.startswith(label) and not element.disabled)
+        return next(fits, None)
+
+    def component(self, name: str) -> dict[str, Any]:
+        """What a component of ours was given; empty if it is not here."""
+        for one in self.all("bidi_component"):
+            if one.component_name.endswith(name):
+                return dict(msgspec.json.decode(one.json))
+        return {}
+
+    # ---- what its visitor does
+
+    async def press(self, label: str) -> bool:
+        """Whether there was such a button."""
+        if (button := self.find("button", label)) is None:
+            return False
+        await self._ask(BackMsg(), [WidgetState(id=button.id, trigger_value=True)])
+        return True
+
+    async def fill(self, widget: str, **value: Any) -> None:
+        self._values[widget] = WidgetState(id=widget, **value)
+        await self._ask(BackMsg())
+
+    # ---- the protocol
+
+    async def _ask(self, message: BackMsg, triggers: Sequence[WidgetState] = ()) -> None:
+        asked = message.rerun_script
+        asked.query_string, asked.page_name, asked.page_script_hash = self._query, self._name, self._hash
+        async with self._turn:
+            asked.widget_states.widgets.extend([*self._values.values(), *triggers])
+            asked.cached_message_hashes.extend(self._known)
+            begun_s = time.monotonic()
+            await self._socket.send(message.SerializeToString())
+            async with asyncio.timeout(ANSWER_S):
+                kind = await self._hear()
+            self._ran(kind, time.monotonic() - begun_s)
+
+    async def _hear(self) -> Kind:
+        """Until the script has finished, even if it begins anew in between."""
+        touched: set[tuple[int, ...]] = set()
+        fragments: set[str] = set()
+        while True:
+            heard = self._whole(ForwardMsg.FromString(await self._socket.recv(decode=False)))
+            match heard.WhichOneof("type"):
+                case "new_session":
+                    touched, fragments = set(), set()
+                case "navigation":
+                    self._hash = heard.navigation.page_script_hash
+                case "delta" if heard.delta.WhichOneof("type") == "new_element":
+                    place = tuple(heard.metadata.delta_path)
+                    self._shown[place] = (heard.delta.fragment_id, heard.delta.new_element)
+                    touched.add(place)
+                    self._take_over(heard.delta.new_element)
+                case "auto_rerun":
+                    fragments.add(heard.auto_rerun.fragment_id)
+                    self._every(heard.auto_rerun.interval, heard.auto_rerun.fragment_id)
+                case "stop_auto_rerun":
+                    self._timers.pop(heard.stop_auto_rerun.fragment_id, None)
+                case "script_finished" if heard.script_finished == ForwardMsg.FINISHED_WITH_COMPILE_ERROR:
+                    raise RuntimeError("the page's script can't be run")
+                case "script_finished" if kind := FINISHED.get(heard.script_finished):
+                    self._forget(kind, touched, fragments)
+                    return kind
+
+    def _whole(self, heard: ForwardMsg) -> ForwardMsg:
+        """A message that was sent before is sent as a reference."""
+        if heard.WhichOneof("type") == "ref_hash":
+            place = heard.metadata.delta_path
+            heard = ForwardMsg.FromString(self._known[heard.ref_hash].SerializeToString())
+            heard.metadata.delta_path[:] = place
+        elif heard.metadata.cacheable:
+            self._known[heard.hash] = heard
+        return heard
+
+    def _take_over(self, element: Element) -> None:
+        """Values that the server sets."""
+        number = element.number_input
+        if element.WhichOneof("type") == "number_input" and number.set_value and number.HasField("value"):
+            self._values[number.id] = WidgetState(id=number.id, double_value=number.value)
+
+    def _forget(self, kind: Kind, touched: set[tuple[int, ...]], fragments: set[str]) -> None:
+        """What was not drawn again is gone; after a fragment's run that holds for its own elements."""
+        drawn = {self._shown[place][0] for place in touched}
+        for place, (fragment, _) in list(self._shown.items()):
+            if place not in touched and (kind == "page" or fragment in drawn):
+                del self._shown[place]
+        if kind == "page":
+            for fragment in set(self._timers) - fragments:
+                self._timers.pop(fragment)
+
+    def _every(self, seconds: float, fragment: str) -> None:
+        if fragment not in self._timers:
+            self._timers[fragment] = task = asyncio.create_task(self._again(seconds, fragment))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _again(self, seconds: float, fragment: str) -> None:
+        me = asyncio.current_task()
+        while True:
+            await asyncio.sleep(seconds)
+            if self._timers.get(fragment) is not me:
+                return
+            message = BackMsg()
+            message.rerun_script.fragment_id, message.rerun_script.is_auto_rerun = fragment, True
+            try:
+                await self._ask(message)
+            except (ConnectionClosed, TimeoutError, RuntimeError) as wrong:
+                self.errors.append(repr(wrong))
+                return
+
+
+class Heard(msgspec.Struct):
+    """A message to somebody who watches a run. Times are on the run's clock, seconds; `seq` counts motions."""
+
+    seq: int = 0
+    now: float = 0.0
+    motions: list["Motion"] = msgspec.field(default_factory=list)
+    over: bool = False
+
+
+class Motion(msgspec.Struct):
+    kind: str
+    t: float = 0.0
+
+
+_heard = msgspec.json.Decoder(Heard)
+
+
+class Watch:
+    """One socket on a run. `ages_s`: of each token when it came, on a clock that is `offset_s` off."""
+
+    def __init__(self) -> None:
+        self.motions = 0
+        self.whole = True  # no motion was left out
+        self.ages_s: list[float] = []
+        self.offset_s = float("inf")
+        self.over = False
+
+    async def watch(self, host: str, stream: str) -> "Watch":
+        """Until it is over."""
+        async with road(host, stream) as socket:
+            async for text in socket:
+                self._take(time.monotonic(), _heard.decode(text))
+        return self
+
+    def _take(self, at_s: float, heard: Heard) -> None:
+        self.over = self.over or heard.over
+        if heard.motions:
+            self.motions += len(heard.motions)
+            self.whole = self.whole and heard.seq == self.motions
+            self.offset_s = min(self.offset_s, at_s - heard.now)
+            self.ages_s += [at_s - motion.t for motion in heard.motions if motion.kind == "token"]

@@ -1,0 +1,254 @@
+"""A class in Chromium: an instructor, a projector and five learners go through a whole lesson on the real engine; the
+server is killed in the middle of a vote."""
+
+import csv
+import json
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.lab.conftest import Lab, open_lab, with_sample
+
+KEY = "the instructor's own key"
+LEARNERS = 5
+SLOW_MS = 20_000  # eight pages in one browser on two cores
+SHOTS = os.environ.get("SPLIT_KITCHEN_TEST_SHOTS", "")  # a folder for pictures, to look at by hand
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
+    """Opens the lab, and opens it again where it was after it has been killed."""
+    root = with_sample(tmp_path / "project")
+    env = {"SPLIT_KITCHEN_DATA": str(tmp_path / "data"), "SPLIT_KITCHEN_INSTRUCTOR_KEY": KEY}
+    with ExitStack() as labs:
+        yield lambda **options: labs.enter_context(open_lab(root=root, env=env, **options))
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def choose(page: Page, label: str, option: str) -> None:
+    page.get_by_role("combobox", name=re.compile(label)).click()
+    page.get_by_role("option", name=re.compile(re.escape(option))).click()
+
+
+def sure_of_it(page: Page) -> None:
+    page.get_by_text("fairly sure", exact=True).click()
+    press(page, "Lock my vote")
+    expect(page.get_by_text("Waiting for the others.")).to_be_visible()
+
+
+def vote(page: Page, ms: str) -> None:
+    exactly = page.get_by_label("or exactly, ms")
+    exactly.fill(ms)
+    exactly.press("Tab")
+    expect(page.get_by_role("slider", name="Your guess, ms")).not_to_have_attribute("aria-valuetext", "100 ms")
+    sure_of_it(page)
+
+
+def draw(page: Page) -> None:
+    point = page.get_by_role("slider", name="TTFT at 512 prompt, tokens")
+    point.press("PageUp")
+    expect(point).not_to_have_attribute("aria-valuetext", "100 ms")
+    sure_of_it(page)
+
+
+@pytest.fixture
+def slow() -> Iterator[None]:
+    expect.set_options(timeout=SLOW_MS)
+    yield
+    expect.set_options(timeout=5000)
+
+
+class Class:
+    """Everybody's windows."""
+
+    def __init__(self, browser: Browser, lab: Lab) -> None:
+        self._browser, self._lab = browser, lab
+        self.errors: list[str] = []
+        self.teacher = self.open("instructor", 1280, 900)
+        self.code = ""
+        self.learners: list[Page] = []
+
+    def open(self, path: str, width: int = 390, height: int = 844) -> Page:
+        size = {"width": width, "height": height}
+        page = self._browser.new_context(viewport=size, reduced_motion="reduce").new_page()
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.goto(f"{self._lab.url}/{path}")
+        return page
+
+    def begin(self) -> None:
+        field = self.teacher.get_by_label("Instructor's key")
+        field.fill("a key that I made up")
+        press(self.teacher, "Enter")
+        expect(self.teacher.get_by_text("That is not the key.")).to_be_visible()
+        field.fill(KEY)
+        press(self.teacher, "Enter")
+        press(self.teacher, "Open a class")
+        way_in = self.teacher.get_by_text(re.compile("Join at .* with"))
+        expect(way_in).to_be_visible()
+        self.code = way_in.inner_text().split()[-1]
+
+    def join(self, nickname: str = "") -> Page:
+        page = self.open(f"join?room={self.code}", 1280 if len(self.learners) == 1 else 390)
+        page.get_by_label("Nickname (optional)").fill(nickname)
+        press(page, "Join")
+        return page
+
+    def show_wall(self) -> None:
+        self.wall = self.open(f"projector?room={self.code}", 1920, 1080)
+
+    @property
+    def audience(self) -> list[Page]:
+        return [*self.learners, self.wall]
+
+    def ask(self, question: str) -> None:
+        press(self.teacher, "Ask this")
+        for page in self.learners:  # are taken to it
+            expect(page.get_by_role("heading", name=question)).to_be_focused()
+        expect(self.wall.get_by_role("heading", name=question)).to_be_visible()
+
+    def run_and_show(self) -> None:
+        answer = self.teacher.get_by_role("button", name="Show answer")
+        expect(answer).to_be_enabled(timeout=60_000)
+        for page in self.audience:
+            expect(page.get_by_text("Measured")).to_have_count(0)
+        answer.click()
+        for page in self.learners:
+            expect(page.get_by_role("heading", name=re.compile("Right|Close|Off"))).to_be_visible()
+        expect(self.wall.get_by_role("heading", name=re.compile("Measured: "))).to_be_visible()
+
+    def picture(self, step: str) -> None:
+        pages = {"instructor": self.teacher, "learner": self.learners[0], "wide": self.learners[1], "wall": self.wall}
+        for name, page in pages.items() if SHOTS else ():
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+                page.wait_for_timeout(400)
+                page.screenshot(path=f"{SHOTS}/{step}-{name}-{scheme}.png", full_page=name != "wall")
+            page.emulate_media(color_scheme="light")
+
+    def close(self) -> None:
+        for page in (self.teacher, *self.audience):
+            page.context.close()
+
+
+def saved(page: Page, kind: str) -> list[str]:
+    with page.expect_download() as download:
+        press(page, f"Export ({kind})")
+    return download.value.path().read_text().splitlines()
+
+
+@pytest.mark.browser
+@pytest.mark.live
+@pytest.mark.usefixtures("slow")
+def test_a_class_whose_server_is_killed_in_mid_vote(browser: Browser, start: Callable[..., Lab]) -> None:
+    lab = start()
+    room = Class(browser, lab)
+    everybody_joins(room)
+    choose(room.teacher, "^Lesson", "99.")
+    two_votes_and_a_server_that_dies_in_the_second(room, lab, start)
+    straight_from_the_vote_to_the_run(room)
+    answered_from_what_was_run_before(room)
+    everything_can_be_taken_home(room)
+    assert room.errors == []
+    room.close()
+
+
+def everybody_joins(room: Class) -> None:
+    room.begin()
+    assert KEY not in room.teacher.url
+    first = room.join("<script>alert(1)</script>"[:24])
+    expect(first.get_by_text("A nickname has letters")).to_be_visible()
+    first.get_by_label("Nickname (optional)").fill("Ada")
+    press(first, "Join")
+    room.learners = [first]
+    room.learners += [room.join() for _ in range(LEARNERS - 1)]
+    room.show_wall()
+    picture = room.wall.get_by_role("img", name="QR code of the way in")
+    assert picture.evaluate("async image => (await image.decode(), image.naturalWidth > 20)")
+    expect(room.wall.get_by_text("5 here")).to_be_visible()
+    room.picture("1-joined")
+
+
+def two_votes_and_a_server_that_dies_in_the_second(room: Class, lab: Lab, start: Callable[..., Lab]) -> None:
+    room.ask("How long does the first token take?")
+    room.picture("2-asked")
+    for page, ms in zip(room.learners[:4], ("30", "50", "500", "30"), strict=True):
+        vote(page, ms)
+    for page in (room.teacher, room.wall):
+        expect(page.get_by_text(re.compile("4 of 5 have voted"))).to_be_visible()
+    for page in room.audience:
+        expect(page.locator(".js-plotly-plot")).to_have_count(0)
+    press(room.teacher, "Show counts")
+    for page in room.audience:
+        expect(page.locator(".js-plotly-plot")).to_be_visible()
+    room.picture("3-counts")
+
+    press(room.teacher, "Second vote")
+    for page in room.learners[:2]:
+        vote(page, "70")
+    os.kill(lab.process.pid, signal.SIGKILL)
+    lab.process.wait()
+    start(port=int(lab.host.partition(":")[2]))
+    for page in (room.teacher, *room.audience):
+        page.reload()
+    for page in room.learners[:2]:
+        expect(page.get_by_text("Waiting for the others.")).to_be_visible()
+    expect(room.teacher.get_by_text(re.compile("2 of 5 have voted again"))).to_be_visible()  # and is asked for no key
+    for page in room.learners[2:]:
+        vote(page, "20")
+    expect(room.wall.get_by_text(re.compile("5 of 5 have voted again"))).to_be_visible()
+    room.picture("4-again")
+
+    press(room.teacher, "Run once for all")
+    expect(room.wall.get_by_text(re.compile("Run . of [34]"))).to_be_visible()
+    room.picture("5-run")
+    room.run_and_show()
+    for page in room.audience:
+        chart = page.get_by_role("figure", name=re.compile("How the class voted"))
+        expect(chart).to_have_attribute("aria-label", re.compile("first vote: .* 3, .* 1; second vote: .* 5"))
+    room.picture("6-answer")
+
+
+def straight_from_the_vote_to_the_run(room: Class) -> None:
+    room.ask("How does it grow with the prompt?")
+    for page in room.learners:
+        draw(page)
+    press(room.teacher, "Run once for all")
+    room.run_and_show()
+    room.picture("7-curve")
+
+
+def answered_from_what_was_run_before(room: Class) -> None:
+    room.ask("What sets it?")
+    for page in room.learners:
+        page.get_by_text("The length of the prompt", exact=True).click()
+        sure_of_it(page)
+    press(room.teacher, "Show counts")
+    room.run_and_show()
+    room.picture("8-choice")
+
+
+def everything_can_be_taken_home(room: Class) -> None:
+    told = [json.loads(line) for line in saved(room.teacher, "JSONL")]
+    assert sorted((one["round"], one["vote"], one["number"]) for one in told) == [
+        *(("check", 1, n) for n in range(1, 6)),
+        *(("first", 1, n) for n in range(1, 5)),
+        *(("first", 2, n) for n in range(1, 6)),
+        *(("grows", 1, n) for n in range(1, 6)),
+    ]
+    assert {one["nickname"] for one in told if one["number"] == 1} == {"Ada"}
+    table = saved(room.teacher, "CSV")
+    assert [(row["round"], row["learner"], row["vote"]) for row in csv.DictReader(table)] == [
+        (one["round"], str(one["number"]), str(one["vote"])) for one in told
+    ]
+    cookies = [cookie["value"] for page in room.learners for cookie in page.context.cookies()]
+    assert len(cookies) >= LEARNERS
+    assert not any(cookie in json.dumps(told) + "".join(table) for cookie in cookies)

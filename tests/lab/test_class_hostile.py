@@ -1,0 +1,139 @@
+"""Hostile members of a class, speaking the real protocol: each time refused, and the class goes on.
+
+What the rules refuse whoever asks is in test_room.py; frames, rates, Origins and other people's runs in test_guard.py.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+
+import pytest
+from streamlit.proto.WidgetStates_pb2 import WidgetState
+
+from lab.ballots import as_csv
+from lab.room import Ballot
+from lessons.book import Guess
+from tests.lab.conftest import Lab, Visitor
+
+TEACHER, ME, YOU = "T" * 22, "A" * 22, "B" * 22
+SCRIPT = "<script>alert(1)</script> [x](javascript:alert(1)) ![](http://evil.example/a.png)"
+
+
+@pytest.fixture(scope="module")
+def teacher(lab: Lab) -> Iterator[Visitor]:
+    with Visitor(lab, page="instructor", cookie=TEACHER) as visitor:
+        key = re.search(r"/instructor, with the key (\S+)", lab.said())
+        assert key is not None
+        fill(visitor, {"Instructor's key": key[1]}, "Enter")
+        yield visitor
+
+
+@pytest.fixture
+def code(teacher: Visitor) -> str:
+    """Of a class that is at the course's first question, and nobody has voted."""
+    teacher.press("Open a class")
+    teacher.press("Ask this")
+    return re.findall(r"with \*\*(\w+)\*\*", said(teacher))[0]
+
+
+def fill(visitor: Visitor, fields: dict[str, str], button: str) -> None:
+    """Type, and press the button, as one message."""
+    widgets = [WidgetState(id=one(visitor, "text_input", name).id, string_value=text) for name, text in fields.items()]
+    visitor.say([*widgets, WidgetState(id=one(visitor, "button", button).id, trigger_value=True)])
+
+
+def one(visitor: Visitor, kind: str, label: str):  # type: ignore[no-untyped-def]  # one of Streamlit's messages
+    return next(element for element in visitor.all(kind) if element.label.startswith(label))
+
+
+def said(visitor: Visitor) -> str:
+    """All that the page was sent, as text."""
+    return "\n".join(str(element) for element in visitor.elements)
+
+
+def join(lab: Lab, code: str, cookie: str) -> Visitor:
+    visitor = Visitor(lab, f"room={code}", page="join", cookie=cookie)
+    visitor.__enter__()
+    if any(button.label == "Join" for button in visitor.all("button")):
+        visitor.press("Join")
+    return visitor
+
+
+def vote(visitor: Visitor, reason: str = "", percent: float = 50.0) -> list[WidgetState]:
+    """Fill in the form; what would lock the vote."""
+    widgets = [
+        WidgetState(id=one(visitor, "number_input", "or exactly").id, double_value=percent),
+        WidgetState(id=one(visitor, "radio", "How sure").id, string_value="sure"),
+        WidgetState(id=one(visitor, "text_input", "In your own words").id, string_value=reason),
+    ]
+    visitor.say(widgets)
+    return [*widgets, WidgetState(id=one(visitor, "button", "Lock my vote").id, trigger_value=True)]
+
+
+def voted(teacher: Visitor) -> str:
+    teacher.run()
+    return re.findall(r"\*\*(\d+ of \d+) have voted", said(teacher))[0]
+
+
+@pytest.mark.live
+class TestRefused:
+    def test_a_vote_after_the_counts_are_shown(self, lab: Lab, teacher: Visitor, code: str) -> None:
+        honest, late = join(lab, code, ME), join(lab, code, YOU)
+        honest.say(vote(honest))
+        lock = vote(late)
+        teacher.press("Show counts")
+        late.say(lock)
+        assert "1 of 2" in voted(teacher)
+        assert "Vote closed" in said(late)
+
+    @pytest.mark.parametrize("percent", [1e9, -5.0, float("nan")])
+    def test_a_guess_beyond_what_may_be_guessed(self, lab: Lab, teacher: Visitor, code: str, percent: float) -> None:
+        offender = join(lab, code, ME)
+        offender.say(vote(offender, percent=percent))
+        assert voted(teacher).startswith("0 of")
+
+    @pytest.mark.parametrize("button", ["Show counts", "Run once for all", "Ask this", "Delete all", "Export (CSV)"])
+    def test_an_instructor_s_button_without_the_key(self, lab: Lab, teacher: Visitor, code: str, button: str) -> None:
+        kind = "download_button" if "Export" in button else "button"
+        pressed = WidgetState(id=one(teacher, kind, button).id, trigger_value=True)
+        for cookie in (ME, "", "' OR 1=1 --"):
+            with Visitor(lab, page="instructor", cookie=cookie) as forger:
+                forger.say([pressed])
+                assert [element.label for element in forger.all("button")] == ["Enter"]
+                assert code not in said(forger)
+        assert voted(teacher).startswith("0 of")
+        assert "first vote open" in said(teacher)
+
+    @pytest.mark.parametrize("cookie", ["C" * 22, "A" * 21, ME.lower(), "1", f"{ME}x", f'"{ME}"x', "%", "class CODE"])
+    def test_another_learner_s_name_that_was_made_up(self, lab: Lab, code: str, cookie: str) -> None:
+        mine = join(lab, code, ME)
+        mine.say(vote(mine, "my own reason"))
+        assert "my own reason" in said(mine)
+        with Visitor(lab, f"room={code}", page="join", cookie=cookie) as forger:
+            assert "my own reason" not in said(forger)
+            assert any(button.label == "Join" for button in forger.all("button"))
+
+    def test_a_script_for_a_reason_is_text_to_its_author_and_nothing_to_others(
+        self, lab: Lab, teacher: Visitor, code: str
+    ) -> None:
+        author = join(lab, code, ME)
+        author.say(vote(author, SCRIPT))
+        (shown,) = (element for element in author.all("markdown") if "alert" in element.body)
+        assert not shown.allow_html
+        assert re.search(r"(?<!\\)[<>\[\]()!]", shown.body) is None
+        teacher.press("Show counts")
+        with Visitor(lab, f"room={code}", page="projector") as wall:
+            for other in (teacher, wall, join(lab, code, YOU)):
+                other.run()
+                assert "alert(" not in said(other)
+
+
+@pytest.mark.parametrize(
+    "reason", ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '"=1', "=1,=2\n=3", SCRIPT]
+)
+def test_no_cell_of_the_table_is_a_formula(reason: str) -> None:
+    table = as_csv([Ballot("ROOM1", "lesson", "first", 1, 1, "Ada", Guess("a", "sure", reason), "2026-01-01")])
+    _, row = csv.reader(io.StringIO(table.decode(), newline=""))
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row)
+    assert row[8].removeprefix("'") == reason
