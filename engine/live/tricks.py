@@ -34,7 +34,7 @@ class Tricks(msgspec.Struct, frozen=True):
     def without(self, *names: str) -> "Tricks":
         for name in names:
             if name not in TRICKS:
-                raise BadInput("without", name, "one of " + ", ".join(TRICKS))
+                raise BadInput(VARIABLE, name, "one of " + ", ".join(TRICKS))
         return msgspec.structs.replace(self, **dict.fromkeys(names, False))
 
     @classmethod
