@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PORT ?= 8501
 
 .DEFAULT_GOAL := help
-.PHONY: help lab notebooks claims test check fix stress image-check record pictures clean
+.PHONY: help lab notebooks claims test check fix bench stress image-check record pictures clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ stress: $(VENV)/dev ## Kill workers at 50 random moments and compare every token
 image-check: $(VENV)/dev ## Build the image's filesystem without Docker and try the lab in it; as root, on Debian
 	@command -v debootstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq debootstrap iproute2 >/dev/null; }
 	$(BIN)/python -m tests.image
+
+bench: $(VENV)/dev browser ## Run every bench, half an hour, and write docs/performance.md; nothing else should run
+	$(BIN)/split-kitchen bench all
 
 record: $(VENV)/lab ## Record the runs that ship with the lab anew, on this machine
 	$(BIN)/python -m lab.record

@@ -18,7 +18,7 @@ from engine.live.catalog import Prepared, prepare
 from engine.live.doctor import parameters
 from engine.live.run import machine
 from engine.live.shape import BYTES_PER_ELEMENT
-from engine.live.tricks import ALL, TRICKS, VARIABLE
+from engine.live.tricks import TRICKS, VARIABLE
 from engine.scenario import ModelSpec
 
 PREFILLS = (256, 1024, 2048)
@@ -86,8 +86,7 @@ def core() -> int:
 
 def ours(prepared: Prepared, without: str = "") -> AbstractContextManager[Peer]:
     described = msgspec.json.encode(prepared).decode()
-    environment = ALL.without(*filter(None, [without])).environment() | {VARIABLE: without}
-    return peer("this engine", *OWN, "engine.bench.peers.ours", described, **environment)
+    return peer("this engine", *OWN, "engine.bench.peers.ours", described, **{VARIABLE: without})
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from engine.live.catalog import prepare
 from engine.live.door import KEY_VARIABLE, Door, shared_key
 from engine.live.process import MAX_MESSAGE_BYTES, boot_id
 from engine.live.text import Text, TextStream
+from engine.live.tricks import Tricks
 from engine.messages import Command, Corrupt, Greeting, Hello, Ping, Pong, Ready, Report, Start, Stop
 from engine.request import Request
 from engine.router import Output, Router, Send
@@ -77,6 +78,7 @@ class Front:
             raise BadInput(
                 "transport", "nixl", "shm or tcp, unless nixl is installed: pip install 'split-kitchen[nixl]'"
             )
+        Tricks.of_environment()  # the workers read it; a wrong name is refused before there are any
         prepared = prepare(model)
         # decided here once: two hosts that each chose their own dtype could not read each other's KV
         self.model = msgspec.structs.replace(model, dtype="bf16" if prepared.dtype == "bfloat16" else "fp32")

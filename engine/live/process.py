@@ -20,7 +20,6 @@ from engine.blocks import BlockPool
 from engine.events import Event
 from engine.link import LinkSpec
 from engine.live.door import KEY_VARIABLE
-from engine.live.tricks import Tricks
 from engine.messages import (
     Admit,
     Command,
@@ -92,7 +91,7 @@ def serve(connection: "Connection[bytes, bytes]", *, role: str = "any", host: st
 
 def take_place(core: int) -> None:
     """Keep to one core where the platform can, one compute thread, and let the front go first."""
-    os.environ.update(Tricks.of_environment().environment())
+    os.environ["OMP_NUM_THREADS"] = "1"
     if core >= 0 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
     os.nice(NICENESS)
@@ -130,6 +129,7 @@ class Station:
         from engine.live.model import load
         from engine.live.runner import Runner
         from engine.live.transports import Doors
+        from engine.live.tricks import Tricks
 
         torch.set_num_threads(1)
         self._channel = channel

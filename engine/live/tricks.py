@@ -6,7 +6,6 @@ import msgspec
 
 from engine.errors import BadInput
 
-LARGE_PAGES = "THP_MEM_ALLOC_ENABLE"  # torch reads it as it is imported
 VARIABLE = "SPLIT_KITCHEN_WITHOUT"  # names of tricks, separated by commas
 
 
@@ -18,7 +17,6 @@ class Tricks(msgspec.Struct, frozen=True):
     `fused_products`: query, key and value are one packed product, and so are gate and up.
     `single_row_dots`: products of one row are taken straight from the mapped weights, without oneDNN.
     `short_last_layer`: the last layer is computed to its end only for rows that ask for a token.
-    `large_pages`: torch asks Linux for pages of 2 MB, which a CPU finds sooner; asked before torch is imported.
     `blocked_attention`: prompts attend in blocks of queries.
     `wide_attention`: decode attends with all KV heads in one product.
 
@@ -30,24 +28,19 @@ class Tricks(msgspec.Struct, frozen=True):
     fused_products: bool = True
     single_row_dots: bool = True
     short_last_layer: bool = True
-    large_pages: bool = True
     blocked_attention: bool = True
     wide_attention: bool = True
 
     def without(self, *names: str) -> "Tricks":
         for name in names:
             if name not in TRICKS:
-                raise BadInput("without", name, "one of " + ", ".join(TRICKS))
+                raise BadInput(VARIABLE, name, "one of " + ", ".join(TRICKS))
         return msgspec.structs.replace(self, **dict.fromkeys(names, False))
 
     @classmethod
     def of_environment(cls) -> "Tricks":
         """All but those that SPLIT_KITCHEN_WITHOUT names."""
         return cls().without(*(name for name in os.environ.get(VARIABLE, "").split(",") if name))
-
-    def environment(self) -> dict[str, str]:
-        """What torch must find when it is imported."""
-        return {"OMP_NUM_THREADS": "1", LARGE_PAGES: str(int(self.large_pages))}
 
 
 TRICKS = Tricks.__struct_fields__

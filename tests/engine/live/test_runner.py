@@ -7,16 +7,19 @@ import pytest
 import torch
 
 from engine.blocks import BlockPool
+from engine.errors import BadInput
+from engine.link import LinkSpec
 from engine.live.catalog import Prepared, prepare
 from engine.live.few_products import blockwise, wide
+from engine.live.front import Front
 from engine.live.kv import KvPool
 from engine.live.model import load
 from engine.live.runner import Runner
 from engine.live.sampling import draw, nucleus, sample
-from engine.live.tricks import ALL, TRICKS, Tricks
+from engine.live.tricks import ALL, TRICKS, VARIABLE, Tricks
 from engine.plan import Piece
 from engine.request import Request, Sampling
-from engine.scenario import ModelSpec
+from engine.scenario import Deployment, ModelSpec
 from engine.worker import Worker
 
 BLOCKS = 96
@@ -110,6 +113,14 @@ def test_tokens_stay_the_same_without_any_trick(model: Model, without: str) -> N
     requests = [Request(f"r{i}", tuple(prompt), 6) for i, prompt in enumerate(prompts)]
     served = serve(model.runner(ALL.without(without)), requests, "chunked", 49)
     assert served == {f"r{i}": model.generate(prompt, 6) for i, prompt in enumerate(prompts)}
+
+
+def test_a_trick_that_nobody_knows_is_refused_before_workers_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "packed_weights,magic")
+    with pytest.raises(BadInput, match="SPLIT_KITCHEN_WITHOUT is 'magic', but must be one of lean_forward, "):
+        Front(Deployment(), LinkSpec(), ModelSpec("tiny-llama"))
+    monkeypatch.setenv(VARIABLE, "packed_weights")
+    assert Tricks.of_environment() == ALL.without("packed_weights")
 
 
 @pytest.mark.parametrize("path", ["tiny-llama", "tiny-qwen3", "smollm2-135m"])

@@ -1,7 +1,8 @@
 """A guard against getting slower, by ratios of two engines that take turns in one process; no time is asserted."""
 
-from collections.abc import Iterator
-from statistics import median
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from engine.bench.peers.plain import Plain
 from engine.live.catalog import prepare
 from engine.scenario import ModelSpec
 
-TURNS = 7
+Act = Callable[[], float]
+pytestmark = pytest.mark.live  # it wants a core for itself
 
 
 @pytest.fixture(scope="module")
@@ -25,17 +27,30 @@ def engines() -> Iterator[tuple[Ours, Plain]]:
 
 @pytest.mark.parametrize(("batch", "least"), [(1, 1.2), (4, 1.4)])
 def test_decode_is_quicker_than_plain_transformers(engines: tuple[Ours, Plain], batch: int, least: float) -> None:
-    """Measured: 2.2 and 2.4. The margin is for machines with other habits, and for bad moments."""
+    """`bench compute` finds 2.2 and 2.5. The margin is for machines with other habits."""
     ours, plain = engines
     for engine in engines:
         engine.gather(batch, 64)
-        engine.step()
-    assert median(plain.step() / ours.step() for _ in range(TURNS)) > least
+    assert ratio(ours.step, plain.step, turns=11) > least
 
 
 def test_prefill_is_no_slower_than_plain_transformers(engines: tuple[Ours, Plain]) -> None:
-    """Measured: 1.3 and more, depending on the prompt."""
+    """`bench compute` finds 1.1 and more, growing with the prompt."""
     ours, plain = engines
-    for engine in engines:
-        engine.prefill(256)
-    assert median(plain.prefill(256) / ours.prefill(256) for _ in range(5)) > 0.95
+    assert ratio(partial(ours.prefill, 256), partial(plain.prefill, 256), turns=5) > 0.9
+
+
+def ratio(ours: Act, plain: Act, turns: int) -> float:
+    """How many times as long plain transformers takes, at either's best of so many turns.
+
+    In CPU time of this thread: where others take the core away, nothing is counted.
+    """
+    spent = [(_spent_s(plain), _spent_s(ours)) for _ in range(turns)]
+    slower, quicker = map(min, zip(*spent, strict=True))
+    return slower / quicker
+
+
+def _spent_s(act: Act) -> float:
+    begun_s = time.thread_time()
+    act()
+    return time.thread_time() - begun_s
