@@ -1,23 +1,22 @@
-"""What a class said: counted, as a chart with before and after, and as files to take home."""
+"""What a class said: counted, as a table with bars, before and after, and as files to take home."""
 
 import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
+from html import escape
 from itertools import pairwise
 
 import msgspec
-import plotly.graph_objects as go
 
 from lab.amounts import amount, ticks
-from lab.reveal import GUESS, MEASURED, Table
+from lab.reveal import GUESS, MEASURED
 from lab.room import Ballot
 from lessons.book import Guess
 from lessons.keys import Key, Value
 from lessons.question import Answer, Choice
 
-VOTES = ("first vote", "second vote")
-COLOURS = (GUESS, MEASURED)
+VOTES = ("First vote", "Second vote")
 LINEAR_BINS = 8
 
 
@@ -54,66 +53,40 @@ def _edges(answer: Answer) -> list[float]:
 
 # ---- to look at
 
-
-def tally_figure(answer: Answer, votes: Sequence[Sequence[Guess]], key: Key | None, size: int = 14) -> go.Figure:
-    """Bars for each vote; the measured one is marked once there is a `key`. `size`: of the letters, in pixels."""
-    names, figure = _marked(answer, key), go.Figure()
-    for name, colour, guesses in zip(VOTES, COLOURS, votes, strict=False):
-        counts = tally(answer, guesses)
-        figure.add_bar(
-            x=counts,
-            y=names,
-            orientation="h",
-            name=name,
-            text=[str(count) if count else "" for count in counts],
-            textposition="outside",
-            cliponaxis=False,
-            marker={"color": colour, "pattern": {"shape": "/" if name == VOTES[1] else ""}},
-            hovertemplate="%{y}: %{x}<extra>" + name + "</extra>",
-        )
-    most = max((max(tally(answer, guesses)) for guesses in votes), default=1)
-    figure.update_xaxes(visible=False, range=[0, most * 1.12 + 0.3])
-    figure.update_yaxes(automargin=True, autorange="reversed", showgrid=False, tickfont={"size": size})
-    figure.update_layout(
-        height=round(size * (2.6 + 1.1 * len(votes)) * len(names) * 0.8 + 4 * size),
-        margin={"l": 10, "r": 10, "t": 10, "b": 10},
-        font={"size": size},
-        dragmode=False,
-        showlegend=len(votes) > 1,
-        legend={
-            "orientation": "h",
-            "y": 1.02,
-            "yanchor": "bottom",
-            "x": 0,
-            "traceorder": "normal",
-            "font": {"size": size},
-        },
-        bargap=0.25,
-    )
-    return figure
+LOOK = (
+    f".tally {{ --first: {GUESS}; --second: {MEASURED}; }}"
+    """
+.tally { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.tally :is(th, td) { padding: .35em .5em; text-align: left; font-weight: 400; border: 0; }
+.tally :is(thead th, b) { font-weight: 600; }
+.tally th:first-child { padding-left: 0; }
+.tally tbody th { width: 1%; min-width: 6.5em; }
+.tally .measured { outline: 2px solid currentColor; outline-offset: -2px; border-radius: 6px; }
+.tally .measured th:first-child { padding-left: .5em; font-weight: 700; }
+.tally td > span { display: inline-block; height: 1.1em; margin-right: .4em; border-radius: 3px; vertical-align: -.15em;
+  width: calc((100% - 2.5em) * var(--share)); background: var(--first); }
+.tally td + td > span { background: repeating-linear-gradient(135deg, var(--second) 0 6px, transparent 6px 9px); }
+"""
+)
 
 
-def tally_table(answer: Answer, votes: Sequence[Sequence[Guess]], key: Key | None) -> Table:
-    """The same."""
-    columns = zip(VOTES, votes, strict=False)
-    counted = {name.capitalize(): [str(count) for count in tally(answer, guesses)] for name, guesses in columns}
-    return {"Guess": _marked(answer, key), **counted}
-
-
-def tally_alt(answer: Answer, votes: Sequence[Sequence[Guess]], key: Key | None) -> str:
-    names = _marked(answer, key)
-    said = []
-    for name, guesses in zip(VOTES, votes, strict=False):
-        counted = [f"{label} {n}" for label, n in zip(names, tally(answer, guesses), strict=True) if n]
-        said.append(f"{name}: {', '.join(counted) or 'nobody'}")
-    return "How the class voted. " + "; ".join(said) + "."
-
-
-def _marked(answer: Answer, key: Key | None) -> list[str]:
-    names = bins(answer)
+def tally_html(answer: Answer, votes: Sequence[Sequence[Guess]], key: Key | None) -> str:
+    """A table whose numbers have bars; the measured row is marked once there is a `key`. Not Plotly: a whole class asks
+    for it at once, and its script has 4.7 MB."""
+    columns = [tally(answer, guesses) for guesses in votes]
+    most = max(max(column) for column in columns) or 1
+    measured = None
     if key is not None and (not isinstance(answer, Choice) or key.value in answer.options):
-        names[bin_of(answer, key.value)] += "  ◀ measured"
-    return names
+        measured = bin_of(answer, key.value)
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Guess", *VOTES[: len(votes)]))
+    rows = []
+    for n, name in enumerate(bins(answer)):
+        bars = (f'<span style="--share: {c[n] / most:.3f}"></span>' if c[n] else "" for c in columns)
+        cells = "".join(f"<td>{bar}<b>{c[n]}</b></td>" for bar, c in zip(bars, columns, strict=True))
+        row, mark = (' class="measured"', "<br>◀ measured") if n == measured else ("", "")
+        rows.append(f'<tr{row}><th scope="row">{escape(name)}{mark}</th>{cells}</tr>')
+    inside = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return f'<table class="tally" aria-label="How the class voted">{inside}</table>'
 
 
 # ---- to take home

@@ -1,19 +1,20 @@
 """What pages of a class share: how a vote goes, the chart of its counts, and the run that everybody watches."""
 
+import random
 import time
 from collections.abc import Callable
 
 import streamlit as st
 
 from lab.amounts import in_words
-from lab.ballots import tally_alt, tally_figure, tally_table
+from lab.ballots import LOOK, tally_html
 from lab.classroom import gathering, rooms
 from lab.gather import says
 from lab.room import Room
 from lab.scene import live, scene
 from lessons.lesson import Lesson, Round
 
-STILL = {"displayModeBar": False}
+PAGE_S = 0.04  # of the server, to draw a page of a class
 
 
 def turnout(room: Room) -> str:
@@ -33,15 +34,11 @@ def timer(room: Room) -> str:
     return f"{left_s // 60}:{left_s % 60:02d} left" if left_s > 0 else "time is up"
 
 
-def counts(room: Room, asked: Round, size: int = 14) -> None:
+def counts(room: Room, asked: Round) -> None:
     """Of the votes that the instructor has shown; nothing before."""
     votes, at = rooms().shown(room), room.question
-    if at is None or not votes:
-        return
-    figure = tally_figure(asked.answer, votes, at.answer, size)
-    st.plotly_chart(figure, key="tally", alt=tally_alt(asked.answer, votes, at.answer), config=STILL)
-    with st.expander("The same as a table"):
-        st.table(tally_table(asked.answer, votes, at.answer), border="horizontal")
+    if at is not None and votes:
+        st.html(f"<style>{LOOK}</style>{tally_html(asked.answer, votes, at.answer)}")
 
 
 def answer_words(room: Room, asked: Round) -> str:
@@ -70,14 +67,20 @@ def _progress(room: Room, lesson: Lesson, asked: Round, run: str) -> None:
         st.warning(begun.stopped)
 
 
-def follow(room: Room, find: Callable[[], Room | None], say: Callable[[Room], object]) -> None:
-    """Once a second: `say` how things stand, and the page anew whenever the class is somewhere else."""
+def follow(room: Room, find: Callable[[], Room | None], say: Callable[[Room], object], *, lead: bool = False) -> None:
+    """Once a second: `say` how things stand, and the page anew whenever the class is somewhere else. A big class
+    doesn't come all at once, or everybody would wait for everybody's page; who `lead`s, comes first."""
 
     @st.fragment(run_every=1.0)
     def look_again() -> None:
         now = find()
         if now is None or (now.pace, now.question, now.code) != (room.pace, room.question, room.code):
-            st.rerun()
-        say(now)
+            looks = 0 if now is None or lead else int(random.uniform(0, now.members * PAGE_S + 0.5))
+            if st.session_state.setdefault("looks left", looks) <= 0:
+                st.session_state.pop("looks left")
+                st.rerun()
+            st.session_state["looks left"] -= 1
+        say(now or room)
 
+    st.session_state.pop("looks left", None)
     look_again()

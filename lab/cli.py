@@ -29,8 +29,8 @@ def lab(port: int, host: str, open_browser: bool) -> None:
 
 
 bench.add_command(page_command, "page")
-bench.add_command(all_command, "all")
 bench.add_command(class_command, "class")
+bench.add_command(all_command, "all")
 
 
 def main() -> None:

@@ -50,6 +50,7 @@ class Page:
         self._timers: dict[str, asyncio.Task[None]] = {}  # by fragment; the task that is not in it any more, ends
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
+        self._last: str | None = None  # message's type
         self.errors: list[str] = []
 
     async def __aenter__(self) -> "Page":
@@ -100,12 +101,18 @@ class Page:
         asked = message.rerun_script
         asked.query_string, asked.page_name, asked.page_script_hash = self._query, self._name, self._hash
         async with self._turn:
+            if asked.fragment_id and asked.fragment_id not in self._timers:
+                return  # the page was drawn without it meanwhile; nobody would answer
             asked.widget_states.widgets.extend([*self._values.values(), *triggers])
             asked.cached_message_hashes.extend(self._known)
             begun_s = time.monotonic()
             await self._socket.send(message.SerializeToString())
-            async with asyncio.timeout(ANSWER_S):
-                kind = await self._hear()
+            try:
+                async with asyncio.timeout(ANSWER_S):
+                    kind = await self._hear()
+            except TimeoutError as late:
+                what = f"{'fragment' if asked.fragment_id else 'page'} {self._name}"
+                raise TimeoutError(f"no answer from {what} in {ANSWER_S:g} s, after {self._last!r}") from late
             self._ran(kind, time.monotonic() - begun_s)
 
     async def _hear(self) -> Kind:
@@ -114,7 +121,8 @@ class Page:
         fragments: set[str] = set()
         while True:
             heard = self._whole(ForwardMsg.FromString(await self._socket.recv(decode=False)))
-            match heard.WhichOneof("type"):
+            self._last = heard.WhichOneof("type")
+            match self._last:
                 case "new_session":
                     touched, fragments = set(), set()
                 case "navigation":
@@ -205,6 +213,7 @@ class Watch:
     def __init__(self) -> None:
         self.motions = 0
         self.whole = True  # no motion was left out
+        self._since_s = 0.0
         self.ages_s: list[float] = []
         self.offset_s = float("inf")
         self.over = False
@@ -219,7 +228,10 @@ class Watch:
     def _take(self, at_s: float, heard: Heard) -> None:
         self.over = self.over or heard.over
         if heard.motions:
+            if not self.motions:
+                self._since_s = heard.now  # what comes later may be aged; what was there before the socket may not
             self.motions += len(heard.motions)
             self.whole = self.whole and heard.seq == self.motions
             self.offset_s = min(self.offset_s, at_s - heard.now)
-            self.ages_s += [at_s - motion.t for motion in heard.motions if motion.kind == "token"]
+            tokens = (motion.t for motion in heard.motions if motion.kind == "token")
+            self.ages_s += [at_s - t for t in tokens if t > self._since_s]

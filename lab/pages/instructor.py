@@ -1,6 +1,6 @@
 """The instructor's page: the key, then a class: what it is asked, how many have voted, and what is shown when."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import streamlit as st
@@ -94,7 +94,7 @@ def _now(room: Room) -> None:
     with st.container(border=True, key="now"):
         if at is None or found is None:
             st.subheader("No question yet", anchor=False)
-            follow(room, lambda: rooms().room(room.code), lambda now: st.markdown(f"**{turnout(now)}**"))
+            follow(room, lambda: rooms().room(room.code), lambda now: st.markdown(f"**{turnout(now)}**"), lead=True)
             return
         lesson, asked = found
         st.caption(f"Lesson {lesson.number} · {lesson.title} · {_where(room, at)}")
@@ -103,6 +103,7 @@ def _now(room: Room) -> None:
             room,
             lambda: rooms().room(room.code),
             lambda now: st.markdown(f"**{' · '.join(filter(None, (turnout(now), timer(now))))}**"),
+            lead=True,
         )
         if words := answer_words(room, asked):
             st.markdown(f"**{words}**")
@@ -199,17 +200,15 @@ def _ask(room: Room) -> None:
         st.info("There are no lessons here.")
         return
     at = room.question
-    lesson_at = next((n for n, one in enumerate(course) if at and one.slug == at.lesson), 0)
+    lesson_at, asked_at = _after(course, at)
     key = f"{room.code} {at.lesson if at else ''} {at.round if at else ''}"  # offers what comes after the last one
     lesson = st.selectbox(
         "Lesson", course, lesson_at, format_func=lambda one: f"{one.number}. {one.title}", key=f"{key} lesson"
     )
-    names = [one.name for one in lesson.rounds]
-    after = names.index(at.round) + 1 if at and at.lesson == lesson.slug and at.round in names else 0
     asked = st.selectbox(
         "Question",
         lesson.rounds,
-        min(after, len(names) - 1),
+        asked_at if lesson.slug == course[lesson_at].slug else 0,
         format_func=lambda one: one.asks,
         key=f"{key} {lesson.slug} round",
     )
@@ -219,6 +218,14 @@ def _ask(room: Room) -> None:
         setting = st.radio(f"{label}, for everybody", asked.knob.values, format_func=asked.knob.words, horizontal=True)
     if st.button("Ask this", type=_main(at is None or at.answer is not None), icon=":material/campaign:"):
         _do(lambda: rooms().ask(room.code, learner(), lesson.slug, asked.name, setting))
+
+
+def _after(course: Sequence[Lesson], at: Question | None) -> tuple[int, int]:
+    """Where the course goes on: a lesson and a question of it."""
+    places = [(n, m) for n, lesson in enumerate(course) for m in range(len(lesson.rounds))]
+    names = [(lesson.slug, one.name) for lesson in course for one in lesson.rounds]
+    asked = (at.lesson, at.round) if at else None
+    return places[min(names.index(asked) + 1, len(places) - 1)] if asked in names else places[0]
 
 
 # ---- what is kept
@@ -236,6 +243,7 @@ def _keep(room: Room) -> None:
                 f"class-{code}.{name.lower()}",
                 {"CSV": "text/csv", "JSONL": "application/jsonl"}[name],
                 icon=":material/download:",
+                on_click="ignore",  # a rerun takes away the file that it has just made
             )
         if st.button("Reset", icon=":material/restart_alt:"):
             _confirm(room, "reset")

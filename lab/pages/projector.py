@@ -8,7 +8,6 @@ from lab.look import look
 from lab.room import Question, Room
 from lessons.lesson import Lesson, Round
 
-LETTERS_PX = 28
 BIG = """
 .stApp [data-testid=stHeader], .stApp [data-testid=stSidebar] { display: none; }
 .stMainBlockContainer { max-width: 100%; padding: 3vh 4vw; }
@@ -26,6 +25,8 @@ BIG = """
 .way-in.small .code { font-size: clamp(1.6rem, 3vw, 4rem); }
 .way-in .at { font-size: clamp(1.1rem, 2.6vw, 3.6rem); overflow-wrap: anywhere; }
 .way-in.small .at { display: none; }
+.tally { font-size: clamp(1.1rem, 1.7vw, 2.2rem); }
+.tally tbody th { white-space: nowrap; }
 .st-key-tell p { font-size: clamp(1.6rem, 3vw, 4rem) !important; font-weight: 600; font-variant-numeric: tabular-nums; }
 """
 
@@ -59,7 +60,7 @@ def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
     if words := answer_words(room, asked):
         st.subheader(words, anchor=False)
     _tell(room)
-    counts(room, asked, LETTERS_PX)
+    counts(room, asked)
     if at.running and at.answer is None:
         common_run(room, lesson, asked)
 
@@ -69,7 +70,7 @@ def _tell(room: Room) -> None:
         with st.container(key="tell"):
             st.markdown(" · ".join(filter(None, (turnout(now), _state(now), timer(now)))))
 
-    follow(room, lambda: rooms().room(room.code), say)
+    follow(room, lambda: rooms().room(room.code), say, lead=True)
 
 
 def _state(room: Room) -> str:

@@ -1,0 +1,68 @@
+"""What a simulated class counts, and what the lab does for a real one: small messages at once, counts as a table."""
+
+import re
+import socket
+
+from lab.app import send_at_once
+from lab.ballots import tally_html
+from lab.simulated_page import Heard, Motion, Watch
+from lessons.book import Guess
+from lessons.keys import Key
+from lessons.question import Choice, Number
+
+
+def test_only_tokens_made_while_the_socket_was_open_have_an_age() -> None:
+    watch = Watch()
+    watch._take(100.0, Heard(seq=2, now=5.0, motions=[Motion("token", 1.0), Motion("order", 1.0)]))
+    watch._take(101.0, Heard(seq=4, now=5.9, motions=[Motion("token", 5.8), Motion("step")]))
+    assert watch.ages_s == [101.0 - 5.8]
+    assert watch.offset_s == 95.0
+    assert watch.whole
+
+
+def test_a_socket_that_missed_a_motion_did_not_see_all() -> None:
+    watch = Watch()
+    watch._take(0.0, Heard(seq=1, motions=[Motion("order")]))
+    watch._take(0.0, Heard(seq=3, motions=[Motion("order")]))
+    assert not watch.whole
+
+
+def test_what_a_listening_socket_accepts_sends_at_once() -> None:
+    """Made as Streamlit makes it, without naming the protocol."""
+    with socket.socket(socket.AF_INET) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        send_at_once()
+        with socket.create_connection(listening.getsockname()), listening.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+# ---- counts
+
+
+def rows(table: str) -> list[tuple[str, ...]]:
+    """The text of each row's cells."""
+    found = re.findall(r"<tr[^>]*>(.*?)</tr>", table)
+    return [tuple(re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row)) for row in found]
+
+
+def test_before_and_after_stand_beside_each_other() -> None:
+    first, second = [Guess((5.0,), "sure"), Guess((50.0,), "sure")], [Guess((50.0,), "sure")] * 2
+    assert rows(tally_html(Number("ms", 1, 10_000), [first, second], None)) == [
+        ("Guess", "First vote", "Second vote"),
+        ("1 to 10 ms", "1", "0"),
+        ("10 to 100 ms", "1", "2"),
+        ("100 to 1,000 ms", "0", "0"),
+        ("1,000 to 10,000 ms", "0", "0"),
+    ]
+
+
+def test_the_measured_one_is_marked_only_once_there_is_a_key() -> None:
+    answer, votes = Choice({"a": "<b>A</b>", "b": "B"}), [[Guess("a", "sure")]]
+    before, after = tally_html(answer, votes, None), tally_html(answer, votes, Key("b"))
+    assert "measured" not in before
+    assert rows(after)[1:] == [("&lt;b&gt;A&lt;/b&gt;", "1"), ("B◀ measured", "0")]
+
+
+def test_nobody_has_voted() -> None:
+    assert rows(tally_html(Choice({"a": "A", "b": "B"}), [[]], None))[1:] == [("A", "0"), ("B", "0")]
