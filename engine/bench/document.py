@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+import msgspec
+
 from engine.bench.figure import HEAD, Figure, Findings, as_json, as_rows, said_versions
 
 LINE, LEFT, UNIT, MOST = 20, 420, 150, 3.0  # pixels a row, before the bars, and for "just as wanted"; the longest bar
@@ -11,11 +13,17 @@ HALO = 'stroke="#ffffff" stroke-width="4" paint-order="stroke"'  # a number that
 GOOD, BAD = "#2a7f62", "#b5502f"
 
 
-def write(folder: Path, benches: Sequence[Findings], settings: str, day: str) -> list[Path]:
+def kept(folder: Path) -> list[Findings]:
+    """What was written there before."""
+    file = folder / "performance.json"
+    return msgspec.json.decode(file.read_bytes(), type=list[Findings]) if file.exists() else []
+
+
+def write(folder: Path, benches: Sequence[Findings]) -> list[Path]:
     """`performance.md` in `folder`, its picture and JSON beside it. What was written."""
     picture = Path("pictures", "performance.svg")
     texts = {
-        Path("performance.md"): page(benches, settings, day, picture),
+        Path("performance.md"): page(benches, picture),
         picture: bars(benches),
         Path("performance.json"): "[\n" + ",\n".join(map(as_json, benches)) + "\n]\n",
     }
@@ -25,7 +33,7 @@ def write(folder: Path, benches: Sequence[Findings], settings: str, day: str) ->
     return [folder / name for name in texts]
 
 
-def page(benches: Sequence[Findings], settings: str, day: str, picture: Path) -> str:
+def page(benches: Sequence[Findings], picture: Path) -> str:
     reached = [figure.reached for findings in benches for figure in findings.figures if figure.reached is not None]
     machines = " / ".join(dict.fromkeys(findings.machine for findings in benches))
     lines = [
@@ -35,7 +43,6 @@ def page(benches: Sequence[Findings], settings: str, day: str, picture: Path) ->
         "peer that was measured in the same run, in turn with it; medians count.",
         "",
         f"- Machine: {machines}",
-        f"- Day: {day}; settings: {settings}",
         f"- Of {len(reached)} figures with a goal, {sum(reached)} reach it.",
         "",
         f"![How near each figure with a goal comes to it]({picture.as_posix()})",
@@ -45,7 +52,7 @@ def page(benches: Sequence[Findings], settings: str, day: str, picture: Path) ->
         if findings.figures:
             lines += [_row(HEAD), _row(["---"] * len(HEAD)), *map(_row, as_rows(findings)), ""]
         lines += [f"- {note}" for note in findings.notes]
-        lines += [f"- {said_versions(findings)}"]
+        lines += [f"- Measured: {findings.measured}", f"- {said_versions(findings)}"]
     return "\n".join(lines) + "\n"
 
 

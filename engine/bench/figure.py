@@ -37,13 +37,17 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Findings(msgspec.Struct, frozen=True):
-    """One bench, run once. `notes`: what it could not measure here and why, or how a value is to be read."""
+    """One bench, run once. `notes`: what it could not measure here and why, or how a value is to be read.
+
+    `measured`: the day and the settings, for findings that are kept.
+    """
 
     bench: str
     machine: str
     versions: dict[str, str]
     figures: tuple[Figure, ...]
     notes: tuple[str, ...] = ()
+    measured: str = ""
 
 
 def found(

@@ -25,8 +25,10 @@ class Product:
     def __init__(self, layers: Sequence[Any], tricks: Tricks) -> None:
         self._plain: list[Weights] = [(layer.weight, layer.bias) for layer in layers]
         self._dots = tricks.single_row_dots
-        whole = [_side_by_side(self._plain)] if tricks.fused_products else self._plain
-        self._packed = [_packed(*weights) for weights in whole] if tricks.packed_weights else []
+        self._packed: list[Weights] = []
+        if tricks.packed_weights:
+            whole = [_side_by_side(self._plain)] if tricks.fused_products else self._plain
+            self._packed = [_packed(*weights) for weights in whole]
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
         if self._dots and len(rows) == 1:

@@ -4,7 +4,7 @@ import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from engine.bench.document import nearness, write
+from engine.bench.document import kept, nearness, write
 from engine.bench.figure import Figure, found
 
 FIGURES = [
@@ -16,7 +16,7 @@ FIGURES = [
 
 def test_a_page_a_picture_and_json_say_the_same(tmp_path: Path) -> None:
     benches = [found("one", "a machine", FIGURES, ["A note."]), found("two", "a machine", [], ["Not measured: no."])]
-    page, picture, data = write(tmp_path, benches, "quick", "2030-01-02")
+    page, picture, data = write(tmp_path, benches)
     text = page.read_text()
     assert "| copy | 9 GB/s | 10 GB/s | memcpy | 0.90 | ≥ 0.8 | reached |" in text
     assert "| a \\| b | 3 s |  |  |  | ≤ 2 s | missed |" in text
@@ -26,6 +26,7 @@ def test_a_page_a_picture_and_json_say_the_same(tmp_path: Path) -> None:
     assert (tmp_path / "pictures" / "performance.svg") == picture
     bars = [r for r in ET.parse(picture).iter("{http://www.w3.org/2000/svg}rect") if r.get("x")]
     assert len(bars) == 2  # of the figures with a goal
+    assert kept(tmp_path) == benches
     assert [one["bench"] for one in json.loads(data.read_text())] == ["one", "two"]
 
 
