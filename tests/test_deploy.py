@@ -1,6 +1,7 @@
 """What deploys the lab and can't be run here, held against the code that it names: manifests, image, settings."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,13 @@ def test_the_reader_knows_continued_lines_options_and_comments() -> None:
 
 
 # ---- settings
+
+
+def test_the_first_start_on_a_machine_asks_nothing() -> None:
+    """Streamlit asks for an address in the terminal, once for each home directory, and waits."""
+    config = tomllib.loads((ROOT / ".streamlit/config.toml").read_text())
+    assert config["server"]["showEmailPrompt"] is False
+    assert config["browser"]["gatherUsageStats"] is False
 
 
 def test_every_setting_is_in_the_table_and_every_row_is_a_setting() -> None:
