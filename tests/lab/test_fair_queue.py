@@ -170,7 +170,7 @@ def test_who_waits_sees_the_place_comes_after_one_run_and_may_leave_the_line(lab
         assert "place 1 in the queue" in said(patient)
         others[-1].run()
         assert "place 2 in the queue" in said(others[-1])
-        greedy.press("Close")
+        greedy.press("Stop")
         for stream in (running, line, waiting[-1]):
             with lab.watch(stream) as watched:
                 assert json.loads(list(watched)[-1]) == {"over": True, "refused": ""}
@@ -182,10 +182,10 @@ def test_who_waits_sees_the_place_comes_after_one_run_and_may_leave_the_line(lab
             visitor.run()
         greedy.open()
         gone = patient.open()
-        patient.press("Close")
+        patient.press("Stop")
         with lab.watch(gone) as watched:
             assert "out of the queue" in json.loads(list(watched)[-1])["refused"]
-        greedy.press("Close")
+        greedy.press("Stop")
         for again in others:
             again.__exit__()
 
