@@ -10,6 +10,7 @@ go of the interpreter, and is never late for long: what the wire could have carr
 import math
 import time
 from collections.abc import Callable
+from itertools import takewhile
 from threading import Condition, Thread
 
 import numpy as np
@@ -250,11 +251,9 @@ class Courier:
         until_s = time.monotonic() + PIECE_S
         gone = 0
         cut = pieces(tray.ship.request, self._memory, tray.source[rows], tray.target[rows], self._buffer)
-        for piece, payload in path.write(cut):
+        for piece, payload in path.write(takewhile(lambda _: time.monotonic() < until_s, cut)):
             tray.checksum.update(payload.data)
             gone += len(piece.source)
-            if time.monotonic() > until_s:
-                break
         with self._changed:
             self._wire.carried(gone * self._row_bytes, time.monotonic())
             tray.sent += gone

@@ -11,9 +11,8 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
 from threading import Event, Thread
 from typing import Any
 
@@ -27,7 +26,7 @@ from engine.live.transport import Bytes, Endpoint, Path, Piece, pool_rows, read_
 PATIENCE_S = 10.0
 POLL_S = 50e-6
 PROGRESS_S = 0.01
-PIECES = 16  # in one transfer, at most
+TRANSFER_BYTES = 1 << 20  # at a time: setting one up costs a tenth of that, and what is summed up next is still cached
 
 
 class NixlEndpoint(Endpoint, frozen=True, tag="nixl"):
@@ -129,13 +128,23 @@ class NixlPath:
             raise
 
     def write(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Bytes]]:
-        """Many at once: a transfer costs as much to set up as a megabyte does to move."""
-        coming = iter(pieces)
-        while batch := list(islice(coming, PIECES)):
+        """Small pieces travel together."""
+        batch: list[Piece] = []
+        rows = 0
+        for piece in pieces:
+            batch.append(piece)
+            rows += len(piece.source)
+            if rows * self._mine.row_bytes >= TRANSFER_BYTES:
+                yield from self._send(batch)
+                batch, rows = [], 0
+        yield from self._send(batch)
+
+    def _send(self, batch: Sequence[Piece]) -> Iterator[tuple[Piece, Bytes]]:
+        if batch:
             source, target = (np.concatenate(rows) for rows in zip(*((p.source, p.target) for p in batch), strict=True))
             self._transfer("WRITE", source.astype(np.int32), target.astype(np.int32))
-            for piece in batch:
-                yield piece, piece.payload
+        for piece in batch:
+            yield piece, piece.payload
 
     def flush(self) -> None:
         """NIXL calls a write done when it has landed, and `write` waits for that."""
