@@ -49,7 +49,8 @@ def page() -> None:
     _follow_link(wish.scenarios[0].link)
     _show(wish, scale)
     with st.container(key="below"):
-        _results()
+        with st.container():  # one place, results or none: what comes after keeps its own and is not made anew each run
+            _results()
         if choose_recordings():
             st.session_state["runs"] = []
             st.rerun()
