@@ -91,8 +91,8 @@ def opening(model: str, visits: int) -> list[Figure]:
 
 
 def heap(html: str, minutes: float) -> list[Figure]:
-    """What the page keeps, garbage collected, whenever a replay has come to its end: of the second, by which every answer
-    has been put together and every function compiled, and of the last, so many minutes later."""
+    """What the page keeps, garbage collected, when a replay has come to its end: the second one, by which every answer
+    has been put together and every function compiled, and the last one, so many minutes later."""
     with tempfile.TemporaryDirectory() as folder, browser() as chromium:
         shown = _opened(chromium, folder, html)
         shown.get_by_role("button", name="Speed 4×").click()
