@@ -14,6 +14,7 @@ from lab.export import export_kitchens, kitchen
 from lab.learner import learner
 from lab.look import look
 from lab.motion import Motion, motions
+from lab.offer_view import offer_own
 from lab.opened import choose_recordings, show_numbers
 from lab.recorded import recorded
 from lab.scale import Scale, choose_scale, marks
@@ -49,6 +50,7 @@ def page() -> None:
     _follow_link(wish.scenarios[0].link)
     _show(wish, scale)
     with st.container(key="below"):
+        offer_own(_runs())
         _results()
         if choose_recordings():
             st.session_state["runs"] = []
