@@ -19,14 +19,14 @@ from lessons.lesson import Lesson, Round
 PAGE_S = 0.04  # of the server, to draw a page of a class
 
 
-def attempt(act: Callable[[], object], *, scope: Literal["app", "fragment"] = "app") -> None:
+def attempt(act: Callable[[], object]) -> None:
     """What a button asks for; why not, if it can't be."""
     try:
         act()
     except Refusal as why:
         st.error(str(why))
     else:
-        st.rerun(scope=scope)
+        st.rerun()
 
 
 def emphasis(usual: bool) -> Literal["primary", "secondary"]:

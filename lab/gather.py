@@ -14,6 +14,7 @@ from typing import NamedTuple
 from engine.disturbed import disturbed
 from engine.errors import BadInput
 from engine.log import Log
+from engine.scenario import Scenario
 from lab.amounts import plain
 from lab.engine_room import ENGINE_ROOM
 from lab.kept_runs import KEPT_RUNS
@@ -54,7 +55,7 @@ class Gathering:
         if any(part.asked.needs_machine for part in parts) and ENGINE_ROOM.machine is None:
             self._steps.insert(0, Step(parts[-1].asked.name, None))
         self._logs: list[tuple[Step, Log]] = []
-        self._reused: list[Step] = []
+        self._reused: set[str] = set()  # rounds
         self._repeated = -1  # the step that was disturbed, and is made once more
         self._done = 0
         self._seconds: list[float] = []
@@ -130,7 +131,7 @@ class Gathering:
                 [(step.turn, log) for step, log in self._logs if step.turn and step.round == asked.name],
                 setting,
                 ENGINE_ROOM.machine if asked.needs_machine else None,
-                sum(step.round == asked.name for step in self._reused),
+                len(self._steps_of(asked.name)) if asked.name in self._reused else 0,
             )
             for asked, setting, _ in self.parts
         }
@@ -151,7 +152,6 @@ class Gathering:
         elif step.turn is None:
             self._done += ENGINE_ROOM.machine is not None
         elif known is not None and log is not None and log.events:  # else it is forgotten, and made again
-            KEPT_RUNS.keep(step.turn.scenario, log)
             if self._began:
                 self._seconds.append(time.monotonic() - self._began)
             if self._for_all and not self.repeats and disturbed(log.events):
@@ -159,17 +159,29 @@ class Gathering:
             else:
                 self._logs.append((step, log))
                 self._done += 1
+                if step == self._steps_of(step.round)[-1]:
+                    self._keep(step.round)
         self._began = 0.0
 
+    def _steps_of(self, round: str) -> list[Step]:
+        return [step for step in self._steps if step.turn and step.round == round]
+
+    def _keep(self, round: str) -> None:
+        """All of that round's runs have been made."""
+        logs = {step: log for step, log in self._logs}
+        steps = self._steps_of(round)
+        KEPT_RUNS.keep(_scenarios(steps), [logs[step] for step in steps])
+
     def _reuse(self) -> bool:
-        """Take the next run from those that were made before; whether there was one."""
-        step = self._steps[self._done]
-        kept = KEPT_RUNS.of(step.turn.scenario) if step.turn and not self._fresh else None
+        """Take what was run before for the question that is on; whether there is such."""
+        on = self._steps[self._done]
+        steps = self._steps_of(on.round)
+        kept = KEPT_RUNS.of(_scenarios(steps)) if on.turn and not self._fresh else None
         if kept is None:
             return False
-        self._logs.append((step, kept))
-        self._reused.append(step)
-        self._done += 1
+        self._logs = [made for made in self._logs if made[0].round != on.round] + list(zip(steps, kept, strict=True))
+        self._reused.add(on.round)
+        self._done = self._steps.index(steps[-1]) + 1
         return True
 
     def _ask(self) -> None:
@@ -184,6 +196,10 @@ class Gathering:
                 self.run = ENGINE_ROOM.examine(by=self._by, first=self._for_all)
         except BadInput as wrong:  # a scenario that this lab's engine can't run
             self.stopped = str(wrong)
+
+
+def _scenarios(steps: Sequence[Step]) -> list[Scenario]:
+    return [step.turn.scenario for step in steps if step.turn]
 
 
 def says(gathering: Gathering) -> str:

@@ -53,13 +53,13 @@ def _own(code: str, runs: tuple[str, ...]) -> None:
             up = "**A run of yours is on the projector.**" if mine.up else "A run of yours is offered to the projector."
             st.markdown(f":material/cast: {up}", width="content")
             if st.button("Take it back", icon=":material/undo:"):
-                attempt(lambda: offers().take_back(learner()), scope="fragment")
+                attempt(lambda: offers().take_back(learner()))
         if runs and (mine is None or mine.runs != runs):
             name = rooms().nickname(code, learner())
             named = bool(name) and st.checkbox(f"with my nickname, {plain(name)}", key="offer named")
             label = "Offer to the projector" if mine is None else "Offer this one instead"
             if st.button(label, icon=":material/cast:"):
-                attempt(lambda: offers().offer(learner(), runs, named=named), scope="fragment")
+                attempt(lambda: offers().offer(learner(), runs, named=named))
             st.caption("The class sees it only if the instructor puts it up; you can take it back at any moment.")
 
 
@@ -85,9 +85,9 @@ def _row(code: str, offer: Offer) -> None:
         )
         if offer.up:
             if st.button("Take down", key=f"down {offer.number}", icon=":material/cancel_presentation:"):
-                attempt(lambda: offers().take_down(code, learner()), scope="fragment")
+                attempt(lambda: offers().take_down(code, learner()))
         elif st.button("Put on the projector", key=f"up {offer.number}", icon=":material/cast:"):
-            attempt(lambda: offers().put_up(code, learner(), offer.number), scope="fragment")
+            attempt(lambda: offers().put_up(code, learner(), offer.number))
 
 
 def _words(offer: Offer) -> str:

@@ -88,10 +88,11 @@ def test_the_same_settings_and_seed_are_not_run_twice(engine: Engine) -> None:
     assert said(second).endswith("All of them were made before, with the same settings and seeds.")
 
 
-def test_what_has_another_seed_is_run(engine: Engine) -> None:
+def test_what_has_another_seed_is_run_all_of_it(engine: Engine) -> None:
+    """Also the repeats that have a seed in common: runs are compared with those that were made beside them."""
     gathered(seed=0)
-    assert gathered(seed=2).reused == 1
-    assert engine.made == [0, 1, 2, 3, 4]
+    assert gathered(seed=2).reused == 0
+    assert engine.made == [0, 1, 2, 2, 3, 4]
 
 
 def test_who_asks_for_it_has_it_run_again_and_later_ones_get_the_newest(engine: Engine) -> None:
@@ -102,22 +103,25 @@ def test_who_asks_for_it_has_it_run_again_and_later_ones_get_the_newest(engine: 
 
 
 def test_who_waits_for_what_another_has_just_run_waits_no_longer(engine: Engine) -> None:
-    engine.waits = True
     waiting = Gathering([Part(ASKED, 0.0, 0)], "me")
-    waiting.advance()
+    waiting.advance()  # the first of three is made
+    engine.waits = True
+    waiting.advance()  # for the second it stands in line
     engine.waits = False
-    gathered()
+    another = gathered()
     engine.waits = True
     waiting.advance()
     assert waiting.complete
-    assert engine.stopped == ["run-0"]
+    assert engine.stopped == ["run-1"]
+    assert waiting.evidence()["first"].logs == another.logs
 
 
 def test_a_disturbed_run_is_said_to_be_and_given_to_nobody_else(engine: Engine) -> None:
     engine.noise = [0.0, 0.5]
     assert said(gathered()).endswith("1 of them was disturbed by something else on this machine.")
-    assert gathered().reused == 2
-    assert engine.made == [0, 1, 2, 1]
+    assert gathered().reused == 0
+    assert engine.made == [0, 1, 2] * 2
+    assert gathered().reused == 3
 
 
 def test_for_a_class_a_disturbed_run_is_made_once_more(engine: Engine) -> None:
