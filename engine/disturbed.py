@@ -27,3 +27,14 @@ def kept_waiting(events: Iterable[Event]) -> float | None:
 
 def disturbed(events: Iterable[Event]) -> bool:
     return (kept_waiting(events) or 0.0) > MOST
+
+
+def disturbance(events: Iterable[Event]) -> str:
+    """What is to be held against the run, as a sentence; "" if nothing is."""
+    share = kept_waiting(events) or 0.0
+    if share <= MOST:
+        return ""
+    return (
+        f"Disturbed: for {share:.0%} of its steps' time a worker did not have its core, because of something else on "
+        "this machine."
+    )

@@ -4,6 +4,7 @@ from typing import Any
 
 import streamlit as st
 
+from engine.disturbed import disturbance
 from engine.errors import BadInput
 from engine.link import LinkSpec
 from engine.log import Log, dump
@@ -219,6 +220,9 @@ def _results() -> None:
         f"One run of {_engine()}. The workers are processes that share one machine's memory bandwidth and stand in for "
         "GPUs: shapes carry over, numbers do not. Another run differs by some percent."
     )
+    for log in logs:
+        if words := disturbance(log.events):
+            st.warning(f"{TITLES[log.scenario.deployment.kind]}. {words}", icon=":material/warning:")
     with st.container(horizontal=True):
         for log in logs:
             kind = log.scenario.deployment.kind

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.disturbed import MOST, disturbed, kept_waiting
+from engine.disturbed import MOST, disturbance, disturbed, kept_waiting
 from engine.events import Event, StepEnded, StepStarted, WorkerDown
 from engine.plan import Slice
 
@@ -45,11 +45,13 @@ def test_more_than_a_core_makes_up_for_no_other_step() -> None:
 @pytest.mark.parametrize("share", [0.0, MOST / 2, MOST])
 def test_up_to_the_limit_a_run_is_sound(share: float) -> None:
     assert not disturbed(steps((1.0, 1.0 - share + 1e-9)))
+    assert disturbance(steps((1.0, 1.0 - share + 1e-9))) == ""
 
 
 @pytest.mark.parametrize("share", [MOST + 0.01, 0.5, 1.0])
 def test_beyond_it_is_disturbed(share: float) -> None:
     assert disturbed(steps((1.0, 1.0 - share)))
+    assert f"for {share:.0%} of its steps' time" in disturbance(steps((1.0, 1.0 - share)))
 
 
 @pytest.mark.parametrize("log", [[], steps((0.5, None)), [StepEnded(1.0, "worker-0", 0.1)]])
