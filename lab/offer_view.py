@@ -12,11 +12,10 @@ from lab.class_view import attempt
 from lab.classroom import offers, rooms
 from lab.controls import TITLES
 from lab.engine_room import ENGINE_ROOM
-from lab.export import kitchen
 from lab.hub import Run
 from lab.learner import learner
-from lab.motion import motions
 from lab.offers import RUNS, Offer
+from lab.recorded import replayed
 from lab.scene import live, scene
 
 
@@ -110,4 +109,4 @@ def _spec(run: Run) -> dict[str, Any] | None:
     log = ENGINE_ROOM.log(run.id)
     if log is None or not run.over:
         return live(run.id)
-    return kitchen(motions(log.events), TITLES[run.kind], id=run.id, note=log.machine, deployment=run.kind)
+    return replayed(TITLES[log.scenario.deployment.kind], log)

@@ -59,8 +59,7 @@ def _steps(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
     """In the order of a lesson; the usual next one stands out. What has been shown can't be taken back."""
     me, code = learner(), room.code
     ready = evidence(room, lesson, asked) is not None
-    seed = at.seed if at.running or at.answer or ready else _seed(code, at)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.button("Show counts", icon=":material/bar_chart:", type=emphasis(at.open), disabled=at.counts >= at.vote):
             attempt(lambda: rooms().show_counts(code, me))
         over = at.running or at.answer is not None
@@ -68,6 +67,7 @@ def _steps(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
             attempt(lambda: rooms().vote_again(code, me))
         closed = not at.open and at.answer is None
         runs = closed and not ready and not at.running
+        seed = at.seed if over or ready or not asked.has_runs else _seed(code, at)
         if st.button("Run once for all", icon=":material/play_arrow:", type=emphasis(runs), disabled=over or ready):
             attempt(lambda: rooms().run(code, me, seed))
         shows = closed and ready

@@ -231,7 +231,7 @@ def two_votes_and_a_server_that_dies_in_the_second(room: Class, lab: Lab, start:
 
 
 def everybody_watches_one_run(room: Class) -> None:
-    room.teacher.get_by_label("Seed of the run").fill("7")
+    room.teacher.get_by_role("spinbutton", name="Seed of the run").fill("7")
     press(room.teacher, "Run once for all")
     expect(room.wall.get_by_text(re.compile("Run . of [34]"))).to_be_visible()
     room.is_sound("5-run")
