@@ -4,6 +4,7 @@ from typing import Any
 
 import streamlit as st
 
+from engine.disturbed import disturbance
 from engine.errors import BadInput
 from engine.link import LinkSpec
 from engine.log import Log, dump
@@ -14,6 +15,7 @@ from lab.export import export_kitchens, kitchen
 from lab.learner import learner
 from lab.look import look
 from lab.motion import motions
+from lab.offer_view import offer_own
 from lab.opened import choose_recordings, show_numbers
 from lab.opening import INTRO
 from lab.recorded import recorded, replayed
@@ -47,6 +49,7 @@ def page() -> None:
     _follow_link(wish.scenarios[0].link)
     _show(wish, scale)
     with st.container(key="below"):
+        offer_own(_runs())
         _results()
         if choose_recordings():
             st.session_state["runs"] = []
@@ -205,6 +208,9 @@ def _results() -> None:
         f"One run of {_engine()}. The workers are processes that share one machine's memory bandwidth and stand in for "
         "GPUs: shapes carry over, numbers do not. Another run differs by some percent."
     )
+    for log in logs:
+        if words := disturbance(log.events):
+            st.warning(f"{TITLES[log.scenario.deployment.kind]}. {words}", icon=":material/warning:")
     with st.container(horizontal=True):
         for log in logs:
             kind = log.scenario.deployment.kind
