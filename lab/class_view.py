@@ -3,18 +3,35 @@
 import random
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import streamlit as st
 
-from lab.amounts import in_words
+from lab.amounts import in_words, made_words
 from lab.ballots import LOOK, tally_html
-from lab.classroom import gathering, rooms
+from lab.classroom import evidence, gathering, rooms
 from lab.gather import says
-from lab.room import Room
+from lab.room import Refusal, Room
 from lab.scene import live, scene
+from lessons.evidence import Made
 from lessons.lesson import Lesson, Round
 
 PAGE_S = 0.04  # of the server, to draw a page of a class
+
+
+def attempt(act: Callable[[], object]) -> None:
+    """What a button asks for; why not, if it can't be."""
+    try:
+        act()
+    except Refusal as why:
+        st.error(str(why))
+    else:
+        st.rerun()
+
+
+def emphasis(usual: bool) -> Literal["primary", "secondary"]:
+    """Of a button that one would usually press next, or not."""
+    return "primary" if usual else "secondary"
 
 
 def turnout(room: Room) -> str:
@@ -46,6 +63,12 @@ def answer_words(room: Room, asked: Round) -> str:
     return f"Measured: {in_words(asked.answer, at.answer.value)}" if at is not None and at.answer else ""
 
 
+def how_made(made: Made | None) -> None:
+    """Seeds and time of the runs behind an answer, and what is to be held against them."""
+    if made is not None:
+        st.caption(made_words(made))
+
+
 def common_run(room: Room, lesson: Lesson, asked: Round) -> None:
     """The class's run as it happens; the same for all who look, and nobody's to command."""
     begun = gathering(room, lesson, asked)
@@ -61,6 +84,8 @@ def _progress(room: Room, lesson: Lesson, asked: Round, run: str) -> None:
         st.rerun()
     if begun is None:
         st.markdown(":material/check: **The engine is done.** The instructor shows the answer.")
+        found = evidence(room, lesson, asked)
+        how_made(found.made if found else None)
         return
     st.progress(begun.done / begun.total, says(begun))
     if begun.stopped:

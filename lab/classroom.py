@@ -1,17 +1,20 @@
 """The lab's classes: the one file they are kept in, and the runs that the engine makes once for everybody."""
 
 import os
-from collections.abc import Mapping
 from functools import cache
 from urllib.parse import urlsplit
 
 import segno
 import streamlit as st
 
-from lab.gather import GATHERED, Gathering
+from lab.engine_room import ENGINE_ROOM
+from lab.gather import Gathering
+from lab.gathered import GATHERED
 from lab.instructor import VARIABLE, Instructors, instructor_key
 from lab.learner import DATA, learner
-from lab.room import Question, Room, Rooms
+from lab.offers import Offers
+from lab.room import Question, Room, RoomFile
+from lab.rooms import Rooms
 from lessons import lesson as lesson_of
 from lessons.evidence import Evidence
 from lessons.lesson import Lesson, Round
@@ -25,8 +28,21 @@ def instructors() -> Instructors:
 
 
 @cache
+def _file() -> RoomFile:
+    return RoomFile(DATA / "class.sqlite", instructors())
+
+
+@cache
 def rooms() -> Rooms:
-    return Rooms(DATA / "class.sqlite", instructors())
+    return Rooms(_file())
+
+
+@cache
+def offers() -> Offers:
+    runs = ENGINE_ROOM.hub.runs
+    made = Offers(_file(), lambda run: known.by if (known := runs.get(run)) else None)
+    ENGINE_ROOM.hub.wanted = made.runs
+    return made
 
 
 def class_in_step() -> bool:
@@ -65,7 +81,16 @@ def gathering(room: Room, lesson: Lesson, asked: Round) -> Gathering | None:
 
 
 def _gathering(room: Room, lesson: Lesson, asked: Round) -> Gathering:
-    return GATHERED.gathering(_everybody(room), lesson, asked, _settings(room, lesson), first=True)
+    kept = rooms().settings(room.code, lesson.slug)
+    first = {one.name: one.knob.values[0] for one in lesson.rounds if one.knob}  # where a question was not asked
+    settings = first | {name: setting for name, (setting, _) in kept.items()}
+    seeds = {name: seed for name, (_, seed) in kept.items()}
+    return GATHERED.gathering(_everybody(room), lesson, asked, settings, seeds=seeds, for_all=True)
+
+
+def run_again(room: Room, lesson: Lesson, asked: Round) -> None:
+    """Whatever there is already."""
+    GATHERED.again(_everybody(room), lesson, asked)
 
 
 def forget_runs(room: Room) -> None:
@@ -75,12 +100,6 @@ def forget_runs(room: Room) -> None:
 def _everybody(room: Room) -> str:
     """Stands for the class where a learner's name would be; no cookie's name has a space in it."""
     return f"class {room.code}"
-
-
-def _settings(room: Room, lesson: Lesson) -> Mapping[str, float]:
-    """Where the knobs stand: as the questions were asked, and for those that were not, at their first value."""
-    first = {one.name: one.knob.values[0] for one in lesson.rounds if one.knob}
-    return first | rooms().settings(room.code, lesson.slug)
 
 
 # ---- the way in

@@ -178,10 +178,11 @@ class Station:
             )
         )
         while True:
+            cpu_s = time.process_time()
             plan, said = self._worker.plan(self._now())
             self._say(said)
             if plan:
-                self._step(plan)
+                self._step(plan, cpu_s)
             self._obey_all(wait=not plan)
 
     def hear(self, command: Command) -> None:
@@ -202,7 +203,9 @@ class Station:
         """One step before anyone waits for one: the first pass pays for what is set up lazily."""
         self._runner.run([Piece("warm-up", 0, (0,) * 16, (0,), Sampling(), 0)])
 
-    def _step(self, plan: Plan) -> None:
+    def _step(self, plan: Plan, before_s: float) -> None:
+        """`before_s`: what this process had used of its core when the step began. The courier's share counts too: a
+        worker keeps itself busy; whatever is missing, somebody else had."""
         pieces = self._worker.pieces(plan)
         leaving = [piece for piece in pieces if piece.request in self._layered]
         for piece in leaving:
@@ -213,7 +216,8 @@ class Station:
                 self._courier.layer_ready(piece.request, layer)
 
         sampled = self._runner.run(pieces, layer_ready if leaving else None)
-        self._say(self._worker.finish(plan, sampled, self._now()))
+        cpu_s = time.process_time() - before_s
+        self._say(self._worker.finish(plan, sampled, self._now(), cpu_s))
 
     def _obey_all(self, wait: bool) -> None:
         """Obey what has been said; with nothing to compute, wait until something is."""

@@ -10,16 +10,18 @@ from datetime import datetime
 import streamlit as st
 
 from engine.errors import BadInput
-from lab.amounts import ICONS, in_words, plain, spread, times, verdict
+from lab.amounts import ICONS, in_words, made_words, plain, spread, times, verdict
 from lab.engine_room import ENGINE_ROOM
-from lab.gather import GATHERED, Gathering, says
+from lab.gather import Gathering, says
+from lab.gathered import GATHERED
 from lab.guess import guess_form
 from lab.learner import book, learner
 from lab.next_step import next_step
+from lab.offer_view import offer_own
 from lab.reveal import Table, guess_alt, guess_figure, guess_table, view_alt, view_figure, view_table
 from lab.scene import live, scene
 from lessons.book import Book, Entry, Outcome, now
-from lessons.evidence import Evidence
+from lessons.evidence import Evidence, Made
 from lessons.keys import judged
 from lessons.lesson import Lesson, Round
 from lessons.question import Choice
@@ -150,6 +152,7 @@ def _run(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
     _progress(lesson, asked, gathering)
     if gathering.run and not gathering.measuring and (spec := live(gathering.run)):
         scene({"kitchens": [spec], "can": []})
+        offer_own((gathering.run,))
     if gathering.stopped:
         if _bar(lesson, asked, "The run stands still; your guess is locked.", "Run it now"):
             gathering.resume()
@@ -187,9 +190,12 @@ def _outcome(asked: Round, entry: Entry, evidence: Evidence) -> Outcome:
 
 
 def _reveal(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evidence: Evidence | None) -> None:
-    comparison(lesson, asked, entry, outcome, evidence)
+    comparison(lesson, asked, entry, outcome, evidence, evidence.made if evidence else None)
     if evidence is None:
         _without_evidence(lesson, asked)
+    elif evidence.reused and asked.has_runs and st.button("Run it again for me", icon=":material/replay:"):
+        GATHERED.again(learner(), lesson, asked)
+        _once_more(lesson, asked)
     at = lesson.rounds.index(asked)
     last = at + 1 == len(lesson.rounds)
     does = "That was the last one." if last else f"Next: {lesson.rounds[at + 1].asks}"
@@ -197,7 +203,9 @@ def _reveal(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, eviden
         _go(lesson, at + 1)
 
 
-def comparison(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evidence: Evidence | None) -> None:
+def comparison(
+    lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evidence: Evidence | None, made: Made | None
+) -> None:
     """Guess and measurement, and what there is to understand; charts as far as the evidence is in memory."""
     answer, guess, key = asked.answer, entry.guess.value, outcome.key
     said = verdict(answer, guess, key, outcome.verdict)
@@ -211,6 +219,8 @@ def comparison(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evi
         _as_table(table)
     if evidence is not None:
         _explain(lesson, asked, entry, outcome, evidence)
+    if made is not None:
+        st.caption(made_words(made))
     _limits(lesson, asked, outcome)
 
 
@@ -250,8 +260,12 @@ def _explain(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evide
 def _without_evidence(lesson: Lesson, asked: Round) -> None:
     st.info("This lab was started anew since your run, and runs are kept in memory only. Your result stays as it was.")
     if st.button("Run it again to see the charts", icon=":material/replay:"):
-        st.session_state[_again(lesson, asked)] = True
-        st.rerun()
+        _once_more(lesson, asked)
+
+
+def _once_more(lesson: Lesson, asked: Round) -> None:
+    st.session_state[_again(lesson, asked)] = True
+    st.rerun()
 
 
 def _limits(lesson: Lesson, asked: Round, outcome: Outcome) -> None:

@@ -2,9 +2,11 @@
 
 import streamlit as st
 
-from lab.class_view import answer_words, common_run, counts, follow, timer, turnout
-from lab.classroom import qr, rooms, topic, way_in
+from lab.class_view import answer_words, common_run, counts, follow, how_made, timer, turnout
+from lab.classroom import offers, qr, rooms, topic, way_in
 from lab.look import look
+from lab.offer_view import show
+from lab.offers import Offer
 from lab.room import Question, Room
 from lessons.lesson import Lesson, Round
 
@@ -39,17 +41,22 @@ def page() -> None:
         st.title("The projector", anchor=False)
         st.markdown("Open it from the instructor's page, which adds the code of the class to its address.")
         return
+    up = offers().up(code)
     found = topic(room.question) if room.question else None
-    if room.question is None or room.pace == "free" or found is None:
+    if up is None and (room.question is None or room.pace == "free" or found is None):
         st.title("Join the class", anchor=False)
         _way_in(room, small=False)
-        _tell(room)
+        _tell(room, up)
         return
     left, right = st.columns([5, 1], gap="large")
     with right:
         _way_in(room, small=True)
     with left:
-        _question(room, room.question, *found)
+        if up is not None:
+            show(up)
+            _tell(room, up)
+        elif room.question is not None and found is not None:
+            _question(room, room.question, *found)
 
 
 def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
@@ -59,14 +66,17 @@ def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
         st.markdown(f"{asked.knob.label.capitalize()}: **{asked.knob.words(at.setting)}**")
     if words := answer_words(room, asked):
         st.subheader(words, anchor=False)
-    _tell(room)
+    how_made(at.made)
+    _tell(room, None)
     counts(room, asked)
     if at.running and at.answer is None:
         common_run(room, lesson, asked)
 
 
-def _tell(room: Room) -> None:
+def _tell(room: Room, up: Offer | None) -> None:
     def say(now: Room) -> None:
+        if offers().up(now.code) != up:  # taken back, or another one
+            st.rerun()
         with st.container(key="tell"):
             st.markdown(" · ".join(filter(None, (turnout(now), _state(now), timer(now)))))
 
