@@ -5,12 +5,12 @@ is looked at. So a reload, another tab or a lab that was started anew change not
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 
 import streamlit as st
 
 from engine.errors import BadInput
-from lab.amounts import ICONS, in_words, made_words, plain, spread, times, verdict
+from lab.amounts import in_words, verdict
+from lab.comparison import comparison, locked, opening
 from lab.engine_room import ENGINE_ROOM
 from lab.gather import Gathering, says
 from lab.gathered import GATHERED
@@ -18,14 +18,12 @@ from lab.guess import guess_form
 from lab.learner import book, learner
 from lab.next_step import next_step
 from lab.offer_view import offer_own
-from lab.reveal import Table, guess_alt, guess_figure, guess_table, view_alt, view_figure, view_table
+from lab.reveal import Table
 from lab.scene import live, scene
 from lessons.book import Book, Entry, Outcome, now
-from lessons.evidence import Evidence, Made
+from lessons.evidence import Evidence
 from lessons.keys import judged
 from lessons.lesson import Lesson, Round
-from lessons.question import Choice
-from lessons.words import table as all_words
 
 
 def page(lesson: Lesson, onward: Callable[[], None], onward_label: str) -> None:
@@ -104,19 +102,6 @@ def _bar(
 # ---- before the guess
 
 
-def opening(lesson: Lesson, *, first: bool) -> None:
-    text = lesson.text("Opening")
-    if first:
-        before, words, after = text.partition(all_words())  # a dozen rows are for looking up, not for reading first
-        st.markdown(before)
-        if words:
-            with st.expander("All the words, in three languages"):
-                st.markdown(words + after)
-    elif text:
-        with st.expander("What to know first"):
-            st.markdown(text)
-
-
 def _ask(lesson: Lesson, asked: Round, kept: Book) -> None:
     draft = guess_form(asked, f"{lesson.slug} {asked.name}")
     needs = (
@@ -130,16 +115,6 @@ def _ask(lesson: Lesson, asked: Round, kept: Book) -> None:
             st.error(str(wrong))
             return
         st.rerun()
-
-
-def locked(asked: Round, entry: Entry) -> None:
-    guess = entry.guess
-    knob = f" · {asked.knob.label}: {asked.knob.words(guess.setting)}" if asked.knob else ""
-    when = f"{datetime.fromisoformat(entry.at):%d %b, %H:%M} UTC"
-    said = f":material/lock: **Your guess: {in_words(asked.answer, guess.value)}** · {guess.confidence}{knob}"
-    st.markdown(f"{said} · locked {when}")
-    if guess.reason:
-        st.caption(f"Because: {plain(guess.reason)}")
 
 
 # ---- the run
@@ -203,60 +178,6 @@ def _reveal(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, eviden
         _go(lesson, at + 1)
 
 
-def comparison(
-    lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evidence: Evidence | None, made: Made | None
-) -> None:
-    """Guess and measurement, and what there is to understand; charts as far as the evidence is in memory."""
-    answer, guess, key = asked.answer, entry.guess.value, outcome.key
-    said = verdict(answer, guess, key, outcome.verdict)
-    with st.container(key="arrive"):
-        st.subheader(f"{ICONS[outcome.verdict.word]} {said}", anchor=False)
-    table = guess_table(answer, guess, key)
-    if isinstance(answer, Choice):
-        st.table(table, border="horizontal")
-    else:
-        st.plotly_chart(guess_figure(answer, guess, key), key="guess", alt=guess_alt(answer, guess, key), config=STILL)
-        _as_table(table)
-    if evidence is not None:
-        _explain(lesson, asked, entry, outcome, evidence)
-    if made is not None:
-        st.caption(made_words(made))
-    _limits(lesson, asked, outcome)
-
-
-STILL = {"displayModeBar": False}
-
-
-def _as_table(table: Table) -> None:
-    with st.expander("The same as a table"):
-        st.table(table, border="horizontal")
-
-
-def _explain(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evidence: Evidence) -> None:
-    """The lesson's own words around the learner's own numbers."""
-    answer, guess, key = asked.answer, entry.guess.value, outcome.key
-    words = {
-        **asked.numbers(evidence),
-        "guess": in_words(answer, guess),
-        "measured": in_words(answer, key.value),
-        "times": times(answer, guess, key, outcome.verdict),
-    }
-    st.markdown(lesson.text(f"{asked.name} answer").format_map(words))
-    if asked.repeats > 1:
-        st.caption(
-            "Each number is the median of its repeats: what is worked out from two of them need not fit exactly."
-        )
-    if asked.view:
-        view = asked.view(evidence)
-        st.plotly_chart(view_figure(view), key="view", alt=view_alt(view), config=STILL)
-        _as_table(view_table(view))
-    for claim in lesson.claims:
-        if claim.about == asked.name:
-            holds = claim.holds(evidence)
-            mark = ":material/check: **Holds on your runs:**" if holds else ":material/close: **Not so on your runs:**"
-            st.markdown(f"{mark} {claim.says}")
-
-
 def _without_evidence(lesson: Lesson, asked: Round) -> None:
     st.info("This lab was started anew since your run, and runs are kept in memory only. Your result stays as it was.")
     if st.button("Run it again to see the charts", icon=":material/replay:"):
@@ -266,14 +187,6 @@ def _without_evidence(lesson: Lesson, asked: Round) -> None:
 def _once_more(lesson: Lesson, asked: Round) -> None:
     st.session_state[_again(lesson, asked)] = True
     st.rerun()
-
-
-def _limits(lesson: Lesson, asked: Round, outcome: Outcome) -> None:
-    with st.expander("What this shows and what it does not"):
-        st.markdown(lesson.text("Limits"))
-        between = spread(asked.answer, outcome.key)
-        noise = f" Over {asked.repeats} repeats it was {between}." if between else ""
-        st.markdown(f"Measured on {outcome.machine or 'this machine'}.{noise}")
 
 
 # ---- the end
