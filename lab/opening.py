@@ -1,5 +1,5 @@
-"""The front page while it loads. Streamlit's own is blank until its script has run for the visitor, a second and more;
-here a recorded kitchen lies over it, which moves at once and then takes its place in Streamlit's page.
+"""What a visitor gets before Streamlit's page is there, which takes a second and more: the page's shell, and over the
+front page a recorded kitchen, which moves at once and then takes its place in Streamlit's page.
 """
 
 import re
@@ -22,6 +22,9 @@ INTRO = (
 )
 SHELL = (Path(st.__file__).parent / "static" / "index.html").read_text("utf-8")
 SCRIPTS, ROOT, TITLE = '<script type="module"', '<div id="root"></div>', "<title>Streamlit</title>"
+FRESH = {"Cache-Control": "no-cache"}
+ADDRESS = """<script src="/lab/assets/address.js"></script>
+    """
 FIRST = """<link rel="modulepreload" href="/lab/assets/kitchen.js">
     <script type="module" src="/lab/assets/opening.js"></script>
     """
@@ -53,7 +56,7 @@ async def front_page(request: Request) -> Response:
     chosen = [asked.get(name, [""])[-1] for name in ("kitchen", "beside")]
     first = chosen[0] if chosen[0] in KINDS else "disaggregated"
     kinds = [first, *(kind for kind in KINDS if kind == chosen[1] and kind != first)]
-    return HTMLResponse(_page(tuple(kinds)), headers={"Cache-Control": "no-cache"})
+    return HTMLResponse(_page(tuple(kinds)), headers=FRESH)
 
 
 @cache
@@ -61,5 +64,14 @@ def _page(kinds: tuple[str, ...]) -> str:
     kitchens = [replayed(TITLES[kind], recorded(kind)) for kind in kinds]
     intro = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", INTRO)
     cover = COVER.replace("INTRO", intro).replace("DATA", inert({"kitchens": kitchens, "can": []}))
-    page = SHELL.replace(SCRIPTS, FIRST + SCRIPTS, 1).replace(ROOT, ROOT + cover, 1)
-    return page.replace(TITLE, "<title>Split Kitchen</title>", 1)
+    return _shell(FIRST).replace(ROOT, ROOT + cover, 1)
+
+
+async def any_page(_: Request) -> Response:
+    """Streamlit tells the pages apart, and those that are none."""
+    return HTMLResponse(_shell(""), headers=FRESH)
+
+
+def _shell(scripts: str) -> str:
+    """Streamlit's own page, with scripts before its own."""
+    return SHELL.replace(SCRIPTS, ADDRESS + scripts + SCRIPTS, 1).replace(TITLE, "<title>Split Kitchen</title>", 1)

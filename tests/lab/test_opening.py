@@ -103,5 +103,18 @@ def test_the_address_says_which_kitchens(lab: Lab, address: str, kinds: list[str
     assert all(recorded(kind).machine in kitchen["note"] for kind, kitchen in zip(kinds, kitchens, strict=True))
 
 
+@pytest.mark.parametrize("path", ["/", "/lessons", "/scale?nodes=1"])
+def test_no_page_asks_for_what_is_not_there(browser: Browser, lab: Lab, path: str) -> None:
+    context = browser.new_context()
+    try:
+        visit, wrong = Visit(context.new_page()), []
+        visit.page.on("response", lambda answer: wrong.append(answer.url) if answer.status >= 400 else None)
+        visit.page.goto(lab.url + path)
+        visit.page.locator(".stApp h1").first.wait_for()
+        assert (wrong, visit.errors) == ([], [])
+    finally:
+        context.close()
+
+
 def test_streamlits_page_is_still_built_as_the_opening_expects() -> None:
     assert SHELL.count(ROOT) == SHELL.count(TITLE) == SHELL.count(SCRIPTS) == 1
