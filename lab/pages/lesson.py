@@ -125,9 +125,11 @@ def _run(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
     if gathering.complete:
         _gathered(lesson, asked, gathering)
     _progress(lesson, asked, gathering)
-    if gathering.run and not gathering.measuring and (spec := live(gathering.run)):
+    on = gathering.on
+    if on.run and not on.measuring and (spec := live(on.run)):
         scene({"kitchens": [spec], "can": []})
-        offer_own((gathering.run,))
+        if on is gathering:
+            offer_own((on.run,))
     if gathering.stopped:
         if _bar(lesson, asked, "The run stands still; your guess is locked.", "Run it now"):
             gathering.resume()
@@ -146,11 +148,11 @@ def _gathered(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
 @st.fragment(run_every=1.0)
 def _progress(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
     """Once a second: on to the next run, and the page anew whenever there is another one to show."""
-    before = (gathering.run, gathering.stopped)
+    before = (gathering.on.run, gathering.stopped)
     gathering.advance()
-    if gathering.complete or before != (gathering.run, gathering.stopped):
+    if gathering.complete or before != (gathering.on.run, gathering.stopped):
         st.rerun()
-    st.progress(gathering.done / gathering.total, says(gathering))
+    st.progress(gathering.on.done / gathering.on.total, says(gathering))
     if gathering.stopped:
         st.warning(gathering.stopped)
 
