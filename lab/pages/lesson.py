@@ -167,12 +167,15 @@ def _outcome(asked: Round, entry: Entry, evidence: Evidence) -> Outcome:
 
 
 def _reveal(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evidence: Evidence | None) -> None:
-    comparison(lesson, asked, entry, outcome, evidence, evidence.made if evidence else None)
+    made = evidence.made if evidence else None
+    comparison(lesson, asked, entry, outcome, evidence, made)
     if evidence is None:
         _without_evidence(lesson, asked)
-    elif evidence.reused and asked.has_runs and st.button("Run it again for me", icon=":material/replay:"):
-        GATHERED.again(learner(), lesson, asked)
-        _once_more(lesson, asked)
+    elif asked.has_runs and made and (made.reused or made.disturbed):
+        stays = "Your result stays as it was measured first; the charts follow the new runs."
+        if st.button("Run it again for me", icon=":material/replay:", help=stays):
+            GATHERED.again(learner(), lesson, asked)
+            _once_more(lesson, asked)
     at = lesson.rounds.index(asked)
     last = at + 1 == len(lesson.rounds)
     does = "That was the last one." if last else f"Next: {lesson.rounds[at + 1].asks}"
