@@ -208,7 +208,6 @@ def everybody_joins(room: Class) -> None:
 
 def two_votes_and_a_server_that_dies_in_the_second(room: Class, lab: Lab, start: Callable[..., Lab]) -> None:
     room.ask("How long does the first token take?")
-    room.is_sound("2-asked")
     for page, ms in zip(room.learners[:4], ("30", "50", "500", "30"), strict=True):
         vote(page, ms)
     for page in (room.teacher, room.wall):
@@ -234,7 +233,6 @@ def two_votes_and_a_server_that_dies_in_the_second(room: Class, lab: Lab, start:
     for page in room.learners[2:]:
         vote(page, "20")
     expect(room.wall.get_by_text(re.compile("5 of 5 have voted again"))).to_be_visible()
-    room.is_sound("4-again")
 
 
 def everybody_watches_one_run(room: Class) -> None:
@@ -256,7 +254,6 @@ def straight_from_the_vote_to_the_run(room: Class) -> None:
         draw(page)
     press(room.teacher, "Run once for all")
     room.run_and_show()
-    room.is_sound("7-curve")
 
 
 def answered_from_what_was_run_before(room: Class) -> None:
@@ -266,7 +263,6 @@ def answered_from_what_was_run_before(room: Class) -> None:
         sure_of_it(page)
     press(room.teacher, "Show counts")
     room.run_and_show()
-    room.is_sound("8-choice")
 
 
 def a_learner_s_run_goes_up_and_comes_down(room: Class) -> None:
