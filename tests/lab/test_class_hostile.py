@@ -152,6 +152,23 @@ class TestRefused:
 
 
 @pytest.mark.live
+def test_who_is_elsewhere_is_told_when_the_class_is_at_a_question(lab: Lab, teacher: Visitor, code: str) -> None:
+    def told(page: str, cookie: str = ME) -> bool:
+        with Visitor(lab, page=page, cookie=cookie) as visitor:
+            return any("Your class is at a question" in link.label for link in visitor.all("page_link"))
+
+    join(lab, code, ME)
+    assert told("")
+    assert not told("", cookie="D" * 22)
+    with Visitor(lab, page="the-kitchen", cookie=ME) as in_a_lesson:
+        assert f"Class {code}" in said(in_a_lesson)
+        teacher.press("Let all roam freely")
+        in_a_lesson.run()
+        assert f"Class {code}" not in said(in_a_lesson)
+    assert not told("")
+
+
+@pytest.mark.live
 class TestOnTheWall:
     def test_only_who_has_run_it_offers_it_and_takes_it_back(self, lab: Lab, teacher: Visitor, code: str) -> None:
         join(lab, code, ME)
