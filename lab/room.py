@@ -5,6 +5,7 @@ Pages read; who writes is `lab/rooms.py` and `lab/offers.py`. One SQLite file; e
 """
 
 import sqlite3
+import unicodedata
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from lessons.book import Guess, opened
 from lessons.evidence import Made
 from lessons.keys import Key
 
+NICKNAME_CHARS = 24
 Pace = Literal["step", "free"]  # all at the room's question; everyone where they like
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS rooms (code TEXT PRIMARY KEY, opened TEXT, pace TEXT, lesson TEXT DEFAULT '',
@@ -164,3 +166,14 @@ def ballots_in(db: sqlite3.Connection, where: str, values: tuple[object, ...]) -
     )
     for learner, room, lesson, round, vote, number, nickname, guess, at in db.execute(query, values):
         yield learner, Ballot(room, lesson, round, vote, number, nickname, msgspec.json.decode(guess, type=Guess), at)
+
+
+def checked_nickname(said: str) -> str:
+    """Letters of any language, digits, spaces and - _ . ': nothing that a page or a spreadsheet could take for code."""
+    name = " ".join(said.split())
+    if len(name) > NICKNAME_CHARS:
+        raise Refusal(f"A nickname has at most {NICKNAME_CHARS} characters.")
+    fits = all(unicodedata.category(letter)[0] in "LMN" or letter in " -_.'" for letter in name)
+    if not fits or (name and unicodedata.category(name[0])[0] not in "LN"):
+        raise Refusal("A nickname has letters, digits, spaces and - _ . ' only, and begins with a letter or digit.")
+    return name

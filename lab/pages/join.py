@@ -16,8 +16,8 @@ from lab.learner import book, learner, remembered
 from lab.look import READING, look
 from lab.next_step import next_step
 from lab.offer_view import offer_own
-from lab.room import Ballot, Question, Refusal, Room
-from lab.rooms import CODE_CHARS, NICKNAME_CHARS
+from lab.room import NICKNAME_CHARS, Ballot, Question, Refusal, Room
+from lab.rooms import CODE_CHARS
 from lessons.book import Entry, Outcome, now
 from lessons.keys import Key, judged
 from lessons.lesson import Lesson, Round
