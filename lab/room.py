@@ -79,6 +79,7 @@ class Ballot(msgspec.Struct, frozen=True):
     nickname: str
     guess: Guess
     at: str
+    seed: int = 0  # of the run for all, once there is one
 
 
 class RoomFile:
@@ -161,11 +162,14 @@ def known(db: sqlite3.Connection, code: str) -> Room:
 def ballots_in(db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> Iterator[tuple[str, Ballot]]:
     """With whose they are."""
     query = (
-        "SELECT v.learner, v.room, v.lesson, v.round, v.vote, m.number, m.nickname, v.guess, v.at FROM votes AS v "
-        f"JOIN members AS m ON m.room = v.room AND m.learner = v.learner {where} ORDER BY v.at, v.rowid"
+        "SELECT v.learner, v.room, v.lesson, v.round, v.vote, m.number, m.nickname, v.guess, v.at, q.seed "
+        "FROM votes AS v JOIN members AS m ON m.room = v.room AND m.learner = v.learner "
+        "JOIN questions AS q ON q.room = v.room "
+        f"AND q.lesson = v.lesson AND q.round = v.round {where} ORDER BY v.at, v.rowid"
     )
-    for learner, room, lesson, round, vote, number, nickname, guess, at in db.execute(query, values):
-        yield learner, Ballot(room, lesson, round, vote, number, nickname, msgspec.json.decode(guess, type=Guess), at)
+    for learner, room, lesson, round, vote, number, nickname, said, at, seed in db.execute(query, values):
+        guess = msgspec.json.decode(said, type=Guess)
+        yield learner, Ballot(room, lesson, round, vote, number, nickname, guess, at, seed)
 
 
 def checked_nickname(said: str) -> str:
