@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from engine.live.attention import OnLayer, Step
+from engine.live.few_rows import FEW, FewRows
 from engine.live.forward import Forward
 from engine.live.kv import KvPool
 from engine.live.sampling import sample
@@ -22,6 +23,7 @@ class Runner:
         self.pool = pool
         self._tricks = tricks if pool.shape.dtype == "bfloat16" else tricks.without(*FOR_BF16)
         self._forward = Forward(model, self._tricks) if tricks.lean_forward else partial(_by_modules, model)
+        self._few = FewRows(model, pool) if tricks.compiled_rows else None
 
     @torch.inference_mode()
     def run(self, pieces: Sequence[Piece], on_layer: OnLayer | None = None) -> list[int | None]:
@@ -43,12 +45,12 @@ class Runner:
         """[pieces that ask, vocabulary]: after the last token of each. One-token pieces come first."""
         last_rows = [end - 1 for end in accumulate(len(piece.token_ids) for piece in packed)]
         due = [row for row, piece in zip(last_rows, packed, strict=True) if piece.sample]
-        return self._forward(
-            torch.tensor([token for piece in packed for token in piece.token_ids]),
-            torch.tensor([piece.start + i for piece in packed for i in range(len(piece.token_ids))]),
-            Step.of(packed, self.pool, on_layer, self._tricks),
-            torch.tensor(due, dtype=torch.long),
-        )
+        ids = torch.tensor([token for piece in packed for token in piece.token_ids])
+        positions = torch.tensor([piece.start + i for piece in packed for i in range(len(piece.token_ids))])
+        rows = torch.tensor(due, dtype=torch.long)
+        if self._few and len(ids) <= FEW:
+            return self._few(ids, positions, packed, on_layer, rows)
+        return self._forward(ids, positions, Step.of(packed, self.pool, on_layer, self._tricks), rows)
 
 
 def _by_modules(model: Any, ids: torch.Tensor, positions: torch.Tensor, step: Step, due: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ VARIABLE = "SPLIT_KITCHEN_WITHOUT"  # names of tricks, separated by commas
 class Tricks(msgspec.Struct, frozen=True):
     """None changes what is computed; rounding in the last bits may differ.
 
+    `compiled_rows`: steps of few rows go through kernels that are compiled here; nothing else matters to them.
     `lean_forward`: layers are walked over here, not by transformers' modules; the next four need it.
     `packed_weights`: products of several rows have their weights in oneDNN's own layout, a copy in private memory.
     `fused_products`: query, key and value are one packed product, and so are gate and up.
@@ -24,6 +25,7 @@ class Tricks(msgspec.Struct, frozen=True):
     """
 
     lean_forward: bool = True
+    compiled_rows: bool = True
     packed_weights: bool = True
     fused_products: bool = True
     single_row_dots: bool = True
