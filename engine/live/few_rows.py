@@ -8,19 +8,19 @@ import torch
 from torch.nn.functional import embedding
 
 from engine.live import kernels
+from engine.live.attention import OnLayer
 from engine.live.kv import KvPool
 from engine.plan import Piece
 
-FEW = 16  # rows; with more of them, prompts' large products pay
-DTYPES = {torch.float32: np.float32, torch.bfloat16: np.uint32}  # and what a kernel's words of it are
+WORDS = {torch.float32: np.float32, torch.bfloat16: np.uint32}  # what kernels read such memory as
 
 
 class FewRows:
-    """As `Forward`, for steps of at most `FEW` rows. Pieces of any length do: a row is a row."""
+    """As `Forward`, for a handful of rows. To it a row is a row, whether it is one of a prompt or a request's next."""
 
     def __init__(self, model: Any, pool: KvPool) -> None:
         decoder = model.model
-        self._pool = pool
+        self._block_tokens = pool.shape.block_tokens
         self._embedding, self._rotary = decoder.embed_tokens.weight, decoder.rotary_emb
         self._layers = [_weights(layer) for layer in decoder.layers]
         self._kv = [_words(layer) for layer in pool.tensor]
@@ -28,47 +28,86 @@ class FewRows:
         self._scaling = decoder.layers[0].self_attn.scaling
         self._epsilon = decoder.norm.variance_epsilon
 
-    def __call__(self, ids, positions, pieces, on_layer, due) -> torch.Tensor:
+    @staticmethod
+    def covers(model: Any, pool: KvPool) -> bool:
+        """Whether the kernels can: they have no tails for odd shapes, and biases only where a family has them."""
+        dtype = pool.tensor.dtype
+        if dtype not in WORDS or pool.shape.block_tokens % kernels.POSITIONS:
+            return False
+        halves = np.dtype(np.uint32).itemsize // dtype.itemsize
+        layer = model.model.layers[0]
+        attention, mlp = layer.self_attn, layer.mlp
+        plain = (attention.o_proj, mlp.gate_proj, mlp.up_proj, mlp.down_proj, model.lm_head)
+        products = (attention.q_proj, attention.k_proj, attention.v_proj, *plain)
+        return (
+            all(product.bias is None for product in plain)
+            and all(product.weight.shape[0] % kernels.OUTS == 0 for product in products)
+            and all(product.weight.shape[1] % (kernels.LANES * halves) == 0 for product in products)
+            and pool.shape.head_dim % (kernels.DIM_LANES * halves) == 0
+        )
+
+    def __call__(
+        self,
+        ids: torch.Tensor,
+        positions: torch.Tensor,
+        pieces: Sequence[Piece],
+        on_layer: OnLayer | None,
+        due: torch.Tensor,
+    ) -> torch.Tensor:
         """`ids` and `positions` are [rows]; logits of the rows in `due` come back, [due, vocabulary]."""
         hidden = embedding(ids, self._embedding).float()
-        rows = self._rows(hidden, positions, pieces)
-        numbers = hidden.numpy()
+        rows, numbers = self._rows(hidden, positions, pieces), hidden.numpy()
         for index, (weights, kv) in enumerate(zip(self._layers, self._kv, strict=True)):
-            kernels.layer(numbers, weights, kv, rows, self._pool.shape.block_tokens, self._scaling, self._epsilon)
+            kernels.layer(numbers, weights, kv, rows, self._block_tokens, self._scaling, self._epsilon)
             if on_layer:
                 on_layer(index)
-        return torch.from_numpy(kernels.logits(hidden[due].numpy(), self._norm, self._head, self._epsilon))
+        normed = kernels.norm(hidden[due].numpy(), self._norm, self._epsilon)
+        return self.head(torch.from_numpy(normed))
 
-    def _rows(self, hidden, positions, pieces: Sequence[Piece]) -> kernels.Rows:
-        block_tokens = self._pool.shape.block_tokens
+    def head(self, hidden: torch.Tensor) -> torch.Tensor:
+        """[rows, width], normed, to [rows, vocabulary], in fp32."""
+        return torch.from_numpy(kernels.product(hidden.float().numpy(), self._head, _floats(None)))
+
+    def _rows(self, hidden: torch.Tensor, positions: torch.Tensor, pieces: Sequence[Piece]) -> kernels.Rows:
         at = positions.numpy()
         longest = max(len(piece.blocks) for piece in pieces)
-        tables = np.array([[*piece.blocks, *[0] * (longest - len(piece.blocks))] for piece in pieces])
-        tables = tables.repeat([len(piece.token_ids) for piece in pieces], 0)
-        slots = tables[np.arange(len(at)), at // block_tokens] * block_tokens + at % block_tokens
+        filled_up = np.array([[*piece.blocks, *[0] * (longest - len(piece.blocks))] for piece in pieces])
+        tables = filled_up.repeat([len(piece.token_ids) for piece in pieces], axis=0)
+        slots = tables[np.arange(len(at)), at // self._block_tokens] * self._block_tokens + at % self._block_tokens
         cos, sin = (part[0].numpy() for part in self._rotary(hidden[None], positions[None]))
         half = sin.shape[1] // 2
-        return kernels.Rows(slots, tables, at + 1, cos, np.concatenate((-sin[:, :half], sin[:, half:]), 1))
+        return kernels.Rows(slots, tables, at + 1, cos, np.concatenate((-sin[:, :half], sin[:, half:]), axis=1))
+
+
+def product(rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """As torch's `linear`, for a handful of rows in fp32."""
+    return torch.from_numpy(kernels.product(rows.numpy(), _words(weight), _floats(None)))
 
 
 def _weights(layer: Any) -> kernels.Weights:
     attention, mlp = layer.self_attn, layer.mlp
-    products = (attention.q_proj, attention.k_proj, attention.v_proj)
     return kernels.Weights(
-        _floats(layer.input_layernorm.weight),
-        *(_words(product.weight) for product in products),
-        *(_floats(product.bias) for product in products),
-        *(_floats(getattr(attention, name).weight if hasattr(attention, name) else None) for name in ("q_norm", "k_norm")),
-        _words(attention.o_proj.weight),
-        _floats(layer.post_attention_layernorm.weight),
-        *(_words(product.weight) for product in (mlp.gate_proj, mlp.up_proj, mlp.down_proj)),
+        before_attention=_floats(layer.input_layernorm.weight),
+        query=_words(attention.q_proj.weight),
+        key=_words(attention.k_proj.weight),
+        value=_words(attention.v_proj.weight),
+        query_bias=_floats(attention.q_proj.bias),
+        key_bias=_floats(attention.k_proj.bias),
+        value_bias=_floats(attention.v_proj.bias),
+        of_query=_floats(attention.q_norm.weight if hasattr(attention, "q_norm") else None),
+        of_key=_floats(attention.k_norm.weight if hasattr(attention, "k_norm") else None),
+        out=_words(attention.o_proj.weight),
+        before_mlp=_floats(layer.post_attention_layernorm.weight),
+        gate=_words(mlp.gate_proj.weight),
+        up=_words(mlp.up_proj.weight),
+        down=_words(mlp.down_proj.weight),
     )
 
 
 def _words(tensor: torch.Tensor) -> Any:
     """The same memory, as kernels read it."""
-    whole = tensor.detach()
-    return (whole.view(torch.int32) if tensor.dtype == torch.bfloat16 else whole).numpy().view(DTYPES[tensor.dtype])
+    bits = tensor.detach().view(torch.int32 if tensor.dtype == torch.bfloat16 else tensor.dtype)
+    return bits.numpy().view(WORDS[tensor.dtype])
 
 
 def _floats(tensor: torch.Tensor | None) -> Any:

@@ -4,33 +4,37 @@ The same mathematics as the Llama, Mistral, Qwen2 and Qwen3 modules of transform
 their 60 operations a layer some 20 are left. At one row a step that is a fifth of its time.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.nn.functional import embedding, layer_norm, silu
 
 from engine.live.attention import Step
-from engine.live.products import Product
+from engine.live.products import Product, Upcast
 from engine.live.tricks import Tricks
 
+Head = Callable[[torch.Tensor], torch.Tensor]  # [rows, width] to [rows, vocabulary]
 Rotation = tuple[torch.Tensor, torch.Tensor]  # cosines and signed sines, [rows, 1, dim]
 
 
 class Forward:
-    """Token ids to logits. `model` is transformers' own; its weights are used where they lie."""
+    """Token ids to logits. `model` is transformers' own; its weights are used where they lie, but for `head`."""
 
-    def __init__(self, model: Any, tricks: Tricks) -> None:
+    def __init__(self, model: Any, tricks: Tricks, head: Head) -> None:
         decoder = model.model
         self._embedding = decoder.embed_tokens.weight
         self._rotary = decoder.rotary_emb
-        self._layers = [Layer(layer, model.config, tricks) for layer in decoder.layers]
+        upcast = Upcast()
+        self._layers = [Layer(layer, model.config, tricks, upcast) for layer in decoder.layers]
         self._norm = Norm(decoder.norm)
-        self._head = Product([model.lm_head], tricks)
+        self._head = head
         self._short = tricks.short_last_layer
+        self._dtype = torch.float32 if tricks.upcast_products else self._embedding.dtype
 
     def __call__(self, ids: torch.Tensor, positions: torch.Tensor, step: Step, due: torch.Tensor) -> torch.Tensor:
         """`ids` and `positions` are [rows]; logits of the rows in `due` come back, [due, vocabulary]."""
-        hidden = embedding(ids, self._embedding)
+        hidden = embedding(ids, self._embedding).to(self._dtype)
         rotation = self._rotation(hidden, positions)
         last = len(self._layers) - 1
         for index, layer in enumerate(self._layers):
@@ -51,15 +55,16 @@ class Forward:
 class Layer:
     """One layer, in two halves: up to what its rows have attended to, and from there on."""
 
-    def __init__(self, layer: Any, config: Any, tricks: Tricks) -> None:
+    def __init__(self, layer: Any, config: Any, tricks: Tricks, upcast: Upcast) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         self._dim = attention.head_dim
         self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
         self._scaling = attention.scaling
         self._before_attention, self._before_mlp = Norm(layer.input_layernorm), Norm(layer.post_attention_layernorm)
-        self._qkv = Product([attention.q_proj, attention.k_proj, attention.v_proj], tricks)
-        self._out = Product([attention.o_proj], tricks)
-        self._gate_and_up, self._down = Product([mlp.gate_proj, mlp.up_proj], tricks), Product([mlp.down_proj], tricks)
+        self._qkv = Product([attention.q_proj, attention.k_proj, attention.v_proj], tricks, upcast)
+        self._out = Product([attention.o_proj], tricks, upcast)
+        self._gate_and_up = Product([mlp.gate_proj, mlp.up_proj], tricks, upcast)
+        self._down = Product([mlp.down_proj], tricks, upcast)
         self._of_heads = [Norm(attention.q_norm), Norm(attention.k_norm)] if hasattr(attention, "q_norm") else []
 
     def attended(self, hidden: torch.Tensor, rotation: Rotation, step: Step, index: int) -> torch.Tensor:
@@ -88,7 +93,8 @@ class Norm:
         self._weight, self._epsilon = norm.weight.repeat(2), norm.variance_epsilon
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        both = layer_norm(torch.cat((rows, -rows), -1), self._weight.shape, self._weight, None, self._epsilon)
+        weight = self._weight.to(rows.dtype)
+        both = layer_norm(torch.cat((rows, -rows), -1), weight.shape, weight, None, self._epsilon)
         return both[..., : self._width]
 
 

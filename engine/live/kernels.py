@@ -17,9 +17,10 @@ from engine.live.vectors import as_bits, as_float, dots, mixes
 WIDE = bool(binding.get_host_cpu_features().get("avx512f"))
 LANES, OUTS = (16, 4) if WIDE else (8, 2)  # what 32 or 16 vector registers hold
 DIM_LANES = 8  # heads are narrow
+POSITIONS = 4  # that are looked at in one go; a block has a multiple of it
 
 _one, _two, _four = (dots(rows, OUTS, LANES) for rows in (1, 2, 4))
-_one_query, _two_queries, _four_queries = (dots(rows, 4, DIM_LANES) for rows in (1, 2, 4))
+_one_query, _two_queries, _four_queries = (dots(rows, POSITIONS, DIM_LANES) for rows in (1, 2, 4))
 _mix_one, _mix_two, _mix_four = (mixes(rows, DIM_LANES) for rows in (1, 2, 4))
 
 NEAREST, ODD = np.uint32(0x7FFF), np.uint32(1)
@@ -80,12 +81,6 @@ def layer(hidden: Any, weights: Any, pool: Any, rows: Any, block_tokens: int, sc
     gate, up = product(normed, weights.gate, nothing), product(normed, weights.up, nothing)
     weigh(gate, up)
     add(hidden, product(gate, weights.down, nothing))
-
-
-@compiled
-def logits(hidden: Any, norm_weight: Any, head: Any, epsilon: float) -> Any:
-    """[rows, vocabulary]"""
-    return product(norm(hidden, norm_weight, epsilon), head, norm_weight[:0])
 
 
 @compiled
@@ -211,7 +206,7 @@ def attend(query: Any, pool: Any, rows: Any, block_tokens: int, scaling: float) 
 @compiled
 def look(queries: Any, keys: Any, blocks: Any, seen: int, block_tokens: int, scores: Any) -> None:
     """scores[query, position]; those after the last one seen, up to the end of its block, mean nothing."""
-    for at in range(0, seen, 4):
+    for at in range(0, seen, POSITIONS):
         slot = blocks[at // block_tokens] * block_tokens + at % block_tokens
         query = 0
         while query + 4 <= len(queries):

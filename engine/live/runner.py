@@ -2,18 +2,22 @@
 
 from collections.abc import Sequence
 from functools import partial
+from importlib.util import find_spec
 from itertools import accumulate
 from typing import Any
 
 import torch
 
 from engine.live.attention import OnLayer, Step
-from engine.live.few_rows import FEW, FewRows
+from engine.live.catalog import cache_folder
+from engine.live.dtypes import quick_at_bf16, speeds
 from engine.live.forward import Forward
 from engine.live.kv import KvPool
 from engine.live.sampling import sample
-from engine.live.tricks import ALL, FOR_BF16, Tricks
+from engine.live.tricks import ALL, Tricks
 from engine.plan import Piece
+
+FEW = 16  # rows; from there on it pays to make weights ready for the product first
 
 
 class Runner:
@@ -21,9 +25,10 @@ class Runner:
 
     def __init__(self, model: Any, pool: KvPool, tricks: Tricks = ALL) -> None:
         self.pool = pool
-        self._tricks = tricks if pool.shape.dtype == "bfloat16" else tricks.without(*FOR_BF16)
-        self._forward = Forward(model, self._tricks) if tricks.lean_forward else partial(_by_modules, model)
-        self._few = FewRows(model, pool) if tricks.compiled_rows else None
+        self._tricks = tricks.fitting(pool.shape.dtype, quick_at_bf16(speeds(cache_folder())))
+        self._few_rows = _compiled(model, pool) if tricks.compiled_rows else None
+        head = self._few_rows.head if self._few_rows else partial(_head, model.lm_head)
+        self._forward = Forward(model, self._tricks, head) if tricks.lean_forward else partial(_by_modules, model)
 
     @torch.inference_mode()
     def run(self, pieces: Sequence[Piece], on_layer: OnLayer | None = None) -> list[int | None]:
@@ -48,9 +53,23 @@ class Runner:
         ids = torch.tensor([token for piece in packed for token in piece.token_ids])
         positions = torch.tensor([piece.start + i for piece in packed for i in range(len(piece.token_ids))])
         rows = torch.tensor(due, dtype=torch.long)
-        if self._few and len(ids) <= FEW:
-            return self._few(ids, positions, packed, on_layer, rows)
+        if self._few_rows and len(ids) <= FEW:
+            return self._few_rows(ids, positions, packed, on_layer, rows)
         return self._forward(ids, positions, Step.of(packed, self.pool, on_layer, self._tricks), rows)
+
+
+def _compiled(model: Any, pool: KvPool) -> Any:
+    """The way of few rows, or None where there is no numba, or no kernel for this model."""
+    if find_spec("numba") is None:
+        return None
+    from engine.live.few_rows import FewRows
+
+    return FewRows(model, pool) if FewRows.covers(model, pool) else None
+
+
+def _head(lm_head: Any, hidden: torch.Tensor) -> torch.Tensor:
+    logits: torch.Tensor = lm_head(hidden.to(lm_head.weight.dtype))
+    return logits
 
 
 def _by_modules(model: Any, ids: torch.Tensor, positions: torch.Tensor, step: Step, due: torch.Tensor) -> torch.Tensor:
