@@ -26,7 +26,7 @@ DECODE_TOKENS = 4
 WEIGHT = (1536, 576)  # one MLP weight of a 135M model
 WEIGHTS = 24  # as many in turn, so that a decode step reads memory and not the cache
 ROUNDS = 6
-ABOUT = 1.25
+ABOUT = 1.25  # upcasting weighs most at the small prefill that is timed here
 
 
 class Speed(msgspec.Struct, frozen=True):
@@ -47,20 +47,15 @@ Speeds = dict[str, Speed]
 
 
 def quicker(speeds: Speeds) -> str:
-    """bfloat16 where decode is quicker with it and prefill about as quick; float32, whose tokens repeat exactly, elsewhere."""
+    """bfloat16 where decode is quicker and prefill about as quick; float32, whose tokens repeat exactly, elsewhere."""
     fp32, by_cpu, upcast = speeds["float32"], speeds["bfloat16"], speeds[UPCAST]
     prefill_s, decode_s = min(by_cpu.prefill_s, upcast.prefill_s), min(by_cpu.decode_s, upcast.decode_s)
     return "bfloat16" if prefill_s < ABOUT * fp32.prefill_s and decode_s < fp32.decode_s else "float32"
 
 
-def quick_at_bf16(speeds: Speeds) -> bool:
-    """Whether this CPU has instructions for bf16, by what they do."""
-    return speeds["bfloat16"].prefill_s < speeds[UPCAST].prefill_s
-
-
 def speeds(cache: Path) -> Speeds:
     """This machine's speeds, from `cache` or else measured now (2 s, most of it for starting up)."""
-    remembered = cache / f"speeds-3-{re.sub(r'[^A-Za-z0-9]+', '-', measured_on()).strip('-').lower()}.json"
+    remembered = cache / f"speeds-of-3-{re.sub(r'[^A-Za-z0-9]+', '-', measured_on()).strip('-').lower()}.json"
     if remembered.exists():
         return msgspec.json.decode(remembered.read_bytes(), type=Speeds)
     measured = _measured_apart()
@@ -122,7 +117,9 @@ def measure() -> Speeds:
             product(ones, weight)
         return (time.thread_time() - began) / len(weights)
 
-    whole, half = ([torch.ones(WEIGHT, dtype=dtype) for _ in range(WEIGHTS)] for dtype in (torch.float32, torch.bfloat16))
+    whole, half = (
+        [torch.ones(WEIGHT, dtype=dtype) for _ in range(WEIGHTS)] for dtype in (torch.float32, torch.bfloat16)
+    )
     ways = {  # products of many rows and of few, what the rows are in, and the weights
         "float32": (linear, few, "float32", whole),
         "bfloat16": (linear, linear, "bfloat16", half),

@@ -30,4 +30,3 @@ def blockwise(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scali
         weights = torch.softmax(scores, -1)
         out[:, :, first:last] = torch.bmm(weights, value[:, :seen]).view(block.shape)
     return out.view(heads, rows, dim)
-

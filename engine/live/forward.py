@@ -69,17 +69,18 @@ class Layer:
 
     def attended(self, hidden: torch.Tensor, rotation: Rotation, step: Step, index: int) -> torch.Tensor:
         """[rows, width], before the output product; the rows' keys and values lie in the pool from now on."""
-        heads = self._qkv(self._before_attention(hidden)).view(len(hidden), -1, self._dim)
-        query, key, value = torch.split(heads, [self._heads, self._kv_heads, self._kv_heads], 1)
+        parts = self._qkv(self._before_attention(hidden))
+        query, key, value = (part.unflatten(-1, (-1, self._dim)) for part in parts)
         for norm, part in zip(self._of_heads, (query, key), strict=False):
             part.copy_(norm(part))
-        _turn(heads[:, : self._heads + self._kv_heads], *rotation)
+        _turn(query, *rotation)
+        _turn(key, *rotation)
         return step.attend(index, query, key, value, self._scaling).reshape(len(hidden), -1)
 
     def finished(self, attended: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        hidden = self._out(attended).add_(hidden)
-        gate, up = self._gate_and_up(self._before_mlp(hidden)).chunk(2, -1)
-        return self._down(silu(gate).mul_(up)).add_(hidden)
+        hidden = self._out(attended)[0].add_(hidden)
+        gate, up = self._gate_and_up(self._before_mlp(hidden))
+        return self._down(silu(gate).mul_(up))[0].add_(hidden)
 
 
 class Norm:

@@ -2,12 +2,13 @@
 
 import hashlib
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
 
-from engine.live.catalog import cache_folder
+from engine.live.cache import cache_folder
 
 SOURCES = ("kernels.py", "vectors.py", "kernel_cache.py")
 ANY_ORDER = {"reassoc", "contract", "nsz"}  # sums may be regrouped; NaN and infinity stay what they are
@@ -29,6 +30,17 @@ def _kept() -> bool:
     return False
 
 
-_options: dict[str, Any] = {"nogil": True, "boundscheck": False, "cache": _kept()}
-compiled = numba.njit(fastmath=ANY_ORDER, **_options)
-exactly = numba.njit(fastmath={"contract"}, **_options)
+OPTIONS = {"nogil": True, "boundscheck": False, "cache": _kept()}
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def compiled(function: Function) -> Function:
+    """Sums in any order, so that they fit vector registers."""
+    made: Function = numba.njit(fastmath=ANY_ORDER, **OPTIONS)(function)
+    return made
+
+
+def exactly(function: Function) -> Function:
+    """Every operation in the order it is written in."""
+    made: Function = numba.njit(fastmath={"contract"}, **OPTIONS)(function)
+    return made

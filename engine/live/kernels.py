@@ -106,7 +106,7 @@ def product(x: Any, words: Any, bias: Any) -> Any:
 
 @compiled
 def in_halves(x: Any, words: int) -> Any:
-    """The rows of x as `dots` wants them beside so many words: first all first halves of words, then all second ones."""
+    """Rows as `dots` wants them beside so many words: first what belongs to first halves of words, then the rest."""
     halves = x.shape[1] // words
     if halves == 1:
         return x
@@ -196,8 +196,15 @@ def attend(query: Any, pool: Any, rows: Any, block_tokens: int, scaling: float) 
     for row in range(len(query)):
         asked = in_halves(query[row], words)
         for head in range(kv_heads):
-            look(asked[head * group : (head + 1) * group], pool[0, :, head], rows.tables[row], rows.seen[row], block_tokens, scores)
-            soften(scores, rows.seen[row], np.float32(scaling))
+            look(
+                asked[head * group : (head + 1) * group],
+                pool[0, :, head],
+                rows.tables[row],
+                rows.seen[row],
+                block_tokens,
+                scores,
+            )
+            soften(scores, rows.seen[row], scaling)
             gather(scores, pool[1, :, head], rows.tables[row], rows.seen[row], block_tokens, sums)
             in_order(sums, words, out[row], head * group)
     return out
@@ -227,7 +234,7 @@ def soften(scores: Any, seen: int, scaling: float) -> None:
         for at in range(seen):
             highest = max(highest, scores[row, at])
         for at in range(seen):
-            scores[row, at] = exp((scores[row, at] - highest) * scaling)
+            scores[row, at] = exp((scores[row, at] - highest) * np.float32(scaling))
             total += scores[row, at]
         for at in range(seen):
             scores[row, at] /= total

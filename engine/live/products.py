@@ -5,7 +5,9 @@ plain product finds that layout out anew each time. One that has none goes throu
 times as quick in fp32, with the weights made fp32 just before.
 """
 
-from collections.abc import Sequence
+import functools
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -14,8 +16,29 @@ from torch.nn.functional import linear
 from engine.live.tricks import Tricks
 
 ROWS = 16  # what oneDNN is told to expect
+SHAPE = (256, 576, 1536)  # of the product that tells: rows, in, out
+ROUNDS = 3
 
 packed_product: Any = torch.ops.mkldnn._linear_pointwise
+
+
+@functools.cache
+def quick_at_bf16() -> bool:
+    """Whether this CPU has instructions for bf16: by what it does in a tenth of a second, never by its name."""
+    many, width, out = SHAPE
+    rows, weight, upcast = torch.ones(many, width), torch.ones(out, width, dtype=torch.bfloat16), Upcast()
+    in_bf16 = rows.bfloat16()
+    return _quickest_s(lambda: linear(in_bf16, weight)) < _quickest_s(lambda: linear(rows, upcast(weight, rows.dtype)))
+
+
+def _quickest_s(act: Callable[[], Any]) -> float:
+    """In time of this thread, so that a busy machine does not tip the scales."""
+    spent = []
+    for _ in range(ROUNDS):
+        began_s = time.thread_time()
+        act()
+        spent.append(time.thread_time() - began_s)
+    return min(spent)
 
 
 class Upcast:
@@ -33,19 +56,19 @@ class Upcast:
 
 
 class Product:
-    """[rows, in] to [rows, out]: one linear layer, or several of the same input with their products side by side."""
+    """[rows, in] to [rows, out], for each of several linear layers of the same input."""
 
     def __init__(self, layers: Sequence[Any], tricks: Tricks, upcast: Upcast) -> None:
         self._plain: list[tuple[torch.Tensor, torch.Tensor | None]] = [(layer.weight, layer.bias) for layer in layers]
+        self._outs = [len(layer.weight) for layer in layers]
         self._packed = _packed(layers) if tricks.packed_weights else None
         self._upcast = upcast
 
-    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+    def __call__(self, rows: torch.Tensor) -> Sequence[torch.Tensor]:
         if self._packed:
             whole: torch.Tensor = packed_product(rows, *self._packed, "none", [], "")
-            return whole
-        parts = [self._product(rows, weight, bias) for weight, bias in self._plain]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
+            return whole.split(self._outs, -1)
+        return [self._product(rows, weight, bias) for weight, bias in self._plain]
 
     def _product(self, rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         return linear(rows, self._upcast(weight, rows.dtype), None if bias is None else bias.to(rows.dtype))

@@ -9,10 +9,9 @@ from typing import Any
 import torch
 
 from engine.live.attention import OnLayer, Step
-from engine.live.catalog import cache_folder
-from engine.live.dtypes import quick_at_bf16, speeds
 from engine.live.forward import Forward
 from engine.live.kv import KvPool
+from engine.live.products import quick_at_bf16
 from engine.live.sampling import sample
 from engine.live.tricks import ALL, Tricks
 from engine.plan import Piece
@@ -25,7 +24,7 @@ class Runner:
 
     def __init__(self, model: Any, pool: KvPool, tricks: Tricks = ALL) -> None:
         self.pool = pool
-        self._tricks = tricks.fitting(pool.shape.dtype, quick_at_bf16(speeds(cache_folder())))
+        self._tricks = tricks.fitting(pool.shape.dtype, quick_at_bf16)
         self._few_rows = _compiled(model, pool) if tricks.compiled_rows else None
         head = self._few_rows.head if self._few_rows else partial(_head, model.lm_head)
         self._forward = Forward(model, self._tricks, head) if tricks.lean_forward else partial(_by_modules, model)
@@ -54,7 +53,8 @@ class Runner:
         positions = torch.tensor([piece.start + i for piece in packed for i in range(len(piece.token_ids))])
         rows = torch.tensor(due, dtype=torch.long)
         if self._few_rows and len(ids) <= FEW:
-            return self._few_rows(ids, positions, packed, on_layer, rows)
+            few: torch.Tensor = self._few_rows(ids, positions, packed, on_layer, rows)
+            return few
         return self._forward(ids, positions, Step.of(packed, self.pool, on_layer, self._tricks), rows)
 
 

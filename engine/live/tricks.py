@@ -1,6 +1,7 @@
 """What makes a step faster than transformers alone would. Each can be switched off, to see what it is worth."""
 
 import os
+from collections.abc import Callable
 
 import msgspec
 
@@ -35,11 +36,11 @@ class Tricks(msgspec.Struct, frozen=True):
                 raise BadInput(VARIABLE, name, "one of " + ", ".join(TRICKS))
         return msgspec.structs.replace(self, **dict.fromkeys(names, False))
 
-    def fitting(self, dtype: str, quick_at_bf16: bool) -> "Tricks":
+    def fitting(self, dtype: str, quick_at_bf16: Callable[[], bool]) -> "Tricks":
         """Those that pay for a model in this dtype on this CPU."""
-        unfit = FOR_QUICK_BF16 if dtype != "bfloat16" or not quick_at_bf16 else ()
-        unfit += FOR_SLOW_BF16 if dtype != "bfloat16" or quick_at_bf16 or not self.lean_forward else ()
-        return self.without(*unfit)
+        if dtype != "bfloat16" or not self.lean_forward:
+            return self.without(*FOR_QUICK_BF16, *FOR_SLOW_BF16)
+        return self.without(*(FOR_SLOW_BF16 if quick_at_bf16() else FOR_QUICK_BF16))
 
     @classmethod
     def of_environment(cls) -> "Tricks":

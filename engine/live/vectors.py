@@ -82,7 +82,9 @@ def mixes(rows: int, lanes: int) -> Any:
         def generate(context: Any, build: Any, _signature: Any, given: Sequence[Any]) -> Any:
             emit = _Emit(context, build, lanes, words.dtype == types.uint32)
             along = build.mul(given[7], LONG(4))
-            shares = [build.add(each, build.mul(given[2], LONG(4))) for each in emit.rows(weights, given[0], given[1], rows)]
+            shares = [
+                build.add(each, build.mul(given[2], LONG(4))) for each in emit.rows(weights, given[0], given[1], rows)
+            ]
             (begin,) = emit.rows(words, given[3], given[4], 1)
             stride, width = emit.stride(words, given[3]), build.mul(emit.shape(words, given[3], 1), LONG(4))
             halves = [build.mul(width, LONG(half)) for half in range(emit.halves)]
@@ -95,7 +97,9 @@ def mixes(rows: int, lanes: int) -> Any:
                 pairs = [(share, number) for share in broad for number in numbers]
                 return [emit.multiply_add(*pair, to) for pair, to in zip(pairs, sums, strict=True)]
 
-            for total, place in zip(emit.loop(given[5], 1, [emit.load(each) for each in places], step), places, strict=True):
+            for total, place in zip(
+                emit.loop(given[5], 1, [emit.load(each) for each in places], step), places, strict=True
+            ):
                 emit.store(total, place)
             return context.get_dummy_value()
 
@@ -177,7 +181,7 @@ class _Emit:
         fused = ("contract",)
         return self._build.fadd(self._build.fmul(a, b, flags=fused), to, flags=fused)
 
-    def totals(self, vectors: list[Any]) -> Any:
+    def totals(self, vectors: Sequence[Any]) -> Any:
         """One vector with the sum of each: neighbouring lanes are added again and again, two vectors at a time."""
         wanted = len(vectors)
         while len(vectors) > 1:
