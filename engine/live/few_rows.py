@@ -1,6 +1,6 @@
 """Steps of few rows, which is what decode is: layer by layer through compiled kernels, over transformers' weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,18 @@ class FewRows:
     def head(self, hidden: torch.Tensor) -> torch.Tensor:
         """[rows, width], normed, to [rows, vocabulary], in fp32."""
         return torch.from_numpy(kernels.product(hidden.float().numpy(), self._head, _floats(None)))
+
+    @staticmethod
+    def norm(norm: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+        """RMS norm of [rows, width], any number of rows."""
+        weight, epsilon = _floats(norm.weight), norm.variance_epsilon
+        return lambda rows: torch.from_numpy(kernels.norm(rows.numpy(), weight, epsilon))
+
+    @staticmethod
+    def gate(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+        """silu(gate) * up, for any number of rows; `gate` is spent."""
+        kernels.weigh(gate.numpy(), up.numpy())
+        return gate
 
     def _rows(self, hidden: torch.Tensor, positions: torch.Tensor, pieces: Sequence[Piece]) -> kernels.Rows:
         at = positions.numpy()

@@ -30,7 +30,8 @@ def _kept() -> bool:
     return False
 
 
-OPTIONS = {"nogil": True, "boundscheck": False, "cache": _kept()}
+# Python's error model would look for zero at each division, and such loops don't fit vector registers.
+OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy", "cache": _kept()}
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 

@@ -289,8 +289,9 @@ def weigh(gate: Any, up: Any) -> None:
 @exactly
 def exp(number: Any) -> Any:
     """For numbers that are not positive, to the last bit or two; unlike the C library's, it fits vector registers."""
-    number = max(number, LOWEST)
-    twos = np.int32(number * LOG2_E - HALF)  # cut towards zero, so this is the nearest
+    number = number if number > LOWEST else LOWEST
+    power = np.int32(number * LOG2_E - HALF)  # cut towards zero, so this is the nearest
+    twos = np.float32(power)
     rest = (number - twos * LN2_HIGH) - twos * LN2_LOW
     series = C6
     series = series * rest + C5
@@ -299,4 +300,4 @@ def exp(number: Any) -> Any:
     series = series * rest + C2
     series = series * rest + ONE
     series = series * rest + ONE
-    return series * as_float(np.uint32(twos + EXPONENT) << MANTISSA)
+    return series * as_float(np.uint32(np.uint32(power + EXPONENT) << MANTISSA))

@@ -67,7 +67,7 @@ class Product:
     def __call__(self, rows: torch.Tensor) -> Sequence[torch.Tensor]:
         if self._packed:
             whole: torch.Tensor = packed_product(rows, *self._packed, "none", [], "")
-            return whole.split(self._outs, -1)
+            return torch.split(whole, self._outs, -1)
         return [self._product(rows, weight, bias) for weight, bias in self._plain]
 
     def _product(self, rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:

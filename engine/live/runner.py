@@ -26,8 +26,8 @@ class Runner:
         self.pool = pool
         self._tricks = tricks.fitting(pool.shape.dtype, quick_at_bf16)
         self._few_rows = _compiled(model, pool) if tricks.compiled_rows else None
-        head = self._few_rows.head if self._few_rows else partial(_head, model.lm_head)
-        self._forward = Forward(model, self._tricks, head) if tricks.lean_forward else partial(_by_modules, model)
+        lean = partial(Forward, model, self._tricks, self._few_rows)
+        self._forward = lean() if tricks.lean_forward else partial(_by_modules, model)
 
     @torch.inference_mode()
     def run(self, pieces: Sequence[Piece], on_layer: OnLayer | None = None) -> list[int | None]:
@@ -65,11 +65,6 @@ def _compiled(model: Any, pool: KvPool) -> Any:
     from engine.live.few_rows import FewRows
 
     return FewRows(model, pool) if FewRows.covers(model, pool) else None
-
-
-def _head(lm_head: Any, hidden: torch.Tensor) -> torch.Tensor:
-    logits: torch.Tensor = lm_head(hidden.to(lm_head.weight.dtype))
-    return logits
 
 
 def _by_modules(model: Any, ids: torch.Tensor, positions: torch.Tensor, step: Step, due: torch.Tensor) -> torch.Tensor:
