@@ -15,6 +15,7 @@ from engine.live.products import quick_at_bf16
 from engine.live.sampling import sample
 from engine.live.tricks import ALL, Tricks
 from engine.plan import Piece
+from engine.request import Sampling
 
 FEW = 16  # rows; from there on it pays to make weights ready for the product first
 
@@ -28,6 +29,13 @@ class Runner:
         self._few_rows = _compiled(model, pool) if tricks.compiled_rows else None
         lean = partial(Forward, model, self._tricks, self._few_rows)
         self._forward = lean() if tricks.lean_forward else partial(_by_modules, model)
+
+    def warm_up(self) -> None:
+        """A large step and a small one before anyone waits for them: the first pays for what is set up lazily."""
+        block_tokens = self.pool.shape.block_tokens
+        for tokens in (2 * FEW, 1):
+            blocks = tuple(range(-(-tokens // block_tokens)))
+            self.run([Piece("warm-up", 0, (0,) * tokens, blocks, Sampling(), 0)])
 
     @torch.inference_mode()
     def run(self, pieces: Sequence[Piece], on_layer: OnLayer | None = None) -> list[int | None]:
