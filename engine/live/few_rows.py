@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.nn.functional import embedding
 
-from engine.live import kernels
+from engine.live import kernel_attention, kernels
 from engine.live.attention import OnLayer
 from engine.live.kv import KvPool
 from engine.plan import Piece
@@ -32,7 +32,7 @@ class FewRows:
     def covers(model: Any, pool: KvPool) -> bool:
         """Whether the kernels can: they have no tails for odd shapes, and biases only where a family has them."""
         dtype = pool.tensor.dtype
-        if dtype not in WORDS or pool.shape.block_tokens % kernels.POSITIONS:
+        if dtype not in WORDS or pool.shape.block_tokens % kernel_attention.POSITIONS:
             return False
         halves = np.dtype(np.uint32).itemsize // dtype.itemsize
         layer = model.model.layers[0]
@@ -43,7 +43,7 @@ class FewRows:
             all(product.bias is None for product in plain)
             and all(product.weight.shape[0] % kernels.OUTS == 0 for product in products)
             and all(product.weight.shape[1] % (kernels.LANES * halves) == 0 for product in products)
-            and pool.shape.head_dim % (kernels.DIM_LANES * halves) == 0
+            and pool.shape.head_dim % (kernel_attention.DIM_LANES * halves) == 0
         )
 
     def __call__(

@@ -10,7 +10,7 @@ import numba
 
 from engine.live.cache import cache_folder
 
-SOURCES = ("kernels.py", "vectors.py", "kernel_cache.py")
+SOURCES = ("kernels.py", "kernel_attention.py", "kernel_numbers.py", "kernel_cache.py", "vectors.py")
 ANY_ORDER = {"reassoc", "contract", "nsz"}  # sums may be regrouped; NaN and infinity stay what they are
 
 

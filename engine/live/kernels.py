@@ -1,34 +1,24 @@
 """A decoder layer for few rows, compiled: products read each weight once, from where the file is mapped.
 
 Activations are fp32. Weights and KV are words of 32 bits (see vectors.py): float32, or uint32 with two numbers of bf16.
-In the shapes, `halves` is how many numbers a word has. Nobody here relies on NaN or infinity: what a row may not see is
-never computed, so sums may be taken in any order.
+In the shapes, `halves` is how many numbers a word has. Sums may be taken in any order; nothing here relies on infinity
+or NaN, since there are no masks.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import binding
 
-from engine.live.kernel_cache import compiled, exactly
-from engine.live.vectors import as_bits, as_float, dots, mixes
+from engine.live.kernel_attention import attend, keep
+from engine.live.kernel_cache import compiled
+from engine.live.kernel_numbers import exp, in_halves
+from engine.live.vectors import dots
 
 WIDE = bool(binding.get_host_cpu_features().get("avx512f"))
 LANES, OUTS = (16, 4) if WIDE else (8, 2)  # what 32 or 16 vector registers hold
-DIM_LANES = 8  # heads are narrow
-POSITIONS = 4  # that are looked at in one go; a block has a multiple of it
 
 _one, _two, _four = (dots(rows, OUTS, LANES) for rows in (1, 2, 4))
-_one_query, _two_queries, _four_queries = (dots(rows, POSITIONS, DIM_LANES) for rows in (1, 2, 4))
-_mix_one, _mix_two, _mix_four = (mixes(rows, DIM_LANES) for rows in (1, 2, 4))
-
-NEAREST, ODD = np.uint32(0x7FFF), np.uint32(1)
-LOWEST, HALF, ONE, LOG2_E = np.float32(-87), np.float32(0.5), np.float32(1), np.float32(np.log2(np.e))
-LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)  # a product with the first is exact
-C2, C3, C4, C5, C6 = (np.float32(1 / math.factorial(power)) for power in range(2, 7))
-EXPONENT, MANTISSA = np.int32(127), np.uint32(23)
-SHIFT, UPPER = np.uint32(16), np.uint32(0xFFFF0000)
 
 
 class Weights(NamedTuple):
@@ -105,20 +95,6 @@ def product(x: Any, words: Any, bias: Any) -> Any:
 
 
 @compiled
-def in_halves(x: Any, words: int) -> Any:
-    """Rows as `dots` wants them beside so many words: first what belongs to first halves of words, then the rest."""
-    halves = x.shape[1] // words
-    if halves == 1:
-        return x
-    apart = np.empty_like(x)
-    for row in range(len(x)):
-        for half in range(halves):
-            for word in range(words):
-                apart[row, half * words + word] = x[row, halves * word + half]
-    return apart
-
-
-@compiled
 def norm(rows: Any, weight: Any, epsilon: float) -> Any:
     """RMS norm over the last of two dimensions."""
     normed = np.empty_like(rows)
@@ -163,119 +139,6 @@ def turn(heads: Any, cos: Any, sin: Any) -> None:
 
 
 @compiled
-def keep(rows: Any, kept: Any, slots: Any) -> None:
-    """Write [rows, kv heads, dim] into the pool's keys or values; bf16 is rounded to the nearest, ties to even."""
-    words = kept.shape[2]
-    whole = rows.shape[2] == words
-    for row in range(len(rows)):
-        for head in range(rows.shape[1]):
-            for word in range(words):
-                if whole:
-                    kept[slots[row], head, word] = as_bits(rows[row, head, word])
-                else:
-                    even, odd = rounded(rows[row, head, 2 * word]), rounded(rows[row, head, 2 * word + 1])
-                    kept[slots[row], head, word] = even >> SHIFT | odd & UPPER
-
-
-@compiled
-def rounded(number: Any) -> Any:
-    """The bits of a number, of which the upper half is it in bf16."""
-    bits = as_bits(number)
-    return bits + NEAREST + (bits >> SHIFT & ODD)
-
-
-@compiled
-def attend(query: Any, pool: Any, rows: Any, block_tokens: int, scaling: float) -> Any:
-    """[rows, heads, dim], each row over the keys and values of its own blocks, which are read where they lie."""
-    heads, dim = query.shape[1:]
-    kv_heads, words = pool.shape[2:]
-    group = heads // kv_heads
-    out = np.empty_like(query)
-    scores = np.empty((group, rows.tables.shape[1] * block_tokens), np.float32)
-    sums = np.empty((group, dim), np.float32)
-    for row in range(len(query)):
-        asked = in_halves(query[row], words)
-        for head in range(kv_heads):
-            look(
-                asked[head * group : (head + 1) * group],
-                pool[0, :, head],
-                rows.tables[row],
-                rows.seen[row],
-                block_tokens,
-                scores,
-            )
-            soften(scores, rows.seen[row], scaling)
-            gather(scores, pool[1, :, head], rows.tables[row], rows.seen[row], block_tokens, sums)
-            in_order(sums, words, out[row], head * group)
-    return out
-
-
-@compiled
-def look(queries: Any, keys: Any, blocks: Any, seen: int, block_tokens: int, scores: Any) -> None:
-    """scores[query, position]; those after the last one seen, up to the end of its block, mean nothing."""
-    for at in range(0, seen, POSITIONS):
-        slot = blocks[at // block_tokens] * block_tokens + at % block_tokens
-        query = 0
-        while query + 4 <= len(queries):
-            _four_queries(queries, query, keys, slot, scores, at)
-            query += 4
-        if query + 2 <= len(queries):
-            _two_queries(queries, query, keys, slot, scores, at)
-            query += 2
-        if query < len(queries):
-            _one_query(queries, query, keys, slot, scores, at)
-
-
-@compiled
-def soften(scores: Any, seen: int, scaling: float) -> None:
-    """Softmax of the first `seen` of each row, in place."""
-    for row in range(len(scores)):
-        highest, total = scores[row, 0], np.float32(0)
-        for at in range(seen):
-            highest = max(highest, scores[row, at])
-        for at in range(seen):
-            scores[row, at] = exp((scores[row, at] - highest) * np.float32(scaling))
-            total += scores[row, at]
-        for at in range(seen):
-            scores[row, at] /= total
-
-
-@compiled
-def gather(weights: Any, values: Any, blocks: Any, seen: int, block_tokens: int, sums: Any) -> None:
-    """sums[query] = the positions' values, each times its weight; in bf16 first all even numbers, then all odd ones."""
-    clear(sums)
-    for at in range(0, seen, block_tokens):
-        first, count = blocks[at // block_tokens] * block_tokens, min(seen - at, block_tokens)
-        for word in range(0, values.shape[1], DIM_LANES):
-            query = 0
-            while query + 4 <= len(sums):
-                _mix_four(weights, query, at, values, first, count, sums, word)
-                query += 4
-            if query + 2 <= len(sums):
-                _mix_two(weights, query, at, values, first, count, sums, word)
-                query += 2
-            if query < len(sums):
-                _mix_one(weights, query, at, values, first, count, sums, word)
-
-
-@compiled
-def clear(rows: Any) -> None:
-    for row in range(len(rows)):
-        for at in range(rows.shape[1]):
-            rows[row, at] = 0
-
-
-@compiled
-def in_order(apart: Any, words: int, heads: Any, first: int) -> None:
-    """Undo `in_halves`: from sums to [heads, dim], beginning with head `first`."""
-    halves = apart.shape[1] // words
-    for row in range(len(apart)):
-        for word in range(words):
-            for half in range(halves):
-                heads[first + row, halves * word + half] = apart[row, half * words + word]
-
-
-@compiled
 def weigh(gate: Any, up: Any) -> None:
     """gate = silu(gate) * up, in place."""
     for row in range(len(gate)):
@@ -284,20 +147,3 @@ def weigh(gate: Any, up: Any) -> None:
             small = exp(-abs(number))
             share = (np.float32(1) if number > 0 else small) / (np.float32(1) + small)
             gate[row, at] = number * share * up[row, at]
-
-
-@exactly
-def exp(number: Any) -> Any:
-    """For numbers that are not positive, to the last bit or two; unlike the C library's, it fits vector registers."""
-    number = number if number > LOWEST else LOWEST
-    power = np.int32(number * LOG2_E - HALF)  # cut towards zero, so this is the nearest
-    twos = np.float32(power)
-    rest = (number - twos * LN2_HIGH) - twos * LN2_LOW
-    series = C6
-    series = series * rest + C5
-    series = series * rest + C4
-    series = series * rest + C3
-    series = series * rest + C2
-    series = series * rest + ONE
-    series = series * rest + ONE
-    return series * as_float(np.uint32(np.uint32(power + EXPONENT) << MANTISSA))

@@ -2,7 +2,7 @@
 
 Weights and KV are handled as *words* of 32 bits: a number in fp32, or two in bf16. A word's two numbers are an even and
 an odd one of a row, and to take them apart costs one operation each. So what is multiplied with words of bf16 has
-first all its even numbers and then all odd ones: see `in_halves` in kernels.py.
+first all its even numbers and then all odd ones: see `in_halves` in kernel_numbers.py.
 """
 
 from collections.abc import Callable, Sequence

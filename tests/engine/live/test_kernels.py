@@ -12,6 +12,8 @@ import torch
 
 from engine.live import kernels
 from engine.live.few_rows import FewRows, product
+from engine.live.kernel_attention import attend, keep
+from engine.live.kernel_numbers import exp
 from engine.live.kv import KvPool
 from engine.live.shape import KvShape
 
@@ -61,23 +63,23 @@ def test_each_row_attends_to_its_own_past_and_to_nothing_else(dtype: torch.dtype
         )
         wanted.append(whole[0, :, 0])
     rows = kernels.Rows(NOTHING, tables, seen, NOTHING, NOTHING)
-    made = torch.from_numpy(kernels.attend(query.numpy(), words(pool), rows, 16, 0.3))
+    made = torch.from_numpy(attend(query.numpy(), words(pool), rows, 16, 0.3))
     assert torch.allclose(made, torch.stack(wanted), atol=1e-5)
 
 
 def test_bf16_is_kept_as_torch_rounds_it() -> None:
     values = torch.cat((torch.randn(4, 2, 16), torch.tensor([1.00390625, 1.01171875]).repeat(4, 2, 8)), -1)  # and ties
     kept = torch.zeros(9, 2, 32, dtype=torch.bfloat16)
-    kernels.keep(values.numpy(), words(kept), np.array([3, 0, 8, 5]))
+    keep(values.numpy(), words(kept), np.array([3, 0, 8, 5]))
     assert torch.equal(kept[[3, 0, 8, 5]], values.bfloat16())
     assert not kept[[1, 2, 4, 6, 7]].any()
 
 
 def test_exp_is_right_to_the_last_bits() -> None:
     numbers = np.linspace(-87, 0, 2001, dtype=np.float32)
-    made = np.array([kernels.exp(number) for number in numbers])
+    made = np.array([exp(number) for number in numbers])
     assert np.abs(made / np.exp(numbers.astype(np.float64)) - 1).max() < 3e-7
-    assert kernels.exp(np.float32(-1000)) < 1e-37
+    assert exp(np.float32(-1000)) < 1e-37
 
 
 def test_the_gate_is_silu() -> None:
@@ -109,7 +111,7 @@ def test_kernels_need_no_folder_to_keep_them_in(tmp_path: Path) -> None:
     """As where everything is read-only: compiled for this process, and forgotten."""
     (tmp_path / "file").touch()
     nowhere = {"SPLIT_KITCHEN_CACHE": str(tmp_path / "file"), "HOME": str(tmp_path / "file")}
-    code = "import numpy as np; from engine.live.kernels import exp; print(exp(np.float32(0)))"
+    code = "import numpy as np; from engine.live.kernel_numbers import exp; print(exp(np.float32(0)))"
     ran = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | nowhere, capture_output=True, text=True, check=True
     )
