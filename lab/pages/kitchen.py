@@ -49,8 +49,9 @@ def page() -> None:
     _follow_link(wish.scenarios[0].link)
     _show(wish, scale)
     with st.container(key="below"):
-        offer_own(_runs())
-        _results()
+        with st.container():  # one place, results or none: what comes after keeps its own and is not made anew each run
+            offer_own(_runs())
+            _results()
         if choose_recordings():
             st.session_state["runs"] = []
             st.rerun()
