@@ -75,6 +75,8 @@ def common_run(room: Room, lesson: Lesson, asked: Round) -> None:
     _progress(room, lesson, asked, begun.run if begun else "")
     if begun and begun.run and not begun.measuring and (spec := live(begun.run)):
         scene({"kitchens": [spec], "can": []})
+    if begun is None and (found := evidence(room, lesson, asked)):
+        how_made(found.made)
 
 
 @st.fragment(run_every=1.0)
@@ -84,8 +86,6 @@ def _progress(room: Room, lesson: Lesson, asked: Round, run: str) -> None:
         st.rerun()
     if begun is None:
         st.markdown(":material/check: **The engine is done.** The instructor shows the answer.")
-        found = evidence(room, lesson, asked)
-        how_made(found.made if found else None)
         return
     st.progress(begun.done / begun.total, says(begun))
     if begun.stopped:

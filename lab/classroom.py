@@ -1,7 +1,9 @@
 """The lab's classes: the one file they are kept in, and the runs that the engine makes once for everybody."""
 
 import os
+import threading
 from functools import cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import segno
@@ -22,27 +24,41 @@ from lessons.lesson import Lesson, Round
 URL = os.environ.get("SPLIT_KITCHEN_URL", "").rstrip("/")  # where browsers find the lab, if it can't know
 
 
-@cache
-def instructors() -> Instructors:
-    return Instructors(DATA / "class.sqlite", instructor_key(DATA))
+class _Kept(NamedTuple):
+    instructors: Instructors
+    rooms: Rooms
+    offers: Offers
 
 
 @cache
-def _file() -> RoomFile:
-    return RoomFile(DATA / "class.sqlite", instructors())
-
-
-@cache
-def rooms() -> Rooms:
-    return Rooms(_file())
-
-
-@cache
-def offers() -> Offers:
+def _made() -> _Kept:
+    leaders = Instructors(DATA / "class.sqlite", instructor_key(DATA))
+    file = RoomFile(DATA / "class.sqlite", leaders)
     runs = ENGINE_ROOM.hub.runs
-    made = Offers(_file(), lambda run: known.by if (known := runs.get(run)) else None)
-    ENGINE_ROOM.hub.wanted = made.runs
-    return made
+    offered = Offers(file, lambda run: known.by if (known := runs.get(run)) else None)
+    ENGINE_ROOM.hub.wanted = offered.runs
+    return _Kept(leaders, Rooms(file), offered)
+
+
+_making = threading.Lock()
+
+
+def _kept() -> _Kept:
+    """Made once, by whoever comes first: two files would not know what the other has written."""
+    with _making:
+        return _made()
+
+
+def instructors() -> Instructors:
+    return _kept().instructors
+
+
+def rooms() -> Rooms:
+    return _kept().rooms
+
+
+def offers() -> Offers:
+    return _kept().offers
 
 
 def class_in_step() -> bool:

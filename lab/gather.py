@@ -1,8 +1,8 @@
 """Gathering a round's evidence: its runs, one after the other, through the engine's queue.
 
 It is begun only for a guess that is locked, and driven by whoever looks at it: a page that is closed asks for no more
-runs, and one that is opened again goes on where it stood. A run that was made before, with the same settings and seed,
-is not made again unless that is asked for.
+runs, and one that is opened again goes on where it stood. What was run before, with the same settings and seeds, or is
+being run for somebody else, is not run again unless that is asked for.
 """
 
 import threading
@@ -18,6 +18,7 @@ from engine.scenario import Scenario
 from lab.amounts import plain
 from lab.engine_room import ENGINE_ROOM
 from lab.kept_runs import KEPT_RUNS
+from lab.leads import Leads
 from lessons.evidence import Evidence, Turn, collected, turns
 from lessons.lesson import Round
 
@@ -40,6 +41,7 @@ class Step(NamedTuple):
 class Gathering:
     """The runs still to be made. Safe to use from several threads; each call of `advance` is cheap.
 
+    `on` is whose runs these are: its own, or of who asked the same before and is still at it.
     `for_all`: a whole class watches. Its runs go before everybody's, and one that was disturbed is made once more.
     `fresh`: every run is made, whatever there is already.
     """
@@ -55,6 +57,7 @@ class Gathering:
         if any(part.asked.needs_machine for part in parts) and ENGINE_ROOM.machine is None:
             self._steps.insert(0, Step(parts[-1].asked.name, None))
         self._logs: list[tuple[Step, Log]] = []
+        self.on = self
         self._reused: set[str] = set()  # rounds
         self._repeated = -1  # the step that was disturbed, and is made once more
         self._done = 0
@@ -108,14 +111,16 @@ class Gathering:
                 self._take_in()
             while not (self.run or self.stopped or self.complete) and self._reuse():
                 pass
-            if not (self.run or self.stopped or self.complete):
+            self.on = self if self.stopped or self.complete else self._leader()
+            if self.on is self and not (self.run or self.stopped or self.complete):
                 self._ask()
 
     def stop(self) -> None:
         """Cancel the run that is on. What has been gathered stays."""
         with self._lock:
-            run, self.run, self._began = self.run, "", 0.0
+            run, self.run, self._began, self.on = self.run, "", 0.0, self
             self.stopped = "You cancelled the run. Your guess stays locked; nothing is lost."
+        LEADS.resign(self)
         if run:
             ENGINE_ROOM.stop(run)
 
@@ -123,6 +128,15 @@ class Gathering:
         with self._lock:
             self.stopped = ""
         self.advance()
+
+    def made(self, wanted: Sequence[Scenario]) -> tuple[Log, ...] | None:
+        """The runs of these scenarios, once all are made. Called by those who wait for them, from their threads."""
+        logs = dict(self._logs)
+        for part in self.parts:
+            steps = self._steps_of(part.asked.name)
+            if _scenarios(steps) == wanted and all(step in logs for step in steps):
+                return tuple(logs[step] for step in steps)
+        return None
 
     def evidence(self) -> dict[str, Evidence]:
         """For each round what its runs came to."""
@@ -139,11 +153,8 @@ class Gathering:
     def _take_in(self) -> None:
         known = ENGINE_ROOM.hub.runs.get(self.run)
         if known is not None and not known.over:
-            if not ENGINE_ROOM.place(self.run):
-                self._began = self._began or time.monotonic()
-            elif self._reuse():  # somebody who stood further ahead has made the same
-                ENGINE_ROOM.stop(self.run)
-                self.run = ""
+            if not self._began and not ENGINE_ROOM.place(self.run):
+                self._began = time.monotonic()
             return
         step, run, self.run = self._steps[self._done], self.run, ""
         log = ENGINE_ROOM.log(run)
@@ -161,6 +172,7 @@ class Gathering:
                 self._done += 1
                 if step == self._steps_of(step.round)[-1]:
                     self._keep(step.round)
+                    LEADS.resign(self)  # those who wait for it still know it by `on`
         self._began = 0.0
 
     def _steps_of(self, round: str) -> list[Step]:
@@ -173,16 +185,30 @@ class Gathering:
         KEPT_RUNS.keep(_scenarios(steps), [logs[step] for step in steps])
 
     def _reuse(self) -> bool:
-        """Take what was run before for the question that is on; whether there is such."""
+        """Take what was run before, or for somebody else, for the question that is on; whether there is such."""
         on = self._steps[self._done]
+        if on.turn is None and ENGINE_ROOM.machine is not None:  # measured for somebody else meanwhile
+            self._done += 1
+            return True
+        if on.turn is None or self._fresh:
+            return False
         steps = self._steps_of(on.round)
-        kept = KEPT_RUNS.of(_scenarios(steps)) if on.turn and not self._fresh else None
+        wanted = _scenarios(steps)
+        kept = KEPT_RUNS.of(wanted) or (self.on.made(wanted) if self.on is not self else None)
         if kept is None:
             return False
         self._logs = [made for made in self._logs if made[0].round != on.round] + list(zip(steps, kept, strict=True))
         self._reused.add(on.round)
         self._done = self._steps.index(steps[-1]) + 1
         return True
+
+    def _leader(self) -> "Gathering":
+        """Who sees to the runs of the question that is on; whoever leads says so with that once more."""
+        on = self._steps[self._done]
+        if not on.turn or self._fresh:
+            return self
+        leader = LEADS.leader(_scenarios(self._steps_of(on.round)), self, always=self._for_all)
+        return self if self.run else leader  # what has been asked for is waited for
 
     def _ask(self) -> None:
         if ENGINE_ROOM.state == "broken":
@@ -198,12 +224,21 @@ class Gathering:
             self.stopped = str(wrong)
 
 
-def _scenarios(steps: Sequence[Step]) -> list[Scenario]:
-    return [step.turn.scenario for step in steps if step.turn]
+def _scenarios(steps: Sequence[Step]) -> tuple[Scenario, ...]:
+    return tuple(step.turn.scenario for step in steps if step.turn)
+
+
+LEADS: Leads[Gathering] = Leads()
 
 
 def says(gathering: Gathering) -> str:
     """How far it has come, as a sentence."""
+    if gathering.on is not gathering:
+        return f"{_says(gathering.on)} Somebody asked the same before you: these runs are for both."
+    return _says(gathering)
+
+
+def _says(gathering: Gathering) -> str:
     number = f"Run {gathering.done + 1} of {gathering.total}"
     if gathering.stopped:
         return f"{number} was not finished."

@@ -5,6 +5,7 @@ Pages read; who writes is `lab/rooms.py` and `lab/offers.py`. One SQLite file; e
 """
 
 import sqlite3
+import unicodedata
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from lessons.book import Guess, opened
 from lessons.evidence import Made
 from lessons.keys import Key
 
+NICKNAME_CHARS = 24
 Pace = Literal["step", "free"]  # all at the room's question; everyone where they like
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS rooms (code TEXT PRIMARY KEY, opened TEXT, pace TEXT, lesson TEXT DEFAULT '',
@@ -77,6 +79,7 @@ class Ballot(msgspec.Struct, frozen=True):
     nickname: str
     guess: Guess
     at: str
+    seed: int = 0  # of the run for all, once there is one
 
 
 class RoomFile:
@@ -159,8 +162,22 @@ def known(db: sqlite3.Connection, code: str) -> Room:
 def ballots_in(db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> Iterator[tuple[str, Ballot]]:
     """With whose they are."""
     query = (
-        "SELECT v.learner, v.room, v.lesson, v.round, v.vote, m.number, m.nickname, v.guess, v.at FROM votes AS v "
-        f"JOIN members AS m ON m.room = v.room AND m.learner = v.learner {where} ORDER BY v.at, v.rowid"
+        "SELECT v.learner, v.room, v.lesson, v.round, v.vote, m.number, m.nickname, v.guess, v.at, q.seed "
+        "FROM votes AS v JOIN members AS m ON m.room = v.room AND m.learner = v.learner "
+        "JOIN questions AS q ON q.room = v.room "
+        f"AND q.lesson = v.lesson AND q.round = v.round {where} ORDER BY v.at, v.rowid"
     )
-    for learner, room, lesson, round, vote, number, nickname, guess, at in db.execute(query, values):
-        yield learner, Ballot(room, lesson, round, vote, number, nickname, msgspec.json.decode(guess, type=Guess), at)
+    for learner, room, lesson, round, vote, number, nickname, said, at, seed in db.execute(query, values):
+        guess = msgspec.json.decode(said, type=Guess)
+        yield learner, Ballot(room, lesson, round, vote, number, nickname, guess, at, seed)
+
+
+def checked_nickname(said: str) -> str:
+    """Letters of any language, digits, spaces and - _ . ': nothing that a page or a spreadsheet could take for code."""
+    name = " ".join(said.split())
+    if len(name) > NICKNAME_CHARS:
+        raise Refusal(f"A nickname has at most {NICKNAME_CHARS} characters.")
+    fits = all(unicodedata.category(letter)[0] in "LMN" or letter in " -_.'" for letter in name)
+    if not fits or (name and unicodedata.category(name[0])[0] not in "LN"):
+        raise Refusal("A nickname has letters, digits, spaces and - _ . ' only, and begins with a letter or digit.")
+    return name

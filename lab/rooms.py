@@ -9,11 +9,22 @@ and all rules hold here, whatever a page offers.
 import secrets
 import sqlite3
 import time
-import unicodedata
 
 import msgspec
 
-from lab.room import TABLES, Ballot, Pace, Question, Refusal, Room, RoomFile, ballots_in, known, room_in
+from lab.room import (
+    TABLES,
+    Ballot,
+    Pace,
+    Question,
+    Refusal,
+    Room,
+    RoomFile,
+    ballots_in,
+    checked_nickname,
+    known,
+    room_in,
+)
 from lessons.book import Guess, checked, now
 from lessons.evidence import Made
 from lessons.keys import Key
@@ -21,7 +32,6 @@ from lessons.lesson import Round
 
 ALPHABET = "ACDEFHJKMNPQRTUVWXY34679"  # none that is taken for another
 CODE_CHARS = 5
-NICKNAME_CHARS = 24
 MOST_SEED = 999_999
 
 
@@ -76,7 +86,7 @@ class Rooms:
 
     def join(self, code: str, learner: str, nickname: str = "") -> Room:
         """Come in, or come back; at any time. Leaves the room one was in before."""
-        name = _nickname(nickname)
+        name = checked_nickname(nickname)
         with self._file.act() as db:
             if room_in(db, code) is None:
                 raise Refusal(f"There is no class with the code {code!r}. Look at it once more.")
@@ -239,14 +249,3 @@ class Rooms:
 
 def _json(said: Key | Made) -> str:
     return msgspec.json.encode(said).decode()
-
-
-def _nickname(said: str) -> str:
-    """Letters of any language, digits, spaces and - _ . ': nothing that a page or a spreadsheet could take for code."""
-    name = " ".join(said.split())
-    if len(name) > NICKNAME_CHARS:
-        raise Refusal(f"A nickname has at most {NICKNAME_CHARS} characters.")
-    fits = all(unicodedata.category(letter)[0] in "LMN" or letter in " -_.'" for letter in name)
-    if not fits or (name and unicodedata.category(name[0])[0] not in "LN"):
-        raise Refusal("A nickname has letters, digits, spaces and - _ . ' only, and begins with a letter or digit.")
-    return name

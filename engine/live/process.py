@@ -42,8 +42,7 @@ from engine.messages import (
     Start,
     Stop,
 )
-from engine.plan import Piece, Plan
-from engine.request import Sampling
+from engine.plan import Plan
 from engine.worker import Output, Worker
 
 MAX_MESSAGE_BYTES = 64 * 2**20
@@ -155,7 +154,7 @@ class Station:
 
     def run(self) -> None:
         """Until the process ends."""
-        self._warm_up()
+        self._runner.warm_up()
         self._channel.send(
             Ready(
                 pid=os.getpid(),
@@ -188,10 +187,6 @@ class Station:
 
     def _now(self) -> float:
         return time.monotonic() - self._zero_s
-
-    def _warm_up(self) -> None:
-        """One step before anyone waits for one: the first pass pays for what is set up lazily."""
-        self._runner.run([Piece("warm-up", 0, (0,) * 16, (0,), Sampling(), 0)])
 
     def _step(self, plan: Plan, before_s: float) -> None:
         """`before_s`: what this process had used of its core when the step began. The courier's share counts too: a

@@ -10,14 +10,14 @@ from engine.errors import BadInput
 from lab.amounts import plain
 from lab.class_view import answer_words, common_run, counts, follow, how_made, timer, turnout
 from lab.classroom import evidence, rooms, topic
+from lab.comparison import comparison, locked, opening
 from lab.guess import guess_form
 from lab.learner import book, learner, remembered
 from lab.look import READING, look
 from lab.next_step import next_step
 from lab.offer_view import offer_own
-from lab.pages.lesson import comparison, locked, opening
-from lab.room import Ballot, Question, Refusal, Room
-from lab.rooms import CODE_CHARS, NICKNAME_CHARS
+from lab.room import NICKNAME_CHARS, Ballot, Question, Refusal, Room
+from lab.rooms import CODE_CHARS
 from lessons.book import Entry, Outcome, now
 from lessons.keys import Key, judged
 from lessons.lesson import Lesson, Round

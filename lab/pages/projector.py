@@ -42,11 +42,12 @@ def page() -> None:
         st.markdown("Open it from the instructor's page, which adds the code of the class to its address.")
         return
     up = offers().up(code)
+    _look_up(code, up)
     found = topic(room.question) if room.question else None
     if up is None and (room.question is None or room.pace == "free" or found is None):
         st.title("Join the class", anchor=False)
         _way_in(room, small=False)
-        _tell(room, up)
+        _tell(room)
         return
     left, right = st.columns([5, 1], gap="large")
     with right:
@@ -54,9 +55,16 @@ def page() -> None:
     with left:
         if up is not None:
             show(up)
-            _tell(room, up)
+            _tell(room)
         elif room.question is not None and found is not None:
             _question(room, room.question, *found)
+
+
+@st.fragment(run_every=1.0)
+def _look_up(code: str, up: Offer | None) -> None:
+    """The page anew once another run is put up, or this one is taken back."""
+    if offers().up(code) != up:
+        st.rerun()
 
 
 def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
@@ -67,16 +75,14 @@ def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
     if words := answer_words(room, asked):
         st.subheader(words, anchor=False)
     how_made(at.made)
-    _tell(room, None)
-    counts(room, asked)
+    _tell(room)
     if at.running and at.answer is None:
-        common_run(room, lesson, asked)
+        common_run(room, lesson, asked)  # before the counts: on a wall nobody scrolls
+    counts(room, asked)
 
 
-def _tell(room: Room, up: Offer | None) -> None:
+def _tell(room: Room) -> None:
     def say(now: Room) -> None:
-        if offers().up(now.code) != up:  # taken back, or another one
-            st.rerun()
         with st.container(key="tell"):
             st.markdown(" · ".join(filter(None, (turnout(now), _state(now), timer(now)))))
 

@@ -69,6 +69,20 @@ def slow() -> Iterator[None]:
     expect.set_options(timeout=5000)
 
 
+def sound(page: Page, what: str, width: int, scheme: str) -> None:
+    """Accessible as far as rules can tell, and as wide as the window."""
+    page.set_viewport_size({"width": width, "height": 1080 if width > 1280 else 844})
+    for look in ("light", "dark") if SHOTS else (scheme,):
+        page.emulate_media(color_scheme=look)  # type: ignore[arg-type]
+        page.wait_for_timeout(400)  # until what fades has faded
+        if SHOTS:
+            page.screenshot(path=f"{SHOTS}/{what}-{look}.png")
+        found = Axe().run(page, options={"runOnly": RULES}).response["violations"]
+        faults = [(rule["id"], [node["html"][:200] for node in rule["nodes"][:3]]) for rule in found]
+        assert (what, look, faults) == (what, look, [])
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, what
+
+
 class Class:
     """Everybody's windows."""
 
@@ -91,6 +105,8 @@ class Class:
         field.fill("a key that I made up")
         press(self.teacher, "Enter")
         expect(self.teacher.get_by_text("That is not the key.")).to_be_visible()
+        sound(self.teacher, "0-door", 390, "dark")
+        self.teacher.set_viewport_size({"width": 1280, "height": 900})
         field.fill(KEY)
         press(self.teacher, "Enter")
         press(self.teacher, "Open a class")
@@ -140,19 +156,9 @@ class Class:
         }
 
     def is_sound(self, step: str) -> None:
-        """Accessible as far as rules can tell, and as wide as the window; light and dark in turns."""
         for n, (name, (page, width)) in enumerate(self.windows.items()):
-            page.set_viewport_size({"width": width, "height": 1080 if name == "wall" else 844})
-            for scheme in ("light", "dark") if SHOTS else (("light", "dark")[(n + len(step)) % 2],):
-                page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-                page.wait_for_timeout(400)  # until what fades has faded
-                if SHOTS:
-                    page.screenshot(path=f"{SHOTS}/{step}-{name}-{scheme}.png", full_page=name != "wall")
-                found = Axe().run(page, options={"runOnly": RULES}).response["violations"]
-                faults = [(rule["id"], [node["html"][:200] for node in rule["nodes"][:3]]) for rule in found]
-                assert (step, name, scheme, faults) == (step, name, scheme, [])
-                assert page.evaluate("document.documentElement.scrollWidth") <= width, (step, name)
-            page.set_viewport_size({"width": 1280 if page is self.teacher else width, "height": 900})
+            sound(page, f"{step}-{name}", width, ("light", "dark")[(n + len(step)) % 2])
+        self.teacher.set_viewport_size({"width": 1280, "height": 900})
 
     def close(self) -> None:
         for page in (self.teacher, *self.audience):
@@ -188,6 +194,7 @@ def everybody_joins(room: Class) -> None:
     choose(room.teacher, "^Lesson", "99.")
     first = room.join("<script>alert(1)</script>"[:24])
     expect(first.get_by_text("A nickname has letters")).to_be_visible()
+    sound(first, "0-join", 390, "light")
     first.get_by_label("Nickname (optional)").fill("Ada")
     press(first, "Join")
     room.learners = [first]
@@ -201,7 +208,6 @@ def everybody_joins(room: Class) -> None:
 
 def two_votes_and_a_server_that_dies_in_the_second(room: Class, lab: Lab, start: Callable[..., Lab]) -> None:
     room.ask("How long does the first token take?")
-    room.is_sound("2-asked")
     for page, ms in zip(room.learners[:4], ("30", "50", "500", "30"), strict=True):
         vote(page, ms)
     for page in (room.teacher, room.wall):
@@ -227,7 +233,6 @@ def two_votes_and_a_server_that_dies_in_the_second(room: Class, lab: Lab, start:
     for page in room.learners[2:]:
         vote(page, "20")
     expect(room.wall.get_by_text(re.compile("5 of 5 have voted again"))).to_be_visible()
-    room.is_sound("4-again")
 
 
 def everybody_watches_one_run(room: Class) -> None:
@@ -249,7 +254,6 @@ def straight_from_the_vote_to_the_run(room: Class) -> None:
         draw(page)
     press(room.teacher, "Run once for all")
     room.run_and_show()
-    room.is_sound("7-curve")
 
 
 def answered_from_what_was_run_before(room: Class) -> None:
@@ -259,7 +263,6 @@ def answered_from_what_was_run_before(room: Class) -> None:
         sure_of_it(page)
     press(room.teacher, "Show counts")
     room.run_and_show()
-    room.is_sound("8-choice")
 
 
 def a_learner_s_run_goes_up_and_comes_down(room: Class) -> None:

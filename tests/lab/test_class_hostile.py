@@ -16,7 +16,7 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 from lab.ballots import as_csv
 from lab.room import Ballot
 from lessons.book import Guess
-from tests.lab.conftest import Lab, Visitor
+from tests.lab.conftest import Lab, Visitor, comes
 
 TEACHER, ME, YOU = "T" * 22, "A" * 22, "B" * 22
 QUICK = "orders=1&rate=all+at+once&answer=8&prompt=16&long=as+the+others"
@@ -76,12 +76,16 @@ def vote(visitor: Visitor, reason: str = "", percent: float = 50.0) -> list[Widg
 
 @contextmanager
 def cooking(lab: Lab, cookie: str) -> Iterator[Visitor]:
-    """A learner with a small run of the own on the Kitchen page."""
+    """A learner with a small run of the own on the Kitchen page, and it is over."""
     with Visitor(lab, QUICK, cookie=cookie) as cook:
+
+        def over() -> bool:
+            cook.run()
+            return any(button.label == "Open the kitchen" for button in cook.all("button"))
+
         cook.open()
+        assert comes(over)
         yield cook
-        if any(button.label == "Stop" for button in cook.all("button")):
-            cook.press("Stop")
 
 
 def offered(teacher: Visitor) -> str:
@@ -145,6 +149,23 @@ class TestRefused:
             for other in (teacher, wall, join(lab, code, YOU)):
                 other.run()
                 assert "alert(" not in said(other)
+
+
+@pytest.mark.live
+def test_who_is_elsewhere_is_told_when_the_class_is_at_a_question(lab: Lab, teacher: Visitor, code: str) -> None:
+    def told(page: str, cookie: str = ME) -> bool:
+        with Visitor(lab, page=page, cookie=cookie) as visitor:
+            return any("Your class is at a question" in link.label for link in visitor.all("page_link"))
+
+    join(lab, code, ME)
+    assert told("")
+    assert not told("", cookie="D" * 22)
+    with Visitor(lab, page="the-kitchen", cookie=ME) as in_a_lesson:
+        assert f"Class {code}" in said(in_a_lesson)
+        teacher.press("Let all roam freely")
+        in_a_lesson.run()
+        assert f"Class {code}" not in said(in_a_lesson)
+    assert not told("")
 
 
 @pytest.mark.live

@@ -1,5 +1,6 @@
 """Gathering evidence, on a made-up engine: what is reused, what is made once more, and which seeds it has."""
 
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -8,12 +9,13 @@ from engine.events import Event, StepEnded, StepStarted
 from engine.log import Log
 from engine.plan import Slice
 from engine.scenario import Scenario
-from lab import gather
+from lab import gather, leads
 from lab.amounts import made_words
-from lab.gather import Gathering, Part
+from lab.gather import Gathering, Part, says
 from lab.gathered import Gathered
 from lab.hub import Run
 from lab.kept_runs import KeptRuns
+from lab.leads import SILENT_S, Leads
 from lessons.evidence import Evidence
 from lessons.keys import Key
 from lessons.lesson import Round
@@ -50,6 +52,9 @@ class Engine:
     def place(self, run: str) -> int:
         return int(self.waits)
 
+    def queue_words(self, run: str) -> str:
+        return ""
+
     def stop(self, run: str) -> None:
         self.stopped.append(run)
 
@@ -59,6 +64,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     made = Engine()
     monkeypatch.setattr(gather, "ENGINE_ROOM", made)
     monkeypatch.setattr(gather, "KEPT_RUNS", KeptRuns())
+    monkeypatch.setattr(gather, "LEADS", Leads())
     return made
 
 
@@ -102,18 +108,64 @@ def test_who_asks_for_it_has_it_run_again_and_later_ones_get_the_newest(engine: 
     assert gathered().logs == again.logs
 
 
-def test_who_waits_for_what_another_has_just_run_waits_no_longer(engine: Engine) -> None:
-    waiting = Gathering([Part(ASKED, 0.0, 0)], "me")
-    waiting.advance()  # the first of three is made
+def test_thirty_who_ask_the_same_at_once_have_it_run_once(engine: Engine) -> None:
+    class_ = [Gathering([Part(ASKED, 0.0, 0)], f"learner {n}") for n in range(30)]
+    for _ in range(6):
+        for one in class_:
+            one.advance()
+    assert engine.made == [0, 1, 2]
+    assert all(one.complete for one in class_)
+    evidence = [one.evidence()["first"] for one in class_]
+    assert all(one.logs == evidence[0].logs for one in evidence)
+    assert [one.reused for one in evidence] == [0] + [3] * 29
+
+
+def test_who_asks_second_watches_the_first_one_s_runs_and_can_go(engine: Engine) -> None:
+    engine.waits = True  # no run ends
+    first, second, third = (Gathering([Part(ASKED, 0.0, 0)], who) for who in "abc")
+    for one in (first, second, third):
+        one.advance()
+    assert (first.run, second.run, second.on) == ("run-0", "", first)
+    assert "these runs are for both" in says(second)
+    second.stop()
+    assert engine.stopped == []  # it was not the second's to stop
+    assert second.on is second
+    first.stop()
+    assert engine.stopped == ["run-0"]
+    third.advance()
+    assert (third.run, third.on) == ("run-1", third)  # whoever is left goes on
+
+
+def test_who_closes_the_page_leads_no_longer(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (Gathering([Part(ASKED, 0.0, 0)], who) for who in "ab")
+    first.advance()
+    second.advance()
+    assert second.on is first
+    later_s = time.monotonic() + SILENT_S + 1
+    monkeypatch.setattr(leads.time, "monotonic", lambda: later_s)
+    for _ in range(6):
+        second.advance()
+    assert second.complete
+    assert second.evidence()["first"].reused == 0
+
+
+def test_a_class_waits_for_nobody_and_others_wait_for_it(engine: Engine) -> None:
     engine.waits = True
-    waiting.advance()  # for the second it stands in line
-    engine.waits = False
-    another = gathered()
-    engine.waits = True
-    waiting.advance()
-    assert waiting.complete
-    assert engine.stopped == ["run-1"]
-    assert waiting.evidence()["first"].logs == another.logs
+    learner, room = Gathering([Part(ASKED, 0.0, 0)], "me"), Gathering([Part(ASKED, 0.0, 0)], "class", for_all=True)
+    late, own = Gathering([Part(ASKED, 0.0, 0)], "you"), Gathering([Part(ASKED, 0.0, 0)], "me too", fresh=True)
+    for one in (learner, room, late, own):
+        one.advance()
+    assert (learner.run, room.run, late.on, own.run) == ("run-0", "run-1", room, "run-2")
+
+
+def test_who_shared_a_disturbed_run_is_told_so(engine: Engine) -> None:
+    engine.noise = [0.5]
+    both = [Gathering([Part(ASKED, 0.0, 0)], who) for who in "ab"]
+    for _ in range(6):
+        for one in both:
+            one.advance()
+    assert engine.made == [0, 1, 2]
+    assert all("1 of them was disturbed" in said(one.evidence()["first"]) for one in both)
 
 
 def test_a_disturbed_run_is_said_to_be_and_given_to_nobody_else(engine: Engine) -> None:

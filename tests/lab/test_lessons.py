@@ -22,6 +22,7 @@ from engine.scenario import Scenario
 from lab.amounts import steps
 from lab.gathered import GATHERED
 from lab.kept_runs import KeptRuns
+from lab.leads import Leads
 from lessons import all_lessons
 from lessons.book import Book
 from lessons.lesson import Lesson
@@ -91,6 +92,7 @@ def room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Room]:
         __import__(module)
         monkeypatch.setattr(sys.modules[module], "ENGINE_ROOM", fake)
     monkeypatch.setattr(sys.modules["lab.gather"], "KEPT_RUNS", KeptRuns())
+    monkeypatch.setattr(sys.modules["lab.gather"], "LEADS", Leads())
     monkeypatch.setattr(sys.modules["lab.pages.lesson"], "offer_own", lambda runs: None)  # nobody is in a class
     monkeypatch.setattr(sys.modules["lab.pages.lesson"], "learner", lambda: ME)
     monkeypatch.setattr(sys.modules["lab.pages.lesson"], "book", lambda: Book(tmp_path / "b", ME))

@@ -1,7 +1,6 @@
 """Offers as the pages show them, without an engine: a learner's button, the instructor's list, the wall."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ from streamlit.testing.v1 import AppTest
 
 from engine.link import LinkSpec
 from engine.scenario import Deployment, Scenario, Workload
-from lab import classroom
 from lab.engine_room import ENGINE_ROOM
 from lab.hub import Run
 from lab.offer_view import what
@@ -33,15 +31,14 @@ class Here:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
     made = Here(tmp_path / "class.sqlite")
     view = sys.modules["lab.offer_view"]
     for name, found in (("learner", lambda: made.who), ("rooms", lambda: made.rooms), ("offers", lambda: made.offers)):
         monkeypatch.setattr(view, name, found)
-    assert classroom is not None
     run = Run("mine", Scenario(workload=Workload(4, None, 64)), ME, ["Why does a *giant* make others wait?"])
     monkeypatch.setitem(ENGINE_ROOM.hub.runs, "mine", run)
-    yield made
+    return made
 
 
 def learner_page(runs: tuple[str, ...] = ("mine",)) -> AppTest:

@@ -232,6 +232,7 @@ def test_a_seed_beyond_its_caps_is_refused(rooms: Rooms, code: str, seed: object
 
 
 def test_the_seed_is_chosen_once_and_kept_with_the_answer(rooms: Rooms, code: str, tmp_path: Path) -> None:
+    cast(rooms, code, ME, A)
     rooms.run(code, TEACHER, 7)
     with pytest.raises(Refusal, match="seed can't be changed"):
         rooms.run(code, TEACHER, 8)
@@ -241,6 +242,7 @@ def test_the_seed_is_chosen_once_and_kept_with_the_answer(rooms: Rooms, code: st
     shown = at(Rooms(RoomFile(tmp_path / "class.sqlite", {TEACHER})), code)
     assert (shown.seed, shown.made, shown.answer, shown.machine) == (7, made, Key("a"), "this machine")
     assert rooms.settings(code, "lesson") == {"first": (0.0, 7)}
+    assert [one.seed for one in rooms.ballots(code, TEACHER)] == [7]
 
 
 def test_a_file_from_before_there_were_seeds_is_taken_as_it_is(tmp_path: Path) -> None:
