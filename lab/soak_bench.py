@@ -40,7 +40,7 @@ def measure(model: str, minutes: float) -> Findings:
         samples = list(visits(page, lab.pid, minutes * 60))
     notes = [
         f"{minutes:g} min. The lab remembers the last {RUNS_KEPT} runs: until there were so many, it grows.",
-        "PSS counts what several processes map, such as weights, by share. Fifths are of the runs, in order.",
+        "PSS counts what several processes map, such as weights, by share, so it moves as others come and go.",
         *sorted(set(wrong)),
     ]
     runs = [Figure("runs, one after another", len(samples), ""), Figure("errors in the page", len(wrong), "", most=0)]
@@ -102,7 +102,8 @@ def figures(samples: Sequence[Sample]) -> list[Figure]:
     for name in samples[-1]:
         early, late = (median(each[name] for each in part) for part in (samples[fifth : 2 * fifth], samples[-fifth:]))
         unit = "" if name.startswith("nodes") else "B"
-        figures.append(Figure(name, late, unit, "in the second fifth", early, most=GROWN))
+        most = None if name.startswith("PSS") else GROWN
+        figures.append(Figure(name, late, unit, "in the second fifth", early, most=most))
     return figures
 
 

@@ -15,7 +15,6 @@ from engine.events import Arrived, Event, Finished, HandoffEnded, HandoffStarted
 from engine.link import LinkSpec
 from engine.live.catalog import prepare
 from engine.live.front import Front
-from engine.live.process import environment
 from engine.live.run import core_count, machine, make_requests
 from engine.live.shape import KvShape
 from engine.live.transports import why_not
@@ -45,10 +44,10 @@ def measure(model: ModelSpec, repeat: int, watched: int) -> Findings:
 
 @contextmanager
 def joined(shape: KvShape, blocks: int, transports: Sequence[str]) -> Iterator[tuple[Peer, Receiver]]:
-    """A sender and a receiver, each in a process started as a worker's is, with as many blocks in their pools."""
+    """A sender and a receiver, each in a process of its own, with as many blocks in their pools."""
     with receiver(shape, blocks, transports) as theirs:
         told = msgspec.json.encode((shape, blocks, theirs.endpoints)).decode()
-        with peer("the sender", *OWN, "engine.bench.sender", told, **environment()) as sender:
+        with peer("the sender", *OWN, "engine.bench.sender", told) as sender:
             yield sender, theirs
 
 

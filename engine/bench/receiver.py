@@ -11,7 +11,6 @@ import msgspec
 
 from engine.live.checksum import digest
 from engine.live.kv import KvPool
-from engine.live.process import environment
 from engine.live.shape import KvShape
 from engine.live.transports import Doors
 
@@ -37,7 +36,7 @@ def receiver(shape: KvShape, blocks: int, transports: Sequence[str]) -> Iterator
     """For as long as the block is open."""
     command = [sys.executable, "-m", "engine.bench.receiver", msgspec.json.encode((shape, blocks, transports)).decode()]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment()) as process:
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         yield Receiver(process.stdin, process.stdout)

@@ -1,4 +1,4 @@
-"""A sender of trays in a process of its own, with a core and an environment as a worker has them.
+"""A sender of trays in a process and on a core of its own, as a worker is.
 
 It is asked for trays, and in turn for what they stand beside: copies and bare NIXL writes between the same pools.
 """

@@ -88,19 +88,9 @@ def serve(connection: "Connection[bytes, bytes]", *, role: str = "any", host: st
     station.run()
 
 
-def environment() -> dict[str, str]:
-    """What a worker's process is started with: this is read before any code of ours runs in it.
-
-    Copies of 64 KiB and more are written past the cache, which no other C library or processor minds being told: the
-    sender does not read a tray's bytes again where they land, and to load each line first costs as much as to write it.
-    """
-    tunables = [os.environ.get("GLIBC_TUNABLES"), "glibc.cpu.x86_non_temporal_threshold=0x10000"]
-    return {**os.environ, "OMP_NUM_THREADS": "1", "GLIBC_TUNABLES": ":".join(filter(None, tunables))}
-
-
 def take_place(core: int) -> None:
     """Keep to one core where the platform can, one compute thread, and let the front go first."""
-    os.environ["OMP_NUM_THREADS"] = "1"  # for one that joined: nobody started it with `environment`
+    os.environ["OMP_NUM_THREADS"] = "1"
     if core >= 0 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
     os.nice(NICENESS)
