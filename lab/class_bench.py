@@ -54,6 +54,7 @@ class Class:
         self.seconds = seconds
         self.reruns: dict[Kind, list[float]] = {"page": [], "fragment": []}
         self.watches: list[tuple[str, Watch]] = []
+        self.pages: list[Page] = []
         self.errors: list[str] = []
         self.votes = self.questions = 0
         self.late: list[float] = []  # this process's own event loop
@@ -84,7 +85,9 @@ class Class:
             self.errors.append(repr(wrong))
 
     def page(self, name: str, query: str = "") -> Page:
-        return Page(self.host, name, query, cookie(), lambda kind, seconds: self.reruns[kind].append(seconds))
+        page = Page(self.host, name, query, cookie(), lambda kind, seconds: self.reruns[kind].append(seconds))
+        self.pages.append(page)
+        return page
 
     # ---- who is there
 
@@ -160,6 +163,16 @@ class Class:
         for run, watch in self.watches:
             yield from (age_s - offsets[run] for age_s in watch.ages_s)
 
+    def behind_s(self) -> Iterator[float]:
+        """How much later than the first each other page was drawn where the class had gone on to."""
+        first_s: dict[str, float] = {}
+        drawn = sorted((one for page in self.pages for one in page.drawn), key=lambda one: one[1])
+        for at, drawn_s in drawn:
+            if at in first_s:
+                yield drawn_s - first_s[at]
+            else:
+                first_s[at] = drawn_s
+
 
 def rss_bytes(pid: int) -> float:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
@@ -202,6 +215,7 @@ def figures(held: Class) -> list[Figure]:
         Figure("rerun, 95 of 100", p95(both), "s", most=RERUN_S),
         Figure("of whole pages, 95 of 100", p95(held.reruns["page"]), "s", most=RERUN_S),
         Figure("of fragments, 95 of 100", p95(held.reruns["fragment"]), "s", most=RERUN_S),
+        Figure("a page behind the first to go on with the class, 95 of 100", p95(list(held.behind_s())), "s"),
         Figure("messages' events seen", len(ages_s), ""),
         Figure("an event's age, 95 of 100", p95(ages_s), "s", most=AGE_S),
         Figure("memory of the lab's process, at the end", after, "B", "after the first fifth", before, most=GROWN),

@@ -17,6 +17,7 @@ from engine.link import LinkSpec
 from lab.engine_room import ENGINE_ROOM
 from lab.guard import POLICY_VIOLATION
 from lab.hub import Run
+from lab.pulse import follow
 
 UNKNOWN_RUN, NOT_YOURS = 4404, 4403
 
@@ -93,4 +94,4 @@ def _link(bandwidth: object, latency: object) -> LinkSpec:
     return LinkSpec(rate, wait)
 
 
-ROUTES = [Route("/lab/healthz", health), WebSocketRoute("/lab/ws", watch)]
+ROUTES = [Route("/lab/healthz", health), WebSocketRoute("/lab/ws", watch), WebSocketRoute("/lab/class", follow)]

@@ -7,7 +7,7 @@ import streamlit as st
 
 from lab.amounts import plain
 from lab.ballots import as_csv, as_jsonl, bins, tally
-from lab.class_view import answer_words, common_run, follow, timer, turnout
+from lab.class_view import answer_words, common_run, follow
 from lab.classroom import address, evidence, forget_runs, gathering, instructors, only_here, rooms, topic, way_in
 from lab.engine_room import ENGINE_ROOM
 from lab.learner import learner
@@ -94,17 +94,12 @@ def _now(room: Room) -> None:
     with st.container(border=True, key="now"):
         if at is None or found is None:
             st.subheader("No question yet", anchor=False)
-            follow(room, lambda: rooms().room(room.code), lambda now: st.markdown(f"**{turnout(now)}**"), lead=True)
+            follow(room, leads=True)
             return
         lesson, asked = found
         st.caption(f"Lesson {lesson.number} · {lesson.title} · {_where(room, at)}")
         st.subheader(asked.asks, anchor=False)
-        follow(
-            room,
-            lambda: rooms().room(room.code),
-            lambda now: st.markdown(f"**{' · '.join(filter(None, (turnout(now), timer(now))))}**"),
-            lead=True,
-        )
+        follow(room, leads=True)
         if words := answer_words(room, asked):
             st.markdown(f"**{words}**")
         _steps(room, at, lesson, asked)

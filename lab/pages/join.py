@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine.errors import BadInput
 from lab.amounts import plain
-from lab.class_view import answer_words, common_run, counts, follow, timer, turnout
+from lab.class_view import answer_words, common_run, counts, follow
 from lab.classroom import evidence, rooms, topic
 from lab.guess import guess_form
 from lab.learner import book, learner, remembered
@@ -63,14 +63,10 @@ def _leave(room: Room) -> None:
         st.rerun()
 
 
-def _find() -> Room | None:
-    return rooms().room_of(learner())
-
-
 def _free(room: Room, to_lessons: Callable[[], None]) -> None:
     st.title(f"Class {room.code}", anchor=False)
     st.markdown("You are in. Go where you like; when the instructor asks a question, **this page** takes you to it.")
-    follow(room, _find, lambda now: st.caption(f"{now.members} here"))
+    follow(room)
     _leave(room)
     if (
         next_step("Free roam", "Keep this page open, or look at the lessons until it goes on.", "To the lessons")
@@ -95,7 +91,7 @@ def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
         st.markdown(text)
     if asked.knob is not None:
         st.markdown(f"{plain(asked.knob.label).capitalize()}: **{asked.knob.words(at.setting)}**, for everybody")
-    follow(room, _find, lambda now: st.caption(" · ".join(filter(None, (turnout(now), timer(now))))))
+    follow(room)
     _remember(room, lesson, asked, votes[0])
     mine = votes[1] or votes[0]
     if at.open and votes[at.vote - 1] is None:
