@@ -27,6 +27,7 @@ from lab.opening_bench import Fresh, fresh_lab
 from lab.simulated_page import Kind, Page, Watch
 
 RERUN_S, AGE_S, GROWN = 0.100, 0.150, 1.05
+ARRIVE_S = 10.0  # learners come one by one, if quickly
 PAUSE_S, TALK_S, THINK_S = 10.0, 4.0, (0.5, 6.0)  # to vote; over the counts or the answer; before a vote
 COOKS = "orders=4&rate=2&answer=32"  # some seconds each: the class takes turns with them
 WRONG = (WebSocketException, OSError, TimeoutError, RuntimeError)
@@ -112,7 +113,9 @@ class Class:
 
     async def learn(self, chance: random.Random, code: "asyncio.Future[str]") -> None:
         watched: dict[str, asyncio.Task[None]] = {}
-        async with self.page("join", f"room={await code}") as page:
+        room = await code
+        await asyncio.sleep(chance.uniform(0, ARRIVE_S))
+        async with self.page("join", f"room={room}") as page:
             await page.press("Join")
             while self.going:
                 await asyncio.sleep(chance.uniform(0.3, 1.0))

@@ -92,26 +92,32 @@ class Turns:
         await asyncio.sleep(mine_s - now_s)
 
 
+class Look(NamedTuple):
+    """At a class, begun at `at_s`; `stand` is None for a class that is not there."""
+
+    at_s: float
+    stand: Stand | None
+
+
 class Looks:
     """What was seen of each class; looked at anew once it is LOOK_S old, by whoever asks first."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, tuple[float, Stand | None]] = {}
+        self._seen: dict[str, Look] = {}
         self._lock = asyncio.Lock()
 
-    async def look(self, code: str) -> Stand | None:
-        """None for a class that is not there."""
+    async def look(self, code: str) -> Look:
         async with self._lock:
-            at_s, seen = self._seen.get(code, (0.0, None))
-            if time.monotonic() - at_s >= LOOK_S:
-                seen = await asyncio.to_thread(_look, code)
-                self._seen[code] = time.monotonic(), seen
-                if seen is None:
+            seen = self._seen.get(code)
+            if seen is None or time.monotonic() - seen.at_s >= LOOK_S:
+                seen = Look(time.monotonic(), await asyncio.to_thread(_stand_of, code))
+                self._seen[code] = seen
+                if seen.stand is None:
                     del self._seen[code]
             return seen
 
 
-def _look(code: str) -> Stand | None:
+def _stand_of(code: str) -> Stand | None:
     room = rooms().room(code)
     return stand(room) if room else None
 
@@ -123,14 +129,15 @@ class Drawn(msgspec.Struct):
     """A page says where the class was when it was drawn."""
 
     at: str
+    heard_s: float = 0.0  # when it said so
 
 
 async def follow(socket: WebSocket) -> None:
-    """`room`: its code; `at`: see `Stand`; `lead`: drawn at once, whoever else is."""
+    """`room`: its code; `at`: see `Stand`; `leads`: drawn at once, whoever else is."""
     await socket.accept()
-    drawn = [socket.query_params.get("at", "")]
-    tell = asyncio.create_task(_tell(socket, drawn))
-    hear = asyncio.create_task(_hear(socket, drawn))
+    page = Drawn(socket.query_params.get("at", ""), time.monotonic())
+    tell = asyncio.create_task(_tell(socket, page))
+    hear = asyncio.create_task(_hear(socket, page))
     await asyncio.wait({tell, hear}, return_when=asyncio.FIRST_COMPLETED)
     tell.cancel()
     hear.cancel()
@@ -139,30 +146,35 @@ async def follow(socket: WebSocket) -> None:
             raise gone
 
 
-async def _tell(socket: WebSocket, drawn: list[str]) -> None:
+async def _tell(socket: WebSocket, page: Drawn) -> None:
     code, leads = socket.query_params.get("room", ""), "leads" in socket.query_params
     said, told, told_s = "", "", 0.0
     with suppress(WebSocketDisconnect, RuntimeError):  # it has gone
-        while (now := await LOOKS.look(code)) is not None:
+        while True:
+            seen_s, now = await LOOKS.look(code)
+            if now is None:
+                await socket.send_text(_json(anew=""))
+                await socket.close(UNKNOWN_CLASS, "no such class")
+                return
             if (line := _json(says=now.says, done=now.done)) != said:
                 await socket.send_text(line)
                 said = line
-            if now.at != drawn[0] and (now.at != told or time.monotonic() > told_s + AGAIN_S):
+            elsewhere = now.at != page.at and seen_s > page.heard_s  # what was seen before it was drawn, is old
+            if elsewhere and (now.at != told or time.monotonic() > told_s + AGAIN_S):
                 if not leads:
                     await TURNS.take()
                 told, told_s = now.at, time.monotonic()
-                if drawn[0] != told:  # else its visitor has done something meanwhile
+                if page.at != told:  # else its visitor has done something meanwhile
                     await socket.send_text(_json(anew=told))
             await asyncio.sleep(LOOK_S)
-        await socket.send_text(_json(anew=""))
-        await socket.close(UNKNOWN_CLASS, "no such class")
 
 
 def _json(**fields: object) -> str:
     return msgspec.json.encode(fields).decode()
 
 
-async def _hear(socket: WebSocket, drawn: list[str]) -> None:
+async def _hear(socket: WebSocket, page: Drawn) -> None:
     while (heard := await socket.receive())["type"] == "websocket.receive":
         with suppress(msgspec.DecodeError):
-            drawn[0] = msgspec.json.decode(heard.get("text") or heard.get("bytes") or b"", type=Drawn).at
+            said = msgspec.json.decode(heard.get("text") or heard.get("bytes") or b"", type=Drawn)
+            page.at, page.heard_s = said.at, time.monotonic()

@@ -22,6 +22,7 @@ from lab.pages import (
     scale,
     your_lab,
 )
+from lab.turn import in_turn
 from lessons import all_lessons
 from lessons.lesson import Lesson
 
@@ -67,4 +68,5 @@ menu = [
     st.Page(the_class, title="Class", url_path="join"),
     results,
 ]
-st.navigation([*menu, desk, wall, *course.values()], position="top").run()
+with in_turn():
+    st.navigation([*menu, desk, wall, *course.values()], position="top").run()
