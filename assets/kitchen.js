@@ -1101,6 +1101,9 @@ export function createKitchens(root, { emit = () => {} } = {}) {
     wake(true);
   }
 
+  /** To another place in the document, in the middle of whatever it plays. */
+  function move(place) { place.append(wrapper); restyle(); wake(true); }
+
   function destroy() {
     gone = true;
     cancelAnimationFrame(frame);
@@ -1111,7 +1114,7 @@ export function createKitchens(root, { emit = () => {} } = {}) {
     quiet.removeEventListener("change", wake);
     wrapper.remove();
   }
-  return { update, destroy, hear: (id, message) => views.has(id) && hear(views.get(id), message), stage };
+  return { update, move, destroy, hear: (id, message) => views.has(id) && hear(views.get(id), message), stage };
 }
 
 /** The nearest moment before or after t at which something happened, and what. */
@@ -1177,12 +1180,30 @@ function mountStreamlit(component) {
   let mounted = MOUNTED.get(parentElement);
   if (!mounted) {
     mounted = { component };
-    mounted.scene = createKitchens(parentElement, { emit: (name, value) => mounted.component.setStateValue?.(name, value) });
+    const emit = (name, value) => mounted.component.setStateValue?.(name, value);
+    mounted.scene = takeOver(parentElement, emit) || createKitchens(parentElement, { emit });
     MOUNTED.set(parentElement, mounted);
   }
   mounted.component = component;
   mounted.scene.update(data || {});
   return () => { if (mounted.component === component) { mounted.scene.destroy(); MOUNTED.delete(parentElement); } };
+}
+
+/** The kitchen that has played while Streamlit was loading (assets/opening.js), if there is one. Streamlit may keep what it
+ *  has built hidden for some frames. */
+function takeOver(parentElement, emit) {
+  const opening = globalThis.splitKitchenOpening, place = parentElement.host || parentElement;
+  if (!opening) return null;
+  delete globalThis.splitKitchenOpening;
+  opening.emit = emit;
+  const sight = new ResizeObserver(() => {
+    if (!place.clientWidth) return;
+    sight.disconnect();
+    opening.scene.move(parentElement);
+    opening.cover.remove();
+  });
+  sight.observe(place);
+  return opening.scene;
 }
 
 /** Jupyter: the trait `data` as above; messages of a live run as {kitchen, now, motions, over}. */

@@ -43,8 +43,11 @@ class StepStarted(Fact, frozen=True):
     blocks: int
 
 
-class StepEnded(Fact, frozen=True):
+class StepEnded(Fact, frozen=True, omit_defaults=True):
+    """`cpu_s`: what the worker's process used of its core since the step began; None where nobody measured it."""
+
     worker: str
+    cpu_s: float | None = None
 
 
 class TokenMade(Fact, frozen=True):

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from engine import units
+from engine.disturbed import disturbance, kept_waiting
 from engine.events import Counted, Failed
 from engine.log import Log, seen_from_outside
 from engine.metrics import Spread, Summary
@@ -48,7 +49,14 @@ def report(log: Log, summary: Summary) -> dict[str, Any]:
             "transport": deployment.transport,
         },
         "machine": log.machine,
+        "kept_waiting": kept_waiting(log.events),
     }
+
+
+def disturbances(rows: Sequence[tuple[str, Log]]) -> None:
+    for name, log in rows:
+        if words := disturbance(log.events):
+            click.echo(f"{name}: {words}")
 
 
 def table(rows: Sequence[tuple[str, Summary]]) -> None:

@@ -125,9 +125,9 @@ class Worker:
             waiting -= sum(piece.request in self._waiting for piece in plan)
         return plan, [StepStarted(t, self.name, plan, waiting, self.pool.used, self.pool.blocks)]
 
-    def finish(self, plan: Plan, sampled: Sequence[int | None], t: float) -> list[Output]:
+    def finish(self, plan: Plan, sampled: Sequence[int | None], t: float, cpu_s: float | None = None) -> list[Output]:
         """Book the results of a step: `sampled` has a token for each piece that asked for one, else None."""
-        out: list[Output] = [StepEnded(t, self.name)]
+        out: list[Output] = [StepEnded(t, self.name, cpu_s)]
         for piece, token in zip(plan, sampled, strict=True):
             job = self.job(piece.request)
             job.done += piece.tokens

@@ -1,7 +1,9 @@
 """Values and verdicts in words, and a lesson's text filled with them."""
 
+from datetime import datetime
 from math import ceil, floor, log10
 
+from lessons.evidence import Made
 from lessons.keys import Key, Value, Verdict
 from lessons.question import Answer, Choice, Curve
 
@@ -30,6 +32,27 @@ def spread(answer: Answer, key: Key) -> str:
     if isinstance(answer, Choice | Curve) or not key.low or key.low == key.high:
         return ""
     return f"{amount(key.low[0])} to {amount(key.high[0], answer.unit)}"
+
+
+def made_words(made: Made) -> str:
+    """How many runs, which seeds, when; and what to hold against them."""
+    runs = "1 run" if made.runs == 1 else f"{made.runs} runs"
+    first, last = made.seeds
+    seeds = f"seed {first}" if first == last else f"seeds {first} to {last}"
+    began, ended = (f"{datetime.fromisoformat(at):%H:%M}" for at in made.ended_at)
+    when = f"at {ended}" if began == ended else f"from {began} to {ended}"
+    said = f"{runs} with {seeds}, measured {when} UTC."
+    if made.reused:
+        said += f" {_of_them(made.reused, made.runs)} made before, with the same settings and seeds."
+    if made.disturbed:
+        said += f" {_of_them(made.disturbed, made.runs)} disturbed by something else on this machine."
+    return said
+
+
+def _of_them(some: int, of: int) -> str:
+    if some == of:
+        return "It was" if of == 1 else "All of them were"
+    return "1 of them was" if some == 1 else f"{some} of them were"
 
 
 def verdict(answer: Answer, guess: Value, key: Key, judged: Verdict) -> str:

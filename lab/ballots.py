@@ -96,17 +96,32 @@ def as_jsonl(ballots: Sequence[Ballot]) -> bytes:
     return b"".join(msgspec.json.encode(one) + b"\n" for one in ballots)
 
 
+COLUMNS = [
+    "room",
+    "lesson",
+    "round",
+    "vote",
+    "learner",
+    "nickname",
+    "guess",
+    "confidence",
+    "reason",
+    "setting",
+    "at",
+    "seed",
+]
+
+
 def as_csv(ballots: Sequence[Ballot]) -> bytes:
     """For spreadsheets. A cell that begins with = + - or @ would be a formula there; what people wrote stays text."""
     text = io.StringIO()
     write = csv.writer(text).writerow
-    write(("room", "lesson", "round", "vote", "learner", "nickname", "guess", "confidence", "reason", "setting", "at"))
+    write(COLUMNS)
     for one in ballots:
         guess = one.guess
         value = guess.value if isinstance(guess.value, str) else " ".join(f"{point:g}" for point in guess.value)
-        who = (one.number, one.nickname)
-        what = (value, guess.confidence, _cell(guess.reason), f"{guess.setting:g}")
-        write((one.room, one.lesson, one.round, one.vote, *who, *what, one.at))
+        said = (value, guess.confidence, _cell(guess.reason), f"{guess.setting:g}")
+        write((one.room, one.lesson, one.round, one.vote, one.number, one.nickname, *said, one.at, one.seed))
     return text.getvalue().encode()
 
 

@@ -13,7 +13,7 @@ from engine.commands.bench import SCENES, run_s
 from engine.errors import BadInput
 from engine.live.run import machine
 from engine.scenario import ModelSpec, one_of
-from lab import class_bench, page_bench
+from lab import class_bench, page_bench, soak_bench
 
 REQUESTS_PER_S = 10_000
 Measure = Callable[[], Findings]
@@ -30,6 +30,7 @@ def parts(model: str, vllm_python: str | None, quick: bool) -> Iterator[tuple[st
     yield "start", lambda: start.measure(spec, 1 if quick else 3)
     yield "growth", lambda: growth.measure(spec, 1 if quick else 3, minutes)
     yield "simulator", lambda: simulator(few)
+    yield "soak", lambda: soak_bench.measure(model, minutes)
     yield "page", lambda: page_bench.measure(model, 64, 6.0, 3, minutes)
     yield "class", lambda: class_bench.measure(model, 60, 1.0 if quick else 5.0, 200)
 

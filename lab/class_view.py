@@ -1,16 +1,19 @@
-"""What pages of a class share: how the class stands, the table of its counts, and the run that everybody watches."""
+"""What pages of a class share: how it stands, the table of its counts, and the run that everybody watches."""
 
+from collections.abc import Callable
+from typing import Literal
 from urllib.parse import quote
 
 import streamlit as st
 
-from lab.amounts import in_words
+from lab.amounts import in_words, made_words
 from lab.ballots import LOOK, tally_html
-from lab.classroom import gathering, rooms
+from lab.classroom import evidence, gathering, rooms
 from lab.export import MODULE
 from lab.pulse import stand
-from lab.room import Room
+from lab.room import Refusal, Room
 from lab.scene import live, scene
+from lessons.evidence import Made
 from lessons.lesson import Lesson, Round
 
 _pulse = st.components.v2.component(
@@ -27,6 +30,21 @@ def follow(room: Room, *, leads: bool = False) -> None:
     _pulse(data=data, key="pulse", default={"heard": ""}, on_heard_change=lambda: None)
 
 
+def attempt(act: Callable[[], object]) -> None:
+    """What a button asks for; why not, if it can't be."""
+    try:
+        act()
+    except Refusal as why:
+        st.error(str(why))
+    else:
+        st.rerun()
+
+
+def emphasis(usual: bool) -> Literal["primary", "secondary"]:
+    """Of a button that one would usually press next, or not."""
+    return "primary" if usual else "secondary"
+
+
 def counts(room: Room, asked: Round) -> None:
     """Of the votes that the instructor has shown; nothing before."""
     votes, at = rooms().shown(room), room.question
@@ -39,8 +57,16 @@ def answer_words(room: Room, asked: Round) -> str:
     return f"Measured: {in_words(asked.answer, at.answer.value)}" if at is not None and at.answer else ""
 
 
+def how_made(made: Made | None) -> None:
+    """Seeds and time of the runs behind an answer, and what is to be held against them."""
+    if made is not None:
+        st.caption(made_words(made))
+
+
 def common_run(room: Room, lesson: Lesson, asked: Round) -> None:
     """The class's run as it happens; the same for all who look, and nobody's to command."""
     begun = gathering(room, lesson, asked)
     if begun and begun.run and not begun.measuring and (spec := live(begun.run)):
         scene({"kitchens": [spec], "can": []})
+    if begun is None and (found := evidence(room, lesson, asked)):
+        how_made(found.made)

@@ -1,17 +1,22 @@
 """The lab's classes: the one file they are kept in, and the runs that the engine makes once for everybody."""
 
 import os
-from collections.abc import Mapping
+import threading
 from functools import cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import segno
 import streamlit as st
 
-from lab.gather import GATHERED, Gathering
+from lab.engine_room import ENGINE_ROOM
+from lab.gather import Gathering
+from lab.gathered import GATHERED
 from lab.instructor import VARIABLE, Instructors, instructor_key
 from lab.learner import DATA, learner
-from lab.room import Question, Room, Rooms
+from lab.offers import Offers
+from lab.room import Question, Room, RoomFile
+from lab.rooms import Rooms
 from lessons import lesson as lesson_of
 from lessons.evidence import Evidence
 from lessons.lesson import Lesson, Round
@@ -19,14 +24,41 @@ from lessons.lesson import Lesson, Round
 URL = os.environ.get("SPLIT_KITCHEN_URL", "").rstrip("/")  # where browsers find the lab, if it can't know
 
 
+class _Kept(NamedTuple):
+    instructors: Instructors
+    rooms: Rooms
+    offers: Offers
+
+
 @cache
+def _made() -> _Kept:
+    leaders = Instructors(DATA / "class.sqlite", instructor_key(DATA))
+    file = RoomFile(DATA / "class.sqlite", leaders)
+    runs = ENGINE_ROOM.hub.runs
+    offered = Offers(file, lambda run: known.by if (known := runs.get(run)) else None)
+    ENGINE_ROOM.hub.wanted = offered.runs
+    return _Kept(leaders, Rooms(file), offered)
+
+
+_making = threading.Lock()
+
+
+def _kept() -> _Kept:
+    """Made once, by whoever comes first: two files would not know what the other has written."""
+    with _making:
+        return _made()
+
+
 def instructors() -> Instructors:
-    return Instructors(DATA / "class.sqlite", instructor_key(DATA))
+    return _kept().instructors
 
 
-@cache
 def rooms() -> Rooms:
-    return Rooms(DATA / "class.sqlite", instructors())
+    return _kept().rooms
+
+
+def offers() -> Offers:
+    return _kept().offers
 
 
 def class_in_step() -> bool:
@@ -65,7 +97,16 @@ def gathering(room: Room, lesson: Lesson, asked: Round) -> Gathering | None:
 
 
 def _gathering(room: Room, lesson: Lesson, asked: Round) -> Gathering:
-    return GATHERED.gathering(_everybody(room), lesson, asked, _settings(room, lesson), first=True)
+    kept = rooms().settings(room.code, lesson.slug)
+    first = {one.name: one.knob.values[0] for one in lesson.rounds if one.knob}  # where a question was not asked
+    settings = first | {name: setting for name, (setting, _) in kept.items()}
+    seeds = {name: seed for name, (_, seed) in kept.items()}
+    return GATHERED.gathering(_everybody(room), lesson, asked, settings, seeds=seeds, for_all=True)
+
+
+def run_again(room: Room, lesson: Lesson, asked: Round) -> None:
+    """Whatever there is already."""
+    GATHERED.again(_everybody(room), lesson, asked)
 
 
 def forget_runs(room: Room) -> None:
@@ -75,12 +116,6 @@ def forget_runs(room: Room) -> None:
 def _everybody(room: Room) -> str:
     """Stands for the class where a learner's name would be; no cookie's name has a space in it."""
     return f"class {room.code}"
-
-
-def _settings(room: Room, lesson: Lesson) -> Mapping[str, float]:
-    """Where the knobs stand: as the questions were asked, and for those that were not, at their first value."""
-    first = {one.name: one.knob.values[0] for one in lesson.rounds if one.knob}
-    return first | rooms().settings(room.code, lesson.slug)
 
 
 # ---- the way in

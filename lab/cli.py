@@ -12,6 +12,7 @@ from engine.scenario import whole
 from lab.bench_all import all_command
 from lab.class_bench import class_command
 from lab.page_bench import page_command
+from lab.soak_bench import soak_command
 
 
 @cli.command()
@@ -30,6 +31,7 @@ def lab(port: int, host: str, open_browser: bool) -> None:
 
 bench.add_command(page_command, "page")
 bench.add_command(class_command, "class")
+bench.add_command(soak_command, "soak")
 bench.add_command(all_command, "all")
 
 

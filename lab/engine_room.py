@@ -122,7 +122,7 @@ class EngineRoom:
         ]
         job = [StartRun(secrets.token_urlsafe(9), scenario, prompts) for scenario in checked]
         for ask in job:
-            self.hub.add(Run(ask.run, ask.scenario))  # at once: the page that asked will show it next
+            self.hub.add(Run(ask.run, ask.scenario, by, prompts))  # at once: the page that asked will show it next
         return self._queue(job, by, first)
 
     def examine(self, *, by: str = "", first: bool = False) -> str:
@@ -167,6 +167,8 @@ class EngineRoom:
         self._ask(ChangeDeployment(run, _reachable(deployment).checked()))
 
     def add(self, run: str, prompt: str) -> None:
+        if known := self.hub.runs.get(run):
+            known.words.append(prompt)
         self._ask(AddRequest(run, prompt))
 
     def cancel(self, run: str, request: str) -> None:
@@ -212,7 +214,7 @@ class EngineRoom:
         if known is None:
             return None
         machine = self.about.machine if self.about else ""
-        return Log(known.scenario, in_order(list(known.events)), machine)
+        return Log(known.scenario, in_order(list(known.events)), machine, known.ended_at)
 
     # ---- the engine
 

@@ -7,11 +7,12 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Sequence
 
 from engine.events import Deployed, Event
 from engine.scenario import Kind, Scenario
 from lab.motion import Motions
+from lessons.book import now
 
 RUNS_KEPT = 40
 FRAME_S = 1 / 30  # no watcher gets more messages a second than it can draw
@@ -20,12 +21,15 @@ FRAME_S = 1 / 30  # no watcher gets more messages a second than it can draw
 class Run:
     """One run: what was asked for, what happened, and the same as motions, each encoded once for all watchers."""
 
-    def __init__(self, id: str, scenario: Scenario) -> None:
+    def __init__(self, id: str, scenario: Scenario, by: str = "", words: Sequence[str] = ()) -> None:
         self.id = id  # whoever knows it may watch
+        self.by = by  # the learner whose it is; "" if nobody's
+        self.words = list(words)  # prompts that somebody wrote
         self.key = secrets.token_urlsafe(9)  # whoever has it may also change the link, cancel orders and kill workers
         self.scenario = scenario
         self.events: list[Event] = []
         self.over = False
+        self.ended_at = ""  # UTC, ISO 8601
         self.refused = ""  # why it never began
         self.declined = ""  # why the last change that was asked for could not be made
         self._motions = Motions()
@@ -48,7 +52,8 @@ class Run:
         return self.scenario.deployment.kind
 
     def end(self, refused: str = "") -> None:
-        self.over, self.refused = True, refused
+        self.ended_at = now()
+        self.over, self.refused = True, refused  # last: who sees that it is over may ask when
         self._wake()
 
     async def watch(self, since: int) -> AsyncIterator[str]:
@@ -80,6 +85,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
+        self.wanted: Callable[[], Container[str]] = frozenset  # runs that make no room, though they are over
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -93,6 +99,7 @@ class Hub:
     def add(self, run: Run) -> None:
         """From any thread: nobody watches it yet."""
         self.runs[run.id] = run
-        finished = [old for old in list(self.runs.values()) if old.over]
+        wanted = self.wanted()
+        finished = [old for old in list(self.runs.values()) if old.over and old.id not in wanted]
         for old in finished[: max(0, len(self.runs) - RUNS_KEPT)]:
             self.runs.pop(old.id, None)

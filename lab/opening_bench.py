@@ -60,14 +60,24 @@ def _ready(url: str) -> bool:
     return False
 
 
-def visit_s(browser: Any, url: str) -> float:
-    """Seconds from asking for the page until a recorded run moves in it; the browser has nothing of it yet."""
+class Visit(NamedTuple):
+    """Seconds from asking for the page until a recorded run moves in it, and until all of it is there."""
+
+    moves_s: float
+    whole_s: float
+
+
+def visit(browser: Any, url: str) -> Visit:
+    """The browser has nothing of the page yet."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     try:
         page = context.new_page()
         begun_s = time.monotonic()
         page.goto(url, wait_until="commit")
         page.locator(MOVES).first.wait_for()
-        return time.monotonic() - begun_s
+        moves_s = time.monotonic() - begun_s
+        page.locator("#opening").wait_for(state="detached")
+        page.get_by_role("button", name="Open the kitchen").wait_for()
+        return Visit(moves_s, time.monotonic() - begun_s)
     finally:
         context.close()

@@ -2,8 +2,13 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from engine.log import Log, load
+from lab.charts import kind_of
+from lab.controls import TITLES
+from lab.export import kitchen
+from lab.motion import motions
 
 FOLDER = Path(__file__).parent.parent / "assets" / "recorded"
 
@@ -12,3 +17,13 @@ FOLDER = Path(__file__).parent.parent / "assets" / "recorded"
 def recorded(name: str) -> Log:
     """A run of this engine, recorded by `split-kitchen run --record`; its machine and date are in it."""
     return load(FOLDER / f"{name}.jsonl.gz")
+
+
+def replayed(title: str, log: Log) -> dict[str, Any]:
+    """A recording in the form that the scene takes, and where it is from."""
+    kind = kind_of(log)
+    where = f"{'by' if kind == 'endpoint' else 'on'} {log.machine}"
+    note = f"recorded {log.recorded_at[:10]} {where}" if log.recorded_at else log.machine  # a simulation has no date
+    # named as a live run is, so that it takes the recorded one's place
+    name = kind if title == TITLES[kind] else title
+    return kitchen(motions(log.events), title, id=name, note=note, deployment=kind)

@@ -1,4 +1,4 @@
-"""The lab's own routes: watching a run, and health. What they need not check, `lab/guard.py` has checked before."""
+"""The lab's own routes: the pages' shells, watching a run, and health. `lab/guard.py` has checked much before them."""
 
 import asyncio
 import hmac
@@ -7,16 +7,20 @@ import math
 import re
 from contextlib import suppress
 
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from engine.errors import BadInput
 from engine.link import LinkSpec
 from lab.engine_room import ENGINE_ROOM
+from lab.export import MODULE
 from lab.guard import POLICY_VIOLATION
 from lab.hub import Run
+from lab.opening import any_page, front_page
 from lab.pulse import follow
 
 UNKNOWN_RUN, NOT_YOURS = 4404, 4403
@@ -94,4 +98,19 @@ def _link(bandwidth: object, latency: object) -> LinkSpec:
     return LinkSpec(rate, wait)
 
 
-ROUTES = [Route("/lab/healthz", health), WebSocketRoute("/lab/ws", watch), WebSocketRoute("/lab/class", follow)]
+class PageName(StringConvertor):
+    """A lesson's or another page's; files have a dot in their names, and what else there is lies in folders."""
+
+    regex = "[a-z][a-z0-9-]*"
+
+
+register_url_convertor("page", PageName())
+
+ROUTES = [
+    Route("/", front_page),
+    Route("/{name:page}", any_page),
+    Mount("/lab/assets", StaticFiles(directory=MODULE.parent)),
+    Route("/lab/healthz", health),
+    WebSocketRoute("/lab/ws", watch),
+    WebSocketRoute("/lab/class", follow),
+]

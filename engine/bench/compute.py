@@ -16,9 +16,10 @@ from engine.bench.figure import Figure, Findings, beside, found
 from engine.errors import BadInput, WorkerFailed
 from engine.live.catalog import Prepared, prepare
 from engine.live.doctor import parameters
+from engine.live.products import quick_at_bf16
 from engine.live.run import machine
 from engine.live.shape import BYTES_PER_ELEMENT
-from engine.live.tricks import TRICKS, VARIABLE
+from engine.live.tricks import ALL, TRICKS, VARIABLE
 from engine.scenario import ModelSpec
 
 PREFILLS = (256, 1024, 2048)
@@ -158,7 +159,10 @@ def gains(prepared: Prepared, repeat: int) -> list[Figure]:
     """What each trick is worth: with all of them, beside all but this one."""
     with ExitStack() as opened:
         racing = {"ours": opened.enter_context(ours(prepared))}
-        racing |= {f"without {trick}": opened.enter_context(ours(prepared, trick)) for trick in TRICKS}
+        used = ALL.fitting(prepared.dtype, quick_at_bf16)
+        racing |= {
+            f"without {trick}": opened.enter_context(ours(prepared, trick)) for trick in TRICKS if getattr(used, trick)
+        }
         found = {f"prefill, {PREFILLS[1]:,} tokens": _prefill_speeds(racing, PREFILLS[1], repeat)}
         found |= {f"decode, batch {batch}": _decode_speeds(racing, batch, repeat) for batch in (1, WANTED_BATCH)}
     return [

@@ -1,31 +1,24 @@
 """`bench handoff`: a tray's way from one worker's pool into another's, beside the fastest that bytes can go here."""
 
-import os
 import random
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from queue import SimpleQueue
 from statistics import median
 
 import msgspec
-import numpy as np
 
-from engine.bench.bare_nixl import BareNixl
+from engine.bench.compute import OWN, Peer, peer
 from engine.bench.figure import Figure, Findings, beside, found
-from engine.bench.receiver import KEY, receiver
-from engine.errors import TransportFailed
+from engine.bench.receiver import Receiver, receiver
 from engine.events import Arrived, Event, Finished, HandoffEnded, HandoffStarted, TokenMade
 from engine.link import LinkSpec
 from engine.live.catalog import prepare
-from engine.live.courier import Courier
 from engine.live.front import Front
-from engine.live.kv import KvPool
+from engine.live.process import environment
 from engine.live.run import core_count, machine, make_requests
 from engine.live.shape import KvShape
-from engine.live.transports import Doors, why_not
-from engine.messages import Report, Ship, Shipped
+from engine.live.transports import why_not
 from engine.scenario import Deployment, ModelSpec, Scenario, Workload
 
 TRAY_BYTES = (8_000_000, 16_000_000, 32_000_000)
@@ -50,67 +43,13 @@ def measure(model: ModelSpec, repeat: int, watched: int) -> Findings:
     return found("handoff", machine(), figures, notes)
 
 
-class Sender:
-    """A courier on one core, and the pool it ships from; `endpoints` lead to a receiver with as many blocks."""
-
-    def __init__(self, shape: KvShape, blocks: int, endpoints: dict[str, bytes]) -> None:
-        self.shape, self.blocks, self._endpoints = shape, blocks, endpoints
-        self.pool = KvPool.create(shape, blocks)
-        self.pool.tensor.fill_(1)
-        self._doors = Doors(self.pool, key=KEY, names=list(endpoints))
-        self._reports: SimpleQueue[Report] = SimpleQueue()
-        self._shipped = 0
-        self._courier = Courier(
-            self._doors,
-            LinkSpec(),
-            say=lambda event: None,
-            report=self._reports.put,
-            clock=time.monotonic,
-            name="sender",
-        )
-
-    def set_link(self, link: LinkSpec) -> None:
-        self._courier.set_link(link)
-
-    def ship_s(self, transport: str, source: Sequence[int], target: Sequence[int]) -> float:
-        """Seconds that a tray took, from its first byte to its last one's landing, checksum included."""
-        self._shipped += 1
-        ship = Ship(f"tray-{self._shipped}", "receiver", self._endpoints[transport], tuple(target))
-        self._courier.ship(ship, transport, tuple(source))
-        report = self._reports.get()
-        if not isinstance(report, Shipped):
-            raise TransportFailed(f"A tray was lost: {report}.")
-        return report.seconds
-
-    def close(self) -> None:
-        self._courier.close()
-        self._doors.close()
-
-
 @contextmanager
-def joined(shape: KvShape, blocks: int, transports: Sequence[str]) -> Iterator[Sender]:
-    with receiver(shape, blocks, transports) as endpoints, _one_core():
-        sender = Sender(shape, blocks, endpoints)
-        try:
-            for transport in transports:  # pages are mapped and paths are open, as they are after a few trays
-                sender.ship_s(transport, range(blocks), range(blocks))
-            yield sender
-        finally:
-            sender.close()
-
-
-@contextmanager
-def _one_core() -> Iterator[None]:
-    """This thread and those that it starts keep to the last core meanwhile."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(cores)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, cores)
+def joined(shape: KvShape, blocks: int, transports: Sequence[str]) -> Iterator[tuple[Peer, Receiver]]:
+    """A sender and a receiver, each in a process started as a worker's is, with as many blocks in their pools."""
+    with receiver(shape, blocks, transports) as theirs:
+        told = msgspec.json.encode((shape, blocks, theirs.endpoints)).decode()
+        with peer("the sender", *OWN, "engine.bench.sender", told, **environment()) as sender:
+            yield sender, theirs
 
 
 # ---- shared memory beside memcpy
@@ -121,38 +60,29 @@ def shared_memory(shape: KvShape, repeat: int, sizes: Sequence[int] = TRAY_BYTES
     blocks = 3 * _blocks(shape, max(sizes))
     order = random.Random(0)
     figures = []
-    with joined(shape, blocks, ["shm"]) as sender:
-        copy = Memcpy(sender.pool.nbytes)
+    with joined(shape, blocks, ["shm"]) as (sender, theirs):
         for size in sizes:
             count = _blocks(shape, size)
             nbytes = shape.tray_bytes(count)
-            together, apart, copied = [], [], []
+            together, verified, apart, copied = [], [], [], []
             for _ in range(repeat):
-                a, b = order.randrange(blocks - count), order.randrange(blocks - count)
-                together.append(nbytes / sender.ship_s("shm", range(a, a + count), range(b, b + count)))
-                copied.append(nbytes / copy.seconds(nbytes))
-                scattered = [order.sample(range(blocks), count) for _ in range(2)]
-                apart.append(nbytes / sender.ship_s("shm", *scattered))
+                a, b = (list(range(first, first + count)) for first in _places(order, blocks, count))
+                seconds = sender.ask("ship", "shm", a, b)
+                together.append(nbytes / seconds)
+                verified.append(nbytes / (seconds + theirs.verify_s(b)))
+                copied.append(nbytes / sender.ask("copy", nbytes))
+                a, b = (order.sample(range(blocks), count) for _ in range(2))
+                apart.append(nbytes / sender.ask("ship", "shm", a, b))
             name = f"shared memory, {nbytes / 1e6:.0f} MB"
             figures.append(beside(name, together, copied, "B/s", "memcpy", least=0.8))
+            figures.append(beside(f"{name}, until it is verified", verified, copied, "B/s", "memcpy"))
             figures.append(beside(f"{name} in scattered blocks", apart, copied, "B/s", "memcpy"))
     return figures
 
 
-class Memcpy:
-    """Copies from one large array to another, each time elsewhere: a cache helps no more than it helps trays."""
-
-    def __init__(self, nbytes: int) -> None:
-        self._from, self._to = np.ones(nbytes, np.uint8), np.zeros(nbytes, np.uint8)
-        self._to[:] = self._from
-        self._order = random.Random(1)
-
-    def seconds(self, nbytes: int) -> float:
-        a, b = (self._order.randrange(len(self._from) - nbytes) for _ in range(2))
-        source, target = self._from[a : a + nbytes], self._to[b : b + nbytes]
-        begun_s = time.perf_counter()
-        np.copyto(target, source)
-        return time.perf_counter() - begun_s
+def _places(order: random.Random, blocks: int, count: int) -> tuple[int, int]:
+    """Where such a tray begins at either end: each time elsewhere."""
+    return order.randrange(blocks - count), order.randrange(blocks - count)
 
 
 def _blocks(shape: KvShape, nbytes: float) -> int:
@@ -167,15 +97,15 @@ def nixl(shape: KvShape, repeat: int, sizes: Sequence[int] = TRAY_BYTES) -> list
     blocks = 2 * _blocks(shape, max(sizes))
     order = random.Random(0)
     figures = []
-    with joined(shape, blocks, ["nixl"]) as sender, BareNixl(shape, blocks) as bare:
+    with joined(shape, blocks, ["nixl"]) as (sender, _):
         for size in sizes:
             count = _blocks(shape, size)
             nbytes = shape.tray_bytes(count)
             ours, theirs = [], []
             for _ in range(repeat):
-                a, b = order.randrange(blocks - count), order.randrange(blocks - count)
-                ours.append(nbytes / sender.ship_s("nixl", range(a, a + count), range(b, b + count)))
-                theirs.append(nbytes / bare.seconds(a, b, count))
+                a, b = _places(order, blocks, count)
+                ours.append(nbytes / sender.ask("ship", "nixl", list(range(a, a + count)), list(range(b, b + count))))
+                theirs.append(nbytes / sender.ask("bare", a, b, count))
             figures.append(beside(f"NIXL, {nbytes / 1e6:.0f} MB", ours, theirs, "B/s", "a bare NIXL loop", least=0.9))
     return figures
 
@@ -187,13 +117,13 @@ def pacing(shape: KvShape, repeat: int, paces: Sequence[float] = PACES) -> list[
     """How far the time of a tray is from `bytes / bandwidth`, as a share of it."""
     most = _blocks(shape, max(TRAY_BYTES))
     figures = []
-    with joined(shape, most, ["shm"]) as sender:
+    with joined(shape, most, ["shm"]) as (sender, _):
         for pace in paces:
             count = min(most, _blocks(shape, pace * PACED_S))
-            link = LinkSpec(pace)
-            sender.set_link(link)
-            wanted_s = link.seconds(shape.tray_bytes(count))
-            off = [sender.ship_s("shm", range(count), range(count)) / wanted_s - 1 for _ in range(repeat)]
+            blocks = list(range(count))
+            sender.ask("pace", pace)
+            wanted_s = LinkSpec(pace).seconds(shape.tray_bytes(count))
+            off = [sender.ask("ship", "shm", blocks, blocks) / wanted_s - 1 for _ in range(repeat)]
             name = f"pacing error at {pace / 1e6:,.0f} MB/s"
             figures.append(Figure(name, median(map(abs, off)) * 100, "%", most=2.0))
     return figures

@@ -2,26 +2,45 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import IO
 
 import msgspec
 
+from engine.live.checksum import digest
 from engine.live.kv import KvPool
+from engine.live.process import environment
 from engine.live.shape import KvShape
 from engine.live.transports import Doors
 
 KEY = b"what the two processes of a bench share"
 
 
+class Receiver:
+    """The bench's hold on it. `endpoints`: of its pool, by transport."""
+
+    def __init__(self, asked: IO[bytes], answers: IO[bytes]) -> None:
+        self._asked, self._answers = asked, answers
+        self.endpoints = msgspec.json.decode(answers.readline(), type=dict[str, bytes])
+
+    def verify_s(self, blocks: Sequence[int]) -> float:
+        """Seconds for the checksum of what lies in these blocks: what a worker does when a tray has come."""
+        self._asked.write(msgspec.json.encode(list(blocks)) + b"\n")
+        self._asked.flush()
+        return msgspec.json.decode(self._answers.readline(), type=float)
+
+
 @contextmanager
-def receiver(shape: KvShape, blocks: int, transports: Sequence[str]) -> Iterator[dict[str, bytes]]:
-    """Its endpoints by transport, for as long as the block is open."""
+def receiver(shape: KvShape, blocks: int, transports: Sequence[str]) -> Iterator[Receiver]:
+    """For as long as the block is open."""
     command = [sys.executable, "-m", "engine.bench.receiver", msgspec.json.encode((shape, blocks, transports)).decode()]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment()) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        yield msgspec.json.decode(process.stdout.readline(), type=dict[str, bytes])
+        yield Receiver(process.stdin, process.stdout)
         process.stdin.close()
 
 
@@ -29,10 +48,17 @@ def main(shape: KvShape, blocks: int, transports: list[str]) -> None:
     pool = KvPool.create(shape, blocks)
     pool.tensor.fill_(1)  # a pool that has been in use: its pages are there
     doors = Doors(pool, key=KEY, names=transports)
-    sys.stdout.buffer.write(msgspec.json.encode(doors.endpoints) + b"\n")
-    sys.stdout.buffer.flush()
-    sys.stdin.read()  # until the bench hangs up, however it ends
+    _say(doors.endpoints)
+    for line in sys.stdin.buffer:  # until the bench hangs up, however it ends
+        begun_s = time.perf_counter()
+        digest(pool, msgspec.json.decode(line, type=list[int]))
+        _say(time.perf_counter() - begun_s)
     doors.close()
+
+
+def _say(what: object) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(what) + b"\n")
+    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

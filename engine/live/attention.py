@@ -12,15 +12,12 @@ from typing import Any
 import torch
 from torch.nn.functional import scaled_dot_product_attention as attend
 
-from engine.live.few_products import blockwise, wide
+from engine.live.few_products import blockwise
 from engine.live.kv import KvPool
 from engine.live.tricks import Tricks
 from engine.plan import Piece
 
 PAGED = "paged_kv"  # the name it goes by in transformers' AttentionInterface
-
-WIDE_FROM = 3  # rows; below, torch's own attention is as fast
-WIDE_HEADS = 4  # KV heads; the products of `wide` grow with their square
 
 OnLayer = Callable[[int], None]
 
@@ -34,21 +31,18 @@ class Singles:
     mask: torch.Tensor  # 0 where a row may look, -inf where it may not
 
     @classmethod
-    def of(cls, pieces: Sequence[Piece], pool: KvPool) -> "Singles":
+    def of(cls, pieces: Sequence[Piece], pool: KvPool, dtype: torch.dtype) -> "Singles":
         seen = torch.tensor([piece.start + 1 for piece in pieces])
         width = -(-int(seen.max()) // pool.shape.block_tokens)
         tables = [[*piece.blocks[:width], *[0] * (width - len(piece.blocks))] for piece in pieces]
         hidden = torch.arange(width * pool.shape.block_tokens) >= seen[:, None]
-        return cls(len(pieces), torch.tensor(tables), _minus_infinity(hidden[:, None, None], pool))
+        return cls(len(pieces), torch.tensor(tables), _minus_infinity(hidden[:, None, None], dtype))
 
     def attend(self, query: torch.Tensor, step: "Step", layer: int, scaling: float) -> torch.Tensor:
         """`query` is [rows, heads, dim], and so is what comes back."""
         past = step.pool.by_block()[layer].index_select(1, self.blocks.flatten())
         kv_heads, dim = step.pool.shape.kv_heads, step.pool.shape.head_dim
-        if step.tricks.wide_attention and self.count >= WIDE_FROM and kv_heads <= WIDE_HEADS:
-            flat_keys, flat_values = past.view(2, self.count, -1, kv_heads * dim)
-            return wide(query * scaling, flat_keys, flat_values, self.mask[:, 0])
-        keys, values = past.view(2, self.count, -1, kv_heads, dim).transpose(2, 3)
+        keys, values = past.view(2, self.count, -1, kv_heads, dim).transpose(2, 3).to(query.dtype)
         # Query heads that share a KV head become its rows, so keys and values need not be repeated for them.
         grouped = query.reshape(self.count, kv_heads, -1, dim)
         return attend(grouped, keys, values, attn_mask=self.mask, scale=scaling).reshape(query.shape)
@@ -65,7 +59,7 @@ class Span:
     mask: torch.Tensor | None  # None there too, and where attention is blockwise
 
     @classmethod
-    def of(cls, piece: Piece, first: int, pool: KvPool, blocked: bool) -> "Span":
+    def of(cls, piece: Piece, first: int, pool: KvPool, blocked: bool, dtype: torch.dtype) -> "Span":
         tokens = len(piece.token_ids)
         seen = piece.start + tokens
         if piece.start == 0:
@@ -75,17 +69,17 @@ class Span:
         if blocked:
             return cls(first, first + tokens, seen, blocks, None)
         hidden = torch.ones(tokens, seen, dtype=torch.bool).triu(piece.start + 1)
-        return cls(first, first + tokens, seen, blocks, _minus_infinity(hidden, pool))
+        return cls(first, first + tokens, seen, blocks, _minus_infinity(hidden, dtype))
 
     def attend(
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, step: "Step", layer: int, scaling: float
     ) -> torch.Tensor:
         """All are [rows of the whole step, heads, dim]; what comes back has only this span's rows."""
         rows = slice(self.first, self.last)
-        query, key, value = (part[rows].transpose(0, 1) for part in (query, key, value))
+        query, key, value = (part[rows].transpose(0, 1).contiguous() for part in (query, key, value))
         if self.blocks is not None:
             past = step.pool.by_block()[layer].index_select(1, self.blocks).view(2, -1, *key.shape[::2])
-            key, value = past[:, : self.seen].transpose(1, 2)
+            key, value = past[:, : self.seen].transpose(1, 2).to(query.dtype)
         if step.tricks.blocked_attention:
             return blockwise(query, key, value, scaling).transpose(0, 1)
         causal = self.mask is None
@@ -108,20 +102,21 @@ class Step:
     def of(cls, pieces: Sequence[Piece], pool: KvPool, on_layer: OnLayer | None, tricks: Tricks) -> "Step":
         singles = [piece for piece in pieces if len(piece.token_ids) == 1]
         assert singles == list(pieces[: len(singles)]), "one-token pieces come first"
+        dtype = torch.float32 if tricks.upcast_products else pool.tensor.dtype  # of the queries
         spans = []
         row = len(singles)
         for piece in pieces[row:]:
-            spans.append(Span.of(piece, row, pool, tricks.blocked_attention))
+            spans.append(Span.of(piece, row, pool, tricks.blocked_attention, dtype))
             row = spans[-1].last
         slots = torch.tensor([slot for piece in pieces for slot in _slots(piece, pool.shape.block_tokens)])
-        return cls(pool, slots, Singles.of(singles, pool) if singles else None, spans, on_layer, tricks)
+        return cls(pool, slots, Singles.of(singles, pool, dtype) if singles else None, spans, on_layer, tricks)
 
     def attend(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float
     ) -> torch.Tensor:
         """All are [rows, heads, dim], and so is what comes back. Keys and values are kept in the pool first."""
-        self.pool.tensor[layer, 0].index_copy_(0, self.slots, key)
-        self.pool.tensor[layer, 1].index_copy_(0, self.slots, value)
+        for kept, fresh in zip(self.pool.tensor[layer], (key, value), strict=True):
+            kept.index_copy_(0, self.slots, fresh.to(kept.dtype))
         if self.on_layer:
             self.on_layer(layer)
         parts = []
@@ -152,5 +147,5 @@ def _slots(piece: Piece, block_tokens: int) -> list[int]:
     return [piece.blocks[at // block_tokens] * block_tokens + at % block_tokens for at in positions]
 
 
-def _minus_infinity(where: torch.Tensor, pool: KvPool) -> torch.Tensor:
-    return torch.zeros(where.shape, dtype=pool.tensor.dtype).masked_fill_(where, float("-inf"))
+def _minus_infinity(where: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    return torch.zeros(where.shape, dtype=dtype).masked_fill_(where, float("-inf"))

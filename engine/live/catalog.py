@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from engine.errors import BadInput
+from engine.live.cache import cache_folder
 from engine.live.dtypes import quicker, speeds
 from engine.live.shape import KvShape
 from engine.scenario import BLOCK_TOKENS, ModelSpec
@@ -48,10 +49,6 @@ def prepare(spec: ModelSpec) -> Prepared:
     folder = _folder(spec.path)
     dtype = DTYPE_NAMES.get(spec.dtype) or quicker(speeds(cache_folder()))
     return _described(spec, folder, dtype)
-
-
-def cache_folder() -> Path:
-    return Path(os.environ.get("SPLIT_KITCHEN_CACHE") or "~/.cache/split-kitchen").expanduser()
 
 
 def _folder(path: str) -> Path:

@@ -6,16 +6,17 @@ import numpy as np
 import xxhash
 
 from engine.live.kv import KvPool
-from engine.live.transport import pool_rows, tray_rows
+from engine.live.transport import PIECE_BYTES, pieces, pool_planes
 
 
 def digest(pool: KvPool, blocks: Sequence[int]) -> str:
-    """Of the tray that lies in `blocks`. Reads it once, a layer at a time, into one buffer that stays in the cache."""
-    memory = pool_rows(pool)
-    layers = tray_rows(pool.shape, pool.blocks, blocks).reshape(pool.shape.layers, -1)
-    buffer = np.empty((layers.shape[1], memory.shape[1]), np.uint8)
+    """Of the tray that lies in `blocks`, read from where it lies, or through a buffer that stays in the cache."""
+    memory = pool_planes(pool)
+    planes, _, row_bytes = memory.shape
+    buffer = np.empty((max(1, PIECE_BYTES // row_bytes), row_bytes), np.uint8)
+    mine = np.asarray(blocks, np.int64)
     checksum = xxhash.xxh3_64()
-    for layer in layers:
-        np.take(memory, layer, axis=0, out=buffer, mode="clip")
-        checksum.update(buffer.data)
+    for piece in pieces("", memory, mine, mine, range(planes * len(mine)), buffer):
+        for plane in piece.payload:
+            checksum.update(plane)
     return checksum.hexdigest()

@@ -10,6 +10,7 @@ go of the interpreter, and is never late for long: what the wire could have carr
 import math
 import time
 from collections.abc import Callable
+from itertools import takewhile
 from threading import Condition, Thread
 
 import numpy as np
@@ -19,7 +20,7 @@ from engine.errors import TransportFailed
 from engine.events import Event, HandoffMoved, HandoffStarted
 from engine.link import LinkSpec, Wire
 from engine.live.kv import KvPool
-from engine.live.transport import PIECE_BYTES, Path, pieces, pool_rows, tray_rows
+from engine.live.transport import PIECE_BYTES, Path, pieces, pool_planes
 from engine.live.transports import Doors
 from engine.messages import Report, Ship, ShipFailed, Shipped
 
@@ -35,9 +36,9 @@ class _Tray:
     def __init__(self, ship: Ship, transport: str, pool: KvPool, blocks: tuple[int, ...]) -> None:
         self.ship = ship
         self.transport = transport
-        self.source = tray_rows(pool.shape, pool.blocks, blocks)
-        self.target = self.source  # known when the path is
+        self.source, self.target = np.asarray(blocks, np.int64), np.asarray(ship.blocks, np.int64)
         self.rows_per_layer = 2 * len(blocks)
+        self.rows = pool.shape.layers * self.rows_per_layer
         self.nbytes = pool.shape.tray_bytes(len(blocks))
         self.ready = 0
         self.sent = 0
@@ -77,8 +78,8 @@ class Courier:
         self._report = report
         self._clock = clock
         self._name = name
-        self._memory = pool_rows(doors.pool)
-        self._row_bytes: int = self._memory.shape[1]
+        self._memory = pool_planes(doors.pool)
+        self._row_bytes: int = self._memory.shape[2]
         self._buffer = np.empty((max(1, PIECE_BYTES // self._row_bytes), self._row_bytes), np.uint8)
         self._paths: dict[tuple[str, bytes], Path] = {}
 
@@ -224,7 +225,6 @@ class Courier:
         path = self._connect(tray.transport, ship.endpoint)
         if max(ship.blocks) >= path.blocks:
             raise TransportFailed(f"{ship.target} has {path.blocks} blocks, so there is no block {max(ship.blocks)}.")
-        tray.target = tray_rows(self._pool.shape, path.blocks, ship.blocks)
         with self._changed:
             if tray.aborted:
                 return
@@ -246,19 +246,18 @@ class Courier:
 
     def _write(self, tray: _Tray, path: Path) -> None:
         """Send the rows that are next, or as many of them as a slow road takes in the time of a piece."""
-        rows = slice(tray.sent, tray.sent + tray.next)
+        rows = range(tray.sent, tray.sent + tray.next)
         until_s = time.monotonic() + PIECE_S
         gone = 0
-        cut = pieces(tray.ship.request, self._memory, tray.source[rows], tray.target[rows], self._buffer)
-        for piece, payload in path.write(cut):
-            tray.checksum.update(payload.data)
-            gone += len(piece.source)
-            if time.monotonic() > until_s:
-                break
+        cut = pieces(tray.ship.request, self._memory, tray.source, tray.target, rows, self._buffer)
+        for payload in path.write(takewhile(lambda _: time.monotonic() < until_s, cut)):
+            for plane in payload:
+                tray.checksum.update(plane)
+            gone += payload.shape[0] * payload.shape[1]
         with self._changed:
             self._wire.carried(gone * self._row_bytes, time.monotonic())
             tray.sent += gone
-        if tray.sent == len(tray.source):
+        if tray.sent == tray.rows:
             self._finish(tray, path)
         elif time.monotonic() - tray.told_s >= MOVED_EVERY_S:
             self._tell_moved(tray, path)

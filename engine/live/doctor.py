@@ -13,7 +13,8 @@ import msgspec
 import torch
 from safetensors import safe_open
 
-from engine.live.catalog import Prepared, cache_folder, prepare
+from engine.live.cache import cache_folder
+from engine.live.catalog import Prepared, prepare
 from engine.live.dtypes import processor, quicker, speeds
 from engine.live.machine import Machine
 from engine.live.run import core_count

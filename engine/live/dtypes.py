@@ -12,22 +12,28 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from engine.errors import WorkerFailed
 
-DTYPES = ("float32", "bfloat16")
+UPCAST = "upcast"  # the third way: weights in bf16, which are made fp32 for the product
 PREFILL_TOKENS = 256
 DECODE_TOKENS = 4
 WEIGHT = (1536, 576)  # one MLP weight of a 135M model
 WEIGHTS = 24  # as many in turn, so that a decode step reads memory and not the cache
 ROUNDS = 6
+ABOUT = 1.25  # upcasting weighs most at the small prefill that is timed here
 
 
 class Speed(msgspec.Struct, frozen=True):
-    """Seconds for one weight's matrix product with a prefill's rows and with a decode step's rows, on one thread."""
+    """Seconds for one weight's matrix product with a prefill's rows and with a decode step's rows, on one thread.
+
+    Of fp32, of bf16, and of "upcast".
+    """
 
     prefill_s: float
     decode_s: float
@@ -41,14 +47,15 @@ Speeds = dict[str, Speed]
 
 
 def quicker(speeds: Speeds) -> str:
-    """bfloat16 where it is the quicker one at both shapes; float32, whose tokens repeat exactly, elsewhere."""
-    fp32, bf16 = speeds["float32"], speeds["bfloat16"]
-    return "bfloat16" if bf16.prefill_s < fp32.prefill_s and bf16.decode_s < fp32.decode_s else "float32"
+    """bfloat16 where decode is quicker and prefill about as quick; float32, whose tokens repeat exactly, elsewhere."""
+    fp32, by_cpu, upcast = speeds["float32"], speeds["bfloat16"], speeds[UPCAST]
+    prefill_s, decode_s = min(by_cpu.prefill_s, upcast.prefill_s), min(by_cpu.decode_s, upcast.decode_s)
+    return "bfloat16" if prefill_s < ABOUT * fp32.prefill_s and decode_s < fp32.decode_s else "float32"
 
 
 def speeds(cache: Path) -> Speeds:
     """This machine's speeds, from `cache` or else measured now (2 s, most of it for starting up)."""
-    remembered = cache / f"speeds-{re.sub(r'[^A-Za-z0-9]+', '-', measured_on()).strip('-').lower()}.json"
+    remembered = cache / f"speeds-of-3-{re.sub(r'[^A-Za-z0-9]+', '-', measured_on()).strip('-').lower()}.json"
     if remembered.exists():
         return msgspec.json.decode(remembered.read_bytes(), type=Speeds)
     measured = _measured_apart()
@@ -83,31 +90,47 @@ def measured_on() -> str:
 
 
 def measure() -> Speeds:
-    """About 0.3 s of work: the best of several rounds. Sets this process to one thread.
+    """About 0.5 s of work: the best of several rounds. Sets this process to one thread.
 
-    The dtypes take turns and time is the thread's own: a machine that is busy just now must not tip the scales.
+    The ways take turns and time is the thread's own: a machine that is busy just now must not tip the scales.
     """
     import torch
+    from torch.nn.functional import linear
+
+    from engine.live.products import Upcast
 
     torch.set_num_threads(1)
-    cuda = torch.cuda.is_available()
-    clock = time.perf_counter if cuda else time.thread_time
 
-    def seconds(rows: torch.Tensor, weights: list[torch.Tensor]) -> float:
-        began = clock()
+    widened = Upcast()
+
+    def upcast(rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return linear(rows, widened(weight, rows.dtype))
+
+    few = upcast
+    if find_spec("numba"):
+        from engine.live.few_rows import product as few
+
+    def seconds(product: Any, rows: int, dtype: str, weights: list[torch.Tensor]) -> float:
+        ones = torch.ones(rows, WEIGHT[1], dtype=getattr(torch, dtype))
+        began = time.thread_time()
         for weight in weights:
-            product = torch.nn.functional.linear(rows, weight)
-        product.sum().item()  # a GPU is done only once somebody looks
-        return (clock() - began) / len(weights)
+            product(ones, weight)
+        return (time.thread_time() - began) / len(weights)
 
-    best = dict.fromkeys(DTYPES, Speed(math.inf, math.inf))
+    whole, half = (
+        [torch.ones(WEIGHT, dtype=dtype) for _ in range(WEIGHTS)] for dtype in (torch.float32, torch.bfloat16)
+    )
+    ways = {  # products of many rows and of few, what the rows are in, and the weights
+        "float32": (linear, few, "float32", whole),
+        "bfloat16": (linear, linear, "bfloat16", half),
+        UPCAST: (upcast, few, "float32", half),
+    }
+    best = dict.fromkeys(ways, Speed(math.inf, math.inf))
     with torch.inference_mode():
-        like = {name: {"dtype": getattr(torch, name), "device": "cuda" if cuda else "cpu"} for name in DTYPES}
-        weights = {name: [torch.ones(WEIGHT, **like[name]) for _ in range(WEIGHTS)] for name in DTYPES}
         for _ in range(ROUNDS):
-            for name in DTYPES:
-                prefill_s = seconds(torch.ones(PREFILL_TOKENS, WEIGHT[1], **like[name]), weights[name][:4])
-                decode_s = seconds(torch.ones(DECODE_TOKENS, WEIGHT[1], **like[name]), weights[name])
+            for name, (of_many, of_few, dtype, weights) in ways.items():
+                prefill_s = seconds(of_many, PREFILL_TOKENS, dtype, weights[:4])
+                decode_s = seconds(of_few, DECODE_TOKENS, dtype, weights)
                 best[name] = Speed(min(best[name].prefill_s, prefill_s), min(best[name].decode_s, decode_s))
     return best
 

@@ -30,18 +30,3 @@ def blockwise(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scali
         weights = torch.softmax(scores, -1)
         out[:, :, first:last] = torch.bmm(weights, value[:, :seen]).view(block.shape)
     return out.view(heads, rows, dim)
-
-
-def wide(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """One query for each of several requests, all KV heads of a request in one product.
-
-    `query` is [requests, heads, dim], scaled; keys and values are [requests, positions, kv heads x dim], as they lie in
-    the pool; `mask` is [requests, 1, positions]. Each query stands in a row of zeros, at its own KV head's place.
-    """
-    requests, heads, dim = query.shape
-    kv_heads = keys.shape[-1] // dim
-    rows = query.new_zeros(requests, kv_heads, heads // kv_heads, kv_heads, dim)
-    rows.diagonal(dim1=1, dim2=3).copy_(query.view(requests, kv_heads, -1, dim).permute(0, 2, 3, 1))
-    scores = torch.bmm(rows.view(requests, heads, -1), keys.transpose(1, 2)).add_(mask)
-    seen = torch.bmm(torch.softmax(scores, -1), values).view_as(rows)
-    return seen.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2).reshape(query.shape)

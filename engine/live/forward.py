@@ -1,36 +1,42 @@
 """A decoder's forward pass: few, large operations, straight over the weights that transformers has loaded.
 
 The same mathematics as the Llama, Mistral, Qwen2 and Qwen3 modules of transformers, whose rotary embedding it asks. Of
-their 60 operations a layer some 20 are left. At one row a step that is a fifth of its time.
+their 60 operations a layer some 20 are left. Where activations are fp32, kernels take the smaller of them.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch.nn.functional import embedding, layer_norm, silu
 
 from engine.live.attention import Step
-from engine.live.products import Product
+from engine.live.products import Product, Upcast
 from engine.live.tricks import Tricks
 
 Rotation = tuple[torch.Tensor, torch.Tensor]  # cosines and signed sines, [rows, 1, dim]
 
 
 class Forward:
-    """Token ids to logits. `model` is transformers' own; its weights are used where they lie."""
+    """Token ids to logits. `model` is transformers' own; its weights are used where they lie.
 
-    def __init__(self, model: Any, tricks: Tricks) -> None:
+    `compiled`: the way of few rows, for the vocabulary's product and what is small; or None.
+    """
+
+    def __init__(self, model: Any, tricks: Tricks, compiled: Any) -> None:
         decoder = model.model
         self._embedding = decoder.embed_tokens.weight
         self._rotary = decoder.rotary_emb
-        self._layers = [Layer(layer, model.config, tricks) for layer in decoder.layers]
-        self._norm = Norm(decoder.norm)
-        self._head = Product([model.lm_head], tricks)
+        self._dtype = torch.float32 if tricks.upcast_products else self._embedding.dtype
+        small, upcast = compiled if self._dtype == torch.float32 else None, Upcast()
+        self._layers = [Layer(layer, model.config, tricks, upcast, small) for layer in decoder.layers]
+        self._norm = Norm(decoder.norm, small)
+        self._head = compiled.head if compiled else partial(_head, model.lm_head)
         self._short = tricks.short_last_layer
 
     def __call__(self, ids: torch.Tensor, positions: torch.Tensor, step: Step, due: torch.Tensor) -> torch.Tensor:
         """`ids` and `positions` are [rows]; logits of the rows in `due` come back, [due, vocabulary]."""
-        hidden = embedding(ids, self._embedding)
+        hidden = embedding(ids, self._embedding).to(self._dtype)
         rotation = self._rotation(hidden, positions)
         last = len(self._layers) - 1
         for index, layer in enumerate(self._layers):
@@ -51,30 +57,36 @@ class Forward:
 class Layer:
     """One layer, in two halves: up to what its rows have attended to, and from there on."""
 
-    def __init__(self, layer: Any, config: Any, tricks: Tricks) -> None:
+    def __init__(self, layer: Any, config: Any, tricks: Tricks, upcast: Upcast, small: Any) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         self._dim = attention.head_dim
-        self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
         self._scaling = attention.scaling
-        self._before_attention, self._before_mlp = Norm(layer.input_layernorm), Norm(layer.post_attention_layernorm)
-        self._qkv = Product([attention.q_proj, attention.k_proj, attention.v_proj], tricks)
-        self._out = Product([attention.o_proj], tricks)
-        self._gate_and_up, self._down = Product([mlp.gate_proj, mlp.up_proj], tricks), Product([mlp.down_proj], tricks)
-        self._of_heads = [Norm(attention.q_norm), Norm(attention.k_norm)] if hasattr(attention, "q_norm") else []
+        self._before_attention, self._before_mlp = (
+            Norm(norm, small) for norm in (layer.input_layernorm, layer.post_attention_layernorm)
+        )
+        self._qkv = Product([attention.q_proj, attention.k_proj, attention.v_proj], tricks, upcast)
+        self._out = Product([attention.o_proj], tricks, upcast)
+        self._gate_and_up = Product([mlp.gate_proj, mlp.up_proj], tricks, upcast)
+        self._down = Product([mlp.down_proj], tricks, upcast)
+        self._gate = small.gate if small else _gate
+        self._of_heads = (
+            [Norm(attention.q_norm, None), Norm(attention.k_norm, None)] if hasattr(attention, "q_norm") else []
+        )
 
     def attended(self, hidden: torch.Tensor, rotation: Rotation, step: Step, index: int) -> torch.Tensor:
         """[rows, width], before the output product; the rows' keys and values lie in the pool from now on."""
-        heads = self._qkv(self._before_attention(hidden)).view(len(hidden), -1, self._dim)
-        query, key, value = torch.split(heads, [self._heads, self._kv_heads, self._kv_heads], 1)
+        parts = self._qkv(self._before_attention(hidden))
+        query, key, value = (part.view(len(hidden), -1, self._dim) for part in parts)
         for norm, part in zip(self._of_heads, (query, key), strict=False):
             part.copy_(norm(part))
-        _turn(heads[:, : self._heads + self._kv_heads], *rotation)
+        _turn(query, *rotation)
+        _turn(key, *rotation)
         return step.attend(index, query, key, value, self._scaling).reshape(len(hidden), -1)
 
     def finished(self, attended: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        hidden = self._out(attended).add_(hidden)
-        gate, up = self._gate_and_up(self._before_mlp(hidden)).chunk(2, -1)
-        return self._down(silu(gate).mul_(up)).add_(hidden)
+        hidden = self._out(attended)[0].add_(hidden)
+        gate, up = self._gate_and_up(self._before_mlp(hidden))
+        return self._down(self._gate(gate, up))[0].add_(hidden)
 
 
 class Norm:
@@ -83,13 +95,27 @@ class Norm:
     Layer norm is one. Of a row and its negative side by side the mean is 0 and the variance is the row's mean square.
     """
 
-    def __init__(self, norm: Any) -> None:
+    def __init__(self, norm: Any, small: Any) -> None:
         self._width = len(norm.weight)
         self._weight, self._epsilon = norm.weight.repeat(2), norm.variance_epsilon
+        self._compiled = small.norm(norm) if small else None
 
     def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        both = layer_norm(torch.cat((rows, -rows), -1), self._weight.shape, self._weight, None, self._epsilon)
+        if self._compiled:
+            made: torch.Tensor = self._compiled(rows)
+            return made
+        weight = self._weight.to(rows.dtype)
+        both = layer_norm(torch.cat((rows, -rows), -1), weight.shape, weight, None, self._epsilon)
         return both[..., : self._width]
+
+
+def _gate(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+    return silu(gate).mul_(up)
+
+
+def _head(lm_head: Any, hidden: torch.Tensor) -> torch.Tensor:
+    logits: torch.Tensor = lm_head(hidden.to(lm_head.weight.dtype))
+    return logits
 
 
 def _turn(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> None:

@@ -22,7 +22,7 @@ from engine.events import Event, Finished, LinkChanged, TokenMade, WorkerUp
 from engine.link import LinkSpec
 from engine.live.catalog import prepare
 from engine.live.door import KEY_VARIABLE, Door, shared_key
-from engine.live.process import MAX_MESSAGE_BYTES, boot_id
+from engine.live.process import MAX_MESSAGE_BYTES, boot_id, environment
 from engine.live.text import Text, TextStream
 from engine.live.tricks import Tricks
 from engine.messages import Command, Corrupt, Greeting, Hello, Ping, Pong, Ready, Report, Start, Stop
@@ -261,9 +261,9 @@ class Front:
     def _spawn(self, seat: Seat) -> None:
         ours, theirs = Pipe()
         fd = theirs.fileno()
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", KEY_VARIABLE: self._key.decode()}
+        surroundings = environment() | {KEY_VARIABLE: self._key.decode()}
         command = [sys.executable, "-m", "engine.live.process", str(fd)]
-        seat.process = subprocess.Popen(command, pass_fds=[fd], env=environment, stdin=subprocess.DEVNULL)
+        seat.process = subprocess.Popen(command, pass_fds=[fd], env=surroundings, stdin=subprocess.DEVNULL)
         theirs.close()
         seat.channel = ours
 

@@ -42,8 +42,7 @@ from engine.messages import (
     Start,
     Stop,
 )
-from engine.plan import Piece, Plan
-from engine.request import Sampling
+from engine.plan import Plan
 from engine.worker import Output, Worker
 
 MAX_MESSAGE_BYTES = 64 * 2**20
@@ -89,9 +88,19 @@ def serve(connection: "Connection[bytes, bytes]", *, role: str = "any", host: st
     station.run()
 
 
+def environment() -> dict[str, str]:
+    """What a worker's process is started with: this is read before any code of ours runs in it.
+
+    Copies of 64 KiB and more are written past the cache, which no other C library or processor minds being told: the
+    sender does not read a tray's bytes again where they land, and to load each line first costs as much as to write it.
+    """
+    tunables = [os.environ.get("GLIBC_TUNABLES"), "glibc.cpu.x86_non_temporal_threshold=0x10000"]
+    return {**os.environ, "OMP_NUM_THREADS": "1", "GLIBC_TUNABLES": ":".join(filter(None, tunables))}
+
+
 def take_place(core: int) -> None:
     """Keep to one core where the platform can, one compute thread, and let the front go first."""
-    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["OMP_NUM_THREADS"] = "1"  # for one that joined: nobody started it with `environment`
     if core >= 0 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
     os.nice(NICENESS)
@@ -155,7 +164,7 @@ class Station:
 
     def run(self) -> None:
         """Until the process ends."""
-        self._warm_up()
+        self._runner.warm_up()
         self._channel.send(
             Ready(
                 pid=os.getpid(),
@@ -168,10 +177,11 @@ class Station:
             )
         )
         while True:
+            cpu_s = time.process_time()
             plan, said = self._worker.plan(self._now())
             self._say(said)
             if plan:
-                self._step(plan)
+                self._step(plan, cpu_s)
             self._obey_all(wait=not plan)
 
     def hear(self, command: Command) -> None:
@@ -188,11 +198,9 @@ class Station:
     def _now(self) -> float:
         return time.monotonic() - self._zero_s
 
-    def _warm_up(self) -> None:
-        """One step before anyone waits for one: the first pass pays for what is set up lazily."""
-        self._runner.run([Piece("warm-up", 0, (0,) * 16, (0,), Sampling(), 0)])
-
-    def _step(self, plan: Plan) -> None:
+    def _step(self, plan: Plan, before_s: float) -> None:
+        """`before_s`: what this process had used of its core when the step began. The courier's share counts too: a
+        worker keeps itself busy; whatever is missing, somebody else had."""
         pieces = self._worker.pieces(plan)
         leaving = [piece for piece in pieces if piece.request in self._layered]
         for piece in leaving:
@@ -203,7 +211,8 @@ class Station:
                 self._courier.layer_ready(piece.request, layer)
 
         sampled = self._runner.run(pieces, layer_ready if leaving else None)
-        self._say(self._worker.finish(plan, sampled, self._now()))
+        cpu_s = time.process_time() - before_s
+        self._say(self._worker.finish(plan, sampled, self._now(), cpu_s))
 
     def _obey_all(self, wait: bool) -> None:
         """Obey what has been said; with nothing to compute, wait until something is."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from importlib.util import find_spec
 from itertools import accumulate
 from typing import Any
 
@@ -10,9 +11,13 @@ import torch
 from engine.live.attention import OnLayer, Step
 from engine.live.forward import Forward
 from engine.live.kv import KvPool
+from engine.live.products import quick_at_bf16
 from engine.live.sampling import sample
-from engine.live.tricks import ALL, FOR_BF16, Tricks
+from engine.live.tricks import ALL, Tricks
 from engine.plan import Piece
+from engine.request import Sampling
+
+FEW = 16  # rows; from there on it pays to make weights ready for the product first
 
 
 class Runner:
@@ -20,8 +25,17 @@ class Runner:
 
     def __init__(self, model: Any, pool: KvPool, tricks: Tricks = ALL) -> None:
         self.pool = pool
-        self._tricks = tricks if pool.shape.dtype == "bfloat16" else tricks.without(*FOR_BF16)
-        self._forward = Forward(model, self._tricks) if tricks.lean_forward else partial(_by_modules, model)
+        self._tricks = tricks.fitting(pool.shape.dtype, quick_at_bf16)
+        self._few_rows = _compiled(model, pool) if tricks.compiled_rows else None
+        lean = partial(Forward, model, self._tricks, self._few_rows)
+        self._forward = lean() if tricks.lean_forward else partial(_by_modules, model)
+
+    def warm_up(self) -> None:
+        """A large step and a small one before anyone waits for them: the first pays for what is set up lazily."""
+        block_tokens = self.pool.shape.block_tokens
+        for tokens in (2 * FEW, 1):
+            blocks = tuple(range(-(-tokens // block_tokens)))
+            self.run([Piece("warm-up", 0, (0,) * tokens, blocks, Sampling(), 0)])
 
     @torch.inference_mode()
     def run(self, pieces: Sequence[Piece], on_layer: OnLayer | None = None) -> list[int | None]:
@@ -43,12 +57,22 @@ class Runner:
         """[pieces that ask, vocabulary]: after the last token of each. One-token pieces come first."""
         last_rows = [end - 1 for end in accumulate(len(piece.token_ids) for piece in packed)]
         due = [row for row, piece in zip(last_rows, packed, strict=True) if piece.sample]
-        return self._forward(
-            torch.tensor([token for piece in packed for token in piece.token_ids]),
-            torch.tensor([piece.start + i for piece in packed for i in range(len(piece.token_ids))]),
-            Step.of(packed, self.pool, on_layer, self._tricks),
-            torch.tensor(due, dtype=torch.long),
-        )
+        ids = torch.tensor([token for piece in packed for token in piece.token_ids])
+        positions = torch.tensor([piece.start + i for piece in packed for i in range(len(piece.token_ids))])
+        rows = torch.tensor(due, dtype=torch.long)
+        if self._few_rows and len(ids) <= FEW:
+            few: torch.Tensor = self._few_rows(ids, positions, packed, on_layer, rows)
+            return few
+        return self._forward(ids, positions, Step.of(packed, self.pool, on_layer, self._tricks), rows)
+
+
+def _compiled(model: Any, pool: KvPool) -> Any:
+    """The way of few rows, or None where there is no numba, or no kernel for this model."""
+    if find_spec("numba") is None:
+        return None
+    from engine.live.few_rows import FewRows
+
+    return FewRows(model, pool) if FewRows.covers(model, pool) else None
 
 
 def _by_modules(model: Any, ids: torch.Tensor, positions: torch.Tensor, step: Step, due: torch.Tensor) -> torch.Tensor:

@@ -1,15 +1,12 @@
 """How the KV of a request gets from one worker's pool into another's: the words all transports share.
 
-Memory is addressed in rows. A row is the keys or the values of one layer in one block, and lies in one stretch:
-
-    row = (layer x 2 + k or v) x blocks of the pool + block
-
-A tray is one request's rows in the order (layer, k or v, block). It travels in pieces; a piece is some of its rows.
+A pool is planes of blocks. A plane is the keys or the values of one layer; a block of a plane, a row, lies in one
+stretch. A tray is one request's blocks of all planes, in the order (plane, block). It travels in pieces.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 from threading import Lock
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -21,38 +18,36 @@ from engine.errors import TransportFailed
 from engine.live.kv import KvPool
 from engine.live.shape import KvShape
 
-PIECE_BYTES = 1 << 20  # no piece is larger, unless a single row is; copied and summed up, it stays in the cache
-RUN_BYTES = 1 << 16  # rows that lie side by side at both ends for so long are worth a copy of their own
+PIECE_BYTES = 5 << 17  # no piece is larger, unless a row is; when it is summed up it is still in a cache of 1 MiB
+RUN_BYTES = 1 << 16  # blocks of a plane that lie side by side at both ends for so long are worth a copy of their own
 
-Rows = NDArray[np.int64]
+Blocks = NDArray[np.int64]
+Rows = NDArray[np.int64]  # plane x blocks of the pool + block
 Bytes = NDArray[np.uint8]
 
 
 class Piece(NamedTuple):
-    """Rows `source` of the sender's pool `memory`, to become rows `target` of the receiver's.
+    """Blocks `source` of some planes of the sender's pool `memory`, to become blocks `target` of the receiver's.
 
-    `run`: they lie side by side at both ends, so that their bytes can be had without a copy.
+    Slices: they lie side by side at both ends, so that their bytes can be had without a copy.
     `buffer` is for such a copy, and shared by all pieces.
     """
 
     request: str
     memory: Bytes
-    source: Rows
-    target: Rows
+    planes: slice
+    source: slice | Blocks
+    target: slice | Blocks
     buffer: Bytes
-    run: bool = False
-
-    @property
-    def place(self) -> slice | Rows:
-        """`target` as NumPy writes to it fastest."""
-        return slice(self.target[0], self.target[-1] + 1) if self.run else self.target
 
     @property
     def payload(self) -> Bytes:
-        """What is in the rows: the pool itself, or a copy of them, good until the next."""
-        if self.run:
-            return self.memory[self.source[0] : self.source[-1] + 1]
-        return np.take(self.memory, self.source, axis=0, out=self.buffer[: len(self.source)], mode="clip")
+        """[plane, block, byte]: the pool itself, or a copy of it, good until the next. Each plane in one stretch."""
+        planes = self.memory[self.planes]
+        if isinstance(self.source, slice):
+            return planes[:, self.source]
+        copy = self.buffer[: len(planes) * len(self.source)].reshape(len(planes), len(self.source), -1)
+        return np.take(planes, self.source, axis=1, out=copy, mode="clip")
 
 
 class Path(Protocol):
@@ -60,8 +55,8 @@ class Path(Protocol):
 
     blocks: int  # of the other worker's pool
 
-    def write(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Bytes]]:
-        """Send pieces, and yield each with its payload when it is sent; it may still be on its way then."""
+    def write(self, pieces: Iterable[Piece]) -> Iterator[Bytes]:
+        """Send pieces, and yield each one's payload when it is sent; it may still be on its way then."""
 
     def flush(self) -> None:
         """Return once everything written has landed in the receiver's memory."""
@@ -100,28 +95,51 @@ def read_endpoint(endpoint: bytes, kind: type[E], mine: KvShape) -> E:
     return theirs
 
 
+def pool_planes(pool: KvPool) -> Bytes:
+    """The pool's memory as [plane, block, byte]; NumPy because it copies such blocks at the speed of memcpy."""
+    return np.frombuffer(pool.memory, np.uint8).reshape(pool.shape.layers * 2, pool.blocks, -1)
+
+
 def pool_rows(pool: KvPool) -> Bytes:
-    """The pool's memory as [row, byte]; NumPy because it gathers and scatters such rows at the speed of memcpy."""
-    return np.frombuffer(pool.memory, np.uint8).reshape(pool.shape.layers * 2 * pool.blocks, -1)
+    """The same as [row, byte], for a road on which rows travel with their numbers."""
+    return pool_planes(pool).reshape(pool.shape.layers * 2 * pool.blocks, -1)
 
 
-def tray_rows(shape: KvShape, pool_blocks: int, blocks: Sequence[int]) -> Rows:
-    """The rows of a tray that lies in `blocks` of a pool of `pool_blocks`, in the tray's order."""
-    planes = np.arange(shape.layers * 2, dtype=np.int64) * pool_blocks
-    return (planes[:, None] + np.asarray(blocks, np.int64)).reshape(-1)
+def row_numbers(planes: slice, blocks: slice | Blocks, pool_blocks: int) -> Rows:
+    """Of these blocks of these planes, in a tray's order."""
+    one_plane: Blocks = np.arange(blocks.start, blocks.stop) if isinstance(blocks, slice) else blocks
+    firsts: Rows = np.arange(planes.start, planes.stop) * pool_blocks
+    return np.add.outer(firsts, one_plane).reshape(-1)
 
 
-def pieces(request: str, memory: Bytes, source: Rows, target: Rows, buffer: Bytes) -> Iterator[Piece]:
-    """Some rows of a tray, cut up. Blocks that were free side by side make runs, copied at memcpy's rate from where
-    they lie. Where runs are short, rows are gathered: a call for each of them would cost more than a second copy.
+def pieces(request: str, memory: Bytes, source: Blocks, target: Blocks, rows: range, buffer: Bytes) -> list[Piece]:
+    """Some rows of a tray, cut up: no piece has more than `buffer`. All at once, before copies empty the cache.
+
+    Blocks that were free side by side make runs, copied at memcpy's rate from where they lie. Where runs are short,
+    rows are gathered: a call for each of them would cost more than a second copy.
     """
+    count, most = len(source), len(buffer)
     breaks = np.flatnonzero((np.diff(source) != 1) | (np.diff(target) != 1)) + 1
-    run = source.size * memory.shape[1] >= RUN_BYTES * (breaks.size + 1)
-    edges = [0, *(breaks.tolist() if run else ()), source.size]
-    for begin, end in pairwise(edges):
-        for first in range(begin, end, len(buffer)):
-            rows = slice(first, min(first + len(buffer), end))
-            yield Piece(request, memory, source[rows], target[rows], buffer, run)
+    in_runs = not breaks.size or count * memory.shape[2] >= RUN_BYTES * (breaks.size + 1)
+    ends = [*breaks.tolist(), count] if in_runs else [count]
+    heres, theres = (source.tolist(), target.tolist()) if in_runs else ((), ())
+    cut: list[Piece] = []
+    at = rows.start
+    while at < rows.stop:
+        plane, block = divmod(at, count)
+        room = min(most, rows.stop - at)
+        end = min(block + room, ends[bisect_right(ends, block)])
+        size = end - block
+        planes = room // count if size == count else 1
+        if in_runs:
+            here, there = heres[block], theres[block]
+            stretch = slice(here, here + size), slice(there, there + size)
+            cut.append(Piece(request, memory, slice(plane, plane + planes), *stretch, buffer))
+        else:
+            gathered = source[block:end], target[block:end]
+            cut.append(Piece(request, memory, slice(plane, plane + planes), *gathered, buffer))
+        at += planes * size
+    return cut
 
 
 class Grants:

@@ -1,6 +1,7 @@
 """What makes a step faster than transformers alone would. Each can be switched off, to see what it is worth."""
 
 import os
+from collections.abc import Callable
 
 import msgspec
 
@@ -12,30 +13,34 @@ VARIABLE = "SPLIT_KITCHEN_WITHOUT"  # names of tricks, separated by commas
 class Tricks(msgspec.Struct, frozen=True):
     """None changes what is computed; rounding in the last bits may differ.
 
-    `lean_forward`: layers are walked over here, not by transformers' modules; the next four need it.
-    `packed_weights`: products of several rows have their weights in oneDNN's own layout, a copy in private memory.
-    `fused_products`: query, key and value are one packed product, and so are gate and up.
-    `single_row_dots`: products of one row are taken straight from the mapped weights, without oneDNN.
-    `short_last_layer`: the last layer is computed to its end only for rows that ask for a token.
+    `compiled_rows`: steps of few rows go through kernels that are compiled here. All others are for larger steps.
+    `lean_forward`: layers are walked over here, not by transformers' modules; the others need it.
+    `upcast_products`: weights in bf16 are made fp32 for each product, and all between products is fp32.
+    `packed_weights`: products have their weights side by side in oneDNN's own layout, a copy in private memory.
     `blocked_attention`: prompts attend in blocks of queries.
-    `wide_attention`: decode attends with all KV heads in one product.
+    `short_last_layer`: the last layer is computed to its end only for rows that ask for a token.
 
-    Those of `FOR_BF16` are slower in fp32, and not used there.
+    Those of `FOR_QUICK_BF16` and `FOR_SLOW_BF16` are for bf16 alone, where the CPU has instructions for it or has none.
     """
 
+    compiled_rows: bool = True
     lean_forward: bool = True
+    upcast_products: bool = True
     packed_weights: bool = True
-    fused_products: bool = True
-    single_row_dots: bool = True
-    short_last_layer: bool = True
     blocked_attention: bool = True
-    wide_attention: bool = True
+    short_last_layer: bool = True
 
     def without(self, *names: str) -> "Tricks":
         for name in names:
             if name not in TRICKS:
                 raise BadInput(VARIABLE, name, "one of " + ", ".join(TRICKS))
         return msgspec.structs.replace(self, **dict.fromkeys(names, False))
+
+    def fitting(self, dtype: str, quick_at_bf16: Callable[[], bool]) -> "Tricks":
+        """Those that pay for a model in this dtype on this CPU."""
+        if dtype != "bfloat16" or not self.lean_forward:
+            return self.without(*FOR_QUICK_BF16, *FOR_SLOW_BF16)
+        return self.without(*(FOR_SLOW_BF16 if quick_at_bf16() else FOR_QUICK_BF16))
 
     @classmethod
     def of_environment(cls) -> "Tricks":
@@ -45,4 +50,5 @@ class Tricks(msgspec.Struct, frozen=True):
 
 TRICKS = Tricks.__struct_fields__
 ALL = Tricks()
-FOR_BF16 = ("single_row_dots", "blocked_attention", "wide_attention")
+FOR_QUICK_BF16 = ("packed_weights", "blocked_attention")
+FOR_SLOW_BF16 = ("upcast_products",)

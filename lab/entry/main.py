@@ -8,6 +8,7 @@ from collections.abc import Callable
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from lab.class_call import call
 from lab.classroom import class_in_step
 from lab.export import MODULE
 from lab.pages import (
@@ -59,14 +60,18 @@ contents = st.Page(
 results = st.Page(lambda: progress.page(lambda: st.switch_page(contents)), title="Progress", url_path="progress")
 desk = st.Page(instructor.page, title="Lead a class", url_path="instructor", visibility="hidden")
 wall = st.Page(projector.page, title="Projector", url_path="projector", visibility="hidden")
+classroom = st.Page(the_class, title="Class", url_path="join")
 menu = [
     st.Page(kitchen.page, title="Kitchen", url_path="kitchen", default=True),
     contents,
     st.Page(scale.page, title="Scale up", url_path="scale"),
     st.Page(reality.page, title="Model and reality", url_path="reality"),
     st.Page(your_lab.page, title="Your lab", url_path="advisor"),
-    st.Page(the_class, title="Class", url_path="join"),
+    classroom,
     results,
 ]
+shown = st.navigation([*menu, desk, wall, *course.values()], position="top")
+if shown not in (classroom, desk, wall):
+    call(None if shown in course.values() else classroom)
 with in_turn():
-    st.navigation([*menu, desk, wall, *course.values()], position="top").run()
+    shown.run()

@@ -8,14 +8,16 @@ import streamlit as st
 
 from engine.errors import BadInput
 from lab.amounts import plain
-from lab.class_view import answer_words, common_run, counts, follow
+from lab.class_view import answer_words, common_run, counts, follow, how_made
 from lab.classroom import evidence, rooms, topic
+from lab.comparison import comparison, locked, opening
 from lab.guess import guess_form
 from lab.learner import book, learner, remembered
 from lab.look import READING, look
 from lab.next_step import next_step
-from lab.pages.lesson import comparison, locked, opening
-from lab.room import CODE_CHARS, NICKNAME_CHARS, Ballot, Question, Refusal, Room
+from lab.offer_view import offer_own
+from lab.room import NICKNAME_CHARS, Ballot, Question, Refusal, Room
+from lab.rooms import CODE_CHARS
 from lessons.book import Entry, Outcome, now
 from lessons.keys import Key, judged
 from lessons.lesson import Lesson, Round
@@ -43,7 +45,7 @@ def _join(coming: str, to_instructor: Callable[[], None]) -> None:
     with st.form("join"):
         code = st.text_input("Code", coming, max_chars=CODE_CHARS, key="join code")
         nickname = st.text_input("Nickname (optional)", max_chars=NICKNAME_CHARS, key="join nickname")
-        st.caption("Only the instructor sees it, in the list of votes.")
+        st.caption("The instructor sees it in the list of votes; the class only if you offer a run under it.")
         joins = st.form_submit_button("Join", type="primary", icon=":material/login:")
     if joins:
         try:
@@ -67,6 +69,7 @@ def _free(room: Room, to_lessons: Callable[[], None]) -> None:
     st.title(f"Class {room.code}", anchor=False)
     st.markdown("You are in. Go where you like; when the instructor asks a question, **this page** takes you to it.")
     follow(room)
+    offer_own(())
     _leave(room)
     if (
         next_step("Free roam", "Keep this page open, or look at the lessons until it goes on.", "To the lessons")
@@ -101,9 +104,10 @@ def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
         locked(asked, Entry(lesson.slug, asked.name, mine.at, mine.guess))
     counts(room, asked)
     if at.answer is not None:
-        _answer(room, at.answer, at.machine, lesson, asked, mine)
+        _answer(room, at, at.answer, lesson, asked, mine)
     elif at.running:
         common_run(room, lesson, asked)
+    offer_own(())
     _leave(room)
     next_step(*_waiting(at), "", step=f"{asked.name} {at.vote} {at.counts} {at.running} {at.answer is None}")
 
@@ -155,17 +159,18 @@ def _once(what: str) -> bool:
     return not asked_before
 
 
-def _answer(room: Room, key: Key, machine: str, lesson: Lesson, asked: Round, mine: Ballot | None) -> None:
+def _answer(room: Room, at: Question, key: Key, lesson: Lesson, asked: Round, mine: Ballot | None) -> None:
     if mine is None:
         with st.container(key="arrive"):
             st.subheader(answer_words(room, asked), anchor=False)
+        how_made(at.made)
         st.caption("You did not vote on this one.")
         return
-    outcome = Outcome(key, judged(mine.guess.value, key), machine, now())
+    outcome = Outcome(key, judged(mine.guess.value, key), at.machine, now())
     entry = Entry(lesson.slug, asked.name, mine.at, mine.guess, outcome)
-    comparison(lesson, asked, entry, outcome, evidence(room, lesson, asked))
+    comparison(lesson, asked, entry, outcome, evidence(room, lesson, asked), at.made)
     if not _once(f"outcome {room.code} {lesson.slug} {asked.name}"):
         return
     kept = book().entry(lesson.slug, asked.name)
     if kept is not None and kept.outcome is None and kept.guess.setting == mine.guess.setting:
-        book().settle(lesson.slug, asked.name, Outcome(key, judged(kept.guess.value, key), machine, outcome.at))
+        book().settle(lesson.slug, asked.name, Outcome(key, judged(kept.guess.value, key), at.machine, outcome.at))

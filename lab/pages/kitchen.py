@@ -4,18 +4,21 @@ from typing import Any
 
 import streamlit as st
 
+from engine.disturbed import disturbance
 from engine.errors import BadInput
 from engine.link import LinkSpec
 from engine.log import Log, dump
-from lab.charts import gaps_alt, gaps_figure, kind_of, results_table, titles
+from lab.charts import gaps_alt, gaps_figure, results_table, titles
 from lab.controls import LINKS, TITLES, Wish, choose_kinds, choose_scenarios
 from lab.engine_room import ENGINE_ROOM, MODEL, WORKERS
 from lab.export import export_kitchens, kitchen
 from lab.learner import learner
 from lab.look import look
-from lab.motion import Motion, motions
+from lab.motion import motions
+from lab.offer_view import offer_own
 from lab.opened import choose_recordings, show_numbers
-from lab.recorded import recorded
+from lab.opening import INTRO
+from lab.recorded import recorded, replayed
 from lab.scale import Scale, choose_scale, marks
 from lab.scene import live, scene
 
@@ -31,10 +34,7 @@ PHONE = """
 def page() -> None:
     look(PHONE)
     st.title("Split Kitchen", anchor=False)
-    st.markdown(
-        "Should an LLM server **prep** prompts (prefill) and **plate** tokens (decode) at one station, or at two, with "
-        "the KV cache carried across? A real model in real worker processes serves every order you see."
-    )
+    st.markdown(INTRO)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         kinds = choose_kinds()
         opening = st.container(width="content")  # filled last: what it opens is chosen further down
@@ -49,7 +49,9 @@ def page() -> None:
     _follow_link(wish.scenarios[0].link)
     _show(wish, scale)
     with st.container(key="below"):
-        _results()
+        with st.container():  # one place, results or none: what comes after keeps its own and is not made anew each run
+            offer_own(_runs())
+            _results()
         if choose_recordings():
             st.session_state["runs"] = []
             st.rerun()
@@ -159,19 +161,9 @@ def _show(wish: Wish, scale: Scale) -> None:
         opened: list[Log] | None = st.session_state.get("opened")
         logs = opened or [recorded(scenario.deployment.kind) for scenario in wish.scenarios]
         shown = zip(titles(logs), logs, strict=True)
-        specs = [_recorded(title, log) | {"ruler": _marks(log, scale)} for title, log in shown]
+        specs = [_replayed(title, log) | {"ruler": _marks(log, scale)} for title, log in shown]
     can = ["link", "cancel", "kill"] if _runs() else []
     scene({"kitchens": specs, "can": can}, _link_moved)
-
-
-def _recorded(title: str, log: Log) -> dict[str, Any]:
-    kind = kind_of(log)
-    where = f"{'by' if kind == 'endpoint' else 'on'} {log.machine}"
-    note = f"recorded {log.recorded_at[:10]} {where}" if log.recorded_at else log.machine  # a simulation has no date
-    name = (
-        kind if title == TITLES[kind] else title
-    )  # as a live run is called, so that it takes the recorded one's place
-    return kitchen(_motions(log), title, id=name, note=note, deployment=kind)
 
 
 def _ruler(run: str, scale: Scale) -> list[dict[str, Any]]:
@@ -186,8 +178,8 @@ def _marks(log: Log, scale: Scale) -> list[dict[str, Any]]:
 
 
 @st.cache_data(max_entries=8, hash_funcs={Log: lambda log: (log.recorded_at, len(log.events), log.scenario)})
-def _motions(log: Log) -> list[Motion]:
-    return motions(log.events)
+def _replayed(title: str, log: Log) -> dict[str, Any]:
+    return replayed(title, log)
 
 
 def _link_moved() -> None:
@@ -217,6 +209,9 @@ def _results() -> None:
         f"One run of {_engine()}. The workers are processes that share one machine's memory bandwidth and stand in for "
         "GPUs: shapes carry over, numbers do not. Another run differs by some percent."
     )
+    for log in logs:
+        if words := disturbance(log.events):
+            st.warning(f"{TITLES[log.scenario.deployment.kind]}. {words}", icon=":material/warning:")
     with st.container(horizontal=True):
         for log in logs:
             kind = log.scenario.deployment.kind

@@ -5,25 +5,25 @@ is looked at. So a reload, another tab or a lab that was started anew change not
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 
 import streamlit as st
 
 from engine.errors import BadInput
-from lab.amounts import ICONS, in_words, plain, spread, times, verdict
+from lab.amounts import in_words, verdict
+from lab.comparison import comparison, locked, opening
 from lab.engine_room import ENGINE_ROOM
-from lab.gather import GATHERED, Gathering, says
+from lab.gather import Gathering, says
+from lab.gathered import GATHERED
 from lab.guess import guess_form
 from lab.learner import book, learner
 from lab.next_step import next_step
-from lab.reveal import Table, guess_alt, guess_figure, guess_table, view_alt, view_figure, view_table
+from lab.offer_view import offer_own
+from lab.reveal import Table
 from lab.scene import live, scene
 from lessons.book import Book, Entry, Outcome, now
 from lessons.evidence import Evidence
 from lessons.keys import judged
 from lessons.lesson import Lesson, Round
-from lessons.question import Choice
-from lessons.words import table as all_words
 
 
 def page(lesson: Lesson, onward: Callable[[], None], onward_label: str) -> None:
@@ -102,19 +102,6 @@ def _bar(
 # ---- before the guess
 
 
-def opening(lesson: Lesson, *, first: bool) -> None:
-    text = lesson.text("Opening")
-    if first:
-        before, words, after = text.partition(all_words())  # a dozen rows are for looking up, not for reading first
-        st.markdown(before)
-        if words:
-            with st.expander("All the words, in three languages"):
-                st.markdown(words + after)
-    elif text:
-        with st.expander("What to know first"):
-            st.markdown(text)
-
-
 def _ask(lesson: Lesson, asked: Round, kept: Book) -> None:
     draft = guess_form(asked, f"{lesson.slug} {asked.name}")
     needs = (
@@ -130,16 +117,6 @@ def _ask(lesson: Lesson, asked: Round, kept: Book) -> None:
         st.rerun()
 
 
-def locked(asked: Round, entry: Entry) -> None:
-    guess = entry.guess
-    knob = f" · {asked.knob.label}: {asked.knob.words(guess.setting)}" if asked.knob else ""
-    when = f"{datetime.fromisoformat(entry.at):%d %b, %H:%M} UTC"
-    said = f":material/lock: **Your guess: {in_words(asked.answer, guess.value)}** · {guess.confidence}{knob}"
-    st.markdown(f"{said} · locked {when}")
-    if guess.reason:
-        st.caption(f"Because: {plain(guess.reason)}")
-
-
 # ---- the run
 
 
@@ -148,8 +125,11 @@ def _run(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
     if gathering.complete:
         _gathered(lesson, asked, gathering)
     _progress(lesson, asked, gathering)
-    if gathering.run and not gathering.measuring and (spec := live(gathering.run)):
+    on = gathering.on
+    if on.run and not on.measuring and (spec := live(on.run)):
         scene({"kitchens": [spec], "can": []})
+        if on is gathering:
+            offer_own((on.run,))
     if gathering.stopped:
         if _bar(lesson, asked, "The run stands still; your guess is locked.", "Run it now"):
             gathering.resume()
@@ -168,11 +148,11 @@ def _gathered(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
 @st.fragment(run_every=1.0)
 def _progress(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
     """Once a second: on to the next run, and the page anew whenever there is another one to show."""
-    before = (gathering.run, gathering.stopped)
+    before = (gathering.on.run, gathering.stopped)
     gathering.advance()
-    if gathering.complete or before != (gathering.run, gathering.stopped):
+    if gathering.complete or before != (gathering.on.run, gathering.stopped):
         st.rerun()
-    st.progress(gathering.done / gathering.total, says(gathering))
+    st.progress(gathering.on.done / gathering.on.total, says(gathering))
     if gathering.stopped:
         st.warning(gathering.stopped)
 
@@ -187,9 +167,15 @@ def _outcome(asked: Round, entry: Entry, evidence: Evidence) -> Outcome:
 
 
 def _reveal(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evidence: Evidence | None) -> None:
-    comparison(lesson, asked, entry, outcome, evidence)
+    made = evidence.made if evidence else None
+    comparison(lesson, asked, entry, outcome, evidence, made)
     if evidence is None:
         _without_evidence(lesson, asked)
+    elif asked.has_runs and made and (made.reused or made.disturbed):
+        stays = "Your result stays as it was measured first; the charts follow the new runs."
+        if st.button("Run it again for me", icon=":material/replay:", help=stays):
+            GATHERED.again(learner(), lesson, asked)
+            _once_more(lesson, asked)
     at = lesson.rounds.index(asked)
     last = at + 1 == len(lesson.rounds)
     does = "That was the last one." if last else f"Next: {lesson.rounds[at + 1].asks}"
@@ -197,69 +183,15 @@ def _reveal(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, eviden
         _go(lesson, at + 1)
 
 
-def comparison(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evidence: Evidence | None) -> None:
-    """Guess and measurement, and what there is to understand; charts as far as the evidence is in memory."""
-    answer, guess, key = asked.answer, entry.guess.value, outcome.key
-    said = verdict(answer, guess, key, outcome.verdict)
-    with st.container(key="arrive"):
-        st.subheader(f"{ICONS[outcome.verdict.word]} {said}", anchor=False)
-    table = guess_table(answer, guess, key)
-    if isinstance(answer, Choice):
-        st.table(table, border="horizontal")
-    else:
-        st.plotly_chart(guess_figure(answer, guess, key), key="guess", alt=guess_alt(answer, guess, key), config=STILL)
-        _as_table(table)
-    if evidence is not None:
-        _explain(lesson, asked, entry, outcome, evidence)
-    _limits(lesson, asked, outcome)
-
-
-STILL = {"displayModeBar": False}
-
-
-def _as_table(table: Table) -> None:
-    with st.expander("The same as a table"):
-        st.table(table, border="horizontal")
-
-
-def _explain(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evidence: Evidence) -> None:
-    """The lesson's own words around the learner's own numbers."""
-    answer, guess, key = asked.answer, entry.guess.value, outcome.key
-    words = {
-        **asked.numbers(evidence),
-        "guess": in_words(answer, guess),
-        "measured": in_words(answer, key.value),
-        "times": times(answer, guess, key, outcome.verdict),
-    }
-    st.markdown(lesson.text(f"{asked.name} answer").format_map(words))
-    if asked.repeats > 1:
-        st.caption(
-            "Each number is the median of its repeats: what is worked out from two of them need not fit exactly."
-        )
-    if asked.view:
-        view = asked.view(evidence)
-        st.plotly_chart(view_figure(view), key="view", alt=view_alt(view), config=STILL)
-        _as_table(view_table(view))
-    for claim in lesson.claims:
-        if claim.about == asked.name:
-            holds = claim.holds(evidence)
-            mark = ":material/check: **Holds on your runs:**" if holds else ":material/close: **Not so on your runs:**"
-            st.markdown(f"{mark} {claim.says}")
-
-
 def _without_evidence(lesson: Lesson, asked: Round) -> None:
     st.info("This lab was started anew since your run, and runs are kept in memory only. Your result stays as it was.")
     if st.button("Run it again to see the charts", icon=":material/replay:"):
-        st.session_state[_again(lesson, asked)] = True
-        st.rerun()
+        _once_more(lesson, asked)
 
 
-def _limits(lesson: Lesson, asked: Round, outcome: Outcome) -> None:
-    with st.expander("What this shows and what it does not"):
-        st.markdown(lesson.text("Limits"))
-        between = spread(asked.answer, outcome.key)
-        noise = f" Over {asked.repeats} repeats it was {between}." if between else ""
-        st.markdown(f"Measured on {outcome.machine or 'this machine'}.{noise}")
+def _once_more(lesson: Lesson, asked: Round) -> None:
+    st.session_state[_again(lesson, asked)] = True
+    st.rerun()
 
 
 # ---- the end

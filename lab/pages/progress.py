@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from lab.amounts import in_words, verdict
-from lab.gather import GATHERED
+from lab.gathered import GATHERED
 from lab.learner import book, learner, remembered
 from lab.look import READING, look
 from lab.reveal import GUESS, MEASURED, Table, log_ticks

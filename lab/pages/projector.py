@@ -2,9 +2,11 @@
 
 import streamlit as st
 
-from lab.class_view import answer_words, common_run, counts, follow
-from lab.classroom import qr, rooms, topic, way_in
+from lab.class_view import answer_words, common_run, counts, follow, how_made
+from lab.classroom import offers, qr, rooms, topic, way_in
 from lab.look import look
+from lab.offer_view import show
+from lab.offers import Offer
 from lab.room import Question, Room
 from lessons.lesson import Lesson, Round
 
@@ -39,8 +41,10 @@ def page() -> None:
         st.title("The projector", anchor=False)
         st.markdown("Open it from the instructor's page, which adds the code of the class to its address.")
         return
+    up = offers().up(code)
+    _look_up(code, up)
     found = topic(room.question) if room.question else None
-    if room.question is None or room.pace == "free" or found is None:
+    if up is None and (room.question is None or room.pace == "free" or found is None):
         st.title("Join the class", anchor=False)
         _way_in(room, small=False)
         _tell(room)
@@ -49,7 +53,18 @@ def page() -> None:
     with right:
         _way_in(room, small=True)
     with left:
-        _question(room, room.question, *found)
+        if up is not None:
+            show(up)
+            _tell(room)
+        elif room.question is not None and found is not None:
+            _question(room, room.question, *found)
+
+
+@st.fragment(run_every=1.0)
+def _look_up(code: str, up: Offer | None) -> None:
+    """The page anew once another run is put up, or this one is taken back."""
+    if offers().up(code) != up:
+        st.rerun()
 
 
 def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
@@ -59,10 +74,11 @@ def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
         st.markdown(f"{asked.knob.label.capitalize()}: **{asked.knob.words(at.setting)}**")
     if words := answer_words(room, asked):
         st.subheader(words, anchor=False)
+    how_made(at.made)
     _tell(room)
-    counts(room, asked)
     if at.running and at.answer is None:
-        common_run(room, lesson, asked)
+        common_run(room, lesson, asked)  # before the counts: on a wall nobody scrolls
+    counts(room, asked)
 
 
 def _tell(room: Room) -> None:

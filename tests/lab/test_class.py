@@ -11,12 +11,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.lab.conftest import Lab, open_lab, with_sample
 
 KEY = "the instructor's own key"
 LEARNERS = 5
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 SLOW_MS = 20_000  # eight pages in one browser on two cores
 SHOTS = os.environ.get("SPLIT_KITCHEN_TEST_SHOTS", "")  # a folder for pictures, to look at by hand
 
@@ -67,6 +69,20 @@ def slow() -> Iterator[None]:
     expect.set_options(timeout=5000)
 
 
+def sound(page: Page, what: str, width: int, scheme: str) -> None:
+    """Accessible as far as rules can tell, and as wide as the window."""
+    page.set_viewport_size({"width": width, "height": 1080 if width > 1280 else 844})
+    for look in ("light", "dark") if SHOTS else (scheme,):
+        page.emulate_media(color_scheme=look)  # type: ignore[arg-type]
+        page.wait_for_timeout(400)  # until what fades has faded
+        if SHOTS:
+            page.screenshot(path=f"{SHOTS}/{what}-{look}.png")
+        found = Axe().run(page, options={"runOnly": RULES}).response["violations"]
+        faults = [(rule["id"], [node["html"][:200] for node in rule["nodes"][:3]]) for rule in found]
+        assert (what, look, faults) == (what, look, [])
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, what
+
+
 class Class:
     """Everybody's windows."""
 
@@ -89,6 +105,8 @@ class Class:
         field.fill("a key that I made up")
         press(self.teacher, "Enter")
         expect(self.teacher.get_by_text("That is not the key.")).to_be_visible()
+        sound(self.teacher, "0-door", 390, "dark")
+        self.teacher.set_viewport_size({"width": 1280, "height": 900})
         field.fill(KEY)
         press(self.teacher, "Enter")
         press(self.teacher, "Open a class")
@@ -119,20 +137,28 @@ class Class:
         answer = self.teacher.get_by_role("button", name="Show answer")
         expect(answer).to_be_enabled(timeout=60_000)
         for page in self.audience:
-            expect(page.get_by_text("Measured")).to_have_count(0)
+            expect(page.get_by_text(re.compile("^Measured:"))).to_have_count(0)
         answer.click()
         for page in self.learners:
             expect(page.get_by_role("heading", name=re.compile("Right|Close|Off"))).to_be_visible()
         expect(self.wall.get_by_role("heading", name=re.compile("Measured: "))).to_be_visible()
 
-    def picture(self, step: str) -> None:
-        pages = {"instructor": self.teacher, "learner": self.learners[0], "wide": self.learners[1], "wall": self.wall}
-        for name, page in pages.items() if SHOTS else ():
-            for scheme in ("light", "dark"):
-                page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-                page.wait_for_timeout(400)
-                page.screenshot(path=f"{SHOTS}/{step}-{name}-{scheme}.png", full_page=name != "wall")
-            page.emulate_media(color_scheme="light")
+    @property
+    def windows(self) -> dict[str, tuple[Page, int]]:
+        """One of each kind of page, and how wide it is looked at."""
+        first, second, *_ = self.learners
+        return {
+            "instructor": (self.teacher, 1280),
+            "instructor-narrow": (self.teacher, 390),
+            "learner": (first, 390),
+            "wide": (second, 1280),
+            "wall": (self.wall, 1920),
+        }
+
+    def is_sound(self, step: str) -> None:
+        for n, (name, (page, width)) in enumerate(self.windows.items()):
+            sound(page, f"{step}-{name}", width, ("light", "dark")[(n + len(step)) % 2])
+        self.teacher.set_viewport_size({"width": 1280, "height": 900})
 
     def close(self) -> None:
         for page in (self.teacher, *self.audience):
@@ -152,11 +178,12 @@ def test_a_class_whose_server_is_killed_in_mid_vote(browser: Browser, start: Cal
     lab = start()
     room = Class(browser, lab)
     everybody_joins(room)
-    choose(room.teacher, "^Lesson", "99.")
     two_votes_and_a_server_that_dies_in_the_second(room, lab, start)
+    everybody_watches_one_run(room)
     straight_from_the_vote_to_the_run(room)
     answered_from_what_was_run_before(room)
     everything_can_be_taken_home(room)
+    a_learner_s_run_goes_up_and_comes_down(room)
     assert room.errors == []
     room.close()
 
@@ -164,8 +191,10 @@ def test_a_class_whose_server_is_killed_in_mid_vote(browser: Browser, start: Cal
 def everybody_joins(room: Class) -> None:
     room.begin()
     assert KEY not in room.teacher.url
+    choose(room.teacher, "^Lesson", "99.")
     first = room.join("<script>alert(1)</script>"[:24])
     expect(first.get_by_text("A nickname has letters")).to_be_visible()
+    sound(first, "0-join", 390, "light")
     first.get_by_label("Nickname (optional)").fill("Ada")
     press(first, "Join")
     room.learners = [first]
@@ -174,12 +203,11 @@ def everybody_joins(room: Class) -> None:
     picture = room.wall.get_by_role("img", name="QR code of the way in")
     assert picture.evaluate("async image => (await image.decode(), image.naturalWidth > 20)")
     expect(room.wall.get_by_text("5 here")).to_be_visible()
-    room.picture("1-joined")
+    room.is_sound("1-joined")
 
 
 def two_votes_and_a_server_that_dies_in_the_second(room: Class, lab: Lab, start: Callable[..., Lab]) -> None:
     room.ask("How long does the first token take?")
-    room.picture("2-asked")
     for page, ms in zip(room.learners[:4], ("30", "50", "500", "30"), strict=True):
         vote(page, ms)
     for page in (room.teacher, room.wall):
@@ -189,7 +217,7 @@ def two_votes_and_a_server_that_dies_in_the_second(room: Class, lab: Lab, start:
     press(room.teacher, "Show counts")
     for page in room.audience:
         expect(page.get_by_role("row", name=re.compile("^10 to 100 ms 3$"))).to_be_visible()
-    room.picture("3-counts")
+    room.is_sound("3-counts")
 
     press(room.teacher, "Second vote")
     for page in room.learners[:2]:
@@ -205,15 +233,19 @@ def two_votes_and_a_server_that_dies_in_the_second(room: Class, lab: Lab, start:
     for page in room.learners[2:]:
         vote(page, "20")
     expect(room.wall.get_by_text(re.compile("5 of 5 have voted again"))).to_be_visible()
-    room.picture("4-again")
 
+
+def everybody_watches_one_run(room: Class) -> None:
+    room.teacher.get_by_role("spinbutton", name="Seed of the run").fill("7")
     press(room.teacher, "Run once for all")
     expect(room.wall.get_by_text(re.compile("Run . of [34]"))).to_be_visible()
-    room.picture("5-run")
+    room.is_sound("5-run")
     room.run_and_show()
+    for page in (room.teacher, *room.audience):
+        expect(page.get_by_text(re.compile("3 runs with seeds 7 to 9, measured (at|from) "))).to_be_visible()
     for page in room.audience:
         expect(page.get_by_role("row", name=re.compile("^10 to 100 ms.* 3 5$"))).to_be_visible()
-    room.picture("6-answer")
+    room.is_sound("6-answer")
 
 
 def straight_from_the_vote_to_the_run(room: Class) -> None:
@@ -222,7 +254,6 @@ def straight_from_the_vote_to_the_run(room: Class) -> None:
         draw(page)
     press(room.teacher, "Run once for all")
     room.run_and_show()
-    room.picture("7-curve")
 
 
 def answered_from_what_was_run_before(room: Class) -> None:
@@ -232,7 +263,31 @@ def answered_from_what_was_run_before(room: Class) -> None:
         sure_of_it(page)
     press(room.teacher, "Show counts")
     room.run_and_show()
-    room.picture("8-choice")
+
+
+def a_learner_s_run_goes_up_and_comes_down(room: Class) -> None:
+    press(room.teacher, "Let all roam freely")
+    ada, wall = room.learners[0], room.wall
+    here = ada.url
+    ada.goto(here.partition("/join")[0] + "/?orders=2&rate=all+at+once&answer=8&prompt=16&long=as+the+others")
+    ada.get_by_role("button", name="Open the kitchen").click()
+    offer = ada.get_by_role("button", name="Offer to the projector")
+    expect(offer).to_be_visible()
+    expect(room.teacher.get_by_role("heading", name="Offered for the projector")).to_have_count(0)
+    ada.get_by_text("with my nickname, Ada").click()
+    offer.click()
+    expect(ada.get_by_text("A run of yours is offered")).to_be_visible()
+    expect(room.teacher.get_by_text(re.compile("1. Ada · Two stations and a pass"))).to_be_visible()
+    expect(wall.get_by_text("offered by Ada")).to_have_count(0)
+    press(room.teacher, "Put on the projector")
+    expect(wall.get_by_text("offered by Ada")).to_be_visible()
+    expect(wall.get_by_role("group", name="Served").get_by_text("8 tok").first).to_be_visible()
+    expect(ada.get_by_text("A run of yours is on the projector.")).to_be_visible()
+    room.is_sound("9-offered")
+    ada.goto(here)  # and takes it back from wherever she is
+    press(ada, "Take it back")
+    for page in (wall, room.teacher):
+        expect(page.get_by_text(re.compile("offered by Ada|Offered for the projector"))).to_have_count(0)
 
 
 def everything_can_be_taken_home(room: Class) -> None:

@@ -5,8 +5,10 @@ What the rules refuse whoever asks is in test_room.py; frames, rates, Origins an
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetState
@@ -14,9 +16,10 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 from lab.ballots import as_csv
 from lab.room import Ballot
 from lessons.book import Guess
-from tests.lab.conftest import Lab, Visitor
+from tests.lab.conftest import Lab, Visitor, comes
 
 TEACHER, ME, YOU = "T" * 22, "A" * 22, "B" * 22
+QUICK = "orders=1&rate=all+at+once&answer=8&prompt=16&long=as+the+others"
 SCRIPT = "<script>alert(1)</script> [x](javascript:alert(1)) ![](http://evil.example/a.png)"
 
 
@@ -69,6 +72,25 @@ def vote(visitor: Visitor, reason: str = "", percent: float = 50.0) -> list[Widg
     ]
     visitor.say(widgets)
     return [*widgets, WidgetState(id=one(visitor, "button", "Lock my vote").id, trigger_value=True)]
+
+
+@contextmanager
+def cooking(lab: Lab, cookie: str) -> Iterator[Visitor]:
+    """A learner with a small run of the own on the Kitchen page, and it is over."""
+    with Visitor(lab, QUICK, cookie=cookie) as cook:
+
+        def over() -> bool:
+            cook.run()
+            return any(button.label == "Open the kitchen" for button in cook.all("button"))
+
+        cook.open()
+        assert comes(over)
+        yield cook
+
+
+def offered(teacher: Visitor) -> str:
+    teacher.run()
+    return said(teacher).partition("Offered for the projector")[2]
 
 
 def voted(teacher: Visitor) -> str:
@@ -127,6 +149,66 @@ class TestRefused:
             for other in (teacher, wall, join(lab, code, YOU)):
                 other.run()
                 assert "alert(" not in said(other)
+
+
+@pytest.mark.live
+def test_who_is_elsewhere_is_told_when_the_class_is_at_a_question(lab: Lab, teacher: Visitor, code: str) -> None:
+    def told(page: str, cookie: str = ME) -> bool:
+        with Visitor(lab, page=page, cookie=cookie) as visitor:
+            return any("Your class is at a question" in link.label for link in visitor.all("page_link"))
+
+    join(lab, code, ME)
+    assert told("")
+    assert not told("", cookie="D" * 22)
+    with Visitor(lab, page="the-kitchen", cookie=ME) as in_a_lesson:
+        assert f"Class {code}" in said(in_a_lesson)
+        teacher.press("Let all roam freely")
+        in_a_lesson.run()
+        assert f"Class {code}" not in said(in_a_lesson)
+    assert not told("")
+
+
+@pytest.mark.live
+class TestOnTheWall:
+    def test_only_who_has_run_it_offers_it_and_takes_it_back(self, lab: Lab, teacher: Visitor, code: str) -> None:
+        join(lab, code, ME)
+        join(lab, code, YOU)
+        with cooking(lab, ME) as mine, cooking(lab, YOU) as other:
+            offers = WidgetState(id=one(mine, "button", "Offer to the projector").id, trigger_value=True)
+            with Visitor(lab, QUICK, cookie="C" * 22) as stranger:  # in no class
+                stranger.open()
+                stranger.say([offers])
+                assert not any("projector" in button.label for button in stranger.all("button"))
+            assert offered(teacher) == ""
+            mine.say([offers])
+            assert "1. " in offered(teacher)
+            takes = WidgetState(id=one(mine, "button", "Take it back").id, trigger_value=True)
+            other.say([takes])
+            assert "1. " in offered(teacher)
+            mine.say([takes])
+            assert offered(teacher) == ""
+
+    def test_nobody_but_the_instructor_puts_it_up(self, lab: Lab, teacher: Visitor, code: str) -> None:
+        join(lab, code, ME)
+        with cooking(lab, ME) as mine, Visitor(lab, f"room={code}", page="projector") as wall:
+            mine.press("Offer to the projector")
+            teacher.run()
+            shows = WidgetState(id=one(teacher, "button", "Put on the projector").id, trigger_value=True)
+            for cookie in (ME, YOU, ""):
+                for page in ("instructor", "projector", "join", ""):
+                    with Visitor(lab, f"room={code}", page=page, cookie=cookie) as forger:
+                        forger.say([shows])
+            wall.run()
+            assert wall.all("bidi_component") == []
+            teacher.say([shows])
+            wall.run()
+            assert "offered by a learner" in said(wall)
+            (kitchen,) = wall.scene["kitchens"]
+            assert "key=" not in json.dumps(kitchen)  # watched, not commanded
+            mine.press("Take it back")
+            wall.run()
+            assert wall.all("bidi_component") == []
+            assert "offered by" not in said(wall)
 
 
 @pytest.mark.parametrize(

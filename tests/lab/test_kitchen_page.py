@@ -166,6 +166,16 @@ def test_tokens_appear_on_plates_while_it_is_open(browser: Browser, lab: Lab) ->
         assert sum(motion["kind"] == "token" for motion in kitchen.motions) == 16 * 128
 
 
+def test_what_stands_below_the_results_is_not_made_anew_by_each_run(browser: Browser, lab: Lab) -> None:
+    """A part of the page that moves is made anew, and the browser keeps the old one, a hundred nodes a run."""
+    with visit(browser, lab, QUICK) as kitchen:
+        below = kitchen.page.get_by_test_id("stExpander").filter(has_text="Open a recording")
+        below.evaluate("node => { node.dataset.seen = 'before the run'; }")
+        kitchen.open()
+        kitchen.over()
+        expect(below).to_have_attribute("data-seen", "before the run")
+
+
 def test_results_are_numbers_and_can_be_taken_home(browser: Browser, lab: Lab, tmp_path: Path) -> None:
     with visit(browser, lab, QUICK) as kitchen:
         kitchen.open()

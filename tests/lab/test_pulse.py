@@ -11,7 +11,8 @@ from starlette.websockets import WebSocket
 
 from lab import pulse
 from lab.pulse import UNKNOWN_CLASS, Looks, Stand, Turns, follow, stand
-from lab.room import Room, Rooms
+from lab.room import Room, RoomFile
+from lab.rooms import Rooms
 from lessons import all_lessons
 from lessons.book import Guess
 from lessons.keys import Key
@@ -25,7 +26,7 @@ HEARD_S = 5.0
 
 @pytest.fixture
 def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rooms:
-    kept = Rooms(tmp_path / "class.sqlite", {TEACHER})
+    kept = Rooms(RoomFile(tmp_path / "class.sqlite", {TEACHER}))
     monkeypatch.setattr(pulse, "rooms", lambda: kept)
     return kept
 

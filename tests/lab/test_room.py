@@ -13,8 +13,10 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from engine.errors import BadInput
 from lab import instructor
 from lab.instructor import Instructors, instructor_key
-from lab.room import Question, Refusal, Room, Rooms
+from lab.room import Question, Refusal, Room, RoomFile
+from lab.rooms import MOST_SEED, Rooms
 from lessons.book import Guess
+from lessons.evidence import Made
 from lessons.keys import Key
 from lessons.lesson import Round
 from lessons.question import Choice
@@ -26,7 +28,7 @@ A, B = Guess("a", "sure"), Guess("b", "guessing")
 
 @pytest.fixture
 def rooms(tmp_path: Path) -> Rooms:
-    return Rooms(tmp_path / "class.sqlite", {TEACHER})
+    return Rooms(RoomFile(tmp_path / "class.sqlite", {TEACHER}))
 
 
 @pytest.fixture
@@ -114,8 +116,8 @@ def test_reset_keeps_the_members_and_delete_nothing(rooms: Rooms, code: str, tmp
     cast(rooms, code, ME, B)
     rooms.delete(code, TEACHER)
     with sqlite3.connect(tmp_path / "class.sqlite") as db:
-        tables = ("rooms", "members", "questions", "votes")
-        assert [db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in tables] == [0] * 4
+        tables = ("rooms", "members", "questions", "votes", "offers")
+        assert [db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in tables] == [0] * 5
     assert rooms.room_of(ME) is None
 
 
@@ -152,7 +154,7 @@ def test_what_only_the_instructor_may_do_is_refused_to_everybody_else(rooms: Roo
         lambda by: rooms.set_timer(code, by, 60),
         lambda by: rooms.show_counts(code, by),
         lambda by: rooms.vote_again(code, by),
-        lambda by: rooms.run(code, by),
+        lambda by: rooms.run(code, by, 7),
         lambda by: rooms.show_answer(code, by, Key("a"), ""),
         lambda by: rooms.reset(code, by),
         lambda by: rooms.delete(code, by),
@@ -222,6 +224,45 @@ def test_no_room_no_answer_no_question(rooms: Rooms, code: str) -> None:
         rooms.set_timer(code, TEACHER, 1e9)
 
 
+@pytest.mark.parametrize("seed", [-1, MOST_SEED + 1, 2**70, 0.5, float("nan"), "7", None])
+def test_a_seed_beyond_its_caps_is_refused(rooms: Rooms, code: str, seed: object) -> None:
+    with pytest.raises(Refusal, match=r"0 to 999,999"):
+        rooms.run(code, TEACHER, seed)  # type: ignore[arg-type]
+    assert at(rooms, code).open
+
+
+def test_the_seed_is_chosen_once_and_kept_with_the_answer(rooms: Rooms, code: str, tmp_path: Path) -> None:
+    cast(rooms, code, ME, A)
+    rooms.run(code, TEACHER, 7)
+    with pytest.raises(Refusal, match="seed can't be changed"):
+        rooms.run(code, TEACHER, 8)
+    made = Made(3, (7, 9), ("2026-01-01T10:42:00+00:00", "2026-01-01T10:43:00+00:00"), 1, 0)
+    rooms.show_answer(code, TEACHER, Key("a"), "this machine", made)
+    rooms.show_answer(code, TEACHER, Key("b"), "another", None)  # the first one shown stays
+    shown = at(Rooms(RoomFile(tmp_path / "class.sqlite", {TEACHER})), code)
+    assert (shown.seed, shown.made, shown.answer, shown.machine) == (7, made, Key("a"), "this machine")
+    assert rooms.settings(code, "lesson") == {"first": (0.0, 7)}
+    assert [one.seed for one in rooms.ballots(code, TEACHER)] == [7]
+
+
+def test_a_file_from_before_there_were_seeds_is_taken_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute(
+            "CREATE TABLE rooms (code TEXT PRIMARY KEY, opened TEXT, pace TEXT, lesson TEXT, round TEXT, timer_s)"
+        )
+        db.execute(
+            "CREATE TABLE questions (room TEXT, lesson TEXT, round TEXT, setting REAL, vote INTEGER DEFAULT 1, counts "
+            "INTEGER DEFAULT 0, running INTEGER DEFAULT 0, answer TEXT, machine TEXT DEFAULT '')"
+        )
+        db.execute("INSERT INTO rooms VALUES ('OLDER', '2026-01-01', 'step', 'lesson', 'first', 0)")
+        db.execute("INSERT INTO questions (room, lesson, round, setting) VALUES ('OLDER', 'lesson', 'first', 0)")
+    for _ in range(2):
+        rooms = Rooms(RoomFile(path, {TEACHER}))
+        assert at(rooms, "OLDER").open
+        assert (at(rooms, "OLDER").seed, at(rooms, "OLDER").made) == (0, None)
+
+
 # ---- whatever order things come in
 
 ACTS = st.lists(
@@ -246,7 +287,7 @@ STEPS: dict[str, Callable[[Rooms, str], None]] = {
 def test_no_vote_is_lost_or_changed(tmp_path: Path, acts: list[tuple[object, ...]]) -> None:
     """What was accepted is there, once and as it was said, whatever came after it and though the file is reopened."""
     path = tmp_path / "class.sqlite"
-    rooms = Rooms(path, {TEACHER})
+    rooms = Rooms(RoomFile(path, {TEACHER}))
     code = rooms.open(TEACHER).code
     rooms.ask(code, TEACHER, "lesson", "first")
     for n in range(5):
@@ -262,7 +303,7 @@ def test_no_vote_is_lost_or_changed(tmp_path: Path, acts: list[tuple[object, ...
                     assert (question.vote, n) not in accepted
                     accepted[question.vote, n] = said
                 case ("reopen",):
-                    rooms = Rooms(path, {TEACHER})
+                    rooms = Rooms(RoomFile(path, {TEACHER}))
                 case (str(name),):
                     STEPS[name](rooms, code)
         room = rooms.room(code)
@@ -270,7 +311,7 @@ def test_no_vote_is_lost_or_changed(tmp_path: Path, acts: list[tuple[object, ...
         assert room.voted == tuple(sum(vote == v for vote, _ in accepted) for v in (1, 2))
         for vote, guesses in enumerate(rooms.shown(room), start=1):
             assert sorted(g.value for g in guesses) == sorted(said for (v, _), said in accepted.items() if v == vote)
-    ballots = Rooms(path, {TEACHER}).ballots(code, TEACHER)
+    ballots = Rooms(RoomFile(path, {TEACHER})).ballots(code, TEACHER)
     assert {(one.vote, one.number - 1): one.guess.value for one in ballots} == accepted
     assert len(ballots) == len(accepted)
 

@@ -22,12 +22,12 @@ import numpy as np
 
 from engine.errors import TransportFailed
 from engine.live.kv import KvPool
-from engine.live.transport import Bytes, Endpoint, Path, Piece, pool_rows, read_endpoint
+from engine.live.transport import Bytes, Endpoint, Path, Piece, pool_rows, read_endpoint, row_numbers
 
 PATIENCE_S = 10.0
 POLL_S = 50e-6
 PROGRESS_S = 0.01
-PIECES = 16  # in one transfer, at most
+PIECES = 16  # in one transfer, at most: some milliseconds of it
 
 
 class NixlEndpoint(Endpoint, frozen=True, tag="nixl"):
@@ -128,14 +128,15 @@ class NixlPath:
             self.close()
             raise
 
-    def write(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Bytes]]:
-        """Many at once: a transfer costs as much to set up as a megabyte does to move."""
+    def write(self, pieces: Iterable[Piece]) -> Iterator[Bytes]:
+        """Many at once: what each transfer costs beside its bytes is more than it costs to read them again later."""
         coming = iter(pieces)
         while batch := list(islice(coming, PIECES)):
-            source, target = (np.concatenate(rows) for rows in zip(*((p.source, p.target) for p in batch), strict=True))
-            self._transfer("WRITE", source.astype(np.int32), target.astype(np.int32))
+            source = [row_numbers(piece.planes, piece.source, self._mine.pool.blocks) for piece in batch]
+            target = [row_numbers(piece.planes, piece.target, self.blocks) for piece in batch]
+            self._transfer("WRITE", *(np.concatenate(rows).astype(np.int32) for rows in (source, target)))
             for piece in batch:
-                yield piece, piece.payload
+                yield piece.payload
 
     def flush(self) -> None:
         """NIXL calls a write done when it has landed, and `write` waits for that."""

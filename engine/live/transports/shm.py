@@ -10,7 +10,7 @@ import msgspec
 
 from engine.errors import TransportFailed
 from engine.live.kv import KvPool
-from engine.live.transport import Bytes, Endpoint, Path, Piece, pool_rows, read_endpoint
+from engine.live.transport import Bytes, Endpoint, Path, Piece, pool_planes, read_endpoint
 
 
 class ShmEndpoint(Endpoint, frozen=True, tag="shm"):
@@ -38,13 +38,13 @@ class ShmPath:
             self._pool = KvPool.attach(theirs.shape, theirs.blocks, theirs.path)
         except (OSError, ValueError) as error:  # ValueError: the file is smaller than the pool should be
             raise TransportFailed(f"The receiver's memory cannot be mapped: {error}.") from error
-        self._rows = pool_rows(self._pool)
+        self._planes = pool_planes(self._pool)
 
-    def write(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Bytes]]:
+    def write(self, pieces: Iterable[Piece]) -> Iterator[Bytes]:
         for piece in pieces:
             payload = piece.payload
-            self._rows[piece.place] = payload
-            yield piece, payload
+            self._planes[piece.planes, piece.target] = payload
+            yield payload
 
     def flush(self) -> None:
         """A copy has landed when it is made. But memory we map outlives its owner: ask whether it is still there."""

@@ -27,7 +27,18 @@ import numpy as np
 from engine.errors import TransportFailed
 from engine.live.kv import KvPool
 from engine.live.shape import KvShape
-from engine.live.transport import PIECE_BYTES, Bytes, Endpoint, Grants, Path, Piece, Rows, pool_rows, read_endpoint
+from engine.live.transport import (
+    PIECE_BYTES,
+    Bytes,
+    Endpoint,
+    Grants,
+    Path,
+    Piece,
+    Rows,
+    pool_rows,
+    read_endpoint,
+    row_numbers,
+)
 
 PATIENCE_S = 10.0  # a peer that says nothing for so long is taken for gone
 IN_FLIGHT = 2  # pieces without an answer: one on the wire while the receiver copies the other
@@ -158,17 +169,19 @@ class TcpPath:
             self.close()
             raise
 
-    def write(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Bytes]]:
+    def write(self, pieces: Iterable[Piece]) -> Iterator[Bytes]:
         for piece in pieces:
             payload = piece.payload
             try:
-                _say(self._socket, Write(piece.request, piece.target.astype("<i8", copy=False).tobytes()))
-                self._socket.sendall(payload.data)
+                rows = row_numbers(piece.planes, piece.target, self.blocks)
+                _say(self._socket, Write(piece.request, rows.astype("<i8", copy=False).tobytes()))
+                for plane in payload:
+                    self._socket.sendall(plane.data)
             except OSError as error:
                 raise self._gone(error) from error
             self._unanswered += 1
             self._listen(IN_FLIGHT - 1)
-            yield piece, payload
+            yield payload
 
     def flush(self) -> None:
         self._listen(0)

@@ -114,13 +114,16 @@ def test_a_gguf_file_that_cannot_be_read_is_refused_with_the_reason(
         prepare(ModelSpec(str(tmp_path), "fp32"))
 
 
-def test_bf16_must_be_quicker_at_both() -> None:
-    def speeds(prefill_s: float, decode_s: float) -> Speeds:
-        return {"float32": Speed(2.0, 2.0), "bfloat16": Speed(prefill_s, decode_s)}
+def test_bf16_must_be_quicker_at_decode_and_about_as_quick_at_prefill() -> None:
+    def speeds(by_cpu: Speed, upcast: Speed) -> Speeds:
+        return {"float32": Speed(2.0, 2.0), "bfloat16": by_cpu, "upcast": upcast}
 
-    assert quicker(speeds(1.0, 1.0)) == "bfloat16"
-    assert quicker(speeds(1.0, 3.0)) == "float32"
-    assert quicker(speeds(3.0, 1.0)) == "float32"
+    slow = Speed(9.0, 9.0)
+    assert quicker(speeds(Speed(1.0, 1.0), slow)) == "bfloat16"
+    assert quicker(speeds(slow, Speed(2.1, 1.0))) == "bfloat16"
+    assert quicker(speeds(Speed(1.0, 9.0), Speed(9.0, 1.0))) == "bfloat16"
+    assert quicker(speeds(Speed(1.0, 3.0), slow)) == "float32"
+    assert quicker(speeds(slow, Speed(3.0, 1.0))) == "float32"
 
 
 def test_a_speed_that_cannot_be_remembered_holds_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

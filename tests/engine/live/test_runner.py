@@ -9,8 +9,9 @@ import torch
 from engine.blocks import BlockPool
 from engine.errors import BadInput
 from engine.link import LinkSpec
+from engine.live import runner as runner_module
 from engine.live.catalog import Prepared, prepare
-from engine.live.few_products import blockwise, wide
+from engine.live.few_products import blockwise
 from engine.live.front import Front
 from engine.live.kv import KvPool
 from engine.live.model import load
@@ -115,17 +116,31 @@ def test_tokens_stay_the_same_without_any_trick(model: Model, without: str) -> N
     assert served == {f"r{i}": model.generate(prompt, 6) for i, prompt in enumerate(prompts)}
 
 
+def test_tokens_stay_the_same_without_numba(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "find_spec", lambda name: None)
+    [prompt] = prompts_of([40], seed=8)
+    served = serve(model.runner(), [Request("r", tuple(prompt), 6)], "chunked", 16)
+    assert served == {"r": model.generate(prompt, 6)}
+
+
 def test_a_trick_that_nobody_knows_is_refused_before_workers_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "packed_weights,magic")
-    with pytest.raises(BadInput, match="SPLIT_KITCHEN_WITHOUT is 'magic', but must be one of lean_forward, "):
+    with pytest.raises(BadInput, match="SPLIT_KITCHEN_WITHOUT is 'magic', but must be one of compiled_rows, "):
         Front(Deployment(), LinkSpec(), ModelSpec("tiny-llama"))
     monkeypatch.setenv(VARIABLE, "packed_weights")
     assert Tricks.of_environment() == ALL.without("packed_weights")
 
 
+@pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize("path", ["tiny-llama", "tiny-qwen3", "smollm2-135m"])
-def test_bf16_logits_are_as_near_to_exact_ones_as_without_tricks(path: str) -> None:
-    """bf16 has three digits: plain bf16 and exact logits are some hundredths apart. Tricks may not add to that."""
+def test_bf16_logits_are_as_near_to_exact_ones_as_without_tricks(
+    path: str, quick: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bf16 has three digits: plain bf16 and exact logits are some hundredths apart. Tricks may not add to that.
+
+    Neither those for a CPU that is quick at bf16, nor those for any other.
+    """
+    monkeypatch.setattr(runner_module, "quick_at_bf16", lambda: quick)
     exact, plain = logits_of(path, "fp32", NONE), logits_of(path, "bf16", NONE)
     assert apart(logits_of(path, "fp32", ALL), exact) < 1e-5
     one_off = map(ALL.without, TRICKS) if path.startswith("tiny") else ()
@@ -156,7 +171,7 @@ def logits_of(path: str, dtype: Literal["bf16", "fp32"], tricks: Tricks) -> torc
         [piece("one", 161, 162), piece("two", 70, 150)],
         [piece("one", 162, 163), piece("two", 150, 151)],
         [piece("one", 163, 164)],
-        [piece("one", 164, 165), piece("two", 151, 152), third],  # enough rows for `wide`
+        [piece("one", 164, 165), piece("two", 151, 152), third],
     ]
     return torch.cat([runner.logits(pieces) for pieces in steps])
 
@@ -171,19 +186,6 @@ def test_blockwise_attention_is_attention(rows: int, past: int) -> None:
         query[None], key[None], value[None], attn_mask=mask, scale=0.3, enable_gqa=True
     )[0]
     assert torch.allclose(blockwise(query, key, value, 0.3), whole, atol=1e-5)
-
-
-@pytest.mark.parametrize(("requests", "kv_heads", "group"), [(1, 1, 1), (3, 2, 1), (4, 3, 3)])
-def test_wide_attention_is_attention(requests: int, kv_heads: int, group: int) -> None:
-    generator = torch.Generator().manual_seed(requests)
-    query = torch.randn(requests, kv_heads * group, 16, generator=generator)
-    keys, values = torch.randn(2, requests, 40, kv_heads * 16, generator=generator)
-    mask = torch.zeros(requests, 1, 40).masked_fill_(torch.arange(40) > 30, float("-inf"))
-    apart = (part.view(requests, 40, kv_heads, 16).transpose(1, 2) for part in (keys, values))
-    whole = torch.nn.functional.scaled_dot_product_attention(
-        query[:, :, None], *apart, attn_mask=mask[:, None], scale=1.0, enable_gqa=True
-    )[:, :, 0]
-    assert torch.allclose(wide(query, keys, values, mask), whole, atol=1e-5)
 
 
 def test_pieces_come_back_in_the_order_they_were_given(model: Model) -> None:

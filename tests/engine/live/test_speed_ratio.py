@@ -25,9 +25,9 @@ def engines() -> Iterator[tuple[Ours, Plain]]:
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(("batch", "least"), [(1, 1.2), (4, 1.4)])
+@pytest.mark.parametrize(("batch", "least"), [(1, 1.5), (4, 1.8)])
 def test_decode_is_quicker_than_plain_transformers(engines: tuple[Ours, Plain], batch: int, least: float) -> None:
-    """`bench compute` finds 2.2 and 2.5. The margin is for machines with other habits."""
+    """`bench compute` finds 2.5 and 4. The margin is for machines with other habits."""
     ours, plain = engines
     for engine in engines:
         engine.gather(batch, 64)

@@ -14,10 +14,10 @@ from engine.live import transport
 from engine.live.checksum import digest
 from engine.live.kv import KvPool
 from engine.live.shape import KvShape
-from engine.live.transport import PIECE_BYTES, RUN_BYTES, Grants, Path, Piece, pool_rows, tray_rows
+from engine.live.transport import PIECE_BYTES, RUN_BYTES, Grants, Path, Piece, pool_planes, pool_rows, row_numbers
 from engine.live.transports import Doors, why_not
 from engine.live.transports.tcp import TcpEndpoint
-from tests.engine.live.peer import KEY, Peer
+from tests.engine.live.peer import KEY, Peer, tray_rows
 
 SHAPE = KvShape(layers=3, kv_heads=2, head_dim=8, block_tokens=4, dtype="bfloat16")
 HERE, THERE = 12, 16  # blocks of the two pools
@@ -63,11 +63,10 @@ def mortal_peer() -> Iterator[Peer]:
 
 
 def pieces(doors: Doors, rows: int = 4, request: str = "r") -> list[Piece]:
-    source = tray_rows(SHAPE, HERE, SOURCE)
-    target = tray_rows(SHAPE, THERE, TARGET)
-    memory = pool_rows(doors.pool)
-    cuts = [slice(at, at + rows) for at in range(0, len(source), rows)]
-    return [Piece(request, memory, source[cut], target[cut], np.empty_like(memory)) for cut in cuts]
+    memory = pool_planes(doors.pool)
+    tray = range(2 * SHAPE.layers * len(SOURCE))
+    buffer = np.empty((rows, memory.shape[2]), np.uint8)
+    return list(transport.pieces(request, memory, np.array(SOURCE), np.array(TARGET), tray, buffer))
 
 
 def send(path: Path, pieces: list[Piece]) -> None:
@@ -173,7 +172,7 @@ def test_after_a_grant_is_revoked_nothing_is_written(doors: Doors, peer: Peer) -
     with pytest.raises(TransportFailed, match="refuses"):
         send(path, rest)
     path.close()
-    assert peer.written() == landed == sorted(first.target.tolist())
+    assert peer.written() == landed == sorted(row_numbers(first.planes, first.target, THERE).tolist())
 
 
 def test_revoking_waits_for_the_write_under_way() -> None:
@@ -205,11 +204,10 @@ def test_rows_outside_the_pool_are_refused(row: int, doors: Doors, peer: Peer) -
 def test_a_piece_beyond_the_limit_is_refused(doors: Doors, peer: Peer) -> None:
     peer.grant("r", range(THERE))
     path = doors.connect("tcp", peer.endpoints["tcp"])
-    memory = pool_rows(doors.pool)
-    rows = PIECE_BYTES // memory.shape[1] + 1
-    piece = Piece(
-        "r", memory, np.zeros(rows, np.int64), np.zeros(rows, np.int64), np.empty((rows, memory.shape[1]), np.uint8)
-    )
+    memory = pool_planes(doors.pool)
+    rows = PIECE_BYTES // memory.shape[2] + 1
+    first = np.zeros(rows, np.int64)
+    piece = Piece("r", memory, slice(0, 1), first, first, np.empty((rows, memory.shape[2]), np.uint8))
     with pytest.raises(TransportFailed):
         send(path, [piece])
     path.close()
@@ -265,22 +263,34 @@ def test_tcp_can_be_called_at_another_address_than_it_listens_on(doors: Doors) -
     path.close()
 
 
+@pytest.mark.parametrize("rows", [range(60), range(7, 53), range(20, 40), range(3, 4)], ids=str)
+@pytest.mark.parametrize("room", [6, 20, 45])
 @pytest.mark.parametrize("together", [1, 2, 7, 20])
-def test_rows_cut_into_pieces_are_the_rows_whether_they_lie_together_or_apart(together: int) -> None:
+def test_a_tray_cut_into_pieces_is_the_tray(together: int, room: int, rows: range) -> None:
+    """Three planes of 20 blocks that lie together or apart; of them some rows, with room for so many at once."""
     row_bytes = RUN_BYTES // 5  # so 7 together are worth a run, 2 are not
-    memory = np.random.default_rng(0).integers(0, 256, (80, row_bytes), np.uint8)
-    source = np.concatenate([np.arange(n, n + together) for n in range(0, 80 - together, together + 1)])
-    target = source[::-1].copy() if together == 1 else source + 3
-    buffer = np.empty((6, row_bytes), np.uint8)
-    theirs = np.zeros((90, row_bytes), np.uint8)
-    there = 0
-    for piece in transport.pieces("r", memory, source, target, buffer):
-        assert 0 < len(piece.source) <= len(buffer)
-        assert piece.run == (together * row_bytes >= RUN_BYTES)
-        assert np.shares_memory(piece.payload, memory) == piece.run
-        assert (piece.payload == memory[piece.source]).all()
-        assert (piece.source == source[there : there + len(piece.source)]).all()
-        theirs[piece.place] = piece.payload
-        there += len(piece.source)
-    assert there == len(source)
-    assert (theirs[target] == memory[source]).all()
+    memory = np.random.default_rng(0).integers(0, 256, (3, 30, row_bytes), np.uint8)
+    source = np.array([block for block in range(30) if block % (together + 1) != together][:20])
+    source = source if len(source) == 20 else np.random.default_rng(1).permutation(30)[:20]
+    target = source + 5
+    theirs = np.zeros((3, 40, row_bytes), np.uint8)
+    buffer = np.empty((room, row_bytes), np.uint8)
+    sent = []
+    for piece in transport.pieces("r", memory, source, target, rows, buffer):
+        payload = piece.payload
+        assert 0 < payload.shape[0] * payload.shape[1] <= room
+        assert np.shares_memory(payload, memory) == (together >= 7)
+        theirs[piece.planes, piece.target] = payload
+        sent += [plane.tobytes() for plane in payload]  # each in one stretch
+    places = [divmod(row, 20) for row in rows]
+    assert b"".join(sent) == b"".join(memory[plane, source[at]].tobytes() for plane, at in places)
+    expected = np.zeros_like(theirs)
+    for plane, at in places:
+        expected[plane, target[at]] = memory[plane, source[at]]
+    assert (theirs == expected).all()
+
+
+def test_a_small_tray_in_neighbouring_blocks_is_one_piece() -> None:
+    memory = np.zeros((6, 9, 64), np.uint8)
+    [piece] = transport.pieces("r", memory, np.arange(2, 6), np.arange(4, 8), range(24), np.empty((24, 64), np.uint8))
+    assert (piece.planes, piece.source, piece.target) == (slice(0, 6), slice(2, 6), slice(4, 8))

@@ -1,0 +1,93 @@
+"""A sender of trays in a process of its own, with a core and an environment as a worker has them.
+
+It is asked for trays, and in turn for what they stand beside: copies and bare NIXL writes between the same pools.
+"""
+
+import random
+import sys
+import time
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+
+import msgspec
+import numpy as np
+
+from engine.bench.bare_nixl import BareNixl
+from engine.bench.peers.talk import answer
+from engine.bench.receiver import KEY
+from engine.errors import TransportFailed
+from engine.link import LinkSpec
+from engine.live.courier import Courier
+from engine.live.kv import KvPool
+from engine.live.shape import KvShape
+from engine.live.transports import Doors
+from engine.messages import Report, Ship, Shipped
+
+
+class Sender:
+    """A courier and the pool it ships from; `endpoints` lead to a receiver with as many blocks."""
+
+    def __init__(self, shape: KvShape, blocks: int, endpoints: dict[str, bytes]) -> None:
+        self._endpoints = endpoints
+        pool = KvPool.create(shape, blocks)
+        pool.tensor.fill_(1)
+        self._reports: SimpleQueue[Report] = SimpleQueue()
+        self._shipped = 0
+        self._courier = Courier(
+            Doors(pool, key=KEY, names=list(endpoints)),
+            LinkSpec(),
+            say=lambda event: None,
+            report=self._reports.put,
+            clock=time.monotonic,
+            name="sender",
+        )
+        self._memcpy = Memcpy(pool)
+        self._bare = BareNixl(pool, endpoints["nixl"]) if "nixl" in endpoints else None
+        for transport in endpoints:  # pages are mapped and paths are open, as they are after a few trays
+            self.ship(transport, range(blocks), range(blocks))
+
+    def acts(self) -> dict[str, Callable[..., float]]:
+        acts: dict[str, Callable[..., float]] = {"pace": self.pace, "ship": self.ship, "copy": self._memcpy.seconds}
+        if self._bare:
+            acts["bare"] = self._bare.seconds
+        return acts
+
+    def pace(self, bytes_per_s: float) -> float:
+        self._courier.set_link(LinkSpec(bytes_per_s))
+        return bytes_per_s
+
+    def ship(self, transport: str, source: Sequence[int], target: Sequence[int]) -> float:
+        """Seconds that a tray took, from its first byte to its last one's landing, the sender's checksum included."""
+        self._shipped += 1
+        ship = Ship(f"tray-{self._shipped}", "receiver", self._endpoints[transport], tuple(target))
+        self._courier.ship(ship, transport, tuple(source))
+        report = self._reports.get()
+        if not isinstance(report, Shipped):
+            raise TransportFailed(f"A tray was lost: {report}.")
+        return report.seconds
+
+
+class Memcpy:
+    """One copy from pool to pool, the same kind of memory, each time elsewhere: a cache helps it no more than trays."""
+
+    def __init__(self, pool: KvPool) -> None:
+        self._other = KvPool.create(pool.shape, pool.blocks)
+        self._other.tensor.fill_(1)
+        self._from, self._to = (np.frombuffer(each.memory, np.uint8) for each in (pool, self._other))
+        self._order = random.Random(1)
+
+    def seconds(self, nbytes: int) -> float:
+        a, b = (self._order.randrange(len(self._from) - nbytes) for _ in range(2))
+        source, target = self._from[a : a + nbytes], self._to[b : b + nbytes]
+        begun_s = time.perf_counter()
+        np.copyto(target, source)
+        return time.perf_counter() - begun_s
+
+
+def main(told: str) -> None:
+    shape, blocks, endpoints = msgspec.json.decode(told, type=tuple[KvShape, int, dict[str, bytes]])
+    answer(lambda: Sender(shape, blocks, endpoints).acts())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,112 @@
+"""Offers as people see them: a learner's button beside the own run, the instructor's list, the kitchen on the wall."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from engine.scenario import Scenario
+from engine.units import in_words
+from lab.amounts import plain
+from lab.class_view import attempt
+from lab.classroom import offers, rooms
+from lab.controls import TITLES
+from lab.engine_room import ENGINE_ROOM
+from lab.hub import Run
+from lab.learner import learner
+from lab.offers import RUNS, Offer
+from lab.recorded import replayed
+from lab.scene import live, scene
+
+
+def what(scenarios: Sequence[Scenario]) -> str:
+    """Kitchens side by side, on the same orders, in one line."""
+    load = scenarios[0].workload
+    kinds = " beside ".join(TITLES[one.deployment.kind] for one in scenarios)
+    links = {one.link.bandwidth_bytes_per_s for one in scenarios if one.deployment.kind == "disaggregated"}
+    road = "".join(f" · {in_words(link, 'B/s') if link else 'unpaced'}" for link in links)
+    long = f", every {load.long_every}th of {load.long_prompt_tokens:,}" if load.long_every else ""
+    orders = f"{load.requests} order{'s' if load.requests > 1 else ''} of {load.prompt_tokens:,} tokens{long}"
+    return f"{kinds}{road} · {orders}"
+
+
+def _runs(offer: Offer) -> list[Run]:
+    return [known for run in offer.runs if (known := ENGINE_ROOM.hub.runs.get(run))]
+
+
+# ---- the learner's
+
+
+def offer_own(runs: Sequence[str]) -> None:
+    """Beside one's own `runs`, or without any only to take back what is offered; nothing outside of a class."""
+    room = rooms().room_of(learner())
+    if room is not None and (runs or offers().own(learner())):
+        _own(room.code, tuple(runs[:RUNS]))
+
+
+@st.fragment(run_every=2.0)
+def _own(code: str, runs: tuple[str, ...]) -> None:
+    mine = offers().own(learner())
+    with st.container(horizontal=True, vertical_alignment="center", key="offer"):
+        if mine is not None:
+            up = "**A run of yours is on the projector.**" if mine.up else "A run of yours is offered to the projector."
+            st.markdown(f":material/cast: {up}", width="content")
+            if st.button("Take it back", icon=":material/undo:"):
+                attempt(lambda: offers().take_back(learner()))
+        if runs and (mine is None or mine.runs != runs):
+            name = rooms().nickname(code, learner())
+            named = bool(name) and st.checkbox(f"with my nickname, {plain(name)}", key="offer named")
+            label = "Offer to the projector" if mine is None else "Offer this one instead"
+            if st.button(label, icon=":material/cast:"):
+                attempt(lambda: offers().offer(learner(), runs, named=named))
+            st.caption("The class sees it only if the instructor puts it up; you can take it back at any moment.")
+
+
+# ---- the instructor's
+
+
+@st.fragment(run_every=2.0)
+def offered(code: str) -> None:
+    """What learners offer, and what of it is on the wall."""
+    every = offers().of(code, learner())
+    if not every:
+        return
+    st.subheader("Offered for the projector", anchor=False)
+    for offer in every:
+        _row(code, offer)
+
+
+def _row(code: str, offer: Offer) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        who = f"{offer.number}. {plain(offer.nickname) or '(no nickname)'}"
+        st.markdown(
+            f"**{who}** · {plain(what([run.scenario for run in _runs(offer)]))}{_words(offer)}", width="stretch"
+        )
+        if offer.up:
+            if st.button("Take down", key=f"down {offer.number}", icon=":material/cancel_presentation:"):
+                attempt(lambda: offers().take_down(code, learner()))
+        elif st.button("Put on the projector", key=f"up {offer.number}", icon=":material/cast:"):
+            attempt(lambda: offers().put_up(code, learner(), offer.number))
+
+
+def _words(offer: Offer) -> str:
+    """What the learner wrote: whoever shows it to a class should have read it."""
+    said = dict.fromkeys(words for run in _runs(offer) for words in run.words)
+    return "".join(f" · in their own words: “{plain(' '.join(words.split()))}”" for words in said)
+
+
+# ---- the wall's
+
+
+def show(offer: Offer) -> None:
+    """Live while it runs; one that is over is replayed from its start."""
+    st.caption(f"A run of the class, offered by {plain(offer.by)}")
+    st.title(what([run.scenario for run in _runs(offer)]), anchor=False)
+    scene({"kitchens": [_spec(run) for run in _runs(offer)], "can": []})
+
+
+def _spec(run: Run) -> dict[str, Any] | None:
+    log = ENGINE_ROOM.log(run.id)
+    if log is None or not run.over:
+        return live(run.id)
+    return replayed(TITLES[log.scenario.deployment.kind], log)

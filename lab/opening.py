@@ -1,0 +1,77 @@
+"""What a visitor gets before Streamlit's page is there, which takes a second and more: the page's shell, and over the
+front page a recorded kitchen, which moves at once and then takes its place in Streamlit's page.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import streamlit as st
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from engine.scenario import KINDS
+from lab.controls import TITLES
+from lab.export import inert
+from lab.recorded import recorded, replayed
+
+INTRO = (
+    "Should an LLM server **prep** prompts (prefill) and **plate** tokens (decode) at one station, or at two, with "
+    "the KV cache carried across? A real model in real worker processes serves every order you see."
+)
+SHELL = (Path(st.__file__).parent / "static" / "index.html").read_text("utf-8")
+SCRIPTS, ROOT, TITLE = '<script type="module"', '<div id="root"></div>', "<title>Streamlit</title>"
+FRESH = {"Cache-Control": "no-cache"}
+ADDRESS = """<script src="/lab/assets/address.js"></script>
+    """
+FIRST = """<link rel="modulepreload" href="/lab/assets/kitchen.js">
+    <script type="module" src="/lab/assets/opening.js"></script>
+    """
+# Measures and colours are those of the page that comes: what is read here stays where it is.
+COVER = """
+    <style>
+      #opening { position: fixed; inset: 0; z-index: 1000000; overflow: auto; background: #fff; color: #2f2d2b;
+        color-scheme: light; --st-font: "Source Sans", sans-serif; font: 16px/1.6 var(--st-font); }
+      #opening > div { max-width: 1360px; margin: auto; padding: 3.6rem 1rem 3rem; box-sizing: border-box; }
+      #opening :is(h1, p) { margin: 0; } #opening h1 { font-size: 2rem; line-height: 1.2; font-weight: 700; }
+      #opening-says { padding: 1rem 0; }
+      @media (min-width: 900px) {
+        #opening > div { padding-inline: 5rem; } #opening-says { height: 222px; box-sizing: border-box; }
+      }
+      @media (prefers-color-scheme: dark) { #opening { background: #171614; color: #edebe8; color-scheme: dark; } }
+    </style>
+    <div id="opening"><div>
+      <h1>Split Kitchen</h1>
+      <p>INTRO</p>
+      <p id="opening-says" role="status">The lab is opening; until then a recorded run plays.</p>
+      <div id="opening-kitchen"></div>
+    </div></div>
+    <script type="application/json" id="opening-data">DATA</script>"""
+
+
+async def front_page(request: Request) -> Response:
+    """Which kitchens it shows is in the address, as everywhere in the lab."""
+    asked = parse_qs(request.url.query)
+    chosen = [asked.get(name, [""])[-1] for name in ("kitchen", "beside")]
+    first = chosen[0] if chosen[0] in KINDS else "disaggregated"
+    kinds = [first, *(kind for kind in KINDS if kind == chosen[1] and kind != first)]
+    return HTMLResponse(_page(tuple(kinds)), headers=FRESH)
+
+
+@cache
+def _page(kinds: tuple[str, ...]) -> str:
+    kitchens = [replayed(TITLES[kind], recorded(kind)) for kind in kinds]
+    intro = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", INTRO)
+    cover = COVER.replace("INTRO", intro).replace("DATA", inert({"kitchens": kitchens, "can": []}))
+    return _shell(FIRST).replace(ROOT, ROOT + cover, 1)
+
+
+async def any_page(_: Request) -> Response:
+    """Streamlit tells the pages apart, and those that are none."""
+    return HTMLResponse(_shell(""), headers=FRESH)
+
+
+def _shell(scripts: str) -> str:
+    """Streamlit's own page, with scripts before its own."""
+    return SHELL.replace(SCRIPTS, ADDRESS + scripts + SCRIPTS, 1).replace(TITLE, "<title>Split Kitchen</title>", 1)

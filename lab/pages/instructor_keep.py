@@ -1,0 +1,56 @@
+"""The instructor's page, what is kept of a class: who is in it, export, and the end of it all."""
+
+import streamlit as st
+
+from lab.amounts import plain
+from lab.ballots import as_csv, as_jsonl
+from lab.class_view import attempt
+from lab.classroom import forget_runs, rooms
+from lab.learner import learner
+from lab.room import Room
+
+
+def keep(room: Room) -> None:
+    me, code = learner(), room.code
+    st.subheader("Votes and members", anchor=False)
+    _members(code)
+    with st.container(horizontal=True):
+        for name, written in {"CSV": as_csv, "JSONL": as_jsonl}.items():
+            st.download_button(
+                f"Export ({name})",
+                lambda written=written: written(rooms().ballots(code, me)),  # type: ignore[misc]  # as of the click
+                f"class-{code}.{name.lower()}",
+                {"CSV": "text/csv", "JSONL": "application/jsonl"}[name],
+                icon=":material/download:",
+                on_click="ignore",  # a rerun takes away the file that it has just made
+            )
+        if st.button("Reset", icon=":material/restart_alt:"):
+            _confirm(room, "reset")
+        if st.button("Delete all", icon=":material/delete:"):
+            _confirm(room, "delete")
+
+
+@st.fragment(run_every=2.0)
+def _members(code: str) -> None:
+    """The list stays as open as it was, so its label stays the same."""
+    members, ballots = rooms().members(code, learner()), rooms().ballots(code, learner())
+    here = sum(here for *_, here in members)
+    st.markdown(f"{here} here, {len(members) - here} left, {len(ballots)} votes")
+    with st.expander("Who they are"):
+        for number, nickname, here in members:
+            st.markdown(f"{number}. {plain(nickname) or '(no nickname)'}{'' if here else ' · left'}")
+        if not members:
+            st.markdown("Nobody yet.")
+
+
+@st.dialog("Are you sure?")
+def _confirm(room: Room, what: str) -> None:
+    said = {
+        "reset": "All votes and questions of this class are gone for good. Members stay.",
+        "delete": "The class, its members and its votes are gone for good.",
+    }
+    st.markdown(f"{said[what]} Learners' own books keep their own guesses.")
+    if st.button("Yes, do it", type="primary"):
+        act = rooms().reset if what == "reset" else rooms().delete
+        forget_runs(room)
+        attempt(lambda: act(room.code, learner()))

@@ -1,0 +1,120 @@
+"""The front page before Streamlit is there: a recorded kitchen that moves, and that Streamlit's page takes over."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Route, expect
+
+from lab.controls import TITLES
+from lab.opening import ROOT, SCRIPTS, SHELL, TITLE
+from lab.recorded import recorded
+from tests.lab.conftest import Lab
+from tests.lab.test_kitchen_page import RULES, Visit
+
+pytestmark = [pytest.mark.browser, pytest.mark.live]
+
+STREAMLIT = re.compile(r"/static/js/index\.(?!esm)")
+
+
+@contextmanager
+def held_up(browser: Browser, lab: Lab, **window: object) -> Iterator[tuple[Visit, list[Route]]]:
+    """The page while Streamlit's own script is still on its way; `continue_` lets it come."""
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **window})
+    try:
+        visit, held = Visit(context.new_page()), []
+        visit.page.route(STREAMLIT, lambda route: held.append(route))
+        visit.page.goto(lab.url, wait_until="commit")
+        visit.page.locator("#opening .sk").wait_for()
+        yield visit, held
+        assert visit.errors == []
+    finally:
+        context.close()
+
+
+def paused(page: Page) -> bool:
+    return page.get_by_role("button", name="Play (space)").count() == 1
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
+def test_a_recorded_kitchen_moves_without_streamlit(browser: Browser, lab: Lab, width: int, scheme: str) -> None:
+    with held_up(browser, lab, viewport={"width": width, "height": 844}, color_scheme=scheme) as (visit, _):
+        assert visit.page.locator(".stApp").count() == 0
+        before = visit.clock
+        visit.page.wait_for_timeout(500)
+        assert visit.clock > before
+        expect(visit.page.get_by_text("a recording")).to_be_visible()
+        found = Axe().run(visit.page, options={"runOnly": RULES}).response["violations"]
+        assert [rule["id"] for rule in found] == []
+
+
+def test_the_page_takes_it_over_as_it_is(browser: Browser, lab: Lab) -> None:
+    with held_up(browser, lab) as (visit, held):
+        visit.page.wait_for_timeout(500)
+        visit.button("Pause (space)").click()
+        at = visit.clock
+        assert at > 0
+        held[0].continue_()
+        visit.page.locator("#opening").wait_for(state="detached")
+        expect(visit.page.locator(".stApp .sk")).to_have_count(1)
+        assert paused(visit.page)
+        assert visit.clock == at
+        visit.button("Play (space)").click()
+        expect(visit.slider("Time")).not_to_have_attribute("aria-valuetext", re.compile(rf"^{at} "))
+        visit.button("Open the kitchen").click()
+        expect(visit.page.get_by_text("live", exact=True).or_(visit.page.get_by_text("the run is over"))).to_be_visible(
+            timeout=15_000
+        )
+
+
+def test_what_streamlit_says_does_not_stay_covered(browser: Browser, lab: Lab) -> None:
+    context = browser.new_context()
+    try:
+        page = context.new_page()
+        page.clock.install()
+        page.route(STREAMLIT, lambda route: route.abort())
+        page.goto(lab.url, wait_until="commit")
+        page.locator("#opening .sk").wait_for()
+        page.clock.fast_forward(10_000)
+        expect(page.locator("#opening")).to_have_count(0)
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "kinds"),
+    [
+        ("/", ["disaggregated"]),
+        ("/?kitchen=chunked&beside=colocated", ["chunked", "colocated"]),
+        ("/?kitchen=chunked&beside=chunked", ["chunked"]),
+        ("/?kitchen=%3Cscript%3E&beside=none", ["disaggregated"]),
+    ],
+)
+def test_the_address_says_which_kitchens(lab: Lab, address: str, kinds: list[str]) -> None:
+    status, kind, body = lab.get(address)
+    data = re.search(r'<script type="application/json" id="opening-data">(.*?)</script>', body.decode(), re.S)
+    assert (status, kind) == (200, "text/html")
+    assert data
+    kitchens = json.loads(data[1])["kitchens"]
+    assert [(kitchen["title"], kitchen["deployment"]) for kitchen in kitchens] == [(TITLES[k], k) for k in kinds]
+    assert all(recorded(kind).machine in kitchen["note"] for kind, kitchen in zip(kinds, kitchens, strict=True))
+
+
+@pytest.mark.parametrize("path", ["/", "/lessons", "/scale?nodes=1"])
+def test_no_page_asks_for_what_is_not_there(browser: Browser, lab: Lab, path: str) -> None:
+    context = browser.new_context()
+    try:
+        visit, wrong = Visit(context.new_page()), []
+        visit.page.on("response", lambda answer: wrong.append(answer.url) if answer.status >= 400 else None)
+        visit.page.goto(lab.url + path)
+        visit.page.locator(".stApp h1").first.wait_for()
+        assert (wrong, visit.errors) == ([], [])
+    finally:
+        context.close()
+
+
+def test_streamlits_page_is_still_built_as_the_opening_expects() -> None:
+    assert SHELL.count(ROOT) == SHELL.count(TITLE) == SHELL.count(SCRIPTS) == 1
