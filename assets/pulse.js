@@ -21,8 +21,8 @@ function createPulse(root, { emit }) {
   function connect() {
     const url = new URL(data.stream, document.baseURI);
     url.protocol = url.protocol.replace("http", "ws");
-    url.searchParams.set("at", data.at);
     socket = new WebSocket(url);
+    socket.onopen = drawn;
     socket.onmessage = ({ data: text }) => {
       const heard = JSON.parse(text);
       wait = SHORTEST_MS;
@@ -35,6 +35,7 @@ function createPulse(root, { emit }) {
       wait = Math.min(LONGEST_MS, wait * 2);
     };
   }
+  function drawn() { if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ at: data.at })); }
   function close() { closed = true; clearTimeout(timer); socket?.close(); }
 
   return {
@@ -44,7 +45,7 @@ function createPulse(root, { emit }) {
       if (before?.at === data.at && before?.stream === data.stream) return;
       show(data);
       if (before?.stream !== data.stream) { close(); closed = false; connect(); }
-      else if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ at: data.at }));
+      else drawn();
     },
     destroy() { close(); line.remove(); bar.remove(); },
   };

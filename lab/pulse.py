@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import time
 from contextlib import suppress
+from math import inf
 from typing import NamedTuple
 
 import msgspec
@@ -129,13 +130,13 @@ class Drawn(msgspec.Struct):
     """A page says where the class was when it was drawn."""
 
     at: str
-    heard_s: float = 0.0  # when it said so
+    heard_s: float = inf  # when it said so
 
 
 async def follow(socket: WebSocket) -> None:
-    """`room`: its code; `at`: see `Stand`; `leads`: drawn at once, whoever else is."""
+    """`room`: its code; `leads`: drawn at once, whoever else is. The page says `Drawn`, first of all."""
     await socket.accept()
-    page = Drawn(socket.query_params.get("at", ""), time.monotonic())
+    page = Drawn("", inf)
     tell = asyncio.create_task(_tell(socket, page))
     hear = asyncio.create_task(_hear(socket, page))
     await asyncio.wait({tell, hear}, return_when=asyncio.FIRST_COMPLETED)

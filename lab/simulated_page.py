@@ -202,12 +202,11 @@ class Page:
             return
         self.drawn.append((given["at"], time.monotonic()))
         if self._pulse is None:
-            self._pulse = await road(self._host, f"{given['stream']}&at={given['at']}")
+            self._pulse = await road(self._host, given["stream"])
             task = asyncio.create_task(self._follow(self._pulse))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        else:
-            await self._pulse.send(msgspec.json.encode({"at": given["at"]}), text=True)
+        await self._pulse.send(msgspec.json.encode({"at": given["at"]}), text=True)
 
     async def _follow(self, pulse: ClientConnection) -> None:
         times = 0

@@ -116,10 +116,11 @@ class Line:
     """The socket of one page."""
 
     def __init__(self, code: str, at: str = "", more: str = "") -> None:
-        scope = {"type": "websocket", "path": "/", "headers": [], "query_string": f"room={code}&at={at}{more}".encode()}
+        scope = {"type": "websocket", "path": "/", "headers": [], "query_string": f"room={code}{more}".encode()}
         self._said: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._said.put_nowait({"type": "websocket.connect"})
+        self.say(text=json.dumps({"at": at}))
         self._task = asyncio.create_task(follow(WebSocket(scope, self._said.get, self._heard.put)))  # type: ignore[arg-type]
 
     async def hear(self, key: str) -> Any:
