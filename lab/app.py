@@ -8,8 +8,10 @@ import gc
 import importlib
 import pkgutil
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import click
@@ -23,6 +25,9 @@ from lab.engine_room import ENGINE_ROOM
 from lab.guard import Guard
 from lab.learner import NameLearners
 from lab.routes import ROUTES
+
+# How long a page may go on while the thread that sends everything waits; Python's own is 5 ms, and that once a message.
+SWITCH_S = 0.001
 
 
 def send_at_once() -> None:
@@ -44,6 +49,8 @@ async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
         importlib.import_module(page.name)  # so that the first visitor doesn't wait for it
     importlib.import_module("pandas")  # by a chart it is looked for in sys.modules: a whole class's may find half of it
     send_at_once()
+    config.get_options_for_section = cache(config.get_options_for_section)  # or a theme is sought anew for each rerun
+    sys.setswitchinterval(SWITCH_S)
     gc.collect()
     gc.freeze()  # what is loaded by now stays; Streamlit's frequent collections need not look at it again
     try:

@@ -27,6 +27,7 @@ from lab.opening_bench import Fresh, fresh_lab
 from lab.simulated_page import Kind, Page, Watch
 
 RERUN_S, AGE_S, GROWN = 0.100, 0.150, 1.05
+ARRIVE_S = 10.0  # learners come one by one, if quickly
 PAUSE_S, TALK_S, THINK_S = 10.0, 4.0, (0.5, 6.0)  # to vote; over the counts or the answer; before a vote
 COOKS = "orders=4&rate=2&answer=32"  # some seconds each: the class takes turns with them
 WRONG = (WebSocketException, OSError, TimeoutError, RuntimeError)
@@ -54,6 +55,7 @@ class Class:
         self.seconds = seconds
         self.reruns: dict[Kind, list[float]] = {"page": [], "fragment": []}
         self.watches: list[tuple[str, Watch]] = []
+        self.pages: list[Page] = []
         self.errors: list[str] = []
         self.votes = self.questions = 0
         self.late: list[float] = []  # this process's own event loop
@@ -84,7 +86,9 @@ class Class:
             self.errors.append(repr(wrong))
 
     def page(self, name: str, query: str = "") -> Page:
-        return Page(self.host, name, query, cookie(), lambda kind, seconds: self.reruns[kind].append(seconds))
+        page = Page(self.host, name, query, cookie(), lambda kind, seconds: self.reruns[kind].append(seconds))
+        self.pages.append(page)
+        return page
 
     # ---- who is there
 
@@ -109,7 +113,9 @@ class Class:
 
     async def learn(self, chance: random.Random, code: "asyncio.Future[str]") -> None:
         watched: dict[str, asyncio.Task[None]] = {}
-        async with self.page("join", f"room={await code}") as page:
+        room = await code
+        await asyncio.sleep(chance.uniform(0, ARRIVE_S))
+        async with self.page("join", f"room={room}") as page:
             await page.press("Join")
             while self.going:
                 await asyncio.sleep(chance.uniform(0.3, 1.0))
@@ -160,6 +166,16 @@ class Class:
         for run, watch in self.watches:
             yield from (age_s - offsets[run] for age_s in watch.ages_s)
 
+    def behind_s(self) -> Iterator[float]:
+        """How much later than the first each other page was drawn where the class had gone on to."""
+        first_s: dict[str, float] = {}
+        drawn = sorted((one for page in self.pages for one in page.drawn), key=lambda one: one[1])
+        for at, drawn_s in drawn:
+            if at in first_s:
+                yield drawn_s - first_s[at]
+            else:
+                first_s[at] = drawn_s
+
 
 def rss_bytes(pid: int) -> float:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
@@ -202,6 +218,7 @@ def figures(held: Class) -> list[Figure]:
         Figure("rerun, 95 of 100", p95(both), "s", most=RERUN_S),
         Figure("of whole pages, 95 of 100", p95(held.reruns["page"]), "s", most=RERUN_S),
         Figure("of fragments, 95 of 100", p95(held.reruns["fragment"]), "s", most=RERUN_S),
+        Figure("a page behind the first to go on with the class, 95 of 100", p95(list(held.behind_s())), "s"),
         Figure("messages' events seen", len(ages_s), ""),
         Figure("an event's age, 95 of 100", p95(ages_s), "s", most=AGE_S),
         Figure("memory of the lab's process, at the end", after, "B", "after the first fifth", before, most=GROWN),

@@ -21,6 +21,7 @@ from lab.export import MODULE
 from lab.guard import POLICY_VIOLATION
 from lab.hub import Run
 from lab.opening import any_page, front_page
+from lab.pulse import follow
 
 UNKNOWN_RUN, NOT_YOURS = 4404, 4403
 
@@ -111,4 +112,5 @@ ROUTES = [
     Mount("/lab/assets", StaticFiles(directory=MODULE.parent)),
     Route("/lab/healthz", health),
     WebSocketRoute("/lab/ws", watch),
+    WebSocketRoute("/lab/class", follow),
 ]

@@ -1,7 +1,7 @@
 """A page as a browser has it open, without the browser: Streamlit's protocol, and a socket that watches a run.
 
 What the browser does by itself is done here too: all widgets' values go with every message, big messages that are known
-already are not sent again, and fragments ask to be run anew when their time has come.
+already are not sent again, fragments ask to be run anew when their time has come, and a class's page follows its pulse.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class Page:
     def __init__(
         self, host: str, name: str, query: str = "", cookie: str = "", ran: Callable[[Kind, float], None] | None = None
     ) -> None:
-        self._name, self._query, self._hash = name, query, ""
+        self._host, self._name, self._query, self._hash = host, name, query, ""
         headers = {"Cookie": f"{COOKIE}={cookie}"} if cookie else {}
         streamlits = Subprotocol("streamlit")
         self._road = road(host, "/_stcore/stream", subprotocols=[streamlits], additional_headers=headers)
@@ -51,6 +51,8 @@ class Page:
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
         self._last: str | None = None  # message's type
+        self._pulse: ClientConnection | None = None
+        self.drawn: list[tuple[str, float]] = []  # where its class was, each time it was drawn elsewhere, and when
         self.errors: list[str] = []
 
     async def __aenter__(self) -> "Page":
@@ -77,10 +79,11 @@ class Page:
 
     def component(self, name: str) -> dict[str, Any]:
         """What a component of ours was given; empty if it is not here."""
-        for one in self.all("bidi_component"):
-            if one.component_name.endswith(name):
-                return dict(msgspec.json.decode(one.json))
-        return {}
+        mine = self._component(name)
+        return dict(msgspec.json.decode(mine.json)) if mine else {}
+
+    def _component(self, name: str) -> Any:
+        return next((one for one in self.all("bidi_component") if one.component_name.endswith(name)), None)
 
     # ---- what its visitor does
 
@@ -114,6 +117,7 @@ class Page:
                 what = f"{'fragment' if asked.fragment_id else 'page'} {self._name}"
                 raise TimeoutError(f"no answer from {what} in {ANSWER_S:g} s, after {self._last!r}") from late
             self._ran(kind, time.monotonic() - begun_s)
+            await self._say_where()
 
     async def _hear(self) -> Kind:
         """Until the script has finished, even if it begins anew in between."""
@@ -188,6 +192,33 @@ class Page:
             except (ConnectionClosed, TimeoutError, RuntimeError) as wrong:
                 self.errors.append(repr(wrong))
                 return
+
+    # ---- a class's pulse, as assets/pulse.js follows it
+
+    async def _say_where(self) -> None:
+        """Where the class was when the page was drawn."""
+        given = self.component("pulse")
+        if not given or (self.drawn and self.drawn[-1][0] == given["at"]):
+            return
+        self.drawn.append((given["at"], time.monotonic()))
+        if self._pulse is None:
+            self._pulse = await road(self._host, given["stream"])
+            task = asyncio.create_task(self._follow(self._pulse))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        await self._pulse.send(msgspec.json.encode({"at": given["at"]}), text=True)
+
+    async def _follow(self, pulse: ClientConnection) -> None:
+        times = 0
+        try:
+            async with pulse:
+                async for text in pulse:
+                    anew = msgspec.json.decode(text).get("anew")
+                    if anew is not None and (mine := self._component("pulse")):
+                        times += 1
+                        await self.fill(mine.id, json_value=f'{{"heard": "{anew} {times}"}}')
+        except (ConnectionClosed, TimeoutError, RuntimeError) as wrong:
+            self.errors.append(repr(wrong))
 
 
 class Heard(msgspec.Struct):

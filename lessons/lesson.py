@@ -7,6 +7,7 @@ A *round* asks one question. The learner's guess is locked (`lessons/book.py`); 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from engine.scenario import Scenario
@@ -102,6 +103,10 @@ class Lesson:
 
     def parts(self) -> dict[str, str]:
         """All of text.md, by heading."""
+        return self._parts
+
+    @cached_property
+    def _parts(self) -> dict[str, str]:
         _, *pieces = re.split(r"^## +(.+)$", (self.folder / "text.md").read_text("utf-8"), flags=re.MULTILINE)
         return {
             heading.strip(): body.strip().replace(TABLE, table())

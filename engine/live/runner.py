@@ -17,7 +17,7 @@ from engine.live.tricks import ALL, Tricks
 from engine.plan import Piece
 from engine.request import Sampling
 
-FEW = 16  # rows; from there on it pays to make weights ready for the product first
+FEW = 32  # rows; from there on it pays to make weights ready for the product first
 
 
 class Runner:

@@ -23,6 +23,7 @@ from lab.pages import (
     scale,
     your_lab,
 )
+from lab.turn import in_turn
 from lessons import all_lessons
 from lessons.lesson import Lesson
 
@@ -72,4 +73,5 @@ menu = [
 shown = st.navigation([*menu, desk, wall, *course.values()], position="top")
 if shown not in (classroom, desk, wall):
     call(None if shown in course.values() else classroom)
-shown.run()
+with in_turn():
+    shown.run()

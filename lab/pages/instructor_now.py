@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lab.ballots import bins, tally
-from lab.class_view import answer_words, attempt, common_run, emphasis, follow, how_made, timer, turnout
+from lab.class_view import answer_words, attempt, common_run, emphasis, follow, how_made
 from lab.classroom import evidence, gathering, rooms, run_again, topic
 from lab.engine_room import ENGINE_ROOM
 from lab.learner import learner
@@ -20,17 +20,12 @@ def now(room: Room) -> None:
     with st.container(border=True, key="now"):
         if at is None or found is None:
             st.subheader("No question yet", anchor=False)
-            follow(room, lambda: rooms().room(room.code), lambda now: st.markdown(f"**{turnout(now)}**"), lead=True)
+            follow(room, leads=True)
             return
         lesson, asked = found
         st.caption(f"Lesson {lesson.number} · {lesson.title} · {_where(room, at)}")
         st.subheader(asked.asks, anchor=False)
-        follow(
-            room,
-            lambda: rooms().room(room.code),
-            lambda now: st.markdown(f"**{' · '.join(filter(None, (turnout(now), timer(now))))}**"),
-            lead=True,
-        )
+        follow(room, leads=True)
         if words := answer_words(room, asked):
             st.markdown(f"**{words}**")
             how_made(at.made)

@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine.errors import BadInput
 from lab.amounts import plain
-from lab.class_view import answer_words, common_run, counts, follow, how_made, timer, turnout
+from lab.class_view import answer_words, common_run, counts, follow, how_made
 from lab.classroom import evidence, rooms, topic
 from lab.comparison import comparison, locked, opening
 from lab.guess import guess_form
@@ -65,14 +65,10 @@ def _leave(room: Room) -> None:
         st.rerun()
 
 
-def _find() -> Room | None:
-    return rooms().room_of(learner())
-
-
 def _free(room: Room, to_lessons: Callable[[], None]) -> None:
     st.title(f"Class {room.code}", anchor=False)
     st.markdown("You are in. Go where you like; when the instructor asks a question, **this page** takes you to it.")
-    follow(room, _find, lambda now: st.caption(f"{now.members} here"))
+    follow(room)
     offer_own(())
     _leave(room)
     if (
@@ -98,7 +94,7 @@ def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
         st.markdown(text)
     if asked.knob is not None:
         st.markdown(f"{plain(asked.knob.label).capitalize()}: **{asked.knob.words(at.setting)}**, for everybody")
-    follow(room, _find, lambda now: st.caption(" · ".join(filter(None, (turnout(now), timer(now))))))
+    follow(room)
     _remember(room, lesson, asked, votes[0])
     mine = votes[1] or votes[0]
     if at.open and votes[at.vote - 1] is None:

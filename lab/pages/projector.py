@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lab.class_view import answer_words, common_run, counts, follow, how_made, timer, turnout
+from lab.class_view import answer_words, common_run, counts, follow, how_made
 from lab.classroom import offers, qr, rooms, topic, way_in
 from lab.look import look
 from lab.offer_view import show
@@ -82,22 +82,8 @@ def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
 
 
 def _tell(room: Room) -> None:
-    def say(now: Room) -> None:
-        with st.container(key="tell"):
-            st.markdown(" · ".join(filter(None, (turnout(now), _state(now), timer(now)))))
-
-    follow(room, lambda: rooms().room(room.code), say, lead=True)
-
-
-def _state(room: Room) -> str:
-    at = room.question
-    if at is None or room.pace == "free" or at.answer is not None:
-        return ""
-    if at.running:
-        return "the engine runs"
-    if not at.open:
-        return "talk it over"
-    return "vote alone" if at.vote == 1 else "vote again"
+    with st.container(key="tell"):
+        follow(room, leads=True)
 
 
 def _way_in(room: Room, *, small: bool) -> None:

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser
 ASSETS = Path(__file__).parents[2] / "assets"
 DATA: dict[str, dict[str, Any]] = {
     "kitchen.js": {"kitchens": [], "can": []},
+    "pulse.js": {"stream": "ws://localhost:1/lab/class?room=A", "at": "a", "says": "5 here", "done": None},
     "curve.js": {
         "x": [1, 2],
         "x_label": "",

@@ -1,0 +1,67 @@
+// The line that says how a class stands, kept true by a socket; and the page drawn anew when the class has gone on.
+//
+// data: {stream, at, says, done}; at: where the class was when this page was drawn. Emits `heard` to be drawn anew.
+
+const LONGEST_MS = 5000, SHORTEST_MS = 400;   // between two tries to connect
+const UNKNOWN_CLASS = 4404;
+
+function createPulse(root, { emit }) {
+  const line = document.createElement("p"), bar = document.createElement("progress");
+  line.style.cssText = "margin: 0; font-size: .875rem; opacity: .85; font-variant-numeric: tabular-nums;";
+  bar.style.cssText = "display: block; width: 100%; height: 6px; margin-top: .4rem; accent-color: #0072b2;";
+  bar.setAttribute("aria-label", "How much of the run is done");
+  root.append(line, bar);
+  let data, socket, timer, closed = false, wait = SHORTEST_MS, times = 0;
+
+  function show({ says, done }) {
+    line.textContent = says;
+    bar.hidden = done == null;
+    bar.value = done ?? 0;
+  }
+  function connect() {
+    const url = new URL(data.stream, document.baseURI);
+    url.protocol = url.protocol.replace("http", "ws");
+    socket = new WebSocket(url);
+    socket.onopen = drawn;
+    socket.onmessage = ({ data: text }) => {
+      const heard = JSON.parse(text);
+      wait = SHORTEST_MS;
+      if (heard.says != null) show(heard);
+      if (heard.anew != null) emit("heard", `${heard.anew} ${++times}`);   // never the same twice: it may be told twice
+    };
+    socket.onclose = ({ code }) => {
+      if (closed || code === UNKNOWN_CLASS) return;
+      timer = setTimeout(connect, wait * (0.5 + Math.random()));           // not everybody in the same moment
+      wait = Math.min(LONGEST_MS, wait * 2);
+    };
+  }
+  function drawn() { if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ at: data.at })); }
+  function close() { closed = true; clearTimeout(timer); socket?.close(); }
+
+  return {
+    update(next) {
+      const before = data;
+      data = next;
+      if (before?.at === data.at && before?.stream === data.stream) return;
+      show(data);
+      if (before?.stream !== data.stream) { close(); closed = false; connect(); }
+      else drawn();
+    },
+    destroy() { close(); line.remove(); bar.remove(); },
+  };
+}
+
+const MOUNTED = new WeakMap();
+
+export default function mount(component) {
+  const { parentElement, data } = component;
+  let mounted = MOUNTED.get(parentElement);
+  if (!mounted) {
+    mounted = { component };
+    mounted.pulse = createPulse(parentElement, { emit: (name, value) => mounted.component.setStateValue(name, value) });
+    MOUNTED.set(parentElement, mounted);
+  }
+  mounted.component = component;
+  mounted.pulse.update(data);
+  return () => { if (mounted.component === component) { mounted.pulse.destroy(); MOUNTED.delete(parentElement); } }; // not for a call overtaken
+}

@@ -1,0 +1,181 @@
+"""A class's pulse: each of its pages hears over a socket how the class stands, and when to be drawn anew.
+
+A page says where the class was when it was drawn (`at`). Once the class is elsewhere, the page is told, in its turn:
+all at once they would only wait for each other. Nothing is polled by pages, and a page that has nothing new to show
+is not run. No Streamlit.
+"""
+
+import asyncio
+import hashlib
+import time
+from contextlib import suppress
+from math import inf
+from typing import NamedTuple
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from lab.classroom import gathering, rooms, topic
+from lab.gather import says
+from lab.room import Room
+
+LOOK_S = 0.25  # between two looks at a class, however many pages it has
+PAGE_S = 0.025  # between two pages that are drawn anew; more than the server needs for one
+AGAIN_S = 5.0  # a page that was told and is still not anew is told once more
+UNKNOWN_CLASS = 4404
+
+
+class Stand(NamedTuple):
+    """`at` tells one place of a class from another, and nothing of what is there. `done`: the share of the run for
+    all that is behind it; None without one."""
+
+    at: str
+    says: str
+    done: float | None = None
+
+
+def stand(room: Room) -> Stand:
+    """How things stand, and one step on if a run is over: whoever looks moves the class's runs on."""
+    asked = room.question
+    found = topic(asked) if asked and asked.running and asked.answer is None and room.pace == "step" else None
+    begun = gathering(room, *found) if found else None
+    run = (begun.run, begun.stopped, begun.measuring) if begun else None
+    place = repr((room.code, room.pace, asked, run)).encode()
+    at = hashlib.blake2b(place, digest_size=8).hexdigest()
+    parts = [turnout(room), _state(room), timer(room)]
+    if begun:
+        return Stand(at, " · ".join([*filter(None, parts), begun.stopped or says(begun)]), begun.done / begun.total)
+    if found:
+        parts.append("the engine is done, the instructor shows the answer")
+    return Stand(at, " · ".join(filter(None, parts)))
+
+
+def turnout(room: Room) -> str:
+    """How many have voted, and nothing of what."""
+    asked = room.question
+    if asked is None or room.pace == "free":
+        return f"{room.members} here"
+    what = "voted" if asked.vote == 1 else "voted again"
+    return f"{room.voted[asked.vote - 1]} of {room.members} have {what}"
+
+
+def timer(room: Room) -> str:
+    """What is left, as 1:05; "" without a timer."""
+    if not room.timer_s:
+        return ""
+    left_s = round(room.timer_s - time.time())
+    return f"{left_s // 60}:{left_s % 60:02d} left" if left_s > 0 else "time is up"
+
+
+def _state(room: Room) -> str:
+    at = room.question
+    if at is None or room.pace == "free" or at.answer is not None or at.running:
+        return ""
+    if not at.open:
+        return "talk it over"
+    return "vote alone" if at.vote == 1 else "vote again"
+
+
+# ---- the socket
+
+
+class Turns:
+    """One after the other, `each_s` apart; nobody waits who has nobody before him."""
+
+    def __init__(self, each_s: float) -> None:
+        self._each_s = each_s
+        self._next_s = 0.0
+
+    async def take(self) -> None:
+        now_s = time.monotonic()
+        mine_s = max(now_s, self._next_s)
+        self._next_s = mine_s + self._each_s
+        await asyncio.sleep(mine_s - now_s)
+
+
+class Look(NamedTuple):
+    """At a class, begun at `at_s`; `stand` is None for a class that is not there."""
+
+    at_s: float
+    stand: Stand | None
+
+
+class Looks:
+    """What was seen of each class; looked at anew once it is LOOK_S old, by whoever asks first."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, Look] = {}
+        self._lock = asyncio.Lock()
+
+    async def look(self, code: str) -> Look:
+        async with self._lock:
+            seen = self._seen.get(code)
+            if seen is None or time.monotonic() - seen.at_s >= LOOK_S:
+                seen = Look(time.monotonic(), await asyncio.to_thread(_stand_of, code))
+                self._seen[code] = seen
+                if seen.stand is None:
+                    del self._seen[code]
+            return seen
+
+
+def _stand_of(code: str) -> Stand | None:
+    room = rooms().room(code)
+    return stand(room) if room else None
+
+
+LOOKS, TURNS = Looks(), Turns(PAGE_S)
+
+
+class Drawn(msgspec.Struct):
+    """A page says where the class was when it was drawn."""
+
+    at: str
+    heard_s: float = inf  # when it said so
+
+
+async def follow(socket: WebSocket) -> None:
+    """`room`: its code; `leads`: drawn at once, whoever else is. The page says `Drawn`, first of all."""
+    await socket.accept()
+    page = Drawn("", inf)
+    tell = asyncio.create_task(_tell(socket, page))
+    hear = asyncio.create_task(_hear(socket, page))
+    await asyncio.wait({tell, hear}, return_when=asyncio.FIRST_COMPLETED)
+    tell.cancel()
+    hear.cancel()
+    for gone in await asyncio.gather(tell, hear, return_exceptions=True):
+        if isinstance(gone, Exception):
+            raise gone
+
+
+async def _tell(socket: WebSocket, page: Drawn) -> None:
+    code, leads = socket.query_params.get("room", ""), "leads" in socket.query_params
+    said, told, told_s = "", "", 0.0
+    with suppress(WebSocketDisconnect, RuntimeError):  # it has gone
+        while True:
+            seen_s, now = await LOOKS.look(code)
+            if now is None:
+                await socket.send_text(_json(anew=""))
+                await socket.close(UNKNOWN_CLASS, "no such class")
+                return
+            if (line := _json(says=now.says, done=now.done)) != said:
+                await socket.send_text(line)
+                said = line
+            elsewhere = now.at != page.at and seen_s > page.heard_s  # what was seen before it was drawn, is old
+            if elsewhere and (now.at != told or time.monotonic() > told_s + AGAIN_S):
+                if not leads:
+                    await TURNS.take()
+                told, told_s = now.at, time.monotonic()
+                if page.at != told:  # else its visitor has done something meanwhile
+                    await socket.send_text(_json(anew=told))
+            await asyncio.sleep(LOOK_S)
+
+
+def _json(**fields: object) -> str:
+    return msgspec.json.encode(fields).decode()
+
+
+async def _hear(socket: WebSocket, page: Drawn) -> None:
+    while (heard := await socket.receive())["type"] == "websocket.receive":
+        with suppress(msgspec.DecodeError):
+            said = msgspec.json.decode(heard.get("text") or heard.get("bytes") or b"", type=Drawn)
+            page.at, page.heard_s = said.at, time.monotonic()

@@ -1,0 +1,23 @@
+"""Pages are drawn one after the other, though Streamlit gives each a thread of its own.
+
+Threads share one interpreter: thirty that draw at once hand it to each other at every message, and all are as late as
+the last. In line, the first is done while the others still wait.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+LONGEST_S = 1.0  # behind a page that takes its time, nobody waits for longer
+
+_turn = threading.Semaphore()  # whoever came first, goes first
+
+
+@contextmanager
+def in_turn() -> Iterator[None]:
+    mine = _turn.acquire(timeout=LONGEST_S)
+    try:
+        yield
+    finally:
+        if mine:
+            _turn.release()

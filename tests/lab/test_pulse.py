@@ -1,0 +1,256 @@
+"""What pages of a class hear of it: how it stands, and when to be drawn anew; and not all in the same moment."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.websockets import WebSocket
+
+from lab import pulse
+from lab.pulse import UNKNOWN_CLASS, Looks, Stand, Turns, follow, stand
+from lab.room import Room, RoomFile
+from lab.rooms import Rooms
+from lessons import all_lessons
+from lessons.book import Guess
+from lessons.keys import Key
+from lessons.question import Number
+
+TEACHER, LEARNERS = "t", ("a", "b", "c")
+LESSON = next(one for one in all_lessons() if isinstance(one.rounds[0].answer, Number))
+ROUND = LESSON.rounds[0]
+HEARD_S = 5.0
+
+
+@pytest.fixture
+def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rooms:
+    kept = Rooms(RoomFile(tmp_path / "class.sqlite", {TEACHER}))
+    monkeypatch.setattr(pulse, "rooms", lambda: kept)
+    return kept
+
+
+@pytest.fixture
+def code(rooms: Rooms) -> str:
+    """Of a class with three learners that is at a question."""
+    room = rooms.open(TEACHER)
+    for learner in LEARNERS:
+        rooms.join(room.code, learner)
+    rooms.ask(room.code, TEACHER, LESSON.slug, ROUND.name)
+    return room.code
+
+
+def vote(rooms: Rooms, code: str, learner: str) -> None:
+    room = rooms.room(code)
+    assert room is not None
+    assert room.question is not None
+    assert isinstance(ROUND.answer, Number)
+    rooms.cast(code, learner, room.question, ROUND, Guess((ROUND.answer.low,), "sure"))
+
+
+def now(rooms: Rooms, code: str) -> Stand:
+    room = rooms.room(code)
+    assert room is not None
+    return stand(room)
+
+
+# ---- how a class stands
+
+
+def test_a_vote_changes_what_is_said_and_not_where_the_class_is(rooms: Rooms, code: str) -> None:
+    before = now(rooms, code)
+    vote(rooms, code, "a")
+    after = now(rooms, code)
+    assert before.says.startswith("0 of 3 have voted")
+    assert after.says.startswith("1 of 3 have voted")
+    assert after.at == before.at
+
+
+def test_every_act_of_the_instructor_takes_the_class_somewhere_else(rooms: Rooms, code: str) -> None:
+    acts: list[Callable[[], None]] = [
+        lambda: rooms.show_counts(code, TEACHER),
+        lambda: rooms.vote_again(code, TEACHER),
+        lambda: rooms.show_answer(code, TEACHER, Key((42.0,), (42.0,), (42.0,)), "a machine"),
+        lambda: rooms.set_pace(code, TEACHER, "free"),
+        lambda: rooms.reset(code, TEACHER),
+    ]
+    places = [now(rooms, code).at]
+    for act in acts:
+        act()
+        places.append(now(rooms, code).at)
+    assert len(set(places)) == len(places)
+
+
+def test_nothing_of_the_answer_is_said(rooms: Rooms, code: str) -> None:
+    rooms.show_answer(code, TEACHER, Key((1234.5,), (1234.5,), (1234.5,)), "a machine")
+    assert "1234" not in "".join(map(str, now(rooms, code)))
+
+
+# ---- one after the other
+
+
+def test_turns_lie_apart_and_who_comes_alone_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock_s = [100.0]
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    async def three_and_one_later() -> None:
+        turns = Turns(0.5)
+        await asyncio.gather(*(turns.take() for _ in range(3)))
+        clock_s[0] += 60
+        await turns.take()
+
+    monkeypatch.setattr(pulse.time, "monotonic", lambda: clock_s[0])
+    monkeypatch.setattr(pulse.asyncio, "sleep", sleep)
+    asyncio.run(three_and_one_later())
+    assert waits == [0, 0.5, 1.0, 0]
+
+
+# ---- over a socket
+
+
+class Line:
+    """The socket of one page."""
+
+    def __init__(self, code: str, at: str = "", more: str = "") -> None:
+        scope = {"type": "websocket", "path": "/", "headers": [], "query_string": f"room={code}{more}".encode()}
+        self._said: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._said.put_nowait({"type": "websocket.connect"})
+        self.say(text=json.dumps({"at": at}))
+        self._task = asyncio.create_task(follow(WebSocket(scope, self._said.get, self._heard.put)))  # type: ignore[arg-type]
+
+    async def hear(self, key: str) -> Any:
+        """The next thing of that name that it is told."""
+        async with asyncio.timeout(HEARD_S):
+            while True:
+                message = await self._heard.get()
+                told = json.loads(message.get("text") or "{}") | message
+                if key in told:
+                    return told[key]
+
+    def say(self, **frame: object) -> None:
+        self._said.put_nowait({"type": "websocket.receive", **frame})
+
+    async def leave(self) -> list[dict[str, Any]]:
+        """Hang up; what had not been heard until then."""
+        self._said.put_nowait({"type": "websocket.disconnect", "code": 1000})
+        await self._task
+        return [self._heard.get_nowait() for _ in range(self._heard.qsize())]
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[None]], look_s: float = 0.01) -> None:
+    monkeypatch.setattr(pulse, "LOOK_S", look_s)
+    monkeypatch.setattr(pulse, "LOOKS", Looks())
+    asyncio.run(act())
+
+
+def test_a_page_is_told_once_when_the_class_goes_on(rooms: Rooms, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def act() -> None:
+        line = Line(code, now(rooms, code).at)
+        assert (await line.hear("says")).startswith("0 of 3")
+        vote(rooms, code, "a")
+        assert (await line.hear("says")).startswith("1 of 3")
+        rooms.show_counts(code, TEACHER)
+        told = await line.hear("anew")
+        assert told == now(rooms, code).at
+        line.say(text=json.dumps({"at": told}))
+        rooms.vote_again(code, TEACHER)
+        assert await line.hear("anew") == now(rooms, code).at != told
+        assert not any("anew" in message.get("text", "") for message in await line.leave())
+
+    meanwhile(monkeypatch, act)
+
+
+def test_a_page_that_is_where_the_class_is_is_left_alone(
+    rooms: Rooms, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def act() -> None:
+        line = Line(code, now(rooms, code).at)
+        for learner in LEARNERS:
+            vote(rooms, code, learner)
+            await line.hear("says")
+        assert not any("anew" in message.get("text", "") for message in await line.leave())
+
+    meanwhile(monkeypatch, act)
+
+
+def test_who_leads_waits_for_nobody(rooms: Rooms, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def act() -> None:
+        learners = [Line(code) for _ in range(20)]
+        instructor = Line(code, more="&leads=1")
+        await instructor.hear("anew")
+        waiting = [learner for learner in learners if not await told(learner)]
+        assert waiting
+        for line in (*learners, instructor):
+            await line.leave()
+
+    async def told(line: Line) -> bool:
+        return any("anew" in message.get("text", "") for message in list(line._heard._queue))  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(pulse, "TURNS", Turns(60.0))
+    meanwhile(monkeypatch, act)
+
+
+@pytest.mark.parametrize("frame", [{"text": "no JSON"}, {"bytes": b"\xff\x00"}, {"text": '{"at": 7}'}, {"text": "[]"}])
+def test_nonsense_is_not_heard(
+    rooms: Rooms, code: str, monkeypatch: pytest.MonkeyPatch, frame: dict[str, object]
+) -> None:
+    async def act() -> None:
+        line = Line(code, now(rooms, code).at)
+        line.say(**frame)
+        await line.hear("says")
+        rooms.show_counts(code, TEACHER)
+        assert await line.hear("anew") == now(rooms, code).at
+        await line.leave()
+
+    meanwhile(monkeypatch, act)
+
+
+def test_the_pages_of_a_class_that_was_deleted_are_drawn_anew_and_hung_up_on(
+    rooms: Rooms, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def act() -> None:
+        line = Line(code, now(rooms, code).at)
+        await line.hear("says")
+        rooms.delete(code, TEACHER)
+        assert await line.hear("anew") == ""
+        assert await line.hear("code") == UNKNOWN_CLASS
+        await line.leave()
+
+    meanwhile(monkeypatch, act)
+
+
+def test_a_class_is_looked_at_once_for_all_its_pages(rooms: Rooms, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Room] = []
+
+    def look(room: Room) -> Stand:
+        looked.append(room)
+        return stand(room)
+
+    async def act() -> None:
+        looks = Looks()
+        await asyncio.gather(*(looks.look(code) for _ in range(20)))
+
+    monkeypatch.setattr(pulse, "stand", look)
+    asyncio.run(act())
+    assert len(looked) == 1
+
+
+def test_a_page_that_is_newer_than_what_was_seen_is_left_alone(
+    rooms: Rooms, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The class has gone on and the page with it, before the class was looked at once more."""
+
+    async def act() -> None:
+        await pulse.LOOKS.look(code)
+        rooms.show_counts(code, TEACHER)
+        line = Line(code, now(rooms, code).at)
+        assert "talk it over" not in await line.hear("says")
+        assert "talk it over" in await line.hear("says")
+        assert not any("anew" in message.get("text", "") for message in await line.leave())
+
+    meanwhile(monkeypatch, act, look_s=0.2)

@@ -1,0 +1,63 @@
+"""Pages are drawn one after the other, and none of them can hold up the rest for good."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from lab import turn
+from lab.turn import in_turn
+
+LATE_S = 10.0
+
+
+def beside(act: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_no_two_are_drawn_at_once() -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def page() -> None:
+        with in_turn():
+            inside.append(1)
+            most.append(len(inside))
+            threading.Event().wait(0.01)
+            inside.pop()
+
+    pages = [beside(page) for _ in range(10)]
+    for one in pages:
+        one.join(LATE_S)
+    assert most == [1] * 10
+
+
+def test_a_page_that_fails_or_is_drawn_anew_gives_its_turn_on() -> None:
+    with pytest.raises(KeyError), in_turn():
+        raise KeyError
+    drawn = threading.Event()
+
+    def page() -> None:
+        with in_turn():
+            drawn.set()
+
+    beside(page)
+    assert drawn.wait(LATE_S)
+
+
+def test_nobody_waits_for_ever_and_nobody_gives_on_a_turn_that_was_not_his(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, "LONGEST_S", 0.01)
+    monkeypatch.setattr(turn, "_turn", threading.Semaphore())
+    with in_turn():
+        drawn = threading.Event()
+
+        def page() -> None:
+            with in_turn():
+                drawn.set()
+
+        beside(page).join(LATE_S)
+        assert drawn.is_set()
+        assert not turn._turn.acquire(blocking=False)  # it is still this one's
+    assert turn._turn.acquire(blocking=False)
