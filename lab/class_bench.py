@@ -167,14 +167,15 @@ class Class:
             yield from (age_s - offsets[run] for age_s in watch.ages_s)
 
     def behind_s(self) -> Iterator[float]:
-        """How much later than the first each other page was drawn where the class had gone on to."""
+        """How much later than the first each other page was drawn where the class had gone on to; who came in there
+        only then, is not behind."""
+        drawn = sorted((when_s, where, n > 0) for page in self.pages for n, (where, when_s) in enumerate(page.drawn))
         first_s: dict[str, float] = {}
-        drawn = sorted((one for page in self.pages for one in page.drawn), key=lambda one: one[1])
-        for at, drawn_s in drawn:
-            if at in first_s:
-                yield drawn_s - first_s[at]
-            else:
-                first_s[at] = drawn_s
+        for when_s, where, was_here in drawn:
+            if where not in first_s:
+                first_s[where] = when_s
+            elif was_here:
+                yield when_s - first_s[where]
 
 
 def rss_bytes(pid: int) -> float:

@@ -5,6 +5,8 @@ import socket
 
 from lab.app import send_at_once
 from lab.ballots import tally_html
+from lab.class_bench import Class
+from lab.opening_bench import Fresh
 from lab.simulated_page import Heard, Motion, Watch
 from lessons.book import Guess
 from lessons.keys import Key
@@ -35,6 +37,15 @@ def test_what_a_listening_socket_accepts_sends_at_once() -> None:
         send_at_once()
         with socket.create_connection(listening.getsockname()), listening.accept()[0] as accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_page_is_behind_from_when_the_first_was_drawn_and_not_by_coming_late() -> None:
+    held = Class(Fresh("http://lab", 0), "key", 1.0)
+    instructor, learner, late = (held.page("join") for _ in range(3))
+    instructor.drawn = [("a", 1.0), ("b", 10.0)]
+    learner.drawn = [("a", 3.0), ("b", 10.5)]
+    late.drawn = [("b", 17.0)]
+    assert list(held.behind_s()) == [0.5]
 
 
 # ---- counts
