@@ -117,8 +117,8 @@ class EngineRoom:
         """Queue runs; their ids, under which they can be watched from now on. They are one job of the learner `by` and
         take the place of what he has waiting; `first`: before everybody. Raises BadInput for what can never run."""
         checked = [
-            msgspec.structs.replace(scenario, deployment=_reachable(scenario.deployment)).checked()
-            for scenario in scenarios
+            msgspec.structs.replace(scenario, deployment=_reachable(scenario.deployment), model=MODEL).checked()
+            for scenario in scenarios  # a lesson knows no model: it is the lab's
         ]
         job = [StartRun(secrets.token_urlsafe(9), scenario, prompts) for scenario in checked]
         for ask in job:

@@ -233,10 +233,13 @@ class Visitor:
     @property
     def scene(self) -> dict[str, Any]:
         """What the browser module is given."""
+        return self.component("kitchen")
+
+    def component(self, name: str) -> dict[str, Any]:
+        """What a component of ours was given; empty if it is not on the page."""
         assert self.all("exception") == []
-        (component,) = self.all("bidi_component")
-        data: dict[str, Any] = json.loads(component.json)
-        return data
+        given = [json.loads(one.json) for one in self.all("bidi_component") if one.component_name.endswith(name)]
+        return given[0] if given else {}
 
     def open(self, label: str = "Open the kitchen") -> str:
         """Start a run; the path under which it can be watched."""
