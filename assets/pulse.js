@@ -6,17 +6,22 @@ const LONGEST_MS = 5000, SHORTEST_MS = 400;   // between two tries to connect
 const UNKNOWN_CLASS = 4404;
 
 function createPulse(root, { emit }) {
-  const line = document.createElement("p"), bar = document.createElement("progress");
+  const line = document.createElement("p"), bar = document.createElement("div"), share = document.createElement("div");
   line.style.cssText = "margin: 0; font-size: .875rem; opacity: .85; font-variant-numeric: tabular-nums;";
-  bar.style.cssText = "display: block; width: 100%; height: 6px; margin-top: .4rem; accent-color: #0072b2;";
+  bar.style.cssText = "height: 6px; margin-top: .4rem; border-radius: 3px; overflow: hidden; background: color-mix(in srgb, currentColor 20%, transparent);";
+  share.style.cssText = "height: 100%; background: var(--st-primary-color, #0072b2);";
+  bar.setAttribute("role", "progressbar"); // a real one is light on dark pages, and looks full
   bar.setAttribute("aria-label", "How much of the run is done");
+  bar.append(share);
   root.append(line, bar);
   let data, socket, timer, closed = false, wait = SHORTEST_MS, times = 0;
 
   function show({ says, done }) {
     line.textContent = says;
     bar.hidden = done == null;
-    bar.value = done ?? 0;
+    const percent = Math.round(100 * (done ?? 0));
+    share.style.width = `${percent}%`;
+    bar.setAttribute("aria-valuenow", percent);
   }
   function connect() {
     const url = new URL(data.stream, document.baseURI);

@@ -119,7 +119,8 @@ class Gathering:
         """Cancel the run that is on. What has been gathered stays."""
         with self._lock:
             run, self.run, self._began, self.on = self.run, "", 0.0, self
-            self.stopped = "You cancelled the run. Your guess stays locked; nothing is lost."
+            what = "Votes stay" if self._for_all else "Your guess stays"
+            self.stopped = f"You cancelled the run. {what} locked; nothing is lost."
         LEADS.resign(self)
         if run:
             ENGINE_ROOM.stop(run)

