@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from engine import units
-from engine.disturbed import disturbance, kept_waiting
+from engine.disturbed import disturbance
 from engine.events import Counted, Failed
 from engine.log import Log, seen_from_outside
 from engine.metrics import Spread, Summary
@@ -49,7 +49,6 @@ def report(log: Log, summary: Summary) -> dict[str, Any]:
             "transport": deployment.transport,
         },
         "machine": log.machine,
-        "kept_waiting": kept_waiting(log.events),
     }
 
 
