@@ -52,7 +52,7 @@ def page(benches: Sequence[Findings], picture: Path) -> str:
         if findings.figures:
             lines += [_row(HEAD), _row(["---"] * len(HEAD)), *map(_row, as_rows(findings)), ""]
         lines += [f"- {note}" for note in findings.notes]
-        lines += [f"- Measured: {findings.measured}", f"- {said_versions(findings)}"]
+        lines += [f"- Measured: {findings.measured}, on {findings.machine}", f"- {said_versions(findings)}"]
     return "\n".join(lines) + "\n"
 
 
