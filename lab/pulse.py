@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from lab.classroom import gathering, rooms, topic
+from lab.classroom import gathering, offers, rooms, topic
 from lab.gather import says
 from lab.room import Room
 
@@ -40,7 +40,7 @@ def stand(room: Room) -> Stand:
     found = topic(asked) if asked and asked.running and asked.answer is None and room.pace == "step" else None
     begun = gathering(room, *found) if found else None
     run = (begun.run, begun.stopped, begun.measuring) if begun else None
-    place = repr((room.code, room.pace, asked, run)).encode()
+    place = repr((room.code, room.pace, asked, run, offers().up(room.code))).encode()
     at = hashlib.blake2b(place, digest_size=8).hexdigest()
     parts = [turnout(room), _state(room), timer(room)]
     if begun:

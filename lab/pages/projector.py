@@ -6,7 +6,6 @@ from lab.class_view import answer_words, common_run, counts, follow, how_made
 from lab.classroom import offers, qr, rooms, topic, way_in
 from lab.look import look
 from lab.offer_view import show
-from lab.offers import Offer
 from lab.room import Question, Room
 from lessons.lesson import Lesson, Round
 
@@ -42,7 +41,6 @@ def page() -> None:
         st.markdown("Open it from the instructor's page, which adds the code of the class to its address.")
         return
     up = offers().up(code)
-    _look_up(code, up)
     found = topic(room.question) if room.question else None
     if up is None and (room.question is None or room.pace == "free" or found is None):
         st.title("Join the class", anchor=False)
@@ -58,13 +56,6 @@ def page() -> None:
             _tell(room)
         elif room.question is not None and found is not None:
             _question(room, room.question, *found)
-
-
-@st.fragment(run_every=1.0)
-def _look_up(code: str, up: Offer | None) -> None:
-    """The page anew once another run is put up, or this one is taken back."""
-    if offers().up(code) != up:
-        st.rerun()
 
 
 def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
