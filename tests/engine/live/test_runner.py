@@ -18,6 +18,7 @@ from engine.live.model import load
 from engine.live.runner import Runner
 from engine.live.sampling import draw, nucleus, sample
 from engine.live.tricks import ALL, TRICKS, VARIABLE, Tricks
+from engine.live.weights import served
 from engine.plan import Piece
 from engine.request import Request, Sampling
 from engine.scenario import Deployment, ModelSpec
@@ -155,7 +156,7 @@ def apart(logits: torch.Tensor, others: torch.Tensor) -> float:
 def logits_of(path: str, dtype: Literal["bf16", "fp32"], tricks: Tricks) -> torch.Tensor:
     """Of a prompt, of a chunk beside a single token, and of steps with one row and with two."""
     prepared = prepare(ModelSpec(path, dtype))
-    runner = Runner(load(prepared), KvPool.create(prepared.kv_shape, BLOCKS), tricks)
+    runner = Runner(served(prepared, tricks), KvPool.create(prepared.kv_shape, BLOCKS), tricks)
     [ids] = prompts_of([170], seed=7)
     one, two = tuple(range(12)), tuple(range(20, 32))
 
