@@ -4,9 +4,10 @@ import secrets
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TypeVar
 
 import click
@@ -64,7 +65,8 @@ def check(image: Image, container: Container) -> None:
     kept = container.ask(["python", "-c", book])
     assert kept.returncode == 0, kept.stderr
     left = container.ask(["find", "/tmp", "/dev/shm", "/data", "-type", "f"]).stdout.split()
-    say(f"files that it made: {', '.join(left) or 'none'}")
+    folders = Counter(str(PurePath(file).parent) for file in left)
+    say(f"files that it made: {', '.join(f'{count} in {folder}' for folder, count in folders.items()) or 'none'}")
     took_s = container.stop(END_S)
     assert visitor.wait(END_S) == 0, visitor.communicate()
     assert "Traceback" not in container.said()
