@@ -115,6 +115,8 @@ def _described(spec: ModelSpec, folder: Path, dtype: str) -> Prepared:
     config = _json(folder / "config.json")
     if config.get("model_type") not in FAMILIES or not _full_attention(config):
         raise BadInput("model", path, f"of a family with full attention in every layer: {', '.join(FAMILIES)}")
+    if (gate := config.get("hidden_act", "silu")) != "silu":
+        raise BadInput("model", path, f"one whose MLP has silu for its hidden_act, which is '{gate}' there")
     if not (folder / "tokenizer.json").exists() or not any(folder.glob("*.safetensors")):
         raise BadInput("model", path, f"complete: {folder} needs tokenizer.json and .safetensors beside config.json")
     heads = config["num_attention_heads"]

@@ -100,6 +100,9 @@ def test_folders_that_cannot_serve_are_refused(tmp_path: Path) -> None:
         (tmp_path / "config.json").write_text(json.dumps(config | other))
         with pytest.raises(BadInput, match="full attention in every layer"):
             prepare(ModelSpec(str(tmp_path), "fp32"))
+    (tmp_path / "config.json").write_text(json.dumps(config | {"hidden_act": "gelu"}))
+    with pytest.raises(BadInput, match="silu for its hidden_act, which is 'gelu'"):
+        prepare(ModelSpec(str(tmp_path), "fp32"))
 
 
 def test_a_gguf_file_that_cannot_be_read_is_refused_with_the_reason(
