@@ -115,5 +115,7 @@ def started(
         sys.stderr.write(container.said())
         raise
     finally:
-        process.kill()  # and with it, whatever may be left in its namespace
+        if first := container.first:  # all of its namespace goes with it; --kill-child is void once the user changes
+            os.kill(first, signal.SIGKILL)
+        process.kill()
         process.wait()
