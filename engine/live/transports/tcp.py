@@ -16,7 +16,6 @@ import hmac
 import secrets
 import socket
 import struct
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from threading import Event, Lock, Thread
 from typing import TypeVar
@@ -25,22 +24,13 @@ import msgspec
 import numpy as np
 
 from engine.errors import TransportFailed
-from engine.live.kv import KvPool
+from engine.live.checksum import Checksum
+from engine.live.kv import Bytes, KvPool, Rows, pool_rows
 from engine.live.shape import KvShape
-from engine.live.transport import (
-    PIECE_BYTES,
-    Bytes,
-    Endpoint,
-    Grants,
-    Path,
-    Piece,
-    Rows,
-    pool_rows,
-    read_endpoint,
-    row_numbers,
-)
+from engine.live.transport import Endpoint, Grants, Path, Piece, read_endpoint
 
 PATIENCE_S = 10.0  # a peer that says nothing for so long is taken for gone
+PIECE_BYTES = 5 << 17  # that a receiver takes at once; a cache of 1 MiB holds them from one end to the other
 IN_FLIGHT = 2  # pieces without an answer: one on the wire while the receiver copies the other
 MESSAGE_BYTES = 1 << 17  # more than any header needs, little enough for a stranger to ask for
 LENGTH = struct.Struct("!I")
@@ -148,6 +138,8 @@ class Tcp:
 
 
 class TcpPath:
+    piece_bytes = PIECE_BYTES
+
     def __init__(self, theirs: TcpEndpoint, key: bytes) -> None:
         self.blocks = theirs.blocks
         self._name = f"{theirs.host}:{theirs.port}"
@@ -169,19 +161,17 @@ class TcpPath:
             self.close()
             raise
 
-    def write(self, pieces: Iterable[Piece]) -> Iterator[Bytes]:
-        for piece in pieces:
-            payload = piece.payload
-            try:
-                rows = row_numbers(piece.planes, piece.target, self.blocks)
-                _say(self._socket, Write(piece.request, rows.astype("<i8", copy=False).tobytes()))
-                for plane in payload:
-                    self._socket.sendall(plane.data)
-            except OSError as error:
-                raise self._gone(error) from error
-            self._unanswered += 1
-            self._listen(IN_FLIGHT - 1)
-            yield payload
+    def write(self, piece: Piece, checksum: Checksum) -> None:
+        rows = len(piece.source)
+        payload = np.empty((rows, piece.memory.shape[1]), np.uint8)
+        checksum.add_and_copy(piece.memory, piece.source, payload, np.arange(rows))
+        try:
+            _say(self._socket, Write(piece.request, piece.target.astype("<i8", copy=False).tobytes()))
+            self._socket.sendall(payload.data)
+        except OSError as error:
+            raise self._gone(error) from error
+        self._unanswered += 1
+        self._listen(IN_FLIGHT - 1)
 
     def flush(self) -> None:
         self._listen(0)
