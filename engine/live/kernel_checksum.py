@@ -94,12 +94,18 @@ class CompiledChecksum:
 @exactly
 def add_rows(memory: Any, rows: Any, lanes: Any) -> None:
     for row in rows:
+        if not 0 <= row < len(memory):
+            raise IndexError("no such row")
         _read(memory[row].ctypes.data, 0, memory.shape[1], lanes.ctypes.data)
 
 
 @exactly
 def copy_rows(memory: Any, rows: Any, into: Any, places: Any, lanes: Any) -> None:
+    if len(places) != len(rows) or into.shape[1] != memory.shape[1]:
+        raise IndexError("rows and places differ")
     for at in range(len(rows)):
+        if not (0 <= rows[at] < len(memory) and 0 <= places[at] < len(into)):
+            raise IndexError("no such row")
         _copy(memory[rows[at]].ctypes.data, into[places[at]].ctypes.data, memory.shape[1], lanes.ctypes.data)
 
 

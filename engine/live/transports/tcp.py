@@ -119,12 +119,11 @@ class Tcp:
             return _say(connection, Answer(f"It has {here}, not {there}."))
         _say(connection, Answer())
         memory = pool_rows(self._pool)
-        most = max(1, PIECE_BYTES // memory.shape[1])
-        buffer = np.empty((most, memory.shape[1]), np.uint8)
+        buffer = _piece_buffer(here.shape)
         while True:
             write = _read(connection, Write)
             rows = np.frombuffer(write.rows, np.dtype("<i8"))
-            if not 0 < len(rows) <= most or rows.min(initial=0) < 0 or rows.max(initial=0) >= len(memory):
+            if not 0 < len(rows) <= len(buffer) or rows.min(initial=0) < 0 or rows.max(initial=0) >= len(memory):
                 return _say(connection, Answer("Such rows it has not."))
             _fill(connection, buffer[: len(rows)].data.cast("B"))
             _say(connection, self._land(write.request, rows, memory, buffer[: len(rows)]))
@@ -144,6 +143,7 @@ class TcpPath:
         self.blocks = theirs.blocks
         self._name = f"{theirs.host}:{theirs.port}"
         self._unanswered = 0
+        self._buffer = _piece_buffer(theirs.shape)
         try:
             self._socket = socket.create_connection((theirs.host, theirs.port), timeout=PATIENCE_S)
         except OSError as error:
@@ -162,9 +162,8 @@ class TcpPath:
             raise
 
     def write(self, piece: Piece, checksum: Checksum) -> None:
-        rows = len(piece.source)
-        payload = np.empty((rows, piece.memory.shape[1]), np.uint8)
-        checksum.add_and_copy(piece.memory, piece.source, payload, np.arange(rows))
+        payload = self._buffer[: len(piece.source)]
+        checksum.add_and_copy(piece.memory, piece.source, payload, np.arange(len(payload)))
         try:
             _say(self._socket, Write(piece.request, piece.target.astype("<i8", copy=False).tobytes()))
             self._socket.sendall(payload.data)
@@ -228,6 +227,10 @@ def _proof(key: bytes, role: bytes, nonces: bytes) -> bytes:
 # ---- bytes and messages
 
 M = TypeVar("M", Hello, Write, Answer)
+
+
+def _piece_buffer(shape: KvShape) -> Bytes:
+    return np.empty((max(1, PIECE_BYTES // shape.row_bytes), shape.row_bytes), np.uint8)
 
 
 def _prepare(connection: socket.socket) -> None:

@@ -49,6 +49,20 @@ def test_rows_that_are_copied_count_as_those_that_are_read(
     assert (into == expected).all()
 
 
+@pytest.mark.parametrize(
+    ("rows", "places"), [([12], [0]), ([-1], [0]), ([0], [9]), ([0], [-1]), ([0, 1], [0])], ids=str
+)
+def test_rows_that_are_not_there_are_neither_read_nor_written(
+    rows: list[int], places: list[int], memory: Bytes
+) -> None:
+    made, into = CompiledChecksum(), np.zeros((9, ROW_BYTES), np.uint8)
+    with pytest.raises(IndexError):
+        made.add_and_copy(memory, np.array(rows), into, np.array(places))
+    assert not into.any()
+    with pytest.raises(IndexError):
+        made.add(memory, np.array([12]))
+
+
 @pytest.mark.parametrize("byte", [0, 63, 64, 1023, 1024, ROW_BYTES - 65, ROW_BYTES - 64, ROW_BYTES - 1])
 @pytest.mark.parametrize("row", [0, 5])
 def test_one_bit_makes_another_sum(row: int, byte: int, memory: Bytes) -> None:
