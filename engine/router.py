@@ -59,6 +59,7 @@ from engine.messages import (
 )
 from engine.order import Order
 from engine.request import Request
+from engine.roster import Roster
 from engine.routing import LeastLoaded, Route
 from engine.scenario import BLOCK_TOKENS, Deployment
 
@@ -72,7 +73,6 @@ Output = Event | Send
 
 
 HANDOFF_TRIES = 5  # a tray that fails this often is not failing by chance
-UNLIMITED = 2**63 - 1
 
 
 class Router:
@@ -83,15 +83,11 @@ class Router:
     ) -> None:
         self.deployment = deployment
         self.link = link
+        self.roster = Roster(workers, deployment)
         self.orders: dict[str, Order] = {}  # open ones, and done ones that a worker still holds something of
         self._queue: deque[Order] = deque()
-        self._up: dict[str, Ready] = {}
-        self._policies = dict(zip(workers, deployment.policies, strict=True))
         self._route = route or LeastLoaded()
         self._loads = Loads(workers)
-        self._retired: set[str] = set()  # they are given no more orders
-        self._roles: dict[str, list[str]] = {}  # the workers that are up and given orders, by policy
-        self._most_tokens = UNLIMITED  # that each of them can hold of one request
         self._next: Deployment | None = None
         self._accepted = 0
 
@@ -129,12 +125,12 @@ class Router:
     def set_link(self, link: LinkSpec, t: float) -> list[Output]:
         self.link = link
         changed = LinkChanged(t, link.bandwidth_bytes_per_s, link.latency_s)
-        return [changed, *(Send(name, SetLink(link)) for name in self._up)]
+        return [changed, *(Send(name, SetLink(link)) for name in self.roster.up)]
 
     def deploy(self, deployment: Deployment, t: float) -> list[Output]:
         """Change roles, once the orders that have a token have ended; those without one are called back."""
-        if deployment.workers != len(self._policies):
-            raise BadInput("workers", deployment.workers, f"{len(self._policies)}, as many as are running")
+        if deployment.workers != len(self.roster.roles):
+            raise BadInput("workers", deployment.workers, f"{len(self.roster.roles)}, as many as are running")
         self._next = deployment
         out: list[Output] = []
         for order in self._active():
@@ -145,27 +141,13 @@ class Router:
     # ---- one worker's role, while the others go on
 
     @property
-    def roles(self) -> Mapping[str, str]:
-        """The policy of every worker, up or not."""
-        return self._policies
-
-    @property
     def loads(self) -> Mapping[str, Load]:
         return self._loads.of
 
-    def choosable(self, policy: str) -> Sequence[str]:
-        """The workers of that role that are given orders."""
-        return self._roles.get(policy, ())
-
     def expect(self, worker: str, policy: str) -> None:
         """A new worker, whose role is known before it is up."""
-        self._policies[worker] = policy
+        self.roster.expect(worker, policy)
         self._loads.join(worker)
-
-    def retire(self, worker: str) -> None:
-        """Give it no more orders; those it has go on."""
-        self._retired.add(worker)
-        self._take_stock()
 
     def drained(self, worker: str) -> bool:
         """No order needs it, and it holds nothing of any."""
@@ -174,16 +156,13 @@ class Router:
     def assign(self, worker: str, policy: str, t: float) -> list[Output]:
         """Another role for a worker that is drained; it is given orders again."""
         assert self.drained(worker), f"{worker} is needed as it is"
-        self._retired.discard(worker)
-        self._policies[worker] = policy
-        self._take_stock()
+        self.roster.assign(worker, policy)
         return [self.deployed(t), Send(worker, self._configure(worker)), *self._resume(t)]
 
     # ---- what workers say
 
     def worker_up(self, worker: str, ready: Ready, t: float) -> list[Output]:
-        self._up[worker] = ready
-        self._take_stock()
+        self.roster.came(worker, ready)
         up = WorkerUp(t, worker, ready.pid, ready.blocks)
         return [up, Send(worker, SetLink(self.link)), Send(worker, self._configure(worker)), *self._resume(t)]
 
@@ -197,8 +176,7 @@ class Router:
 
     def worker_down(self, worker: str, why: str, t: float) -> list[Output]:
         """The worker is gone with all it held. Its orders begin again elsewhere, with the tokens they have."""
-        self._up.pop(worker, None)
-        self._take_stock()
+        self.roster.went(worker)
         out: list[Output] = [WorkerDown(t, worker, why)]
         for order in list(self.orders.values()):
             if worker not in order.holders:
@@ -246,7 +224,7 @@ class Router:
         if isinstance(event, Finished):
             return [event, *self._end(order, worker, event.t)]
         order.output_ids.append(event.token)
-        if order.stage == "prefilling" and self._policies[worker] != "prefill_only":
+        if order.stage == "prefilling" and self.roster.roles[worker] != "prefill_only":
             order.stage = "decoding"
         self._book(order)
         return [event]
@@ -316,7 +294,7 @@ class Router:
 
     def _reserved(self, order: Order, blocks: tuple[int, ...], t: float) -> list[Output]:
         accepted = HandoffAccepted(t, order.request.id, order.source, order.target)
-        endpoint = self._up[order.target].endpoints[self.deployment.transport]
+        endpoint = self.roster.up[order.target].endpoints[self.deployment.transport]
         tray_blocks = blocks[: self._tray_blocks(order)]
         ship = Ship(order.request.id, order.target, endpoint, tray_blocks)
         if self.deployment.ship == "layers":
@@ -416,29 +394,28 @@ class Router:
         if self._next is None or any(order.stage != "queued" for order in self._active()):
             return []
         self.deployment, self._next = self._next, None
-        self._policies = dict(zip(self._policies, self.deployment.policies, strict=True))
-        self._take_stock()
-        configures = [Send(name, self._configure(name)) for name in self._up]
+        self.roster.deal(self.deployment)
+        configures = [Send(name, self._configure(name)) for name in self.roster.up]
         return [self.deployed(t), *configures, *self._dispatch(t)]
 
     def deployed(self, t: float) -> Deployed:
-        return Deployed(t, self.deployment.kind, tuple(self._policies.items()), self.deployment.transport)
+        return Deployed(t, self.deployment.kind, tuple(self.roster.roles.items()), self.deployment.transport)
 
     def _configure(self, worker: str) -> Configure:
         d = self.deployment
-        return Configure(self._policies[worker], d.chunk, d.transport, d.ship, d.first_token == "prefill")
+        return Configure(self.roster.roles[worker], d.chunk, d.transport, d.ship, d.first_token == "prefill")
 
     def _active(self) -> list[Order]:
         return [order for order in self.orders.values() if order.stage != "done"]
 
     def _choose(self, order: Order, policy: str) -> str | None:
         """A worker of that role among those up, if there is one."""
-        names = self._roles.get(policy)
+        names = self.roster.choosable(policy)
         return self._route.choose(order, names, self._loads.of) if names else None
 
     def _book(self, order: Order) -> None:
         """Whenever its stage, its workers or its tokens have changed."""
-        self._loads.book(order, order.source != "" and self._policies[order.source] == "prefill_only")
+        self._loads.book(order, order.source != "" and self.roster.roles[order.source] == "prefill_only")
 
     # ---- sizes
 
@@ -446,19 +423,10 @@ class Router:
         return -(-order.prefill_tokens // BLOCK_TOKENS)
 
     def _tray_bytes(self, order: Order) -> int:
-        ready = self._up[order.source]
+        ready = self.roster.up[order.source]
         return self._tray_blocks(order) * ready.block_tokens * ready.kv_bytes_per_token
 
     def _must_fit(self, order: Order) -> None:
-        if order.worst_tokens > self._most_tokens:
-            limit = f"at most {self._most_tokens:,}, what the KV pool and the model's context hold"
+        if order.worst_tokens > self.roster.most_tokens:
+            limit = f"at most {self.roster.most_tokens:,}, what the KV pool and the model's context hold"
             raise BadInput("prompt plus output tokens", order.worst_tokens, limit)
-
-    def _take_stock(self) -> None:
-        """Whenever workers come, go or change roles."""
-        self._roles = {}
-        for name, policy in self._policies.items():
-            if name in self._up and name not in self._retired:
-                self._roles.setdefault(policy, []).append(name)
-        holds = (min(ready.blocks * ready.block_tokens, ready.context_tokens) for ready in self._up.values())
-        self._most_tokens = min(holds, default=UNLIMITED)

@@ -1,4 +1,4 @@
-"""Steps of few rows, which is what decode is: layer by layer through compiled kernels, over transformers' weights."""
+"""Steps of few rows, which is what decode is: layer by layer through compiled kernels."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

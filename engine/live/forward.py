@@ -1,7 +1,7 @@
-"""A decoder's forward pass: few, large operations, straight over the weights that transformers has loaded.
+"""A decoder's forward pass: few, large operations, straight over the weights.
 
-The same mathematics as the Llama, Mistral, Qwen2 and Qwen3 modules of transformers, whose rotary embedding it asks. Of
-their 60 operations a layer some 20 are left. Where activations are fp32, kernels take the smaller of them.
+The same mathematics as the Llama, Mistral, Qwen2 and Qwen3 modules of transformers. Of their 60 operations a layer
+some 20 are left. Where activations are fp32, kernels take the smaller of them.
 """
 
 from functools import partial
@@ -18,7 +18,7 @@ Rotation = tuple[torch.Tensor, torch.Tensor]  # cosines and signed sines, [rows,
 
 
 class Forward:
-    """Token ids to logits. `model` is transformers' own; its weights are used where they lie.
+    """Token ids to logits. `model` is transformers' own, or as `engine.live.weights` lays it out.
 
     `compiled`: the way of few rows, for the vocabulary's product and what is small; or None.
     """
@@ -29,7 +29,7 @@ class Forward:
         self._rotary = decoder.rotary_emb
         self._dtype = torch.float32 if tricks.upcast_products else self._embedding.dtype
         small, upcast = compiled if self._dtype == torch.float32 else None, Upcast()
-        self._layers = [Layer(layer, model.config, tricks, upcast, small) for layer in decoder.layers]
+        self._layers = [Layer(layer, tricks, upcast, small) for layer in decoder.layers]
         self._norm = Norm(decoder.norm, small)
         self._head = compiled.head if compiled else partial(_head, model.lm_head)
         self._short = tricks.short_last_layer
@@ -57,7 +57,7 @@ class Forward:
 class Layer:
     """One layer, in two halves: up to what its rows have attended to, and from there on."""
 
-    def __init__(self, layer: Any, config: Any, tricks: Tricks, upcast: Upcast, small: Any) -> None:
+    def __init__(self, layer: Any, tricks: Tricks, upcast: Upcast, small: Any) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         self._dim = attention.head_dim
         self._scaling = attention.scaling

@@ -1,4 +1,4 @@
-"""Load a prepared model for the runner. Its weights stay memory-mapped, so workers on a machine share the pages."""
+"""A prepared model as transformers has it. Its weights stay memory-mapped, so workers on a machine share the pages."""
 
 from pathlib import Path
 from typing import Any

@@ -118,17 +118,17 @@ class Station:
     """A Worker with hands: model, KV pool, courier, and the doors through which others write into the pool."""
 
     def __init__(self, channel: Channel, start: Start, host: str, key: bytes) -> None:
-        # torch and transformers are imported here, after the process has taken its place and greeted the front
+        # torch is imported here, after the process has taken its place and greeted the front
         import torch
 
         from engine.live.catalog import prepare
         from engine.live.checksum import digest, warm_up
         from engine.live.courier import Courier
         from engine.live.kv import KvPool
-        from engine.live.model import load
         from engine.live.runner import Runner
         from engine.live.transports import Doors
         from engine.live.tricks import Tricks
+        from engine.live.weights import served
 
         torch.set_num_threads(1)
         self._channel = channel
@@ -139,7 +139,8 @@ class Station:
         self._digest = digest
         warm_up(self._pool)
         self._worker = Worker(start.name, BlockPool(self._pool.blocks, self._prepared.kv_shape.block_tokens))
-        self._runner = Runner(load(self._prepared), self._pool, Tricks.of_environment())
+        tricks = Tricks.of_environment()
+        self._runner = Runner(served(self._prepared, tricks), self._pool, tricks)
         self._doors = Doors(self._pool, key=key, names=start.transports, host=host)
         self._courier = Courier(
             self._doors,

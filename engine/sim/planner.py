@@ -71,7 +71,7 @@ class Planner:
         self._worker = worker
         self._pool: dict[str, Pool] = {
             name: "prefill_only" if policy == "prefill_only" else "decode_only"
-            for name, policy in cluster.router.roles.items()
+            for name, policy in cluster.router.roster.roles.items()
         }  # who is in which pool, or on the way there
         self._leaving: dict[str, Pool | None] = {}  # who gets no new requests, and the pool it will be in then
         self._made = len(self._pool)
@@ -124,7 +124,7 @@ class Planner:
 
     def _loads(self, pool: Pool) -> list[Load]:
         router = self._cluster.router
-        return [router.loads[name] for name in router.choosable(self._policy(pool))]
+        return [router.loads[name] for name in router.roster.choosable(self._policy(pool))]
 
     def _pressure(self, pool: Pool, load: Load) -> float:
         """What the worker would make a request feel now, as a share of the target."""
@@ -181,7 +181,7 @@ class Planner:
     def _retire(self, pool: Pool, then: Pool | None) -> None:
         """The worker of the pool with the least to do."""
         router = self._cluster.router
-        there = [name for name in router.choosable(self._policy(pool)) if self._pool.get(name) == pool]
+        there = [name for name in router.roster.choosable(self._policy(pool)) if self._pool.get(name) == pool]
         if len(there) <= self.spec.fewest:
             return
         name = min(there, key=lambda name: router.loads[name].tokens)
@@ -189,7 +189,7 @@ class Planner:
         if then is not None:
             self._pool[name] = then
         self._leaving[name] = then
-        router.retire(name)
+        router.roster.retire(name)
 
     def _see_them_off(self) -> None:
         for name, then in list(self._leaving.items()):

@@ -123,15 +123,15 @@ def test_loads_are_kept_as_if_they_were_counted_anew(deployment, drawn, kills, b
                 continue
             if order.source == worker and order.stage in ("prefilling", "reserving"):
                 load += order.tokens
-            if order.target == worker or router._policies[worker] != "prefill_only":
+            if order.target == worker or router.roster.roles[worker] != "prefill_only":
                 load += order.request.max_output_tokens - len(order.output_ids)
         return load
 
     def compare() -> list:
-        assert {w: load.tokens for w, load in router._loads.of.items()} == {w: counted(w) for w in router._policies}
+        assert {w: load.tokens for w, load in router.loads.items()} == {w: counted(w) for w in router.roster.roles}
         return []
 
     for tenth in range(60):
         cluster.at(tenth / 10, compare)
     cluster.run()
-    assert all((load.tokens, load.kv_tokens) == (0, 0) for load in router._loads.of.values())
+    assert all((load.tokens, load.kv_tokens) == (0, 0) for load in router.loads.values())

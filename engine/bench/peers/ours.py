@@ -10,9 +10,9 @@ from engine.bench.peers.talk import answer, prompt
 from engine.blocks import BlockPool
 from engine.live.catalog import Prepared
 from engine.live.kv import KvPool
-from engine.live.model import load
 from engine.live.runner import Runner
 from engine.live.tricks import Tricks
+from engine.live.weights import served
 from engine.request import Request
 from engine.worker import Worker
 
@@ -22,7 +22,8 @@ MANY = 512  # tokens that a request may make: more than it is asked for; its blo
 class Ours:
     def __init__(self, prepared: Prepared) -> None:
         self._pool = KvPool.create(prepared.kv_shape, prepared.kv_blocks)
-        self._runner = Runner(load(prepared), self._pool, Tricks.of_environment())
+        tricks = Tricks.of_environment()
+        self._runner = Runner(served(prepared, tricks), self._pool, tricks)
 
     def _empty(self) -> None:
         blocks = BlockPool(self._pool.blocks, self._pool.shape.block_tokens)
