@@ -18,7 +18,7 @@ class BareNixl:
         theirs = msgspec.msgpack.decode(endpoint, type=NixlEndpoint)
         api = _api()
         self._pool = pool
-        self._row_bytes = pool.shape.tray_bytes(1) // (2 * pool.shape.layers)
+        self._row_bytes = pool.shape.row_bytes
         self._agent = api.nixl_agent(f"bare-{os.getpid()}", api.nixl_agent_config(enable_prog_thread=False))
         self._here, self._there = pool.tensor.data_ptr(), theirs.address
         self._agent.register_memory([(self._here, pool.nbytes, 0, "")], "DRAM")

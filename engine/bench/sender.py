@@ -17,6 +17,7 @@ from engine.bench.peers.talk import answer
 from engine.bench.receiver import KEY
 from engine.errors import TransportFailed
 from engine.link import LinkSpec
+from engine.live.checksum import digest
 from engine.live.courier import Courier
 from engine.live.kv import KvPool
 from engine.live.shape import KvShape
@@ -29,7 +30,7 @@ class Sender:
 
     def __init__(self, shape: KvShape, blocks: int, endpoints: dict[str, bytes]) -> None:
         self._endpoints = endpoints
-        pool = KvPool.create(shape, blocks)
+        self._pool = pool = KvPool.create(shape, blocks)
         pool.tensor.fill_(1)
         self._reports: SimpleQueue[Report] = SimpleQueue()
         self._shipped = 0
@@ -47,7 +48,12 @@ class Sender:
             self.ship(transport, range(blocks), range(blocks))
 
     def acts(self) -> dict[str, Callable[..., float]]:
-        acts: dict[str, Callable[..., float]] = {"pace": self.pace, "ship": self.ship, "copy": self._memcpy.seconds}
+        acts: dict[str, Callable[..., float]] = {
+            "pace": self.pace,
+            "ship": self.ship,
+            "sum": self.sum_s,
+            "copy": self._memcpy.seconds,
+        }
         if self._bare:
             acts["bare"] = self._bare.seconds
         return acts
@@ -65,6 +71,12 @@ class Sender:
         if not isinstance(report, Shipped):
             raise TransportFailed(f"A tray was lost: {report}.")
         return report.seconds
+
+    def sum_s(self, blocks: Sequence[int]) -> float:
+        """Seconds for nothing but the checksum of what lies in these blocks."""
+        begun_s = time.perf_counter()
+        digest(self._pool, blocks)
+        return time.perf_counter() - begun_s
 
 
 class Memcpy:

@@ -10,17 +10,14 @@ go of the interpreter, and is never late for long: what the wire could have carr
 import math
 import time
 from collections.abc import Callable
-from itertools import takewhile
 from threading import Condition, Thread
-
-import numpy as np
-import xxhash
 
 from engine.errors import TransportFailed
 from engine.events import Event, HandoffMoved, HandoffStarted
 from engine.link import LinkSpec, Wire
-from engine.live.kv import KvPool
-from engine.live.transport import PIECE_BYTES, Path, pieces, pool_planes
+from engine.live.checksum import checksum
+from engine.live.kv import KvPool, Rows, pool_rows, row_numbers
+from engine.live.transport import Path, Piece
 from engine.live.transports import Doors
 from engine.messages import Report, Ship, ShipFailed, Shipped
 
@@ -36,9 +33,9 @@ class _Tray:
     def __init__(self, ship: Ship, transport: str, pool: KvPool, blocks: tuple[int, ...]) -> None:
         self.ship = ship
         self.transport = transport
-        self.source, self.target = np.asarray(blocks, np.int64), np.asarray(ship.blocks, np.int64)
+        self.source = row_numbers(2 * pool.shape.layers, pool.blocks, blocks)
+        self.target: Rows = self.source[:0]  # until it has started
         self.rows_per_layer = 2 * len(blocks)
-        self.rows = pool.shape.layers * self.rows_per_layer
         self.nbytes = pool.shape.tray_bytes(len(blocks))
         self.ready = 0
         self.sent = 0
@@ -48,7 +45,7 @@ class _Tray:
         self.told_s = 0.0
         self.path: Path | None = None  # until it has started
         self.aborted = False
-        self.checksum = xxhash.xxh3_64()
+        self.checksum = checksum(pool.shape.row_bytes)
 
     @property
     def waits(self) -> bool:
@@ -78,9 +75,8 @@ class Courier:
         self._report = report
         self._clock = clock
         self._name = name
-        self._memory = pool_planes(doors.pool)
-        self._row_bytes: int = self._memory.shape[2]
-        self._buffer = np.empty((max(1, PIECE_BYTES // self._row_bytes), self._row_bytes), np.uint8)
+        self._memory = pool_rows(doors.pool)
+        self._row_bytes: int = self._memory.shape[1]
         self._paths: dict[tuple[str, bytes], Path] = {}
 
         # everything below is guarded by this
@@ -229,6 +225,7 @@ class Courier:
             if tray.aborted:
                 return
             tray.path = path
+            tray.target = row_numbers(2 * self._pool.shape.layers, path.blocks, ship.blocks)
             tray.started_s = tray.told_s = time.monotonic()
             self._idle = True  # its bytes are counted from here, whatever the wire carried before
             configured = self._wire.spec.bandwidth_bytes_per_s
@@ -246,18 +243,17 @@ class Courier:
 
     def _write(self, tray: _Tray, path: Path) -> None:
         """Send the rows that are next, or as many of them as a slow road takes in the time of a piece."""
-        rows = range(tray.sent, tray.sent + tray.next)
         until_s = time.monotonic() + PIECE_S
-        gone = 0
-        cut = pieces(tray.ship.request, self._memory, tray.source, tray.target, rows, self._buffer)
-        for payload in path.write(takewhile(lambda _: time.monotonic() < until_s, cut)):
-            for plane in payload:
-                tray.checksum.update(plane)
-            gone += payload.shape[0] * payload.shape[1]
+        first, end = tray.sent, tray.sent + tray.next
+        most = max(1, path.piece_bytes // self._row_bytes)
+        while first < end and time.monotonic() < until_s:
+            rows = slice(first, min(end, first + most))
+            path.write(Piece(tray.ship.request, self._memory, tray.source[rows], tray.target[rows]), tray.checksum)
+            first = rows.stop
         with self._changed:
-            self._wire.carried(gone * self._row_bytes, time.monotonic())
-            tray.sent += gone
-        if tray.sent == tray.rows:
+            self._wire.carried((first - tray.sent) * self._row_bytes, time.monotonic())
+            tray.sent = first
+        if tray.sent == len(tray.source):
             self._finish(tray, path)
         elif time.monotonic() - tray.told_s >= MOVED_EVERY_S:
             self._tell_moved(tray, path)

@@ -10,7 +10,14 @@ import numba
 
 from engine.live.cache import cache_folder
 
-SOURCES = ("kernels.py", "kernel_attention.py", "kernel_numbers.py", "kernel_cache.py", "vectors.py")
+SOURCES = (
+    "kernels.py",
+    "kernel_attention.py",
+    "kernel_numbers.py",
+    "kernel_cache.py",
+    "kernel_checksum.py",
+    "vectors.py",
+)
 ANY_ORDER = {"reassoc", "contract", "nsz"}  # sums may be regrouped; NaN and infinity stay what they are
 
 

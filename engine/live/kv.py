@@ -9,10 +9,16 @@ A sender maps the receiver's pool and writes into it, one-sided, as RDMA does. T
 import mmap
 import os
 import tempfile
+from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from engine.live.shape import KvShape
+
+Rows = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
 
 
 class KvPool:
@@ -52,3 +58,16 @@ class KvPool:
     def by_block(self) -> torch.Tensor:
         """The same memory as [layer, k or v, block, block_tokens x kv heads x dim]."""
         return self.tensor.view(self.shape.layers, 2, self.blocks, -1)
+
+
+def pool_rows(pool: KvPool) -> Bytes:
+    """The pool's memory as [row, byte]. A row is one block's keys or values of one layer."""
+    return np.frombuffer(pool.memory, np.uint8).reshape(-1, pool.shape.row_bytes)
+
+
+def row_numbers(planes: int, pool_blocks: int, blocks: Sequence[int]) -> Rows:
+    """Of the tray in these blocks, in its order: (layer, k or v, block). A plane is the keys or values of one layer."""
+    of_plane: Rows = np.asarray(blocks, np.int64)
+    assert of_plane.min(initial=0) >= 0, "blocks are counted from 0"
+    assert of_plane.max(initial=0) < pool_blocks, "blocks beyond the pool are memory of somebody else"
+    return np.add.outer(np.arange(planes) * pool_blocks, of_plane).reshape(-1)

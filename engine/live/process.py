@@ -122,7 +122,7 @@ class Station:
         import torch
 
         from engine.live.catalog import prepare
-        from engine.live.checksum import digest
+        from engine.live.checksum import digest, warm_up
         from engine.live.courier import Courier
         from engine.live.kv import KvPool
         from engine.live.runner import Runner
@@ -137,6 +137,7 @@ class Station:
         self._prepared = prepare(start.model)
         self._pool = KvPool.create(self._prepared.kv_shape, self._prepared.kv_blocks)
         self._digest = digest
+        warm_up(self._pool)
         self._worker = Worker(start.name, BlockPool(self._pool.blocks, self._prepared.kv_shape.block_tokens))
         tricks = Tricks.of_environment()
         self._runner = Runner(served(self._prepared, tricks), self._pool, tricks)
@@ -236,8 +237,9 @@ class Station:
         blocks = self._worker.blocks_of(admit.request.id)[: admit.nbytes // self._prepared.kv_shape.tray_bytes(1)]
         if self._corrupt_next:
             self._corrupt_next = False
-            row = self._prepared.kv_shape.tray_bytes(1) // (2 * self._prepared.kv_shape.layers)
-            self._pool.memory[blocks[0] * row] ^= 1  # in layer 0's keys, the lowest bit of one number
+            self._pool.memory[blocks[0] * self._pool.shape.row_bytes] ^= (
+                1  # in layer 0's keys, the lowest bit of one number
+            )
         verified = self._digest(self._pool, blocks) == admit.digest
         if verified:
             self._worker.admit(admit.request, admit.output_ids)

@@ -19,6 +19,11 @@ class KvShape(msgspec.Struct, frozen=True):
         """2 x layers x kv heads x head dim x bytes per element: keys and values of one token."""
         return 2 * self.layers * self.kv_heads * self.head_dim * BYTES_PER_ELEMENT[self.dtype]
 
+    @property
+    def row_bytes(self) -> int:
+        """Keys or values of one block in one layer: what lies in one stretch."""
+        return self.tray_bytes(1) // (2 * self.layers)
+
     def tray_bytes(self, blocks: int) -> int:
         """Bytes of `blocks` whole blocks, over all layers."""
         return blocks * self.block_tokens * self.bytes_per_token

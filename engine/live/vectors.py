@@ -49,7 +49,7 @@ def dots(rows: int, outs: int, lanes: int) -> Any:
             def step(at: Any, sums: list[Any]) -> list[Any]:
                 addresses = [build.add(weight, at) for weight in weights]
                 for address in addresses:
-                    emit.fetch(build.add(address, ahead))
+                    fetch(build, build.add(address, ahead))
                 apart = [emit.numbers(address) for address in addresses]
                 for half in range(len(apart[0])):
                     values = [emit.load(build.add(build.add(each, at), build.mul(length, LONG(half)))) for each in xs]
@@ -108,6 +108,13 @@ def mixes(rows: int, lanes: int) -> Any:
     return tile
 
 
+def fetch(build: Any, address: Any) -> None:
+    """Into the nearest cache, in time for what reads it soon."""
+    kind = ir.FunctionType(ir.VoidType(), [BYTE.as_pointer(), INT, INT, INT])
+    prefetch = cgutils.get_or_insert_function(build.module, kind, "llvm.prefetch.p0")
+    build.call(prefetch, [build.inttoptr(address, BYTE.as_pointer()), *map(INT, INTO_L1)])
+
+
 class _Emit:
     """Writes vector instructions. Addresses are whole numbers."""
 
@@ -162,11 +169,6 @@ class _Emit:
     def broadcast(self, address: Any) -> Any:
         one = self._build.insert_element(self.zero, self.load(address, FLOAT), INT(0))
         return self._build.shuffle_vector(one, one, ir.Constant(self._ints, [0] * self._lanes))
-
-    def fetch(self, address: Any) -> None:
-        kind = ir.FunctionType(ir.VoidType(), [BYTE.as_pointer(), INT, INT, INT])
-        prefetch = cgutils.get_or_insert_function(self._build.module, kind, "llvm.prefetch.p0")
-        self._build.call(prefetch, [self._build.inttoptr(address, BYTE.as_pointer()), *map(INT, INTO_L1)])
 
     def numbers(self, address: Any) -> list[Any]:
         """What the words there say: one vector of fp32, or of bf16 the even numbers and the odd ones."""

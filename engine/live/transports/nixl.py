@@ -11,9 +11,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import islice
 from threading import Event, Thread
 from typing import Any
 
@@ -21,13 +19,13 @@ import msgspec
 import numpy as np
 
 from engine.errors import TransportFailed
-from engine.live.kv import KvPool
-from engine.live.transport import Bytes, Endpoint, Path, Piece, pool_rows, read_endpoint, row_numbers
+from engine.live.checksum import Checksum
+from engine.live.kv import KvPool, pool_rows
+from engine.live.transport import Endpoint, Path, Piece, read_endpoint
 
 PATIENCE_S = 10.0
 POLL_S = 50e-6
 PROGRESS_S = 0.01
-PIECES = 16  # in one transfer, at most: some milliseconds of it
 
 
 class NixlEndpoint(Endpoint, frozen=True, tag="nixl"):
@@ -111,6 +109,8 @@ class Nixl:
 
 
 class NixlPath:
+    piece_bytes = 1 << 23  # a transfer cannot be stopped, so none is longer than some milliseconds
+
     def __init__(self, mine: Nixl, theirs: NixlEndpoint) -> None:
         self.blocks = theirs.blocks
         self._mine = mine
@@ -128,15 +128,9 @@ class NixlPath:
             self.close()
             raise
 
-    def write(self, pieces: Iterable[Piece]) -> Iterator[Bytes]:
-        """Many at once: what each transfer costs beside its bytes is more than it costs to read them again later."""
-        coming = iter(pieces)
-        while batch := list(islice(coming, PIECES)):
-            source = [row_numbers(piece.planes, piece.source, self._mine.pool.blocks) for piece in batch]
-            target = [row_numbers(piece.planes, piece.target, self.blocks) for piece in batch]
-            self._transfer("WRITE", *(np.concatenate(rows).astype(np.int32) for rows in (source, target)))
-            for piece in batch:
-                yield piece.payload
+    def write(self, piece: Piece, checksum: Checksum) -> None:
+        self._transfer("WRITE", piece.source.astype(np.int32), piece.target.astype(np.int32))
+        checksum.add(piece.memory, piece.source)
 
     def flush(self) -> None:
         """NIXL calls a write done when it has landed, and `write` waits for that."""

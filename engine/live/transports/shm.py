@@ -4,13 +4,13 @@ The receiver takes no part, so it cannot refuse; whoever frees blocks must have 
 """
 
 import os
-from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from engine.errors import TransportFailed
-from engine.live.kv import KvPool
-from engine.live.transport import Bytes, Endpoint, Path, Piece, pool_planes, read_endpoint
+from engine.live.checksum import Checksum
+from engine.live.kv import KvPool, pool_rows
+from engine.live.transport import Endpoint, Path, Piece, read_endpoint
 
 
 class ShmEndpoint(Endpoint, frozen=True, tag="shm"):
@@ -30,6 +30,8 @@ class Shm:
 
 
 class ShmPath:
+    piece_bytes = 1 << 21  # a fraction of a millisecond
+
     def __init__(self, theirs: ShmEndpoint) -> None:
         self.blocks = theirs.blocks
         self._path = theirs.path
@@ -38,13 +40,10 @@ class ShmPath:
             self._pool = KvPool.attach(theirs.shape, theirs.blocks, theirs.path)
         except (OSError, ValueError) as error:  # ValueError: the file is smaller than the pool should be
             raise TransportFailed(f"The receiver's memory cannot be mapped: {error}.") from error
-        self._planes = pool_planes(self._pool)
+        self._rows = pool_rows(self._pool)
 
-    def write(self, pieces: Iterable[Piece]) -> Iterator[Bytes]:
-        for piece in pieces:
-            payload = piece.payload
-            self._planes[piece.planes, piece.target] = payload
-            yield payload
+    def write(self, piece: Piece, checksum: Checksum) -> None:
+        checksum.add_and_copy(piece.memory, piece.source, self._rows, piece.target)
 
     def flush(self) -> None:
         """A copy has landed when it is made. But memory we map outlives its owner: ask whether it is still there."""

@@ -16,7 +16,6 @@ import hmac
 import secrets
 import socket
 import struct
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from threading import Event, Lock, Thread
 from typing import TypeVar
@@ -25,22 +24,13 @@ import msgspec
 import numpy as np
 
 from engine.errors import TransportFailed
-from engine.live.kv import KvPool
+from engine.live.checksum import Checksum
+from engine.live.kv import Bytes, KvPool, Rows, pool_rows
 from engine.live.shape import KvShape
-from engine.live.transport import (
-    PIECE_BYTES,
-    Bytes,
-    Endpoint,
-    Grants,
-    Path,
-    Piece,
-    Rows,
-    pool_rows,
-    read_endpoint,
-    row_numbers,
-)
+from engine.live.transport import Endpoint, Grants, Path, Piece, read_endpoint
 
 PATIENCE_S = 10.0  # a peer that says nothing for so long is taken for gone
+PIECE_BYTES = 5 << 17  # that a receiver takes at once; a cache of 1 MiB holds them from one end to the other
 IN_FLIGHT = 2  # pieces without an answer: one on the wire while the receiver copies the other
 MESSAGE_BYTES = 1 << 17  # more than any header needs, little enough for a stranger to ask for
 LENGTH = struct.Struct("!I")
@@ -129,12 +119,11 @@ class Tcp:
             return _say(connection, Answer(f"It has {here}, not {there}."))
         _say(connection, Answer())
         memory = pool_rows(self._pool)
-        most = max(1, PIECE_BYTES // memory.shape[1])
-        buffer = np.empty((most, memory.shape[1]), np.uint8)
+        buffer = _piece_buffer(here.shape)
         while True:
             write = _read(connection, Write)
             rows = np.frombuffer(write.rows, np.dtype("<i8"))
-            if not 0 < len(rows) <= most or rows.min(initial=0) < 0 or rows.max(initial=0) >= len(memory):
+            if not 0 < len(rows) <= len(buffer) or rows.min(initial=0) < 0 or rows.max(initial=0) >= len(memory):
                 return _say(connection, Answer("Such rows it has not."))
             _fill(connection, buffer[: len(rows)].data.cast("B"))
             _say(connection, self._land(write.request, rows, memory, buffer[: len(rows)]))
@@ -148,10 +137,13 @@ class Tcp:
 
 
 class TcpPath:
+    piece_bytes = PIECE_BYTES
+
     def __init__(self, theirs: TcpEndpoint, key: bytes) -> None:
         self.blocks = theirs.blocks
         self._name = f"{theirs.host}:{theirs.port}"
         self._unanswered = 0
+        self._buffer = _piece_buffer(theirs.shape)
         try:
             self._socket = socket.create_connection((theirs.host, theirs.port), timeout=PATIENCE_S)
         except OSError as error:
@@ -169,19 +161,16 @@ class TcpPath:
             self.close()
             raise
 
-    def write(self, pieces: Iterable[Piece]) -> Iterator[Bytes]:
-        for piece in pieces:
-            payload = piece.payload
-            try:
-                rows = row_numbers(piece.planes, piece.target, self.blocks)
-                _say(self._socket, Write(piece.request, rows.astype("<i8", copy=False).tobytes()))
-                for plane in payload:
-                    self._socket.sendall(plane.data)
-            except OSError as error:
-                raise self._gone(error) from error
-            self._unanswered += 1
-            self._listen(IN_FLIGHT - 1)
-            yield payload
+    def write(self, piece: Piece, checksum: Checksum) -> None:
+        payload = self._buffer[: len(piece.source)]
+        checksum.add_and_copy(piece.memory, piece.source, payload, np.arange(len(payload)))
+        try:
+            _say(self._socket, Write(piece.request, piece.target.astype("<i8", copy=False).tobytes()))
+            self._socket.sendall(payload.data)
+        except OSError as error:
+            raise self._gone(error) from error
+        self._unanswered += 1
+        self._listen(IN_FLIGHT - 1)
 
     def flush(self) -> None:
         self._listen(0)
@@ -238,6 +227,10 @@ def _proof(key: bytes, role: bytes, nonces: bytes) -> bytes:
 # ---- bytes and messages
 
 M = TypeVar("M", Hello, Write, Answer)
+
+
+def _piece_buffer(shape: KvShape) -> Bytes:
+    return np.empty((max(1, PIECE_BYTES // shape.row_bytes), shape.row_bytes), np.uint8)
 
 
 def _prepare(connection: socket.socket) -> None:

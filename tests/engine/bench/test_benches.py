@@ -11,6 +11,7 @@ from engine.bench.start import Memory
 from engine.cli import cli
 from engine.errors import BadInput, WorkerFailed
 from engine.events import Arrived, Event, Finished, HandoffEnded, HandoffStarted, TokenMade
+from engine.live.transports import why_not
 
 Capture = pytest.CaptureFixture[str]
 
@@ -109,6 +110,20 @@ def test_the_handoff_s_bench_counts_on_a_tiny_model(capfd: Capture) -> None:
         "pacing error at 1,000 MB/s",
     ]
     assert all(figure.value > 0 for figure in figures)
+
+
+@pytest.mark.live
+@pytest.mark.skipif(bool(why_not("nixl")), reason=str(why_not("nixl")))
+def test_a_tray_over_nixl_stands_beside_bare_nixl_with_and_without_a_checksum() -> None:
+    from engine.bench import handoff
+    from engine.live.shape import KvShape
+
+    shape = KvShape(layers=2, kv_heads=1, head_dim=8, block_tokens=16, dtype="float32")
+    bare, summed = handoff.nixl(shape, 2, [8192])
+    assert (bare.against, summed.against) == ("a bare NIXL loop", "bare NIXL, then a checksum")
+    assert bare.value == summed.value > 0
+    assert bare.least == 0.9
+    assert summed.least is None
 
 
 def test_a_peer_that_ends_is_quoted() -> None:

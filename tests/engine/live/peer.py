@@ -13,9 +13,8 @@ import msgspec
 import numpy as np
 
 from engine.live.checksum import digest
-from engine.live.kv import KvPool
+from engine.live.kv import KvPool, Rows, pool_rows, row_numbers
 from engine.live.shape import KvShape
-from engine.live.transport import Rows, pool_rows, row_numbers
 from engine.live.transports import Doors
 
 KEY = b"the key all workers of a test share"
@@ -23,7 +22,7 @@ KEY = b"the key all workers of a test share"
 
 def tray_rows(shape: KvShape, pool_blocks: int, blocks: Sequence[int]) -> Rows:
     """The rows of a tray that lies in `blocks` of a pool of `pool_blocks`, in the tray's order."""
-    return row_numbers(slice(0, 2 * shape.layers), np.asarray(blocks, np.int64), pool_blocks)
+    return row_numbers(2 * shape.layers, pool_blocks, blocks)
 
 
 class Peer:

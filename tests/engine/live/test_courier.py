@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from queue import SimpleQueue
 
@@ -12,11 +12,11 @@ import pytest
 from engine.errors import TransportFailed
 from engine.events import Event, HandoffMoved, HandoffStarted
 from engine.link import LinkSpec
-from engine.live.checksum import digest
+from engine.live.checksum import Checksum, digest
 from engine.live.courier import MOVED_EVERY_S, PIECE_S, Courier
-from engine.live.kv import KvPool
+from engine.live.kv import Bytes, KvPool, pool_rows
 from engine.live.shape import KvShape
-from engine.live.transport import Bytes, Path, Piece, pool_rows, row_numbers
+from engine.live.transport import Path, Piece
 from engine.live.transports import Doors, why_not
 from engine.messages import Report, Ship, ShipFailed, Shipped
 from tests.engine.live.peer import KEY, Peer, tray_rows
@@ -94,27 +94,21 @@ class Recorder(Doors):
 
     def order(self) -> list[tuple[str, int]]:
         """(request, row of my pool), as they were written."""
-        return [(piece.request, row) for piece in self.pieces for row in rows_of(piece)]
-
-
-def rows_of(piece: Piece) -> list[int]:
-    """Of my pool."""
-    rows: list[int] = row_numbers(piece.planes, piece.source, BLOCKS).tolist()
-    return rows
+        return [(piece.request, row) for piece in self.pieces for row in piece.source.tolist()]
 
 
 class RecordedPath:
     blocks = BLOCKS
+    piece_bytes = NBYTES
 
     def __init__(self, doors: Recorder) -> None:
         self._doors = doors
 
-    def write(self, pieces: Iterable[Piece]) -> Iterator[Bytes]:
+    def write(self, piece: Piece, checksum: Checksum) -> None:
         if self._doors.broken:
             raise TransportFailed("The road is broken.")
-        for piece in pieces:
-            self._doors.pieces.append(piece)
-            yield piece.payload
+        self._doors.pieces.append(piece)
+        checksum.add(piece.memory, piece.source)
 
     def flush(self) -> None: ...
 
@@ -316,7 +310,7 @@ def test_a_slower_link_splits_the_piece_that_waits(
     time.sleep(0.05)
     courier.set_link(LinkSpec(20 * ROW))
     wait_for(lambda: bool(recorder.pieces))
-    assert len(rows_of(recorder.pieces[0])) == 10
+    assert len(recorder.pieces[0].source) == 10
 
 
 def test_a_lower_latency_acts_at_once(recorder: Recorder, log: Log, start: Start) -> None:
@@ -331,7 +325,7 @@ def test_pieces_hold_a_few_milliseconds_of_bandwidth(recorder: Recorder, log: Lo
     bandwidth = 8 * ROW / PIECE_S  # half a plane of this tray
     start(recorder, LinkSpec(bandwidth)).ship(ship(), "shm", SOURCE)
     log.shipped()
-    assert {len(rows_of(piece)) for piece in recorder.pieces} == {8}
+    assert {len(piece.source) for piece in recorder.pieces} == {8}
 
 
 # ---- when to stop
