@@ -6,6 +6,7 @@ The name is never shown and never part of an address; whoever has the cookie is 
 import os
 import re
 import secrets
+from functools import cache
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lessons.book import Book
+from lessons.book import Book, in_use
 
 COOKIE = "split_kitchen_learner"
 KEPT_S = 400 * 24 * 3600  # browsers keep none for longer
@@ -66,4 +67,11 @@ def remembered() -> bool:
 
 
 def book() -> Book:
-    return Book(DATA / "guesses.sqlite", learner())
+    mine = Book(DATA / "guesses.sqlite", learner())
+    _stays_open()
+    return mine
+
+
+@cache
+def _stays_open() -> object:
+    return in_use(DATA / "guesses.sqlite")

@@ -11,13 +11,20 @@ from contextlib import contextmanager
 LONGEST_S = 1.0  # behind a page that takes its time, nobody waits for longer
 
 _turn = threading.Semaphore()  # whoever came first, goes first
+_here = threading.local()
 
 
 @contextmanager
 def in_turn() -> Iterator[None]:
+    """Also within itself: a fragment is drawn with its page, or alone."""
+    if getattr(_here, "drawing", False):
+        yield
+        return
     mine = _turn.acquire(timeout=LONGEST_S)
+    _here.drawing = True
     try:
         yield
     finally:
+        _here.drawing = False
         if mine:
             _turn.release()

@@ -18,6 +18,7 @@ from lab.next_step import next_step
 from lab.offer_view import offer_own
 from lab.room import NICKNAME_CHARS, Ballot, Question, Refusal, Room
 from lab.rooms import CODE_CHARS
+from lab.turn import in_turn
 from lessons.book import Entry, Outcome, now
 from lessons.keys import Key, judged
 from lessons.lesson import Lesson, Round
@@ -98,7 +99,11 @@ def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
     _remember(room, lesson, asked, votes[0])
     mine = votes[1] or votes[0]
     if at.open and votes[at.vote - 1] is None:
-        _vote(room, at, lesson, asked, votes[0])
+        if at.vote == 2:
+            counts(room, asked)
+        if mine:
+            locked(asked, Entry(lesson.slug, asked.name, mine.at, mine.guess))
+        _vote(room, at, lesson, asked)
         return
     if mine:
         locked(asked, Entry(lesson.slug, asked.name, mine.at, mine.guess))
@@ -122,11 +127,14 @@ def _waiting(at: Question) -> tuple[str, str]:
     return "Vote closed", "Talk it over with your neighbours."
 
 
-def _vote(room: Room, at: Question, lesson: Lesson, asked: Round, first: Ballot | None) -> None:
-    if at.vote == 2:
-        counts(room, asked)
-        if first:
-            locked(asked, Entry(lesson.slug, asked.name, first.at, first.guess))
+@st.fragment
+def _vote(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
+    """A fragment: what is filled in has only the form drawn anew, which is a third of the page's work."""
+    with in_turn():
+        _ballot(room, at, lesson, asked)
+
+
+def _ballot(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
     draft = guess_form(replace(asked, knob=None), f"class {room.code} {lesson.slug} {asked.name} {at.vote}")
     missing = " and ".join(draft.missing)
     needs = f"Still missing: {missing}." if missing else "A locked vote can't be changed."

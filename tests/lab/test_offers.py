@@ -63,6 +63,30 @@ def test_one_is_on_the_wall_at_a_time_and_what_is_taken_down_stays_offered(wall:
     assert (wall.up, wall.offered) == ((), [("mine",), ("yours",)])
 
 
+def test_what_is_declined_is_its_learner_s_to_see_and_nobody_else_s(wall: Wall) -> None:
+    wall.offers.offer(ME, ["mine"])
+    wall.offers.offer(YOU, ["yours"])
+    wall.offers.put_up(wall.code, TEACHER, 1)
+    wall.offers.decline(wall.code, TEACHER, 1)
+    assert (wall.up, wall.offered) == ((), [("yours",)])
+    mine, yours = wall.offers.own(ME), wall.offers.own(YOU)
+    assert mine is not None
+    assert yours is not None
+    assert (mine.declined, yours.declined) == (True, False)
+    assert wall.offers.runs() == {"yours"}  # the lab need not keep the other
+    with pytest.raises(Refusal, match="not offered any more"):
+        wall.offers.put_up(wall.code, TEACHER, 1)
+    wall.offers.offer(ME, ["other"])
+    assert wall.offered == [("yours",), ("other",)]
+
+
+def test_nobody_but_the_instructor_declines(wall: Wall) -> None:
+    wall.offers.offer(ME, ["mine"])
+    with pytest.raises(Refusal, match="Only the instructor"):
+        wall.offers.decline(wall.code, YOU, 1)
+    assert wall.offered == [("mine",)]
+
+
 def test_another_run_is_not_shown_in_the_place_of_the_one_that_is_up(wall: Wall) -> None:
     """The instructor has chosen that run and not whatever its learner offers next."""
     wall.offers.offer(ME, ["mine"])

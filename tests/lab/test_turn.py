@@ -47,6 +47,22 @@ def test_a_page_that_fails_or_is_drawn_anew_gives_its_turn_on() -> None:
     assert drawn.wait(LATE_S)
 
 
+def test_a_page_waits_for_no_turn_within_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, "LONGEST_S", 60.0)
+    drawn = threading.Event()
+
+    def page() -> None:
+        with in_turn():
+            with in_turn():
+                pass
+            assert not turn._turn.acquire(blocking=False)  # the page goes on, and the turn is still its own
+        with in_turn():
+            drawn.set()
+
+    beside(page)
+    assert drawn.wait(LATE_S)
+
+
 def test_nobody_waits_for_ever_and_nobody_gives_on_a_turn_that_was_not_his(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turn, "LONGEST_S", 0.01)
     monkeypatch.setattr(turn, "_turn", threading.Semaphore())
