@@ -22,13 +22,17 @@ from lab.scene import live, scene
 
 def what(scenarios: Sequence[Scenario]) -> str:
     """Kitchens side by side, on the same orders, in one line."""
+    return " beside ".join(TITLES[one.deployment.kind] for one in scenarios) + " · " + conditions(scenarios)
+
+
+def conditions(scenarios: Sequence[Scenario]) -> str:
+    """The road between their stations, and the orders."""
     load = scenarios[0].workload
-    kinds = " beside ".join(TITLES[one.deployment.kind] for one in scenarios)
     links = {one.link.bandwidth_bytes_per_s for one in scenarios if one.deployment.kind == "disaggregated"}
-    road = "".join(f" · {in_words(link, 'B/s') if link else 'unpaced'}" for link in links)
+    road = "".join(f"{in_words(link, 'B/s') if link else 'unpaced'} · " for link in links)
     long = f", every {load.long_every}th of {load.long_prompt_tokens:,}" if load.long_every else ""
     orders = f"{load.requests} order{'s' if load.requests > 1 else ''} of {load.prompt_tokens:,} tokens{long}"
-    return f"{kinds}{road} · {orders}"
+    return f"{road}{orders}"
 
 
 def _runs(offer: Offer) -> list[Run]:
@@ -46,6 +50,7 @@ def offer_own(runs: Sequence[str]) -> None:
         _own(room.code, tuple(runs[:RUNS]))
 
 
+@st.fragment
 def _own(code: str, runs: tuple[str, ...]) -> None:
     mine = offers().own(learner())
     with st.container(horizontal=True, vertical_alignment="center", key="offer"):
@@ -113,9 +118,9 @@ def _words(offer: Offer) -> str:
 
 
 def show(offer: Offer) -> None:
-    """Live while it runs; one that is over is replayed from its start."""
+    """Live while it runs; one that is over is replayed from its start. Each kitchen has its name above it."""
     st.caption(f"A run of the class, offered by {plain(offer.by)}")
-    st.title(what([run.scenario for run in _runs(offer)]), anchor=False)
+    st.title(conditions([run.scenario for run in _runs(offer)]), anchor=False)
     scene({"kitchens": [_spec(run) for run in _runs(offer)], "can": []})
 
 

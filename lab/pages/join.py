@@ -14,7 +14,7 @@ from lab.comparison import comparison, locked, opening
 from lab.guess import guess_form
 from lab.learner import book, learner, remembered
 from lab.look import READING, look
-from lab.next_step import next_step
+from lab.next_step import arrive, next_step
 from lab.offer_view import offer_own
 from lab.room import NICKNAME_CHARS, Ballot, Question, Refusal, Room
 from lab.rooms import CODE_CHARS
@@ -103,6 +103,7 @@ def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
             counts(room, asked)
         if mine:
             locked(asked, Entry(lesson.slug, asked.name, mine.at, mine.guess))
+        arrive(f"{asked.name} {at.vote}")
         _vote(room, at, lesson, asked)
         return
     if mine:
@@ -139,7 +140,7 @@ def _ballot(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
     missing = " and ".join(draft.missing)
     needs = f"Still missing: {missing}." if missing else "A locked vote can't be changed."
     where = "First vote, alone" if at.vote == 1 else "Second vote, after the talk"
-    if next_step(where, needs, "Lock my vote", ready=draft.guess is not None, step=f"{asked.name} {at.vote}") != "go":
+    if next_step(where, needs, "Lock my vote", ready=draft.guess is not None, step=None) != "go":
         return
     assert draft.guess is not None
     try:
