@@ -20,6 +20,7 @@ COOKIE = "split_kitchen_learner"
 KEPT_S = 400 * 24 * 3600  # browsers keep none for longer
 NAME = re.compile(r"[A-Za-z0-9_-]{22}")
 DATA = Path(os.environ.get("SPLIT_KITCHEN_DATA", "~/.local/share/split-kitchen")).expanduser()
+BOOKS = DATA / "guesses.sqlite"
 
 
 class NameLearners:
@@ -67,11 +68,11 @@ def remembered() -> bool:
 
 
 def book() -> Book:
-    mine = Book(DATA / "guesses.sqlite", learner())
-    _stays_open()
-    return mine
+    return Book(BOOKS, learner())
 
 
 @cache
-def _stays_open() -> object:
-    return in_use(DATA / "guesses.sqlite")
+def open_books() -> object:
+    """Before anybody writes: to make the file is to wait for the disk."""
+    Book(BOOKS, "")
+    return in_use(BOOKS)
