@@ -1,5 +1,6 @@
 """Own runs on the projector: nothing without consent, and back whenever the learner wants."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,17 @@ def test_what_is_declined_is_its_learner_s_to_see_and_nobody_else_s(wall: Wall) 
         wall.offers.put_up(wall.code, TEACHER, 1)
     wall.offers.offer(ME, ["other"])
     assert wall.offered == [("yours",), ("other",)]
+
+
+def test_a_file_from_before_offers_could_be_declined_is_taken_as_it_is(wall: Wall) -> None:
+    wall.offers.offer(ME, ["mine"])
+    with sqlite3.connect(wall.path) as db:
+        db.execute("ALTER TABLE offers DROP COLUMN declined")
+    for _ in range(2):
+        wall.open()
+        assert wall.offered == [("mine",)]
+    wall.offers.decline(wall.code, TEACHER, 1)
+    assert wall.offered == []
 
 
 def test_nobody_but_the_instructor_declines(wall: Wall) -> None:
