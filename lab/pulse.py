@@ -9,6 +9,7 @@ No Streamlit.
 import asyncio
 import hashlib
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from math import inf
 from typing import Literal, NamedTuple
@@ -19,9 +20,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from lab.classroom import gathering, offers, rooms, topic
 from lab.gather import says
 from lab.room import Room
+from lab.turn import busy
 
 LOOK_S = 0.25  # between two looks at a class, however many pages it has
-PAGE_S = 0.025  # between two pages that are drawn anew; more than the server needs for one
+LINE_S = 1.0  # between two lines to a learner: while all vote, sixty would be told of each
+PAGE_S = 0.025  # between two pages that are drawn anew
+BUSY_S, BUSY_LOOKS = 0.005, 50  # between two looks whether a page is drawn; after the last, the next is told anyway
 AGAIN_S = 5.0  # a page that was told and is still not anew is told once more
 UNKNOWN_CLASS = 4404
 Sees = Literal["", "away", "offers", "members"]  # all that a class is at, or one thing alone
@@ -111,17 +115,23 @@ def _state(room: Room) -> str:
 
 
 class Turns:
-    """One after the other, `each_s` apart; nobody waits who has nobody before him."""
+    """One after the other, `each_s` apart and while no page is drawn: some take longer than that, and who is told then
+    would only wait in another line. Nobody waits who has nobody before him."""
 
-    def __init__(self, each_s: float) -> None:
+    def __init__(self, each_s: float, busy: Callable[[], bool] = busy) -> None:
         self._each_s = each_s
+        self._busy = busy
+        self._line = asyncio.Lock()
         self._next_s = 0.0
 
     async def take(self) -> None:
-        now_s = time.monotonic()
-        mine_s = max(now_s, self._next_s)
-        self._next_s = mine_s + self._each_s
-        await asyncio.sleep(mine_s - now_s)
+        async with self._line:
+            await asyncio.sleep(self._next_s - time.monotonic())
+            for _ in range(BUSY_LOOKS):
+                if not self._busy():
+                    break
+                await asyncio.sleep(BUSY_S)
+            self._next_s = time.monotonic() + self._each_s
 
 
 class Looks:
@@ -176,7 +186,7 @@ async def follow(socket: WebSocket) -> None:
 async def _tell(socket: WebSocket, page: Drawn) -> None:
     asked = socket.query_params
     code, sees, own, leads = asked.get("room", ""), asked.get("sees", ""), asked.get("own", ""), "leads" in asked
-    said, told, told_s = "", "", 0.0
+    said, said_s, told, told_s = "", 0.0, "", 0.0
     with suppress(WebSocketDisconnect, RuntimeError):  # it has gone
         while True:
             seen = await LOOKS.look(code)
@@ -184,9 +194,11 @@ async def _tell(socket: WebSocket, page: Drawn) -> None:
                 await socket.send_text(_json(anew=""))
                 await socket.close(UNKNOWN_CLASS, "no such class")
                 return
-            if not sees and (line := _json(says=seen.stand.says, done=seen.stand.done)) != said:
-                await socket.send_text(line)
-                said = line
+            if not sees and (leads or time.monotonic() > said_s + LINE_S):
+                line = _json(says=seen.stand.says, done=seen.stand.done)
+                if line != said:
+                    await socket.send_text(line)
+                    said, said_s = line, time.monotonic()
             at = seen.at(sees, own)  # type: ignore[arg-type]  # whatever else is asked for, is all
             elsewhere = at != page.at and seen.at_s > page.heard_s  # what was seen before it was drawn, is old
             if elsewhere and (at != told or time.monotonic() > told_s + AGAIN_S):

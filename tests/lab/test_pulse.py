@@ -31,6 +31,7 @@ def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rooms:
     kept, offered = Rooms(file), Offers(file, lambda run: run.removesuffix("'s"))
     monkeypatch.setattr(pulse, "rooms", lambda: kept)
     monkeypatch.setattr(pulse, "offers", lambda: offered)
+    monkeypatch.setattr(pulse, "TURNS", Turns(pulse.PAGE_S))  # an event loop's own
     return kept
 
 
@@ -143,10 +144,11 @@ def test_turns_lie_apart_and_who_comes_alone_waits_for_nobody(monkeypatch: pytes
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
-        waits.append(seconds)
+        waits.append(max(0.0, seconds))
+        clock_s[0] += waits[-1]
 
     async def three_and_one_later() -> None:
-        turns = Turns(0.5)
+        turns = Turns(0.5, lambda: False)
         await asyncio.gather(*(turns.take() for _ in range(3)))
         clock_s[0] += 60
         await turns.take()
@@ -154,7 +156,21 @@ def test_turns_lie_apart_and_who_comes_alone_waits_for_nobody(monkeypatch: pytes
     monkeypatch.setattr(pulse.time, "monotonic", lambda: clock_s[0])
     monkeypatch.setattr(pulse.asyncio, "sleep", sleep)
     asyncio.run(three_and_one_later())
-    assert waits == [0, 0.5, 1.0, 0]
+    assert waits == [0, 0.5, 0.5, 0]
+
+
+def test_nobody_is_told_while_a_page_is_drawn_but_for_one_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(max(0.0, seconds))
+
+    monkeypatch.setattr(pulse.asyncio, "sleep", sleep)
+    drawing = iter([True, True, False])
+    asyncio.run(Turns(0.0, lambda: next(drawing)).take())
+    assert waits == [0, pulse.BUSY_S, pulse.BUSY_S]
+    asyncio.run(Turns(0.0, lambda: True).take())
+    assert len(waits) == 3 + 1 + pulse.BUSY_LOOKS
 
 
 # ---- over a socket
@@ -192,6 +208,7 @@ class Line:
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[None]], look_s: float = 0.01) -> None:
     monkeypatch.setattr(pulse, "LOOK_S", look_s)
+    monkeypatch.setattr(pulse, "LINE_S", look_s)
     monkeypatch.setattr(pulse, "LOOKS", Looks())
     asyncio.run(act())
 
@@ -250,6 +267,24 @@ def test_a_learner_elsewhere_hears_what_became_of_the_own_offer(
         assert await mine.hear("anew") == where(rooms, code, "away", "a")
         await mine.leave()
         assert not any("anew" in message.get("text", "") for message in await other.leave())
+
+    meanwhile(monkeypatch, act)
+
+
+def test_a_learner_is_not_told_of_every_single_vote_and_who_leads_is(
+    rooms: Rooms, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def act() -> None:
+        monkeypatch.setattr(pulse, "LINE_S", 60.0)
+        at = now(rooms, code).at
+        learner, instructor = Line(code, at), Line(code, at, "&leads=1")
+        await learner.hear("says")
+        for line in range(4):
+            assert (await instructor.hear("says")).startswith(f"{line} of 3")
+            if line < 3:
+                vote(rooms, code, LEARNERS[line])
+        await instructor.leave()
+        assert not any("says" in message.get("text", "") for message in await learner.leave())
 
     meanwhile(monkeypatch, act)
 

@@ -35,8 +35,11 @@ def test_no_two_are_drawn_at_once() -> None:
 
 
 def test_a_page_that_fails_or_is_drawn_anew_gives_its_turn_on() -> None:
+    with in_turn():
+        assert turn.busy()
     with pytest.raises(KeyError), in_turn():
         raise KeyError
+    assert not turn.busy()
     drawn = threading.Event()
 
     def page() -> None:
