@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from lab.turn import out_of_turn
 from lessons.book import Guess, in_use, opened
 from lessons.evidence import Made
 from lessons.keys import Key
@@ -116,7 +117,7 @@ class RoomFile:
         if by is not None:
             self.only(by)
         try:
-            with opened(self._path) as db:
+            with out_of_turn(), opened(self._path) as db:
                 db.execute("BEGIN IMMEDIATE")
                 yield db
         finally:

@@ -22,16 +22,38 @@ def in_turn() -> Iterator[None]:
     if getattr(_here, "drawing", False):
         yield
         return
-    _in_line.append(None)
-    mine = _turn.acquire(timeout=LONGEST_S)
     _here.drawing = True
+    _in_line.append(None)
+    _take()
     try:
         yield
     finally:
-        _here.drawing = False
+        _give()
         _in_line.pop()
-        if mine:
-            _turn.release()
+        _here.drawing = False
+
+
+@contextmanager
+def out_of_turn() -> Iterator[None]:
+    """For a page that waits for something else than the interpreter, as a disk: others are drawn meanwhile."""
+    if not getattr(_here, "drawing", False):
+        yield
+        return
+    _give()
+    try:
+        yield
+    finally:
+        _take()
+
+
+def _take() -> None:
+    _here.mine = _turn.acquire(timeout=LONGEST_S)
+
+
+def _give() -> None:
+    if _here.mine:
+        _turn.release()
+    _here.mine = False
 
 
 def busy() -> bool:

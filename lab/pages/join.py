@@ -18,7 +18,7 @@ from lab.next_step import arrive, next_step
 from lab.offer_view import offer_own
 from lab.room import NICKNAME_CHARS, Ballot, Question, Refusal, Room
 from lab.rooms import CODE_CHARS
-from lab.turn import in_turn
+from lab.turn import in_turn, out_of_turn
 from lessons.book import Entry, Outcome, now
 from lessons.keys import Key, judged
 from lessons.lesson import Lesson, Round
@@ -156,8 +156,9 @@ def _remember(room: Room, lesson: Lesson, asked: Round, first: Ballot | None) ->
     """The first vote is the guess in this learner's own book too, unless one was locked there before."""
     if first is None or not _once(f"guess {room.code} {lesson.slug} {asked.name}"):
         return
-    if book().entry(lesson.slug, asked.name) is None:
-        book().commit(lesson.slug, asked, first.guess)
+    with out_of_turn():
+        if book().entry(lesson.slug, asked.name) is None:
+            book().commit(lesson.slug, asked, first.guess)
 
 
 def _once(what: str) -> bool:
@@ -180,6 +181,7 @@ def _answer(room: Room, at: Question, key: Key, lesson: Lesson, asked: Round, mi
     comparison(lesson, asked, entry, outcome, evidence(room, lesson, asked), at.made)
     if not _once(f"outcome {room.code} {lesson.slug} {asked.name}"):
         return
-    kept = book().entry(lesson.slug, asked.name)
-    if kept is not None and kept.outcome is None and kept.guess.setting == mine.guess.setting:
-        book().settle(lesson.slug, asked.name, Outcome(key, judged(kept.guess.value, key), at.machine, outcome.at))
+    with out_of_turn():
+        kept = book().entry(lesson.slug, asked.name)
+        if kept is not None and kept.outcome is None and kept.guess.setting == mine.guess.setting:
+            book().settle(lesson.slug, asked.name, Outcome(key, judged(kept.guess.value, key), at.machine, outcome.at))

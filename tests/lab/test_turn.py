@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from lab import turn
-from lab.turn import in_turn
+from lab.turn import in_turn, out_of_turn
 
 LATE_S = 10.0
 
@@ -64,6 +64,26 @@ def test_a_page_waits_for_no_turn_within_its_own(monkeypatch: pytest.MonkeyPatch
 
     beside(page)
     assert drawn.wait(LATE_S)
+
+
+def test_who_waits_for_a_disk_lets_others_be_drawn_and_then_goes_on_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, "LONGEST_S", 60.0)
+    drawn = threading.Event()
+
+    def page() -> None:
+        with in_turn():
+            drawn.set()
+
+    with in_turn():
+        with out_of_turn():
+            beside(page)
+            assert drawn.wait(LATE_S)
+        assert not turn._turn.acquire(blocking=False)
+    assert turn._turn.acquire(blocking=False)
+    turn._turn.release()
+    with out_of_turn():  # without a turn there is none to give
+        assert turn._turn.acquire(blocking=False)
+        turn._turn.release()
 
 
 def test_nobody_waits_for_ever_and_nobody_gives_on_a_turn_that_was_not_his(monkeypatch: pytest.MonkeyPatch) -> None:
