@@ -20,10 +20,10 @@ from starlette.middleware import Middleware
 from streamlit import config
 
 from lab import pages
-from lab.classroom import announcement
+from lab.classroom import announcement, rooms
 from lab.engine_room import ENGINE_ROOM
 from lab.guard import Guard
-from lab.learner import NameLearners
+from lab.learner import NameLearners, open_books
 from lab.routes import ROUTES
 
 # How long a page may go on while the thread that sends everything waits; Python's own is 5 ms, and that once a message.
@@ -44,6 +44,8 @@ async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
     """The engine lives as long as the app does."""
     ENGINE_ROOM.hub.attach(asyncio.get_running_loop())
     click.echo(announcement(), err=True)
+    rooms()
+    open_books()
     ENGINE_ROOM.open()
     for page in pkgutil.iter_modules(pages.__path__, f"{pages.__name__}."):
         importlib.import_module(page.name)  # so that the first visitor doesn't wait for it

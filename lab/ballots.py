@@ -83,7 +83,7 @@ def tally_html(answer: Answer, votes: Sequence[Sequence[Guess]], key: Key | None
     for n, name in enumerate(bins(answer)):
         bars = (f'<span style="--share: {c[n] / most:.3f}"></span>' if c[n] else "" for c in columns)
         cells = "".join(f"<td>{bar}<b>{c[n]}</b></td>" for bar, c in zip(bars, columns, strict=True))
-        row, mark = (' class="measured"', "<br>◀ measured") if n == measured else ("", "")
+        row, mark = (' class="measured"', " <br>◀ measured") if n == measured else ("", "")
         rows.append(f'<tr{row}><th scope="row">{escape(name)}{mark}</th>{cells}</tr>')
     inside = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
     return f'<table class="tally" aria-label="How the class voted">{inside}</table>'

@@ -3,6 +3,7 @@
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from lab.class_view import follow_quietly
 from lab.classroom import class_in_step, rooms
 from lab.learner import learner
 
@@ -10,16 +11,11 @@ from lab.learner import learner
 def call(to_class: StreamlitPage | None) -> None:
     """On a page that is not the class's own: the way `to_class` while it is at a question. None on pages of lessons,
     which show that question themselves once they are drawn anew."""
-    if rooms().room_of(learner()) is None:
+    room = rooms().room_of(learner())
+    if room is None:
         return
     at_question = class_in_step()
     if at_question and to_class is not None:
         st.page_link(to_class, label="**Your class is at a question.** Join in", icon=":material/campaign:")
     if to_class is not None or not at_question:
-        _look(at_question)
-
-
-@st.fragment(run_every=2.0)
-def _look(at_question: bool) -> None:
-    if class_in_step() != at_question:
-        st.rerun()
+        follow_quietly(room, "away")

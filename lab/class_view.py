@@ -10,7 +10,8 @@ from lab.amounts import in_words, made_words
 from lab.ballots import LOOK, tally_html
 from lab.classroom import evidence, gathering, rooms
 from lab.export import MODULE
-from lab.pulse import stand
+from lab.learner import learner
+from lab.pulse import Sees, digest, look_at
 from lab.room import Refusal, Room
 from lab.scene import live, scene
 from lessons.evidence import Made
@@ -24,10 +25,21 @@ _pulse = st.components.v2.component(
 def follow(room: Room, *, leads: bool = False) -> None:
     """How things stand, said as soon as it changes; and the page anew whenever the class is somewhere else than in
     `room`: in its turn, or at once for who `leads`."""
-    now = stand(room)
-    stream = f"/lab/class?room={quote(room.code)}" + ("&leads=1" if leads else "")
-    data = {"stream": stream, "at": now.at, "says": now.says, "done": now.done}
-    _pulse(data=data, key="pulse", default={"heard": ""}, on_heard_change=lambda: None)
+    own = "" if leads else digest(learner())
+    now = look_at(room)
+    _follow(room, "leads=1" if leads else f"own={own}", now.at("", own), now.stand.says, now.stand.done)
+
+
+def follow_quietly(room: Room, sees: Sees) -> None:
+    """The page, or the fragment that this stands in, anew whenever that is not any more what it is in `room`."""
+    own = digest(learner()) if sees == "away" else ""
+    with st.container(key=f"quiet {sees}"):
+        _follow(room, f"sees={sees}" + (f"&own={own}" if own else "&leads=1"), look_at(room).at(sees, own))
+
+
+def _follow(room: Room, who: str, at: str, says: str = "", done: float | None = None) -> None:
+    data = {"stream": f"/lab/class?room={quote(room.code)}&{who}", "at": at, "says": says, "done": done}
+    _pulse(data=data, key=f"pulse {who.partition('&')[0]}", default={"heard": ""}, on_heard_change=lambda: None)
 
 
 def attempt(act: Callable[[], object]) -> None:

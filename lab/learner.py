@@ -6,6 +6,7 @@ The name is never shown and never part of an address; whoever has the cookie is 
 import os
 import re
 import secrets
+from functools import cache
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
@@ -13,12 +14,13 @@ import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lessons.book import Book
+from lessons.book import Book, in_use
 
 COOKIE = "split_kitchen_learner"
 KEPT_S = 400 * 24 * 3600  # browsers keep none for longer
 NAME = re.compile(r"[A-Za-z0-9_-]{22}")
 DATA = Path(os.environ.get("SPLIT_KITCHEN_DATA", "~/.local/share/split-kitchen")).expanduser()
+BOOKS = DATA / "guesses.sqlite"
 
 
 class NameLearners:
@@ -66,4 +68,11 @@ def remembered() -> bool:
 
 
 def book() -> Book:
-    return Book(DATA / "guesses.sqlite", learner())
+    return Book(BOOKS, learner())
+
+
+@cache
+def open_books() -> object:
+    """Before anybody writes: to make the file is to wait for the disk."""
+    Book(BOOKS, "")
+    return in_use(BOOKS)

@@ -12,6 +12,7 @@ COMMON = """
 .stApp [data-testid=stExpandSidebarButton] { width: auto; padding: 0 10px; color: inherit; }
 .stApp [data-testid=stExpandSidebarButton] > span { display: none; }
 .stApp [data-testid=stPageLink] :is(a, a *) { white-space: normal; overflow: visible; }
+div:has(> [class*=st-key-quiet]) { display: none; }
 .stApp [data-testid=stExpandSidebarButton]::after { content: "☰ Menu"; font-size: 16px; }
 """
 READING = """

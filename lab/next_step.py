@@ -9,11 +9,14 @@ from lab.look import READING, look
 
 _arrive = st.components.v2.component("split_kitchen.arrive", js=MODULE.with_name("arrive.js").read_text("utf-8"))
 
-# The bar sticks to the window's lower edge, over whatever scrolls by; what gets the focus is kept clear of it.
+# The bar sticks to the window's lower edge, over whatever scrolls by; what gets the focus is kept clear of it. Where it
+# stands in a fragment, the fragment's two boxes are none: it would stick within them only.
 STYLE = """
 .stMainBlockContainer { padding-bottom: 0; }
 .stMain { scroll-padding-bottom: 130px; }
 div:has(> .st-key-next_step) { position: sticky; bottom: 0; z-index: 5; margin-top: auto; }
+[data-testid=stLayoutWrapper]:has(> * > * > .st-key-next_step),
+[data-testid=stLayoutWrapper] > :has(> * > .st-key-next_step) { display: contents; }
 .st-key-next_step { background: light-dark(#fff, #171614); border-top: 1px solid light-dark(#d0d7de, #3b434d);
   padding: 10px 0 14px; }
 @media (min-width: 640px) { .st-key-next_step { flex-wrap: nowrap; } .st-key-next_step button { white-space: nowrap; } }
@@ -21,12 +24,25 @@ div:has(> .st-key-next_step) { position: sticky; bottom: 0; z-index: 5; margin-t
 """
 
 
-def next_step(
-    where: str, does: str, button: str, *, ready: bool = True, back: bool = False, main: bool = True, step: str = ""
-) -> Literal["", "go", "back"]:
-    """What was pressed. `step`: when it is another one, the page goes to the heading in its container "arrive"."""
+def arrive(step: str) -> None:
+    """When it is another step, the page goes to the heading in its container "arrive"."""
     look(READING, STYLE)
     _arrive(data={"step": step}, key="arrived")
+
+
+def next_step(
+    where: str,
+    does: str,
+    button: str,
+    *,
+    ready: bool = True,
+    back: bool = False,
+    main: bool = True,
+    step: str | None = "",
+) -> Literal["", "go", "back"]:
+    """What was pressed. `step`: None in a fragment, whose page has seen to it with `arrive`."""
+    if step is not None:
+        arrive(step)
     with st.container(key="next_step", horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"**{where}** · {does}", width="stretch")
         went_back = back and st.button("Back", type="tertiary", icon=":material/arrow_back:", key="back")

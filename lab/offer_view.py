@@ -8,7 +8,7 @@ import streamlit as st
 from engine.scenario import Scenario
 from engine.units import in_words
 from lab.amounts import plain
-from lab.class_view import attempt
+from lab.class_view import attempt, follow_quietly
 from lab.classroom import offers, rooms
 from lab.controls import TITLES
 from lab.engine_room import ENGINE_ROOM
@@ -16,18 +16,23 @@ from lab.hub import Run
 from lab.learner import learner
 from lab.offers import RUNS, Offer
 from lab.recorded import replayed
+from lab.room import Room
 from lab.scene import live, scene
 
 
 def what(scenarios: Sequence[Scenario]) -> str:
     """Kitchens side by side, on the same orders, in one line."""
+    return " beside ".join(TITLES[one.deployment.kind] for one in scenarios) + " · " + conditions(scenarios)
+
+
+def conditions(scenarios: Sequence[Scenario]) -> str:
+    """The road between their stations, and the orders."""
     load = scenarios[0].workload
-    kinds = " beside ".join(TITLES[one.deployment.kind] for one in scenarios)
     links = {one.link.bandwidth_bytes_per_s for one in scenarios if one.deployment.kind == "disaggregated"}
-    road = "".join(f" · {in_words(link, 'B/s') if link else 'unpaced'}" for link in links)
+    road = "".join(f"{in_words(link, 'B/s') if link else 'unpaced'} · " for link in links)
     long = f", every {load.long_every}th of {load.long_prompt_tokens:,}" if load.long_every else ""
     orders = f"{load.requests} order{'s' if load.requests > 1 else ''} of {load.prompt_tokens:,} tokens{long}"
-    return f"{kinds}{road} · {orders}"
+    return f"{road}{orders}"
 
 
 def _runs(offer: Offer) -> list[Run]:
@@ -38,20 +43,21 @@ def _runs(offer: Offer) -> list[Run]:
 
 
 def offer_own(runs: Sequence[str]) -> None:
-    """Beside one's own `runs`, or without any only to take back what is offered; nothing outside of a class."""
+    """Beside one's own `runs`, or without any only to take back what is offered; nothing outside of a class. The page
+    has the class's pulse, and with it is drawn anew when the instructor answers."""
     room = rooms().room_of(learner())
     if room is not None and (runs or offers().own(learner())):
         _own(room.code, tuple(runs[:RUNS]))
 
 
-@st.fragment(run_every=2.0)
+@st.fragment
 def _own(code: str, runs: tuple[str, ...]) -> None:
     mine = offers().own(learner())
     with st.container(horizontal=True, vertical_alignment="center", key="offer"):
         if mine is not None:
-            up = "**A run of yours is on the projector.**" if mine.up else "A run of yours is offered to the projector."
-            st.markdown(f":material/cast: {up}", width="content")
-            if st.button("Take it back", icon=":material/undo:"):
+            st.markdown(_answer(mine), width="content")
+            label, icon = ("All right", ":material/check:") if mine.declined else ("Take it back", ":material/undo:")
+            if st.button(label, icon=icon):
                 attempt(lambda: offers().take_back(learner()))
         if runs and (mine is None or mine.runs != runs):
             name = rooms().nickname(code, learner())
@@ -62,18 +68,28 @@ def _own(code: str, runs: tuple[str, ...]) -> None:
             st.caption("The class sees it only if the instructor puts it up; you can take it back at any moment.")
 
 
+def _answer(mine: Offer) -> str:
+    """The instructor's."""
+    if mine.declined:
+        return ":material/cast: The instructor does not show the run that you offered; nobody else is told."
+    if mine.up:
+        return ":material/cast: **A run of yours is on the projector.**"
+    return ":material/cast: A run of yours is offered to the projector."
+
+
 # ---- the instructor's
 
 
-@st.fragment(run_every=2.0)
-def offered(code: str) -> None:
-    """What learners offer, and what of it is on the wall."""
-    every = offers().of(code, learner())
+@st.fragment
+def offered(room: Room) -> None:
+    """What learners offer, and what of it is on the wall; drawn anew when that changes."""
+    follow_quietly(room, "offers")
+    every = offers().of(room.code, learner())
     if not every:
         return
     st.subheader("Offered for the projector", anchor=False)
     for offer in every:
-        _row(code, offer)
+        _row(room.code, offer)
 
 
 def _row(code: str, offer: Offer) -> None:
@@ -85,8 +101,11 @@ def _row(code: str, offer: Offer) -> None:
         if offer.up:
             if st.button("Take down", key=f"down {offer.number}", icon=":material/cancel_presentation:"):
                 attempt(lambda: offers().take_down(code, learner()))
-        elif st.button("Put on the projector", key=f"up {offer.number}", icon=":material/cast:"):
+            return
+        if st.button("Put on the projector", key=f"up {offer.number}", icon=":material/cast:"):
             attempt(lambda: offers().put_up(code, learner(), offer.number))
+        if st.button("Decline", key=f"no {offer.number}", icon=":material/close:", help="Its learner is told, kindly."):
+            attempt(lambda: offers().decline(code, learner(), offer.number))
 
 
 def _words(offer: Offer) -> str:
@@ -99,9 +118,9 @@ def _words(offer: Offer) -> str:
 
 
 def show(offer: Offer) -> None:
-    """Live while it runs; one that is over is replayed from its start."""
+    """Live while it runs; one that is over is replayed from its start. Each kitchen has its name above it."""
     st.caption(f"A run of the class, offered by {plain(offer.by)}")
-    st.title(what([run.scenario for run in _runs(offer)]), anchor=False)
+    st.title(conditions([run.scenario for run in _runs(offer)]), anchor=False)
     scene({"kitchens": [_spec(run) for run in _runs(offer)], "can": []})
 
 

@@ -1,4 +1,4 @@
-"""A learner's own run, offered for the projector, and the instructor who puts it up. No Streamlit.
+"""A learner's own run, offered for the projector, and the instructor who puts it up or declines it. No Streamlit.
 
 Nothing is shown without the learner's own act, and whoever has offered can take it back at any moment: then it leaves
 the wall. An offer is of runs that the lab still has: after a restart there are none.
@@ -24,6 +24,7 @@ class Offer(msgspec.Struct, frozen=True):
     runs: tuple[str, ...]
     at: str
     up: bool
+    declined: bool  # the instructor has said no; its learner alone still sees it
 
     @property
     def by(self) -> str:
@@ -63,22 +64,29 @@ class Offers:
             db.execute("DELETE FROM offers WHERE learner = ?", (learner,))
 
     def own(self, learner: str) -> Offer | None:
-        return next(iter(self._read("WHERE o.learner = ?", learner)), None)
+        return next((offer for _, offer in self._read("WHERE o.learner = ?", learner)), None)
 
     # ---- what the instructor does
 
     def of(self, code: str, by: str) -> list[Offer]:
-        """All, in the order in which they were made."""
+        """All that were not declined, in the order in which they were made."""
         self._file.only(by)
-        return self._read("WHERE o.room = ?", code)
+        return [offer for offer in self.by_learner(code).values() if not offer.declined]
 
     def put_up(self, code: str, by: str, number: int) -> None:
         """That member's, in place of whatever is on the wall."""
         with self._file.act(by) as db:
             at = "(SELECT learner FROM members WHERE room = ?1 AND number = ?2)"
-            if not db.execute(f"SELECT 1 FROM offers WHERE room = ?1 AND learner = {at}", (code, number)).fetchone():
+            open_ = f"SELECT 1 FROM offers WHERE room = ?1 AND declined = 0 AND learner = {at}"
+            if not db.execute(open_, (code, number)).fetchone():
                 raise Refusal("That run is not offered any more.")
             db.execute(f"UPDATE offers SET up = (learner = {at}) WHERE room = ?1", (code, number))
+
+    def decline(self, code: str, by: str, number: int) -> None:
+        """That member's, for good; nobody but its learner is told. The learner may offer another."""
+        with self._file.act(by) as db:
+            at = "(SELECT learner FROM members WHERE room = ?1 AND number = ?2)"
+            db.execute(f"UPDATE offers SET declined = 1, up = 0 WHERE room = ?1 AND learner = {at}", (code, number))
 
     def take_down(self, code: str, by: str) -> None:
         """It stays offered."""
@@ -88,22 +96,28 @@ class Offers:
     # ---- what the wall shows
 
     def up(self, code: str) -> Offer | None:
-        return next((offer for offer in self._read("WHERE o.room = ?", code) if offer.up), None)
+        return next((offer for offer in self.by_learner(code).values() if offer.up), None)
+
+    # ---- what the lab needs to know
+
+    def by_learner(self, code: str) -> dict[str, Offer]:
+        return dict(self._read("WHERE o.room = ?", code))
 
     def runs(self) -> set[str]:
         """All that are offered anywhere: the lab keeps them."""
-        return {run for offer in self._read("", "") for run in offer.runs}
+        return {run for _, offer in self._read("", "") for run in offer.runs if not offer.declined}
 
-    def _read(self, where: str, value: str) -> list[Offer]:
-        """Those whose runs are gone are none."""
+    def _read(self, where: str, value: str) -> list[tuple[str, Offer]]:
+        """With whose they are. Those whose runs are gone are none."""
         query = (
-            "SELECT o.learner, m.number, m.nickname, o.named, o.runs, o.at, o.up FROM offers AS o JOIN members AS m "
+            "SELECT o.learner, m.number, m.nickname, o.named, o.runs, o.at, o.up, o.declined "
+            "FROM offers AS o JOIN members AS m "
             f"ON m.room = o.room AND m.learner = o.learner {where} ORDER BY o.at, o.rowid"
         )
         values = (value,) if where else ()
         rows = self._file.read(("offers", where, value), lambda db: db.execute(query, values).fetchall())
         return [
-            Offer(number, nickname, bool(named), tuple(runs.split()), at, bool(up))
-            for learner, number, nickname, named, runs, at, up in rows
+            (learner, Offer(number, nickname, bool(named), tuple(runs.split()), at, bool(up), bool(declined)))
+            for learner, number, nickname, named, runs, at, up, declined in rows
             if all(self._owner(run) == learner for run in runs.split())
         ]

@@ -2,15 +2,17 @@
 
 A page says where the class was when it was drawn (`at`). Once the class is elsewhere, the page is told, in its turn:
 all at once they would only wait for each other. Nothing is polled by pages, and a page that has nothing new to show
-is not run. No Streamlit.
+is not run. What is where depends on who looks: a learner's page shows the own offer too, a list of offers nothing else.
+No Streamlit.
 """
 
 import asyncio
 import hashlib
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from math import inf
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -18,11 +20,15 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from lab.classroom import gathering, offers, rooms, topic
 from lab.gather import says
 from lab.room import Room
+from lab.turn import busy
 
 LOOK_S = 0.25  # between two looks at a class, however many pages it has
-PAGE_S = 0.025  # between two pages that are drawn anew; more than the server needs for one
+LINE_S = 1.0  # between two lines to a learner: while all vote, sixty would be told of each
+PAGE_S = 0.025  # between two pages that are drawn anew
+BUSY_S, BUSY_LOOKS = 0.005, 50  # between two looks whether a page is drawn; after the last, the next is told anyway
 AGAIN_S = 5.0  # a page that was told and is still not anew is told once more
 UNKNOWN_CLASS = 4404
+Sees = Literal["", "away", "offers", "members"]  # all that a class is at, or one thing alone
 
 
 class Stand(NamedTuple):
@@ -40,14 +46,43 @@ def stand(room: Room) -> Stand:
     found = topic(asked) if asked and asked.running and asked.answer is None and room.pace == "step" else None
     begun = gathering(room, *found) if found else None
     run = (begun.run, begun.stopped, begun.measuring) if begun else None
-    place = repr((room.code, room.pace, asked, run, offers().up(room.code))).encode()
-    at = hashlib.blake2b(place, digest_size=8).hexdigest()
+    at = digest(room.code, room.pace, asked, run, offers().up(room.code))
     parts = [turnout(room), _state(room), timer(room)]
     if begun:
         return Stand(at, " · ".join([*filter(None, parts), begun.stopped or says(begun)]), begun.done / begun.total)
     if found:
         parts.append("the engine is done, the instructor shows the answer")
     return Stand(at, " · ".join(filter(None, parts)))
+
+
+def digest(*told: object) -> str:
+    return hashlib.blake2b(repr(told).encode(), digest_size=8).hexdigest()
+
+
+class Look(NamedTuple):
+    """At a class, begun at `at_s`. What each may see of it is in digests; a learner stands there as `digest(name)`."""
+
+    at_s: float
+    stand: Stand
+    in_step: bool
+    own: dict[str, str]  # the offer of each learner who has made one
+    members: str
+
+    def at(self, sees: Sees = "", own: str = "") -> str:
+        match sees:
+            case "away":
+                return digest(self.in_step, self.own.get(own))
+            case "offers":
+                return digest(self.own)
+            case "members":
+                return self.members
+        return self.stand.at + self.own.get(own, "")
+
+
+def look_at(room: Room) -> Look:
+    at_s, step = time.monotonic(), room.pace == "step" and room.question is not None
+    own = {digest(learner): digest(offer) for learner, offer in offers().by_learner(room.code).items()}
+    return Look(at_s, stand(room), step, own, digest(rooms().roster(room.code)))
 
 
 def turnout(room: Room) -> str:
@@ -80,47 +115,47 @@ def _state(room: Room) -> str:
 
 
 class Turns:
-    """One after the other, `each_s` apart; nobody waits who has nobody before him."""
+    """One after the other, `each_s` apart and while no page is drawn: some take longer than that, and who is told then
+    would only wait in another line. Nobody waits who has nobody before him."""
 
-    def __init__(self, each_s: float) -> None:
+    def __init__(self, each_s: float, busy: Callable[[], bool] = busy) -> None:
         self._each_s = each_s
+        self._busy = busy
+        self._line = asyncio.Lock()
         self._next_s = 0.0
 
     async def take(self) -> None:
-        now_s = time.monotonic()
-        mine_s = max(now_s, self._next_s)
-        self._next_s = mine_s + self._each_s
-        await asyncio.sleep(mine_s - now_s)
-
-
-class Look(NamedTuple):
-    """At a class, begun at `at_s`; `stand` is None for a class that is not there."""
-
-    at_s: float
-    stand: Stand | None
+        async with self._line:
+            await asyncio.sleep(self._next_s - time.monotonic())
+            for _ in range(BUSY_LOOKS):
+                if not self._busy():
+                    break
+                await asyncio.sleep(BUSY_S)
+            self._next_s = time.monotonic() + self._each_s
 
 
 class Looks:
-    """What was seen of each class; looked at anew once it is LOOK_S old, by whoever asks first."""
+    """What was seen of each class; looked at anew once it is LOOK_S old, by whoever asks first. None for a class that
+    is not there."""
 
     def __init__(self) -> None:
         self._seen: dict[str, Look] = {}
         self._lock = asyncio.Lock()
 
-    async def look(self, code: str) -> Look:
+    async def look(self, code: str) -> Look | None:
         async with self._lock:
             seen = self._seen.get(code)
             if seen is None or time.monotonic() - seen.at_s >= LOOK_S:
-                seen = Look(time.monotonic(), await asyncio.to_thread(_stand_of, code))
-                self._seen[code] = seen
-                if seen.stand is None:
-                    del self._seen[code]
+                self._seen.pop(code, None)
+                seen = await asyncio.to_thread(_look_at, code)
+                if seen is not None:
+                    self._seen[code] = seen
             return seen
 
 
-def _stand_of(code: str) -> Stand | None:
+def _look_at(code: str) -> Look | None:
     room = rooms().room(code)
-    return stand(room) if room else None
+    return look_at(room) if room else None
 
 
 LOOKS, TURNS = Looks(), Turns(PAGE_S)
@@ -134,7 +169,8 @@ class Drawn(msgspec.Struct):
 
 
 async def follow(socket: WebSocket) -> None:
-    """`room`: its code; `leads`: drawn at once, whoever else is. The page says `Drawn`, first of all."""
+    """`room`: its code; `sees`, `own`: as `Look.at` takes them; `leads`: drawn at once, whoever else is. The page says
+    `Drawn`, first of all."""
     await socket.accept()
     page = Drawn("", inf)
     tell = asyncio.create_task(_tell(socket, page))
@@ -148,23 +184,27 @@ async def follow(socket: WebSocket) -> None:
 
 
 async def _tell(socket: WebSocket, page: Drawn) -> None:
-    code, leads = socket.query_params.get("room", ""), "leads" in socket.query_params
-    said, told, told_s = "", "", 0.0
+    asked = socket.query_params
+    code, sees, own, leads = asked.get("room", ""), asked.get("sees", ""), asked.get("own", ""), "leads" in asked
+    said, said_s, told, told_s = "", 0.0, "", 0.0
     with suppress(WebSocketDisconnect, RuntimeError):  # it has gone
         while True:
-            seen_s, now = await LOOKS.look(code)
-            if now is None:
+            seen = await LOOKS.look(code)
+            if seen is None:
                 await socket.send_text(_json(anew=""))
                 await socket.close(UNKNOWN_CLASS, "no such class")
                 return
-            if (line := _json(says=now.says, done=now.done)) != said:
-                await socket.send_text(line)
-                said = line
-            elsewhere = now.at != page.at and seen_s > page.heard_s  # what was seen before it was drawn, is old
-            if elsewhere and (now.at != told or time.monotonic() > told_s + AGAIN_S):
+            if not sees and (leads or time.monotonic() > said_s + LINE_S):
+                line = _json(says=seen.stand.says, done=seen.stand.done)
+                if line != said:
+                    await socket.send_text(line)
+                    said, said_s = line, time.monotonic()
+            at = seen.at(sees, own)  # type: ignore[arg-type]  # whatever else is asked for, is all
+            elsewhere = at != page.at and seen.at_s > page.heard_s  # what was seen before it was drawn, is old
+            if elsewhere and (at != told or time.monotonic() > told_s + AGAIN_S):
                 if not leads:
                     await TURNS.take()
-                told, told_s = now.at, time.monotonic()
+                told, told_s = at, time.monotonic()
                 if page.at != told:  # else its visitor has done something meanwhile
                     await socket.send_text(_json(anew=told))
             await asyncio.sleep(LOOK_S)

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from lessons.book import Guess, opened
+from lab.turn import out_of_turn
+from lessons.book import Guess, in_use, opened
 from lessons.evidence import Made
 from lessons.keys import Key
 
@@ -32,7 +33,10 @@ CREATE TABLE IF NOT EXISTS votes (room TEXT, lesson TEXT, round TEXT, vote INTEG
 CREATE TABLE IF NOT EXISTS offers (room TEXT, learner TEXT, runs TEXT, named INTEGER, at TEXT, up INTEGER DEFAULT 0,
     PRIMARY KEY (room, learner));
 """
-ADDED = ("seed INTEGER DEFAULT 0", "made TEXT DEFAULT ''")  # to questions, later; a file may be older
+ADDED = {  # later; a file may be older
+    "questions": ("seed INTEGER DEFAULT 0", "made TEXT DEFAULT ''"),
+    "offers": ("declined INTEGER DEFAULT 0",),
+}
 TABLES = ("offers", "votes", "questions", "members")
 
 
@@ -83,8 +87,8 @@ class Ballot(msgspec.Struct, frozen=True):
 
 
 class RoomFile:
-    """The file at `path`. Safe to use from several threads, but by one process only: every page of a class looks once a
-    second, so what was read is kept in memory until something is written."""
+    """The file at `path`. Safe to use from several threads, but by one process only: all pages of a class read the same
+    things, so what was read is kept in memory until something is written."""
 
     def __init__(self, path: Path, instructors: Container[str]) -> None:
         self._path = path
@@ -95,10 +99,12 @@ class RoomFile:
         with opened(path) as db:
             db.execute("PRAGMA journal_mode=WAL")
             db.executescript(SCHEMA)
-            there = {row[1] for row in db.execute("PRAGMA table_info(questions)")}
-            for column in ADDED:
-                if column.split()[0] not in there:
-                    db.execute(f"ALTER TABLE questions ADD COLUMN {column}")
+            for table, columns in ADDED.items():
+                there = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+                for column in columns:
+                    if column.split()[0] not in there:
+                        db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+        self._in_use = in_use(path)
 
     def only(self, by: str) -> None:
         """Raises Refusal unless that is an instructor."""
@@ -111,7 +117,7 @@ class RoomFile:
         if by is not None:
             self.only(by)
         try:
-            with opened(self._path) as db:
+            with out_of_turn(), opened(self._path) as db:
                 db.execute("BEGIN IMMEDIATE")
                 yield db
         finally:

@@ -218,6 +218,10 @@ class Rooms:
     def members(self, code: str, by: str) -> list[tuple[int, str, bool]]:
         """Number, nickname, and whether they are still here."""
         self._file.only(by)
+        return self.roster(code)
+
+    def roster(self, code: str) -> list[tuple[int, str, bool]]:
+        """The same for who shows it to nobody."""
         query = "SELECT number, nickname, here FROM members WHERE room = ? ORDER BY number"
         rows = self._file.read(("members", code), lambda db: db.execute(query, (code,)).fetchall())
         return [(number, name, bool(here)) for number, name, here in rows]

@@ -1,7 +1,8 @@
 """A page as a browser has it open, without the browser: Streamlit's protocol, and a socket that watches a run.
 
 What the browser does by itself is done here too: all widgets' values go with every message, big messages that are known
-already are not sent again, fragments ask to be run anew when their time has come, and a class's page follows its pulse.
+already are not sent again, a widget in a fragment has that fragment run alone, fragments ask to be run anew when their
+time has come, and a class's page follows its pulses.
 """
 
 import asyncio
@@ -51,7 +52,7 @@ class Page:
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
         self._last: str | None = None  # message's type
-        self._pulse: ClientConnection | None = None
+        self._pulses: dict[str, tuple[ClientConnection, str]] = {}  # by component: its socket, where it said it was
         self.drawn: list[tuple[str, float]] = []  # where its class was, each time it was drawn elsewhere, and when
         self.errors: list[str] = []
 
@@ -78,12 +79,11 @@ class Page:
         return next(fits, None)
 
     def component(self, name: str) -> dict[str, Any]:
-        """What a component of ours was given; empty if it is not here."""
-        mine = self._component(name)
-        return dict(msgspec.json.decode(mine.json)) if mine else {}
+        """What the first component of ours with that name was given; empty if it is not here."""
+        return next((dict(msgspec.json.decode(one.json)) for one in self._components(name)), {})
 
-    def _component(self, name: str) -> Any:
-        return next((one for one in self.all("bidi_component") if one.component_name.endswith(name)), None)
+    def _components(self, name: str) -> list[Any]:
+        return [one for one in self.all("bidi_component") if one.component_name.endswith(name)]
 
     # ---- what its visitor does
 
@@ -91,21 +91,32 @@ class Page:
         """Whether there was such a button."""
         if (button := self.find("button", label)) is None:
             return False
-        await self._ask(BackMsg(), [WidgetState(id=button.id, trigger_value=True)])
-        return True
+        return await self._ask(self._part(button.id), [WidgetState(id=button.id, trigger_value=True)])
 
     async def fill(self, widget: str, **value: Any) -> None:
         self._values[widget] = WidgetState(id=widget, **value)
-        await self._ask(BackMsg())
+        await self._ask(self._part(widget))
 
     # ---- the protocol
 
-    async def _ask(self, message: BackMsg, triggers: Sequence[WidgetState] = ()) -> None:
+    def _part(self, widget: str) -> BackMsg:
+        """To run what of the page is run for that widget: its fragment, or all."""
+        message = BackMsg()
+        for fragment, element in self._shown.values():
+            if getattr(getattr(element, element.WhichOneof("type") or "", None), "id", "") == widget:
+                message.rerun_script.fragment_id = fragment
+        return message
+
+    def _has(self, fragment: str) -> bool:
+        return fragment in self._timers or any(fragment == whose for whose, _ in self._shown.values())
+
+    async def _ask(self, message: BackMsg, triggers: Sequence[WidgetState] = ()) -> bool:
+        """Whether it was asked."""
         asked = message.rerun_script
         asked.query_string, asked.page_name, asked.page_script_hash = self._query, self._name, self._hash
         async with self._turn:
-            if asked.fragment_id and asked.fragment_id not in self._timers:
-                return  # the page was drawn without it meanwhile; nobody would answer
+            if asked.fragment_id and not self._has(asked.fragment_id):
+                return False  # the page was drawn without it meanwhile; nobody would answer
             asked.widget_states.widgets.extend([*self._values.values(), *triggers])
             asked.cached_message_hashes.extend(self._known)
             begun_s = time.monotonic()
@@ -118,6 +129,7 @@ class Page:
                 raise TimeoutError(f"no answer from {what} in {ANSWER_S:g} s, after {self._last!r}") from late
             self._ran(kind, time.monotonic() - begun_s)
             await self._say_where()
+            return True
 
     async def _hear(self) -> Kind:
         """Until the script has finished, even if it begins anew in between."""
@@ -193,30 +205,36 @@ class Page:
                 self.errors.append(repr(wrong))
                 return
 
-    # ---- a class's pulse, as assets/pulse.js follows it
+    # ---- a class's pulses, as assets/pulse.js follows them
 
     async def _say_where(self) -> None:
-        """Where the class was when the page was drawn."""
-        given = self.component("pulse")
-        if not given or (self.drawn and self.drawn[-1][0] == given["at"]):
-            return
-        self.drawn.append((given["at"], time.monotonic()))
-        if self._pulse is None:
-            self._pulse = await road(self._host, given["stream"])
-            task = asyncio.create_task(self._follow(self._pulse))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        await self._pulse.send(msgspec.json.encode({"at": given["at"]}), text=True)
+        """Where the class was when the page, or a part of it, was drawn."""
+        there = {one.id: msgspec.json.decode(one.json) for one in self._components("pulse")}
+        for gone in set(self._pulses) - set(there):
+            await self._pulses.pop(gone)[0].close()
+        for component, given in there.items():
+            socket, said = self._pulses.get(component, (None, ""))
+            if said == given["at"]:
+                continue
+            if "sees=" not in given["stream"]:
+                self.drawn.append((given["at"], time.monotonic()))
+            if socket is None:
+                socket = await road(self._host, given["stream"])
+                task = asyncio.create_task(self._follow(component, socket))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            self._pulses[component] = socket, given["at"]
+            await socket.send(msgspec.json.encode({"at": given["at"]}), text=True)
 
-    async def _follow(self, pulse: ClientConnection) -> None:
+    async def _follow(self, component: str, pulse: ClientConnection) -> None:
         times = 0
         try:
             async with pulse:
                 async for text in pulse:
                     anew = msgspec.json.decode(text).get("anew")
-                    if anew is not None and (mine := self._component("pulse")):
+                    if anew is not None and component in self._pulses:
                         times += 1
-                        await self.fill(mine.id, json_value=f'{{"heard": "{anew} {times}"}}')
+                        await self.fill(component, json_value=f'{{"heard": "{anew} {times}"}}')
         except (ConnectionClosed, TimeoutError, RuntimeError) as wrong:
             self.errors.append(repr(wrong))
 

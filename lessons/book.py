@@ -122,13 +122,23 @@ class Book:
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[sqlite3.Connection]:
-    """The database, for one transaction: all of it is kept, or after an exception nothing."""
+    """The database, for one transaction: all of it is kept, or after an exception nothing. With `in_use` elsewhere the
+    disk is not waited for: what is written survives this process, and a power cut can take the last of it."""
     db = sqlite3.connect(path, timeout=10.0)
+    db.execute("PRAGMA synchronous=NORMAL")
     try:
         with db:
             yield db
     finally:
         db.close()
+
+
+def in_use(path: str | Path) -> sqlite3.Connection:
+    """To be held for as long as the file is used: whoever closes it last, writes its log back and waits for the disk,
+    which then is nobody after every single act."""
+    db = sqlite3.connect(path, check_same_thread=False)
+    db.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
+    return db
 
 
 def now() -> str:

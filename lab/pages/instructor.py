@@ -28,7 +28,7 @@ def page() -> None:
         return
     _head(room)
     now(room)
-    offered(room.code)
+    offered(room)
     _ask(room)
     keep(room)
 

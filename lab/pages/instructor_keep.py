@@ -4,7 +4,7 @@ import streamlit as st
 
 from lab.amounts import plain
 from lab.ballots import as_csv, as_jsonl
-from lab.class_view import attempt
+from lab.class_view import attempt, follow_quietly
 from lab.classroom import forget_runs, rooms
 from lab.learner import learner
 from lab.room import Room
@@ -13,7 +13,7 @@ from lab.room import Room
 def keep(room: Room) -> None:
     me, code = learner(), room.code
     st.subheader("Votes and members", anchor=False)
-    _members(code)
+    _members(room)
     with st.container(horizontal=True):
         for name, written in {"CSV": as_csv, "JSONL": as_jsonl}.items():
             st.download_button(
@@ -30,12 +30,13 @@ def keep(room: Room) -> None:
             _confirm(room, "delete")
 
 
-@st.fragment(run_every=2.0)
-def _members(code: str) -> None:
-    """The list stays as open as it was, so its label stays the same."""
-    members, ballots = rooms().members(code, learner()), rooms().ballots(code, learner())
+@st.fragment
+def _members(room: Room) -> None:
+    """Drawn anew when somebody comes or goes. The list stays as open as it was, so its label stays the same."""
+    follow_quietly(room, "members")
+    members = rooms().members(room.code, learner())
     here = sum(here for *_, here in members)
-    st.markdown(f"{here} here, {len(members) - here} left, {len(ballots)} votes")
+    st.markdown(f"{here} here, {len(members) - here} left")
     with st.expander("Who they are"):
         for number, nickname, here in members:
             st.markdown(f"{number}. {plain(nickname) or '(no nickname)'}{'' if here else ' · left'}")

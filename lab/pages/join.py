@@ -14,10 +14,11 @@ from lab.comparison import comparison, locked, opening
 from lab.guess import guess_form
 from lab.learner import book, learner, remembered
 from lab.look import READING, look
-from lab.next_step import next_step
+from lab.next_step import arrive, next_step
 from lab.offer_view import offer_own
 from lab.room import NICKNAME_CHARS, Ballot, Question, Refusal, Room
 from lab.rooms import CODE_CHARS
+from lab.turn import in_turn, out_of_turn
 from lessons.book import Entry, Outcome, now
 from lessons.keys import Key, judged
 from lessons.lesson import Lesson, Round
@@ -98,7 +99,12 @@ def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
     _remember(room, lesson, asked, votes[0])
     mine = votes[1] or votes[0]
     if at.open and votes[at.vote - 1] is None:
-        _vote(room, at, lesson, asked, votes[0])
+        if at.vote == 2:
+            counts(room, asked)
+        if mine:
+            locked(asked, Entry(lesson.slug, asked.name, mine.at, mine.guess))
+        arrive(f"{asked.name} {at.vote}")
+        _vote(room, at, lesson, asked)
         return
     if mine:
         locked(asked, Entry(lesson.slug, asked.name, mine.at, mine.guess))
@@ -122,16 +128,19 @@ def _waiting(at: Question) -> tuple[str, str]:
     return "Vote closed", "Talk it over with your neighbours."
 
 
-def _vote(room: Room, at: Question, lesson: Lesson, asked: Round, first: Ballot | None) -> None:
-    if at.vote == 2:
-        counts(room, asked)
-        if first:
-            locked(asked, Entry(lesson.slug, asked.name, first.at, first.guess))
+@st.fragment
+def _vote(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
+    """A fragment: what is filled in has only the form drawn anew, which is a third of the page's work."""
+    with in_turn():
+        _ballot(room, at, lesson, asked)
+
+
+def _ballot(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
     draft = guess_form(replace(asked, knob=None), f"class {room.code} {lesson.slug} {asked.name} {at.vote}")
     missing = " and ".join(draft.missing)
     needs = f"Still missing: {missing}." if missing else "A locked vote can't be changed."
     where = "First vote, alone" if at.vote == 1 else "Second vote, after the talk"
-    if next_step(where, needs, "Lock my vote", ready=draft.guess is not None, step=f"{asked.name} {at.vote}") != "go":
+    if next_step(where, needs, "Lock my vote", ready=draft.guess is not None, step=None) != "go":
         return
     assert draft.guess is not None
     try:
@@ -147,8 +156,9 @@ def _remember(room: Room, lesson: Lesson, asked: Round, first: Ballot | None) ->
     """The first vote is the guess in this learner's own book too, unless one was locked there before."""
     if first is None or not _once(f"guess {room.code} {lesson.slug} {asked.name}"):
         return
-    if book().entry(lesson.slug, asked.name) is None:
-        book().commit(lesson.slug, asked, first.guess)
+    with out_of_turn():
+        if book().entry(lesson.slug, asked.name) is None:
+            book().commit(lesson.slug, asked, first.guess)
 
 
 def _once(what: str) -> bool:
@@ -171,6 +181,7 @@ def _answer(room: Room, at: Question, key: Key, lesson: Lesson, asked: Round, mi
     comparison(lesson, asked, entry, outcome, evidence(room, lesson, asked), at.made)
     if not _once(f"outcome {room.code} {lesson.slug} {asked.name}"):
         return
-    kept = book().entry(lesson.slug, asked.name)
-    if kept is not None and kept.outcome is None and kept.guess.setting == mine.guess.setting:
-        book().settle(lesson.slug, asked.name, Outcome(key, judged(kept.guess.value, key), at.machine, outcome.at))
+    with out_of_turn():
+        kept = book().entry(lesson.slug, asked.name)
+        if kept is not None and kept.outcome is None and kept.guess.setting == mine.guess.setting:
+            book().settle(lesson.slug, asked.name, Outcome(key, judged(kept.guess.value, key), at.machine, outcome.at))

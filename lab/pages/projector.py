@@ -12,7 +12,7 @@ from lessons.lesson import Lesson, Round
 BIG = """
 .stApp [data-testid=stHeader], .stApp [data-testid=stSidebar] { display: none; }
 .stMainBlockContainer { max-width: 100%; padding: 3vh 4vw; }
-.stMainBlockContainer h1 { font-size: clamp(2rem, 3.6vw, 4.6rem); line-height: 1.15; }
+.stMainBlockContainer h1 { font-size: clamp(2rem, 3.6vw, 4.6rem); line-height: 1.15; padding-bottom: .25em; }
 .stMainBlockContainer h2, .stMainBlockContainer h3 { font-size: clamp(1.4rem, 2.2vw, 3rem); }
 .stMainBlockContainer :is(p, li) { font-size: clamp(1.1rem, 1.5vw, 2rem); line-height: 1.4; }
 .stMainBlockContainer [data-testid=stCaptionContainer] p { font-size: clamp(1.1rem, 1.5vw, 2rem); }
@@ -22,12 +22,15 @@ BIG = """
 .way-in.small img { width: min(100%, 15vw, 24vh); }
 .way-in .code { font-size: clamp(3rem, 11vw, 16rem); font-weight: 700; letter-spacing: .12em; line-height: 1;
   font-variant-numeric: tabular-nums; }
-.way-in.small { flex-direction: column; gap: 1vh; align-items: flex-start; }
+.way-in.small { flex-direction: column; gap: 1vh; text-align: center; }
+.way-in.small .code { margin-right: -.12em; }
 .way-in.small .code { font-size: clamp(1.6rem, 3vw, 4rem); }
 .way-in .at { font-size: clamp(1.1rem, 2.6vw, 3.6rem); overflow-wrap: anywhere; }
 .way-in.small .at { display: none; }
-.tally { font-size: clamp(1.1rem, 1.7vw, 2.2rem); }
+.tally { font-size: clamp(1.1rem, min(1.6vw, 2.6vh), 2.2rem); line-height: 1.2; }
+.tally :is(th, td) { padding: .25em .5em; }
 .tally tbody th { white-space: nowrap; }
+.tally br { display: none; }
 .st-key-tell p { font-size: clamp(1.6rem, 3vw, 4rem) !important; font-weight: 600; font-variant-numeric: tabular-nums; }
 """
 
@@ -63,6 +66,8 @@ def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
     st.title(asked.asks, anchor=False)
     if asked.knob is not None:
         st.markdown(f"{asked.knob.label.capitalize()}: **{asked.knob.words(at.setting)}**")
+    if at.open and (text := lesson.text(f"{asked.name} question")):
+        st.markdown(text)
     if words := answer_words(room, asked):
         st.subheader(words, anchor=False)
     how_made(at.made)

@@ -97,7 +97,7 @@ class Class:
         size = {"width": width, "height": height}
         page = self._browser.new_context(viewport=size, reduced_motion="reduce").new_page()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.goto(f"{self._lab.url}/{path}")
+        page.goto(f"{self._lab.url}/{path}", wait_until="commit")  # the others come at the same time
         return page
 
     def begin(self) -> None:
@@ -114,13 +114,10 @@ class Class:
         expect(way_in).to_be_visible()
         self.code = way_in.inner_text().split()[-1]
 
-    def join(self, nickname: str = "") -> Page:
-        page = self.open(f"join?room={self.code}", 1280 if len(self.learners) == 1 else 390)
-        page.get_by_label("Nickname (optional)").fill(nickname)
-        press(page, "Join")
-        return page
-
-    def show_wall(self) -> None:
+    def come(self) -> None:
+        """Everybody opens the page, and the wall is put up."""
+        widths = [390, 1280, *[390] * (LEARNERS - 2)]
+        self.learners = [self.open(f"join?room={self.code}", width) for width in widths]
         self.wall = self.open(f"projector?room={self.code}", 1920, 1080)
 
     @property
@@ -183,7 +180,7 @@ def test_a_class_whose_server_is_killed_in_mid_vote(browser: Browser, start: Cal
     straight_from_the_vote_to_the_run(room)
     answered_from_what_was_run_before(room)
     everything_can_be_taken_home(room)
-    a_learner_s_run_goes_up_and_comes_down(room)
+    a_learner_s_run_goes_up_is_declined_and_taken_back(room)
     assert room.errors == []
     room.close()
 
@@ -192,14 +189,15 @@ def everybody_joins(room: Class) -> None:
     room.begin()
     assert KEY not in room.teacher.url
     choose(room.teacher, "^Lesson", "99.")
-    first = room.join("<script>alert(1)</script>"[:24])
+    room.come()
+    first, *others = room.learners
+    first.get_by_label("Nickname (optional)").fill("<script>alert(1)</script>"[:24])
+    press(first, "Join")
     expect(first.get_by_text("A nickname has letters")).to_be_visible()
     sound(first, "0-join", 390, "light")
     first.get_by_label("Nickname (optional)").fill("Ada")
-    press(first, "Join")
-    room.learners = [first]
-    room.learners += [room.join() for _ in range(LEARNERS - 1)]
-    room.show_wall()
+    for page in (first, *others):
+        press(page, "Join")
     picture = room.wall.get_by_role("img", name="QR code of the way in")
     assert picture.evaluate("async image => (await image.decode(), image.naturalWidth > 20)")
     expect(room.wall.get_by_text("5 here")).to_be_visible()
@@ -210,6 +208,7 @@ def two_votes_and_a_server_that_dies_in_the_second(room: Class, lab: Lab, start:
     room.ask("How long does the first token take?")
     for page, ms in zip(room.learners[:4], ("30", "50", "500", "30"), strict=True):
         vote(page, ms)
+    a_form_s_bar_is_in_sight(room.learners[4])
     for page in (room.teacher, room.wall):
         expect(page.get_by_text(re.compile("4 of 5 have voted"))).to_be_visible()
     for page in room.audience:
@@ -226,13 +225,23 @@ def two_votes_and_a_server_that_dies_in_the_second(room: Class, lab: Lab, start:
     lab.process.wait()
     start(port=int(lab.host.partition(":")[2]))
     for page in (room.teacher, *room.audience):
-        page.reload()
+        page.reload(wait_until="commit")
     for page in room.learners[:2]:
         expect(page.get_by_text("Waiting for the others.")).to_be_visible()
     expect(room.teacher.get_by_text(re.compile("2 of 5 have voted again"))).to_be_visible()  # and is asked for no key
     for page in room.learners[2:]:
         vote(page, "20")
     expect(room.wall.get_by_text(re.compile("5 of 5 have voted again"))).to_be_visible()
+
+
+def a_form_s_bar_is_in_sight(page: Page) -> None:
+    """At the window's lower edge, though the form is taller than the window and the page is scrolled to its top."""
+    page.set_viewport_size({"width": 390, "height": 500})
+    page.locator(".stMain").evaluate("main => main.scrollTo(0, 0)")
+    lock = page.get_by_role("button", name="Lock my vote")
+    expect(lock).to_be_in_viewport(ratio=1)
+    assert page.get_by_role("slider", name="Your guess, ms").bounding_box()["y"] > 400  # type: ignore[index]
+    page.set_viewport_size({"width": 390, "height": 844})
 
 
 def everybody_watches_one_run(room: Class) -> None:
@@ -265,7 +274,7 @@ def answered_from_what_was_run_before(room: Class) -> None:
     room.run_and_show()
 
 
-def a_learner_s_run_goes_up_and_comes_down(room: Class) -> None:
+def a_learner_s_run_goes_up_is_declined_and_taken_back(room: Class) -> None:
     press(room.teacher, "Let all roam freely")
     ada, wall = room.learners[0], room.wall
     here = ada.url
@@ -284,6 +293,14 @@ def a_learner_s_run_goes_up_and_comes_down(room: Class) -> None:
     expect(wall.get_by_role("group", name="Served").get_by_text("8 tok").first).to_be_visible()
     expect(ada.get_by_text("A run of yours is on the projector.")).to_be_visible()
     room.is_sound("9-offered")
+    press(room.teacher, "Take down")
+    expect(wall.get_by_text("offered by Ada")).to_have_count(0)
+    press(room.teacher, "Decline")
+    expect(ada.get_by_text("The instructor does not show the run that you offered")).to_be_visible()
+    expect(room.teacher.get_by_role("heading", name="Offered for the projector")).to_have_count(0)
+    press(ada, "All right")
+    offer.click()
+    expect(room.teacher.get_by_text(re.compile("1. Ada · Two stations and a pass"))).to_be_visible()
     ada.goto(here)  # and takes it back from wherever she is
     press(ada, "Take it back")
     for page in (wall, room.teacher):

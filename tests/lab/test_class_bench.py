@@ -72,7 +72,7 @@ def test_the_measured_one_is_marked_only_once_there_is_a_key() -> None:
     answer, votes = Choice({"a": "<b>A</b>", "b": "B"}), [[Guess("a", "sure")]]
     before, after = tally_html(answer, votes, None), tally_html(answer, votes, Key("b"))
     assert "measured" not in before
-    assert rows(after)[1:] == [("&lt;b&gt;A&lt;/b&gt;", "1"), ("B◀ measured", "0")]
+    assert rows(after)[1:] == [("&lt;b&gt;A&lt;/b&gt;", "1"), ("B ◀ measured", "0")]
 
 
 def test_nobody_has_voted() -> None:

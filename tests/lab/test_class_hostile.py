@@ -3,9 +3,11 @@
 What the rules refuse whoever asks is in test_room.py; frames, rates, Origins and other people's runs in test_guard.py.
 """
 
+import asyncio
 import csv
 import io
 import json
+import random
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +15,10 @@ from contextlib import contextmanager
 import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 
+from lab import class_bench
 from lab.ballots import as_csv
 from lab.room import Ballot
+from lab.simulated_page import Page
 from lessons.book import Guess
 from tests.lab.conftest import Lab, Visitor, comes
 
@@ -169,6 +173,20 @@ def test_who_is_elsewhere_is_told_when_the_class_is_at_a_question(lab: Lab, teac
 
 
 @pytest.mark.live
+def test_what_is_filled_in_draws_the_form_alone_and_a_vote_the_page(lab: Lab, teacher: Visitor, code: str) -> None:
+    async def fill_and_lock() -> list[str]:
+        drawn: list[str] = []
+        async with Page(lab.host, "join", f"room={code}", "E" * 22, lambda kind, _: drawn.append(kind)) as page:
+            await page.press("Join")
+            drawn.clear()
+            assert await class_bench.vote(page, random.Random(0))
+        return drawn
+
+    assert asyncio.run(fill_and_lock()) == ["fragment", "fragment", "page"]  # the number, how sure, the vote
+    assert voted(teacher) == "1 of 1"
+
+
+@pytest.mark.live
 class TestOnTheWall:
     def test_only_who_has_run_it_offers_it_and_takes_it_back(self, lab: Lab, teacher: Visitor, code: str) -> None:
         join(lab, code, ME)
@@ -193,11 +211,15 @@ class TestOnTheWall:
         with cooking(lab, ME) as mine, Visitor(lab, f"room={code}", page="projector") as wall:
             mine.press("Offer to the projector")
             teacher.run()
-            shows = WidgetState(id=one(teacher, "button", "Put on the projector").id, trigger_value=True)
+            shows, declines = (
+                WidgetState(id=one(teacher, "button", label).id, trigger_value=True)
+                for label in ("Put on the projector", "Decline")
+            )
             for cookie in (ME, YOU, ""):
                 for page in ("instructor", "projector", "join", ""):
                     with Visitor(lab, f"room={code}", page=page, cookie=cookie) as forger:
                         forger.say([shows])
+                        forger.say([declines])
             wall.run()
             assert wall.component("kitchen") == {}
             teacher.say([shows])

@@ -33,9 +33,9 @@ class Here:
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
     made = Here(tmp_path / "class.sqlite")
-    view = sys.modules["lab.offer_view"]
     for name, found in (("learner", lambda: made.who), ("rooms", lambda: made.rooms), ("offers", lambda: made.offers)):
-        monkeypatch.setattr(view, name, found)
+        for module in ("lab.offer_view", "lab.pulse"):
+            monkeypatch.setattr(sys.modules[module], name, found, raising=name != "learner")
     run = Run("mine", Scenario(workload=Workload(4, None, 64)), ME, ["Why does a *giant* make others wait?"])
     monkeypatch.setitem(ENGINE_ROOM.hub.runs, "mine", run)
     return made
@@ -52,9 +52,9 @@ def learner_page(runs: tuple[str, ...] = ("mine",)) -> AppTest:
 
 def instructor_page(here: Here) -> AppTest:
     def script(code) -> None:  # type: ignore[no-untyped-def]
-        from lab.offer_view import offered
+        from lab.offer_view import offered, rooms
 
-        offered(code)
+        offered(rooms().room(code))
 
     here.who = TEACHER
     return AppTest.from_function(script, args=(here.code,)).run()
@@ -85,6 +85,21 @@ def test_from_the_learner_s_button_to_the_wall_and_back(here: Here) -> None:
     here.who = ME
     press(learner_page(()), "Take it back")  # from a page that has no run of the own
     assert here.offers.up(here.code) is None
+
+
+def test_a_run_that_is_declined_leaves_the_list_and_its_learner_is_told_in_a_sentence(here: Here) -> None:
+    press(learner_page(), "Offer to the projector")
+    desk = press(instructor_page(here), "Decline")
+    assert words(desk) == ""
+    assert not desk.button
+    here.who = ME
+    page = learner_page()
+    assert "The instructor does not show the run that you offered" in words(page)
+    assert [button.label for button in page.button] == ["All right"]  # and not the same run once more
+    assert [button.label for button in learner_page(("another",)).button] == ["All right", "Offer this one instead"]
+    press(page, "All right")
+    assert "does not show" not in words(page)
+    assert [button.label for button in page.button] == ["Offer to the projector"]
 
 
 def test_the_instructor_reads_the_learner_s_own_words_as_text(here: Here) -> None:

@@ -1,5 +1,6 @@
 """Own runs on the projector: nothing without consent, and back whenever the learner wants."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,41 @@ def test_one_is_on_the_wall_at_a_time_and_what_is_taken_down_stays_offered(wall:
         assert wall.up == runs
     wall.offers.take_down(wall.code, TEACHER)
     assert (wall.up, wall.offered) == ((), [("mine",), ("yours",)])
+
+
+def test_what_is_declined_is_its_learner_s_to_see_and_nobody_else_s(wall: Wall) -> None:
+    wall.offers.offer(ME, ["mine"])
+    wall.offers.offer(YOU, ["yours"])
+    wall.offers.put_up(wall.code, TEACHER, 1)
+    wall.offers.decline(wall.code, TEACHER, 1)
+    assert (wall.up, wall.offered) == ((), [("yours",)])
+    mine, yours = wall.offers.own(ME), wall.offers.own(YOU)
+    assert mine is not None
+    assert yours is not None
+    assert (mine.declined, yours.declined) == (True, False)
+    assert wall.offers.runs() == {"yours"}  # the lab need not keep the other
+    with pytest.raises(Refusal, match="not offered any more"):
+        wall.offers.put_up(wall.code, TEACHER, 1)
+    wall.offers.offer(ME, ["other"])
+    assert wall.offered == [("yours",), ("other",)]
+
+
+def test_a_file_from_before_offers_could_be_declined_is_taken_as_it_is(wall: Wall) -> None:
+    wall.offers.offer(ME, ["mine"])
+    with sqlite3.connect(wall.path) as db:
+        db.execute("ALTER TABLE offers DROP COLUMN declined")
+    for _ in range(2):
+        wall.open()
+        assert wall.offered == [("mine",)]
+    wall.offers.decline(wall.code, TEACHER, 1)
+    assert wall.offered == []
+
+
+def test_nobody_but_the_instructor_declines(wall: Wall) -> None:
+    wall.offers.offer(ME, ["mine"])
+    with pytest.raises(Refusal, match="Only the instructor"):
+        wall.offers.decline(wall.code, YOU, 1)
+    assert wall.offered == [("mine",)]
 
 
 def test_another_run_is_not_shown_in_the_place_of_the_one_that_is_up(wall: Wall) -> None:

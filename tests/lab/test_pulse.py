@@ -10,7 +10,8 @@ import pytest
 from starlette.websockets import WebSocket
 
 from lab import pulse
-from lab.pulse import UNKNOWN_CLASS, Looks, Stand, Turns, follow, stand
+from lab.offers import Offers
+from lab.pulse import UNKNOWN_CLASS, Looks, Sees, Stand, Turns, digest, follow, look_at, stand
 from lab.room import Room, RoomFile
 from lab.rooms import Rooms
 from lessons import all_lessons
@@ -26,8 +27,11 @@ HEARD_S = 5.0
 
 @pytest.fixture
 def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rooms:
-    kept = Rooms(RoomFile(tmp_path / "class.sqlite", {TEACHER}))
+    file = RoomFile(tmp_path / "class.sqlite", {TEACHER})
+    kept, offered = Rooms(file), Offers(file, lambda run: run.removesuffix("'s"))
     monkeypatch.setattr(pulse, "rooms", lambda: kept)
+    monkeypatch.setattr(pulse, "offers", lambda: offered)
+    monkeypatch.setattr(pulse, "TURNS", Turns(pulse.PAGE_S))  # an event loop's own
     return kept
 
 
@@ -82,6 +86,51 @@ def test_every_act_of_the_instructor_takes_the_class_somewhere_else(rooms: Rooms
     assert len(set(places)) == len(places)
 
 
+def where(rooms: Rooms, code: str, sees: Sees, learner: str = "") -> str:
+    room = rooms.room(code)
+    assert room is not None
+    return look_at(room).at(sees, digest(learner))
+
+
+def test_an_offer_is_news_to_its_learner_and_to_the_instructor_s_list_alone(rooms: Rooms, code: str) -> None:
+    acts: list[Callable[[], None]] = [
+        lambda: pulse.offers().offer("a", ["a's"]),
+        lambda: pulse.offers().decline(code, TEACHER, 1),
+        lambda: pulse.offers().take_back("a"),
+    ]
+    for act in acts:
+        views: list[tuple[Sees, str]] = [("", "a"), ("away", "a"), ("offers", ""), ("", "b"), ("", ""), ("members", "")]
+        before = [where(rooms, code, *view) for view in views]
+        act()
+        after = [where(rooms, code, *view) for view in views]
+        assert [old != new for old, new in zip(before, after, strict=True)] == [True, True, True, False, False, False]
+
+
+def test_what_is_on_the_wall_is_news_to_all_of_the_class(rooms: Rooms, code: str) -> None:
+    pulse.offers().offer("a", ["a's"])
+    before = where(rooms, code, "", "b")
+    pulse.offers().put_up(code, TEACHER, 1)
+    assert where(rooms, code, "", "b") != before
+
+
+def test_who_is_elsewhere_hears_only_whether_the_class_is_at_a_question(rooms: Rooms, code: str) -> None:
+    at_it = where(rooms, code, "away", "a")
+    rooms.show_counts(code, TEACHER)
+    assert where(rooms, code, "away", "a") == at_it
+    rooms.set_pace(code, TEACHER, "free")
+    assert where(rooms, code, "away", "a") != at_it
+
+
+def test_the_list_of_members_changes_with_who_comes_and_goes_and_with_nothing_else(rooms: Rooms, code: str) -> None:
+    lists = [where(rooms, code, "members")]
+    vote(rooms, code, "a")
+    assert where(rooms, code, "members") == lists[0]
+    for act in (lambda: rooms.join(code, "d"), lambda: rooms.join(code, "d", "Dora"), lambda: rooms.leave("d")):
+        act()
+        lists.append(where(rooms, code, "members"))
+    assert len(set(lists)) == 4
+
+
 def test_nothing_of_the_answer_is_said(rooms: Rooms, code: str) -> None:
     rooms.show_answer(code, TEACHER, Key((1234.5,), (1234.5,), (1234.5,)), "a machine")
     assert "1234" not in "".join(map(str, now(rooms, code)))
@@ -95,10 +144,11 @@ def test_turns_lie_apart_and_who_comes_alone_waits_for_nobody(monkeypatch: pytes
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
-        waits.append(seconds)
+        waits.append(max(0.0, seconds))
+        clock_s[0] += waits[-1]
 
     async def three_and_one_later() -> None:
-        turns = Turns(0.5)
+        turns = Turns(0.5, lambda: False)
         await asyncio.gather(*(turns.take() for _ in range(3)))
         clock_s[0] += 60
         await turns.take()
@@ -106,7 +156,21 @@ def test_turns_lie_apart_and_who_comes_alone_waits_for_nobody(monkeypatch: pytes
     monkeypatch.setattr(pulse.time, "monotonic", lambda: clock_s[0])
     monkeypatch.setattr(pulse.asyncio, "sleep", sleep)
     asyncio.run(three_and_one_later())
-    assert waits == [0, 0.5, 1.0, 0]
+    assert waits == [0, 0.5, 0.5, 0]
+
+
+def test_nobody_is_told_while_a_page_is_drawn_but_for_one_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(max(0.0, seconds))
+
+    monkeypatch.setattr(pulse.asyncio, "sleep", sleep)
+    drawing = iter([True, True, False])
+    asyncio.run(Turns(0.0, lambda: next(drawing)).take())
+    assert waits == [0, pulse.BUSY_S, pulse.BUSY_S]
+    asyncio.run(Turns(0.0, lambda: True).take())
+    assert len(waits) == 3 + 1 + pulse.BUSY_LOOKS
 
 
 # ---- over a socket
@@ -144,6 +208,7 @@ class Line:
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[None]], look_s: float = 0.01) -> None:
     monkeypatch.setattr(pulse, "LOOK_S", look_s)
+    monkeypatch.setattr(pulse, "LINE_S", look_s)
     monkeypatch.setattr(pulse, "LOOKS", Looks())
     asyncio.run(act())
 
@@ -174,6 +239,52 @@ def test_a_page_that_is_where_the_class_is_is_left_alone(
             vote(rooms, code, learner)
             await line.hear("says")
         assert not any("anew" in message.get("text", "") for message in await line.leave())
+
+    meanwhile(monkeypatch, act)
+
+
+def test_a_list_of_offers_hears_of_offers_and_nothing_else(
+    rooms: Rooms, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def act() -> None:
+        line = Line(code, where(rooms, code, "offers"), "&sees=offers&leads=1")
+        vote(rooms, code, "b")
+        rooms.show_counts(code, TEACHER)
+        pulse.offers().offer("a", ["a's"])
+        assert await line.hear("anew") == where(rooms, code, "offers")
+        assert not any("says" in message.get("text", "") for message in await line.leave())
+
+    meanwhile(monkeypatch, act)
+
+
+def test_a_learner_elsewhere_hears_what_became_of_the_own_offer(
+    rooms: Rooms, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def act() -> None:
+        pulse.offers().offer("a", ["a's"])
+        mine, other = (Line(code, where(rooms, code, "away", one), f"&sees=away&own={digest(one)}") for one in "ab")
+        pulse.offers().decline(code, TEACHER, 1)
+        assert await mine.hear("anew") == where(rooms, code, "away", "a")
+        await mine.leave()
+        assert not any("anew" in message.get("text", "") for message in await other.leave())
+
+    meanwhile(monkeypatch, act)
+
+
+def test_a_learner_is_not_told_of_every_single_vote_and_who_leads_is(
+    rooms: Rooms, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def act() -> None:
+        monkeypatch.setattr(pulse, "LINE_S", 60.0)
+        at = now(rooms, code).at
+        learner, instructor = Line(code, at), Line(code, at, "&leads=1")
+        await learner.hear("says")
+        for line in range(4):
+            assert (await instructor.hear("says")).startswith(f"{line} of 3")
+            if line < 3:
+                vote(rooms, code, LEARNERS[line])
+        await instructor.leave()
+        assert not any("says" in message.get("text", "") for message in await learner.leave())
 
     meanwhile(monkeypatch, act)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from lab import turn
-from lab.turn import in_turn
+from lab.turn import in_turn, out_of_turn
 
 LATE_S = 10.0
 
@@ -35,8 +35,11 @@ def test_no_two_are_drawn_at_once() -> None:
 
 
 def test_a_page_that_fails_or_is_drawn_anew_gives_its_turn_on() -> None:
+    with in_turn():
+        assert turn.busy()
     with pytest.raises(KeyError), in_turn():
         raise KeyError
+    assert not turn.busy()
     drawn = threading.Event()
 
     def page() -> None:
@@ -45,6 +48,42 @@ def test_a_page_that_fails_or_is_drawn_anew_gives_its_turn_on() -> None:
 
     beside(page)
     assert drawn.wait(LATE_S)
+
+
+def test_a_page_waits_for_no_turn_within_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, "LONGEST_S", 60.0)
+    drawn = threading.Event()
+
+    def page() -> None:
+        with in_turn():
+            with in_turn():
+                pass
+            assert not turn._turn.acquire(blocking=False)  # the page goes on, and the turn is still its own
+        with in_turn():
+            drawn.set()
+
+    beside(page)
+    assert drawn.wait(LATE_S)
+
+
+def test_who_waits_for_a_disk_lets_others_be_drawn_and_then_goes_on_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, "LONGEST_S", 60.0)
+    drawn = threading.Event()
+
+    def page() -> None:
+        with in_turn():
+            drawn.set()
+
+    with in_turn():
+        with out_of_turn():
+            beside(page)
+            assert drawn.wait(LATE_S)
+        assert not turn._turn.acquire(blocking=False)
+    assert turn._turn.acquire(blocking=False)
+    turn._turn.release()
+    with out_of_turn():  # without a turn there is none to give
+        assert turn._turn.acquire(blocking=False)
+        turn._turn.release()
 
 
 def test_nobody_waits_for_ever_and_nobody_gives_on_a_turn_that_was_not_his(monkeypatch: pytest.MonkeyPatch) -> None:
