@@ -28,7 +28,8 @@ from lab.simulated_page import Kind, Page, Watch
 
 RERUN_S, AGE_S, GROWN = 0.100, 0.150, 1.05
 ARRIVE_S = 10.0  # learners come one by one, if quickly
-PAUSE_S, TALK_S, THINK_S = 10.0, 4.0, (0.5, 6.0)  # to vote; over the counts or the answer; before a vote
+PAUSE_S, TALK_S = 15.0, 4.0  # to vote; over the counts or the answer
+THINK_S, FIELD_S = (0.5, 6.0), (0.5, 2.0)  # before a vote; from one field of it to the next, and to the button
 COOKS = "orders=4&rate=2&answer=32"  # some seconds each: the class takes turns with them
 WRONG = (WebSocketException, OSError, TimeoutError, RuntimeError)
 
@@ -184,11 +185,12 @@ def rss_bytes(pid: int) -> float:
 
 
 async def vote(page: Page, chance: random.Random) -> int:
-    """Fill in the form, one message a field, and lock it; 0 if the class has gone on meanwhile."""
+    """Fill in the form, one message a field, at a hand's pace, and lock it; 0 if the class has gone on."""
     if field := page.find("number_input", "or exactly"):
         await page.fill(field.id, double_value=chance.uniform(field.min, field.max))
     elif field := page.find("radio", "Your guess"):
         await page.fill(field.id, string_value=chance.choice(field.options))
+    await asyncio.sleep(chance.uniform(*FIELD_S))
     for curve in page.all("bidi_component"):
         if curve.component_name.endswith("curve"):
             given = page.component("curve")
@@ -196,6 +198,7 @@ async def vote(page: Page, chance: random.Random) -> int:
             await page.fill(curve.id, json_value=f'{{"values": {drawn}}}')
     if sure := page.find("radio", "How sure"):
         await page.fill(sure.id, string_value=chance.choice(sure.options))
+    await asyncio.sleep(chance.uniform(*FIELD_S))
     return int(await page.press("Lock my vote"))
 
 
