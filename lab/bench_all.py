@@ -55,17 +55,14 @@ def all_command(model: str, vllm_python: str | None, quick: bool, only: tuple[st
     measures = dict(parts(model, vllm_python, quick))
     for name in only:
         one_of("only", name, tuple(measures))
-    before = {findings.bench: findings for findings in kept(docs)}
+    known = {findings.bench: findings for findings in kept(docs)}
     measured = f"{datetime.now(UTC).date()}, {model}" + (", --quick: few repeats" if quick else "")
-    benches = []
-    for name, measure in measures.items():
-        if only and name not in only:
-            benches += [before[name]] if name in before else []
-            continue
+    for name in only or measures:
         click.echo(f"{name} ...", err=True)
-        benches.append(replace(_findings(name, measure), measured=measured))
-        click.echo(f"{name}\n{as_table(benches[-1])}\n")
-    for file in write(docs, benches):
+        known[name] = replace(_findings(name, measures[name]), measured=measured)
+        click.echo(f"{name}\n{as_table(known[name])}\n")
+        written = write(docs, [known[name] for name in measures if name in known])  # what was measured, is kept
+    for file in written:
         click.echo(file)
 
 
