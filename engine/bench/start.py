@@ -60,20 +60,14 @@ def _engine_s(model: ModelSpec) -> "tuple[float, Memory]":
 def _bare_s(prepared: Prepared) -> float:
     begun_s = time.perf_counter()
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
-    line = [sys.executable, "-c", BARE, prepared.folder, prepared.dtype, _variant(prepared)]
+    line = [sys.executable, "-c", BARE, prepared.folder, prepared.dtype, prepared.variant]
     subprocess.run(line, check=True, capture_output=True, env=environment)
     return time.perf_counter() - begun_s
 
 
-def _variant(prepared: Prepared) -> str:
-    """Which of a converted model's weights the workers map."""
-    halved = Path(prepared.folder, "model.bf16.safetensors").exists()
-    return "bf16" if halved and prepared.dtype == "bfloat16" else ""
-
-
 def _stored_bytes(prepared: Prepared) -> int:
     """Of those weights, on disk."""
-    variant = f".{name}" if (name := _variant(prepared)) else ""
+    variant = f".{prepared.variant}" if prepared.variant else ""
     one = Path(prepared.folder, f"model{variant}.safetensors")
     files = [one] if one.exists() else Path(prepared.folder).glob("*.safetensors")  # large models come in several
     return sum(file.stat().st_size for file in files)

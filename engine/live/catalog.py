@@ -43,6 +43,12 @@ class Prepared(msgspec.Struct, frozen=True):
     stop_ids: tuple[int, ...]
     vocab: int
 
+    @property
+    def variant(self) -> str:
+        """Which of a converted model's two files of weights it is, as transformers says it; "": the plain one."""
+        halved = self.dtype == "bfloat16" and Path(self.folder, "model.bf16.safetensors").exists()
+        return "bf16" if halved else ""
+
 
 def prepare(spec: ModelSpec) -> Prepared:
     """Find the model, converting it if this is the first time. Raises BadInput with one sentence on what to do."""

@@ -1,6 +1,5 @@
 """A prepared model as transformers has it. Its weights stay memory-mapped, so workers on a machine share the pages."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,11 +15,10 @@ def load(prepared: Prepared, device: str = "cpu", attention: str = PAGED) -> Any
     # No mask is registered under the name, so transformers makes none: the step knows better who may see whom.
     AttentionInterface.register(PAGED, paged_attention)
     logging.disable_progress_bar()  # a worker's stderr is for what went wrong
-    halved = prepared.dtype == "bfloat16" and (Path(prepared.folder) / "model.bf16.safetensors").exists()
     model = AutoModelForCausalLM.from_pretrained(
         prepared.folder,
         dtype=getattr(torch, prepared.dtype),
-        variant="bf16" if halved else None,
+        variant=prepared.variant or None,
         attn_implementation=attention,
         local_files_only=True,
     )

@@ -45,7 +45,7 @@ def mapped(prepared: Prepared) -> Any:
     rope = config["rope_parameters"]
     if not rope or rope.get("rope_type") != "default" or rope.get("partial_rotary_factor", 1) != 1:
         return None
-    tensors = _tensors(folder, getattr(torch, prepared.dtype))
+    tensors = _tensors(prepared)
     if not tensors.keys() >= _needed(prepared.kv_shape.layers, config["tie_word_embeddings"]):
         return None
     head = tensors["model.embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"]
@@ -85,13 +85,14 @@ def _needed(layers: int, tied: bool) -> set[str]:
     return ends | {f"model.layers.{n}.{name}.weight" for n in range(layers) for name in (*parts, *NORMS)}
 
 
-def _tensors(folder: Path, dtype: torch.dtype) -> Mapping[str, torch.Tensor]:
+def _tensors(prepared: Prepared) -> Mapping[str, torch.Tensor]:
     """All that is in the files, by name. What has the right dtype stays where it is: on disk, and in its cache."""
-    index, halved = folder / "model.safetensors.index.json", folder / "model.bf16.safetensors"
+    folder, dtype = Path(prepared.folder), getattr(torch, prepared.dtype)
+    index = folder / "model.safetensors.index.json"
     if index.exists():
         files = {folder / name for name in json.loads(index.read_text("utf-8"))["weight_map"].values()}
     else:
-        files = {halved if dtype == torch.bfloat16 and halved.exists() else folder / "model.safetensors"}
+        files = {folder / (f"model.{prepared.variant}.safetensors" if prepared.variant else "model.safetensors")}
     tensors: dict[str, torch.Tensor] = {}
     for file in files:
         if file.exists():
