@@ -1025,7 +1025,8 @@ export function createKitchens(root, { emit = () => {} } = {}) {
     for (const view of views.values()) for (const { target, contentRect } of entries) if (view.widths.has(target)) view.widths.set(target, contentRect.width);
     wake();
   });
-  const sight = new IntersectionObserver(([entry]) => { seen = entry.isIntersecting; if (seen) wake(); else { cancelAnimationFrame(frame); frame = 0; } });
+  // on a busy machine the scene is away and back, or back and away, before this hears of it: the last counts
+  const sight = new IntersectionObserver((entries) => { seen = entries.at(-1).isIntersecting; if (seen) wake(); else { cancelAnimationFrame(frame); frame = 0; } });
   sight.observe(wrapper);
   const restyle = () => paint(wrapper);
   const themes = new MutationObserver(restyle);

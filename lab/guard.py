@@ -8,7 +8,6 @@ import base64
 import hashlib
 import re
 import time
-from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,6 +15,8 @@ import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lab.opening import OPENING, SHELL
 
 POLICY_VIOLATION, TOO_BIG = 1008, 1009
 READING = ("GET", "HEAD", "OPTIONS")
@@ -31,11 +32,9 @@ STREAMLITS = Limits(1_000_000, 100)  # what people paste into a text field; a cl
 
 
 def _inline_scripts() -> str:
-    """Streamlit's page has a few lines of script in itself; only these may run, not what somebody gets into a page."""
-    page = (Path(st.__file__).parent / "static" / "index.html").read_text("utf-8")
-    digests = (
-        hashlib.sha256(code.encode()).digest() for code in re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
-    )
+    """What Streamlit and the lab have put into their pages themselves; nothing that somebody else gets in may run."""
+    scripts = [*re.findall(r"<script>(.*?)</script>", SHELL, re.DOTALL), OPENING]
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
     return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
 
 

@@ -5,6 +5,7 @@ front page a recorded kitchen, which moves at once and then takes its place in S
 import re
 from functools import cache
 from pathlib import Path
+from string import Template
 from urllib.parse import parse_qs
 
 import streamlit as st
@@ -13,23 +14,24 @@ from starlette.responses import HTMLResponse, Response
 
 from engine.scenario import KINDS
 from lab.controls import TITLES
-from lab.export import inert
+from lab.export import MODULE, inert
 from lab.recorded import recorded, replayed
 
 INTRO = (
     "Should an LLM server **prep** prompts (prefill) and **plate** tokens (decode) at one station, or at two, with "
     "the KV cache carried across? A real model in real worker processes serves every order you see."
 )
-SHELL = (Path(st.__file__).parent / "static" / "index.html").read_text("utf-8")
-SCRIPTS, ROOT, TITLE = '<script type="module"', '<div id="root"></div>', "<title>Streamlit</title>"
+INDEX = (Path(st.__file__).parent / "static" / "index.html").read_text("utf-8")
+TITLE, ROOT = "<title>Streamlit</title>", '<div id="root"></div>'
+SCRIPTS, HEAD_ENDS = '<script type="module"', "</head>"
+STREAMLIT = INDEX[INDEX.index(SCRIPTS) : INDEX.index(HEAD_ENDS)]  # its script, fifty modules of it and its style
 FRESH = {"Cache-Control": "no-cache"}
-ADDRESS = """<script src="/lab/assets/address.js"></script>
-    """
-FIRST = """<link rel="modulepreload" href="/lab/assets/kitchen.js">
-    <script type="module" src="/lab/assets/opening.js"></script>
-    """
+# What runs before Streamlit stands in the page itself: asked for, it would come among those fifty modules.
+ADDRESS = (MODULE.parent / "address.js").read_text("utf-8")
+OPENING = MODULE.read_text("utf-8") + (MODULE.parent / "opening.js").read_text("utf-8")
+SHELL = INDEX.replace(TITLE, f"<title>Split Kitchen</title>\n    <script>{ADDRESS}</script>")
 # Measures and colours are those of the page that comes: what is read here stays where it is.
-COVER = """
+COVER = Template("""
     <style>
       #opening { position: fixed; inset: 0; z-index: 1000000; overflow: auto; background: #fff; color: #2f2d2b;
         color-scheme: light; --st-font: "Source Sans", sans-serif; font: 16px/1.6 var(--st-font); }
@@ -43,11 +45,13 @@ COVER = """
     </style>
     <div id="opening"><div>
       <h1>Split Kitchen</h1>
-      <p>INTRO</p>
+      <p>$intro</p>
       <p id="opening-says" role="status">The lab is opening; until then a recorded run plays.</p>
       <div id="opening-kitchen"></div>
     </div></div>
-    <script type="application/json" id="opening-data">DATA</script>"""
+    <script type="application/json" id="opening-data">$data</script>
+    <template id="streamlit">$streamlit</template>
+    <script type="module">$opening</script>""")
 
 
 async def front_page(request: Request) -> Response:
@@ -63,15 +67,11 @@ async def front_page(request: Request) -> Response:
 def _page(kinds: tuple[str, ...]) -> str:
     kitchens = [replayed(TITLES[kind], recorded(kind)) for kind in kinds]
     intro = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", INTRO)
-    cover = COVER.replace("INTRO", intro).replace("DATA", inert({"kitchens": kitchens, "can": []}))
-    return _shell(FIRST).replace(ROOT, ROOT + cover, 1)
+    data = inert({"kitchens": kitchens, "can": []})
+    cover = COVER.substitute(intro=intro, data=data, streamlit=STREAMLIT, opening=OPENING)
+    return SHELL.replace(STREAMLIT, "").replace(ROOT, ROOT + cover)
 
 
 async def any_page(_: Request) -> Response:
     """Streamlit tells the pages apart, and those that are none."""
-    return HTMLResponse(_shell(""), headers=FRESH)
-
-
-def _shell(scripts: str) -> str:
-    """Streamlit's own page, with scripts before its own."""
-    return SHELL.replace(SCRIPTS, ADDRESS + scripts + SCRIPTS, 1).replace(TITLE, "<title>Split Kitchen</title>", 1)
+    return HTMLResponse(SHELL, headers=FRESH)

@@ -10,14 +10,12 @@ from contextlib import suppress
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from engine.errors import BadInput
 from engine.link import LinkSpec
 from lab.engine_room import ENGINE_ROOM
-from lab.export import MODULE
 from lab.guard import POLICY_VIOLATION
 from lab.hub import Run
 from lab.opening import any_page, front_page
@@ -109,7 +107,6 @@ register_url_convertor("page", PageName())
 ROUTES = [
     Route("/", front_page),
     Route("/{name:page}", any_page),
-    Mount("/lab/assets", StaticFiles(directory=MODULE.parent)),
     Route("/lab/healthz", health),
     WebSocketRoute("/lab/ws", watch),
     WebSocketRoute("/lab/class", follow),

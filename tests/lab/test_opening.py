@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
 from lab.controls import TITLES
-from lab.opening import ROOT, SCRIPTS, SHELL, TITLE
+from lab.opening import HEAD_ENDS, INDEX, ROOT, SCRIPTS, TITLE
 from lab.recorded import recorded
 from tests.lab.conftest import Lab
 from tests.lab.test_kitchen_page import RULES, Visit
@@ -84,6 +84,45 @@ def test_what_streamlit_says_does_not_stay_covered(browser: Browser, lab: Lab) -
         context.close()
 
 
+BACKGROUND = """
+    Object.defineProperty(document, "hidden", { get: () => true });
+    globalThis.requestAnimationFrame = () => 0;
+"""
+
+
+def test_a_tab_in_the_background_gets_all_of_its_page(browser: Browser, lab: Lab) -> None:
+    """It draws no frames, after which Streamlit else comes."""
+    context = browser.new_context()
+    try:
+        page = context.new_page()
+        page.add_init_script(BACKGROUND)
+        with page.expect_request(STREAMLIT):
+            page.goto(lab.url, wait_until="commit")
+    finally:
+        context.close()
+
+
+NO_RECORDING = """
+    const parse = JSON.parse;
+    JSON.parse = (...given) => {
+      JSON.parse = parse;
+      throw new Error("no recording");
+    };
+"""
+
+
+def test_streamlit_comes_though_the_opening_fails(browser: Browser, lab: Lab) -> None:
+    context = browser.new_context()
+    try:
+        visit = Visit(context.new_page())
+        visit.page.add_init_script(NO_RECORDING)
+        visit.page.goto(lab.url)
+        visit.page.locator(".stApp h1").first.wait_for()
+        assert ["no recording" in error for error in visit.errors] == [True]
+    finally:
+        context.close()
+
+
 @pytest.mark.parametrize(
     ("address", "kinds"),
     [
@@ -117,4 +156,5 @@ def test_no_page_asks_for_what_is_not_there(browser: Browser, lab: Lab, path: st
 
 
 def test_streamlits_page_is_still_built_as_the_opening_expects() -> None:
-    assert SHELL.count(ROOT) == SHELL.count(TITLE) == SHELL.count(SCRIPTS) == 1
+    assert [INDEX.count(part) for part in (TITLE, SCRIPTS, HEAD_ENDS, ROOT)] == [1, 1, 1, 1]
+    assert INDEX.index(TITLE) < INDEX.index(SCRIPTS) < INDEX.index(HEAD_ENDS) < INDEX.index(ROOT)
