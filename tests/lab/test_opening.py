@@ -84,6 +84,27 @@ def test_what_streamlit_says_does_not_stay_covered(browser: Browser, lab: Lab) -
         context.close()
 
 
+AWAY_AND_BACK = """
+    const Watching = IntersectionObserver;
+    globalThis.IntersectionObserver = class extends Watching {
+      constructor(hear) { super((entries) => hear([{ isIntersecting: false }, ...entries])); }
+    };
+"""
+
+
+def test_a_scene_that_was_away_for_a_moment_goes_on(browser: Browser, lab: Lab) -> None:
+    """On a busy machine the browser says both at once: that it went, and that it is back."""
+    context = browser.new_context()
+    try:
+        visit = Visit(context.new_page())
+        visit.page.add_init_script(AWAY_AND_BACK)
+        visit.page.goto(lab.url, wait_until="commit")
+        before = visit.clock
+        expect(visit.slider("Time")).not_to_have_attribute("aria-valuetext", re.compile(rf"^{before} "))
+    finally:
+        context.close()
+
+
 BACKGROUND = """
     Object.defineProperty(document, "hidden", { get: () => true });
     globalThis.requestAnimationFrame = () => 0;
