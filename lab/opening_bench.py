@@ -17,6 +17,7 @@ from engine.errors import WorkerFailed
 
 ROOT = Path(__file__).parent.parent
 UP_S = 120.0
+OPENS = "Open the kitchen"
 MOVES = ".sk-work[data-mode=prefill], .sk-work[data-mode=decode]"
 
 
@@ -28,36 +29,55 @@ class Fresh(NamedTuple):
 @contextmanager
 def fresh_lab(model: str, **environment: str) -> Iterator[Fresh]:
     """One whose engine is ready; nobody has visited it yet. What visitors guess is not kept."""
+    with tempfile.TemporaryDirectory() as data:
+        said = {"SPLIT_KITCHEN_MODEL": model, "SPLIT_KITCHEN_DATA": data} | environment
+        with _served("lab/app.py", "/lab/healthz", b'"ready"', said) as lab:
+            yield lab
+
+
+@contextmanager
+def bare_streamlit() -> Iterator[Fresh]:
+    """An app that is one button: what a page takes whatever it holds."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder, "one_button.py")
+        script.write_text(f"import streamlit as st\n\nst.button({OPENS!r})\n", encoding="utf-8")
+        with _served(str(script), "/_stcore/health", b"ok", {}) as app:
+            yield app
+
+
+@contextmanager
+def _served(script: str, health: str, well: bytes, environment: dict[str, str]) -> Iterator[Fresh]:
+    """Streamlit with this script, once its health says it is well."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     options = {"server.port": port, "server.address": "127.0.0.1", "server.headless": "true"}
-    line = [sys.executable, "-m", "streamlit", "run", "lab/app.py", *(f"--{key}={o}" for key, o in options.items())]
+    line = [sys.executable, "-m", "streamlit", "run", script, *(f"--{key}={o}" for key, o in options.items())]
     quiet = subprocess.DEVNULL
-    with tempfile.TemporaryDirectory() as data:
-        said = os.environ | {"SPLIT_KITCHEN_MODEL": model, "SPLIT_KITCHEN_DATA": data} | environment
-        process = subprocess.Popen(line, cwd=ROOT, env=said, stdin=quiet, stdout=quiet, stderr=quiet)
+    process = subprocess.Popen(line, cwd=ROOT, env=os.environ | environment, stdin=quiet, stdout=quiet, stderr=quiet)
+    try:
+        give_up_s = time.monotonic() + UP_S
+        while well not in _answer(url + health):
+            if process.poll() is not None or time.monotonic() > give_up_s:
+                raise WorkerFailed(f"{script} did not come up; `streamlit run {script}` says why.")
+            time.sleep(0.1)
+        yield Fresh(url, process.pid)
+    finally:
+        process.send_signal(signal.SIGTERM)
         try:
-            give_up_s = time.monotonic() + UP_S
-            while not _ready(url):
-                if process.poll() is not None or time.monotonic() > give_up_s:
-                    raise WorkerFailed("the lab did not come up; `split-kitchen lab` says why.")
-                time.sleep(0.1)
-            yield Fresh(url, process.pid)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
-def _ready(url: str) -> bool:
-    with suppress(OSError), urllib.request.urlopen(f"{url}/lab/healthz", timeout=5) as answer:
-        return b'"ready"' in answer.read()
-    return False
+def _answer(url: str) -> bytes:
+    """What it says now, if anything."""
+    with suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
+        said: bytes = answer.read()
+        return said
+    return b""
 
 
 class Visit(NamedTuple):
@@ -69,15 +89,29 @@ class Visit(NamedTuple):
 
 def visit(browser: Any, url: str) -> Visit:
     """The browser has nothing of the page yet."""
+    with _cold(browser, url) as (page, begun_s):
+        page.locator(MOVES).first.wait_for()
+        moves_s = time.monotonic() - begun_s
+        page.locator("#opening").wait_for(state="detached")
+        page.get_by_role("button", name=OPENS).wait_for()
+        return Visit(moves_s, time.monotonic() - begun_s)
+
+
+def visit_bare(browser: Any, url: str) -> float:
+    """Seconds until the one button is there."""
+    with _cold(browser, url) as (page, begun_s):
+        page.get_by_role("button", name=OPENS).wait_for()
+        return time.monotonic() - begun_s
+
+
+@contextmanager
+def _cold(browser: Any, url: str) -> Iterator[tuple[Any, float]]:
+    """The page in a browser that has nothing of it yet, and when it was asked for."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     try:
         page = context.new_page()
         begun_s = time.monotonic()
         page.goto(url, wait_until="commit")
-        page.locator(MOVES).first.wait_for()
-        moves_s = time.monotonic() - begun_s
-        page.locator("#opening").wait_for(state="detached")
-        page.get_by_role("button", name="Open the kitchen").wait_for()
-        return Visit(moves_s, time.monotonic() - begun_s)
+        yield page, begun_s
     finally:
         context.close()

@@ -22,6 +22,7 @@ from lab.recorded import recorded, replayed
 from lab.scale import Scale, choose_scale, marks
 from lab.scene import live, scene
 
+WORKING_S, IDLE_S = 1.0, 10.0  # between two looks at what the engine is doing; each costs the page a frame or two
 # On a phone the kitchen comes before the sliders for the next one: what moves should be the first thing seen.
 PHONE = """
 @media (max-width: 640px) {
@@ -45,7 +46,7 @@ def page() -> None:
     with opening:
         _buttons(wish)
     with st.container():
-        _status()
+        st.fragment(_status, run_every=WORKING_S if _runs() or ENGINE_ROOM.state != "ready" else IDLE_S)()
     _follow_link(wish.scenarios[0].link)
     _show(wish, scale)
     with st.container(key="below"):
@@ -113,7 +114,6 @@ def _open(wish: Wish) -> None:
     st.rerun()
 
 
-@st.fragment(run_every=1.0)
 def _status() -> None:
     """What the engine is doing, and whether what this page offers has changed."""
     state = (ENGINE_ROOM.state, *((_over(run), ENGINE_ROOM.kind(run)) for run in _runs()))
