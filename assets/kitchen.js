@@ -434,7 +434,7 @@ function workCard(view, key, number, name) {
     onclick: () => view.order({ do: "kill", worker: name }) }, icon("kill"));
   const doing = el("strong"), detail = el("span", { class: "sk-detail" }), since = el("span", { class: "sk-value" });
   const banner = el("div", { class: "sk-now" }, el("div", { class: "sk-row" }, el("i", { class: "sk-sign" }), doing, since), detail);
-  const shelf = meter(WORDS.shelf.name, "shelf"), load = meter("Busy", "busy");
+  const shelf = meter(`KV ${WORDS.shelf.name.toLowerCase()}`, "shelf"), load = meter("Busy", "busy");
   shelf.root.title = `${WORDS.shelf.serving}: ${WORDS.shelf.says}`;
   if (preps) parts.push(pans(name, platesToo ? 2 : SEEN.pans));
   if (platesToo) parts.push(plateGrid(view, name));
@@ -610,7 +610,7 @@ function lastTray({ log, t }, simulated) {
   let best = null;
   for (const tray of log.trays) if (tray.t1 != null && tray.t1 <= t && tray.achieved != null && (!best || tray.t1 > best.t1)) best = tray;
   if (!best) return "No tray has crossed yet";
-  const asked = best.configured == null ? "unpaced" : `set to ${rate(best.configured)}`, sum = simulated ? "" : `, checksum ${best.verified ? "right" : "WRONG"}`;
+  const asked = best.configured == null ? "unpaced" : `set to ${rate(best.configured)}`, sum = simulated ? "" : (best.verified ? ", verified" : ", checksum WRONG");
   const took = best.seconds < 1e-6 ? `${bytes(best.nbytes)} at once` : `${bytes(best.nbytes)} in ${secs(best.seconds)} = ${rate(best.achieved)}`;
   return `Last: tray ${orderOf(log, best.request).number}, ${took} (${asked})${sum}`;
 }
@@ -807,7 +807,7 @@ function trayBars(log, box, y, edge) {
 
 // ---------------------------------------------------------------- kitchen
 
-const NUMBERS = [["ttft", "First token (TTFT), median"], ["last", "TTFT, last order"], ["gap", "Token gap (ITL), median"],
+const NUMBERS = [["ttft", "First token (TTFT), median"], ["last", "TTFT, latest"], ["gap", "Token gap (ITL), median"],
   ["stall", "Longest stall"], ["pace", "Tokens per second"]];
 
 /** One run: built once, rebuilt only when the stations themselves change. */
@@ -1237,6 +1237,8 @@ const CSS = `
 .sk-hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .sk-kitchens { display: grid; gap: 28px; }
 .sk-kitchen { container-type: inline-size; min-width: 0; position: relative; }
+@container (max-width: 539.9px) { .sk-kitchen { display: flex; flex-direction: column; } .sk-floor ~ * { order: 2; }
+  .sk-kitchen > .sk-numbers { order: 1; margin-top: 10px; } } /* on a phone what moves comes first */
 @container (min-width: 1000px) { .sk-kitchens[data-count="2"] { grid-template-columns: 1fr 1fr; } }
 @container (min-width: 940px) { .sk-kitchen > * { --s: 12px; } }
 .sk-headline { display: flex; flex-wrap: wrap; align-items: baseline; gap: 4px 10px; margin-bottom: 8px; }
