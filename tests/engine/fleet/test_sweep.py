@@ -14,6 +14,7 @@ from engine.fleet.roofline import decode_step_s, prefill_s
 from engine.fleet.sites import SITES
 from engine.fleet.sweep import LOADS, MAP_ROADS, Begun, Borne, Refused, Said, Sweep, Tried, sweep, winner
 from engine.fleet.workers import link_of, worker_on
+from tests.patience import PATIENCE_S
 
 SMALL = {"site": "lab", "gpu": "h100-sxm", "prompt_tokens": 8192, "output_tokens": 16}
 
@@ -116,7 +117,7 @@ def test_what_is_not_simulated(wrong: dict[str, object], sentence: str) -> None:
 def test_the_process_speaks_json_lines() -> None:
     def lines(request: bytes) -> tuple[int, list[Said]]:
         line = [sys.executable, "-m", "engine.fleet.sweep"]
-        done = subprocess.run(line, input=request, capture_output=True, timeout=60)
+        done = subprocess.run(line, input=request, capture_output=True, timeout=PATIENCE_S)
         return done.returncode, [msgspec.json.decode(one, type=Said) for one in done.stdout.splitlines()]
 
     code, said = lines(msgspec.json.encode(Sweep("ratio", **SMALL)))
