@@ -13,7 +13,7 @@ from streamlit.proto.Common_pb2 import StringArray
 
 from engine.grammar import check
 from engine.log import parse
-from tests.lab.conftest import Lab, Visitor
+from tests.lab.conftest import LONG, Lab, Visitor
 from tests.lab.looks import faults, wear
 from tests.lab.test_server import has, hear
 from tests.patience import comes
@@ -172,20 +172,14 @@ def test_tokens_appear_on_plates_while_it_is_open(browser: Browser, lab: Lab) ->
         assert sum(motion["kind"] == "token" for motion in kitchen.motions) == 16 * 128
 
 
-def test_what_stands_below_the_results_is_not_made_anew_by_each_run(browser: Browser, lab: Lab) -> None:
-    """A part of the page that moves is made anew, and the browser keeps the old one, a hundred nodes a run."""
+def test_results_are_numbers_and_can_be_taken_home(browser: Browser, lab: Lab, tmp_path: Path) -> None:
+    """What stands below them is not made anew by a run: the browser would keep the old, a hundred nodes each time."""
     with visit(browser, lab, QUICK) as kitchen:
         below = kitchen.page.get_by_test_id("stExpander").filter(has_text="Open a recording")
         below.evaluate("node => { node.dataset.seen = 'before the run'; }")
         kitchen.open()
         kitchen.over()
         expect(below).to_have_attribute("data-seen", "before the run")
-
-
-def test_results_are_numbers_and_can_be_taken_home(browser: Browser, lab: Lab, tmp_path: Path) -> None:
-    with visit(browser, lab, QUICK) as kitchen:
-        kitchen.open()
-        kitchen.over()
         table = kitchen.page.get_by_role("table").filter(has_text="TTFT")
         expect(table).to_contain_text(re.compile(r"\d+ ms|\d+\.\d+ s"))
         expect(table).to_contain_text("all verified")
@@ -237,24 +231,21 @@ def test_two_kitchens_beside_each_other(browser: Browser, lab: Lab) -> None:
 BROKEN = {"no log": b"hello\nworld\n", "cut gzip": b"\x1f\x8b\x08\x00junk", "empty": b"", "another format": b'{"a": 1}'}
 
 
-@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_recording_is_refused_in_one_sentence(browser: Browser, lab: Lab, content: bytes) -> None:
+def test_broken_recordings_are_refused_in_one_sentence_and_a_whole_one_is_opened(browser: Browser, lab: Lab) -> None:
     with visit(browser, lab) as kitchen:
         kitchen.page.get_by_text("Open a recording").click()
-        file = {"name": "mine.jsonl", "mimeType": "application/jsonl", "buffer": content}
-        kitchen.page.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
-        alert = kitchen.page.get_by_role("alert")
-        expect(alert).to_contain_text("mine.jsonl")
-        said = alert.inner_text().strip()
-        assert said.endswith(".")
-        assert "\n" not in said
-        assert "Traceback" not in said
-
-
-def test_a_recording_can_be_opened(browser: Browser, lab: Lab) -> None:
-    with visit(browser, lab) as kitchen:
-        kitchen.page.get_by_text("Open a recording").click()
-        kitchen.page.locator("input[type=file]").set_input_files(RECORDED / "chunked.jsonl.gz")
+        alert, files = kitchen.page.get_by_role("alert"), kitchen.page.locator("input[type=file]")
+        for what, content in BROKEN.items():
+            name = f"{what}.jsonl"
+            files.set_input_files({"name": name, "mimeType": "application/jsonl", "buffer": content})
+            expect(alert).to_contain_text(name)
+            said = alert.inner_text().strip()
+            assert said.endswith(".")
+            assert "\n" not in said
+            assert "Traceback" not in said
+            kitchen.button(f"Remove {name}").click()
+            expect(alert).to_have_count(0)
+        files.set_input_files(RECORDED / "chunked.jsonl.gz")
         expect(kitchen.page.get_by_role("region", name="Prep cut into portions")).to_be_visible()
         expect(kitchen.page.get_by_text(re.compile("recorded .* on "))).to_be_visible()
 
@@ -306,7 +297,7 @@ def test_settings_are_in_the_address(browser: Browser, lab: Lab) -> None:
 
 
 def test_the_keyboard_is_enough(browser: Browser, lab: Lab) -> None:
-    with visit(browser, lab, SLOW) as kitchen:
+    with visit(browser, lab, LONG) as kitchen:
         page = kitchen.page
         kitchen.tab_to(kitchen.button("Open the kitchen"))
         page.keyboard.press("Enter")
