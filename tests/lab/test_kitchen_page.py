@@ -20,7 +20,7 @@ from tests.patience import comes
 
 pytestmark = [pytest.mark.browser, pytest.mark.live]
 
-SLOW = "orders=24&rate=2&answer=128&link=500+kB%2Fs"  # goes on until it is closed; trays are on the pass for seconds
+SLOW = "orders=24&rate=0.25&answer=128&link=500+kB%2Fs"  # a minute and a half, unless it is closed
 FULL_PASS = "orders=24&rate=4&prompt=1024&long=0&answer=8&link=500+kB%2Fs"  # trays of half a MB, one behind the other
 STEADY = "orders=16&rate=2&answer=128"  # goes on for longer than a busy machine takes to show it
 RECORDED = Path(__file__).parents[2] / "assets" / "recorded"

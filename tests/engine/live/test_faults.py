@@ -14,6 +14,7 @@ from engine.log import in_order
 from engine.metrics import summarize
 from engine.scenario import Deployment, ModelSpec, Scenario, Workload
 from tests.disturbed import answers, children, is_prefill, names, recalled, run_on_front
+from tests.patience import comes
 
 pytestmark = pytest.mark.live
 
@@ -31,7 +32,7 @@ def front() -> Iterator[Front]:
         running.start()
         yield running
     assert set(children()) <= others, "a process was left behind"
-    assert names() == before, "shared memory was left behind"
+    assert comes(lambda: names() <= before), "shared memory was left behind"  # what others have may come and go
 
 
 @pytest.fixture(scope="module")
