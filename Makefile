@@ -26,7 +26,7 @@ claims: $(VENV)/dev ## Test every claim of the course on the real model, some mi
 test: $(VENV)/dev browser ## Check the code and run all tests
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest -n auto -m "not (live or browser or claims)"
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "(live or browser) and not claims"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "(live or browser) and not claims"
 
 check: $(VENV)/dev ## Format, lint, types, architecture
 	$(BIN)/ruff format --check

@@ -62,7 +62,6 @@ logs = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(log=logs)
 def test_what_is_written_is_read_back(log: Log) -> None:
     assert parse(dump(log)) == log
@@ -71,7 +70,7 @@ def test_what_is_written_is_read_back(log: Log) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_event(kind: type[msgspec.Struct]) -> None:
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     @given(event=structs(kind))
     def round_trip(event: Event) -> None:
         log = Log(Scenario(), (event,))

@@ -42,7 +42,7 @@ def build(drawn: list[tuple[int, int, float, bool]]) -> list[Request]:
     return requests
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(deployments, request_lists, kills, cancels, st.integers(16, 40), st.integers(0, 99))
 def test_every_request_ends_with_the_same_tokens(deployment, drawn, kills, cancels, blocks, seed) -> None:
     cluster = VirtualCluster(deployment, LinkSpec(1e5, 0.01), blocks, seed)
@@ -69,7 +69,7 @@ def test_every_request_ends_with_the_same_tokens(deployment, drawn, kills, cance
     assert all(station.mind.pool.used == 0 for station in cluster.stations.values()), "blocks were leaked"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     request_lists, st.lists(st.tuples(st.floats(0, 3), deployments), min_size=1, max_size=3), kills, st.integers(0, 99)
 )
@@ -106,7 +106,7 @@ def test_a_road_that_never_delivers_ends_requests_as_failed_rather_than_never(mo
     assert sum(isinstance(event, Recalled) for event in cluster.log) == HANDOFF_TRIES
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(deployments, request_lists, kills, st.integers(16, 40), st.integers(0, 99))
 def test_loads_are_kept_as_if_they_were_counted_anew(deployment, drawn, kills, blocks, seed) -> None:
     cluster = VirtualCluster(deployment, LinkSpec(1e5, 0.01), blocks, seed)

@@ -233,7 +233,7 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestLife.settings = settings(max_examples=100, stateful_step_count=40)
 
 
 @pytest.mark.parametrize("policy", ["prefill_first", "chunked"])

@@ -15,10 +15,11 @@ import yaml
 
 from tests.image.build import Builder, Image, stand_in
 from tests.image.container import Container, started
-from tests.lab.conftest import ROOT, comes
+from tests.lab.conftest import ROOT
+from tests.patience import comes
 
 T = TypeVar("T")
-READY_S, END_S = 180.0, 5.0
+END_S = 5.0
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}
 
 
@@ -101,7 +102,7 @@ def two_pools(image: Image, work: Path) -> None:
 
 
 def wait_until_healthy(container: Container) -> None:
-    assert comes(lambda: container.healthy() or not container.alive(), READY_S)
+    assert comes(lambda: container.healthy() or not container.alive())
     assert container.alive()
 
 

@@ -1,6 +1,7 @@
 """A lab as people start it, and two ways to visit it: with Chromium, or speaking Streamlit's protocol."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -11,13 +12,13 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
@@ -26,10 +27,12 @@ from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
 from lab.learner import COOKIE
+from tests.patience import PATIENCE_S, comes
 
 ROOT = Path(__file__).parents[2]
 MODEL = os.environ.get("SPLIT_KITCHEN_TEST_MODEL", "tiny-llama")  # the real one is for measuring by hand
-UP_S = 120.0
+LONG = "orders=24&rate=0.25&answer=16"  # a run that takes LONG_S at least
+LONG_S = 24 / 0.25
 FLAGS = [
     "--headless=new",
     "--no-sandbox",
@@ -39,16 +42,6 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-
-
-def comes(what: Callable[[], object], timeout_s: float = 10.0) -> bool:
-    """Whether it becomes true in time."""
-    end = time.monotonic() + timeout_s
-    while not what():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 # ---- the lab
@@ -64,7 +57,7 @@ class Address:
     def get(self, path: str) -> tuple[int, str, bytes]:
         """Status, content type and body, whatever the status."""
         try:
-            with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+            with urllib.request.urlopen(self.url + path, timeout=PATIENCE_S) as answer:
                 return answer.status, answer.headers.get_content_type(), answer.read()
         except urllib.error.HTTPError as answer:
             return answer.code, answer.headers.get_content_type(), answer.read()
@@ -104,9 +97,8 @@ class Lab(Address):
 
 
 def socket_to(lab: Address, path: str, **options: Any) -> connect:
-    return connect(
-        f"ws://{lab.host}{path}", **{"origin": Origin(lab.url), "max_size": None, "close_timeout": 1, **options}
-    )
+    patience = {"open_timeout": PATIENCE_S, "ping_timeout": PATIENCE_S, "close_timeout": 1}
+    return connect(f"ws://{lab.host}{path}", **{"origin": Origin(lab.url), "max_size": None, **patience, **options})
 
 
 @contextmanager
@@ -126,7 +118,7 @@ def open_lab(
         lab = Lab(process, port, Path(log.name))
         try:
             wanted = ("ready",) if ready else ("starting", "ready")
-            comes(lambda: lab.engine() in wanted or process.poll() is not None, UP_S)
+            comes(lambda: lab.engine() in wanted or process.poll() is not None)
             assert lab.engine() in wanted, lab.said()
             yield lab
         finally:
@@ -148,8 +140,9 @@ def with_sample(root: Path) -> Path:
     return root
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
+    """One for all who leave it as they found it, which is: with nothing running."""
     with open_lab() as running:
         yield running
 
@@ -186,6 +179,7 @@ class Visitor:
         protocols = [Subprotocol("streamlit")]
         self._line = socket_to(lab, "/_stcore/stream", subprotocols=protocols, additional_headers=headers)
         self.elements: list[Element] = []
+        self._stream, self._opened_s = "", -math.inf
 
     def __enter__(self) -> "Visitor":
         self._socket = self._line.__enter__()
@@ -202,7 +196,7 @@ class Visitor:
         self._socket.send(message.SerializeToString())
         while True:
             heard = ForwardMsg()
-            heard.ParseFromString(self._socket.recv(timeout=20))  # type: ignore[arg-type]
+            heard.ParseFromString(self._socket.recv(timeout=PATIENCE_S))  # type: ignore[arg-type]
             match heard.WhichOneof("type"):
                 case "new_session":
                     self.elements = []
@@ -246,6 +240,38 @@ class Visitor:
         self.press(label)
         return str(self.scene["kitchens"][0]["stream"])
 
+    def keep_open(self) -> str:
+        """Start a run if the last one is past its middle."""
+        if time.monotonic() - self._opened_s > LONG_S / 2:
+            self.stop()
+            self._stream, self._opened_s = self.open(), time.monotonic()
+        return self._stream
+
+    def stop(self) -> None:
+        """Whatever of theirs is running; until it does not any more."""
+
+        def stopped() -> bool:
+            self.run()
+            return any(button.label == "Open the kitchen" for button in self.all("button"))
+
+        if not stopped():
+            self.press("Stop")
+            assert comes(stopped)
+
+
+@pytest.fixture(scope="module")
+def visitor(lab: Lab) -> Iterator[Visitor]:
+    """Somebody who runs the engine all the while."""
+    with Visitor(lab, LONG) as visitor:
+        yield visitor
+        visitor.stop()
+
+
+@pytest.fixture
+def stream(visitor: Visitor) -> str:
+    """The path of a run that goes on for longer than the test looks at it."""
+    return visitor.keep_open()
+
 
 # ---- visiting with one
 
@@ -255,7 +281,9 @@ def browser() -> Iterator[Browser]:
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("no Chromium here")
+    expect.set_options(timeout=PATIENCE_S * 1000)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        started.on("context", lambda window: window.set_default_timeout(PATIENCE_S * 1000))
         yield started
         started.close()

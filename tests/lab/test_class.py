@@ -11,15 +11,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.lab.conftest import Lab, open_lab, with_sample
+from tests.lab.looks import faults, wear
 
 KEY = "the instructor's own key"
 LEARNERS = 5
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-SLOW_MS = 20_000  # eight pages in one browser on two cores
 SHOTS = os.environ.get("SPLIT_KITCHEN_TEST_SHOTS", "")  # a folder for pictures, to look at by hand
 
 
@@ -62,24 +60,14 @@ def draw(page: Page) -> None:
     sure_of_it(page)
 
 
-@pytest.fixture
-def slow() -> Iterator[None]:
-    expect.set_options(timeout=SLOW_MS)
-    yield
-    expect.set_options(timeout=5000)
-
-
 def sound(page: Page, what: str, width: int, scheme: str) -> None:
     """Accessible as far as rules can tell, and as wide as the window."""
     page.set_viewport_size({"width": width, "height": 1080 if width > 1280 else 844})
     for look in ("light", "dark") if SHOTS else (scheme,):
-        page.emulate_media(color_scheme=look)  # type: ignore[arg-type]
-        page.wait_for_timeout(400)  # until what fades has faded
+        wear(page, look)
         if SHOTS:
             page.screenshot(path=f"{SHOTS}/{what}-{look}.png")
-        found = Axe().run(page, options={"runOnly": RULES}).response["violations"]
-        faults = [(rule["id"], [node["html"][:200] for node in rule["nodes"][:3]]) for rule in found]
-        assert (what, look, faults) == (what, look, [])
+        assert (what, look, faults(page)) == (what, look, [])
         assert page.evaluate("document.documentElement.scrollWidth") <= width, what
 
 
@@ -132,7 +120,7 @@ class Class:
 
     def run_and_show(self) -> None:
         answer = self.teacher.get_by_role("button", name="Show answer")
-        expect(answer).to_be_enabled(timeout=60_000)
+        expect(answer).to_be_enabled()
         for page in self.audience:
             expect(page.get_by_text(re.compile("^Measured:"))).to_have_count(0)
         answer.click()
@@ -170,7 +158,6 @@ def saved(page: Page, kind: str) -> list[str]:
 
 @pytest.mark.browser
 @pytest.mark.live
-@pytest.mark.usefixtures("slow")
 def test_a_class_whose_server_is_killed_in_mid_vote(browser: Browser, start: Callable[..., Lab]) -> None:
     lab = start()
     room = Class(browser, lab)

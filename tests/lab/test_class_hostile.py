@@ -20,7 +20,8 @@ from lab.ballots import as_csv
 from lab.room import Ballot
 from lab.simulated_page import Page
 from lessons.book import Guess
-from tests.lab.conftest import Lab, Visitor, comes
+from tests.lab.conftest import Lab, Visitor
+from tests.patience import comes
 
 TEACHER, ME, YOU = "T" * 22, "A" * 22, "B" * 22
 QUICK = "orders=1&rate=all+at+once&answer=8&prompt=16&long=as+the+others"

@@ -11,8 +11,7 @@ from engine.live.host import EngineReady, Over, StartRun
 from engine.scenario import Scenario
 from lab.engine_room import EngineRoom
 from lab.fair_queue import FairQueue
-from tests.lab.conftest import Lab, Visitor
-from tests.lab.test_server import LONG
+from tests.lab.conftest import LONG, Visitor, open_lab
 
 ASKS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 50)), min_size=1, max_size=8)
 
@@ -160,9 +159,13 @@ SHORT = "rate=all+at+once&answer=8&prompt=16&long=as+the+others&orders=1"
 
 
 @pytest.mark.live
-def test_who_waits_sees_the_place_comes_after_one_run_and_may_leave_the_line(lab: Lab) -> None:
+def test_who_waits_sees_the_place_comes_after_one_run_and_may_leave_the_line() -> None:
     """Somebody who asks fifty times has a run on and one that waits; whoever comes then is next."""
-    with Visitor(lab, LONG, cookie="G" * 22) as greedy, Visitor(lab, SHORT, cookie="P" * 22) as patient:
+    with (
+        open_lab() as lab,
+        Visitor(lab, LONG, cookie="G" * 22) as greedy,
+        Visitor(lab, SHORT, cookie="P" * 22) as patient,
+    ):
         running = greedy.open()
         others = [Visitor(lab, SHORT, cookie="G" * 22) for _ in range(49)]
         waiting = [again.__enter__().open() for again in others]

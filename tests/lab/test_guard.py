@@ -5,7 +5,6 @@ import re
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -17,27 +16,15 @@ from websockets.sync.client import ClientConnection
 from websockets.typing import Origin, Subprotocol
 
 from lab.controls import MAX_ORDERS
-from tests.lab.conftest import ROOT, Address, Lab, Visitor, socket_to
-from tests.lab.test_server import LINK, LONG, assert_goes_on, closing_code, drawn
+from tests.lab.conftest import LONG, ROOT, Address, Lab, Visitor, socket_to
+from tests.lab.test_server import LINK, assert_goes_on, closing_code, drawn
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.live
 
 PAGES = ["kitchen", "scale", "advisor"]  # lessons and a whole run are visited, and their console read, elsewhere
 STREAMLITS = "/_stcore/stream"
 FOREIGN = ["http://evil.example", "http://localhost:1", "http://0.0.0.0:1", "null", "file://"]
-
-
-@pytest.fixture(scope="module")
-def visitor(lab: Lab) -> Iterator[Visitor]:
-    """Somebody who runs the engine all the while."""
-    with Visitor(lab, LONG) as visitor:
-        visitor.stream = visitor.open()  # type: ignore[attr-defined]
-        yield visitor
-
-
-@pytest.fixture
-def stream(visitor: Visitor) -> str:
-    return visitor.stream  # type: ignore[attr-defined,no-any-return]
 
 
 def dial(lab: Address, path: str, **options: object) -> ClientConnection:
@@ -100,7 +87,7 @@ def test_a_class_may_know_the_lab_by_any_name(lab: Lab, stream: str, ours: bool)
 def test_a_page_of_another_site_changes_nothing(lab: Lab, method: str, path: str) -> None:
     asked = urllib.request.Request(lab.url + path, b"x", {"Origin": "http://evil.example"}, method=method)
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(asked, timeout=10)
+        urllib.request.urlopen(asked, timeout=PATIENCE_S)
     assert refused.value.code == 403
 
 
@@ -137,7 +124,7 @@ def test_one_s_own_key_opens_nobody_else_s_run(lab: Lab, stream: str) -> None:
 def test_who_only_watches_changes_nothing(lab: Lab, stream: str, ask: str) -> None:
     before = lab.children()
     with lab.watch(f"/lab/ws?run={split(stream)[0]}") as watcher:
-        assert "motions" in watcher.recv(timeout=10)
+        assert "motions" in watcher.recv(timeout=PATIENCE_S)
         watcher.send(ask)
         assert closing_code(watcher) == 4403
     with lab.watch(stream) as owner:
@@ -186,7 +173,7 @@ def test_a_thousand_reruns_a_second_are_refused(lab: Lab, visitor: Visitor, stre
 
 @pytest.mark.parametrize("path", ["/", "/lab/healthz", "/_stcore/host-config", "/lessons", "/not/there"])
 def test_every_answer_has_the_headers(lab: Lab, path: str) -> None:
-    with urllib.request.urlopen(lab.url + path, timeout=10) as answer:
+    with urllib.request.urlopen(lab.url + path, timeout=PATIENCE_S) as answer:
         told = answer.headers
     policy = dict(part.strip().split(" ", 1) for part in told["content-security-policy"].split(";"))
     assert policy["default-src"] == policy["frame-ancestors"] == "'self'"
@@ -202,7 +189,7 @@ def test_nothing_is_told_to_streamlit_s_makers(lab: Lab) -> None:
         line.send(BackMsg(rerun_script={"query_string": ""}).SerializeToString())
         heard = ForwardMsg()
         while heard.WhichOneof("type") != "new_session":
-            heard.ParseFromString(line.recv(timeout=10))  # type: ignore[arg-type]
+            heard.ParseFromString(line.recv(timeout=PATIENCE_S))  # type: ignore[arg-type]
     assert not heard.new_session.config.gather_usage_stats
 
 
@@ -217,7 +204,7 @@ def test_no_page_needs_what_the_policy_forbids(lab: Lab, browser: Browser) -> No
     page.on("request", lambda request: asked.add(request.url))
     for path in PAGES:
         page.goto(f"{lab.url}/{path}")
-        page.wait_for_selector("[data-testid=stAppViewContainer] h1, .kx-root", timeout=30_000)
+        page.wait_for_selector("[data-testid=stAppViewContainer] h1, .kx-root")
         page.wait_for_timeout(300)
     page.close()
     assert complaints == []

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
 from lab.controls import TITLES
 from lab.opening import HEAD_ENDS, INDEX, ROOT, SCRIPTS, TITLE
 from lab.recorded import recorded
 from tests.lab.conftest import Lab
-from tests.lab.test_kitchen_page import RULES, Visit
+from tests.lab.looks import faults
+from tests.lab.test_kitchen_page import Visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.live]
 
@@ -43,17 +43,14 @@ def paused(page: Page) -> bool:
 def test_a_recorded_kitchen_moves_without_streamlit(browser: Browser, lab: Lab, width: int, scheme: str) -> None:
     with held_up(browser, lab, viewport={"width": width, "height": 844}, color_scheme=scheme) as (visit, _):
         assert visit.page.locator(".stApp").count() == 0
-        before = visit.clock
-        visit.page.wait_for_timeout(500)
-        assert visit.clock > before
+        visit.moves()
         expect(visit.page.get_by_text("a recording")).to_be_visible()
-        found = Axe().run(visit.page, options={"runOnly": RULES}).response["violations"]
-        assert [rule["id"] for rule in found] == []
+        assert faults(visit.page) == []
 
 
 def test_the_page_takes_it_over_as_it_is(browser: Browser, lab: Lab) -> None:
     with held_up(browser, lab) as (visit, held):
-        visit.page.wait_for_timeout(500)
+        visit.moves()
         visit.button("Pause (space)").click()
         at = visit.clock
         assert at > 0
@@ -65,9 +62,9 @@ def test_the_page_takes_it_over_as_it_is(browser: Browser, lab: Lab) -> None:
         visit.button("Play (space)").click()
         expect(visit.slider("Time")).not_to_have_attribute("aria-valuetext", re.compile(rf"^{at} "))
         visit.button("Open the kitchen").click()
-        expect(visit.page.get_by_text("live", exact=True).or_(visit.page.get_by_text("the run is over"))).to_be_visible(
-            timeout=15_000
-        )
+        expect(
+            visit.page.get_by_text("live", exact=True).or_(visit.page.get_by_text("the run is over"))
+        ).to_be_visible()
 
 
 def test_what_streamlit_says_does_not_stay_covered(browser: Browser, lab: Lab) -> None:

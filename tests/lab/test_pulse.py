@@ -18,11 +18,11 @@ from lessons import all_lessons
 from lessons.book import Guess
 from lessons.keys import Key
 from lessons.question import Number
+from tests.patience import PATIENCE_S
 
 TEACHER, LEARNERS = "t", ("a", "b", "c")
 LESSON = next(one for one in all_lessons() if isinstance(one.rounds[0].answer, Number))
 ROUND = LESSON.rounds[0]
-HEARD_S = 5.0
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ class Line:
 
     async def hear(self, key: str) -> Any:
         """The next thing of that name that it is told."""
-        async with asyncio.timeout(HEARD_S):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 message = await self._heard.get()
                 told = json.loads(message.get("text") or "{}") | message

@@ -12,6 +12,7 @@ from engine.sim.reality import Verdict, against, calibrated
 from engine.sim.run import simulate, worker_like
 from lab.recorded import recorded
 from lab.verdict_charts import samples_ms, shares_alt, shares_figure, verdict_says, verdict_table
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(scope="module", params=["colocated", "chunked", "disaggregated"])
@@ -44,7 +45,7 @@ def test_table_and_sentence_say_the_verdict(foretold: tuple[Log, Log, Verdict]) 
 
 
 def test_before_anything_ran_the_page_says_what_to_do() -> None:
-    app = AppTest.from_string("from lab.pages import reality\nreality.page()", default_timeout=30).run()
+    app = AppTest.from_string("from lab.pages import reality\nreality.page()", default_timeout=PATIENCE_S).run()
     assert not app.exception
     (button,) = app.button
     assert button.label == "Run it twice"

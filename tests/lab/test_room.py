@@ -282,7 +282,7 @@ STEPS: dict[str, Callable[[Rooms, str], None]] = {
 }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(acts=ACTS)
 def test_no_vote_is_lost_or_changed(tmp_path: Path, acts: list[tuple[object, ...]]) -> None:
     """What was accepted is there, once and as it was said, whatever came after it and though the file is reopened."""

@@ -3,23 +3,25 @@
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
 from engine.errors import BadInput
-from engine.fleet.sweep import Sweep
+from engine.fleet.sweep import LOADS, MAP_PROMPTS, MAP_ROADS, Begun, Borne, Sweep, Tried
+from engine.scenario import KINDS
 from lab import errand, sweeping
 from lab.sweep_charts import load_table, map_figure, map_table, ratio_says
-from lab.sweeping import Sweeping, borne, known, tried
+from lab.sweeping import Sweeping, known
 from lab.watching import Watching
-from tests.lab.conftest import Lab, alive, comes
-from tests.lab.test_kitchen_page import RULES
+from tests.lab.conftest import Lab, alive
+from tests.lab.looks import faults
+from tests.patience import PATIENCE_S, comes
 
 pytestmark = pytest.mark.live  # its sweeps are processes that give way to all others
 
@@ -28,7 +30,8 @@ LONG = Sweep("load", "nvl72", "gb200", prompt_tokens=256, output_tokens=512)
 
 
 @pytest.fixture(autouse=True)
-def nothing_kept() -> Iterator[None]:
+def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(errand, "UNSEEN_S", PATIENCE_S)
     sweeping._kept.clear()
     yield
     sweeping._kept.clear()
@@ -36,7 +39,7 @@ def nothing_kept() -> Iterator[None]:
 
 def finished(asked: Sweep) -> Sweeping:
     one = Sweeping(asked)
-    assert comes(lambda: (one.look(), one.over)[1], 60)  # a sweep that nobody looks at is ended
+    assert comes(lambda: one.over)
     return one
 
 
@@ -73,7 +76,7 @@ def test_cancelling_ends_the_process_and_keeps_nothing() -> None:
 def test_a_sweep_that_nobody_looks_at_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(errand, "UNSEEN_S", 0.0)
     one = Sweeping(LONG)
-    assert comes(lambda: one.over, 30)
+    assert comes(lambda: one.over)
     assert known(LONG) is None
 
 
@@ -113,7 +116,7 @@ def show(asked: Sweep, *, watching: bool = False) -> AppTest:
 
         page()
 
-    app = AppTest.from_function(script, default_timeout=30)
+    app = AppTest.from_function(script, default_timeout=PATIENCE_S)
     app.session_state["asks"], app.session_state["site"] = asked.asks, asked.site
     app.session_state["site_gpu"], app.session_state["isl"] = asked.gpu, asked.prompt_tokens
     app.session_state["osl"], app.session_state["tpot_slo"] = asked.output_tokens, asked.tpot_slo_s
@@ -140,7 +143,7 @@ def test_the_page_sweeps_once_and_shows_what_came(asks: str) -> None:
     assert [button.label for button in app.button] == ["Cancel"]
     one: Sweeping = app.session_state["sweeping"]
     assert one.asked == asked
-    assert comes(lambda: one.over, 60)
+    assert comes(lambda: one.over)
     app.run()
     assert [button.label for button in app.button] == []
     figures = charts(app)
@@ -164,7 +167,7 @@ def test_a_kitchen_of_all_its_stations_is_drawn() -> None:
     app = show(QUICK, watching=True)
     one: Watching = app.session_state["watching"]
     assert "Simulating" in says(app)
-    assert comes(lambda: (one.look(), one.over)[1], 30)
+    assert comes(lambda: one.over)
     app.run()
     assert not app.exception
     (data,) = [json.loads(element.proto.json) for element in app.get("bidi_component")]
@@ -185,18 +188,26 @@ def test_a_model_too_large_is_one_sentence() -> None:
     assert [error.value.split(",")[0] for error in app.error] == ["model is 'llama-3.3-70b on 8 × l4 a worker'"]
 
 
-def test_tables_say_what_figures_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    load = finished(msgspec.structs.replace(QUICK, asks="load")).points
-    table = load_table(tried(load))
-    assert {len(column) for column in table.values()} == {len(tried(load))}
-    ratio = finished(QUICK)
-    assert ratio.begun
-    assert ratio_says(borne(ratio.points), ratio.begun).startswith("The best split is ")
-    mapped = finished(msgspec.structs.replace(QUICK, asks="map")).points
-    table = map_table(borne(mapped))
-    assert {len(column) for column in table.values()} == {20}
-    drawn = sum(len(trace.x) for trace in map_figure(borne(mapped)).data)
-    assert drawn == 20
+def test_tables_say_what_figures_show() -> None:
+    """Of made-up points, as many as a sweep has."""
+    load = [Tried(kind, 0, rate, 0.9, rate / 4, 0.5, 0.01) for rate in LOADS for kind in KINDS]
+    assert {len(column) for column in load_table(load).values()} == {len(LOADS) * len(KINDS)}
+    begun = Begun(5, workers=4, tp=1, chunk=2048, road="nvlink4", link_bytes_per_s=360e9, span_s=16.0)
+    together = [Borne("colocated", 0, 8192, "nvlink4", 9.7), Borne("chunked", 0, 8192, "nvlink4", 13.1)]
+    split = [Borne("disaggregated", prefill, 8192, "nvlink4", 3.7 * prefill) for prefill in (1, 2, 3)]
+    assert ratio_says([*together, *split], begun).startswith("The best split is 3P1D with 11.1 requests/s")
+    mapped = [
+        Borne(kind, 0, tokens, road, rate / tokens * (1.0 if kind == "chunked" else MAP_ROADS.index(road)))
+        for tokens, rate in zip(MAP_PROMPTS, (50.0, 60.0, 70.0, 0.0), strict=True)
+        for road in MAP_ROADS
+        for kind in KINDS
+    ]
+    assert {len(column) for column in map_table(mapped).values()} == {20}
+    figure = map_figure(mapped)
+    assert sum(len(trace.x) for trace in figure.data) == 20
+    shown = {trace.name: len(trace.x) for trace in figure.data}
+    told = [verdict.rpartition(" +")[0] or verdict for verdict in map_table(mapped)["Bears most"]]
+    assert shown == Counter(told)
 
 
 @pytest.mark.browser
@@ -205,19 +216,19 @@ def test_in_a_browser(lab: Lab, browser: Browser) -> None:
     """On a phone: choose by keyboard what the address did not, simulate, read, without a fault that axe knows."""
     window = browser.new_context(viewport={"width": 390, "height": 844})
     page = window.new_page()
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
     try:
         page.goto(f"{lab.url}/scale?site=4-GPU+lab&site_gpu=H100+SXM&isl=8192&osl=16")
-        expect(page.get_by_text("Simulated, not measured.")).to_be_visible(timeout=30_000)
+        expect(page.get_by_text("Simulated, not measured.")).to_be_visible()
         page.get_by_role("radio", name="How many of each?").focus()
         page.keyboard.press("Space")
         page.get_by_role("button", name="Simulate").click()
-        expect(page.get_by_role("heading", name="The best split is")).to_be_visible(timeout=60_000)
+        expect(page.get_by_role("heading", name="The best split is")).to_be_visible()
         page.get_by_text("The same as a table").click()
         expect(page.get_by_role("table")).to_be_visible()
-        assert Axe().run(page, options={"runOnly": RULES}).response["violations"] == []
+        assert faults(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        assert faults == []
+        assert errors == []
     finally:
         window.close()

@@ -7,8 +7,7 @@ import pytest
 
 from lab import turn
 from lab.turn import in_turn, out_of_turn
-
-LATE_S = 10.0
+from tests.patience import PATIENCE_S
 
 
 def beside(act: Callable[[], None]) -> threading.Thread:
@@ -17,7 +16,8 @@ def beside(act: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def test_no_two_are_drawn_at_once() -> None:
+def test_no_two_are_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, "LONGEST_S", PATIENCE_S)
     inside: list[int] = []
     most: list[int] = []
 
@@ -30,7 +30,7 @@ def test_no_two_are_drawn_at_once() -> None:
 
     pages = [beside(page) for _ in range(10)]
     for one in pages:
-        one.join(LATE_S)
+        one.join(PATIENCE_S)
     assert most == [1] * 10
 
 
@@ -47,11 +47,11 @@ def test_a_page_that_fails_or_is_drawn_anew_gives_its_turn_on() -> None:
             drawn.set()
 
     beside(page)
-    assert drawn.wait(LATE_S)
+    assert drawn.wait(PATIENCE_S)
 
 
 def test_a_page_waits_for_no_turn_within_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "LONGEST_S", 60.0)
+    monkeypatch.setattr(turn, "LONGEST_S", 2 * PATIENCE_S)
     drawn = threading.Event()
 
     def page() -> None:
@@ -63,11 +63,11 @@ def test_a_page_waits_for_no_turn_within_its_own(monkeypatch: pytest.MonkeyPatch
             drawn.set()
 
     beside(page)
-    assert drawn.wait(LATE_S)
+    assert drawn.wait(PATIENCE_S)
 
 
 def test_who_waits_for_a_disk_lets_others_be_drawn_and_then_goes_on_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "LONGEST_S", 60.0)
+    monkeypatch.setattr(turn, "LONGEST_S", 2 * PATIENCE_S)
     drawn = threading.Event()
 
     def page() -> None:
@@ -77,7 +77,7 @@ def test_who_waits_for_a_disk_lets_others_be_drawn_and_then_goes_on_alone(monkey
     with in_turn():
         with out_of_turn():
             beside(page)
-            assert drawn.wait(LATE_S)
+            assert drawn.wait(PATIENCE_S)
         assert not turn._turn.acquire(blocking=False)
     assert turn._turn.acquire(blocking=False)
     turn._turn.release()
@@ -96,7 +96,7 @@ def test_nobody_waits_for_ever_and_nobody_gives_on_a_turn_that_was_not_his(monke
             with in_turn():
                 drawn.set()
 
-        beside(page).join(LATE_S)
+        beside(page).join(PATIENCE_S)
         assert drawn.is_set()
         assert not turn._turn.acquire(blocking=False)  # it is still this one's
     assert turn._turn.acquire(blocking=False)

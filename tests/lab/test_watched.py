@@ -4,7 +4,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from engine.errors import BadInput
@@ -15,9 +14,8 @@ from engine.sim.leap import Leapt, unfold
 from lab.export import export_kitchens, kitchen
 from lab.motion import Motion, motions
 from lab.watched import Watch, gathered, seen
-from tests.lab.test_export import RULES, SEEK, SIGHT, browser
-
-__all__ = ["browser"]  # a fixture
+from tests.lab.looks import faults
+from tests.lab.test_export import SEEK, SIGHT
 
 SITE = Sweep("load", "node", "h100-sxm", prompt_tokens=2048, output_tokens=32)
 
@@ -106,7 +104,6 @@ def test_many_stations_are_tiles_and_leaps_are_steps(browser: Browser, tmp_path:
         busy = set()
         for t in (100, 300, 500, 800):
             page.evaluate(SEEK, t)
-            page.wait_for_timeout(300)
             first, second = (
                 page.locator(f".sk-kitchen >> nth={n}").locator(".sk-floor, .sk-numbers").all_inner_texts()
                 for n in (0, 1)
@@ -114,7 +111,7 @@ def test_many_stations_are_tiles_and_leaps_are_steps(browser: Browser, tmp_path:
             assert first == second
             busy |= set(page.locator(".sk-tile").evaluate_all("all => all.map((one) => one.dataset.mode)"))
         assert {"prefill", "decode"} <= busy
-        assert Axe().run(page, options={"runOnly": RULES}).response["violations"] == []
+        assert faults(page, "best-practice") == []
         assert page.evaluate(SIGHT) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     finally:

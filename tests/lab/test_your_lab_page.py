@@ -10,16 +10,22 @@ from streamlit.testing.v1 import AppTest
 from engine.fleet.hf_config import read_config
 from engine.fleet.metrics_page import read_metrics
 from engine.fleet.nvml import read_fleet
+from lab import errand
 from lab.asking import Asking
 from lab.flip_chart import flips_alt, rows
 from lab.question_form import PRESETS
-from tests.lab.conftest import comes
+from tests.patience import PATIENCE_S, comes
 
 METRICS = Path(__file__).parents[1] / "engine" / "fleet" / "vllm-metrics.txt"
 
 
+@pytest.fixture(autouse=True)
+def errands_go_on(monkeypatch):
+    monkeypatch.setattr(errand, "UNSEEN_S", PATIENCE_S)
+
+
 def visit() -> AppTest:
-    return AppTest.from_string("from lab.pages import your_lab\nyour_lab.page()", default_timeout=60).run()
+    return AppTest.from_string("from lab.pages import your_lab\nyour_lab.page()", default_timeout=PATIENCE_S).run()
 
 
 def said(page: AppTest) -> str:
@@ -37,7 +43,7 @@ def ask(page: AppTest) -> AppTest:
     press(page, "Ask the advisor")
     asking = page.session_state["asking"] if "asking" in page.session_state else None  # noqa: SIM401  # it has no `get`
     if asking:
-        assert comes(lambda: asking.over, 60)
+        assert comes(lambda: asking.over)
     return page.run() if asking else page
 
 
@@ -69,7 +75,7 @@ def test_what_cannot_be_is_said_in_one_sentence():
 def test_an_answer_is_kept_and_a_question_can_be_cancelled():
     question = msgspec.structs.replace(next(iter(PRESETS.values())), rate_per_s=0.9)
     first = Asking(question)
-    assert comes(lambda: first.over, 60)
+    assert comes(lambda: first.over)
     assert first.advice is not None
     assert Asking(question).over  # at once
     rack = Asking(PRESETS["A GB200 NVL72 rack"])
@@ -128,7 +134,7 @@ def test_a_model_of_ones_own_is_asked_about():
 
 def test_the_chart_has_a_line_an_input_and_the_nearest_first():
     asking = Asking(PRESETS["Two node pools over InfiniBand"])
-    assert comes(lambda: asking.over, 60)
+    assert comes(lambda: asking.over)
     assert asking.advice
     shown = rows(asking.advice)
     assert len(shown) == len({row.label for row in shown}) == 7

@@ -10,6 +10,7 @@ from lessons import all_lessons
 from lessons.lesson import Lesson
 from lessons.live import FAST
 from lessons.notebooks import FOLDER, file_name, notebook
+from tests.patience import PATIENCE_S
 
 each_lesson = pytest.mark.parametrize("lesson", all_lessons(), ids=lambda lesson: lesson.slug)
 
@@ -40,6 +41,6 @@ def test_it_runs_from_top_to_bottom(lesson: Lesson, tmp_path: Path, monkeypatch:
     monkeypatch.setenv(FAST, "1")
     monkeypatch.setenv("SPLIT_KITCHEN_BOOK", str(tmp_path / "book.sqlite"))
     book = nbformat.reads(notebook(lesson).decode(), as_version=4)
-    NotebookClient(book, timeout=60, kernel_name="python3").execute()
+    NotebookClient(book, timeout=int(PATIENCE_S), kernel_name="python3").execute()
     shown = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]
     assert sum("text/html" in output.get("data", {}) for output in shown) >= len(lesson.rounds)

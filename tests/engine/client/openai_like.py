@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tests.patience import PATIENCE_S
+
 WORDS = ("One", " two", " three", " four", " five", " six", " seven", " eight")
 PROMPT_TOKENS = 99  # as this server counts
 KEY = "a-key"
@@ -102,7 +104,7 @@ def openai_like(owner: str = "somebody", key: str = "", usage: bool = True) -> I
     stop = asyncio.Event()
     thread = threading.Thread(target=lambda: loop.run_until_complete(main()))
     thread.start()
-    assert up.wait(10)
+    assert up.wait(PATIENCE_S)
     try:
         yield server
     finally:

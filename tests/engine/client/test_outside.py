@@ -30,7 +30,7 @@ from engine.scenario import ModelSpec, Scenario, Workload
 from lab.cli import cli, run_cli
 from lab.motion import motions
 from tests.engine.client.openai_like import KEY, PROMPT_TOKENS, WORDS, openai_like
-from tests.lab.conftest import comes
+from tests.patience import PATIENCE_S, comes
 
 TINY = ModelSpec("tiny-llama")
 FEW = Scenario(workload=Workload(requests=3, prompt_tokens=40, output_tokens=4), model=TINY)
@@ -234,13 +234,13 @@ def started(commands: list[list[str]], port: int, env: dict[str, str]) -> Iterat
             return False
 
     try:
-        assert comes(serves, 180)
+        assert comes(serves)
         yield url
     finally:
         for process in running:
             process.terminate()
         for process in running:
-            process.wait(30)
+            process.wait(PATIENCE_S)
 
 
 def free_port() -> int:

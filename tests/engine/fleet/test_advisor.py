@@ -171,7 +171,7 @@ questions = st.builds(
     itl_slo_s=st.floats(0.01, 0.2),
     fabric=st.sampled_from(("eth-25g", "eth-100g", "ib-400g", "nvlink4")),
 )
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 
 
 @few

@@ -16,6 +16,7 @@ from engine.live.checksum import digest
 from engine.live.kv import KvPool, Rows, pool_rows, row_numbers
 from engine.live.shape import KvShape
 from engine.live.transports import Doors
+from tests.patience import PATIENCE_S
 
 KEY = b"the key all workers of a test share"
 
@@ -60,7 +61,7 @@ class Peer:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE_S)
 
     def close(self) -> None:
         """It ends by itself, and well, unless it is dead already."""
@@ -69,7 +70,7 @@ class Peer:
         was_killed = self.process.poll() is not None
         self.process.stdin.close()
         try:
-            assert self.process.wait(10) == 0 or was_killed
+            assert self.process.wait(PATIENCE_S) == 0 or was_killed
         finally:
             self.kill()
             self.process.stdout.close()

@@ -20,6 +20,7 @@ from engine.live.transport import Path, Piece
 from engine.live.transports import Doors, why_not
 from engine.messages import Report, Ship, ShipFailed, Shipped
 from tests.engine.live.peer import KEY, Peer, tray_rows
+from tests.patience import PATIENCE_S
 
 SHAPE = KvShape(layers=4, kv_heads=2, head_dim=32, block_tokens=16, dtype="float32")
 ROW = 16 * 2 * 32 * 4
@@ -29,7 +30,6 @@ TARGET = (3, 15, 0, 8, 1, 62, 63, 30, 29, 28, 50, 44, 43, 21, 22, 23)
 ELSEWHERE = tuple(block for block in range(BLOCKS) if block not in TARGET)[:16]
 NBYTES = 4 * 2 * 16 * ROW  # 512 KiB
 UNPACED = LinkSpec()
-ENDLESS = 30.0  # seconds after which a test gives up
 
 LACKS_NIXL = why_not("nixl")
 NAMES = ["shm", "tcp"] if LACKS_NIXL else ["shm", "tcp", "nixl"]
@@ -56,12 +56,12 @@ class Log:
         self._reports.put(report)
 
     def shipped(self) -> Shipped:
-        report = self._reports.get(timeout=ENDLESS)
+        report = self._reports.get(timeout=PATIENCE_S)
         assert isinstance(report, Shipped), report
         return report
 
     def failed(self) -> ShipFailed:
-        report = self._reports.get(timeout=ENDLESS)
+        report = self._reports.get(timeout=PATIENCE_S)
         assert isinstance(report, ShipFailed), report
         return report
 
@@ -70,7 +70,7 @@ class Log:
 
     def moved(self) -> int:
         """Wait until some bytes have moved."""
-        return self._moved.get(timeout=ENDLESS)
+        return self._moved.get(timeout=PATIENCE_S)
 
     def of(self, kind: type[Event]) -> list[Event]:
         return [entry for entry in self.everything if isinstance(entry, kind)]
@@ -200,7 +200,7 @@ def test_a_tray_lands_bit_for_bit(
 
 
 def test_what_it_says_of_a_tray(recorder: Recorder, log: Log, start: Start) -> None:
-    link = LinkSpec(NBYTES / 0.3)
+    link = LinkSpec(NBYTES / 1.0)
     start(recorder, link).ship(ship(), "shm", SOURCE)
     log.shipped()
     started, *moved, last, shipped = log.everything
@@ -257,11 +257,11 @@ def test_a_tray_that_waits_for_its_layers_keeps_no_other_waiting(recorder: Recor
 @pytest.mark.parametrize("link", [LinkSpec(2e6), LinkSpec(20e6), LinkSpec(20e6, 0.05), LinkSpec(None, 0.05)])
 def test_never_faster_than_the_link(link: LinkSpec, recorder: Recorder, log: Log, start: Start) -> None:
     courier = start(recorder, link)
+    begun = time.monotonic()
     for request in ("a", "b"):
         courier.ship(ship(request), "shm", SOURCE)
     for _ in range(2):
-        seconds = log.shipped().seconds
-        assert link.seconds(NBYTES) <= seconds < link.seconds(NBYTES) + 5.0  # much later only on a very busy machine
+        assert link.seconds(NBYTES) <= log.shipped().seconds <= time.monotonic() - begun
 
 
 def test_waiting_for_a_layer_saves_no_bandwidth_up(recorder: Recorder, log: Log, start: Start) -> None:
@@ -278,7 +278,7 @@ def test_waiting_for_a_layer_saves_no_bandwidth_up(recorder: Recorder, log: Log,
 
 
 def test_a_faster_link_shortens_the_tray_in_flight(recorder: Recorder, log: Log, start: Start) -> None:
-    slow = LinkSpec(NBYTES / 10)
+    slow = LinkSpec(NBYTES / 60)
     courier = start(recorder, slow)
     courier.ship(ship(), "shm", SOURCE)
     log.moved()
@@ -304,21 +304,21 @@ def test_a_cut_link_moves_nothing_until_it_is_restored(recorder: Recorder, log: 
 def test_a_slower_link_splits_the_piece_that_waits(
     recorder: Recorder, log: Log, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.live.courier.PIECE_S", 0.5)
-    courier = start(recorder, LinkSpec(NBYTES / 2))  # a quarter of the tray, in half a second
+    monkeypatch.setattr("engine.live.courier.PIECE_S", 1.5)
+    courier = start(recorder, LinkSpec(NBYTES / 6))  # a quarter of the tray, in a second and a half
     courier.ship(ship(), "shm", SOURCE)
     time.sleep(0.05)
-    courier.set_link(LinkSpec(20 * ROW))
+    courier.set_link(LinkSpec(10 * ROW / 1.5))
     wait_for(lambda: bool(recorder.pieces))
     assert len(recorder.pieces[0].source) == 10
 
 
 def test_a_lower_latency_acts_at_once(recorder: Recorder, log: Log, start: Start) -> None:
-    courier = start(recorder, LinkSpec(None, 2 * ENDLESS))
+    courier = start(recorder, LinkSpec(None, 2 * PATIENCE_S))
     courier.ship(ship(), "shm", SOURCE)
     wait_for(lambda: bool(log.of(HandoffStarted)))
     courier.set_link(UNPACED)
-    assert log.shipped().seconds < ENDLESS
+    assert log.shipped().seconds < PATIENCE_S
 
 
 def test_pieces_hold_a_few_milliseconds_of_bandwidth(recorder: Recorder, log: Log, start: Start) -> None:
@@ -397,7 +397,7 @@ def test_abort_waits_for_what_is_being_said(recorder: Recorder, log: Log, pool: 
 
     courier = Courier(recorder, UNPACED, say=log.say, report=report, clock=time.monotonic, name="prefill-0")
     courier.ship(ship(), "shm", SOURCE)
-    speaking.wait(ENDLESS)
+    speaking.wait(PATIENCE_S)
     courier.abort("r")
     assert not log.silent()
     courier.close()
@@ -478,7 +478,7 @@ def test_a_transport_the_worker_has_not_opened(pool: KvPool, log: Log, start: St
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + ENDLESS
+    give_up = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < give_up, "it did not happen"
         time.sleep(0.001)

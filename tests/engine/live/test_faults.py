@@ -14,6 +14,7 @@ from engine.log import in_order
 from engine.metrics import summarize
 from engine.scenario import Deployment, ModelSpec, Scenario, Workload
 from tests.disturbed import answers, children, is_prefill, names, recalled, run_on_front
+from tests.patience import comes
 
 pytestmark = pytest.mark.live
 
@@ -26,12 +27,12 @@ SCENARIO = Scenario(
 
 @pytest.fixture(scope="module")
 def front() -> Iterator[Front]:
-    before = names()
+    before, others = names(), set(children())
     with Front(SPLIT, LinkSpec(), TINY, transports=("shm", "tcp")) as running:
         running.start()
         yield running
-    assert not children(), "a process was left behind"
-    assert names() == before, "shared memory was left behind"
+    assert set(children()) <= others, "a process was left behind"
+    assert comes(lambda: names() <= before), "shared memory was left behind"  # what others have may come and go
 
 
 @pytest.fixture(scope="module")
@@ -121,10 +122,10 @@ def test_link_raised_in_mid_shipment_speeds_up_the_tray_in_flight(front: Front) 
     assert ended.seconds < LinkSpec(50e3).seconds(ended.nbytes) / 2
 
 
-def test_too_small_a_pool_makes_requests_wait_and_never_fail() -> None:
+def test_too_small_a_pool_makes_requests_wait_and_never_fail(front: Front) -> None:
     plenty = msgspec.structs.replace(SCENARIO, link=LinkSpec(), workload=Workload(10, None, 100, 40, ignore_eos=True))
     little = msgspec.structs.replace(plenty, model=ModelSpec("tiny-llama", "fp32", kv_blocks=12))
-    assert answers(run_live(little)) == answers(run_live(plenty))
+    assert answers(run_live(little)) == answers(run_on_front(front, plenty))
 
 
 def test_request_that_can_never_fit_is_refused_in_one_sentence(front: Front) -> None:

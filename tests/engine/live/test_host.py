@@ -34,6 +34,7 @@ from engine.log import in_order
 from engine.metrics import summarize
 from engine.scenario import Deployment, ModelSpec, Scenario, Workload
 from tests.disturbed import children
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.live
 
@@ -56,7 +57,7 @@ class Lab:
         self.channel.send_bytes(msgspec.msgpack.encode(message))
 
     def hear(self) -> Told:
-        assert self.channel.poll(60), "the host says nothing"
+        assert self.channel.poll(PATIENCE_S), "the host says nothing"
         told: Told = self._decoder.decode(self.channel.recv_bytes())
         return told
 
@@ -93,7 +94,7 @@ def lab() -> Iterator[Lab]:
     assert isinstance(running.hear(), EngineReady)
     yield running
     running.ask(Quit())
-    assert running.process.wait(10) == 0
+    assert running.process.wait(PATIENCE_S) == 0
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +166,7 @@ def test_host_ends_with_its_workers_when_the_lab_is_gone() -> None:
     workers = children(lonely.process.pid)
     assert len(workers) == 2
     lonely.channel.close()
-    lonely.process.wait(10)
+    lonely.process.wait(PATIENCE_S)
     assert not any(os.path.exists(f"/proc/{pid}") for pid in workers)
 
 

@@ -26,11 +26,11 @@ from engine.live.run import run_live
 from engine.log import load
 from engine.scenario import Deployment, ModelSpec, Scenario, Workload
 from tests.disturbed import answers, recalled, run_on_front
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.live
 
 KEY = "a secret that all hosts of these tests share"
-ENDLESS_S = 60.0  # after which a test gives up
 TINY = ModelSpec("tiny-llama", "fp32")
 SPLIT = Deployment("disaggregated", transport="tcp")
 SCENARIO = Scenario(
@@ -77,7 +77,7 @@ def crew() -> Iterator[Crew]:
 
 def said(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     """How it ended: exit code, stdout, stderr."""
-    out, err = process.communicate(timeout=ENDLESS_S)
+    out, err = process.communicate(timeout=PATIENCE_S)
     return process.returncode, out, err
 
 
@@ -95,7 +95,7 @@ def test_whoever_has_the_key_comes_in_and_learns_its_own_address(door: Door) -> 
     connection, own_address = join(door.address, KEY.encode())
     assert own_address == "127.0.0.1"
     connection.send_bytes(b"hello")
-    assert door.bell.poll(ENDLESS_S)
+    assert door.bell.poll(PATIENCE_S)
     newcomer = door.newcomers.get()
     assert newcomer.recv_bytes() == b"hello"
     newcomer.close()
@@ -123,7 +123,7 @@ def test_silent_and_noisy_strangers_keep_nobody_out(door: Door) -> None:
     with socket.create_connection(door.address), socket.create_connection(door.address) as noisy:
         noisy.sendall(b"GET / HTTP/1.1\r\n\r\n" * 100)
         connection, _ = join(door.address, KEY.encode())
-        assert door.bell.poll(ENDLESS_S)
+        assert door.bell.poll(PATIENCE_S)
         connection.close()
 
 
@@ -136,7 +136,7 @@ def test_a_worker_knocks_until_the_door_opens() -> None:
     knocking.join(0.3)
     assert knocking.is_alive()
     door = Door(address, KEY.encode())
-    knocking.join(ENDLESS_S)
+    knocking.join(PATIENCE_S)
     door.close()
     assert joined == ["127.0.0.1"]
 
@@ -184,7 +184,7 @@ def test_workers_sit_where_they_want_vanish_and_are_followed_by_others(crew: Cre
     address = f"{host}:{port}"
     decoding, prefilling = (crew.worker(address, role) for role in ("decode", "prefill"))
     with Front(SPLIT, LinkSpec(), TINY, listen=(host, port)) as front:
-        front.start(ENDLESS_S)
+        front.start(PATIENCE_S)
         seated = {event.worker: event.pid for event in front.standing() if isinstance(event, WorkerUp)}
         assert seated == {"worker-0": prefilling.pid, "worker-1": decoding.pid}
         spare = crew.worker(address)
@@ -326,7 +326,7 @@ def test_a_host_whose_cable_is_pulled(hosts: Hosts, crew: Crew, one_host: dict[s
     with hosts.entered("a"):
         front = Front(SPLIT, LinkSpec(), TINY, listen=DOOR)
     with front:
-        front.start(ENDLESS_S)
+        front.start(PATIENCE_S)
         scenario = msgspec.structs.replace(SCENARIO, deployment=msgspec.structs.replace(SPLIT, ship="layers"))
         log = run_on_front(front, scenario, pull_and_mend)
     assert recalled(log)

@@ -17,6 +17,7 @@ from engine.errors import BadInput, TransportFailed
 from engine.live import hosts_link
 from engine.live.door import KEY_VARIABLE, Door
 from engine.live.hosts_link import COUNT, HOW_MUCH, PING, SEND, TAKE, WORD_BYTES, Road, measure, serve
+from tests.patience import PATIENCE_S
 
 KEY = "a secret that both ends of these tests share"
 
@@ -32,12 +33,12 @@ def server(outcome: "SimpleQueue[object]") -> int:
 
     def run() -> None:
         try:
-            outcome.put(serve(0, host="127.0.0.1", wait_s=10, ready=port.put))
+            outcome.put(serve(0, host="127.0.0.1", wait_s=PATIENCE_S, ready=port.put))
         except TransportFailed as failed:
             outcome.put(failed)
 
     Thread(target=run, daemon=True).start()
-    return port.get(timeout=10)
+    return port.get(timeout=PATIENCE_S)
 
 
 @contextmanager
@@ -46,14 +47,14 @@ def stranger(act: Callable[[Road], None]) -> Iterator[int]:
     door = Door(("127.0.0.1", 0), KEY.encode())
 
     def run() -> None:
-        with door.newcomers.get(timeout=10) as road:
+        with door.newcomers.get(timeout=PATIENCE_S) as road:
             act(road)
 
     thread = Thread(target=run, daemon=True)
     thread.start()
     yield door.address[1]
     door.close()
-    thread.join(10)
+    thread.join(PATIENCE_S)
 
 
 def test_bytes_cross_both_ways_and_are_counted() -> None:
@@ -64,7 +65,7 @@ def test_bytes_cross_both_ways_and_are_counted() -> None:
     assert road.bytes == 2 * whole_pieces
     assert road.peer == f"127.0.0.1:{port}"
     assert min(road.round_trip_s, road.sent_bytes_per_s, road.received_bytes_per_s) > 0
-    assert outcome.get(timeout=10) is None
+    assert outcome.get(timeout=PATIENCE_S) is None
 
 
 def test_time_ends_it_too() -> None:
@@ -107,10 +108,10 @@ def test_a_server_that_hangs_up_or_lies_or_falls_silent(monkeypatch: pytest.Monk
 
     def fall_silent(road: Road) -> None:
         echo(road)
-        road.poll(5)
+        road.poll(PATIENCE_S)
 
     for act, words in ((echo, "hung up"), (lie, "got 1 of"), (fall_silent, "fell silent")):
-        monkeypatch.setattr(hosts_link, "PATIENCE_S", 10.0 if act is not fall_silent else 1.0)
+        monkeypatch.setattr(hosts_link, "PATIENCE_S", PATIENCE_S if act is not fall_silent else 1.0)
         with stranger(act) as port, pytest.raises(TransportFailed, match=words):
             measure(("127.0.0.1", port), seconds=0)
 
@@ -123,7 +124,7 @@ def test_a_caller_that_talks_nonsense_or_sends_too_much(words: list[bytes], monk
     with road:
         for word in words:
             road.send_bytes(word)
-        assert isinstance(outcome.get(timeout=10), TransportFailed)
+        assert isinstance(outcome.get(timeout=PATIENCE_S), TransportFailed)
 
 
 def test_a_caller_cannot_make_the_server_send_more_than_it_will(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +161,7 @@ def test_two_processes_measure(capfd: pytest.CaptureFixture[str]) -> None:
         assert f":{port}" in server.stderr.readline()
         asked = ["doctor", "--json", "--model", "tiny-llama", "--link", f"127.0.0.1:{port}"]
         assert run_cli(cli, asked) == 0
-        assert server.wait(20) == 0
+        assert server.wait(PATIENCE_S) == 0
     said = json.loads(capfd.readouterr().out)
     assert said["link"]["sent_bytes_per_s"] > 0
     assert said["findings"][-1]["what"].startswith(f"One TCP stream to 127.0.0.1:{port}")

@@ -168,8 +168,9 @@ def test_draws_are_the_same_everywhere(kitchen: Kitchen) -> None:
     assert {request.id: drawn(kitchen.prepared, request) for request in requests[:4]}.items() <= runs[0].items()
 
 
-def test_a_real_model() -> None:
-    kitchen = Kitchen("smollm2-135m", output=8)
+@pytest.mark.parametrize("lengths", [(5, 16, 100, 300), pytest.param(LENGTHS, marks=pytest.mark.claims)])
+def test_a_real_model(lengths: Sequence[int]) -> None:
+    kitchen = Kitchen("smollm2-135m", lengths, output=8)
     try:
         for deployment in (Deployment("colocated"), Deployment("chunked", chunk=128), *APART):
             assert answers(kitchen.run(deployment)) == kitchen.expected, deployment

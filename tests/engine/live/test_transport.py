@@ -17,6 +17,7 @@ from engine.live.transport import Grants, Path, Piece
 from engine.live.transports import Doors, why_not
 from engine.live.transports.tcp import PIECE_BYTES, TcpEndpoint
 from tests.engine.live.peer import KEY, Peer, tray_rows
+from tests.patience import PATIENCE_S
 
 SHAPE = KvShape(layers=3, kv_heads=2, head_dim=8, block_tokens=4, dtype="bfloat16")
 HERE, THERE = 12, 16  # blocks of the two pools
@@ -186,7 +187,7 @@ def test_revoking_waits_for_the_write_under_way() -> None:
         revoking.start()
         revoking.join(0.05)
         assert revoking.is_alive()
-    revoking.join(5)
+    revoking.join(PATIENCE_S)
     with grants.writing("r", rows) as granted:
         assert not granted
 

@@ -21,7 +21,7 @@ def test_fitting_a_simulated_log_gives_its_cost_back() -> None:
         assert fitted.step_s(prefill, rows, context) == pytest.approx(COST.step_s(prefill, rows, context), rel=1e-3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000))
 def test_no_work_takes_negative_time_and_no_feasible_step_fits_better(seed: int) -> None:
     rng = np.random.default_rng(seed)

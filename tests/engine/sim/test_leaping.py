@@ -49,7 +49,7 @@ def as_a_set(events: list[Event]) -> list[str]:
     return [f"{event.t:.9f} {event}" for event in sorted(events, key=lambda event: (event.t, repr(event)))]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(deployments, drafts, st.integers(50, 200), fabrics)
 def test_leaps_spell_out_to_the_very_events_of_single_steps(deployment, wanted, blocks, fabric) -> None:
     leapt = run(deployment, wanted, blocks, fabric, leaping=True)

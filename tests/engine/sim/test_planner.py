@@ -73,7 +73,7 @@ def test_throughput_mode_sizes_pools_for_the_demand_it_saw() -> None:
     assert sum(role == "prefill_only" for role in roles.values()) >= 2  # 8/s × 0.21 s is more than one can do
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.sampled_from(["load", "throughput"]),
     st.booleans(),
