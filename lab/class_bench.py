@@ -185,17 +185,18 @@ def rss_bytes(pid: int) -> float:
 
 
 async def vote(page: Page, chance: random.Random) -> int:
-    """Fill in the form, one message a field, at a hand's pace, and lock it; 0 if the class has gone on."""
-    if field := page.find("number_input", "or exactly"):
-        await page.fill(field.id, double_value=chance.uniform(field.min, field.max))
-    elif field := page.find("radio", "Your guess"):
+    """Fill in the form at a hand's pace and lock it, which is one message; 0 if the class has gone on."""
+    if field := page.find("radio", "Your guess"):
         await page.fill(field.id, string_value=chance.choice(field.options))
     await asyncio.sleep(chance.uniform(*FIELD_S))
-    for curve in page.all("bidi_component"):
-        if curve.component_name.endswith("curve"):
+    for own in page.all("bidi_component"):
+        if own.component_name.endswith("curve"):
             given = page.component("curve")
             drawn = [chance.uniform(given["low"], given["high"]) for _ in given["x"]]
-            await page.fill(curve.id, json_value=f'{{"values": {drawn}}}')
+            await page.fill(own.id, json_value=f'{{"values": {drawn}}}')
+        elif own.component_name.endswith("number"):
+            given = page.component("number")
+            await page.fill(own.id, json_value=f'{{"value": {chance.uniform(given["low"], given["high"])}}}')
     if sure := page.find("radio", "How sure"):
         await page.fill(sure.id, string_value=chance.choice(sure.options))
     await asyncio.sleep(chance.uniform(*FIELD_S))

@@ -14,6 +14,7 @@ from lab.learner import learner
 from lab.pulse import Sees, digest, look_at
 from lab.room import Refusal, Room
 from lab.scene import live, scene
+from lab.turn import in_turn
 from lessons.evidence import Made
 from lessons.lesson import Lesson, Round
 
@@ -33,8 +34,9 @@ def follow(room: Room, *, leads: bool = False) -> None:
 def follow_quietly(room: Room, sees: Sees) -> None:
     """The page, or the fragment that this stands in, anew whenever that is not any more what it is in `room`."""
     own = digest(learner()) if sees == "away" else ""
+    alone = sees in ("offers", "members")  # of the instructor; the others have a whole class beside them
     with st.container(key=f"quiet {sees}"):
-        _follow(room, f"sees={sees}" + (f"&own={own}" if own else "&leads=1"), look_at(room).at(sees, own))
+        _follow(room, f"sees={sees}" + (f"&own={own}" if own else "&leads=1" * alone), look_at(room).at(sees, own))
 
 
 def _follow(room: Room, who: str, at: str, says: str = "", done: float | None = None) -> None:
@@ -73,6 +75,14 @@ def how_made(made: Made | None) -> None:
     """Seeds and time of the runs behind an answer, and what is to be held against them."""
     if made is not None:
         st.caption(made_words(made))
+
+
+@st.fragment
+def run_for_all(room: Room, lesson: Lesson, asked: Round) -> None:
+    """A learner's: the next of a question's runs has nothing else drawn anew."""
+    with in_turn():
+        follow_quietly(room, "run")
+        common_run(room, lesson, asked)
 
 
 def common_run(room: Room, lesson: Lesson, asked: Round) -> None:

@@ -10,6 +10,7 @@ ASSETS = Path(__file__).parents[2] / "assets"
 DATA: dict[str, dict[str, Any]] = {
     "kitchen.js": {"kitchens": [], "can": []},
     "pulse.js": {"stream": "ws://localhost:1/lab/class?room=A", "at": "a", "says": "5 here", "done": None},
+    "number.js": {"unit": "s", "low": 0, "high": 2, "stops": [0, 1, 2], "at": 1, "value": None},
     "curve.js": {
         "x": [1, 2],
         "x_label": "",
