@@ -1,5 +1,6 @@
 """The kitchen, free to play with: choose, open it on the real engine, watch, change the link while trays are on it."""
 
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -215,12 +216,17 @@ def _results() -> None:
     with st.container(horizontal=True):
         for log in logs:
             kind = log.scenario.deployment.kind
+            saved = partial(dump, log)  # made when it is asked for, as the page is: few are
             st.download_button(
-                f"Log: {TITLES[kind]}", dump(log), f"{kind}.jsonl", "application/jsonl", icon=":material/download:"
+                f"Log: {TITLES[kind]}", saved, f"{kind}.jsonl", "application/jsonl", icon=":material/download:"
             )
-        kitchens = [
-            kitchen(motions(log.events), TITLES[log.scenario.deployment.kind], id=f"k{n}", note=log.machine)
-            for n, log in enumerate(logs)
-        ]
-        page = export_kitchens(kitchens, "Split Kitchen: " + " and ".join(k["title"] for k in kitchens))
+        page = partial(_as_page, logs)
         st.download_button("As one HTML page", page, "kitchen.html", "text/html", icon=":material/html:")
+
+
+def _as_page(logs: list[Log]) -> str:
+    kitchens = [
+        kitchen(motions(log.events), TITLES[log.scenario.deployment.kind], id=f"k{n}", note=log.machine)
+        for n, log in enumerate(logs)
+    ]
+    return export_kitchens(kitchens, "Split Kitchen: " + " and ".join(k["title"] for k in kitchens))
