@@ -1,11 +1,13 @@
 """What a simulated class counts, and what the lab does for a real one: small messages at once, counts as a table."""
 
+import os
 import re
 import socket
+import time
 
 from lab.app import send_at_once
 from lab.ballots import tally_html
-from lab.class_bench import Class
+from lab.class_bench import Class, cpu_s
 from lab.opening_bench import Fresh
 from lab.simulated_page import Heard, Motion, Watch
 from lessons.book import Guess
@@ -46,6 +48,13 @@ def test_a_page_is_behind_from_when_the_first_was_drawn_and_not_by_coming_late()
     learner.drawn = [("a", 3.0), ("b", 10.5)]
     late.drawn = [("b", 17.0)]
     assert list(held.behind_s()) == [0.5]
+
+
+def test_what_a_process_used_is_what_it_says_itself() -> None:
+    before_s, own_s = cpu_s(os.getpid()), time.process_time()
+    while time.process_time() < own_s + 0.3:
+        sum(range(1000))
+    assert abs(cpu_s(os.getpid()) - before_s - (time.process_time() - own_s)) < 0.05
 
 
 # ---- counts
