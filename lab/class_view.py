@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from lab.amounts import in_words, made_words
+from lab.amounts import amount, in_words, made_words
 from lab.ballots import LOOK, tally_html
 from lab.classroom import evidence, gathering, rooms
 from lab.export import MODULE
@@ -17,6 +17,7 @@ from lab.scene import live, scene
 from lab.turn import in_turn
 from lessons.evidence import Made
 from lessons.lesson import Lesson, Round
+from lessons.question import Curve
 
 _pulse = st.components.v2.component(
     "split_kitchen.pulse", js=MODULE.with_name("pulse.js").read_text("utf-8"), isolate_styles=False
@@ -67,8 +68,12 @@ def counts(room: Room, asked: Round) -> None:
 
 
 def answer_words(room: Room, asked: Round) -> str:
-    at = room.question
-    return f"Measured: {in_words(asked.answer, at.answer.value)}" if at is not None and at.answer else ""
+    """For a curve with its places: on a wall nothing else says them."""
+    at, answer = room.question, asked.answer
+    if at is None or at.answer is None:
+        return ""
+    places = f" at {', '.join(map(amount, answer.x))} {answer.x_label}" if isinstance(answer, Curve) else ""
+    return f"Measured: {in_words(answer, at.answer.value)}{places}"
 
 
 def how_made(made: Made | None) -> None:

@@ -12,7 +12,7 @@ from lab.opening_bench import Fresh
 from lab.simulated_page import Heard, Motion, Watch
 from lessons.book import Guess
 from lessons.keys import Key
-from lessons.question import Choice, Number
+from lessons.question import Choice, Curve, Number
 
 
 def test_only_tokens_made_while_the_socket_was_open_have_an_age() -> None:
@@ -82,6 +82,14 @@ def test_the_measured_one_is_marked_only_once_there_is_a_key() -> None:
     before, after = tally_html(answer, votes, None), tally_html(answer, votes, Key("b"))
     assert "measured" not in before
     assert rows(after)[1:] == [("&lt;b&gt;A&lt;/b&gt;", "1"), ("B ◀ measured", "0")]
+
+
+def test_a_curve_is_counted_where_the_table_says() -> None:
+    answer = Curve(x=(64, 512), x_label="prompt, tokens", y_label="TTFT", unit="ms", low=1, high=10_000)
+    table = rows(tally_html(answer, [[Guess((5_000.0, 50.0), "sure")]], Key((500.0, 5.0))))
+    assert table[0] == ("Guess at 512 prompt, tokens", "First vote")
+    assert table[1][0].endswith("◀ measured")
+    assert table[2] == ("10 to 100 ms", "1")
 
 
 def test_nobody_has_voted() -> None:
