@@ -14,7 +14,7 @@ from lab.reveal import GUESS, MEASURED
 from lab.room import Ballot
 from lessons.book import Guess
 from lessons.keys import Key, Value
-from lessons.question import Answer, Choice
+from lessons.question import Answer, Choice, Curve
 
 VOTES = ("First vote", "Second vote")
 LINEAR_BINS = 8
@@ -27,6 +27,11 @@ def bins(answer: Answer) -> list[str]:
         return list(answer.options.values())
     edges = _edges(answer)
     return [f"{amount(low)} to {amount(high, answer.unit)}" for low, high in pairwise(edges)]
+
+
+def counted(answer: Answer) -> str:
+    """What of a guess."""
+    return f"Guess at {amount(answer.x[-1])} {answer.x_label}" if isinstance(answer, Curve) else "Guess"
 
 
 def bin_of(answer: Answer, value: Value) -> int:
@@ -78,7 +83,7 @@ def tally_html(answer: Answer, votes: Sequence[Sequence[Guess]], key: Key | None
     measured = None
     if key is not None and (not isinstance(answer, Choice) or key.value in answer.options):
         measured = bin_of(answer, key.value)
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Guess", *VOTES[: len(votes)]))
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in (counted(answer), *VOTES[: len(votes)]))
     rows = []
     for n, name in enumerate(bins(answer)):
         bars = (f'<span style="--share: {c[n] / most:.3f}"></span>' if c[n] else "" for c in columns)

@@ -5,6 +5,7 @@ Somebody else has the kitchen open all the while. The learners are this process'
 """
 
 import asyncio
+import os
 import random
 import re
 import secrets
@@ -61,6 +62,7 @@ class Class:
         self.votes = self.questions = 0
         self.late: list[float] = []  # this process's own event loop
         self.memory: list[float] = []  # the lab's process, once a second; bytes
+        self.cpu_s = 0.0, 0.0  # of the lab's process, and of this one, while the class was on
         self._pid, self._key = lab.pid, key
         self._code = asyncio.Event(), ""
         self._end_s = 0.0
@@ -71,6 +73,7 @@ class Class:
 
     async def hold(self, learners: int) -> None:
         self._end_s = time.monotonic() + self.seconds
+        lab_s, own_s = cpu_s(self._pid), time.process_time()
         code: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as all:
             all.create_task(self._held(self.lead(code)))
@@ -79,6 +82,7 @@ class Class:
             all.create_task(self.look_at_the_memory())
             for n in range(learners):
                 all.create_task(self._held(self.learn(random.Random(n), code)))
+        self.cpu_s = cpu_s(self._pid) - lab_s, time.process_time() - own_s
 
     async def _held(self, part: Any) -> None:
         try:
@@ -184,18 +188,25 @@ def rss_bytes(pid: int) -> float:
     return pages * 4096.0
 
 
+def cpu_s(pid: int) -> float:
+    """That a process has used so far, all its threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 async def vote(page: Page, chance: random.Random) -> int:
-    """Fill in the form, one message a field, at a hand's pace, and lock it; 0 if the class has gone on."""
-    if field := page.find("number_input", "or exactly"):
-        await page.fill(field.id, double_value=chance.uniform(field.min, field.max))
-    elif field := page.find("radio", "Your guess"):
+    """Fill in the form at a hand's pace and lock it, which is one message; 0 if the class has gone on."""
+    if field := page.find("radio", "Your guess"):
         await page.fill(field.id, string_value=chance.choice(field.options))
     await asyncio.sleep(chance.uniform(*FIELD_S))
-    for curve in page.all("bidi_component"):
-        if curve.component_name.endswith("curve"):
+    for own in page.all("bidi_component"):
+        if own.component_name.endswith("curve"):
             given = page.component("curve")
             drawn = [chance.uniform(given["low"], given["high"]) for _ in given["x"]]
-            await page.fill(curve.id, json_value=f'{{"values": {drawn}}}')
+            await page.fill(own.id, json_value=f'{{"values": {drawn}}}')
+        elif own.component_name.endswith("number"):
+            given = page.component("number")
+            await page.fill(own.id, json_value=f'{{"value": {chance.uniform(given["low"], given["high"])}}}')
     if sure := page.find("radio", "How sure"):
         await page.fill(sure.id, string_value=chance.choice(sure.options))
     await asyncio.sleep(chance.uniform(*FIELD_S))
@@ -228,6 +239,8 @@ def figures(held: Class) -> list[Figure]:
         Figure("memory of the lab's process, at the end", after, "B", "after the first fifth", before, most=GROWN),
         Figure("questions asked", held.questions, ""),
         Figure("votes cast", held.votes, ""),
+        Figure("of a core, the lab's process took", held.cpu_s[0] / whole_s, ""),
+        Figure("of a core, this bench took", held.cpu_s[1] / whole_s, ""),
         Figure("this bench's own loop was late, 95 of 100", p95(held.late), "s"),
     ]
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from lab.amounts import in_words, made_words
+from lab.amounts import amount, in_words, made_words
 from lab.ballots import LOOK, tally_html
 from lab.classroom import evidence, gathering, rooms
 from lab.export import MODULE
@@ -14,8 +14,10 @@ from lab.learner import learner
 from lab.pulse import Sees, digest, look_at
 from lab.room import Refusal, Room
 from lab.scene import live, scene
+from lab.turn import in_turn
 from lessons.evidence import Made
 from lessons.lesson import Lesson, Round
+from lessons.question import Curve
 
 _pulse = st.components.v2.component(
     "split_kitchen.pulse", js=MODULE.with_name("pulse.js").read_text("utf-8"), isolate_styles=False
@@ -33,8 +35,9 @@ def follow(room: Room, *, leads: bool = False) -> None:
 def follow_quietly(room: Room, sees: Sees) -> None:
     """The page, or the fragment that this stands in, anew whenever that is not any more what it is in `room`."""
     own = digest(learner()) if sees == "away" else ""
+    alone = sees in ("offers", "members")  # of the instructor; the others have a whole class beside them
     with st.container(key=f"quiet {sees}"):
-        _follow(room, f"sees={sees}" + (f"&own={own}" if own else "&leads=1"), look_at(room).at(sees, own))
+        _follow(room, f"sees={sees}" + (f"&own={own}" if own else "&leads=1" * alone), look_at(room).at(sees, own))
 
 
 def _follow(room: Room, who: str, at: str, says: str = "", done: float | None = None) -> None:
@@ -65,14 +68,26 @@ def counts(room: Room, asked: Round) -> None:
 
 
 def answer_words(room: Room, asked: Round) -> str:
-    at = room.question
-    return f"Measured: {in_words(asked.answer, at.answer.value)}" if at is not None and at.answer else ""
+    """For a curve with its places: on a wall nothing else says them."""
+    at, answer = room.question, asked.answer
+    if at is None or at.answer is None:
+        return ""
+    places = f" at {', '.join(map(amount, answer.x))} {answer.x_label}" if isinstance(answer, Curve) else ""
+    return f"Measured: {in_words(answer, at.answer.value)}{places}"
 
 
 def how_made(made: Made | None) -> None:
     """Seeds and time of the runs behind an answer, and what is to be held against them."""
     if made is not None:
         st.caption(made_words(made))
+
+
+@st.fragment
+def run_for_all(room: Room, lesson: Lesson, asked: Round) -> None:
+    """A learner's: the next of a question's runs has nothing else drawn anew."""
+    with in_turn():
+        follow_quietly(room, "run")
+        common_run(room, lesson, asked)
 
 
 def common_run(room: Room, lesson: Lesson, asked: Round) -> None:

@@ -6,16 +6,17 @@ from typing import NamedTuple
 
 import streamlit as st
 
-from lab.amounts import amount, middle, steps
+from lab.amounts import middle, steps
 from lessons.book import REASON_CHARS, Guess
 from lessons.keys import Value
 from lessons.lesson import Knob, Round
 from lessons.question import CONFIDENCES, Choice, Curve, Number
 
-MODULE = Path(__file__).parent.parent / "assets" / "curve.js"
+ASSETS = Path(__file__).parent.parent / "assets"
 OWN_CHARS = 240
 
-drawing = st.components.v2.component("split_kitchen.curve", js=MODULE.read_text("utf-8"))
+drawing = st.components.v2.component("split_kitchen.curve", js=(ASSETS / "curve.js").read_text("utf-8"))
+measure = st.components.v2.component("split_kitchen.number", js=(ASSETS / "number.js").read_text("utf-8"))
 
 
 class Draft(NamedTuple):
@@ -27,86 +28,69 @@ class Draft(NamedTuple):
 
 def guess_form(asked: Round, key: str) -> Draft:
     """`key` tells this form's widgets from any other's."""
-    missing: list[str] = []
-    setting = _knob(asked.knob, key) if asked.knob else 0.0
-    value: Value | None
+    if asked.knob:
+        _knob(asked.knob, key)
     match asked.answer:
         case Number() as number:
-            value, wanted = _number(number, key), "a number"
+            _number(number, key)
         case Choice() as choice:
-            value, wanted = _choice(choice, key), "an answer"
+            _choice(choice, key)
         case Curve() as curve:
-            value, wanted = _curve(curve, key), "a curve"
-    if value is None:
-        missing.append(wanted)
-    sure = st.radio("How sure are you?", CONFIDENCES, index=None, horizontal=True, key=f"{key} sure")
-    if sure is None:
-        missing.append("how sure you are")
-    reason = _reason(asked.reasons, key)
+            _curve(curve, key)
+    st.radio("How sure are you?", CONFIDENCES, index=None, horizontal=True, key=f"{key} sure")
+    _reason(asked.reasons, key)
+    return drafted(asked, key)
+
+
+def drafted(asked: Round, key: str) -> Draft:
+    """What is in the form, also before it is drawn: what a visitor has filled in comes first."""
+    said = st.session_state
+    value: Value | None
+    match asked.answer:
+        case Choice():
+            value, wanted = said.get(f"{key} choice"), "an answer"
+        case Number():
+            number = said.get(f"{key} number", {}).get("value")
+            value, wanted = None if number is None else (float(number),), "a number"
+        case Curve():
+            curve = said.get(f"{key} curve", {}).get("values")
+            value, wanted = tuple(map(float, curve)) if curve else None, "a curve"
+    sure = said.get(f"{key} sure")
+    missing = [*([wanted] if value is None else []), *(["how sure you are"] if sure is None else [])]
     if value is None or sure is None:
         return Draft(None, missing)
-    return Draft(Guess(value, sure, reason, setting), ())
+    setting = float(said[f"{key} knob"]) if asked.knob else 0.0
+    reasons = (said.get(f"{key} reason") or "", (said.get(f"{key} own") or "").strip())
+    return Draft(Guess(value, sure, " — ".join(filter(None, reasons))[:REASON_CHARS], setting), ())
 
 
-def _knob(knob: Knob, key: str) -> float:
+def _knob(knob: Knob, key: str) -> None:
     label = knob.label[:1].upper() + knob.label[1:]
-    return float(st.select_slider(label, knob.values, format_func=knob.words, key=f"{key} knob"))
+    st.select_slider(label, knob.values, format_func=knob.words, key=f"{key} knob")
 
 
-def _number(number: Number, key: str) -> tuple[float, ...] | None:
-    """A slider in readable steps and an exact entry that follow each other. Until one is touched, there is no guess."""
+def _number(number: Number, key: str) -> None:
+    """Of our own: a slider in readable steps and an exact entry follow each other in the browser, and until one is
+    touched there is no guess."""
     stops = steps(number.low, number.high, number.log)
-    slider, exact = f"{key} slider", f"{key} exact"
-
-    def slid() -> None:
-        st.session_state[exact] = st.session_state[slider]
-
-    def typed() -> None:
-        value = st.session_state[exact]
-        if value is not None:
-            st.session_state[slider] = _nearest(value, stops, number.log)
-
-    if slider not in st.session_state:
-        st.session_state[slider] = _nearest(middle(number.low, number.high, number.log), stops, number.log)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        st.select_slider(
-            "Your guess" + (f", {number.unit}" if number.unit else ""),
-            stops,
-            format_func=lambda stop: amount(stop, number.unit),
-            key=slider,
-            on_change=slid,
-            width=520,
-        )
-        value = st.number_input(
-            "or exactly" + (f", {number.unit}" if number.unit else ""),
-            number.low,
-            number.high,
-            None,
-            format="%g",
-            placeholder="not set",
-            key=exact,
-            on_change=typed,
-            width=170,
-        )
-    if value is None:
-        st.caption("Not set yet: move the slider, or type a number.")
-        return None
-    return (float(value),)
+    data = {
+        "unit": number.unit,
+        "low": number.low,
+        "high": number.high,
+        "stops": stops,
+        "at": middle(number.low, number.high, number.log),
+        "value": st.session_state.get(f"{key} number", {}).get("value"),
+    }
+    measure(data=data, key=f"{key} number", default={"value": None}, on_value_change=lambda: None)
 
 
-def _nearest(value: float, stops: Sequence[float], log: bool) -> float:
-    if log and value > 0:
-        return min(stops, key=lambda stop: max(stop, value) / max(min(stop, value), 1e-12))
-    return min(stops, key=lambda stop: abs(stop - value))
-
-
-def _choice(choice: Choice, key: str) -> str | None:
-    return st.radio(
+def _choice(choice: Choice, key: str) -> None:
+    st.radio(
         "Your guess", list(choice.options), index=None, format_func=choice.options.__getitem__, key=f"{key} choice"
     )
 
 
-def _curve(curve: Curve, key: str) -> tuple[float, ...] | None:
+def _curve(curve: Curve, key: str) -> None:
     st.markdown("Your guess: drag the points, or move each with the arrow keys.")
     data = {
         "x": curve.x,
@@ -118,22 +102,16 @@ def _curve(curve: Curve, key: str) -> tuple[float, ...] | None:
         "log": curve.log,
         "log_x": curve.log_x,
     }
-    drawn = drawing(data=data, key=f"{key} curve", default={"values": None}, on_values_change=lambda: None)
-    values: list[float] | None = drawn["values"]
-    return tuple(map(float, values)) if values else None
+    drawing(data=data, key=f"{key} curve", default={"values": None}, on_values_change=lambda: None)
 
 
-def _reason(offered: Sequence[str], key: str) -> str:
+def _reason(offered: Sequence[str], key: str) -> None:
     with st.container(horizontal=True, gap="medium"):
-        chosen = (
+        if offered:
             st.selectbox("Why?", offered, None, placeholder="Choose a reason", key=f"{key} reason", width=420)
-            if offered
-            else None
-        )
-        own = st.text_input(
+        st.text_input(
             "In your own words (optional)" if offered else "Why? (optional)",
             max_chars=OWN_CHARS,
             key=f"{key} own",
             width=420,
         )
-    return " — ".join(part for part in (chosen, own.strip()) if part)[:REASON_CHARS]

@@ -9,8 +9,8 @@ No Streamlit.
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from math import inf
 from typing import Literal, NamedTuple
 
@@ -28,16 +28,17 @@ PAGE_S = 0.025  # between two pages that are drawn anew
 BUSY_S, BUSY_LOOKS = 0.005, 50  # between two looks whether a page is drawn; after the last, the next is told anyway
 AGAIN_S = 5.0  # a page that was told and is still not anew is told once more
 UNKNOWN_CLASS = 4404
-Sees = Literal["", "away", "offers", "members"]  # all that a class is at, or one thing alone
+Sees = Literal["", "away", "offers", "members", "run"]  # all that a class is at, or one thing alone
 
 
 class Stand(NamedTuple):
-    """`at` tells one place of a class from another, and nothing of what is there. `done`: the share of the run for
-    all that is behind it; None without one."""
+    """`at` tells one place of a class from another, and nothing of what is there; `run` does so for the run for all.
+    `done`: the share of it that is behind it; None without one."""
 
     at: str
     says: str
     done: float | None = None
+    run: str = ""
 
 
 def stand(room: Room) -> Stand:
@@ -45,14 +46,15 @@ def stand(room: Room) -> Stand:
     asked = room.question
     found = topic(asked) if asked and asked.running and asked.answer is None and room.pace == "step" else None
     begun = gathering(room, *found) if found else None
-    run = (begun.run, begun.stopped, begun.measuring) if begun else None
-    at = digest(room.code, room.pace, asked, run, offers().up(room.code))
+    run = digest((begun.run, begun.stopped, begun.measuring) if begun else None) if found else ""
+    at = digest(room.code, room.pace, asked, offers().up(room.code))
     parts = [turnout(room), _state(room), timer(room)]
     if begun:
-        return Stand(at, " · ".join([*filter(None, parts), begun.stopped or says(begun)]), begun.done / begun.total)
+        parts.append(begun.stopped or says(begun))
+        return Stand(at, " · ".join(filter(None, parts)), begun.done / begun.total, run)
     if found:
         parts.append("the engine is done, the instructor shows the answer")
-    return Stand(at, " · ".join(filter(None, parts)))
+    return Stand(at, " · ".join(filter(None, parts)), run=run)
 
 
 def digest(*told: object) -> str:
@@ -69,6 +71,7 @@ class Look(NamedTuple):
     members: str
 
     def at(self, sees: Sees = "", own: str = "") -> str:
+        """`own` is nobody's for who leads: there the run is part of all, elsewhere it is drawn by itself."""
         match sees:
             case "away":
                 return digest(self.in_step, self.own.get(own))
@@ -76,7 +79,9 @@ class Look(NamedTuple):
                 return digest(self.own)
             case "members":
                 return self.members
-        return self.stand.at + self.own.get(own, "")
+            case "run":
+                return self.stand.run
+        return self.stand.at + (self.own.get(own, "") if own else self.stand.run)
 
 
 def look_at(room: Room) -> Look:
@@ -141,6 +146,8 @@ class Looks:
     def __init__(self) -> None:
         self._seen: dict[str, Look] = {}
         self._lock = asyncio.Lock()
+        self._followed: dict[str, set[asyncio.Event]] = {}
+        self._watching: dict[str, asyncio.Task[None]] = {}
 
     async def look(self, code: str) -> Look | None:
         async with self._lock:
@@ -151,6 +158,31 @@ class Looks:
                 if seen is not None:
                     self._seen[code] = seen
             return seen
+
+    @contextmanager
+    def following(self, code: str, stirred: asyncio.Event) -> Iterator[None]:
+        """`stirred` is set when the class looks different: two hundred pages need not look for themselves."""
+        pages = self._followed.setdefault(code, set())
+        if not pages:
+            self._watching[code] = asyncio.create_task(self._watch(code, pages))
+        pages.add(stirred)
+        try:
+            yield
+        finally:
+            pages.discard(stirred)
+            if not pages:
+                self._watching.pop(code).cancel()
+                del self._followed[code]
+
+    async def _watch(self, code: str, pages: set[asyncio.Event]) -> None:
+        before: Look | None = None
+        while True:
+            seen = await self.look(code)
+            if seen is None or before is None or seen._replace(at_s=before.at_s) != before:
+                for stirred in pages:
+                    stirred.set()
+            before = seen
+            await asyncio.sleep(LOOK_S)
 
 
 def _look_at(code: str) -> Look | None:
@@ -165,14 +197,22 @@ class Drawn(msgspec.Struct):
     """A page says where the class was when it was drawn."""
 
     at: str
-    heard_s: float = inf  # when it said so
+
+
+class Follower:
+    """A page, and what it has said."""
+
+    def __init__(self) -> None:
+        self.at = ""
+        self.heard_s = inf  # when it said so
+        self.stirred = asyncio.Event()  # it has said something, or its class looks different
 
 
 async def follow(socket: WebSocket) -> None:
     """`room`: its code; `sees`, `own`: as `Look.at` takes them; `leads`: drawn at once, whoever else is. The page says
     `Drawn`, first of all."""
     await socket.accept()
-    page = Drawn("", inf)
+    page = Follower()
     tell = asyncio.create_task(_tell(socket, page))
     hear = asyncio.create_task(_hear(socket, page))
     await asyncio.wait({tell, hear}, return_when=asyncio.FIRST_COMPLETED)
@@ -183,22 +223,22 @@ async def follow(socket: WebSocket) -> None:
             raise gone
 
 
-async def _tell(socket: WebSocket, page: Drawn) -> None:
+async def _tell(socket: WebSocket, page: Follower) -> None:
     asked = socket.query_params
     code, sees, own, leads = asked.get("room", ""), asked.get("sees", ""), asked.get("own", ""), "leads" in asked
     said, said_s, told, told_s = "", 0.0, "", 0.0
-    with suppress(WebSocketDisconnect, RuntimeError):  # it has gone
+    with suppress(WebSocketDisconnect, RuntimeError), LOOKS.following(code, page.stirred):  # until it has gone
         while True:
+            page.stirred.clear()
             seen = await LOOKS.look(code)
             if seen is None:
                 await socket.send_text(_json(anew=""))
                 await socket.close(UNKNOWN_CLASS, "no such class")
                 return
-            if not sees and (leads or time.monotonic() > said_s + LINE_S):
-                line = _json(says=seen.stand.says, done=seen.stand.done)
-                if line != said:
-                    await socket.send_text(line)
-                    said, said_s = line, time.monotonic()
+            line = "" if sees else _json(says=seen.stand.says, done=seen.stand.done)
+            if line != said and (leads or time.monotonic() > said_s + LINE_S):
+                await socket.send_text(line)
+                said, said_s = line, time.monotonic()
             at = seen.at(sees, own)  # type: ignore[arg-type]  # whatever else is asked for, is all
             elsewhere = at != page.at and seen.at_s > page.heard_s  # what was seen before it was drawn, is old
             if elsewhere and (at != told or time.monotonic() > told_s + AGAIN_S):
@@ -207,15 +247,19 @@ async def _tell(socket: WebSocket, page: Drawn) -> None:
                 told, told_s = at, time.monotonic()
                 if page.at != told:  # else its visitor has done something meanwhile
                     await socket.send_text(_json(anew=told))
-            await asyncio.sleep(LOOK_S)
+            if at == page.at and line == said:
+                await page.stirred.wait()
+            else:
+                await asyncio.sleep(LOOK_S)
 
 
 def _json(**fields: object) -> str:
     return msgspec.json.encode(fields).decode()
 
 
-async def _hear(socket: WebSocket, page: Drawn) -> None:
+async def _hear(socket: WebSocket, page: Follower) -> None:
     while (heard := await socket.receive())["type"] == "websocket.receive":
         with suppress(msgspec.DecodeError):
             said = msgspec.json.decode(heard.get("text") or heard.get("bytes") or b"", type=Drawn)
             page.at, page.heard_s = said.at, time.monotonic()
+            page.stirred.set()

@@ -1,8 +1,8 @@
 """A page as a browser has it open, without the browser: Streamlit's protocol, and a socket that watches a run.
 
 What the browser does by itself is done here too: all widgets' values go with every message, big messages that are known
-already are not sent again, a widget in a fragment has that fragment run alone, fragments ask to be run anew when their
-time has come, and a class's page follows its pulses.
+already are not sent again, what is filled in a form waits for its button, a widget in a fragment has that fragment run
+alone, fragments ask to be run anew when their time has come, and a class's page follows its pulses.
 """
 
 import asyncio
@@ -29,6 +29,11 @@ FINISHED: dict[int, Kind] = {
 }
 
 
+def _inner(element: Element) -> Any:
+    """What there is of it: a button, a text; None where it is empty."""
+    return getattr(element, element.WhichOneof("type") or "", None)
+
+
 def road(host: str, path: str, **options: Any) -> connect:
     return connect(f"ws://{host}{path}", origin=Origin(f"http://{host}"), max_size=None, close_timeout=1, **options)
 
@@ -47,6 +52,7 @@ class Page:
         self._socket: ClientConnection
         self._shown: dict[tuple[int, ...], tuple[str, Element]] = {}  # (fragment, element) by place
         self._values: dict[str, WidgetState] = {}
+        self._waiting: dict[str, dict[str, WidgetState]] = {}  # by form; for its button
         self._known: dict[str, ForwardMsg] = {}
         self._timers: dict[str, asyncio.Task[None]] = {}  # by fragment; the task that is not in it any more, ends
         self._tasks: set[asyncio.Task[None]] = set()
@@ -91,10 +97,15 @@ class Page:
         """Whether there was such a button."""
         if (button := self.find("button", label)) is None:
             return False
+        self._values |= self._waiting.pop(button.form_id, {}) if button.is_form_submitter else {}
         return await self._ask(self._part(button.id), [WidgetState(id=button.id, trigger_value=True)])
 
     async def fill(self, widget: str, **value: Any) -> None:
-        self._values[widget] = WidgetState(id=widget, **value)
+        state = WidgetState(id=widget, **value)
+        if form := self._form(widget):
+            self._waiting.setdefault(form, {})[widget] = state
+            return
+        self._values[widget] = state
         await self._ask(self._part(widget))
 
     # ---- the protocol
@@ -102,10 +113,18 @@ class Page:
     def _part(self, widget: str) -> BackMsg:
         """To run what of the page is run for that widget: its fragment, or all."""
         message = BackMsg()
-        for fragment, element in self._shown.values():
-            if getattr(getattr(element, element.WhichOneof("type") or "", None), "id", "") == widget:
-                message.rerun_script.fragment_id = fragment
+        if (place := self._place(widget)) is not None:
+            message.rerun_script.fragment_id = self._shown[place][0]
         return message
+
+    def _form(self, widget: str) -> str:
+        """That the widget stands in; "" outside of forms."""
+        place = self._place(widget)
+        return "" if place is None else str(_inner(self._shown[place][1]).form_id)
+
+    def _place(self, widget: str) -> tuple[int, ...] | None:
+        shown = self._shown.items()
+        return next((place for place, (_, element) in shown if getattr(_inner(element), "id", "") == widget), None)
 
     def _has(self, fragment: str) -> bool:
         return fragment in self._timers or any(fragment == whose for whose, _ in self._shown.values())

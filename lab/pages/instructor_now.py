@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from lab.ballots import bins, tally
+from lab.ballots import bins, counted, tally
 from lab.class_view import answer_words, attempt, common_run, emphasis, follow, how_made
 from lab.classroom import evidence, gathering, rooms, run_again, topic
 from lab.engine_room import ENGINE_ROOM
@@ -37,7 +37,7 @@ def now(room: Room) -> None:
             mine = [one for one in rooms().ballots(room.code, me) if (one.lesson, one.round) == (at.lesson, at.round)]
             votes = [[one.guess for one in mine if one.vote == vote] for vote in (1, 2)]
             columns = {f"Vote {n}": [str(count) for count in tally(asked.answer, votes[n - 1])] for n in (1, 2)}
-            st.table({"Guess": bins(asked.answer), **columns}, border="horizontal")
+            st.table({counted(asked.answer): bins(asked.answer), **columns}, border="horizontal")
 
 
 def _where(room: Room, at: Question) -> str:

@@ -1,6 +1,6 @@
 """A learner in a class: come in with a code, then be where the class is: vote, wait, watch, compare."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -8,27 +8,30 @@ import streamlit as st
 
 from engine.errors import BadInput
 from lab.amounts import plain
-from lab.class_view import answer_words, common_run, counts, follow, how_made
+from lab.class_view import answer_words, counts, follow, how_made, run_for_all
 from lab.classroom import evidence, rooms, topic
 from lab.comparison import comparison, locked, opening
-from lab.guess import guess_form
+from lab.guess import drafted, guess_form
 from lab.learner import book, learner, remembered
 from lab.look import READING, look
-from lab.next_step import arrive, next_step
+from lab.next_step import arrive, go_to_heading, next_step, went_on
 from lab.offer_view import offer_own
 from lab.room import NICKNAME_CHARS, Ballot, Question, Refusal, Room
 from lab.rooms import CODE_CHARS
 from lab.turn import in_turn, out_of_turn
-from lessons.book import Entry, Outcome, now
+from lessons.book import Entry, Guess, Outcome, now
 from lessons.keys import Key, judged
 from lessons.lesson import Lesson, Round
 
+CODE, NICKNAME, JOINS = "join code", "join nickname", "join"  # names in the session
+
 
 def page(to_lessons: Callable[[], None], to_instructor: Callable[[], None]) -> None:
-    room = rooms().room_of(learner())
     coming = st.query_params.get("room", "")
+    refused = _come_in(coming) if st.session_state.get(JOINS) else ""
+    room = rooms().room_of(learner())
     if room is None or (coming and coming.upper() != room.code and not st.session_state.get("stays")):
-        _join(coming, to_instructor)
+        _join(coming, refused, to_instructor)
     elif room.pace == "free" or room.question is None:
         _free(room, to_lessons)
     elif (found := topic(room.question)) is None:
@@ -37,27 +40,32 @@ def page(to_lessons: Callable[[], None], to_instructor: Callable[[], None]) -> N
         _question(room, room.question, *found)
 
 
-def _join(coming: str, to_instructor: Callable[[], None]) -> None:
+def _join(coming: str, refused: str, to_instructor: Callable[[], None]) -> None:
     look(READING)
     st.title("Join a class", anchor=False)
     st.markdown("The code is on the projector. No account; your vote is shown to nobody with your name.")
     if not remembered():
         st.warning("This browser keeps no cookie for this page: after a reload you would have to join once more.")
-    with st.form("join"):
-        code = st.text_input("Code", coming, max_chars=CODE_CHARS, key="join code")
-        nickname = st.text_input("Nickname (optional)", max_chars=NICKNAME_CHARS, key="join nickname")
+    with st.form("join form"):
+        st.text_input("Code", coming, max_chars=CODE_CHARS, key=CODE)
+        st.text_input("Nickname (optional)", max_chars=NICKNAME_CHARS, key=NICKNAME)
         st.caption("The instructor sees it in the list of votes; the class only if you offer a run under it.")
-        joins = st.form_submit_button("Join", type="primary", icon=":material/login:")
-    if joins:
-        try:
-            rooms().join(code.strip().upper(), learner(), nickname)
-        except Refusal as why:
-            st.error(str(why))
-        else:
-            st.session_state["stays"] = True
-            st.rerun()
+        st.form_submit_button("Join", type="primary", icon=":material/login:", key=JOINS)
+    if refused:
+        st.error(refused)
     if st.button("I lead a class", type="tertiary", icon=":material/co_present:"):
         to_instructor()
+
+
+def _come_in(coming: str) -> str:
+    """Why not; "" if one is in. Before anything is drawn, so that nothing is drawn twice."""
+    code, nickname = st.session_state.get(CODE, coming), st.session_state.get(NICKNAME, "")
+    try:
+        rooms().join(code.strip().upper(), learner(), nickname)
+    except Refusal as why:
+        return str(why)
+    st.session_state["stays"] = True
+    return ""
 
 
 def _leave(room: Room) -> None:
@@ -83,8 +91,6 @@ def _free(room: Room, to_lessons: Callable[[], None]) -> None:
 
 
 def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
-    me = learner()
-    votes = [rooms().own(room, me, vote) for vote in (1, 2)]
     number = lesson.rounds.index(asked) + 1
     st.caption(f"Class {room.code} · Lesson {lesson.number} · question {number} of {len(lesson.rounds)}")
     st.title(lesson.title, anchor=False)
@@ -96,26 +102,35 @@ def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
     if asked.knob is not None:
         st.markdown(f"{plain(asked.knob.label).capitalize()}: **{asked.knob.words(at.setting)}**, for everybody")
     follow(room)
-    _remember(room, lesson, asked, votes[0])
-    mine = votes[1] or votes[0]
-    if at.open and votes[at.vote - 1] is None:
-        if at.vote == 2:
-            counts(room, asked)
-        if mine:
-            locked(asked, Entry(lesson.slug, asked.name, mine.at, mine.guess))
-        arrive(f"{asked.name} {at.vote}")
+    arrive(f"{asked.name} {at.vote} {at.counts} {at.running} {at.answer is None}")
+    if at.open:
         _vote(room, at, lesson, asked)
         return
-    if mine:
-        locked(asked, Entry(lesson.slug, asked.name, mine.at, mine.guess))
+    mine = _mine(room)
+    _remember(room, lesson, asked)
+    _own(lesson, asked, mine)
     counts(room, asked)
     if at.answer is not None:
         _answer(room, at, at.answer, lesson, asked, mine)
     elif at.running:
-        common_run(room, lesson, asked)
+        run_for_all(room, lesson, asked)
+    _wait(room, at)
+
+
+def _mine(room: Room) -> Ballot | None:
+    """This learner's vote, the second if there is one."""
+    return rooms().own(room, learner(), 2) or rooms().own(room, learner(), 1)
+
+
+def _own(lesson: Lesson, asked: Round, mine: Ballot | None) -> None:
+    if mine:
+        locked(asked, Entry(lesson.slug, asked.name, mine.at, mine.guess))
+
+
+def _wait(room: Room, at: Question) -> None:
     offer_own(())
     _leave(room)
-    next_step(*_waiting(at), "", step=f"{asked.name} {at.vote} {at.counts} {at.running} {at.answer is None}")
+    next_step(*_waiting(at), "", step=None)
 
 
 def _waiting(at: Question) -> tuple[str, str]:
@@ -130,30 +145,48 @@ def _waiting(at: Question) -> tuple[str, str]:
 
 @st.fragment
 def _vote(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
-    """A fragment: what is filled in has only the form drawn anew, which is a third of the page's work."""
+    """A fragment: a vote that is locked has what follows the question drawn anew, which is half of the page's work."""
     with in_turn():
-        _ballot(room, at, lesson, asked)
+        key = f"class {room.code} {lesson.slug} {asked.name} {at.vote}"
+        draft, why = drafted(replace(asked, knob=None), key), ""
+        if went_on() and draft.guess is not None:
+            why = _lock(room, at, lesson, asked, draft.guess)
+        if at.vote == 2:
+            counts(room, asked)
+        _remember(room, lesson, asked)
+        mine = _mine(room)
+        _own(lesson, asked, mine)
+        if why:
+            st.error(why)
+        voted = rooms().own(room, learner(), at.vote) is not None
+        go_to_heading(f"{key} {voted}", "vote")
+        if voted:
+            _wait(room, at)
+        else:
+            _form(at, asked, key, draft.missing if went_on() else ())
 
 
-def _ballot(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
-    draft = guess_form(replace(asked, knob=None), f"class {room.code} {lesson.slug} {asked.name} {at.vote}")
-    missing = " and ".join(draft.missing)
-    needs = f"Still missing: {missing}." if missing else "A locked vote can't be changed."
-    where = "First vote, alone" if at.vote == 1 else "Second vote, after the talk"
-    if next_step(where, needs, "Lock my vote", ready=draft.guess is not None, step=None) != "go":
-        return
-    assert draft.guess is not None
+def _lock(room: Room, at: Question, lesson: Lesson, asked: Round, guess: Guess) -> str:
+    """Why not; "" if it is."""
     try:
-        guess = msgspec.structs.replace(draft.guess, setting=at.setting)
-        rooms().cast(room.code, learner(), at, asked, guess)
+        rooms().cast(room.code, learner(), at, asked, msgspec.structs.replace(guess, setting=at.setting))
     except (Refusal, BadInput) as why:
-        st.error(str(why))
-        return
-    st.rerun()
+        return str(why)
+    return ""
 
 
-def _remember(room: Room, lesson: Lesson, asked: Round, first: Ballot | None) -> None:
+def _form(at: Question, asked: Round, key: str, missing: Sequence[str]) -> None:
+    """Says nothing to the lab until its button is pressed: while a class votes, each field would be a message."""
+    where = "First vote, alone" if at.vote == 1 else "Second vote, after the talk"
+    needs = f":red[Still missing: {' and '.join(missing)}.]" if missing else "A locked vote can't be changed."
+    with st.form(f"{key} form", border=False, enter_to_submit=False):
+        guess_form(replace(asked, knob=None), key)
+        next_step(where, needs, "Lock my vote", step=None, form=True)
+
+
+def _remember(room: Room, lesson: Lesson, asked: Round) -> None:
     """The first vote is the guess in this learner's own book too, unless one was locked there before."""
+    first = rooms().own(room, learner(), 1)
     if first is None or not _once(f"guess {room.code} {lesson.slug} {asked.name}"):
         return
     with out_of_turn():

@@ -1,5 +1,6 @@
 """The kitchen, free to play with: choose, open it on the real engine, watch, change the link while trays are on it."""
 
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -35,8 +36,12 @@ PHONE = """
 """
 
 
+OPENS = "open the kitchen"  # a button's name in the session
+
+
 def page() -> None:
     look(PHONE)
+    _note()
     st.title("Split Kitchen", anchor=False)
     st.markdown(INTRO)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
@@ -71,11 +76,13 @@ def _runs() -> list[str]:
 
 
 def _buttons(wish: Wish) -> None:
+    ready = ENGINE_ROOM.state == "ready"
+    if st.session_state.get(OPENS) and ready and all(map(_over, _runs())):
+        _open(wish)  # before its button is drawn, so that the page is drawn once
     open_runs = [run for run in _runs() if not _over(run)]
     if not open_runs:
         label = "Open the kitchens" if len(wish.scenarios) > 1 else "Open the kitchen"
-        if st.button(label, type="primary", icon=":material/play_arrow:", disabled=ENGINE_ROOM.state != "ready"):
-            _open(wish)
+        st.button(label, type="primary", icon=":material/play_arrow:", disabled=not ready, key=OPENS)
         return
     with st.container(horizontal=True, width="content"):
         if st.button("Stop", icon=":material/stop:", help="Takes no more orders and cancels the rest."):
@@ -114,16 +121,23 @@ def _open(wish: Wish) -> None:
         st.error(str(wrong))
         return
     st.session_state["opened"] = None
-    st.rerun()
+    _note()
+
+
+def _state() -> tuple[object, ...]:
+    """Of the engine and the runs on show, as far as the page depends on it."""
+    return (ENGINE_ROOM.state, *((_over(run), ENGINE_ROOM.kind(run)) for run in _runs()))
+
+
+def _note() -> None:
+    """What is about to be drawn."""
+    st.session_state["state"] = _state()
 
 
 def _status() -> None:
-    """What the engine is doing, and whether what this page offers has changed."""
-    state = (ENGINE_ROOM.state, *((_over(run), ENGINE_ROOM.kind(run)) for run in _runs()))
-    if st.session_state.get("state", state) != state:
-        st.session_state["state"] = state
+    """What the engine is doing, and whether what this page offers has changed since it was drawn."""
+    if st.session_state.get("state") != _state():
         st.rerun()
-    st.session_state["state"] = state
     st.caption(_says())
     for run in _runs():
         if (known := ENGINE_ROOM.hub.runs.get(run)) and known.declined:
@@ -218,12 +232,17 @@ def _results() -> None:
     with st.container(horizontal=True):
         for log in logs:
             kind = log.scenario.deployment.kind
+            saved = partial(dump, log)  # made when it is asked for, as the page is: few are
             st.download_button(
-                f"Log: {TITLES[kind]}", dump(log), f"{kind}.jsonl", "application/jsonl", icon=":material/download:"
+                f"Log: {TITLES[kind]}", saved, f"{kind}.jsonl", "application/jsonl", icon=":material/download:"
             )
-        kitchens = [
-            kitchen(motions(log.events), TITLES[log.scenario.deployment.kind], id=f"k{n}", note=log.machine)
-            for n, log in enumerate(logs)
-        ]
-        page = export_kitchens(kitchens, "Split Kitchen: " + " and ".join(k["title"] for k in kitchens))
+        page = partial(_as_page, logs)
         st.download_button("As one HTML page", page, "kitchen.html", "text/html", icon=":material/html:")
+
+
+def _as_page(logs: list[Log]) -> str:
+    kitchens = [
+        kitchen(motions(log.events), TITLES[log.scenario.deployment.kind], id=f"k{n}", note=log.machine)
+        for n, log in enumerate(logs)
+    ]
+    return export_kitchens(kitchens, "Split Kitchen: " + " and ".join(k["title"] for k in kitchens))

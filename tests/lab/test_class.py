@@ -77,6 +77,7 @@ class Class:
     def __init__(self, browser: Browser, lab: Lab) -> None:
         self._browser, self._lab = browser, lab
         self.errors: list[str] = []
+        self.said = 0  # by all pages to Streamlit
         self.teacher = self.open("instructor", 1280, 900)
         self.code = ""
         self.learners: list[Page] = []
@@ -85,8 +86,12 @@ class Class:
         size = {"width": width, "height": height}
         page = self._browser.new_context(viewport=size, reduced_motion="reduce").new_page()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("websocket", lambda socket: "_stcore" in socket.url and socket.on("framesent", self._count))
         page.goto(f"{self._lab.url}/{path}", wait_until="commit")  # the others come at the same time
         return page
+
+    def _count(self, _: object) -> None:
+        self.said += 1
 
     def begin(self) -> None:
         field = self.teacher.get_by_label("Instructor's key")
@@ -193,8 +198,12 @@ def everybody_joins(room: Class) -> None:
 
 def two_votes_and_a_server_that_dies_in_the_second(room: Class, lab: Lab, start: Callable[..., Lab]) -> None:
     room.ask("How long does the first token take?")
+    room.learners[0].get_by_role("button", name="Lock my vote").click()
+    expect(room.learners[0].get_by_text("Still missing: a number and how sure you are.")).to_be_visible()
+    said = room.said
     for page, ms in zip(room.learners[:4], ("30", "50", "500", "30"), strict=True):
         vote(page, ms)
+    assert room.said - said == 4  # messages: none while a form is filled in, one for each vote
     a_form_s_bar_is_in_sight(room.learners[4])
     for page in (room.teacher, room.wall):
         expect(page.get_by_text(re.compile("4 of 5 have voted"))).to_be_visible()

@@ -1,16 +1,18 @@
 """What a simulated class counts, and what the lab does for a real one: small messages at once, counts as a table."""
 
+import os
 import re
 import socket
+import time
 
 from lab.app import send_at_once
 from lab.ballots import tally_html
-from lab.class_bench import Class
+from lab.class_bench import Class, cpu_s
 from lab.opening_bench import Fresh
 from lab.simulated_page import Heard, Motion, Watch
 from lessons.book import Guess
 from lessons.keys import Key
-from lessons.question import Choice, Number
+from lessons.question import Choice, Curve, Number
 
 
 def test_only_tokens_made_while_the_socket_was_open_have_an_age() -> None:
@@ -48,6 +50,13 @@ def test_a_page_is_behind_from_when_the_first_was_drawn_and_not_by_coming_late()
     assert list(held.behind_s()) == [0.5]
 
 
+def test_what_a_process_used_is_what_it_says_itself() -> None:
+    before_s, own_s = cpu_s(os.getpid()), time.process_time()
+    while time.process_time() < own_s + 0.3:
+        sum(range(1000))
+    assert abs(cpu_s(os.getpid()) - before_s - (time.process_time() - own_s)) < 0.05
+
+
 # ---- counts
 
 
@@ -73,6 +82,14 @@ def test_the_measured_one_is_marked_only_once_there_is_a_key() -> None:
     before, after = tally_html(answer, votes, None), tally_html(answer, votes, Key("b"))
     assert "measured" not in before
     assert rows(after)[1:] == [("&lt;b&gt;A&lt;/b&gt;", "1"), ("B ◀ measured", "0")]
+
+
+def test_a_curve_is_counted_where_the_table_says() -> None:
+    answer = Curve(x=(64, 512), x_label="prompt, tokens", y_label="TTFT", unit="ms", low=1, high=10_000)
+    table = rows(tally_html(answer, [[Guess((5_000.0, 50.0), "sure")]], Key((500.0, 5.0))))
+    assert table[0] == ("Guess at 512 prompt, tokens", "First vote")
+    assert table[1][0].endswith("◀ measured")
+    assert table[2] == ("10 to 100 ms", "1")
 
 
 def test_nobody_has_voted() -> None:

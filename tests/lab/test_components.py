@@ -10,6 +10,7 @@ ASSETS = Path(__file__).parents[2] / "assets"
 DATA: dict[str, dict[str, Any]] = {
     "kitchen.js": {"kitchens": [], "can": []},
     "pulse.js": {"stream": "ws://localhost:1/lab/class?room=A", "at": "a", "says": "5 here", "done": None},
+    "number.js": {"unit": "s", "low": 0, "high": 2, "stops": [0, 1, 2], "at": 1, "value": None},
     "curve.js": {
         "x": [1, 2],
         "x_label": "",
@@ -44,3 +45,39 @@ def test_a_call_that_was_overtaken_takes_nothing_away(browser: Browser, module: 
     seen = page.evaluate(OVERTAKEN, [(ASSETS / module).read_text("utf-8"), DATA[module]])
     page.close()
     assert seen == [True, True, False]
+
+
+# As a hand does it: what is emitted, what stands in the other field, what is said.
+NUMBER = """async ([source, data]) => {
+  const { default: mount } = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+  const parentElement = document.createElement("div"), emitted = [];
+  document.body.append(parentElement);
+  mount({ parentElement, data, setStateValue: (name, value) => emitted.push([name, value]) });
+  const find = (what) => parentElement.querySelector(what);
+  const slider = find("input[type=range]"), exact = find("input[type=number]");
+  const set = (field, value) => {
+    field.value = value;
+    field.dispatchEvent(new Event("input"));
+    field.dispatchEvent(new Event("change"));
+    const shown = slider.getAttribute("aria-valuetext"), said = find("[role=status]").textContent;
+    return [emitted.at(-1)[1], slider.value, shown, exact.value, said];
+  };
+  const before = [emitted.length, slider.value, exact.value];
+  return { before, slid: set(slider, 3), typed: set(exact, 30), beyond: set(exact, 5000), emptied: set(exact, "") };
+}"""
+
+
+@pytest.mark.browser
+def test_slider_and_exact_entry_follow_each_other_and_nothing_is_set_by_itself(browser: Browser) -> None:
+    data = {"unit": "ms", "low": 1, "high": 1000, "stops": [1, 10, 100, 1000], "at": 12, "value": None}
+    page = browser.new_page()
+    page.goto("about:blank")
+    seen = page.evaluate(NUMBER, [(ASSETS / "number.js").read_text("utf-8"), data])
+    page.close()
+    assert seen == {
+        "before": [0, "1", ""],
+        "slid": [1000, "3", "1,000 ms", "1000", ""],
+        "typed": [30, "1", "30 ms", "30", ""],
+        "beyond": [None, "1", "10 ms", "5000", "Not set: from 1 ms to 1,000 ms."],
+        "emptied": [None, "1", "10 ms", "", "Not set: from 1 ms to 1,000 ms."],
+    }

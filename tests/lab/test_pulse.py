@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from starlette.websockets import WebSocket
 
 from lab import pulse
 from lab.offers import Offers
-from lab.pulse import UNKNOWN_CLASS, Looks, Sees, Stand, Turns, digest, follow, look_at, stand
+from lab.pulse import UNKNOWN_CLASS, Look, Looks, Sees, Stand, Turns, digest, follow, look_at, stand
 from lab.room import Room, RoomFile
 from lab.rooms import Rooms
 from lessons import all_lessons
@@ -89,7 +90,7 @@ def test_every_act_of_the_instructor_takes_the_class_somewhere_else(rooms: Rooms
 def where(rooms: Rooms, code: str, sees: Sees, learner: str = "") -> str:
     room = rooms.room(code)
     assert room is not None
-    return look_at(room).at(sees, digest(learner))
+    return look_at(room).at(sees, digest(learner) if learner else "")
 
 
 def test_an_offer_is_news_to_its_learner_and_to_the_instructor_s_list_alone(rooms: Rooms, code: str) -> None:
@@ -129,6 +130,23 @@ def test_the_list_of_members_changes_with_who_comes_and_goes_and_with_nothing_el
         act()
         lists.append(where(rooms, code, "members"))
     assert len(set(lists)) == 4
+
+
+def test_the_next_run_is_news_to_who_leads_and_to_the_part_that_shows_it(
+    rooms: Rooms, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begun(run: str) -> None:
+        on = SimpleNamespace(run=run, stopped="", measuring=False, done=1, total=3)
+        monkeypatch.setattr(pulse, "gathering", lambda *_: on)
+
+    monkeypatch.setattr(pulse, "says", lambda _: "Run 2 of 3")
+    rooms.run(code, TEACHER)
+    begun("first")
+    views: list[tuple[Sees, str]] = [("run", ""), ("", ""), ("", "a"), ("away", "a"), ("offers", ""), ("members", "")]
+    before = [where(rooms, code, *view) for view in views]
+    begun("second")
+    after = [where(rooms, code, *view) for view in views]
+    assert [old != new for old, new in zip(before, after, strict=True)] == [True, True, False, False, False, False]
 
 
 def test_nothing_of_the_answer_is_said(rooms: Rooms, code: str) -> None:
@@ -349,6 +367,36 @@ def test_a_class_is_looked_at_once_for_all_its_pages(rooms: Rooms, code: str, mo
     monkeypatch.setattr(pulse, "stand", look)
     asyncio.run(act())
     assert len(looked) == 1
+
+
+def test_pages_that_are_where_their_class_is_do_not_look(
+    rooms: Rooms, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    class Counted(Looks):
+        async def look(self, code: str) -> Look | None:
+            asked.append(code)
+            return await super().look(code)
+
+    async def act() -> None:
+        monkeypatch.setattr(pulse, "LOOKS", Counted())
+        lines = [Line(code, now(rooms, code).at) for _ in range(20)]
+        for line in lines:
+            await line.hear("says")
+        await asyncio.sleep(0.1)
+        asked.clear()
+        await asyncio.sleep(0.5)
+        assert 1 <= len(asked) <= 0.5 / pulse.LOOK_S + 1  # the class's own task, and no page
+        vote(rooms, code, "a")
+        for line in lines:
+            assert (await line.hear("says")).startswith("1 of 3")
+            await line.leave()
+        asked.clear()
+        await asyncio.sleep(0.1)
+        assert asked == []  # nobody follows any more
+
+    meanwhile(monkeypatch, act, look_s=0.05)
 
 
 def test_a_page_that_is_newer_than_what_was_seen_is_left_alone(
