@@ -1,7 +1,6 @@
 // A curve drawn by hand: one point for each x, moved by pointer or arrow keys. Emits `values` when a move is done.
 //
 //   createCurve(root, {emit})   knows only the element it draws under; update(data) is called as often as one likes
-//   mount                       Streamlit calls it on every change of data or theme
 //
 // data: {x, x_label, y_label, unit, low, high, log, log_x}; values are in `unit`.
 
@@ -161,20 +160,7 @@ function createCurve(root, { emit }) {
   };
 }
 
-const MOUNTED = new WeakMap();
-
-export default function mount(component) {
-  const { parentElement, data } = component;
-  let mounted = MOUNTED.get(parentElement);
-  if (!mounted) {
-    mounted = { component };
-    mounted.curve = createCurve(parentElement, { emit: (name, value) => mounted.component.setStateValue(name, value) });
-    MOUNTED.set(parentElement, mounted);
-  }
-  mounted.component = component;
-  mounted.curve.update(data);
-  return () => { if (mounted.component === component) { mounted.curve.destroy(); MOUNTED.delete(parentElement); } }; // not for a call overtaken
-}
+export default mounting(createCurve);
 
 const CSS = `
 .cv { --ink: var(--st-text-color, #1f2328); max-width: 760px; color: var(--ink); font-family: var(--st-font, system-ui, sans-serif); }

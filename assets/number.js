@@ -2,7 +2,6 @@
 // null when what was typed is none; until then there is no guess.
 //
 //   createNumber(root, {emit})   knows only the element it draws under; update(data) is called as often as one likes
-//   mount                        Streamlit calls it on every change of data or theme
 //
 // data: {unit, low, high, stops, at, value}; at: the stop the slider begins at, value: what was set before; all in `unit`.
 
@@ -91,20 +90,7 @@ function createNumber(root, { emit }) {
   };
 }
 
-const MOUNTED = new WeakMap();
-
-export default function mount(component) {
-  const { parentElement, data } = component;
-  let mounted = MOUNTED.get(parentElement);
-  if (!mounted) {
-    mounted = { component };
-    mounted.number = createNumber(parentElement, { emit: (name, value) => mounted.component.setStateValue(name, value) });
-    MOUNTED.set(parentElement, mounted);
-  }
-  mounted.component = component;
-  mounted.number.update(data);
-  return () => { if (mounted.component === component) { mounted.number.destroy(); MOUNTED.delete(parentElement); } }; // not for a call overtaken
-}
+export default mounting(createNumber);
 
 const CSS = `
 .nb { --ink: var(--st-text-color, #1f2328); --main: var(--st-primary-color, #0072b2); display: flex; flex-wrap: wrap; align-items: flex-end;

@@ -56,17 +56,4 @@ function createPulse(root, { emit }) {
   };
 }
 
-const MOUNTED = new WeakMap();
-
-export default function mount(component) {
-  const { parentElement, data } = component;
-  let mounted = MOUNTED.get(parentElement);
-  if (!mounted) {
-    mounted = { component };
-    mounted.pulse = createPulse(parentElement, { emit: (name, value) => mounted.component.setStateValue(name, value) });
-    MOUNTED.set(parentElement, mounted);
-  }
-  mounted.component = component;
-  mounted.pulse.update(data);
-  return () => { if (mounted.component === component) { mounted.pulse.destroy(); MOUNTED.delete(parentElement); } }; // not for a call overtaken
-}
+export default mounting(createPulse);

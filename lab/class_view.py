@@ -9,7 +9,7 @@ import streamlit as st
 from lab.amounts import amount, in_words, made_words
 from lab.ballots import LOOK, tally_html
 from lab.classroom import evidence, gathering, rooms
-from lab.export import MODULE
+from lab.component import component
 from lab.learner import learner
 from lab.pulse import Sees, digest, look_at
 from lab.room import Refusal, Room
@@ -19,9 +19,7 @@ from lessons.evidence import Made
 from lessons.lesson import Lesson, Round
 from lessons.question import Curve
 
-_pulse = st.components.v2.component(
-    "split_kitchen.pulse", js=MODULE.with_name("pulse.js").read_text("utf-8"), isolate_styles=False
-)
+_pulse = component("pulse", isolate_styles=False)
 
 
 def follow(room: Room, *, leads: bool = False) -> None:

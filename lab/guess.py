@@ -1,22 +1,21 @@
 """The form for a guess: a value, how sure, and why. It knows the question only; there is nothing else to know yet."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import streamlit as st
 
 from lab.amounts import middle, steps
+from lab.component import component
 from lessons.book import REASON_CHARS, Guess
 from lessons.keys import Value
 from lessons.lesson import Knob, Round
 from lessons.question import CONFIDENCES, Choice, Curve, Number
 
-ASSETS = Path(__file__).parent.parent / "assets"
 OWN_CHARS = 240
 
-drawing = st.components.v2.component("split_kitchen.curve", js=(ASSETS / "curve.js").read_text("utf-8"))
-measure = st.components.v2.component("split_kitchen.number", js=(ASSETS / "number.js").read_text("utf-8"))
+drawing = component("curve")
+measure = component("number")
 
 
 class Draft(NamedTuple):

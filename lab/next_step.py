@@ -4,10 +4,10 @@ from typing import Literal
 
 import streamlit as st
 
-from lab.export import MODULE
+from lab.component import component
 from lab.look import READING, look
 
-_arrive = st.components.v2.component("split_kitchen.arrive", js=MODULE.with_name("arrive.js").read_text("utf-8"))
+_arrive = component("arrive")
 
 # The bar sticks to the window's lower edge, over whatever scrolls by; what gets the focus is kept clear of it. Where it
 # stands in a fragment or a form, their boxes are none: it would stick within them only.

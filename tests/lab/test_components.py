@@ -1,17 +1,18 @@
 """The browser modules as Streamlit calls them: again on every change, and cleaned up after in an order of its own."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
 
-ASSETS = Path(__file__).parents[2] / "assets"
+from lab.component import source
+from lab.export import MODULE
+
 DATA: dict[str, dict[str, Any]] = {
-    "kitchen.js": {"kitchens": [], "can": []},
-    "pulse.js": {"stream": "ws://localhost:1/lab/class?room=A", "at": "a", "says": "5 here", "done": None},
-    "number.js": {"unit": "s", "low": 0, "high": 2, "stops": [0, 1, 2], "at": 1, "value": None},
-    "curve.js": {
+    "kitchen": {"kitchens": [], "can": []},
+    "pulse": {"stream": "ws://localhost:1/lab/class?room=A", "at": "a", "says": "5 here", "done": None},
+    "number": {"unit": "s", "low": 0, "high": 2, "stops": [0, 1, 2], "at": 1, "value": None},
+    "curve": {
         "x": [1, 2],
         "x_label": "",
         "y_label": "",
@@ -38,11 +39,11 @@ OVERTAKEN = """async ([source, data]) => {
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("module", DATA)
-def test_a_call_that_was_overtaken_takes_nothing_away(browser: Browser, module: str) -> None:
+@pytest.mark.parametrize("name", DATA)
+def test_a_call_that_was_overtaken_takes_nothing_away(browser: Browser, name: str) -> None:
     page = browser.new_page()
     page.goto("about:blank")
-    seen = page.evaluate(OVERTAKEN, [(ASSETS / module).read_text("utf-8"), DATA[module]])
+    seen = page.evaluate(OVERTAKEN, [MODULE.read_text("utf-8") if name == "kitchen" else source(name), DATA[name]])
     page.close()
     assert seen == [True, True, False]
 
@@ -72,7 +73,7 @@ def test_slider_and_exact_entry_follow_each_other_and_nothing_is_set_by_itself(b
     data = {"unit": "ms", "low": 1, "high": 1000, "stops": [1, 10, 100, 1000], "at": 12, "value": None}
     page = browser.new_page()
     page.goto("about:blank")
-    seen = page.evaluate(NUMBER, [(ASSETS / "number.js").read_text("utf-8"), data])
+    seen = page.evaluate(NUMBER, [source("number"), data])
     page.close()
     assert seen == {
         "before": [0, "1", ""],
