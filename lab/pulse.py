@@ -163,9 +163,9 @@ class Looks:
     def following(self, code: str, stirred: asyncio.Event) -> Iterator[None]:
         """`stirred` is set when the class looks different: two hundred pages need not look for themselves."""
         pages = self._followed.setdefault(code, set())
-        if not pages:
-            self._watching[code] = asyncio.create_task(self._watch(code, pages))
         pages.add(stirred)
+        if code not in self._watching or self._watching[code].done():
+            self._watching[code] = asyncio.create_task(self._watch(code, pages))
         try:
             yield
         finally:
@@ -176,13 +176,20 @@ class Looks:
 
     async def _watch(self, code: str, pages: set[asyncio.Event]) -> None:
         before: Look | None = None
-        while True:
-            seen = await self.look(code)
-            if seen is None or before is None or seen._replace(at_s=before.at_s) != before:
-                for stirred in pages:
-                    stirred.set()
-            before = seen
-            await asyncio.sleep(LOOK_S)
+        try:
+            while True:
+                seen = await self.look(code)
+                if seen is None or before is None or seen._replace(at_s=before.at_s) != before:
+                    _stir(pages)
+                before = seen
+                await asyncio.sleep(LOOK_S)
+        finally:
+            _stir(pages)  # what went wrong here, each page's own look will meet, and its browser come back
+
+
+def _stir(pages: set[asyncio.Event]) -> None:
+    for stirred in pages:
+        stirred.set()
 
 
 def _look_at(code: str) -> Look | None:

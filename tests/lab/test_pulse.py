@@ -217,6 +217,10 @@ class Line:
     def say(self, **frame: object) -> None:
         self._said.put_nowait({"type": "websocket.receive", **frame})
 
+    async def gone(self) -> None:
+        """Until the lab has hung up; raises what went wrong there."""
+        await self._task
+
     async def leave(self) -> list[dict[str, Any]]:
         """Hang up; what had not been heard until then."""
         self._said.put_nowait({"type": "websocket.disconnect", "code": 1000})
@@ -413,3 +417,26 @@ def test_a_page_that_is_newer_than_what_was_seen_is_left_alone(
         assert not any("anew" in message.get("text", "") for message in await line.leave())
 
     meanwhile(monkeypatch, act, look_s=0.2)
+
+
+def test_who_comes_back_after_a_look_has_failed_is_told_again(
+    rooms: Rooms, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No page stays with a class that nobody watches any more: it is hung up on, and its browser dials anew."""
+
+    async def act() -> None:
+        pages = [Line(code, now(rooms, code).at) for _ in range(2)]
+        for page in pages:
+            await page.hear("says")
+        with monkeypatch.context() as broken:
+            broken.setattr(pulse, "look_at", lambda room: 1 / 0)
+            for page in pages:
+                with pytest.raises(ZeroDivisionError):
+                    await asyncio.wait_for(page.gone(), PATIENCE_S)
+        again = Line(code, now(rooms, code).at)
+        await again.hear("says")
+        vote(rooms, code, "a")
+        assert (await again.hear("says")).startswith("1 of 3")
+        await again.leave()
+
+    meanwhile(monkeypatch, act)
