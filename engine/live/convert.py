@@ -6,9 +6,11 @@ workers share the pages. The folder has the weights twice, in fp32 and (`model.b
 
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import gguf
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -51,6 +53,9 @@ def convert(source: str, folder: Path) -> None:
 
 
 def _gguf(source: str, folder: Path) -> None:
+    # transformers asks for the file thrice and for the table of names once a module: more than half of the work
+    for pure in (gguf.GGUFReader, gguf.get_tensor_name_map):
+        setattr(gguf, pure.__name__, cache(pure))
     where = {"pretrained_model_name_or_path": str(Path(source).parent), "gguf_file": Path(source).name}
     AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
