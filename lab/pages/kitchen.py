@@ -54,7 +54,8 @@ def page() -> None:
     with opening:
         _buttons(wish)
     with st.container():
-        st.fragment(_status, run_every=WORKING_S if _runs() or ENGINE_ROOM.state != "ready" else IDLE_S)()
+        idle = ENGINE_ROOM.state == "ready" and all(map(_over, _runs()))
+        st.fragment(_status, run_every=IDLE_S if idle else WORKING_S)()
     _follow_link(wish.scenarios[0].link)
     _show(wish, scale)
     with st.container(key="below"):
