@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from lab.controls import TITLES
-from lab.opening import HEAD_ENDS, INDEX, ROOT, SCRIPTS, TITLE
+from lab.opening import FONTS, HEAD_ENDS, INDEX, ROOT, SCRIPTS, TITLE
 from lab.recorded import recorded
 from tests.lab.conftest import Lab
 from tests.lab.looks import faults
@@ -45,6 +45,7 @@ def test_a_recorded_kitchen_moves_without_streamlit(browser: Browser, lab: Lab, 
         assert visit.page.locator(".stApp").count() == 0
         visit.moves()
         expect(visit.page.get_by_text("a recording")).to_be_visible()
+        visit.page.wait_for_function("document.fonts.check('16px \"Source Sans\"') && document.fonts.size > 0")
         assert faults(visit.page) == []
 
 
@@ -176,3 +177,4 @@ def test_no_page_asks_for_what_is_not_there(browser: Browser, lab: Lab, path: st
 def test_streamlits_page_is_still_built_as_the_opening_expects() -> None:
     assert [INDEX.count(part) for part in (TITLE, SCRIPTS, HEAD_ENDS, ROOT)] == [1, 1, 1, 1]
     assert INDEX.index(TITLE) < INDEX.index(SCRIPTS) < INDEX.index(HEAD_ENDS) < INDEX.index(ROOT)
+    assert ["SourceSans" in font for font in FONTS] == [True]
