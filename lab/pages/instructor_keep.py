@@ -8,22 +8,15 @@ from lab.class_view import attempt, follow_quietly
 from lab.classroom import forget_runs, rooms
 from lab.learner import learner
 from lab.room import Room
+from lab.take_home import take_home
 
 
 def keep(room: Room) -> None:
-    me, code = learner(), room.code
     st.subheader("Votes and members", anchor=False)
     _members(room)
     with st.container(horizontal=True):
-        for name, written in {"CSV": as_csv, "JSONL": as_jsonl}.items():
-            st.download_button(
-                f"Export ({name})",
-                lambda written=written: written(rooms().ballots(code, me)),  # type: ignore[misc]  # as of the click
-                f"class-{code}.{name.lower()}",
-                {"CSV": "text/csv", "JSONL": "application/jsonl"}[name],
-                icon=":material/download:",
-                on_click="ignore",  # a rerun takes away the file that it has just made
-            )
+        if st.button("Export", icon=":material/download:"):
+            _export(room)
         if st.button("Reset", icon=":material/restart_alt:"):
             _confirm(room, "reset")
         if st.button("Delete all", icon=":material/delete:"):
@@ -42,6 +35,16 @@ def _members(room: Room) -> None:
             st.markdown(f"{number}. {plain(nickname) or '(no nickname)'}{'' if here else ' · left'}")
         if not members:
             st.markdown("Nobody yet.")
+
+
+@st.dialog("Export the votes")
+def _export(room: Room) -> None:
+    """As of now: more may come while a class votes."""
+    ballots = rooms().ballots(room.code, learner())
+    st.markdown(f"**{len(ballots)}** so far, in the order in which they were cast, one to a line.")
+    with st.container(horizontal=True):
+        take_home("For a spreadsheet (CSV)", f"class-{room.code}.csv", as_csv(ballots))
+        take_home("For a program (JSONL)", f"class-{room.code}.jsonl", as_jsonl(ballots))
 
 
 @st.dialog("Are you sure?")

@@ -1,6 +1,5 @@
 """The kitchen, free to play with: choose, open it on the real engine, watch, change the link while trays are on it."""
 
-from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -22,6 +21,7 @@ from lab.opening import INTRO
 from lab.recorded import recorded, replayed
 from lab.scale import Scale, choose_scale, marks
 from lab.scene import live, scene
+from lab.take_home import take_home
 
 WORKING_S, IDLE_S = 1.0, 10.0  # between two looks at what the engine is doing; each costs the page a frame or two
 # On a phone the kitchen comes before the sliders for the next one: what moves should be the first thing seen.
@@ -37,6 +37,9 @@ PHONE = """
 
 
 OPENS = "open the kitchen"  # a button's name in the session
+BY_RUN: dict[str | type[Any], Any] = {  # what tells one finished run from another
+    Log: lambda log: (log.recorded_at, len(log.events), log.scenario)
+}
 
 
 def page() -> None:
@@ -195,7 +198,7 @@ def _marks(log: Log, scale: Scale) -> list[dict[str, Any]]:
     return marks(log, scale)
 
 
-@st.cache_data(max_entries=8, hash_funcs={Log: lambda log: (log.recorded_at, len(log.events), log.scenario)})
+@st.cache_data(max_entries=8, hash_funcs=BY_RUN)
 def _replayed(title: str, log: Log) -> dict[str, Any]:
     return replayed(title, log)
 
@@ -233,14 +236,11 @@ def _results() -> None:
     with st.container(horizontal=True):
         for log in logs:
             kind = log.scenario.deployment.kind
-            saved = partial(dump, log)  # made when it is asked for, as the page is: few are
-            st.download_button(
-                f"Log: {TITLES[kind]}", saved, f"{kind}.jsonl", "application/jsonl", icon=":material/download:"
-            )
-        page = partial(_as_page, logs)
-        st.download_button("As one HTML page", page, "kitchen.html", "text/html", icon=":material/html:")
+            take_home(f"Log: {TITLES[kind]}", f"{kind}.jsonl", dump(log))
+        take_home("As one HTML page", "kitchen.html", _as_page(logs))
 
 
+@st.cache_data(max_entries=8, hash_funcs=BY_RUN)
 def _as_page(logs: list[Log]) -> str:
     kitchens = [
         kitchen(motions(log.events), TITLES[log.scenario.deployment.kind], id=f"k{n}", note=log.machine)

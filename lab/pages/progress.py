@@ -10,6 +10,7 @@ from lab.gathered import GATHERED
 from lab.learner import book, learner, remembered
 from lab.look import READING, look
 from lab.reveal import GUESS, MEASURED, Table, log_ticks
+from lab.take_home import take_home
 from lessons import lesson as lesson_of
 from lessons.book import Book, Entry
 from lessons.lesson import Round
@@ -108,9 +109,7 @@ def _yours(kept: Book) -> None:
     st.subheader("Yours to take or to delete", anchor=False)
     st.markdown("Guesses are kept in this lab only, under a random name in your browser's cookie.")
     with st.container(horizontal=True):
-        st.download_button(
-            "Export (JSONL)", kept.export(), "guesses.jsonl", "application/jsonl", icon=":material/download:"
-        )
+        take_home("Export (JSONL)", "guesses.jsonl", kept.export())
         if st.button("Delete everything", icon=":material/delete:"):
             _confirm()
 

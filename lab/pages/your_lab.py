@@ -1,7 +1,6 @@
 """Your lab: should *you* split prep from plating, on your GPUs and for your orders, and what must be mended first?"""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import streamlit as st
 
@@ -14,6 +13,7 @@ from lab.asking import Asking
 from lab.flip_chart import flips_alt, flips_figure
 from lab.look import look
 from lab.question_form import ask, chosen_model, this_machine
+from lab.take_home import take_home
 
 VERDICTS = {
     "colocate-chunked": ("One station, portions between plates", "co-locate, with chunked prefill", ":material/join:"),
@@ -34,7 +34,6 @@ SEVERITIES = {
     "warning": (":material/warning:", "Warning"),
     "info": (":material/info:", "For information"),
 }
-MIMES = {".md": "text/markdown", ".sh": "text/x-shellscript", ".yaml": "application/yaml", ".json": "application/json"}
 
 
 def page() -> None:
@@ -161,9 +160,7 @@ def _downloads(advice: Advice) -> None:
     st.markdown("#### Take it with you")
     with st.container(horizontal=True):
         for name, text in files(advice).items():
-            st.download_button(
-                name, text, name, MIMES[Path(name).suffix], icon=":material/download:", on_click="ignore"
-            )
+            take_home(name, name, text)
     st.caption("Commands and manifests for the plan above. Applied nowhere yet: check images, labels and paths.")
 
 

@@ -156,8 +156,10 @@ class Class:
 
 
 def saved(page: Page, kind: str) -> list[str]:
+    press(page, "Export")
     with page.expect_download() as download:
-        press(page, f"Export ({kind})")
+        page.get_by_role("button", name=f"({kind})").click()
+    page.keyboard.press("Escape")
     return download.value.path().read_text().splitlines()
 
 

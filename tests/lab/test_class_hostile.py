@@ -120,10 +120,9 @@ class TestRefused:
         offender.say(vote(offender, percent=percent))
         assert voted(teacher).startswith("0 of")
 
-    @pytest.mark.parametrize("button", ["Show counts", "Run once for all", "Ask this", "Delete all", "Export (CSV)"])
+    @pytest.mark.parametrize("button", ["Show counts", "Run once for all", "Ask this", "Delete all", "Export"])
     def test_an_instructor_s_button_without_the_key(self, lab: Lab, teacher: Visitor, code: str, button: str) -> None:
-        kind = "download_button" if "Export" in button else "button"
-        pressed = WidgetState(id=one(teacher, kind, button).id, trigger_value=True)
+        pressed = WidgetState(id=one(teacher, "button", button).id, trigger_value=True)
         for cookie in (ME, "", "' OR 1=1 --"):
             with Visitor(lab, page="instructor", cookie=cookie) as forger:
                 forger.say([pressed])
