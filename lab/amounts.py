@@ -1,7 +1,7 @@
 """Values and verdicts in words, and a lesson's text filled with them."""
 
 from datetime import datetime
-from math import ceil, floor, log10
+from math import ceil, floor, inf, log10
 
 from lessons.evidence import Made
 from lessons.keys import Key, Value, Verdict
@@ -90,10 +90,14 @@ def steps(low: float, high: float, log: bool) -> list[float]:
     return [float(low), *(stop for stop in inner if low < stop < high), float(high)]
 
 
+# by how many decades an axis has
+MANTISSAS: dict[float, tuple[float, ...]] = {0.8: (1, 1.5, 2, 3, 5, 7), 2.2: (1, 2, 5), 4.0: (1, 3), inf: (1,)}
+
+
 def ticks(low: float, high: float) -> list[float]:
     """Readable values on a logarithmic axis, some four to ten of them."""
     decades = log10(high / low)
-    mantissas = (1, 1.5, 2, 3, 5, 7) if decades < 0.8 else (1, 2, 5) if decades < 2.2 else (1,)
+    mantissas = next(digits for below, digits in MANTISSAS.items() if decades < below)
     powers = range(floor(log10(low)), ceil(log10(high)) + 1)
     return [float(f"{m * 10.0**d:.6g}") for d in powers for m in mantissas if low <= m * 10.0**d <= high]
 

@@ -9,6 +9,7 @@ from engine.events import TokenMade
 from engine.log import Log, seen_from_outside
 from engine.metrics import summarize
 from lab.controls import SERVING, TITLES
+from lab.reveal import log_ticks
 
 # at least 3:1 against both a white and a near-black page; shape tells them apart too
 LOOKS = {"colocated": ("#d95f02", "circle"), "chunked": ("#9467bd", "diamond"), "disaggregated": ("#1b9e77", "square")}
@@ -53,15 +54,16 @@ def results_table(logs: Sequence[Log]) -> dict[str, list[str]]:
 
 def gaps_figure(logs: Sequence[Log]) -> go.Figure:
     """Every gap between two tokens of one answer, when it ended and how long it was, on a log scale."""
-    traces = []
+    traces, shown = [], []
     for title, log in zip(titles(logs), logs, strict=True):
         colour, symbol = LOOKS[kind_of(log)]
         ends, gaps = _gaps(log)
+        shown += [gap for gap in gaps if gap > 0]  # of tokens that came in one piece there is none
         marker = {"color": colour, "symbol": symbol, "size": 6}
         traces.append({"type": "scatter", "x": ends, "y": gaps, "mode": "markers", "name": title, "marker": marker})
     layout = {
         "xaxis": {"title": {"text": "seconds into the run"}, "rangemode": "tozero"},
-        "yaxis": {"title": {"text": "gap before the token, ms"}, "type": "log"},
+        "yaxis": {"title": {"text": "gap before the token, ms"}} | (log_ticks(shown) if shown else {}),
         "height": 300,
         "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
         "legend": {"orientation": "h", "y": 1.1},
