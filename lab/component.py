@@ -4,9 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from lab.export import MODULE
-
-ASSETS = MODULE.parent
+from lab.assets import asset
 
 
 def component(name: str, **options: Any) -> Any:
@@ -15,4 +13,4 @@ def component(name: str, **options: Any) -> Any:
 
 
 def source(name: str) -> str:
-    return "".join((ASSETS / file).read_text("utf-8") for file in ("mount.js", f"{name}.js"))
+    return asset("mount.js") + asset(f"{name}.js")

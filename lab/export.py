@@ -3,13 +3,11 @@
 import html
 import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from engine.events import Event
+from lab.assets import SCENE
 from lab.motion import Motion, motions
-
-MODULE = Path(__file__).parent.parent / "assets" / "kitchen.js"
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -70,7 +68,7 @@ def export_kitchens(kitchens: Sequence[dict[str, Any]], title: str) -> str:
     return PAGE.format(
         title=html.escape(title),
         data=inert({"kitchens": list(kitchens), "can": []}),
-        module=MODULE.read_text(encoding="utf-8"),
+        module=SCENE,
     )
 
 

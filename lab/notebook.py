@@ -16,7 +16,8 @@ from engine.errors import BadInput
 from engine.live.front import Front
 from engine.log import Log
 from lab.amounts import in_words, times, verdict
-from lab.export import MODULE, kitchen as scene
+from lab.assets import SCENE
+from lab.export import kitchen as scene
 from lab.reveal import guess_figure, guess_table, view_figure, view_table
 from lessons import lesson as lesson_called
 from lessons.book import Book, Entry, Guess, Outcome, now
@@ -33,7 +34,7 @@ BOOK = "SPLIT_KITCHEN_BOOK"  # where the guesses are kept; a file in the home fo
 class Kitchen(anywidget.AnyWidget):  # type: ignore[misc]
     """The kitchen of the browser, replaying finished runs. Where no widget can be shown, its picture stands."""
 
-    _esm = MODULE
+    _esm = SCENE
     data = traitlets.Dict().tag(sync=True)
 
     def __init__(self, runs: Mapping[str, Log]) -> None:

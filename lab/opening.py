@@ -13,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from engine.scenario import KINDS
+from lab.assets import SCENE, asset
 from lab.controls import TITLES
-from lab.export import MODULE, inert
+from lab.export import inert
 from lab.recorded import recorded, replayed
 
 INTRO = (
@@ -30,8 +31,8 @@ FONTS = re.findall(
 )  # asked for by the page's head; its style, which names it, comes later
 FRESH = {"Cache-Control": "no-cache"}
 # What runs before Streamlit stands in the page itself: asked for, it would come among those fifty modules.
-ADDRESS = (MODULE.parent / "address.js").read_text("utf-8")
-OPENING = MODULE.read_text("utf-8") + (MODULE.parent / "opening.js").read_text("utf-8")
+ADDRESS = asset("address.js")
+OPENING = SCENE + asset("opening.js")
 SHELL = INDEX.replace(TITLE, f"<title>Split Kitchen</title>\n    <script>{ADDRESS}</script>")
 # Measures and colours are those of the page that comes: what is read here stays where it is.
 COVER = Template("""

@@ -5,11 +5,11 @@ from typing import Any
 
 import streamlit as st
 
+from lab.assets import SCENE
 from lab.controls import TITLES
 from lab.engine_room import ENGINE_ROOM
-from lab.export import MODULE
 
-_component = st.components.v2.component("split_kitchen.kitchen", js=MODULE.read_text("utf-8"))
+_component = st.components.v2.component("split_kitchen.kitchen", js=SCENE)
 
 
 def scene(data: dict[str, Any], on_link_change: Callable[[], None] = lambda: None) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from lab.assets import ASSETS
 from lab.class_call import call
 from lab.classroom import class_in_step
-from lab.export import MODULE
 from lab.pages import (
     instructor,
     join,
@@ -27,7 +27,7 @@ from lab.turn import in_turn
 from lessons import all_lessons
 from lessons.lesson import Lesson
 
-st.set_page_config(page_title="Split Kitchen", page_icon=str(MODULE.with_name("icon.svg")), layout="wide")
+st.set_page_config(page_title="Split Kitchen", page_icon=str(ASSETS / "icon.svg"), layout="wide")
 
 
 def one_lesson(lesson: Lesson, following: Lesson | None) -> Callable[[], None]:

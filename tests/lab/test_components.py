@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
+from lab.assets import SCENE
 from lab.component import source
-from lab.export import MODULE
 
 DATA: dict[str, dict[str, Any]] = {
     "kitchen": {"kitchens": [], "can": []},
@@ -43,7 +43,7 @@ OVERTAKEN = """async ([source, data]) => {
 def test_a_call_that_was_overtaken_takes_nothing_away(browser: Browser, name: str) -> None:
     page = browser.new_page()
     page.goto("about:blank")
-    seen = page.evaluate(OVERTAKEN, [MODULE.read_text("utf-8") if name == "kitchen" else source(name), DATA[name]])
+    seen = page.evaluate(OVERTAKEN, [SCENE if name == "kitchen" else source(name), DATA[name]])
     page.close()
     assert seen == [True, True, False]
 

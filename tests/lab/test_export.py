@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from engine.events import Arrived, Event
-from lab.export import MODULE, export_html, export_kitchens, kitchen
+from lab.assets import SCENE
+from lab.export import export_html, export_kitchens, kitchen
 from lab.motion import motions
 from lab.words import stations
 from tests.lab.fake_kitchen import cook, requests
@@ -64,16 +65,14 @@ def test_no_prompt_can_break_out() -> None:
 
 
 def test_the_module_speaks_the_table_of_words() -> None:
-    found = re.search(r"^const WORDS = (\{.*?^\});", MODULE.read_text(encoding="utf-8"), re.S | re.M)
+    found = re.search(r"^const WORDS = (\{.*?^\});", SCENE, re.S | re.M)
     assert found
     assert json.loads(found[1]) == stations()
 
 
 def test_the_module_never_writes_markup() -> None:
     """Answers and prompts are anybody's text: nodes and textContent only."""
-    assert not re.search(
-        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", MODULE.read_text(encoding="utf-8")
-    )
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", SCENE)
 
 
 # ---- in a browser
