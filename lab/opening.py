@@ -24,11 +24,8 @@ INTRO = (
 )
 INDEX = (Path(st.__file__).parent / "static" / "index.html").read_text("utf-8")
 TITLE, ROOT = "<title>Streamlit</title>", '<div id="root"></div>'
-SCRIPTS, HEAD_ENDS = '<script type="module"', "</head>"
-STREAMLIT = INDEX[INDEX.index(SCRIPTS) : INDEX.index(HEAD_ENDS)]  # its script, fifty modules of it and its style
-FONTS = re.findall(
-    r'href="(\S+\.woff2)"', INDEX
-)  # asked for by the page's head; its style, which names it, comes later
+SCRIPTS, STYLE = '<script type="module"', '<link rel="stylesheet"'
+STREAMLIT = INDEX[INDEX.index(SCRIPTS) : INDEX.index(STYLE)]  # its script and fifty modules of it; its style follows
 FRESH = {"Cache-Control": "no-cache"}
 # What runs before Streamlit stands in the page itself: asked for, it would come among those fifty modules.
 ADDRESS = asset("address.js")
@@ -37,7 +34,6 @@ SHELL = INDEX.replace(TITLE, f"<title>Split Kitchen</title>\n    <script>{ADDRES
 # Measures and colours are those of the page that comes: what is read here stays where it is.
 COVER = Template("""
     <style>
-      @font-face { font-family: "Source Sans"; src: url("$font") format("woff2"); font-weight: 200 900; }
       #opening { position: fixed; inset: 0; z-index: 1000000; overflow: auto; background: #fff; color: #2f2d2b;
         color-scheme: light; --st-font: "Source Sans", sans-serif; font: 16px/1.6 var(--st-font); }
       #opening > div { max-width: 1360px; margin: auto; padding: 3.6rem 1rem 3rem; box-sizing: border-box; }
@@ -73,7 +69,7 @@ def _page(kinds: tuple[str, ...]) -> str:
     kitchens = [replayed(TITLES[kind], recorded(kind)) for kind in kinds]
     intro = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", INTRO)
     data = inert({"kitchens": kitchens, "can": []})
-    cover = COVER.substitute(font=FONTS[0], intro=intro, data=data, streamlit=STREAMLIT, opening=OPENING)
+    cover = COVER.substitute(intro=intro, data=data, streamlit=STREAMLIT, opening=OPENING)
     return SHELL.replace(STREAMLIT, "").replace(ROOT, ROOT + cover)
 
 

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 UP_S = 120.0
 OPENS = "Open the kitchen"
 MOVES = ".sk-work[data-mode=prefill], .sk-work[data-mode=decode]"
+BUTTON = f"[...document.querySelectorAll('button')].some((button) => button.textContent.includes({OPENS!r}))"
 
 
 class Fresh(NamedTuple):
@@ -89,29 +90,30 @@ class Visit(NamedTuple):
 
 def visit(browser: Any, url: str) -> Visit:
     """The browser has nothing of the page yet."""
-    with _cold(browser, url) as (page, begun_s):
-        page.locator(MOVES).first.wait_for()
-        moves_s = time.monotonic() - begun_s
-        page.locator("#opening").wait_for(state="detached")
-        page.get_by_role("button", name=OPENS).wait_for()
-        return Visit(moves_s, time.monotonic() - begun_s)
+    with _cold(browser, url) as page:
+        moves_s = _since_asked_s(page, f"document.querySelector({MOVES!r})")
+        return Visit(moves_s, _since_asked_s(page, f"!document.querySelector('#opening') && {BUTTON}"))
 
 
 def visit_bare(browser: Any, url: str) -> float:
     """Seconds until the one button is there."""
-    with _cold(browser, url) as (page, begun_s):
-        page.get_by_role("button", name=OPENS).wait_for()
-        return time.monotonic() - begun_s
+    with _cold(browser, url) as page:
+        return _since_asked_s(page, BUTTON)
+
+
+def _since_asked_s(page: Any, until: str) -> float:
+    """By the page's own clock, looked at once a frame: whoever waits outside looks twice a second before long."""
+    seconds: float = page.wait_for_function(f"() => ({until}) && performance.now() / 1000").json_value()
+    return seconds
 
 
 @contextmanager
-def _cold(browser: Any, url: str) -> Iterator[tuple[Any, float]]:
-    """The page in a browser that has nothing of it yet, and when it was asked for."""
+def _cold(browser: Any, url: str) -> Iterator[Any]:
+    """The page in a browser that has nothing of it yet."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     try:
         page = context.new_page()
-        begun_s = time.monotonic()
         page.goto(url, wait_until="commit")
-        yield page, begun_s
+        yield page
     finally:
         context.close()
