@@ -105,11 +105,11 @@ def heap(html: str, minutes: float) -> list[Figure]:
         asked.send("Performance.enable")
         _replay(shown)
         _replay(shown)
-        heap_before, nodes_before = _kept(asked)
+        heap_before, nodes_before = kept(asked)
         until_s = time.monotonic() + minutes * 60
         while time.monotonic() < until_s:
             _replay(shown)
-        heap_after, nodes_after = _kept(asked)
+        heap_after, nodes_after = kept(asked)
     when = "after the second replay"
     return [
         Figure("the page's heap after replaying", heap_after, "B", when, heap_before, most=1.05),
@@ -123,7 +123,7 @@ def _replay(shown: Any) -> None:
     shown.locator(".sk:not([data-playing])").wait_for(timeout=0)
 
 
-def _kept(asked: Any) -> tuple[float, float]:
+def kept(asked: Any) -> tuple[float, float]:
     """Bytes of JavaScript's heap, and nodes."""
     for _ in range(2):  # what the first finds may let go of more
         asked.send("HeapProfiler.collectGarbage")

@@ -20,7 +20,7 @@ from engine.live.run import machine
 from engine.scenario import number
 from lab.hub import RUNS_KEPT
 from lab.opening_bench import fresh_lab
-from lab.page_bench import browser
+from lab.page_bench import browser, kept
 
 ORDERS = "kitchen=Two+stations+and+a+pass&orders=6&rate=4&prompt=64&long=0&answer=16"  # some seconds
 RUN_MS = 120_000
@@ -63,9 +63,8 @@ def visits(page: Any, lab: int, seconds: float) -> Iterator[Sample]:
 
 
 def in_page(devtools: Any) -> Sample:
-    devtools.send("HeapProfiler.collectGarbage")
-    said = {one["name"]: one["value"] for one in devtools.send("Performance.getMetrics")["metrics"]}
-    return {"the page's heap": said["JSHeapUsedSize"], "nodes in the page": said["Nodes"]}
+    heap, nodes = kept(devtools)
+    return {"the page's heap": heap, "nodes in the page": nodes}
 
 
 def in_processes(lab: int) -> Sample:
