@@ -68,6 +68,31 @@ def test_the_page_takes_it_over_as_it_is(browser: Browser, lab: Lab) -> None:
         ).to_be_visible()
 
 
+SIZES = """node => [...node.querySelectorAll(".sk :is(p, li, dt, dd, span, mark)")].map((one) => {
+  const { fontSize, lineHeight } = getComputedStyle(one);
+  return `${one.className} ${fontSize} ${lineHeight}`;
+})"""
+
+
+def test_nothing_of_it_changes_its_size_when_streamlits_style_comes(browser: Browser, lab: Lab) -> None:
+    """It comes with Streamlit's script, well before the scene has a place of its own there."""
+    with held_up(browser, lab) as (visit, held):
+        opening = visit.page.locator("#opening-kitchen")
+        visit.moves()
+        visit.button("Pause (space)").click()
+        before = opening.evaluate(SIZES)
+        assert len(before) > 20
+        component: list[Route] = []
+        visit.page.route("**/static/js/BidiComponent.*", lambda route: component.append(route))
+        held[0].continue_()
+        visit.page.locator(".stApp h1").wait_for()
+        visit.until(lambda: component)
+        assert opening.evaluate(SIZES) == before
+        for route in component:
+            route.continue_()
+        visit.page.locator("#opening").wait_for(state="detached")
+
+
 def test_what_streamlit_says_does_not_stay_covered(browser: Browser, lab: Lab) -> None:
     context = browser.new_context()
     try:
