@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine.errors import BadInput
 from engine.fleet.hardware import fabrics, gpus
@@ -18,6 +19,7 @@ from engine.fleet.nvml import Fleet, example_fleet, read_fleet
 from engine.fleet.question import ENGINES, Question
 from engine.sim.traces import read_trace
 from engine.workload import Draft
+from lab.newly import newly
 
 EXAMPLE = here(example_fleet())
 TWO_POOLS = Question(
@@ -43,9 +45,23 @@ LIMITS = {"isl_tokens": (1, 1_000_000), "osl_tokens": (1, 100_000), "rate_per_s"
 
 def ask() -> Question | None:
     """The question that was just asked, if one was."""
-    st.selectbox("Begin with", PRESETS, key="preset", on_change=_take_preset)
-    if "gpus" not in st.session_state:
-        _take_preset()
+    preset = st.selectbox("Begin with", PRESETS, key="preset")
+    with newly("preset", preset) as chosen:
+        if chosen or "gpus" not in st.session_state:
+            _take_preset(preset)
+        asked, trace = _fields()
+    if not asked:
+        return None
+    try:
+        return _question(_drafts(trace.getvalue()) if trace else ())
+    except BadInput as bad:
+        st.session_state.pop("asking", None)
+        st.error(str(bad), icon=":material/error:")
+        return None
+
+
+def _fields() -> tuple[bool, UploadedFile | None]:
+    """Whether it was asked just now, and a trace if there is one; the rest is in the session."""
     _from_what_there_is()
     with st.form("question", border=True):
         hardware, load, promise = st.columns(3, gap="medium")
@@ -64,14 +80,7 @@ def ask() -> Question | None:
                 f"Azure CSV or Mooncake JSONL, at most {TRACE_MB} MB", ["csv", "jsonl"], max_upload_size=TRACE_MB
             )
         asked = st.form_submit_button("Ask the advisor", type="primary", icon=":material/support_agent:")
-    if not asked:
-        return None
-    try:
-        return _question(_drafts(trace.getvalue()) if trace else ())
-    except BadInput as bad:
-        st.session_state.pop("asking", None)
-        st.error(str(bad), icon=":material/error:")
-        return None
+    return asked, trace
 
 
 def chosen_model() -> ModelShape:
@@ -193,8 +202,7 @@ def _take_roads(fleet: Fleet) -> str:
     return found.sentence
 
 
-def _take_preset() -> None:
-    preset = st.session_state.get("preset") or FROM_EXAMPLE
+def _take_preset(preset: str) -> None:
     question = PRESETS[preset]
     taken = ("gpus", "gpu", "model", "engine", "isl_tokens", "osl_tokens", "links_down")
     st.session_state.update({field: getattr(question, field) for field in taken})

@@ -1,6 +1,5 @@
 """The kitchen's scene as a Streamlit component, and a live run in the form that it takes."""
 
-from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -12,11 +11,11 @@ from lab.engine_room import ENGINE_ROOM
 _component = st.components.v2.component("split_kitchen.kitchen", js=SCENE)
 
 
-def scene(data: dict[str, Any], on_link_change: Callable[[], None] = lambda: None) -> None:
+def scene(data: dict[str, Any]) -> None:
     """The scene, at a place of its own: Streamlit hides an element for as long as another stands at its place, and when
     several reruns cut each other short while a run is opened, that can be for good."""
     with st.container():
-        _component(data=data, key="scene", on_link_change=on_link_change)
+        _component(data=data, key="scene", on_link_change=lambda: None)  # it makes `link` a part of the scene's state
 
 
 def live(run: str, *, own: bool = False) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from lab.export import export_kitchens, kitchen
 from lab.learner import learner
 from lab.look import look
 from lab.motion import motions
+from lab.newly import newly
 from lab.offer_view import offer_own
 from lab.opened import choose_recordings, show_numbers
 from lab.opening import INTRO
@@ -51,7 +52,11 @@ def page() -> None:
         kinds = choose_kinds()
         opening = st.container(width="content")  # filled last: what it opens is chosen further down
         more = st.popover("More settings", icon=":material/tune:")
-    wish = choose_scenarios(kinds, more)
+    belt = dict(st.session_state.get("scene") or {})
+    with newly("belt", belt) as moved:
+        if moved and belt:
+            _take_belt(belt["link"])
+        wish = choose_scenarios(kinds, more)
     with more:
         scale = choose_scale()
     with opening:
@@ -114,6 +119,12 @@ def _follow_link(link: LinkSpec) -> None:
         for run in _runs():
             if not _over(run):
                 ENGINE_ROOM.change_link(run, link)
+
+
+def _take_belt(rate: float | None) -> None:
+    """The slider on the pass was let go: the next run starts there, and so does whoever gets this page's link."""
+    st.session_state["road"] = None  # the run has it already, and more finely
+    st.session_state["link"] = min(LINKS[:-1], key=lambda step: abs(step - rate)) if rate else LINKS[-1]
 
 
 def _open(wish: Wish) -> None:
@@ -184,7 +195,7 @@ def _show(wish: Wish, scale: Scale) -> None:
         shown = zip(titles(logs), logs, strict=True)
         specs = [_replayed(title, log) | {"ruler": _marks(log, scale)} for title, log in shown]
     can = ["link", "cancel", "kill"] if _runs() else []
-    scene({"kitchens": specs, "can": can}, _link_moved)
+    scene({"kitchens": specs, "can": can})
 
 
 def _ruler(run: str, scale: Scale) -> list[dict[str, Any]]:
@@ -201,13 +212,6 @@ def _marks(log: Log, scale: Scale) -> list[dict[str, Any]]:
 @st.cache_data(max_entries=8, hash_funcs=BY_RUN)
 def _replayed(title: str, log: Log) -> dict[str, Any]:
     return replayed(title, log)
-
-
-def _link_moved() -> None:
-    """The slider on the pass was let go: the next run starts there, and so does whoever gets this page's link."""
-    moved = st.session_state["scene"].get("link")
-    st.session_state["road"] = None  # the run has it already, and more finely
-    st.session_state["link"] = min(LINKS[:-1], key=lambda step: abs(step - moved)) if moved else LINKS[-1]
 
 
 # ---- results

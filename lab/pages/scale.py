@@ -11,6 +11,7 @@ from engine.fleet.sweep import ASKS, MAP_WORKERS, TIE, Begun, Sweep
 from engine.units import in_words
 from lab import sweep_charts as charts
 from lab.look import look
+from lab.newly import newly
 from lab.pages.scale_watch import watch
 from lab.sweeping import Result, Sweeping, borne, known, tried
 
@@ -68,18 +69,20 @@ def _choose() -> Sweep:
             key="site",
             bind="query-params",
             width=230,
-            on_change=_usual_gpu,
         )
         known_gpus, shipped = gpus(), models()
-        card = st.selectbox(
-            "GPU",
-            list(known_gpus),
-            list(known_gpus).index("h100-sxm"),
-            format_func=lambda name: known_gpus[name].label,
-            key="site_gpu",
-            bind="query-params",
-            width=200,
-        )
+        with newly("site", where) as moved:
+            if moved:
+                st.session_state["site_gpu"] = SITES[where].gpu
+            card = st.selectbox(
+                "GPU",
+                list(known_gpus),
+                list(known_gpus).index("h100-sxm"),
+                format_func=lambda name: known_gpus[name].label,
+                key="site_gpu",
+                bind="query-params",
+                width=200,
+            )
         model = st.selectbox(
             "Model",
             list(shipped),
@@ -121,10 +124,6 @@ def _choose() -> Sweep:
         tpot_slo_s=tpot,
         overlap=overlap if overlap is not None else 1.0,
     )
-
-
-def _usual_gpu() -> None:
-    st.session_state["site_gpu"] = SITES[st.session_state["site"]].gpu
 
 
 # ---- the sweep

@@ -179,6 +179,7 @@ class Visitor:
         protocols = [Subprotocol("streamlit")]
         self._line = socket_to(lab, "/_stcore/stream", subprotocols=protocols, additional_headers=headers)
         self.elements: list[Element] = []
+        self.timers: list[str] = []  # fragments that the browser has run every now and then
         self._stream, self._opened_s = "", -math.inf
 
     def __enter__(self) -> "Visitor":
@@ -190,7 +191,9 @@ class Visitor:
         self._socket.close()
 
     def ask(self, message: BackMsg) -> None:
-        """Have the page run, and read it to its end."""
+        """Have the page run, or a fragment of it, and read it to its end."""
+        part = message.rerun_script.fragment_id
+        ends = [ForwardMsg.FINISHED_SUCCESSFULLY] + [ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY] * bool(part)
         message.rerun_script.query_string = self._query
         message.rerun_script.page_name = self._page
         self._socket.send(message.SerializeToString())
@@ -198,11 +201,13 @@ class Visitor:
             heard = ForwardMsg()
             heard.ParseFromString(self._socket.recv(timeout=PATIENCE_S))  # type: ignore[arg-type]
             match heard.WhichOneof("type"):
-                case "new_session":
-                    self.elements = []
+                case "new_session" if not part:
+                    self.elements, self.timers = [], []
+                case "auto_rerun":
+                    self.timers.append(heard.auto_rerun.fragment_id)
                 case "delta":
                     self.elements.append(heard.delta.new_element)
-                case "script_finished" if heard.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
+                case "script_finished" if heard.script_finished in ends:
                     return
 
     def run(self) -> None:
@@ -219,8 +224,9 @@ class Visitor:
     def set(self, widget: str, **value: Any) -> None:
         self.say([WidgetState(id=widget, **value)])
 
-    def say(self, widgets: Sequence[WidgetState]) -> None:
+    def say(self, widgets: Sequence[WidgetState], fragment: str = "") -> None:
         message = BackMsg()
+        message.rerun_script.fragment_id, message.rerun_script.is_auto_rerun = fragment, bool(fragment)
         message.rerun_script.widget_states.widgets.extend(widgets)
         self.ask(message)
 
