@@ -245,16 +245,19 @@ function beltRow(n) {
   } };
 }
 
-/** Acts while it is dragged, ten times a second at most; the page hears of it on release. */
+const CONFIRMED_MS = 5000; // by then the run has the link that was asked for, or another
+
+/** Acts while it is dragged, ten times a second at most; the page hears of it on release. What was chosen stays until the
+ *  log has it too, which on a busy machine takes a while. */
 function linkSlider(view) {
   const id = `sk-link-${Math.random().toString(36).slice(2)}`, value = el("output", { for: id }), hint = el("span", { class: "sk-soft" });
-  let sent = 0, timer = 0, telling = 0, held = false;
+  let sent = 0, timer = 0, telling = 0, held = false, chosen = 0, chosenAt = -Infinity;
   const act = () => {
     clearTimeout(timer);
     const wait = sent + 100 - performance.now();
     if (wait > 0) { timer = setTimeout(act, wait); return; }
     sent = performance.now();
-    view.send({ do: "link", bandwidth_bytes_per_s: rateOf(+range.value), latency_s: view.latency });
+    view.send({ do: "link", bandwidth_bytes_per_s: rateOf(chosen), latency_s: view.latency });
   };
   const tell = () => {
     const bandwidth = rateOf(+range.value);
@@ -263,15 +266,22 @@ function linkSlider(view) {
     say(hint, likeFabric(view, bandwidth));
   };
   const range = el("input", { id, type: "range", min: 0, max: NOTCHES, step: 1,
-    oninput: () => { held = true; tell(); if (view.isLive()) act(); },
-    onchange: () => { held = false; view.linkSet = true; clearTimeout(telling); telling = setTimeout(() => view.emit("link", rateOf(+range.value)), 300); } });
+    oninput: () => { held = true; chosen = +range.value; chosenAt = performance.now(); tell(); if (view.isLive()) act(); },
+    onchange: () => {
+      const bandwidth = rateOf(+range.value);
+      held = false;
+      view.linkSet = true;
+      clearTimeout(telling);
+      telling = setTimeout(() => view.emit("link", bandwidth), 300);
+    } });
   const root = el("div", { class: "sk-slider", hidden: true }, el("label", { for: id }, "Width of the belt"), range, value, hint);
   return { root, draw(now) {
     set(root, "hidden", !view.can.includes("link"));
     view.latency = now.link ? now.link.latency : 0;
     if (held || !now.link || (view.linkSet && !view.isLive())) return;
-    if (performance.now() - sent < 600) return;
     const notch = notchOf(now.link.bandwidth);
+    if (notch !== chosen && performance.now() - chosenAt < CONFIRMED_MS) return;
+    chosenAt = -Infinity;
     if (+range.value !== notch || !value.said) { range.value = notch; tell(); }
   } };
 }

@@ -82,3 +82,62 @@ def test_slider_and_exact_entry_follow_each_other_and_nothing_is_set_by_itself(b
         "beyond": [None, "1", "10 ms", "5000", "Not set: from 1 ms to 1,000 ms."],
         "emptied": [None, "1", "10 ms", "", "Not set: from 1 ms to 1,000 ms."],
     }
+
+
+LIVE = {
+    "id": "one",
+    "run": "one",
+    "title": "",
+    "deployment": "disaggregated",
+    "stream": "ws://localhost:1/run",
+    "live": True,
+}
+
+# A live kitchen and a server that says what the test has it say; `belt` is what a visitor sees of the slider.
+BELT = """async ([source, data]) => {
+  const { default: mount } = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+  const parentElement = document.createElement("div");
+  document.body.append(parentElement);
+  Object.assign(window, { told: [], sent: [] });
+  window.WebSocket = class {
+    static OPEN = 1;
+    readyState = 1;
+    constructor() { window.hear = (motions) => this.onmessage({ data: JSON.stringify({ now: 1, motions }) }); }
+    send(text) { sent.push(JSON.parse(text).bandwidth_bytes_per_s); }
+    close() {}
+  };
+  mount({ parentElement, data, setStateValue: (name, value) => told.push(value) });
+  window.belt = () => parentElement.querySelector("input[type=range]:not([aria-label])");
+  window.drag = (notch) => {
+    belt().value = notch;
+    belt().dispatchEvent(new Event("input"));
+    belt().dispatchEvent(new Event("change"));
+  };
+}"""
+
+
+@pytest.mark.browser
+def test_a_link_that_was_chosen_stays_until_the_run_has_it(browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto("about:blank")
+    page.clock.install()
+
+    def link(bandwidth: float | None) -> None:
+        page.evaluate("link => hear([link])", {"kind": "link", "t": 0.5, "bandwidth": bandwidth, "latency": 0})
+
+    def stands() -> list[Any]:
+        page.clock.run_for(2000)
+        return page.evaluate("[belt().value, belt().getAttribute('aria-valuetext')]")  # type: ignore[no-any-return]
+
+    page.evaluate(BELT, [SCENE, {"kitchens": [LIVE], "can": ["link"]}])
+    link(5e5)
+    assert stands() == ["0", "500 kB/s"]
+    page.evaluate("drag(200)")
+    assert stands() == ["200", "unpaced"]
+    page.evaluate("drag(199)")
+    link(None)  # what was asked for first, and late
+    assert stands() == ["199", "2 GB/s"]
+    page.clock.run_for(10_000)
+    assert stands() == ["200", "unpaced"]  # it was never done; what the run has is what is shown
+    assert page.evaluate("[sent, told]") == [[None, 2e9], [None, 2e9]]
+    page.close()
