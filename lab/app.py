@@ -21,6 +21,7 @@ from streamlit import config
 
 from lab import pages
 from lab.classroom import announcement, rooms
+from lab.delivered import deliver_first
 from lab.engine_room import ENGINE_ROOM
 from lab.guard import Guard
 from lab.learner import NameLearners, open_books
@@ -51,6 +52,7 @@ async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
         importlib.import_module(page.name)  # so that the first visitor doesn't wait for it
     importlib.import_module("pandas")  # by a chart it is looked for in sys.modules: a whole class's may find half of it
     send_at_once()
+    deliver_first()
     config.get_options_for_section = cache(config.get_options_for_section)  # or a theme is sought anew for each rerun
     sys.setswitchinterval(SWITCH_S)
     gc.collect()
