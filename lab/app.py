@@ -66,6 +66,9 @@ async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
 # whatever folder the lab is started in, and with it whatever .streamlit/config.toml
 config.set_option("browser.gatherUsageStats", False)
 config.set_option("client.showErrorDetails", "none")
+# One thread a page: what is asked while it is drawn is heard at its next element. Streamlit's own way is a second one
+# on the same session, and what the first has drawn is dropped.
+config.set_option("runner.fastReruns", False)
 
 MIDDLEWARE = [Middleware(Guard), Middleware(NameLearners)]
 

@@ -1,8 +1,8 @@
-"""What a page has drawn is sent before one of its fragments is drawn anew.
+"""What a page has drawn is sent before it, or one of its fragments, is drawn anew.
 
 A page is drawn in a thread of its own, and what it drew waits for the thread that sends. When a fragment's timer asks
-just then, Streamlit 1.67 gives the fragment a new runner and takes nothing more from the old one: its runner has
-stopped, so it counts as done. The page stays as it was, for good: no results, no answer to a press.
+just then, Streamlit 1.67 gives the fragment a new runner and takes nothing more from the old one, which has stopped.
+The page stays as it was, for good: no results, no answer to a press.
 """
 
 from streamlit.runtime.app_session import AppSession, AppSessionState
