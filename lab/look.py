@@ -14,6 +14,11 @@ COMMON = """
 .stApp [data-testid=stPageLink] :is(a, a *) { white-space: normal; overflow: visible; }
 div:has(> [class*=st-key-quiet]) { display: none; }
 .stApp [data-testid=stExpandSidebarButton]::after { content: "☰ Menu"; font-size: 16px; }
+@media (max-width: 640px) { /* a choice is one strip no more when it wraps */
+  .stButtonGroup [role=radiogroup] { gap: 6px; }
+  .stButtonGroup [role=radio] { margin: 0; border-radius: 8px !important;
+    border: 1px solid color-mix(in srgb, currentColor 30%, transparent) !important; }
+}
 """
 READING = """
 .stMainBlockContainer { max-width: 980px; }

@@ -30,9 +30,6 @@ PHONE = """
 @media (max-width: 640px) {
   [data-testid=stLayoutWrapper]:has(> .st-key-orders-and-link) { order: 1; }
   [data-testid=stLayoutWrapper]:has(> .st-key-below) { order: 2; }
-  .stButtonGroup [role=radiogroup] { gap: 6px; } /* it is one strip no more */
-  .stButtonGroup [role=radio] { margin: 0; border-radius: 8px !important;
-    border: 1px solid color-mix(in srgb, currentColor 30%, transparent) !important; }
 }
 """
 
