@@ -36,7 +36,7 @@ RUN pip install --no-deps --no-build-isolation --editable . && python -m compile
 
 # fp32 is named, so that nothing is measured here: what dtype is quicker, the machine that runs the lab must say.
 ENV SPLIT_KITCHEN_CACHE=/opt/split-kitchen/cache HF_HUB_OFFLINE=1
-RUN python -c "from engine.live.catalog import prepare; from engine.scenario import ModelSpec; prepare(ModelSpec(dtype='fp32'))"
+RUN python -c "from engine.live.model.catalog import prepare; from engine.scenario import ModelSpec; prepare(ModelSpec(dtype='fp32'))"
 
 
 FROM python:3.11-slim
@@ -70,4 +70,4 @@ lab.request('GET', '/lab/healthz'); \
 body = json.loads(lab.getresponse().read()); \
 sys.exit((body['status'], body['engine']) != ('ok', 'ready'))"]
 
-CMD ["streamlit", "run", "lab/app.py"]
+CMD ["streamlit", "run", "lab/web/app.py"]

@@ -49,7 +49,7 @@ bench: $(VENV)/dev browser ## Run every bench, half an hour, and write docs/perf
 	$(BIN)/split-kitchen bench all
 
 record: $(VENV)/lab ## Record the runs that ship with the lab anew, on this machine
-	$(BIN)/python -m lab.record
+	$(BIN)/python -m lab.scene.record
 
 pictures: $(VENV)/dev browser ## Take the README's pictures anew
 	$(BIN)/python -m tests.pictures

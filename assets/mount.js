@@ -1,4 +1,4 @@
-// Before each component of ours (lab/component.py): Streamlit calls it on every change of data or theme, and what was made the
+// Before each component of ours (lab/ui/js_component.py): Streamlit calls it on every change of data or theme, and what was made the
 // first time stays. When changes follow each other closely it also cleans up after a call that a later one has overtaken;
 // by then what stands there is the later call's.
 

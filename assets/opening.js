@@ -1,5 +1,5 @@
 
-// The front page before Streamlit is there (lab/opening.py puts this behind the scene, in one script): a recorded kitchen, at
+// The front page before Streamlit is there (lab/web/landing.py puts this behind the scene, in one script): a recorded kitchen, at
 // work. Streamlit's page takes the scene over as it is (takeOver above); should it never come for it, what it has to say
 // must not stay covered.
 {

@@ -16,7 +16,7 @@ __all__ = ["Log", "Question", "advise", "load_log", "run_live", "simulate", "sum
 
 def __getattr__(name: str) -> Any:
     if name == "run_live":  # only when it is wanted: a reader of logs need not have a tokenizer
-        from engine.live.run import run_live
+        from engine.live.process.run import run_live
 
         return run_live
     if name == "simulate":  # likewise: a reader of logs need not have SimPy
@@ -24,8 +24,8 @@ def __getattr__(name: str) -> Any:
 
         return simulate
     if name in ("advise", "Question"):
-        from engine.fleet.advisor import advise
-        from engine.fleet.question import Question
+        from engine.fleet.advisor.advisor import advise
+        from engine.fleet.advisor.question import Question
 
         return advise if name == "advise" else Question
     raise AttributeError(f"module 'engine' has no attribute {name!r}")

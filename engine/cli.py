@@ -1,4 +1,4 @@
-"""`split-kitchen`'s commands that need no browser. `lab` joins them in `lab/cli.py`.
+"""`split-kitchen`'s commands that need no browser. `lab` joins them in `lab/web/cli.py`.
 
 Bad input ends with exit code 2 and one sentence on stderr, before anything has started.
 """
@@ -107,8 +107,8 @@ def compare(as_json: bool, **options: Any) -> None:
 @click.option("--host", help="This host's address for other workers.  [default: the one it joins from]")
 def worker(address: str, role: str, host: str | None) -> None:
     """Be a worker on this host for an engine elsewhere. Both need the same secret in SPLIT_KITCHEN_KEY."""
-    from engine.live.door import join, shared_key
-    from engine.live.process import serve
+    from engine.live.process.join_server import join, shared_key
+    from engine.live.process.worker_process import serve
 
     if role not in ("any", "prefill", "decode"):
         raise BadInput("role", role, "one of any, prefill, decode")
@@ -122,7 +122,7 @@ def worker(address: str, role: str, host: str | None) -> None:
 
 def _run(kinds: Sequence[str], options: dict[str, Any]) -> list[Log]:
     """The same options on each deployment, by the same workers; all are checked before these are started."""
-    from engine.live.run import run_each
+    from engine.live.process.run import run_each
 
     described_as = [described(kind, **options) for kind in kinds]
     _, prompts, listen = described_as[0]

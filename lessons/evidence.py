@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from engine.disturbed import disturbed
-from engine.live.machine import Machine
+from engine.live.machine.machine import Machine
 from engine.log import Log
 from engine.scenario import Scenario
 

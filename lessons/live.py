@@ -7,9 +7,9 @@ from contextlib import contextmanager
 import msgspec
 
 from engine.link import LinkSpec
-from engine.live.front import Front
-from engine.live.machine import measure
-from engine.live.run import make_requests, run_on
+from engine.live.machine.machine import measure
+from engine.live.process.front import Front
+from engine.live.process.run import make_requests, run_on
 from engine.scenario import Deployment, ModelSpec
 from lessons.evidence import Evidence, Turn, collected, turns
 from lessons.lesson import Round

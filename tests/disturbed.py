@@ -5,8 +5,8 @@ from pathlib import Path
 
 from engine.events import Event, Recalled, StepStarted
 from engine.grammar import check
-from engine.live.front import Front
-from engine.live.run import make_requests, run_on
+from engine.live.process.front import Front
+from engine.live.process.run import make_requests, run_on
 from engine.log import Log
 from engine.metrics import summarize
 from engine.scenario import Scenario

@@ -13,7 +13,7 @@ import msgspec
 
 from engine.events import Event
 from engine.link import LinkSpec
-from engine.live.front import Front
+from engine.live.process.front import Front
 from engine.scenario import Deployment, ModelSpec, Scenario, Workload
 from tests.disturbed import answers, children, names, recalled, run_on_front
 

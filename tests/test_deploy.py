@@ -10,10 +10,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from engine.live.door import KEY_VARIABLE
+from engine.live.process.join_server import KEY_VARIABLE
 from engine.units import host_and_port
-from lab.cli import cli
-from lab.routes import ROUTES
+from lab.web.cli import cli
+from lab.web.routes import ROUTES
 from tests.image.dockerfile import Context, Step, steps
 
 ROOT = Path(__file__).parents[1]

@@ -36,7 +36,7 @@ def test_files_that_a_page_names_are_there(page: str) -> None:
 
 
 def test_commands_in_the_readme_exist() -> None:
-    from lab.cli import cli
+    from lab.web.cli import cli
 
     named = set(re.findall(r"split-kitchen ([a-z]+)", (ROOT / "README.md").read_text()))
     assert named <= set(cli.commands)

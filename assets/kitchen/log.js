@@ -1,7 +1,7 @@
-// Split Kitchen's scene: draws motions (lab/motion.py) against a clock. What is on screen is a function of the motions
+// Split Kitchen's scene: draws motions (lab/scene/motions.py) against a clock. What is on screen is a function of the motions
 // and the playhead alone, so live, paused, slow, scrubbed and replayed are one drawing.
 //
-// The files of this folder are one module: lab/assets.py puts them together, in this order, and they see each other's names.
+// The files of this folder are one module: lab/scene/bundle.py puts them together, in this order, and they see each other's names.
 //   log       motions in (ingest), a moment out (moment)
 //   nodes     words, numbers and elements
 //   stations  door, work cards, pass, served: each builds its nodes once and has draw(moment)

@@ -14,12 +14,12 @@ import msgspec
 
 from engine.bench.figure import Figure, Findings, beside, found
 from engine.errors import BadInput, WorkerFailed
-from engine.live.catalog import Prepared, prepare
-from engine.live.doctor import parameters
-from engine.live.products import quick_at_bf16
-from engine.live.run import machine
-from engine.live.shape import BYTES_PER_ELEMENT
-from engine.live.tricks import ALL, TRICKS, VARIABLE
+from engine.live.compute.options import ALL, TRICKS, VARIABLE
+from engine.live.compute.products import quick_at_bf16
+from engine.live.machine.doctor import parameters
+from engine.live.model.catalog import Prepared, prepare
+from engine.live.model.shape import BYTES_PER_ELEMENT
+from engine.live.process.run import machine
 from engine.scenario import ModelSpec
 
 PREFILLS = (256, 1024, 2048)

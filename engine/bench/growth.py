@@ -6,9 +6,9 @@ from pathlib import Path
 from statistics import median
 
 from engine.bench.figure import Figure, Findings, found
-from engine.live.catalog import prepare
-from engine.live.front import Front
-from engine.live.run import machine, make_requests, run_on
+from engine.live.model.catalog import prepare
+from engine.live.process.front import Front
+from engine.live.process.run import machine, make_requests, run_on
 from engine.log import Log
 from engine.metrics import summarize
 from engine.scenario import Deployment, ModelSpec, Scenario, Workload

@@ -13,11 +13,11 @@ from engine.bench.figure import Figure, Findings, beside, found
 from engine.bench.receiver import Receiver, receiver
 from engine.events import Arrived, Event, Finished, HandoffEnded, HandoffStarted, TokenMade
 from engine.link import LinkSpec
-from engine.live.catalog import prepare
-from engine.live.front import Front
-from engine.live.run import core_count, machine, make_requests
-from engine.live.shape import KvShape
-from engine.live.transports import why_not
+from engine.live.handoff.transports import why_not
+from engine.live.model.catalog import prepare
+from engine.live.model.shape import KvShape
+from engine.live.process.front import Front
+from engine.live.process.run import core_count, machine, make_requests
 from engine.scenario import Deployment, ModelSpec, Scenario, Workload
 
 TRAY_BYTES = (8_000_000, 16_000_000, 32_000_000)

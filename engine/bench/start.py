@@ -9,9 +9,9 @@ from pathlib import Path
 
 from engine.bench.figure import Figure, Findings, beside, found
 from engine.link import LinkSpec
-from engine.live.catalog import Prepared, prepare
-from engine.live.front import Front
-from engine.live.run import machine
+from engine.live.model.catalog import Prepared, prepare
+from engine.live.process.front import Front
+from engine.live.process.run import machine
 from engine.scenario import Deployment, ModelSpec
 
 READY_S = 5.0

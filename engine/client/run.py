@@ -17,8 +17,8 @@ import msgspec
 from engine.client.endpoint import Endpoint, NoAnswer, find, open_client
 from engine.errors import BadInput
 from engine.events import SERVER, UNSEEN, Arrived, Connected, Counted, Event, Failed, Finished, TokenMade
-from engine.live.catalog import prepare
-from engine.live.text import Text
+from engine.live.model.catalog import prepare
+from engine.live.model.text import Text
 from engine.log import Log
 from engine.request import Request
 from engine.scenario import Scenario

@@ -10,16 +10,16 @@ from click.core import ParameterSource
 
 from engine import units
 from engine.errors import BadInput
-from engine.fleet.advice import Advice
-from engine.fleet.advisor import advise as advised
+from engine.fleet.advisor.advice import Advice
+from engine.fleet.advisor.advisor import advise as advised
+from engine.fleet.advisor.metrics_page import read_metrics
+from engine.fleet.advisor.question import ENGINES, Question
+from engine.fleet.catalog.hardware import fabrics, gpus
+from engine.fleet.catalog.hf_config import model as real_model, models
 from engine.fleet.exports.files import files
-from engine.fleet.findings import Tray, findings
-from engine.fleet.hardware import fabrics, gpus
-from engine.fleet.here import here
-from engine.fleet.hf_config import model as real_model, models
-from engine.fleet.metrics_page import read_metrics
-from engine.fleet.nvml import read_fleet
-from engine.fleet.question import ENGINES, Question
+from engine.fleet.host.findings import Tray, findings
+from engine.fleet.host.here import here
+from engine.fleet.host.nvml import read_fleet
 from engine.sim.traces import read_trace
 
 WIDTH = 110

@@ -37,7 +37,7 @@ def doctor(as_json: bool, model: str, link: str | None, port: int | None, **flee
 
 
 def _serve_link(port: int, link: str | None) -> None:
-    from engine.live.hosts_link import serve
+    from engine.live.machine.hosts_link import serve
 
     if link is not None:
         raise BadInput("link", link, "left out beside --serve-link: one host serves, the other measures")
@@ -49,12 +49,12 @@ def _serve_link(port: int, link: str | None) -> None:
 
 def _examined(model: str, link: str | None, *, example: bool, fleet_model: str, fleet_prompt: int) -> dict[str, Any]:
     """The report. Bad input is found before anything is measured."""
-    from engine.fleet.findings import Tray, about_hosts, findings
-    from engine.fleet.hf_config import model as real_model
-    from engine.fleet.nvml import example_fleet, read_fleet
-    from engine.live.doctor import examine
-    from engine.live.door import shared_key
-    from engine.live.hosts_link import measure
+    from engine.fleet.catalog.hf_config import model as real_model
+    from engine.fleet.host.findings import Tray, about_hosts, findings
+    from engine.fleet.host.nvml import example_fleet, read_fleet
+    from engine.live.machine.doctor import examine
+    from engine.live.machine.hosts_link import measure
+    from engine.live.process.join_server import shared_key
 
     whole("fleet prompt", fleet_prompt, 1, 10_000_000)
     tray = Tray(real_model(fleet_model), fleet_prompt)

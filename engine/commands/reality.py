@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from engine.errors import BadInput
-from engine.live.catalog import prepare
+from engine.live.model.catalog import prepare
 from engine.log import Log, load, seen_from_outside
 from engine.options import described, scenario_options
 from engine.scenario import KINDS, Scenario
@@ -54,7 +54,7 @@ def _verdict(calibration: Log, live: Log) -> Verdict:
 
 
 def _live(scenario: Scenario) -> Log:
-    from engine.live.run import run_live
+    from engine.live.process.run import run_live
 
     load = scenario.workload
     click.echo(f"Live: {scenario.deployment.kind}, seed {load.seed}, {load.requests} requests ...", err=True)

@@ -9,9 +9,9 @@ from click.core import ParameterSource
 
 from engine import units
 from engine.errors import BadInput
-from engine.fleet.hardware import gpu
-from engine.fleet.hf_config import model
-from engine.fleet.workers import worker_on
+from engine.fleet.catalog.hardware import gpu
+from engine.fleet.catalog.hf_config import model
+from engine.fleet.estimate.workers import worker_on
 from engine.goodput import Slo, attainment, goodput_per_s
 from engine.link import LinkSpec
 from engine.log import load, save
@@ -137,10 +137,10 @@ def worker_of(cost: str, scenario: Scenario) -> WorkerSpec:
     if on := _gpu_and_model(cost):
         card, shape = on
         return worker_on(model(shape), gpu(card), context=_longest(scenario.workload))
-    from engine.live.catalog import prepare
+    from engine.live.model.catalog import prepare
 
     if cost == "measured":
-        from engine.live.run import run_live
+        from engine.live.process.run import run_live
 
         few = msgspec.structs.replace(scenario.deployment, workers=2, prefill_workers=1)
         calibration = msgspec.structs.replace(scenario, deployment=few, link=LinkSpec(), workload=MEASURED)

@@ -1,4 +1,4 @@
-"""Router and workers in simulated time: what `engine.live.front` and its processes are to real ones.
+"""Router and workers in simulated time: what `engine.live.process.front` and its processes are to real ones.
 
 Messages take no time. Everything that is said becomes part of the record, in the order in which it is said.
 """

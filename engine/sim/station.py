@@ -1,7 +1,7 @@
 """One simulated worker: the engine's `Worker`, a mailbox, and steps that take as long as the cost model says.
 
-What `engine.live.process` is to a real worker. Commands are obeyed between steps; only the shipping of a tray begins
-at once, as the live courier's does.
+What `engine.live.process.worker_process` is to a real worker. Commands are obeyed between steps; only the shipping
+of a tray begins at once, as the live courier's does.
 """
 
 from bisect import bisect_right

@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.fleet.hardware import gpu
-from engine.fleet.hf_config import model
-from engine.fleet.ruler import Pace, scale_ruler
+from engine.fleet.catalog.hardware import gpu
+from engine.fleet.catalog.hf_config import model
+from engine.fleet.estimate.ruler import Pace, scale_ruler
 from engine.log import Log
 from engine.scenario import Scenario
 from lessons.evidence import Evidence

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from engine.events import HandoffEnded, HandoffStarted
-from engine.fleet.hardware import fabric
-from engine.fleet.hf_config import model
-from engine.fleet.roofline import handoff_s as real_handoff_s
+from engine.fleet.catalog.hardware import fabric
+from engine.fleet.catalog.hf_config import model
+from engine.fleet.estimate.roofline import handoff_s as real_handoff_s
 from engine.log import Log
 from engine.scenario import Scenario, Workload
 from lessons.evidence import Evidence

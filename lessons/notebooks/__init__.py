@@ -38,7 +38,7 @@ def notebook(lesson: Lesson) -> bytes:
     """The lesson as a notebook (nbformat 4.5), the same bytes each time."""
     cells = [
         _words(f"# {lesson.number}. {lesson.title}", lesson.text("Opening")),
-        _code(f'from lab.notebook import Kit\n\nkit = Kit("{lesson.slug}")\nkit', picture=True),
+        _code(f'from lab.course.notebook import Kit\n\nkit = Kit("{lesson.slug}")\nkit', picture=True),
     ]
     for asked in lesson.rounds:
         cells += [

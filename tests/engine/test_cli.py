@@ -13,11 +13,11 @@ import pytest
 from engine import load_log, summarize
 from engine.events import Arrived
 from engine.grammar import check
-from engine.live.catalog import prepare
-from engine.live.text import Text
+from engine.live.model.catalog import prepare
+from engine.live.model.text import Text
 from engine.metrics import Spread
 from engine.scenario import KINDS, ModelSpec
-from lab.cli import cli, run_cli
+from lab.web.cli import cli, run_cli
 
 KEY_VARIABLE = "SPLIT_KITCHEN_KEY"
 KEY = "a key of sixteen letters and more"
@@ -56,7 +56,7 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("something was started")
 
     monkeypatch.setattr("subprocess.Popen", explode)
-    monkeypatch.setattr("engine.live.front.Front.start", explode)
+    monkeypatch.setattr("engine.live.process.front.Front.start", explode)
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
 
 
@@ -185,7 +185,7 @@ def test_prompts_that_are_none(capfd: Capture, tmp_path: Path) -> None:
 
 
 def test_the_program_itself_says_one_sentence_and_ends_with_2() -> None:
-    program = [sys.executable, "-c", "from lab.cli import main; main()"]
+    program = [sys.executable, "-c", "from lab.web.cli import main; main()"]
     ran = subprocess.run([*program, "run", "--link", "10 parsecs"], capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr == "link is '10 parsecs', but must be a bandwidth above 0 such as 100MB/s or 10Gbit/s, or none.\n"

@@ -62,7 +62,9 @@ def check(image: Image, container: Container) -> None:
     assert heard[-1] == "busy", (heard, visitor.communicate())
     say("\n".join(heard[:-1]))
     say(f"memory in use: {memory(container) / 1e6:,.0f} MB")
-    book = "from lab.learner import DATA; from lessons.book import Book; Book(DATA / 'guesses.sqlite', 'me').forget()"
+    book = (
+        "from lab.ui.learner import DATA; from lessons.book import Book; Book(DATA / 'guesses.sqlite', 'me').forget()"
+    )
     kept = container.ask(["python", "-c", book])
     assert kept.returncode == 0, kept.stderr
     left = container.ask(["find", "/tmp", "/dev/shm", "/data", "-type", "f"]).stdout.split()

@@ -26,7 +26,7 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
-from lab.learner import COOKIE
+from lab.ui.learner import COOKIE
 from tests.patience import PATIENCE_S, comes
 
 ROOT = Path(__file__).parents[2]
@@ -105,13 +105,13 @@ def socket_to(lab: Address, path: str, **options: Any) -> connect:
 def open_lab(
     *, ready: bool = True, env: Mapping[str, str] | None = None, root: Path = ROOT, port: int = 0
 ) -> Iterator[Lab]:
-    """`streamlit run lab/app.py` on `port` or a free one of this host, until the block is left. Guesses are kept only
-    where `env` names a folder for them."""
+    """`streamlit run lab/web/app.py` on `port` or a free one of this host, until the block is left. Guesses are
+    kept only where `env` names a folder for them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = port or free.getsockname()[1]
     options = {"server.port": port, "server.address": "127.0.0.1", "server.headless": "true"}
-    line = [sys.executable, "-m", "streamlit", "run", "lab/app.py", *(f"--{key}={o}" for key, o in options.items())]
+    line = [sys.executable, "-m", "streamlit", "run", "lab/web/app.py", *(f"--{key}={o}" for key, o in options.items())]
     with tempfile.NamedTemporaryFile(suffix=".log") as log, tempfile.TemporaryDirectory() as data:
         environment = os.environ | {"SPLIT_KITCHEN_MODEL": MODEL, "SPLIT_KITCHEN_DATA": data} | (env or {})
         process = subprocess.Popen(line, cwd=root, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.live.front import Front
+from engine.live.process.front import Front
 from lessons import all_lessons
 from lessons.evidence import Evidence
 from lessons.lesson import Lesson, Round

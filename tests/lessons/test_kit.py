@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from engine.errors import BadInput
-from lab import notebook
-from lab.notebook import Kit
+from lab.course import notebook
+from lab.course.notebook import Kit
 from lessons import all_lessons
 from lessons.book import Book
 from lessons.lesson import Lesson

@@ -5,7 +5,7 @@ from string import Formatter
 
 import pytest
 
-from engine.live.run import make_requests
+from engine.live.process.run import make_requests
 from lessons import all_lessons
 from lessons.evidence import turns
 from lessons.lesson import Lesson, Round

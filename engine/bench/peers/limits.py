@@ -6,7 +6,7 @@ from functools import partial
 import torch
 
 from engine.bench.peers.talk import answer
-from engine.live.doctor import peak_flops_per_s, read_bytes_per_s
+from engine.live.machine.doctor import peak_flops_per_s, read_bytes_per_s
 
 
 def main(dtype: str) -> None:

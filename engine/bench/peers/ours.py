@@ -8,11 +8,11 @@ import msgspec
 
 from engine.bench.peers.talk import answer, prompt
 from engine.blocks import BlockPool
-from engine.live.catalog import Prepared
-from engine.live.kv import KvPool
-from engine.live.runner import Runner
-from engine.live.tricks import Tricks
-from engine.live.weights import served
+from engine.live.compute.options import Tricks
+from engine.live.compute.runner import Runner
+from engine.live.model.catalog import Prepared
+from engine.live.model.kv import KvPool
+from engine.live.model.weights import served
 from engine.request import Request
 from engine.worker import Worker
 

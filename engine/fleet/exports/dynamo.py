@@ -11,8 +11,8 @@ import json
 from typing import Any
 
 from engine.errors import BadInput
+from engine.fleet.advisor.plan import Plan
 from engine.fleet.exports import kubernetes, vllm
-from engine.fleet.plan import Plan
 
 VERSION = "1.6.1"
 IMAGE = f"nvcr.io/nvidia/ai-dynamo/vllm-runtime:{VERSION}"

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine.fleet.advice import Advice
+from engine.fleet.advisor.advice import Advice
 from engine.fleet.exports import dynamo, kubernetes, vllm
 from engine.fleet.exports.report import report
 

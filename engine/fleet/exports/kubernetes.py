@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from engine.fleet.advisor.plan import Plan, gpu_of
 from engine.fleet.exports import vllm
-from engine.fleet.plan import Plan, gpu_of
 
 IMAGE = f"vllm/vllm-openai:v{vllm.VERSION}"
 SHM = "16Gi"

@@ -10,7 +10,7 @@ import shlex
 
 import msgspec
 
-from engine.fleet.plan import Plan, gpu_of
+from engine.fleet.advisor.plan import Plan, gpu_of
 
 VERSION = "0.33.0"
 PORTS = {"worker": 8100, "prefill": 8100, "decode": 8400}

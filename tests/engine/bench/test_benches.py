@@ -11,7 +11,7 @@ from engine.bench.start import Memory
 from engine.cli import cli
 from engine.errors import BadInput, WorkerFailed
 from engine.events import Arrived, Event, Finished, HandoffEnded, HandoffStarted, TokenMade
-from engine.live.transports import why_not
+from engine.live.handoff.transports import why_not
 
 Capture = pytest.CaptureFixture[str]
 
@@ -99,7 +99,7 @@ def test_nothing_is_measured_of_bad_input(words: list[str]) -> None:
 @pytest.mark.live
 def test_the_handoff_s_bench_counts_on_a_tiny_model(capfd: Capture) -> None:
     from engine.bench import handoff
-    from engine.live.shape import KvShape
+    from engine.live.model.shape import KvShape
 
     shape = KvShape(layers=2, kv_heads=1, head_dim=8, block_tokens=16, dtype="float32")
     figures = [*handoff.shared_memory(shape, 2, [8192]), *handoff.pacing(shape, 1, [1e9])]
@@ -116,7 +116,7 @@ def test_the_handoff_s_bench_counts_on_a_tiny_model(capfd: Capture) -> None:
 @pytest.mark.skipif(bool(why_not("nixl")), reason=str(why_not("nixl")))
 def test_a_tray_over_nixl_stands_beside_bare_nixl_with_and_without_a_checksum() -> None:
     from engine.bench import handoff
-    from engine.live.shape import KvShape
+    from engine.live.model.shape import KvShape
 
     shape = KvShape(layers=2, kv_heads=1, head_dim=8, block_tokens=16, dtype="float32")
     bare, summed = handoff.nixl(shape, 2, [8192])
@@ -144,7 +144,7 @@ def test_an_interpreter_that_is_not_there_is_refused() -> None:
 @pytest.mark.live
 def test_compute_s_peers_answer_on_a_tiny_model() -> None:
     from engine.bench import compute
-    from engine.live.catalog import prepare
+    from engine.live.model.catalog import prepare
     from engine.scenario import ModelSpec
 
     prepared = prepare(ModelSpec("tiny-llama", "bf16"))

@@ -22,13 +22,13 @@ from engine.client.said import said
 from engine.errors import BadInput
 from engine.events import SERVER, UNSEEN, Arrived, Connected, Counted, Event, Failed, Finished, TokenMade
 from engine.grammar import check
-from engine.live.catalog import prepare
+from engine.live.model.catalog import prepare
 from engine.log import Log, dump, load, parse
 from engine.metrics import summarize
 from engine.report import report
 from engine.scenario import ModelSpec, Scenario, Workload
-from lab.cli import cli, run_cli
-from lab.motion import motions
+from lab.scene.motions import motions
+from lab.web.cli import cli, run_cli
 from tests.engine.client.openai_like import KEY, PROMPT_TOKENS, WORDS, openai_like
 from tests.patience import PATIENCE_S, comes
 

@@ -1,5 +1,5 @@
 /* A small libnvidia-ml.so.1 for tests: four GPUs, and one of several troubles, chosen by FAKE_NVML. Only the calls that
-   engine/fleet/nvml.py makes. Layouts and codes are those of nvml.h. */
+   engine/fleet/host/nvml.py makes. Layouts and codes are those of nvml.h. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

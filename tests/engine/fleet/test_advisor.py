@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from engine.errors import BadInput
-from engine.fleet.advisor import _scale, _search, advise
-from engine.fleet.candidates import colocated, handoff_s, splits
+from engine.fleet.advisor.advisor import _scale, _search, advise
+from engine.fleet.advisor.candidates import colocated, handoff_s, splits
+from engine.fleet.advisor.question import Question
+from engine.fleet.advisor.screen import pays
+from engine.fleet.advisor.sensitivity import best
+from engine.fleet.advisor.trial import tried
+from engine.fleet.catalog.hardware import fabrics
+from engine.fleet.estimate.roofline import prefill_s
 from engine.fleet.exports.files import files
-from engine.fleet.flips import best
-from engine.fleet.hardware import fabrics
-from engine.fleet.question import Question
-from engine.fleet.roofline import prefill_s
-from engine.fleet.screen import pays
-from engine.fleet.trial import tried
 from engine.workload import Draft
 
 SEED_CASE = Question(gpus=4, gpu="a100-pcie-80g", fabric="nvlink3", links_down=1, rate_per_s=1.0)

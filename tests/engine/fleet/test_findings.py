@@ -12,14 +12,14 @@ import msgspec
 import pytest
 
 from engine.cli import cli, run_cli
-from engine.fleet.findings import Finding, Tray, findings
-from engine.fleet.hf_config import model
-from engine.fleet.nvml import Fleet, Gpu, NvLink, Pair, example_fleet
-from engine.fleet.roads import roads
+from engine.fleet.catalog.hf_config import model
+from engine.fleet.host.findings import Finding, Tray, findings
+from engine.fleet.host.links import roads
+from engine.fleet.host.nvml import Fleet, Gpu, NvLink, Pair, example_fleet
 
 TRAY = Tray(model("llama-3.1-8b"), 4096)
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-ASK = "import msgspec, sys; from engine.fleet.nvml import read_fleet; "
+ASK = "import msgspec, sys; from engine.fleet.host.nvml import read_fleet; "
 ASK += "sys.stdout.buffer.write(msgspec.json.encode(read_fleet(watch_s=0.01)))"
 
 Machine = Callable[[str], Fleet]

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from engine.errors import BadInput
-from engine.fleet.hardware import fabric, fabrics, gpu, gpus
-from engine.fleet.hf_config import model, models
-from engine.fleet.roofline import (
+from engine.fleet.catalog.hardware import fabric, fabrics, gpu, gpus
+from engine.fleet.catalog.hf_config import model, models
+from engine.fleet.estimate.roofline import (
     Reached,
     break_even_bytes_per_s,
     decode_step_s,
@@ -60,7 +60,10 @@ def test_unknown_names_list_what_there_is() -> None:
 
 
 def test_no_torch_is_needed() -> None:
-    asks = "import sys, engine.fleet.ruler, engine.fleet.hf_config as m; m.models(); sys.exit('torch' in sys.modules)"
+    asks = (
+        "import sys, engine.fleet.estimate.ruler, engine.fleet.catalog.hf_config as m; m.models(); "
+        "sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", asks], check=False).returncode == 0
 
 

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from engine.errors import BadInput
-from engine.fleet.here import here
-from engine.fleet.nvml import Fleet, Gpu, NvLink, example_fleet
-from engine.fleet.question import Question
+from engine.fleet.advisor.question import Question
+from engine.fleet.host.here import here
+from engine.fleet.host.nvml import Fleet, Gpu, NvLink, example_fleet
 
 EXAMPLE = example_fleet()
 UP = NvLink(0, True, "4", 25e9, "switch")

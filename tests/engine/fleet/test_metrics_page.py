@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from engine.errors import BadInput
-from engine.fleet.metrics_page import read_metrics
-from engine.fleet.question import Question
-from lab.cli import cli, run_cli
+from engine.fleet.advisor.metrics_page import read_metrics
+from engine.fleet.advisor.question import Question
+from lab.web.cli import cli, run_cli
 
 FILE = Path(__file__).with_name("vllm-metrics.txt")
 PAGE = FILE.read_text()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from engine.errors import BadInput
-from engine.fleet.hf_config import model, model_shape, models, read_config
+from engine.fleet.catalog.hf_config import model, model_shape, models, read_config
 
 # name: parameters in all and per token, as their makers state them; KV bytes per token in bf16
 PUBLISHED = {

@@ -8,11 +8,11 @@ answered by the formulas alone, which takes milliseconds; `advise` says the same
 import msgspec
 import pytest
 
-from engine.fleet.advice import Advice
-from engine.fleet.advisor import advise
-from engine.fleet.flips import best
-from engine.fleet.question import Question
-from engine.fleet.roofline import prefill_s, smallest_tp
+from engine.fleet.advisor.advice import Advice
+from engine.fleet.advisor.advisor import advise
+from engine.fleet.advisor.question import Question
+from engine.fleet.advisor.sensitivity import best
+from engine.fleet.estimate.roofline import prefill_s, smallest_tp
 
 MANY = 32  # GPUs
 

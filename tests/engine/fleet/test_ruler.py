@@ -5,10 +5,10 @@ from hypothesis import given, strategies as st
 
 from engine.errors import BadInput
 from engine.events import Event, StepEnded, StepStarted
-from engine.fleet.hardware import fabrics, gpu, gpus
-from engine.fleet.hf_config import model, models
-from engine.fleet.roofline import handoff_s, prefill_s
-from engine.fleet.ruler import PROMPT_TOKENS, Pace, measured_pace, scale_ruler
+from engine.fleet.catalog.hardware import fabrics, gpu, gpus
+from engine.fleet.catalog.hf_config import model, models
+from engine.fleet.estimate.roofline import handoff_s, prefill_s
+from engine.fleet.estimate.ruler import PROMPT_TOKENS, Pace, measured_pace, scale_ruler
 from engine.plan import Slice
 
 LIVE = Pace(kv_bytes_per_token=23_040, prefill_s_per_token=1e-3)  # SmolLM2 on one CPU core, roughly

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from engine.errors import BadInput
-from engine.fleet.hardware import fabric, gpu
-from engine.fleet.hf_config import model
-from engine.fleet.roofline import decode_step_s, prefill_s
-from engine.fleet.sites import SITES
-from engine.fleet.sweep import LOADS, MAP_ROADS, Begun, Borne, Refused, Said, Sweep, Tried, sweep, winner
-from engine.fleet.workers import link_of, worker_on
+from engine.fleet.catalog.hardware import fabric, gpu
+from engine.fleet.catalog.hf_config import model
+from engine.fleet.catalog.sites import SITES
+from engine.fleet.estimate.roofline import decode_step_s, prefill_s
+from engine.fleet.estimate.workers import link_of, worker_on
+from engine.fleet.sweep.sweep import LOADS, MAP_ROADS, Begun, Borne, Refused, Said, Sweep, Tried, sweep, winner
 from tests.patience import PATIENCE_S
 
 SMALL = {"site": "lab", "gpu": "h100-sxm", "prompt_tokens": 8192, "output_tokens": 16}
@@ -77,8 +77,8 @@ def test_one_port_for_all_bears_less_than_one_a_gpu(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_map_fills_every_cell_and_a_wider_link_never_bears_less(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.fleet.sweep.MAP_PROMPTS", (8192, 16_384))
-    monkeypatch.setattr("engine.fleet.sweep.MAP_WORKERS", 2)
+    monkeypatch.setattr("engine.fleet.sweep.sweep.MAP_PROMPTS", (8192, 16_384))
+    monkeypatch.setattr("engine.fleet.sweep.sweep.MAP_WORKERS", 2)
     begun, *points = sweep(Sweep("map", **SMALL))
     assert isinstance(begun, Begun)
     assert begun.points == len(points)
@@ -118,7 +118,7 @@ def test_what_is_not_simulated(wrong: dict[str, object], sentence: str) -> None:
 
 def test_the_process_says_the_same_in_json_lines(ratio: list[Said]) -> None:
     def lines(request: bytes) -> tuple[int, list[Said]]:
-        line = [sys.executable, "-m", "engine.fleet.sweep"]
+        line = [sys.executable, "-m", "engine.fleet.sweep.sweep"]
         done = subprocess.run(line, input=request, capture_output=True, timeout=PATIENCE_S)
         return done.returncode, [msgspec.json.decode(one, type=Said) for one in done.stdout.splitlines()]
 

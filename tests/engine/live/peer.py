@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from engine.live.checksum import digest
-from engine.live.kv import KvPool, Rows, pool_rows, row_numbers
-from engine.live.shape import KvShape
-from engine.live.transports import Doors
+from engine.live.handoff.checksum import digest
+from engine.live.handoff.transports import Doors
+from engine.live.model.kv import KvPool, Rows, pool_rows, row_numbers
+from engine.live.model.shape import KvShape
 from tests.patience import PATIENCE_S
 
 KEY = b"the key all workers of a test share"

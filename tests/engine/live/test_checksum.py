@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import xxhash
 
-from engine.live import checksum
-from engine.live.checksum import Checksum, LibraryChecksum, digest
-from engine.live.kernel_checksum import CompiledChecksum
-from engine.live.kv import Bytes, KvPool, pool_rows, row_numbers
-from engine.live.shape import KvShape
+from engine.live.compute.kernels.checksum import CompiledChecksum
+from engine.live.handoff import checksum
+from engine.live.handoff.checksum import Checksum, LibraryChecksum, digest
+from engine.live.model.kv import Bytes, KvPool, pool_rows, row_numbers
+from engine.live.model.shape import KvShape
 
 ROW_BYTES = 3 * 1024
 MAKERS: list[Callable[[], Checksum]] = [CompiledChecksum, lambda: LibraryChecksum(ROW_BYTES)]

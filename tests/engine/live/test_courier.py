@@ -12,12 +12,12 @@ import pytest
 from engine.errors import TransportFailed
 from engine.events import Event, HandoffMoved, HandoffStarted
 from engine.link import LinkSpec
-from engine.live.checksum import Checksum, digest
-from engine.live.courier import MOVED_EVERY_S, PIECE_S, Courier
-from engine.live.kv import Bytes, KvPool, pool_rows
-from engine.live.shape import KvShape
-from engine.live.transport import Path, Piece
-from engine.live.transports import Doors, why_not
+from engine.live.handoff.checksum import Checksum, digest
+from engine.live.handoff.courier import MOVED_EVERY_S, PIECE_S, Courier
+from engine.live.handoff.transport import Path, Piece
+from engine.live.handoff.transports import Doors, why_not
+from engine.live.model.kv import Bytes, KvPool, pool_rows
+from engine.live.model.shape import KvShape
 from engine.messages import Report, Ship, ShipFailed, Shipped
 from tests.engine.live.peer import KEY, Peer, tray_rows
 from tests.patience import PATIENCE_S
@@ -304,7 +304,7 @@ def test_a_cut_link_moves_nothing_until_it_is_restored(recorder: Recorder, log: 
 def test_a_slower_link_splits_the_piece_that_waits(
     recorder: Recorder, log: Log, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.live.courier.PIECE_S", 1.5)
+    monkeypatch.setattr("engine.live.handoff.courier.PIECE_S", 1.5)
     courier = start(recorder, LinkSpec(NBYTES / 6))  # a quarter of the tray, in a second and a half
     courier.ship(ship(), "shm", SOURCE)
     time.sleep(0.05)

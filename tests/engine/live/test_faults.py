@@ -8,8 +8,8 @@ import pytest
 from engine.errors import BadInput
 from engine.events import Event, HandoffEnded, HandoffMoved, TokenMade, WorkerDown
 from engine.link import LinkSpec
-from engine.live.front import Front
-from engine.live.run import make_requests, run_live
+from engine.live.process.front import Front
+from engine.live.process.run import make_requests, run_live
 from engine.log import in_order
 from engine.metrics import summarize
 from engine.scenario import Deployment, ModelSpec, Scenario, Workload

@@ -12,7 +12,7 @@ import pytest
 from engine.events import Deployed, Event, LinkChanged, TokenMade, WorkerDown
 from engine.grammar import check
 from engine.link import LinkSpec
-from engine.live.host import (
+from engine.live.process.host import (
     AddRequest,
     Asked,
     ChangeDeployment,
@@ -49,7 +49,7 @@ class Lab:
         self.channel, theirs = Pipe()
         fd = theirs.fileno()
         arguments = [str(fd), msgspec.json.encode(Scenario(model=TINY)).decode(), "shm,tcp"]
-        self.process = subprocess.Popen([sys.executable, "-m", "engine.live.host", *arguments], pass_fds=[fd])
+        self.process = subprocess.Popen([sys.executable, "-m", "engine.live.process.host", *arguments], pass_fds=[fd])
         theirs.close()
         self._decoder = msgspec.msgpack.Decoder(Told)
 

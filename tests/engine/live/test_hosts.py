@@ -20,9 +20,9 @@ from engine.errors import BadInput, TransportFailed
 from engine.events import Event, HandoffMoved, WorkerDown, WorkerUp
 from engine.grammar import check
 from engine.link import LinkSpec
-from engine.live.door import KEY_VARIABLE, Door, join, shared_key
-from engine.live.front import Front
-from engine.live.run import run_live
+from engine.live.process.front import Front
+from engine.live.process.join_server import KEY_VARIABLE, Door, join, shared_key
+from engine.live.process.run import run_live
 from engine.log import load
 from engine.scenario import Deployment, ModelSpec, Scenario, Workload
 from tests.disturbed import answers, recalled, run_on_front
@@ -39,7 +39,7 @@ SCENARIO = Scenario(
     Workload(requests=4, prompt_tokens=300, output_tokens=30, ignore_eos=True),
     TINY,
 )
-PROGRAM = [sys.executable, "-c", "from lab.cli import main; main()"]
+PROGRAM = [sys.executable, "-c", "from lab.web.cli import main; main()"]
 
 
 class Crew:

@@ -14,9 +14,9 @@ import pytest
 
 from engine.cli import cli, run_cli
 from engine.errors import BadInput, TransportFailed
-from engine.live import hosts_link
-from engine.live.door import KEY_VARIABLE, Door
-from engine.live.hosts_link import COUNT, HOW_MUCH, PING, SEND, TAKE, WORD_BYTES, Road, measure, serve
+from engine.live.machine import hosts_link
+from engine.live.machine.hosts_link import COUNT, HOW_MUCH, PING, SEND, TAKE, WORD_BYTES, Road, measure, serve
+from engine.live.process.join_server import KEY_VARIABLE, Door
 from tests.patience import PATIENCE_S
 
 KEY = "a secret that both ends of these tests share"
@@ -155,7 +155,7 @@ def test_it_needs_a_key_and_an_address(capfd: pytest.CaptureFixture[str], monkey
 def test_two_processes_measure(capfd: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    program = [sys.executable, "-c", "from lab.cli import main; main()", "doctor", "--serve-link", port]
+    program = [sys.executable, "-c", "from lab.web.cli import main; main()", "doctor", "--serve-link", port]
     with subprocess.Popen(program, env=os.environ | {KEY_VARIABLE: KEY}, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         assert f":{port}" in server.stderr.readline()

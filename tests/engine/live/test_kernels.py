@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from engine.live import kernels
-from engine.live.few_rows import FewRows, product
-from engine.live.kernel_attention import attend, keep
-from engine.live.kernel_numbers import exp
-from engine.live.kv import KvPool
-from engine.live.shape import KvShape
+from engine.live.compute.kernels import layer as kernels
+from engine.live.compute.kernels.attention import attend, keep
+from engine.live.compute.kernels.numbers import exp
+from engine.live.compute.small_batch import FewRows, product
+from engine.live.model.kv import KvPool
+from engine.live.model.shape import KvShape
 
 NOTHING = np.empty(0, np.float32)
 DTYPES = (torch.float32, torch.bfloat16)
@@ -111,7 +111,7 @@ def test_kernels_need_no_folder_to_keep_them_in(tmp_path: Path) -> None:
     """As where everything is read-only: compiled for this process, and forgotten."""
     (tmp_path / "file").touch()
     nowhere = {"SPLIT_KITCHEN_CACHE": str(tmp_path / "file"), "HOME": str(tmp_path / "file")}
-    code = "import numpy as np; from engine.live.kernel_numbers import exp; print(exp(np.float32(0)))"
+    code = "import numpy as np; from engine.live.compute.kernels.numbers import exp; print(exp(np.float32(0)))"
     ran = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | nowhere, capture_output=True, text=True, check=True
     )

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from engine.errors import BadInput
-from engine.live import dtypes
-from engine.live.catalog import Prepared, prepare
-from engine.live.convert import convert
-from engine.live.dtypes import Speed, Speeds, quicker
-from engine.live.model import load
-from engine.live.shape import KvShape
+from engine.live.model import dtypes
+from engine.live.model.catalog import Prepared, prepare
+from engine.live.model.convert import convert
+from engine.live.model.dtypes import Speed, Speeds, quicker
+from engine.live.model.shape import KvShape
+from engine.live.model.transformers_model import load
 from engine.scenario import ModelSpec
 
 
@@ -31,8 +31,8 @@ def test_tiny_models_are_described() -> None:
 def test_a_prepared_model_is_found_without_torch() -> None:
     prepare(ModelSpec("tiny-llama"))
     code = (
-        "import sys; from engine.live.catalog import prepare; from engine.scenario import ModelSpec;"
-        "prepare(ModelSpec('tiny-llama')); import engine.live.text;"
+        "import sys; from engine.live.model.catalog import prepare; from engine.scenario import ModelSpec;"
+        "prepare(ModelSpec('tiny-llama')); import engine.live.model.text;"
         "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,7 +9,7 @@ import torch
 
 from engine.bench.peers.ours import Ours
 from engine.bench.peers.plain import Plain
-from engine.live.catalog import prepare
+from engine.live.model.catalog import prepare
 from engine.scenario import ModelSpec
 
 Act = Callable[[], float]

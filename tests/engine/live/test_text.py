@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from engine.live.catalog import prepare
-from engine.live.text import TASK, Text
+from engine.live.model.catalog import prepare
+from engine.live.model.text import TASK, Text
 from engine.scenario import ModelSpec
 
 

@@ -10,13 +10,13 @@ import torch
 from engine.events import TokenMade
 from engine.grammar import check
 from engine.link import LinkSpec
-from engine.live.catalog import Prepared, prepare
-from engine.live.front import Front
-from engine.live.model import load
-from engine.live.run import run_on
-from engine.live.sampling import sample
-from engine.live.text import Text
-from engine.live.transports import why_not
+from engine.live.handoff.transports import why_not
+from engine.live.model.catalog import Prepared, prepare
+from engine.live.model.sampling import sample
+from engine.live.model.text import Text
+from engine.live.model.transformers_model import load
+from engine.live.process.front import Front
+from engine.live.process.run import run_on
 from engine.log import Log
 from engine.metrics import summarize
 from engine.request import Request, Sampling

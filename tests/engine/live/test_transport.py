@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from engine.errors import TransportFailed
-from engine.live.checksum import checksum, digest
-from engine.live.kv import KvPool, pool_rows
-from engine.live.shape import KvShape
-from engine.live.transport import Grants, Path, Piece
-from engine.live.transports import Doors, why_not
-from engine.live.transports.tcp import PIECE_BYTES, TcpEndpoint
+from engine.live.handoff.checksum import checksum, digest
+from engine.live.handoff.transport import Grants, Path, Piece
+from engine.live.handoff.transports import Doors, why_not
+from engine.live.handoff.transports.tcp import PIECE_BYTES, TcpEndpoint
+from engine.live.model.kv import KvPool, pool_rows
+from engine.live.model.shape import KvShape
 from tests.engine.live.peer import KEY, Peer, tray_rows
 from tests.patience import PATIENCE_S
 

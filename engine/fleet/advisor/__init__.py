@@ -1,0 +1,1 @@
+"""Should prefill and decode be split here? Candidates, trials, reasons, a plan."""

@@ -1,0 +1,221 @@
+"""Should prefill and decode be split on this fleet, for this load? Formulas screen, the simulator decides.
+
+Chunked prefill is the answer as long as it keeps both targets: splitting does not raise throughput, it keeps promises
+that chunked prefill cannot, and costs a second copy of the weights and a handoff a request. So the best split, at the
+same number of GPUs, has to do what the best chunked deployment does not, by more than a margin.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+import numpy as np
+
+from engine.fleet.advisor import reasons
+from engine.fleet.advisor.advice import Advice, Variation
+from engine.fleet.advisor.candidates import COMPUTE_KEPT, STEP_OVERHEAD_S, Candidate, colocated, splits
+from engine.fleet.advisor.plan import Plan, Verdict
+from engine.fleet.advisor.question import Question
+from engine.fleet.advisor.screen import MARGIN, foresee, pays
+from engine.fleet.advisor.sensitivity import Scale, best, flips, next_tier
+from engine.fleet.advisor.trial import Outcome, tried
+from engine.fleet.estimate.roofline import TYPICAL, Reached
+from engine.fleet.host.findings import NVLINK_FIX, Finding, Tray
+
+SHORTLIST = 3  # of each kind, simulated
+SEEDS = (1, 2)  # other arrivals, for the uncertainty
+OFF = 0.2  # by which a part of a peak may be another
+THRESHOLDS = (50, 75)  # percentiles of a trace's prompts, above which only they are prefilled elsewhere
+
+Progress = Callable[[float, str], None]
+
+
+class _Found(msgspec.Struct):
+    """The best of each kind that was simulated. `split` may be conditional."""
+
+    question: Question
+    chunked: Outcome | None
+    split: Outcome | None
+    all: list[Outcome]
+
+    @property
+    def verdict(self) -> Verdict:
+        if not self.split or not pays(self.chunked.headroom if self.chunked else 0.0, self.split.headroom):
+            return "colocate-chunked"
+        return "disaggregate" if self.split.candidate.remote_above_tokens is None else "conditional"
+
+    @property
+    def chosen(self) -> Outcome:
+        picked = self.chunked if self.verdict == "colocate-chunked" else self.split
+        assert picked is not None  # a model that fits can be co-located with the smallest TP that divides the GPUs
+        return picked
+
+
+def advise(question: Question, progress: Progress | None = None) -> Advice:
+    """`progress` hears a share from 0 to 1 and what is being done; whatever it raises ends the advice.
+
+    Raises BadInput.
+    """
+    say = progress or (lambda share, what: None)
+    question = question.checked()
+    found = _search(question, say, 0.0, 0.35 if question.links_down else 0.6)
+    mended = found
+    if question.links_down:
+        mended = _search(question.mended(), say, 0.35, 0.6)
+    verdict = _verdict(found, mended)
+    say(0.6, "Other arrivals, other efficiencies")
+    scale = _scale(mended)
+    uncertainty = tuple(_uncertainty(found, mended, scale, say))
+    say(0.85, "What would change the verdict")
+    turning = tuple(flips(mended.question, scale))
+    tier = None if mended.verdict != "colocate-chunked" else next_tier(mended.question, scale)
+    chosen = found.chosen
+    other = found.split if chosen is found.chunked else found.chunked
+    say(1.0, "Done")
+    return Advice(
+        verdict=verdict,
+        sentence=reasons.sentence(verdict, found.question, chosen, other, tier),
+        plan=_plan(verdict, found.question, chosen.candidate),
+        chosen=chosen,
+        reasons=tuple(reasons.reasons(found.question, found.chunked, found.split)),
+        runner_up=other,
+        flips=turning,
+        next_tier=tier,
+        uncertainty=uncertainty,
+        findings=(*question.findings, *_about_roads(found.question)),
+        tried=tuple(found.all),
+        question=found.question,
+        assumes=_assumes(found.question),
+    )
+
+
+def _verdict(found: _Found, mended: _Found) -> Verdict:
+    """A road that is down comes first, unless splitting is right even without it."""
+    if found.question.links_down and found.verdict == "colocate-chunked":
+        return "fix-first"
+    return found.verdict
+
+
+def _search(question: Question, say: Progress, begin: float, end: float) -> _Found:
+    """Screen all, simulate the most promising of each kind."""
+    chunked = _shortlist(question, colocated(question))
+    apart = _shortlist(question, splits(question))
+    conditional = [candidate for split in apart[:1] for candidate in _conditional(question, split)]
+    outcomes: list[Outcome] = []
+    candidates = [*chunked, *apart, *conditional]
+    for n, candidate in enumerate(candidates):
+        say(begin + (end - begin) * n / len(candidates), f"Simulating {candidate.label}")
+        outcomes.append(tried(question, candidate))
+    counts = np.cumsum([len(chunked), len(apart)])
+    shared, split, mixed = (outcomes[: counts[0]], outcomes[counts[0] : counts[1]], outcomes[counts[1] :])
+    picked, some = _best(split), _best(mixed)
+    if some and (not picked or some.headroom >= MARGIN * picked.headroom):
+        picked = some
+    return _Found(question, _best(shared), picked, outcomes)
+
+
+def _shortlist(question: Question, candidates: Iterable[Candidate]) -> list[Candidate]:
+    ranked = [(-foresee(question, candidate).headroom(question), candidate) for candidate in candidates]
+    ranked.sort(key=lambda pair: pair[0])
+    return [candidate for room, candidate in ranked[:SHORTLIST] if room < 0]
+
+
+def _conditional(question: Question, split: Candidate) -> Iterator[Candidate]:
+    """Only with a trace: where all prompts are alike there is nothing to tell apart."""
+    if question.trace:
+        prompts = [draft.prompt_tokens for draft in question.trace]
+        for threshold in np.percentile(prompts, THRESHOLDS):
+            above = max(1, int(threshold) - question.cached_tokens)
+            yield msgspec.structs.replace(split, remote_above_tokens=above)
+
+
+def _best(outcomes: list[Outcome]) -> Outcome | None:
+    return max(outcomes, key=lambda outcome: outcome.headroom, default=None)
+
+
+# ---- how sure
+
+
+def _scale(found: _Found) -> Scale:
+    """So that the formulas say what the simulation said where it was asked."""
+    foreseen = best(found.question)
+    chunked = found.chunked.headroom / foreseen.chunked if found.chunked and foreseen.chunked else 1.0
+    split = found.split.headroom / foreseen.split if found.split and foreseen.split else 1.0
+    return Scale(chunked or 1.0, split or 1.0)
+
+
+def _uncertainty(found: _Found, mended: _Found, scale: Scale, say: Progress) -> Iterator[Variation]:
+    question = found.question
+    for n, seed in enumerate(SEEDS):
+        say(0.6 + 0.25 * n / len(SEEDS), f"Other arrivals: seed {seed}")
+        again = _Found(question, _again(question, found.chunked, seed), _again(question, found.split, seed), [])
+        yield Variation(f"other arrivals (seed {seed})", _verdict(again, mended))
+    own = _scale(found)
+    for part in ("compute", "memory"):
+        for change in (-OFF, OFF):
+            reached = msgspec.structs.replace(TYPICAL, **{part: getattr(TYPICAL, part) * (1 + change)})
+            yield Variation(f"{change:+.0%} {part} efficiency", _foreseen_verdict(found, own, reached))
+
+
+def _again(question: Question, outcome: Outcome | None, seed: int) -> Outcome | None:
+    return tried(question, outcome.candidate, seed=seed) if outcome else None
+
+
+def _foreseen_verdict(found: _Found, scale: Scale, reached: Reached) -> Verdict:
+    question = found.question
+    if best(question, scale, reached).pays:
+        conditional = found.split and found.split.candidate.remote_above_tokens is not None
+        return "conditional" if conditional else "disaggregate"
+    return "fix-first" if question.links_down else "colocate-chunked"
+
+
+# ---- what to run
+
+
+def _plan(verdict: Verdict, question: Question, candidate: Candidate) -> Plan:
+    road = question.road
+    if candidate.prefill and candidate.decode:
+        pools = (candidate.prefill.replicas, candidate.decode.replicas)
+        road = question.handoff_road(candidate.prefill.tp + candidate.decode.tp, pools)
+    return Plan(
+        verdict=verdict,
+        model=question.shape.hub or question.shape.name,
+        fabric=road.name,
+        isl_tokens=question.isl_tokens,
+        osl_tokens=question.osl_tokens,
+        ttft_slo_s=question.ttft_slo_s,
+        itl_slo_s=question.itl_slo_s,
+        both=candidate.both,
+        prefill=candidate.prefill,
+        decode=candidate.decode,
+        chunk_tokens=candidate.chunk_tokens,
+        remote_above_tokens=candidate.remote_above_tokens,
+    ).checked()
+
+
+def _about_roads(question: Question) -> Iterator[Finding]:
+    """What was marked down, as NVML's findings are told."""
+    if not question.links_down:
+        return
+    tray = Tray(question.shape, question.isl_tokens)
+    now, whole = question.road_now, question.road
+    rates = (now.achieved_bytes_per_s, whole.achieved_bytes_per_s)
+    yield Finding(
+        "critical",
+        f"{question.links_down} × {whole.label} marked down.",
+        f"{tray}: {tray.over(rates[0])} over {now.label}, instead of {tray.over(rates[1])}.",
+        NVLINK_FIX if whole.kind == "nvlink" else "Mend the fabric; then measure it: split-kitchen doctor --link HOST.",
+        (),
+        rates[0],
+        tray.bytes / rates[0],
+        rates[1],
+        tray.bytes / rates[1],
+    )
+
+
+def _assumes(question: Question) -> str:
+    return (
+        f"{TYPICAL.compute:.0%} of the peak FLOP/s and {TYPICAL.memory:.0%} of the memory bandwidth of "
+        f"{question.card.label}, {COMPUTE_KEPT:.0%} of the former kept per doubling of TP, "
+        f"{STEP_OVERHEAD_S * 1e3:g} ms a step besides; TTFT at the 90th, ITL at the 99th percentile. "
+        "Simulated, not measured on a GPU."
+    )

@@ -1,0 +1,107 @@
+"""What the advisor ends with and the exports begin with: which pools, on which GPUs, joined by what, for which load."""
+
+from typing import Literal
+
+import msgspec
+
+from engine.errors import BadInput
+from engine.fleet.catalog.hardware import FabricSpec, GpuSpec, fabric, gpu
+from engine.scenario import number, one_of, whole
+
+Verdict = Literal["colocate-chunked", "disaggregate", "conditional", "fix-first"]
+VERDICTS: tuple[Verdict, ...] = ("colocate-chunked", "disaggregate", "conditional", "fix-first")
+
+
+class Pool(msgspec.Struct, frozen=True):
+    """`replicas` workers of `tp` GPUs each, of the kind `gpu` names."""
+
+    gpu: str
+    replicas: int
+    tp: int = 1
+
+    @property
+    def gpus(self) -> int:
+        return self.replicas * self.tp
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Either `both` (every worker prefills and decodes) or `prefill` and `decode`, whatever the verdict calls it.
+
+    `model`: its hub id. `chunk_tokens`: the token budget of a step where prefill and decode share it. `fabric`: a name
+    from data/fabrics.toml. `remote_above_tokens`: with the verdict "conditional", prompts with more tokens than that,
+    cached ones not counted, are prefilled elsewhere.
+    """
+
+    verdict: Verdict
+    model: str
+    fabric: str
+    isl_tokens: int
+    osl_tokens: int
+    ttft_slo_s: float
+    itl_slo_s: float
+    both: Pool | None = None
+    prefill: Pool | None = None
+    decode: Pool | None = None
+    chunk_tokens: int = 2048
+    remote_above_tokens: int | None = None
+
+    @property
+    def split(self) -> tuple[Pool, Pool] | None:
+        """The two pools, if there are two."""
+        return (self.prefill, self.decode) if self.prefill and self.decode else None
+
+    @property
+    def pools(self) -> dict[str, Pool]:
+        named = {"worker": self.both, "prefill": self.prefill, "decode": self.decode}
+        return {role: pool for role, pool in named.items() if pool}
+
+    @property
+    def gpus(self) -> int:
+        return sum(pool.gpus for pool in self.pools.values())
+
+    @property
+    def road(self) -> FabricSpec:
+        return fabric(self.fabric)
+
+    @property
+    def shape(self) -> str:
+        """As people write it: 2P1D (P of TP 4, D of TP 8), or 4 × TP 1."""
+        if self.split:
+            prefill, decode = self.split
+            return f"{prefill.replicas}P{decode.replicas}D (P of TP {prefill.tp}, D of TP {decode.tp})"
+        (only,) = self.pools.values()
+        return f"{only.replicas} × TP {only.tp}"
+
+    def checked(self) -> "Plan":
+        """Itself, if it can be built; else BadInput with one sentence."""
+        one_of("verdict", self.verdict, VERDICTS)
+        if set(self.pools) not in ({"worker"}, {"prefill", "decode"}):
+            raise BadInput("pools", ", ".join(self.pools) or "none", "either both, or prefill and decode")
+        if self.verdict in ("disaggregate", "conditional") and not self.split:
+            raise BadInput("pools", ", ".join(self.pools), f"prefill and decode when the verdict is {self.verdict}")
+        if (self.remote_above_tokens is None) == (self.verdict == "conditional"):
+            allowed = "given exactly when the verdict is conditional"
+            raise BadInput("remote above tokens", self.remote_above_tokens, allowed)
+        for role, pool in self.pools.items():
+            whole(f"{role} replicas", pool.replicas, 1, 10_000)
+            whole(f"{role} tp", pool.tp, 1, gpu_of(pool).node_gpus)  # across nodes it takes more than these exports
+        self._joined()
+        whole("chunk tokens", self.chunk_tokens, 16, 1_000_000)
+        whole("isl tokens", self.isl_tokens, 1, 10_000_000)
+        whole("osl tokens", self.osl_tokens, 1, 10_000_000)
+        number("ttft slo", self.ttft_slo_s, above=0, unit="seconds")
+        number("itl slo", self.itl_slo_s, above=0, unit="seconds")
+        return self
+
+    def _joined(self) -> None:
+        """Can the fabric join the two pools at all?"""
+        if not self.split or self.road.kind not in ("nvlink", "pcie") or self.fabric == "nvl72":
+            return
+        prefill, decode = self.split
+        if prefill.gpu != decode.gpu or self.gpus > gpu_of(prefill).node_gpus:
+            allowed = f"one that reaches other nodes: {self.shape} on {self.gpus} GPUs does not fit into one"
+            raise BadInput("fabric", self.fabric, allowed)
+
+
+def gpu_of(pool: Pool) -> GpuSpec:
+    return gpu(pool.gpu)

@@ -1,0 +1,144 @@
+"""What the advisor is asked: the hardware, the model, the load and its targets, and what state the roads are in."""
+
+from typing import Literal
+
+import msgspec
+
+from engine.errors import BadInput
+from engine.fleet.catalog.hardware import FabricSpec, GpuSpec, fabric, gpu
+from engine.fleet.catalog.hf_config import model
+from engine.fleet.catalog.models import ModelShape
+from engine.fleet.estimate.roofline import smallest_tp
+from engine.fleet.host.findings import Finding
+from engine.scenario import number, one_of, whole
+from engine.workload import Draft
+
+MAX_GPUS = 512
+ENGINES = ("vllm", "sglang", "dynamo")
+BRIDGED = 2  # GPUs that an NVLink bridge between PCIe cards joins
+
+
+class Question(msgspec.Struct, frozen=True):
+    """`fabric`: what KV crosses from prefill to decode, by name; "" for what the GPU has (its peer road within a node,
+    its network beyond). `links_down`: how many of those roads do not work. `nvlink_gpus`: how many GPUs one NVLink
+    domain joins, 0 for what is usual (a node, or a pair of PCIe cards). `prefix_reuse`: share of a prompt whose KV
+    workers have already. `trace`: requests that were recorded, instead of the same prompt at `rate_per_s`.
+    `findings`: what NVML says, passed on to the advice. `own_model`: a shape of the asker's, instead of `model`.
+    """
+
+    gpus: int = 8
+    gpu: str = "h100-sxm"
+    model: str = "llama-3.1-8b"
+    engine: Literal["vllm", "sglang", "dynamo"] = "vllm"
+    isl_tokens: int = 4096
+    osl_tokens: int = 256
+    rate_per_s: float = 4.0
+    ttft_slo_s: float = 2.0
+    itl_slo_s: float = 0.05
+    prefix_reuse: float = 0.0
+    fabric: str = ""
+    links_down: int = 0
+    nvlink_gpus: int = 0
+    trace: tuple[Draft, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    own_model: ModelShape | None = None
+
+    def checked(self) -> "Question":
+        """Itself, with a trace's means as lengths and rate, if it can be answered; else BadInput with one sentence."""
+        whole("gpus", self.gpus, 1, MAX_GPUS)
+        card, shape = gpu(self.gpu), self.shape
+        one_of("engine", self.engine, ENGINES)
+        whole("isl", self.isl_tokens, 1, 1_000_000)
+        whole("osl", self.osl_tokens, 1, 100_000)
+        number("rate", self.rate_per_s, above=0, unit="requests/s")
+        number("ttft slo", self.ttft_slo_s, above=0, unit="seconds")
+        number("itl slo", self.itl_slo_s, above=0, unit="seconds")
+        if not 0 <= self.prefix_reuse < 1:
+            raise BadInput("prefix reuse", self.prefix_reuse, "a share from 0 to below 1")
+        whole("links down", self.links_down, 0, MAX_GPUS)
+        whole("nvlink gpus", self.nvlink_gpus, 0, MAX_GPUS)
+        road = self.road
+        if road.kind in ("nvlink", "pcie") and road.name != "nvl72" and self.gpus > card.node_gpus:
+            allowed = f"one that reaches other nodes: {self.gpus} of {card.label} do not fit into one"
+            raise BadInput("fabric", road.name, allowed)
+        if self.links_down and road.kind == "tcp":
+            raise BadInput("links down", self.links_down, "0 over TCP: there is nothing left to fall back to")
+        if (least := smallest_tp(shape, card)) > min(self.gpus, card.node_gpus):
+            raise BadInput("gpus", self.gpus, f"at least {least} in one node, so that {shape.label} fits")
+        return self._with_the_traces_means() if self.trace else self
+
+    def _with_the_traces_means(self) -> "Question":
+        count = len(self.trace)
+        span_s = self.trace[-1].arrival_s
+        return msgspec.structs.replace(
+            self,
+            isl_tokens=round(sum(draft.prompt_tokens for draft in self.trace) / count),
+            osl_tokens=round(sum(draft.output_tokens for draft in self.trace) / count),
+            rate_per_s=(count - 1) / span_s if span_s > 0 else self.rate_per_s,
+        )
+
+    # ---- what follows
+
+    @property
+    def card(self) -> GpuSpec:
+        return gpu(self.gpu)
+
+    @property
+    def shape(self) -> ModelShape:
+        return self.own_model or model(self.model)
+
+    @property
+    def cached_tokens(self) -> int:
+        """Of a prompt; its last token is never cached."""
+        return min(round(self.isl_tokens * self.prefix_reuse), self.isl_tokens - 1)
+
+    @property
+    def uncached_tokens(self) -> int:
+        return self.isl_tokens - self.cached_tokens
+
+    # ---- roads
+
+    @property
+    def road(self) -> FabricSpec:
+        """Between pools, if everything works."""
+        card = self.card
+        return fabric(self.fabric or (card.peer if self.gpus <= card.node_gpus else card.network))
+
+    @property
+    def fallback(self) -> FabricSpec:
+        """What is left where that does not work: PCIe for NVLink within a host, else TCP."""
+        return fabric(self.card.host) if self._within_host else fabric("tcp")
+
+    @property
+    def road_now(self) -> FabricSpec:
+        """The worst road that a handoff may have to take as things are."""
+        return self.fallback if self.links_down else self.road
+
+    @property
+    def joined(self) -> int:
+        """GPUs that one NVLink domain joins."""
+        usual = self.card.node_gpus if fabric(self.card.peer).kind == "nvlink" else BRIDGED
+        return self.nvlink_gpus or usual
+
+    @property
+    def _within_host(self) -> bool:
+        return self.road.kind == "nvlink" and self.road.name != "nvl72"
+
+    def handoff_road(self, tp: int, pools: tuple[int, int]) -> FabricSpec:
+        """Between pools of so many workers, `tp` GPUs of a prefill and a decode worker together.
+
+        Where NVLink joins a few GPUs only, it carries handoffs if each prefill worker has its decode worker beside it.
+        """
+        paired = pools[0] == pools[1] and tp <= self.joined
+        if self._within_host and self.gpus > self.joined and not paired:
+            return self.fallback
+        return self.road_now
+
+    def tensor_road(self, tp: int) -> FabricSpec:
+        """Between the GPUs of one worker."""
+        peer = self.road if self._within_host else fabric(self.card.peer)
+        broken = self.links_down and self._within_host
+        return fabric(self.card.host) if broken or tp > self.joined else peer
+
+    def mended(self) -> "Question":
+        return msgspec.structs.replace(self, links_down=0)

@@ -1,0 +1,91 @@
+"""Why: the numbers behind a verdict, each with the threshold that it is held against, and a sentence."""
+
+from collections.abc import Iterator
+
+from engine.fleet.advisor.advice import Reason, Tier
+from engine.fleet.advisor.candidates import handoff_s
+from engine.fleet.advisor.plan import Verdict
+from engine.fleet.advisor.question import Question
+from engine.fleet.advisor.trial import Outcome
+from engine.fleet.estimate.roofline import prefill_s, smallest_tp
+from engine.units import in_words
+
+SHARE = 0.2  # of a prefill: a handoff that takes longer is dear, even if nobody waits for it
+
+
+def reasons(question: Question, chunked: Outcome | None, split: Outcome | None) -> Iterator[Reason]:
+    """Simulated ones first; those that need no simulation after them."""
+    if chunked:
+        yield from _simulated("chunked", "Tuned chunked prefill", question, chunked)
+    if split:
+        yield from _simulated("split", "The best split", question, split)
+        yield from _of_the_handoff(question, split)
+    yield from _of_the_load(question, chunked)
+
+
+def sentence(verdict: Verdict, question: Question, chosen: Outcome, other: Outcome | None, tier: Tier | None) -> str:
+    """The verdict in one."""
+    where = f"{question.gpus} × {question.card.label}"
+    keeps = "keeps both targets" if chosen.keeps else "comes nearest to the targets, and misses them"
+    if verdict == "fix-first":
+        later = f" Disaggregation is the next tier: {tier.sentence}" if tier else ""
+        broken = f"{question.road.label} is down, so a handoff would take {question.road_now.label}: mend that first."
+        return f"Run chunked prefill now ({chosen.candidate.label}): it {keeps}. {broken}{later}"
+    if verdict == "colocate-chunked":
+        return f"Keep prefill and decode together on {where}: {chosen.candidate.label} {keeps}."
+    kind = "long prompts only" if verdict == "conditional" else "prefill from decode"
+    than = f" where {other.candidate.label} does not" if other and chosen.keeps else ""
+    return f"Split {kind} on {where}: {chosen.candidate.label} {keeps}{than}."
+
+
+def _simulated(name: str, who: str, question: Question, outcome: Outcome) -> Iterator[Reason]:
+    said = f"{who} ({outcome.candidate.label})"
+    for metric, value, limit, percentile in (
+        ("ttft", outcome.ttft_s, question.ttft_slo_s, "90 % of first tokens within"),
+        ("itl", outcome.itl_s, question.itl_slo_s, "99 % of gaps between tokens within"),
+    ):
+        verb = "kept" if value <= limit else "missed"
+        text = f"{said}: {percentile} {_time(value)}; the target of {_time(limit)} is {verb}."
+        yield Reason(f"{name}_{metric}_s", value, "s", limit, text)
+
+
+def _of_the_handoff(question: Question, split: Outcome) -> Iterator[Reason]:
+    candidate = split.candidate
+    assert candidate.prefill
+    assert candidate.decode
+    shape, tp = question.shape, candidate.prefill.tp
+    seconds = handoff_s(question, candidate)
+    alone = prefill_s(shape, question.card, question.isl_tokens, cached=question.cached_tokens, tp=tp)
+    road = question.handoff_road(tp + candidate.decode.tp, (candidate.prefill.replicas, candidate.decode.replicas))
+    size = in_words(shape.kv_bytes(question.isl_tokens), "B")
+    text = f"One prompt's KV, {size}, takes {_time(seconds)} over {road.label}: {seconds / alone:.0%} of its prefill."
+    yield Reason("handoff_share", seconds / alone, "of the prefill", SHARE, text)
+    if question.links_down:
+        nbytes = shape.kv_bytes(question.isl_tokens)
+        now_s, whole_s = question.road_now.link.seconds(nbytes), question.road.link.seconds(nbytes)
+        text = f"Mended, {question.road.label} takes {_time(whole_s)} for it instead of {_time(now_s)}."
+        yield Reason("handoff_mended_s", whole_s, "s", now_s, text)
+
+
+def _of_the_load(question: Question, chunked: Outcome | None) -> Iterator[Reason]:
+    shape, card = question.shape, question.card
+    least = smallest_tp(shape, card)
+    tp, replicas = (
+        (chunked.candidate.both.tp, chunked.candidate.both.replicas)
+        if chunked and chunked.candidate.both
+        else (least, 1)
+    )
+    alone = prefill_s(shape, card, question.isl_tokens, cached=question.cached_tokens, tp=tp)
+    meets = question.rate_per_s * alone / replicas
+    text = (
+        f"One prompt's prefill of {question.uncached_tokens:,} tokens takes {_time(alone)} alone; a worker would be at "
+        f"prefill for {meets:.0%} of the time, and decode meets it that often."
+    )
+    yield Reason("prefill_share", meets, "of a worker's time", 1.0, text)
+    copies = question.gpus // least
+    text = f"{question.gpus} GPUs hold {copies} copies of {shape.label}; a split needs two."
+    yield Reason("copies", copies, "copies", 2, text)
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"

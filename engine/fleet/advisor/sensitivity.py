@@ -1,0 +1,177 @@
+"""What would change a verdict: the formulas of `screen`, scaled to agree with the simulation where it was asked."""
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import msgspec
+
+from engine.fleet.advisor.advice import Flip, Tier
+from engine.fleet.advisor.candidates import Candidate, colocated, splits
+from engine.fleet.advisor.plan import Verdict
+from engine.fleet.advisor.question import MAX_GPUS, Question
+from engine.fleet.advisor.screen import foresee, pays
+from engine.fleet.catalog.hardware import FabricSpec, fabric, fabrics
+from engine.fleet.estimate.roofline import TYPICAL, Reached
+
+Field = Literal["rate_per_s", "isl_tokens", "osl_tokens", "itl_slo_s", "ttft_slo_s"]
+FIELDS: dict[Field, tuple[str, str]] = {
+    "rate_per_s": ("rate", "requests/s"),
+    "isl_tokens": ("prompt", "tokens"),
+    "osl_tokens": ("answer", "tokens"),
+    "itl_slo_s": ("ITL target", "s"),
+    "ttft_slo_s": ("TTFT target", "s"),
+}
+RATIOS = 6  # of pools, per pair of TPs: fewer than when screening
+FARTHEST = 64.0  # an input is changed by at most this factor
+PRECISION = 1.02
+REUSES = (0.25, 0.5, 0.75, 0.9)
+
+
+class Scale(msgspec.Struct, frozen=True):
+    """Headrooms that were simulated, over those foreseen: of chunked prefill, and of splitting."""
+
+    chunked: float = 1.0
+    split: float = 1.0
+
+
+AS_FORESEEN = Scale()
+
+
+class Best(msgspec.Struct, frozen=True):
+    """The best headroom of each kind, and what has it."""
+
+    chunked: float
+    split: float
+    split_candidate: Candidate | None
+
+    @property
+    def pays(self) -> bool:
+        return pays(self.chunked, self.split)
+
+
+def best(question: Question, scale: Scale = AS_FORESEEN, reached: Reached = TYPICAL) -> Best:
+    """By formulas alone."""
+    chunked = max((foresee(question, c, reached).headroom(question) for c in colocated(question)), default=0.0)
+    split, candidate = 0.0, None
+    for other in splits(question, RATIOS):
+        room = foresee(question, other, reached).headroom(question)
+        if room > split:
+            split, candidate = room, other
+    return Best(scale.chunked * chunked, scale.split * split, candidate)
+
+
+def flips(question: Question, scale: Scale) -> list[Flip]:
+    """The nearest change of each input, alone, that turns the verdict."""
+    splits_now = best(question, scale).pays
+    turned: Verdict = "colocate-chunked" if splits_now else "disaggregate"
+
+    def differs(other: Question) -> bool:
+        return best(other, scale).pays != splits_now
+
+    found: list[Flip] = []
+    for field, (name, unit) in FIELDS.items() if not question.trace else ():
+        now = getattr(question, field)
+        for at in _nearest(question, field, differs):
+            way = "above" if at > now else "below"
+            changed = msgspec.structs.replace(question, **{field: at})
+            sentence = f"{name} {way} {_number(at)} {unit} (now {_number(now)}): {_said(changed, scale, turned)}."
+            found.append(Flip(field, now, at, unit, turned, _first_big(sentence)))
+    found += _of_reuse(question, scale, differs, turned)
+    found += _of_fabric(question, scale, differs, turned)
+    return found
+
+
+def next_tier(question: Question, scale: Scale) -> Tier | None:
+    """The first of 1, 2, 4 ... times the GPUs where splitting bears a rate that chunked prefill no longer does."""
+    gpus = question.gpus
+    while gpus <= min(MAX_GPUS, max(128, question.gpus)):
+        road = question.road if _reaches(question, gpus, question.road) else fabric(question.card.network)
+        larger = msgspec.structs.replace(question, gpus=gpus, fabric=road.name, links_down=0, trace=())
+        rate = _where_chunked_ends(larger, scale)
+        there = best(msgspec.structs.replace(larger, rate_per_s=rate), scale)
+        if there.pays and there.split >= 1 and there.split_candidate:
+            shape = there.split_candidate.label
+            sentence = (
+                f"on {gpus} GPUs over {road.label}, above {rate:.3g} requests/s, chunked prefill misses the targets "
+                f"and {shape} keeps them."
+            )
+            return Tier(gpus, rate, road.name, shape, sentence)
+        gpus *= 2
+    return None
+
+
+def _reaches(question: Question, gpus: int, road: FabricSpec) -> bool:
+    return road.kind in ("rdma", "tcp") or road.name == "nvl72" or gpus <= question.card.node_gpus
+
+
+def _where_chunked_ends(question: Question, scale: Scale) -> float:
+    """Requests/s, just above what chunked prefill bears."""
+
+    def misses(rate: float) -> bool:
+        return best(msgspec.structs.replace(question, rate_per_s=rate), scale).chunked < 1
+
+    low, high = 1e-3, 2e-3
+    while not misses(high) and high < 1e6:
+        low, high = high, 2 * high
+    while high / low > PRECISION:
+        middle = (low * high) ** 0.5
+        low, high = (low, middle) if misses(middle) else (middle, high)
+    return high
+
+
+def _nearest(question: Question, field: Field, differs: Callable[[Question], bool]) -> Iterator[float]:
+    """Upwards and downwards, each the value nearest to the present one at which it differs."""
+    now = getattr(question, field)
+    whole = isinstance(now, int)
+
+    def at(value: float) -> Question:
+        return msgspec.structs.replace(question, **{field: max(1, round(value)) if whole else value})
+
+    for step in (2.0, 0.5):
+        inside, outside = float(now), float(now) * step
+        while not differs(at(outside)):
+            inside, outside = outside, outside * step
+            if not 1 / FARTHEST <= outside / now <= FARTHEST or (whole and outside < 1):
+                break
+        else:
+            while max(outside / inside, inside / outside) > PRECISION:
+                middle = (inside * outside) ** 0.5
+                inside, outside = (inside, middle) if differs(at(middle)) else (middle, outside)
+            yield max(1, round(outside)) if whole else outside
+
+
+def _of_reuse(question: Question, scale: Scale, differs: Callable[[Question], bool], turned: Verdict) -> Iterator[Flip]:
+    now = question.prefix_reuse
+    for reuse in sorted((*REUSES, 0.0), key=lambda reuse: abs(reuse - now)):
+        changed = msgspec.structs.replace(question, prefix_reuse=reuse)
+        if reuse != now and differs(changed):
+            sentence = f"Prefix reuse of {reuse:.0%} (now {now:.0%}): {_said(changed, scale, turned)}."
+            yield Flip("prefix_reuse", now, reuse, "", turned, sentence)
+            return
+
+
+def _of_fabric(
+    question: Question, scale: Scale, differs: Callable[[Question], bool], turned: Verdict
+) -> Iterator[Flip]:
+    now = question.road
+    able = [road for road in fabrics().values() if _reaches(question, question.gpus, road)]
+    able.sort(key=lambda road: abs(road.achieved_bytes_per_s - now.achieved_bytes_per_s))
+    for road in able:
+        changed = msgspec.structs.replace(question, fabric=road.name, links_down=0)
+        if differs(changed):
+            sentence = f"KV over {road.label} instead of {now.label}: {_said(changed, scale, turned)}."
+            yield Flip("fabric", now.name, road.name, "", turned, sentence)
+            return
+
+
+def _said(changed: Question, scale: Scale, turned: Verdict) -> str:
+    there = best(changed, scale)
+    return turned if max(there.chunked, there.split) >= 1 else f"{turned}, and nothing keeps both targets"
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+
+
+def _first_big(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]

@@ -1,0 +1,1 @@
+"""GPUs, fabrics, sites and models, as data with sources."""

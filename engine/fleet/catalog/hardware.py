@@ -1,0 +1,74 @@
+"""GPUs and the fabrics between them. The numbers lie in data/gpus.toml and data/fabrics.toml, each with its source."""
+
+import functools
+from typing import Literal
+
+import msgspec
+
+from engine.fleet.catalog.tables import named, read_table
+from engine.link import LinkSpec
+
+
+class FabricSpec(msgspec.Struct, frozen=True):
+    """One road for KV. `bytes_per_s`: line rate, one direction; `efficiency`: the part that handoffs reach."""
+
+    name: str
+    label: str
+    kind: Literal["nvlink", "pcie", "rdma", "tcp"]
+    bytes_per_s: float
+    efficiency: float
+    latency_s: float
+    source: str
+
+    @property
+    def achieved_bytes_per_s(self) -> float:
+        return self.bytes_per_s * self.efficiency
+
+    @property
+    def link(self) -> LinkSpec:
+        """What a handoff meets: the same formula as the live engine's and the simulator's link."""
+        return LinkSpec(self.achieved_bytes_per_s, self.latency_s)
+
+
+class GpuSpec(msgspec.Struct, frozen=True):
+    """Dense peaks. `peer`, `host` and `network`: the fabric to the next GPU, to the CPU, to another machine.
+
+    `nvml`: its product name as NVML says it, empty if NVML does not know it. `node_gpus`: how many share a host.
+    """
+
+    name: str
+    label: str
+    bf16_flops_per_s: float
+    memory_bytes: int
+    memory_bytes_per_s: float
+    peer: str
+    host: str
+    network: str
+    source: str
+    fp8_flops_per_s: float | None = None
+    nvml: str = ""
+    node_gpus: int = 8
+
+    @property
+    def ridge_flops_per_byte(self) -> float:
+        """Arithmetic intensity from which bf16 work is bound by compute. With bf16 weights: tokens in a step."""
+        return self.bf16_flops_per_s / self.memory_bytes_per_s
+
+
+@functools.cache
+def gpus() -> dict[str, GpuSpec]:
+    return {name: msgspec.convert({"name": name, **row}, GpuSpec) for name, row in read_table("gpus.toml").items()}
+
+
+@functools.cache
+def fabrics() -> dict[str, FabricSpec]:
+    rows = read_table("fabrics.toml").items()
+    return {name: msgspec.convert({"name": name, **row}, FabricSpec) for name, row in rows}
+
+
+def gpu(name: str) -> GpuSpec:
+    return named("gpu", name, gpus())
+
+
+def fabric(name: str) -> FabricSpec:
+    return named("fabric", name, fabrics())

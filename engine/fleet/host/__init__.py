@@ -1,0 +1,1 @@
+"""The GPUs of this machine: what NVML reports, and what is wrong with them."""

@@ -1,0 +1,50 @@
+"""NVML's snapshot as the beginning of a question: which GPUs, joined by what, and which of those roads are down."""
+
+import msgspec
+
+from engine.errors import BadInput
+from engine.fleet.advisor.question import BRIDGED
+from engine.fleet.catalog.hardware import GpuSpec, fabric, fabrics, gpus
+from engine.fleet.host.nvml import Fleet
+
+
+class Here(msgspec.Struct, frozen=True):
+    """Fields of a `Question`, and a sentence that says what they were taken from."""
+
+    gpus: int
+    gpu: str
+    fabric: str
+    links_down: int
+    sentence: str
+
+
+def here(fleet: Fleet) -> Here:
+    """What a fleet's findings set. Raises BadInput where there is no GPU, or none that the lab knows."""
+    whose = "the recorded example fleet" if fleet.example else "this machine"
+    if not fleet.gpus:
+        raise BadInput("machine", f"one without an NVIDIA GPU ({fleet.why})", "one with GPUs that NVML can see")
+    card = _card(fleet)
+    cut = [gpu for gpu in fleet.gpus if gpu.links and not any(link.active for link in gpu.links)]
+    up = [link for gpu in fleet.gpus for link in gpu.links if link.active]
+    if not up:  # nothing says that there ever was one
+        road, down = (fabric(card.host).name if fabric(card.peer).kind == "nvlink" or cut else ""), 0
+        said = f"no NVLink is up on any of its {len(fleet.gpus)} GPUs, so KV goes over {fabric(card.host).label}"
+    else:
+        known = f"nvlink{up[0].version}"
+        road = known if known in fabrics() and known != card.peer else ""
+        switched = any(link.remote == "switch" for link in up)
+        down = len(cut) if switched else -(-len(cut) // BRIDGED)
+        ends = ", ".join(f"GPU {gpu.index}" for gpu in cut)
+        said = f"every NVLink of {ends} is down" if cut else "at least one NVLink is up on every GPU that has any"
+    kinds = {gpu.name for gpu in fleet.gpus}
+    mixed = f" Its GPUs are of {len(kinds)} kinds; all are taken for {card.label}." if len(kinds) > 1 else ""
+    return Here(len(fleet.gpus), card.name, road, down, f"Taken from the findings of {whose}: {said}.{mixed}")
+
+
+def _card(fleet: Fleet) -> GpuSpec:
+    names = [gpu.name for gpu in fleet.gpus]
+    most = max(sorted(set(names)), key=names.count)
+    known = next((card for card in gpus().values() if card.nvml == most), None)
+    if known is None:
+        raise BadInput("GPU", most, f"one of {', '.join(card.nvml for card in gpus().values() if card.nvml)}")
+    return known

@@ -1,0 +1,1 @@
+"""One load on one site, over many values of one setting."""

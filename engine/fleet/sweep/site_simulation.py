@@ -1,0 +1,125 @@
+"""One load on one site: what each deployment of its GPUs makes of it, in simulated time."""
+
+import math
+
+import msgspec
+
+from engine.fleet.catalog.hardware import FabricSpec, GpuSpec
+from engine.fleet.catalog.models import ModelShape
+from engine.fleet.estimate.workers import link_of, worker_on
+from engine.goodput import Slo, attainment
+from engine.scenario import Deployment, Kind, Scenario, Workload
+from engine.sim.leap import Happening
+from engine.sim.network import NetworkSpec
+from engine.sim.run import ClusterSpec, count, run
+from engine.sim.search import highest_rate
+
+CHUNKS = (8192, 4096, 2048, 1024, 512, 256)
+FEWEST, MOST = 60, 240  # requests a worker, of one simulation at the expected rate
+LONGEST_S = 60.0
+PRECISION = 0.05
+
+
+class Bench:
+    """`road`: what joins two GPUs. Prompts are all of one length, outputs too; arrivals are Poisson."""
+
+    def __init__(
+        self,
+        workers: int,
+        tp: int,
+        road: FabricSpec,
+        shape: ModelShape,
+        card: GpuSpec,
+        prompt_tokens: int,
+        output_tokens: int,
+        slo: Slo,
+        seed: int,
+        *,
+        one_port: bool,
+        overlap: float,
+    ) -> None:
+        self.workers, self.tp, self.road, self.prompt_tokens = workers, tp, road, prompt_tokens
+        self.link = link_of(shape, road, tp)
+        self._slo, self._output_tokens = slo, output_tokens
+        self._worker = worker_on(shape, card, tp=tp, context=prompt_tokens + output_tokens, overlap=overlap)
+        shared = road.achieved_bytes_per_s if one_port else None
+        self._on = ClusterSpec(
+            self._worker, network=NetworkSpec("fair", shared_bytes_per_s=shared), routing="round-robin"
+        )
+        self._workload = Workload(prompt_tokens=prompt_tokens, output_tokens=output_tokens, seed=seed)
+        self.chunk = self._largest_chunk()
+        self.prefill_s = self._worker.cost.step_s([(0, prompt_tokens)], 0, 0)
+        self.decode_s = self._decode_s()
+
+    @property
+    def expected_rate_per_s(self) -> float:
+        """Where to look: requests/s that keep all workers busy if prefill and decode take turns, in batches as large as
+        the TPOT SLO and the KV pool allow. Chunks can bear more: in one step, computing hides reading the memory.
+        """
+        return self.workers / (self.prefill_s + self.decode_s)
+
+    @property
+    def balanced_split(self) -> int:
+        """Prefill workers such that both pools have equally much to do."""
+        share = self.prefill_s / (self.prefill_s + self.decode_s)
+        return min(self.workers - 1, max(1, round(self.workers * share)))
+
+    def likely_splits(self) -> list[int]:
+        """The balanced one and its neighbours."""
+        step = max(1, self.workers // 12)
+        around = (self.balanced_split - step, self.balanced_split, self.balanced_split + step)
+        return [prefill for prefill in around if 0 < prefill < self.workers]
+
+    def attained(self, kind: Kind, prefill: int, rate_per_s: float) -> tuple[float, float, float]:
+        """At this rate: the share of requests that met the SLOs, and the 90th percentiles of TTFT and TPOT in s."""
+        requests = max(50, round(rate_per_s * self.span_s))
+        counted = count(self._loaded(kind, prefill, rate_per_s, requests), self._on)
+        metrics = counted.metrics
+        return attainment(counted.requests, self._slo), metrics.ttft_s.p90, metrics.tpot_s.p90
+
+    def record(self, kind: Kind, prefill: int, rate_per_s: float, requests: int) -> list[Happening]:
+        """All that happens to so many requests at this rate, for somebody who wants to watch."""
+        record: list[Happening] = []
+        run(self._loaded(kind, prefill, rate_per_s, requests), self._on, record.append, watched=True)
+        return record
+
+    def highest_rate(self, kind: Kind, prefill: int) -> float:
+        """Requests/s at which 90 % still meet the SLOs; 0 if there is none."""
+        return highest_rate(
+            self._scenario(kind, prefill),
+            self._on,
+            self._slo,
+            precision=PRECISION,
+            span_s=self.span_s,
+            near_per_s=self.expected_rate_per_s,
+        )
+
+    @property
+    def span_s(self) -> float:
+        """How long requests come for, in each simulation: if it is not too much, for as long as one is decoded."""
+        decoded_s = self._output_tokens * (self._slo.tpot_s or 0.0)
+        worker_s = self.workers / self.expected_rate_per_s  # in which every worker gets one request
+        return min(LONGEST_S, max(FEWEST * worker_s, min(decoded_s, MOST * worker_s)))
+
+    def _loaded(self, kind: Kind, prefill: int, rate_per_s: float, requests: int) -> Scenario:
+        load = msgspec.structs.replace(self._workload, rate_per_s=rate_per_s, requests=requests)
+        return msgspec.structs.replace(self._scenario(kind, prefill), workload=load)
+
+    def _scenario(self, kind: Kind, prefill: int) -> Scenario:
+        deployment = Deployment(kind, self.workers, prefill or 1, self.chunk)
+        return Scenario(deployment, self.link, self._workload)
+
+    def _largest_chunk(self) -> int:
+        """The largest budget whose step, were it all prefill, is within the TPOT SLO."""
+        within = self._slo.tpot_s or math.inf
+        fits = (chunk for chunk in CHUNKS if self._worker.cost.step_s([(0, chunk)], 0, 0) <= within)
+        return next(fits, CHUNKS[-1])
+
+    def _decode_s(self) -> float:
+        """One request's part of all the decode steps that it takes part in."""
+        context = self.prompt_tokens + self._output_tokens
+        most = min(self._worker.max_running, self._worker.context_tokens // context)
+        within = self._slo.tpot_s or math.inf
+        step_s = {rows: self._worker.cost.step_s((), rows, rows * context) for rows in range(1, max(1, most) + 1)}
+        rows = max((rows for rows, s in step_s.items() if s <= within), default=1)
+        return (self._output_tokens - 1) * step_s[rows] / rows

@@ -1,0 +1,1 @@
+"""One step on one core: from tokens and blocks to the next tokens."""

@@ -1,0 +1,125 @@
+"""A decoder's forward pass: few, large operations, straight over the weights.
+
+The same mathematics as the Llama, Mistral, Qwen2 and Qwen3 modules of transformers. Of their 60 operations a layer
+some 20 are left. Where activations are fp32, kernels take the smaller of them.
+"""
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch.nn.functional import embedding, layer_norm, silu
+
+from engine.live.compute.attention import Step
+from engine.live.compute.options import Tricks
+from engine.live.compute.products import Product, Upcast
+
+Rotation = tuple[torch.Tensor, torch.Tensor]  # cosines and signed sines, [rows, 1, dim]
+
+
+class Forward:
+    """Token ids to logits. `model` is transformers' own, or as `engine.live.model.weights` lays it out.
+
+    `compiled`: the way of few rows, for the vocabulary's product and what is small; or None.
+    """
+
+    def __init__(self, model: Any, tricks: Tricks, compiled: Any) -> None:
+        decoder = model.model
+        self._embedding = decoder.embed_tokens.weight
+        self._rotary = decoder.rotary_emb
+        self._dtype = torch.float32 if tricks.upcast_products else self._embedding.dtype
+        small, upcast = compiled if self._dtype == torch.float32 else None, Upcast()
+        self._layers = [Layer(layer, tricks, upcast, small) for layer in decoder.layers]
+        self._norm = Norm(decoder.norm, small)
+        self._head = compiled.head if compiled else partial(_head, model.lm_head)
+        self._short = tricks.short_last_layer
+
+    def __call__(self, ids: torch.Tensor, positions: torch.Tensor, step: Step, due: torch.Tensor) -> torch.Tensor:
+        """`ids` and `positions` are [rows]; logits of the rows in `due` come back, [due, vocabulary]."""
+        hidden = embedding(ids, self._embedding).to(self._dtype)
+        rotation = self._rotation(hidden, positions)
+        last = len(self._layers) - 1
+        for index, layer in enumerate(self._layers):
+            attended = layer.attended(hidden, rotation, step, index)
+            if index == last and self._short:  # its KV is kept; what else it makes of the other rows nobody reads
+                attended, hidden, due = attended[due], hidden[due], torch.arange(len(due))
+                if not len(due):
+                    break
+            hidden = layer.finished(attended, hidden)
+        return self._head(self._norm(hidden[due])) if len(due) else hidden.new_empty(0, len(self._embedding))
+
+    def _rotation(self, hidden: torch.Tensor, positions: torch.Tensor) -> Rotation:
+        cos, sin = self._rotary(hidden[None], positions[None])
+        sin = torch.cat((-sin[..., : sin.shape[-1] // 2], sin[..., sin.shape[-1] // 2 :]), -1)
+        return cos[0][:, None], sin[0][:, None]
+
+
+class Layer:
+    """One layer, in two halves: up to what its rows have attended to, and from there on."""
+
+    def __init__(self, layer: Any, tricks: Tricks, upcast: Upcast, small: Any) -> None:
+        attention, mlp = layer.self_attn, layer.mlp
+        self._dim = attention.head_dim
+        self._scaling = attention.scaling
+        self._before_attention, self._before_mlp = (
+            Norm(norm, small) for norm in (layer.input_layernorm, layer.post_attention_layernorm)
+        )
+        self._qkv = Product([attention.q_proj, attention.k_proj, attention.v_proj], tricks, upcast)
+        self._out = Product([attention.o_proj], tricks, upcast)
+        self._gate_and_up = Product([mlp.gate_proj, mlp.up_proj], tricks, upcast)
+        self._down = Product([mlp.down_proj], tricks, upcast)
+        self._gate = small.gate if small else _gate
+        self._of_heads = (
+            [Norm(attention.q_norm, None), Norm(attention.k_norm, None)] if hasattr(attention, "q_norm") else []
+        )
+
+    def attended(self, hidden: torch.Tensor, rotation: Rotation, step: Step, index: int) -> torch.Tensor:
+        """[rows, width], before the output product; the rows' keys and values lie in the pool from now on."""
+        parts = self._qkv(self._before_attention(hidden))
+        query, key, value = (part.view(len(hidden), -1, self._dim) for part in parts)
+        for norm, part in zip(self._of_heads, (query, key), strict=False):
+            part.copy_(norm(part))
+        _turn(query, *rotation)
+        _turn(key, *rotation)
+        return step.attend(index, query, key, value, self._scaling).reshape(len(hidden), -1)
+
+    def finished(self, attended: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        hidden = self._out(attended)[0].add_(hidden)
+        gate, up = self._gate_and_up(self._before_mlp(hidden))
+        return self._down(self._gate(gate, up))[0].add_(hidden)
+
+
+class Norm:
+    """RMS norm over the last dimension, which torch has no kernel for on CPUs: it takes nine operations.
+
+    Layer norm is one. Of a row and its negative side by side the mean is 0 and the variance is the row's mean square.
+    """
+
+    def __init__(self, norm: Any, small: Any) -> None:
+        self._width = len(norm.weight)
+        self._weight, self._epsilon = norm.weight.repeat(2), norm.variance_epsilon
+        self._compiled = small.norm(norm) if small else None
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        if self._compiled:
+            made: torch.Tensor = self._compiled(rows)
+            return made
+        weight = self._weight.to(rows.dtype)
+        both = layer_norm(torch.cat((rows, -rows), -1), weight.shape, weight, None, self._epsilon)
+        return both[..., : self._width]
+
+
+def _gate(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+    return silu(gate).mul_(up)
+
+
+def _head(lm_head: Any, hidden: torch.Tensor) -> torch.Tensor:
+    logits: torch.Tensor = lm_head(hidden.to(lm_head.weight.dtype))
+    return logits
+
+
+def _turn(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> None:
+    """Rotary positions, in place: [rows, heads, dim], whose halves belong together."""
+    first, second = heads.chunk(2, -1)
+    swapped = torch.cat((second, first), -1)
+    heads.mul_(cos).addcmul_(swapped, sin)

@@ -1,0 +1,1 @@
+"""Move a request's KV from one worker's pool to another's."""

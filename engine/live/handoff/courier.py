@@ -1,0 +1,298 @@
+"""Carries trays to other workers at the link's pace, on a thread beside the computation.
+
+There is one wire per worker, and a tray that came first goes first. A tray whose layers are still being computed
+leaves the wire to the next one as long as it has nothing to send, so no bandwidth is lost to the order.
+
+The thread shares its interpreter with the computation. So it makes few and large moves, all of them in calls that let
+go of the interpreter, and is never late for long: what the wire could have carried in the meantime goes at once.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from threading import Condition, Thread
+
+from engine.errors import TransportFailed
+from engine.events import Event, HandoffMoved, HandoffStarted
+from engine.link import LinkSpec, Wire
+from engine.live.handoff.checksum import checksum
+from engine.live.handoff.transport import Path, Piece
+from engine.live.handoff.transports import Doors
+from engine.live.model.kv import KvPool, Rows, pool_rows, row_numbers
+from engine.messages import Report, Ship, ShipFailed, Shipped
+
+PIECE_S = 0.004  # of bandwidth that goes at once: what a change of the link may be late by
+PACED_BYTES = 1 << 19  # that go at once at any pace: the last of a tray are late by their own copying
+MOVED_EVERY_S = 0.05
+HOUR_S = 3600.0  # to sleep at most: what waits for a link that is cut is woken when it changes
+
+
+class _Tray:
+    """One tray on its way. Of its rows `ready` may go and `sent` have gone."""
+
+    def __init__(self, ship: Ship, transport: str, pool: KvPool, blocks: tuple[int, ...]) -> None:
+        self.ship = ship
+        self.transport = transport
+        self.source = row_numbers(2 * pool.shape.layers, pool.blocks, blocks)
+        self.target: Rows = self.source[:0]  # until it has started
+        self.rows_per_layer = 2 * len(blocks)
+        self.nbytes = pool.shape.tray_bytes(len(blocks))
+        self.ready = 0
+        self.sent = 0
+        self.next = 0  # rows that go as soon as the wire has carried them
+        self.since_s = 0.0  # from when on there has been something to send
+        self.started_s = 0.0
+        self.told_s = 0.0
+        self.path: Path | None = None  # until it has started
+        self.aborted = False
+        self.checksum = checksum(pool.shape.row_bytes)
+
+    @property
+    def waits(self) -> bool:
+        return self.sent < self.ready
+
+    def due_s(self, latency_s: float) -> float:
+        """When the wire may begin to carry what waits. The latency is paid once, before the first byte."""
+        return max(self.since_s, self.started_s + latency_s) if self.path else self.since_s
+
+
+class Courier:
+    """`say` and `report` are called on the courier's thread; `clock` stamps events and paces nothing."""
+
+    def __init__(
+        self,
+        doors: Doors,
+        link: LinkSpec,
+        *,
+        say: Callable[[Event], None],
+        report: Callable[[Report], None],
+        clock: Callable[[], float],
+        name: str,
+    ) -> None:
+        self._doors = doors
+        self._pool = doors.pool
+        self._say = say
+        self._report = report
+        self._clock = clock
+        self._name = name
+        self._memory = pool_rows(doors.pool)
+        self._row_bytes: int = self._memory.shape[1]
+        self._paths: dict[tuple[str, bytes], Path] = {}
+
+        # everything below is guarded by this
+        self._changed = Condition()
+        self._wire = Wire(link, time.monotonic())
+        self._idle = True  # the wire has carried all there was; it saves nothing up
+        self._trays: list[_Tray] = []  # first come, first served
+        self._busy: _Tray | None = None  # what the thread is at, without holding the lock
+        self._closed = False
+
+        self._thread = Thread(target=self._run, name="courier", daemon=True)
+        self._thread.start()
+
+    # ---- called by the worker
+
+    def ship(self, ship: Ship, transport: str, blocks: tuple[int, ...]) -> None:
+        """Carry the whole tray that lies in `blocks` of this worker's pool."""
+        self._begin(ship, transport, blocks, layers=self._pool.shape.layers)
+
+    def begin(self, ship: Ship, transport: str, blocks: tuple[int, ...]) -> None:
+        """Carry the tray that will lie in `blocks`, each layer as soon as it is ready."""
+        self._begin(ship, transport, blocks, layers=0)
+
+    def layer_ready(self, request: str, layer: int) -> None:
+        """The KV of this and all earlier layers is final. Of no consequence for a tray that is not under way."""
+        with self._changed:
+            if tray := self._find(request):
+                if not tray.waits:
+                    tray.since_s = time.monotonic()
+                tray.ready = (layer + 1) * tray.rows_per_layer
+                self._changed.notify_all()
+
+    def set_link(self, link: LinkSpec) -> None:
+        """At once, also for the tray in flight. A link that is cut keeps trays waiting."""
+        with self._changed:
+            self._wire.change(link, time.monotonic())
+            self._changed.notify_all()
+
+    def abort(self, request: str) -> None:
+        """When this returns, no further byte of the tray is written, and nothing more is said or reported of it."""
+        with self._changed:
+            tray = self._find(request)
+            if tray:
+                tray.aborted = True
+                if tray.path is None:
+                    self._trays.remove(tray)  # nothing of it has left, and connecting may take long
+                self._changed.notify_all()
+            self._changed.wait_for(lambda: tray not in self._trays and not self._is_at(request))
+
+    def close(self) -> None:
+        """Leave everything that is not yet carried."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _begin(self, ship: Ship, transport: str, blocks: tuple[int, ...], layers: int) -> None:
+        assert len(blocks) == len(ship.blocks) > 0, "a tray has as many blocks here as there"
+        tray = _Tray(ship, transport, self._pool, blocks)
+        tray.ready = layers * tray.rows_per_layer
+        with self._changed:
+            assert self._find(ship.request) is None, f"{ship.request} is under way already"
+            self._trays.append(tray)
+            self._changed.notify_all()
+
+    def _find(self, request: str) -> _Tray | None:
+        return next((tray for tray in self._trays if tray.ship.request == request), None)
+
+    def _is_at(self, request: str) -> bool:
+        return self._busy is not None and self._busy.path is not None and self._busy.ship.request == request
+
+    # ---- the thread
+
+    def _run(self) -> None:
+        while (tray := self._next()) is not None:
+            try:
+                self._advance(tray)
+            except TransportFailed as failure:
+                self._drop(tray.transport, tray.ship.endpoint)
+                if self._forget(tray):
+                    self._report(ShipFailed(tray.ship.request, str(failure)))
+        for transport, endpoint in list(self._paths):
+            self._drop(transport, endpoint)
+
+    def _next(self) -> _Tray | None:
+        """The tray to advance, as soon as there is one; None: closed."""
+        with self._changed:
+            self._busy = None
+            self._changed.notify_all()
+            while not self._closed:
+                tray, wait_s = self._choose(time.monotonic())
+                if tray and not wait_s:
+                    self._busy = tray
+                    return tray
+                self._changed.wait(min(wait_s, HOUR_S))
+            self._trays.clear()
+            self._changed.notify_all()
+            return None
+
+    def _choose(self, now: float) -> tuple[_Tray | None, float]:
+        """Whose turn it is, if anyone's, and in how many seconds."""
+        for tray in self._trays:
+            if tray.aborted:
+                return tray, 0.0
+        first = next((tray for tray in self._trays if tray.waits), None)
+        if first is not None:
+            due_s = first.due_s(self._wire.spec.latency_s)
+            if due_s <= now:
+                return first, self._carried_in_s(first, due_s, now)
+        self._idle = True
+        # while its first byte is under way the wire is that tray's: another's time would be counted from too early
+        return None, due_s - now if first is not None else math.inf
+
+    def _carried_in_s(self, tray: _Tray, due_s: float, now: float) -> float:
+        if tray.path is None:
+            return 0.0
+        if self._idle:
+            self._wire.open(due_s)
+            self._idle = False
+        tray.next = self._next_rows(tray)
+        return self._wire.ready_s(tray.next * self._row_bytes, now)
+
+    def _next_rows(self, tray: _Tray) -> int:
+        """How many go at once, before the thread looks up again. Without a pace `_write` keeps an eye on the time."""
+        ready, paced = tray.ready - tray.sent, self._wire.spec.bandwidth_bytes_per_s
+        if paced is None:
+            return ready
+        return min(ready, max(1, min(PACED_BYTES, int(paced * PIECE_S)) // self._row_bytes))
+
+    def _advance(self, tray: _Tray) -> None:
+        if tray.aborted:
+            if tray.path:
+                tray.path.flush()
+            self._forget(tray)
+        elif tray.path is None:
+            self._start(tray)
+        else:
+            self._write(tray, tray.path)
+
+    def _start(self, tray: _Tray) -> None:
+        ship = tray.ship
+        path = self._connect(tray.transport, ship.endpoint)
+        if max(ship.blocks) >= path.blocks:
+            raise TransportFailed(f"{ship.target} has {path.blocks} blocks, so there is no block {max(ship.blocks)}.")
+        with self._changed:
+            if tray.aborted:
+                return
+            tray.path = path
+            tray.target = row_numbers(2 * self._pool.shape.layers, path.blocks, ship.blocks)
+            tray.started_s = tray.told_s = time.monotonic()
+            self._idle = True  # its bytes are counted from here, whatever the wire carried before
+            configured = self._wire.spec.bandwidth_bytes_per_s
+        self._say(
+            HandoffStarted(
+                t=self._clock(),
+                request=ship.request,
+                source=self._name,
+                target=ship.target,
+                nbytes=tray.nbytes,
+                transport=tray.transport,
+                configured_bytes_per_s=configured,
+            )
+        )
+
+    def _write(self, tray: _Tray, path: Path) -> None:
+        """Send the rows that are next, or as many of them as a slow road takes in the time of a piece."""
+        until_s = time.monotonic() + PIECE_S
+        first, end = tray.sent, tray.sent + tray.next
+        most = max(1, path.piece_bytes // self._row_bytes)
+        while first < end and time.monotonic() < until_s:
+            rows = slice(first, min(end, first + most))
+            path.write(Piece(tray.ship.request, self._memory, tray.source[rows], tray.target[rows]), tray.checksum)
+            first = rows.stop
+        with self._changed:
+            self._wire.carried((first - tray.sent) * self._row_bytes, time.monotonic())
+            tray.sent = first
+        if tray.sent == len(tray.source):
+            self._finish(tray, path)
+        elif time.monotonic() - tray.told_s >= MOVED_EVERY_S:
+            self._tell_moved(tray, path)
+
+    def _finish(self, tray: _Tray, path: Path) -> None:
+        seconds = self._tell_moved(tray, path) - tray.started_s
+        if self._forget(tray):
+            configured = self._wire.spec.bandwidth_bytes_per_s
+            self._report(Shipped(tray.ship.request, tray.nbytes, seconds, configured, tray.checksum.hexdigest()))
+
+    def _tell_moved(self, tray: _Tray, path: Path) -> float:
+        """Also returns when the bytes had landed."""
+        path.flush()
+        tray.told_s = time.monotonic()
+        self._say(
+            HandoffMoved(
+                t=self._clock(),
+                request=tray.ship.request,
+                source=self._name,
+                target=tray.ship.target,
+                bytes_done=tray.sent * self._row_bytes,
+            )
+        )
+        return tray.told_s
+
+    def _forget(self, tray: _Tray) -> bool:
+        """Take the tray off the list; False if nobody is to hear of it."""
+        with self._changed:
+            if tray in self._trays:
+                self._trays.remove(tray)
+            return not tray.aborted
+
+    def _connect(self, transport: str, endpoint: bytes) -> Path:
+        """Paths are kept: the first tray to a worker connects, the next ones find it done."""
+        path = self._paths.get((transport, endpoint))
+        if path is None:
+            path = self._paths[transport, endpoint] = self._doors.connect(transport, endpoint)
+        return path
+
+    def _drop(self, transport: str, endpoint: bytes) -> None:
+        if path := self._paths.pop((transport, endpoint), None):
+            path.close()

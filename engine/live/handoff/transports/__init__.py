@@ -1,0 +1,59 @@
+"""A worker's transports, by name."""
+
+from collections.abc import Iterable
+
+from engine.errors import TransportFailed
+from engine.live.handoff.transport import Grants, Path, Transport
+from engine.live.handoff.transports import nixl, shm, tcp
+from engine.live.model.kv import KvPool
+
+
+def why_not(name: str) -> str | None:
+    """Why this machine lacks the transport, or None if it has it."""
+    return nixl.why_not() if name == "nixl" else None
+
+
+class Doors:
+    """Every way into one worker's pool, and out of it into others'.
+
+    `key` is what the workers of one engine share: TCP lets nobody else in. `host` is the address TCP listens on,
+    `advertise` the one other workers are to call, where they differ (0.0.0.0, containers, NAT).
+    """
+
+    def __init__(
+        self,
+        pool: KvPool,
+        *,
+        key: bytes,
+        names: Iterable[str] = ("shm", "tcp"),
+        host: str = "127.0.0.1",
+        advertise: str | None = None,
+    ) -> None:
+        self.pool = pool
+        self.grants = Grants(pool.blocks)
+        self._transports: dict[str, Transport] = {}
+        for name in names:
+            match name:
+                case "shm":
+                    self._transports[name] = shm.Shm(pool)
+                case "tcp":
+                    self._transports[name] = tcp.Tcp(pool, self.grants, key, host, advertise or host)
+                case "nixl":
+                    self._transports[name] = nixl.Nixl(pool)
+                case _:
+                    raise ValueError(name)
+
+    @property
+    def endpoints(self) -> dict[str, bytes]:
+        """What others need to `connect` to this worker."""
+        return {name: transport.endpoint for name, transport in self._transports.items()}
+
+    def connect(self, transport: str, endpoint: bytes) -> Path:
+        """A path into another worker's pool. Raises TransportFailed."""
+        if transport not in self._transports:
+            raise TransportFailed(f"This worker has no {transport} transport, only {', '.join(self._transports)}.")
+        return self._transports[transport].connect(endpoint)
+
+    def close(self) -> None:
+        for transport in self._transports.values():
+            transport.close()

@@ -1,0 +1,155 @@
+"""NIXL, NVIDIA's transfer library, as vLLM, SGLang and Dynamo use it: one-sided writes from pool to pool.
+
+Its UCX backend needs no GPU: between two processes of one machine it writes into the other's memory (cma), between
+machines it takes RDMA or TCP. The receiver takes no part, so it cannot refuse; whoever frees blocks must have stopped
+the sender first.
+"""
+
+import atexit
+import importlib
+import logging
+import os
+import time
+from collections import Counter
+from contextlib import suppress
+from threading import Event, Thread
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from engine.errors import TransportFailed
+from engine.live.handoff.checksum import Checksum
+from engine.live.handoff.transport import Endpoint, Path, Piece, read_endpoint
+from engine.live.model.kv import KvPool, pool_rows
+
+PATIENCE_S = 10.0
+POLL_S = 50e-6
+PROGRESS_S = 0.01
+
+
+class NixlEndpoint(Endpoint, frozen=True, tag="nixl"):
+    metadata: bytes
+    address: int  # of the pool, in the receiver's memory
+
+
+def why_not() -> str | None:
+    """Why NIXL cannot be had here, or None if it can."""
+    try:
+        _api()
+    except Exception as error:  # missing wheel, missing libraries of its own, another CUDA: all the same to us
+        return f"The nixl package cannot be used: {error}."
+    return None
+
+
+def _api() -> Any:
+    os.environ.setdefault("NIXL_LOG_LEVEL", "FATAL")  # what goes wrong is raised as well
+    os.environ.setdefault("UCX_LOG_LEVEL", "fatal")
+    api = importlib.import_module("nixl._api")
+    logging.getLogger("nixl").setLevel(logging.CRITICAL)  # it speaks on stdout, where a report may be going
+    return api
+
+
+class Nixl:
+    """One agent per worker, for both directions.
+
+    Without NIXL's own progress thread, which would keep half a core busy: a write needs no help from the receiver, and
+    the little that does (connecting, hanging up) can wait for `_progress`.
+    """
+
+    def __init__(self, pool: KvPool) -> None:
+        api = _api()
+        self.pool = pool
+        memory = pool_rows(pool)
+        self.rows, self.row_bytes = memory.shape
+        self._memory = memory
+        self._spare = np.empty(self.row_bytes, np.uint8)
+        strict = api.nixl_thread_sync_t.NIXL_THREAD_SYNC_STRICT  # two threads use the agent
+        config = api.nixl_agent_config(enable_prog_thread=False, sync_mode=strict)
+        self.agent = api.nixl_agent(f"kv-{os.getpid()}-{os.urandom(4).hex()}", config)
+        regions = [(part.ctypes.data, part.nbytes, 0, "") for part in (memory, self._spare)]
+        self.agent.register_memory(regions, "DRAM")
+        self.local = self.dlist("", [(memory.ctypes.data, self.rows), (self._spare.ctypes.data, 1)])
+        self.endpoint = msgspec.msgpack.encode(
+            NixlEndpoint(pool.shape, pool.blocks, self.agent.get_agent_metadata(), memory.ctypes.data)
+        )
+        self._paths: Counter[str] = Counter()  # to each peer: the agent knows peers, not paths
+        self._closed = Event()
+        self._thread = Thread(target=self._progress, name="kv-nixl", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)  # a thread that the interpreter ends inside NIXL takes the process with it
+
+    def dlist(self, agent: str, regions: list[tuple[int, int]]) -> Any:
+        """(address, rows) of each region as descriptors, one per row, to be picked by number for each write."""
+        rows = [(address, self.row_bytes, 0, self.row_bytes, count) for address, count in regions]
+        return self.agent.prep_xfer_dlist(agent, np.array(rows, np.uint64), "DRAM")
+
+    def connect(self, endpoint: bytes) -> Path:
+        return NixlPath(self, read_endpoint(endpoint, NixlEndpoint, self.pool.shape))
+
+    def greet(self, metadata: bytes) -> str:
+        """The name of the peer that sent its metadata."""
+        peer: str = self.agent.add_remote_agent(metadata).decode()
+        self._paths[peer] += 1
+        return peer
+
+    def leave(self, peer: str) -> None:
+        self._paths[peer] -= 1
+        if not self._paths[peer]:
+            self.agent.remove_remote_agent(peer)
+
+    def close(self) -> None:
+        self._closed.set()
+        self._thread.join()
+
+    def _progress(self) -> None:
+        while not self._closed.wait(PROGRESS_S):
+            with suppress(Exception):  # a peer that is gone: whoever writes to it hears of it
+                self.agent.get_new_notifs()
+
+
+class NixlPath:
+    piece_bytes = 1 << 23  # a transfer cannot be stopped, so none is longer than some milliseconds
+
+    def __init__(self, mine: Nixl, theirs: NixlEndpoint) -> None:
+        self.blocks = theirs.blocks
+        self._mine = mine
+        self._agent = mine.agent
+        rows = theirs.blocks * theirs.shape.layers * 2
+        try:
+            self._peer = mine.greet(theirs.metadata)
+            self._remote = mine.dlist(self._peer, [(theirs.address, rows)])
+        except Exception as error:  # NIXL's exceptions share no base class
+            raise TransportFailed(f"The receiver's NIXL agent cannot be used: {error}.") from error
+        try:
+            # the first transfer connects, which takes tens of milliseconds: no tray shall pay for it
+            self._transfer("READ", np.array([mine.rows], np.int32), np.array([0], np.int32))
+        except TransportFailed:
+            self.close()
+            raise
+
+    def write(self, piece: Piece, checksum: Checksum) -> None:
+        self._transfer("WRITE", piece.source.astype(np.int32), piece.target.astype(np.int32))
+        checksum.add(piece.memory, piece.source)
+
+    def flush(self) -> None:
+        """NIXL calls a write done when it has landed, and `write` waits for that."""
+
+    def close(self) -> None:
+        with suppress(Exception):  # it is gone already, which is as good
+            self._agent.release_dlist_handle(self._remote)
+            self._mine.leave(self._peer)
+
+    def _transfer(self, operation: str, local: Any, remote: Any) -> None:
+        give_up = time.monotonic() + PATIENCE_S
+        try:
+            handle = self._agent.make_prepped_xfer(operation, self._mine.local, local, self._remote, remote)
+            state = self._agent.transfer(handle)
+            while state == "PROC" and time.monotonic() < give_up:
+                time.sleep(POLL_S)
+                state = self._agent.check_xfer_state(handle)
+            self._agent.release_xfer_handle(handle)
+        except Exception as error:
+            raise TransportFailed(f"NIXL could not {operation.lower()}: {error}.") from error
+        if state != "DONE":
+            raise TransportFailed(f"NIXL could not {operation.lower()}: it ended as {state}.")

@@ -1,0 +1,114 @@
+"""What this machine is and can, measured at the moment of asking. What can't be had here is said, not guessed."""
+
+import importlib.util
+import math
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from safetensors import safe_open
+
+from engine.live.machine.cache import cache_folder
+from engine.live.machine.machine import Machine
+from engine.live.model.catalog import Prepared, prepare
+from engine.live.model.dtypes import processor, quicker, speeds
+from engine.live.model.shape import BYTES_PER_ELEMENT
+from engine.live.process.run import core_count
+from engine.scenario import TRANSPORTS, ModelSpec
+
+GEMM = 1024  # edge of the square product that measures peak FLOP/s
+READ_BYTES = 2**28  # more than any cache holds
+REPEATS = 5
+
+
+def examine(model: ModelSpec) -> dict[str, Any]:
+    """All but the GPUs. Raises BadInput for a model that is not there."""
+    prepared = prepare(model)
+    measured = speeds(cache_folder())
+    machine = limits(prepared)
+    return {
+        "cpu": {"name": processor(), "cores": core_count(), "system": platform.system()},
+        "memory": {"total_bytes": _memory_bytes()},
+        "dtype": {
+            "auto": quicker(measured),
+            "prefill_flops_per_s": {name: speed.prefill_flops_per_s for name, speed in measured.items()},
+        },
+        "peak_flops_per_s": machine.peak_flops_per_s,
+        "read_bytes_per_s": machine.read_bytes_per_s,
+        "model": {
+            "name": prepared.name,
+            "parameters": machine.parameters,
+            "kv_bytes_per_token": machine.kv_bytes_per_token,
+            "context_tokens": prepared.context_tokens,
+        },
+        "transports": [name for name in TRANSPORTS if name != "nixl" or importlib.util.find_spec("nixl")],
+    }
+
+
+def limits(prepared: Prepared) -> Machine:
+    """One core's, since that is what a worker has, with the model's sizes beside them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        flops, read = peak_flops_per_s(getattr(torch, prepared.dtype)), read_bytes_per_s()
+    finally:
+        torch.set_num_threads(threads)
+    sizes = parameters(Path(prepared.folder))
+    return Machine(
+        name=processor(),
+        dtype=prepared.dtype,
+        peak_flops_per_s=flops,
+        read_bytes_per_s=read,
+        parameters=sum(sizes.values()),
+        embedding_parameters=sum(size for name, size in sizes.items() if "embed_tokens" in name),
+        bytes_per_parameter=BYTES_PER_ELEMENT[prepared.dtype],
+        kv_bytes_per_token=prepared.kv_shape.bytes_per_token,
+    )
+
+
+def parameters(folder: Path) -> dict[str, int]:
+    """The number of elements of each weight; of the fp32 file where the folder has the weights in two dtypes."""
+    sizes: dict[str, int] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        if file.name == "model.bf16.safetensors" and (folder / "model.safetensors").exists():
+            continue
+        with safe_open(file, framework="pt") as weights:
+            for name in weights.keys():  # noqa: SIM118 (it is no dict)
+                sizes[name] = math.prod(weights.get_slice(name).get_shape())
+    return sizes
+
+
+def peak_flops_per_s(dtype: torch.dtype) -> float:
+    """Of one core, in a square matrix product that stays in the cache: the best of a few."""
+    a, b = torch.rand(GEMM, GEMM).to(dtype), torch.rand(GEMM, GEMM).to(dtype)
+    return 2 * GEMM**3 / _quickest(lambda: a @ b)
+
+
+def read_bytes_per_s() -> float:
+    """Of one core, summing memory that no cache holds: the best of a few."""
+    memory = torch.ones(READ_BYTES // 8, dtype=torch.int64)
+    return READ_BYTES / _quickest(memory.sum)
+
+
+def _quickest(act: Any) -> float:
+    act()
+    taken = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        act()
+        taken.append(time.perf_counter() - began)
+    return min(taken)
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+if __name__ == "__main__":
+    spec = msgspec.json.decode(sys.argv[1], type=ModelSpec)
+    sys.stdout.buffer.write(msgspec.json.encode(limits(prepare(spec))))

@@ -1,0 +1,1 @@
+"""Which model, where its files lie, its text and its KV."""

@@ -1,0 +1,25 @@
+"""A prepared model as transformers has it. Its weights stay memory-mapped, so workers on a machine share the pages."""
+
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, AutoModelForCausalLM
+from transformers.utils import logging
+
+from engine.live.compute.attention import PAGED, paged_attention
+from engine.live.model.catalog import Prepared
+
+
+def load(prepared: Prepared, device: str = "cpu", attention: str = PAGED) -> Any:
+    """The model on `device`. Another `attention`, such as "sdpa", gives a model that `generate` works with."""
+    # No mask is registered under the name, so transformers makes none: the step knows better who may see whom.
+    AttentionInterface.register(PAGED, paged_attention)
+    logging.disable_progress_bar()  # a worker's stderr is for what went wrong
+    model = AutoModelForCausalLM.from_pretrained(
+        prepared.folder,
+        dtype=getattr(torch, prepared.dtype),
+        variant=prepared.variant or None,
+        attn_implementation=attention,
+        local_files_only=True,
+    )
+    return model.eval().to(device)

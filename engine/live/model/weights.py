@@ -1,0 +1,123 @@
+"""A model's weights, mapped from its files, where transformers' modules would have them, and none of those modules.
+
+Importing them takes a worker longer than all else it does before it is ready (decision 89), and whoever walks over the
+layers himself, as `Forward` and `FewRows` do, asks them for nothing but their weights.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch.nn.functional import linear
+
+from engine.live.compute.options import Tricks
+from engine.live.model.catalog import Prepared
+
+SAID = {"rms_norm_eps", "rope_parameters", "tie_word_embeddings"}  # what must be in the configuration: no default here
+LAYER = {
+    "self_attn": ("q_proj", "k_proj", "v_proj", "o_proj"),
+    "mlp": ("gate_proj", "up_proj", "down_proj"),
+}
+NORMS = ("input_layernorm", "post_attention_layernorm")
+HEAD_NORMS = ("q_norm", "k_norm")
+
+
+def served(prepared: Prepared, tricks: Tricks) -> Any:
+    """What a Runner with these tricks needs of the model."""
+    weights = mapped(prepared) if tricks.lean_forward else None
+    if weights is not None:
+        return weights
+    from engine.live.model.transformers_model import load  # with transformers
+
+    return load(prepared)
+
+
+def mapped(prepared: Prepared) -> Any:
+    """The model's weights, or None where only transformers knows how to read them."""
+    folder = Path(prepared.folder)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    if not config.keys() >= SAID or "quantization_config" in config:
+        return None
+    rope = config["rope_parameters"]
+    if not rope or rope.get("rope_type") != "default" or rope.get("partial_rotary_factor", 1) != 1:
+        return None
+    tensors = _tensors(prepared)
+    if not tensors.keys() >= _needed(prepared.kv_shape.layers, config["tie_word_embeddings"]):
+        return None
+    head = tensors["model.embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"]
+    dim, epsilon = prepared.kv_shape.head_dim, config["rms_norm_eps"]
+    decoder = SimpleNamespace(
+        embed_tokens=Linear(tensors["model.embed_tokens.weight"]),
+        rotary_emb=Rotary(dim, rope["rope_theta"]),
+        layers=[_layer(tensors, f"model.layers.{n}.", dim, epsilon) for n in range(prepared.kv_shape.layers)],
+        norm=_norm(tensors["model.norm.weight"], epsilon),
+    )
+    return SimpleNamespace(model=decoder, lm_head=Linear(head))
+
+
+class Linear:
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
+        self.weight, self.bias = weight, bias
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        return linear(rows, self.weight, self.bias)
+
+
+class Rotary:
+    """Cosines and sines of positions, [1, rows, dim] of [1, rows], in the dtype of `like`. As transformers' default."""
+
+    def __init__(self, dim: int, theta: float) -> None:
+        self._speeds = 1.0 / theta ** (torch.arange(0, dim, 2).float() / dim)
+
+    def __call__(self, like: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        angles = positions[..., None].float() * self._speeds
+        both = torch.cat((angles, angles), -1)
+        return both.cos().to(like.dtype), both.sin().to(like.dtype)
+
+
+def _needed(layers: int, tied: bool) -> set[str]:
+    ends = {"model.embed_tokens.weight", "model.norm.weight"} | (set() if tied else {"lm_head.weight"})
+    parts = [f"{part}.{name}" for part, names in LAYER.items() for name in names]
+    return ends | {f"model.layers.{n}.{name}.weight" for n in range(layers) for name in (*parts, *NORMS)}
+
+
+def _tensors(prepared: Prepared) -> Mapping[str, torch.Tensor]:
+    """All that is in the files, by name. What has the right dtype stays where it is: on disk, and in its cache."""
+    folder, dtype = Path(prepared.folder), getattr(torch, prepared.dtype)
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        files = {folder / name for name in json.loads(index.read_text("utf-8"))["weight_map"].values()}
+    else:
+        files = {folder / (f"model.{prepared.variant}.safetensors" if prepared.variant else "model.safetensors")}
+    tensors: dict[str, torch.Tensor] = {}
+    for file in files:
+        if file.exists():
+            with safe_open(file, "pt") as opened:
+                tensors |= {name: opened.get_tensor(name).to(dtype) for name in opened.keys()}  # noqa: SIM118
+    return tensors
+
+
+def _layer(tensors: Mapping[str, torch.Tensor], name: str, dim: int, epsilon: float) -> Any:
+    def products(part: str) -> dict[str, Linear]:
+        at = {product: f"{name}{part}.{product}." for product in LAYER[part]}
+        return {product: Linear(tensors[way + "weight"], tensors.get(way + "bias")) for product, way in at.items()}
+
+    of_heads = {norm: f"{name}self_attn.{norm}.weight" for norm in HEAD_NORMS}
+    return SimpleNamespace(
+        self_attn=SimpleNamespace(
+            head_dim=dim,
+            scaling=dim**-0.5,
+            **products("self_attn"),
+            **{norm: _norm(tensors[way], epsilon) for norm, way in of_heads.items() if way in tensors},
+        ),
+        mlp=SimpleNamespace(**products("mlp")),
+        **{norm: _norm(tensors[f"{name}{norm}.weight"], epsilon) for norm in NORMS},
+    )
+
+
+def _norm(weight: torch.Tensor, epsilon: float) -> Any:
+    return SimpleNamespace(weight=weight, variance_epsilon=epsilon)

@@ -1,0 +1,345 @@
+"""The front: starts worker processes, joins remote ones, and carries messages between them and the router.
+
+It computes nothing. `poll` waits on all channels at once; a channel that closes is a worker that died, and a new
+process takes its name. Only the front writes events down.
+"""
+
+import importlib.util
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, Pipe, wait
+from typing import Any
+
+import msgspec
+
+from engine.errors import BadInput, WorkerFailed
+from engine.events import Event, Finished, LinkChanged, TokenMade, WorkerUp
+from engine.link import LinkSpec
+from engine.live.compute.options import Tricks
+from engine.live.model.catalog import prepare
+from engine.live.model.text import Text, TextStream
+from engine.live.process.join_server import KEY_VARIABLE, Door, shared_key
+from engine.live.process.worker_process import MAX_MESSAGE_BYTES, boot_id
+from engine.messages import Command, Corrupt, Greeting, Hello, Ping, Pong, Ready, Report, Start, Stop
+from engine.request import Request
+from engine.router import Output, Router, Send
+from engine.scenario import Deployment, ModelSpec, one_of
+
+DEATHS_BEFORE_READY = 3  # a worker that dies this often before it is ready will not do better the next time
+CLOCK_PINGS = 5
+
+
+def worker_names(count: int) -> list[str]:
+    return [f"worker-{n}" for n in range(count)]
+
+
+_messages: msgspec.msgpack.Decoder[Report | Greeting] = msgspec.msgpack.Decoder(Report | Greeting)
+
+
+@dataclass
+class Seat:
+    """A worker's place in the deployment: the name stays, processes come and go."""
+
+    name: str
+    core: int
+    channel: "Connection[bytes, bytes] | None" = None
+    process: "subprocess.Popen[bytes] | None" = None
+    ready: Ready | None = None
+    deaths: int = 0
+    asked_s: float = 0.0
+    round_trips: tuple[tuple[float, float], ...] = ()  # (seconds, clock offset) of each ping
+
+
+class Front:
+    """A running engine. Use as a context manager, so that no process outlives it.
+
+    `transports`: roads to open besides the deployment's own, so that it can change. `listen` (host, port): the workers
+    are not started here but join there, with the key in SPLIT_KITCHEN_KEY.
+    Raises BadInput for a model or deployment that cannot be, WorkerFailed if the workers do not come up.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        link: LinkSpec,
+        model: ModelSpec,
+        *,
+        transports: Sequence[str] = (),
+        listen: tuple[str, int] | None = None,
+    ) -> None:
+        self.deployment = deployment
+        self.transports = tuple(dict.fromkeys((deployment.transport, *transports)))
+        if "nixl" in self.transports and importlib.util.find_spec("nixl") is None:
+            raise BadInput(
+                "transport", "nixl", "shm or tcp, unless nixl is installed: pip install 'split-kitchen[nixl]'"
+            )
+        Tricks.of_environment()  # the workers read it; a wrong name is refused before there are any
+        prepared = prepare(model)
+        # decided here once: two hosts that each chose their own dtype could not read each other's KV
+        self.model = msgspec.structs.replace(model, dtype="bf16" if prepared.dtype == "bfloat16" else "fp32")
+        self._zero_s = time.monotonic()
+        self._boot_id = boot_id()
+        self._key = shared_key() if listen else secrets.token_hex(32).encode()
+        self._door = Door(listen, self._key) if listen else None
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [-1]
+        self._policies = deployment.policies  # as seats are taken by; roles may change later, node pools do not
+        self.seats = [Seat(name, cores[n % len(cores)]) for n, name in enumerate(worker_names(deployment.workers))]
+        self.router = Router(deployment, [seat.name for seat in self.seats], link)
+        self._encoder = msgspec.msgpack.Encoder()
+        self._events: list[Event] = []
+        self._text = Text(prepared)
+        self._streams: dict[str, TextStream] = {}  # the answers that are being written, by request
+        self._standing: list[Connection[bytes, bytes]] = []  # joined, but not seated yet
+
+    def __enter__(self) -> "Front":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def now(self) -> float:
+        """Seconds since this engine's zero; the `t` of its events."""
+        return time.monotonic() - self._zero_s
+
+    # ---- coming up and going down
+
+    def start(self, timeout_s: float = 300.0) -> None:
+        """Start the workers and return when all are ready. Raises WorkerFailed."""
+        if self._door is None:
+            for seat in self.seats:
+                self._spawn(seat)
+        give_up_s = time.monotonic() + timeout_s
+        while missing := [seat.name for seat in self.seats if seat.ready is None]:
+            left_s = give_up_s - time.monotonic()
+            if left_s <= 0:
+                raise WorkerFailed(f"not ready after {timeout_s:.0f} s: {', '.join(missing)}.")
+            self._pump(min(left_s, 1.0))
+
+    def close(self) -> None:
+        """Tell every worker to stop and see that it has."""
+        for seat in self.seats:
+            if seat.channel is not None:
+                self._send(seat, Stop())
+        for seat in self.seats:
+            if seat.process is not None:
+                try:
+                    seat.process.wait(2.0)
+                except subprocess.TimeoutExpired:
+                    seat.process.kill()
+                    seat.process.wait()
+            if seat.channel is not None:
+                seat.channel.close()
+            seat.channel = seat.process = None
+        if self._door is not None:
+            self._door.close()
+
+    # ---- what clients do
+
+    def standing(self) -> list[Event]:
+        """How things stand, as the first events of a log: who is up, in which role, joined by what."""
+        link = self.router.link
+        ups = [WorkerUp(0.0, seat.name, seat.ready.pid, seat.ready.blocks) for seat in self.seats if seat.ready]
+        return [self.router.deployed(0.0), LinkChanged(0.0, link.bandwidth_bytes_per_s, link.latency_s), *ups]
+
+    @property
+    def dtype(self) -> str:
+        """Of the KV, as a torch dtype's name; once the workers are ready."""
+        return next(seat.ready.dtype for seat in self.seats if seat.ready is not None)
+
+    @property
+    def idle(self) -> bool:
+        return self.router.idle
+
+    def submit(self, request: Request, t: float | None = None) -> None:
+        """Accept a request; `t` is when it arrived, now unless said."""
+        self._apply(self.router.submit(request, self.now() if t is None else t))
+
+    def cancel(self, request: str) -> None:
+        self._apply(self.router.cancel(request, self.now()))
+
+    def set_link(self, link: LinkSpec) -> None:
+        """Acts on trays already in flight."""
+        self._apply(self.router.set_link(link, self.now()))
+
+    def deploy(self, deployment: Deployment) -> None:
+        """Change roles without reloading a weight. Raises BadInput for other worker counts or an unopened road."""
+        one_of("transport", deployment.checked().transport, self.transports)
+        self._apply(self.router.deploy(deployment, self.now()))
+        self.deployment = deployment
+
+    def kill(self, worker: str) -> None:
+        """Fault: the worker process dies at once. A new one takes its place."""
+        process = self._seat(worker).process
+        if process is None:
+            raise BadInput("worker", worker, "a worker process of this host")
+        process.kill()
+
+    def corrupt(self, worker: str) -> None:
+        """Fault: a bit of the next tray that lands at this worker flips."""
+        self._send(self._seat(worker), Corrupt())
+
+    def poll(self, timeout_s: float, also: Sequence[Any] = ()) -> list[Event]:
+        """The events since the last call; waits up to `timeout_s` for one, or until something in `also` is readable."""
+        if not self._events:
+            self._pump(max(0.0, timeout_s), also)
+        events, self._events = self._events, []
+        return events
+
+    # ---- messages
+
+    def _pump(self, timeout_s: float, also: Sequence[Any] = ()) -> None:
+        channels = {seat.channel: seat for seat in self.seats if seat.channel is not None}
+        bells = [self._door.bell] if self._door is not None else []
+        for ready in wait([*channels, *self._standing, *bells, *also], timeout_s):
+            if ready in channels:
+                self._read(channels[ready])
+            elif ready in bells:
+                self._stand_up()
+            elif ready in self._standing:
+                self._sit_down(ready)
+
+    def _read(self, seat: Seat) -> None:
+        """Everything the worker has said so far."""
+        assert seat.channel is not None
+        try:
+            while True:
+                self._heard(seat, _messages.decode(seat.channel.recv_bytes(MAX_MESSAGE_BYTES)))
+                if not seat.channel.poll(0):
+                    return
+        except (EOFError, OSError, msgspec.DecodeError) as gone:
+            self._lost(seat, gone)
+
+    def _heard(self, seat: Seat, message: Report | Greeting) -> None:
+        match message:
+            case Hello():
+                self._greet(seat, message)
+            case Pong():
+                self._time(seat, message.clock_s)
+            case Ready():
+                self._compare(message)
+                seat.ready, seat.deaths = message, 0
+                self._apply(self.router.worker_up(seat.name, message, self.now()))
+            case _:
+                self._apply(self.router.heard(seat.name, message, self.now()))
+
+    def _apply(self, outputs: Iterable[Output]) -> None:
+        for output in outputs:
+            if isinstance(output, Send):
+                self._send(self._seat(output.worker), output.command)
+            else:
+                self._log(output)
+
+    def _send(self, seat: Seat, command: Command) -> None:
+        try:
+            if seat.channel is not None:
+                seat.channel.send_bytes(self._encoder.encode(command))
+        except OSError:
+            pass  # it died; its closed channel says so to `_read`, which gives its orders to others
+
+    def _log(self, event: Event) -> None:
+        """Write it down; a token is given its text here, where the whole answer passes by."""
+        if isinstance(event, TokenMade):
+            stream = self._streams.setdefault(event.request, self._text.stream())
+            event = msgspec.structs.replace(event, text=stream.add(event.token))
+        elif isinstance(event, Finished):
+            self._streams.pop(event.request, None)
+        self._events.append(event)
+
+    def _seat(self, name: str) -> Seat:
+        for seat in self.seats:
+            if seat.name == name:
+                return seat
+        raise BadInput("worker", name, "one of " + ", ".join(seat.name for seat in self.seats))
+
+    # ---- processes
+
+    def _spawn(self, seat: Seat) -> None:
+        ours, theirs = Pipe()
+        fd = theirs.fileno()
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", KEY_VARIABLE: self._key.decode()}
+        command = [sys.executable, "-m", "engine.live.process.worker_process", str(fd)]
+        seat.process = subprocess.Popen(command, pass_fds=[fd], env=environment, stdin=subprocess.DEVNULL)
+        theirs.close()
+        seat.channel = ours
+
+    def _lost(self, seat: Seat, why: Exception) -> None:
+        assert seat.channel is not None
+        seat.channel.close()
+        seat.channel = None
+        if seat.process is not None:
+            seat.process.kill()
+            seat.process.wait()
+        was_ready, seat.ready, seat.round_trips = seat.ready is not None, None, ()
+        seat.deaths += not was_ready
+        if seat.deaths >= DEATHS_BEFORE_READY:
+            raise WorkerFailed(f"{seat.name} died {seat.deaths} times before it was ready; its own messages say why.")
+        if was_ready:
+            self._apply(self.router.worker_down(seat.name, f"its process ended ({type(why).__name__})", self.now()))
+        if self._door is None:
+            self._spawn(seat)
+
+    def _greet(self, seat: Seat, hello: Hello) -> None:
+        """Agree on the time: a worker that booted with us has our clock, of another we ask a few times."""
+        if hello.boot_id == self._boot_id:
+            self._start(seat, 0.0)
+        else:
+            self._ping(seat)
+
+    def _ping(self, seat: Seat) -> None:
+        seat.asked_s = time.monotonic()
+        self._send(seat, Ping())
+
+    def _time(self, seat: Seat, clock_s: float) -> None:
+        heard_s = time.monotonic()
+        offset_s = clock_s - (seat.asked_s + heard_s) / 2
+        seat.round_trips = (*seat.round_trips, (heard_s - seat.asked_s, offset_s))
+        if len(seat.round_trips) < CLOCK_PINGS:
+            self._ping(seat)
+        else:
+            self._start(seat, min(seat.round_trips)[1])  # the quickest answer has the least room for error
+
+    def _start(self, seat: Seat, clock_offset_s: float) -> None:
+        core = seat.core if seat.process is not None else -1  # a remote worker chooses on its own host
+        zero_s = self._zero_s + clock_offset_s
+        self._send(seat, Start(seat.name, self.model, zero_s, self.transports, core))
+
+    def _compare(self, ready: Ready) -> None:
+        """All workers must hold the same KV, or a tray of one makes no sense at another."""
+        for other in (seat.ready for seat in self.seats if seat.ready is not None):
+            ours = (other.block_tokens, other.kv_bytes_per_token, other.dtype, other.context_tokens)
+            theirs = (ready.block_tokens, ready.kv_bytes_per_token, ready.dtype, ready.context_tokens)
+            if ours != theirs:
+                raise WorkerFailed(f"workers differ in block size, KV bytes, dtype or context: {ours} and {theirs}.")
+
+    # ---- workers of other hosts
+
+    def _stand_up(self) -> None:
+        assert self._door is not None
+        self._door.bell.recv_bytes()
+        self._standing.append(self._door.newcomers.get())
+
+    def _sit_down(self, newcomer: "Connection[bytes, bytes]") -> None:
+        """A newcomer's greeting says which role it wants; then it sits down, or is sent away for lack of a seat."""
+        self._standing.remove(newcomer)
+        try:
+            hello = _messages.decode(newcomer.recv_bytes(MAX_MESSAGE_BYTES))
+        except (EOFError, OSError, msgspec.DecodeError):
+            newcomer.close()
+            return
+        seat = self._free_seat(hello.role) if isinstance(hello, Hello) else None
+        if seat is None:
+            newcomer.close()
+            return
+        seat.channel = newcomer
+        self._heard(seat, hello)
+
+    def _free_seat(self, role: str) -> Seat | None:
+        for seat, policy in zip(self.seats, self._policies, strict=True):
+            if seat.channel is None and (role == "any" or policy.startswith(role)):
+                return seat
+        return None

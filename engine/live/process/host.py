@@ -1,0 +1,260 @@
+"""The engine as a child process of the lab: `python -m engine.live.process.host FD SCENARIO TRANSPORTS [HOST:PORT]`.
+
+One run at a time, changed while it runs. Workers are processes of this host, or join at HOST:PORT from others.
+
+It exists so that a busy web server never delays a handoff, and so that the web server never imports torch.
+"""
+
+import sys
+from collections import deque
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+import msgspec
+
+from engine.errors import BadInput, EngineError, WorkerFailed
+from engine.events import Event
+from engine.link import LinkSpec
+from engine.live.machine.machine import Machine, measure
+from engine.live.process.front import Front
+from engine.live.process.run import machine, make_requests, rebased
+from engine.live.process.worker_process import MAX_MESSAGE_BYTES
+from engine.request import Request
+from engine.scenario import Deployment, ModelSpec, Scenario, checked_link
+from engine.units import host_and_port
+
+
+class Ask(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
+    pass
+
+
+class StartRun(Ask, frozen=True):
+    """Run this scenario, `prompts` being the first requests' words. Answered by `Refused`, or by `Happened`, `Over`."""
+
+    run: str
+    scenario: Scenario
+    prompts: tuple[str, ...] = ()
+
+
+class StopRun(Ask, frozen=True):
+    """Take no more requests and cancel those that are open."""
+
+    run: str
+
+
+class ChangeLink(Ask, frozen=True):
+    run: str
+    link: LinkSpec
+
+
+class CancelRequest(Ask, frozen=True):
+    run: str
+    request: str
+
+
+class ChangeDeployment(Ask, frozen=True):
+    """Other roles for the same workers, in the middle of the run; they keep their weights."""
+
+    run: str
+    deployment: Deployment
+
+
+class AddRequest(Ask, frozen=True):
+    """One more request, now, with these words; its answer may be as long as the others'."""
+
+    run: str
+    prompt: str
+
+
+class KillWorker(Ask, frozen=True):
+    run: str
+    worker: str
+
+
+class Examine(Ask, frozen=True):
+    """Measure this machine. It takes a run's turn, since it has the cores to itself: answered by `Examined`, `Over`."""
+
+    run: str
+    model: ModelSpec
+
+
+class Quit(Ask, frozen=True):
+    """End the engine and this process."""
+
+
+class Tell(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
+    pass
+
+
+class EngineReady(Tell, frozen=True):
+    machine: str
+    transports: tuple[str, ...]
+    dtype: str
+
+
+class Happened(Tell, frozen=True):
+    """Events of a run, on its own clock. `now_s`: what that clock says while this is sent."""
+
+    run: str
+    now_s: float
+    events: tuple[Event, ...]
+
+
+class Over(Tell, frozen=True):
+    run: str
+
+
+class Refused(Tell, frozen=True):
+    run: str
+    why: str
+
+
+class Declined(Tell, frozen=True):
+    """A change that was asked for in a run could not be made; the run goes on as it was."""
+
+    run: str
+    why: str
+
+
+class Examined(Tell, frozen=True):
+    run: str
+    machine: Machine
+
+
+class Broken(Tell, frozen=True):
+    """The engine can't go on; the process ends after this."""
+
+    why: str
+
+
+Change = StopRun | ChangeLink | ChangeDeployment | AddRequest | CancelRequest | KillWorker
+Asked = Quit | StartRun | Examine | Change
+Told = EngineReady | Happened | Over | Refused | Declined | Examined | Broken
+
+_asked: msgspec.msgpack.Decoder[Asked] = msgspec.msgpack.Decoder(Asked)
+
+
+class Host:
+    """Front and lab, joined. The run's clock starts when it does; `coming` are requests that have not arrived yet."""
+
+    def __init__(self, lab: "Connection[bytes, bytes]", front: Front) -> None:
+        self._lab = lab
+        self._front = front
+        self._encoder = msgspec.msgpack.Encoder()
+        self._run = ""
+        self._zero_s = 0.0
+        self._coming: deque[Request] = deque()
+        self._scenario = Scenario()
+        self._added = 0
+
+    def tell(self, message: Told) -> None:
+        self._lab.send_bytes(self._encoder.encode(message))
+
+    def serve(self) -> None:
+        """Until the lab hangs up."""
+        while True:
+            while self._lab.poll(0):
+                self._hear(_asked.decode(self._lab.recv_bytes(MAX_MESSAGE_BYTES)))
+            self._advance()
+            events = self._front.poll(self._wait_s(), also=[self._lab])
+            if self._run and events:
+                self._happened(events)
+            if self._run and not self._coming and self._front.idle:
+                self.tell(Over(self._run))
+                self._run = ""
+
+    def _now_s(self) -> float:
+        return self._front.now() - self._zero_s
+
+    def _wait_s(self) -> float:
+        return max(0.0, self._coming[0].arrival_s - self._now_s()) if self._coming else 1.0
+
+    def _advance(self) -> None:
+        while self._coming and self._coming[0].arrival_s <= self._now_s():
+            request = self._coming.popleft()
+            self._front.submit(request, self._zero_s + request.arrival_s)
+
+    def _happened(self, events: list[Event]) -> None:
+        self.tell(Happened(self._run, self._now_s(), tuple(rebased(events, self._zero_s))))
+
+    def _hear(self, ask: Asked) -> None:
+        """Obey, or say in one sentence why not. What concerns a run that is over is too late, and nobody's fault."""
+        if isinstance(ask, Quit):
+            raise EOFError("the lab said goodbye")
+        try:
+            if isinstance(ask, StartRun):
+                self._start(ask)
+            elif isinstance(ask, Examine):
+                self._examine(ask)
+            elif ask.run == self._run:
+                self._change(ask)
+        except BadInput as wrong:
+            why = str(wrong)
+            self.tell(Refused(ask.run, why) if isinstance(ask, StartRun | Examine) else Declined(ask.run, why))
+
+    def _examine(self, ask: Examine) -> None:
+        if self._run:
+            raise BadInput("measurement", ask.run, f"asked for after {self._run}, which is not over")
+        try:
+            self.tell(Examined(ask.run, measure(ask.model)))
+        except WorkerFailed as failed:  # of the measuring process; the engine's own workers are well
+            self.tell(Refused(ask.run, str(failed)))
+        else:
+            self.tell(Over(ask.run))
+
+    def _start(self, ask: StartRun) -> None:
+        if self._run:
+            raise BadInput("run", ask.run, f"started after {self._run}, which is not over")
+        requests = make_requests(ask.scenario, ask.prompts)
+        self._front.set_link(checked_link(ask.scenario.link))
+        self._front.deploy(ask.scenario.deployment)
+        self._front.poll(0.0)
+        self._coming = deque(requests)
+        self._scenario, self._added = ask.scenario, 0
+        self._run, self._zero_s = ask.run, self._front.now()
+        self.tell(Happened(self._run, 0.0, tuple(self._front.standing())))
+
+    def _change(self, ask: Change) -> None:
+        obey: dict[type, Callable[..., None]] = {
+            StopRun: self._stop,
+            ChangeLink: lambda change: self._front.set_link(checked_link(change.link)),
+            ChangeDeployment: lambda change: self._front.deploy(change.deployment),
+            AddRequest: self._add,
+            CancelRequest: lambda cancel: self._front.cancel(cancel.request),
+            KillWorker: lambda kill: self._front.kill(kill.worker),
+        }
+        obey[type(ask)](ask)
+
+    def _add(self, add: AddRequest) -> None:
+        one = msgspec.structs.replace(self._scenario.workload, requests=1, rate_per_s=None)
+        (request,) = make_requests(msgspec.structs.replace(self._scenario, workload=one), [add.prompt])
+        self._added += 1
+        self._front.submit(msgspec.structs.replace(request, id=f"own{self._added}"))
+
+    def _stop(self, _: Change) -> None:
+        self._coming.clear()
+        for request in self._front.router.open_requests():
+            self._front.cancel(request)
+
+
+def main() -> None:
+    lab: Connection[bytes, bytes] = Connection(int(sys.argv[1]))
+    scenario = msgspec.json.decode(sys.argv[2], type=Scenario)
+    transports = tuple(sys.argv[3].split(","))
+    elsewhere = sys.argv[4] if len(sys.argv) > 4 else ""  # where the workers join, if they are not started here
+    tell = msgspec.msgpack.Encoder().encode
+    try:
+        listen = host_and_port("SPLIT_KITCHEN_LISTEN", elsewhere) if elsewhere else None
+        with Front(scenario.deployment, scenario.link, scenario.model, transports=transports, listen=listen) as front:
+            front.start()
+            host = Host(lab, front)
+            host.tell(EngineReady(machine(), front.transports, front.dtype))
+            host.serve()
+    except EOFError:
+        pass  # the lab is gone; leaving the front's block has stopped the workers
+    except EngineError as broken:
+        lab.send_bytes(tell(Broken(str(broken))))
+
+
+if __name__ == "__main__":
+    main()

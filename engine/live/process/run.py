@@ -1,0 +1,147 @@
+"""Run a scenario on the live engine: requests with words in, a log out."""
+
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+
+import msgspec
+
+from engine.errors import BadInput
+from engine.events import Event
+from engine.live.model.catalog import Prepared, prepare
+from engine.live.model.dtypes import processor
+from engine.live.model.text import Text
+from engine.live.process.front import Front
+from engine.log import Log, in_order
+from engine.request import Request
+from engine.scenario import Scenario, Workload
+from engine.workload import drafts
+
+Watch = Callable[[list[Event]], None]
+
+
+def run_live(
+    scenario: Scenario,
+    prompts: Sequence[str] = (),
+    watch: Watch = lambda events: None,
+    listen: tuple[str, int] | None = None,
+) -> Log:
+    """Start the engine, run the scenario to its end, stop the engine. Raises BadInput before anything starts.
+
+    `prompts`: words of the first requests; the others are synthetic. `watch` is called with events as they come.
+    `listen`: workers of other hosts join there, instead of processes being started here.
+    """
+    (log,) = run_each([scenario], prompts, watch, listen)
+    return log
+
+
+def run_each(
+    scenarios: Sequence[Scenario],
+    prompts: Sequence[str] = (),
+    watch: Watch = lambda events: None,
+    listen: tuple[str, int] | None = None,
+) -> list[Log]:
+    """The same for several scenarios of one model, one after the other on the same workers. All are checked first."""
+    asked = [make_requests(scenario, prompts) for scenario in scenarios]
+    first = scenarios[0]
+    roads = [scenario.deployment.transport for scenario in scenarios]
+    with Front(first.deployment, first.link, first.model, transports=roads, listen=listen) as front:
+        front.start()
+        return [run_on(front, scenario, requests, watch) for scenario, requests in zip(scenarios, asked, strict=True)]
+
+
+def run_on(front: Front, scenario: Scenario, requests: Sequence[Request], watch: Watch = lambda events: None) -> Log:
+    """Run requests on an engine that is up and idle, in the scenario's roles and link. The log's second 0 is now."""
+    front.set_link(scenario.link)
+    front.deploy(scenario.deployment)
+    zero_s = front.now()
+    front.poll(0.0)  # what came before this run does not belong to it
+    events = front.standing()
+    coming = deque(requests)
+    users = scenario.workload.users
+    watch(events)
+    while coming or not front.idle:
+        now_s = front.now() - zero_s
+        while coming and coming[0].arrival_s <= now_s and _may_come(front, users):
+            request = coming.popleft()
+            front.submit(request, None if users else zero_s + request.arrival_s)
+        wait_s = coming[0].arrival_s - now_s if coming and not users else math.inf
+        fresh = rebased(front.poll(min(wait_s, 1.0)), zero_s)
+        events += fresh
+        watch(fresh)
+    return Log(scenario, in_order(events), machine(), datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def _may_come(front: Front, users: int) -> bool:
+    """In a closed loop there is one open request for each user, no more."""
+    return not users or len(front.router.open_requests()) < users
+
+
+def make_requests(scenario: Scenario, prompts: Sequence[str] = ()) -> list[Request]:
+    """The workload's requests with words: `prompts` first, then synthetic ones of the wanted length.
+
+    Raises BadInput if a request could never be served: prompt and output must fit the model's context and the KV pool.
+    """
+    scenario.checked()
+    prepared = prepare(scenario.model)
+    text = _text(prepared)
+    load = scenario.workload
+    requests = []
+    for draft in drafts(load):
+        if draft.number < len(prompts):
+            prompt = prompts[draft.number]
+            ids = tuple(text.encode_chat(prompt))
+        else:
+            must_fit(draft.prompt_tokens, load.output_tokens, prepared, scenario)
+            ids, prompt = text.synthetic_prompt(load.seed, draft.number, draft.prompt_tokens)
+        must_fit(len(ids), load.output_tokens, prepared, scenario)
+        requests.append(_request(draft.number, draft.arrival_s, ids, prompt, load, prepared))
+    return requests
+
+
+@lru_cache(maxsize=4)
+def _text(prepared: Prepared) -> Text:
+    """Kept: each new tokenizer and template would leave some 0.4 MB behind, and an engine makes requests all day."""
+    return Text(prepared)
+
+
+def _request(
+    number: int, arrival_s: float, ids: tuple[int, ...], prompt: str, load: Workload, prepared: Prepared
+) -> Request:
+    return Request(
+        id=f"r{number + 1}",
+        prompt_ids=tuple(ids),
+        max_output_tokens=load.output_tokens,
+        arrival_s=arrival_s,
+        sampling=msgspec.structs.replace(load.sampling, seed=load.seed + number),
+        stop_ids=() if load.ignore_eos else prepared.stop_ids,
+        prompt=prompt,
+    )
+
+
+def must_fit(prompt_tokens: int, output_tokens: int, prepared: Prepared, scenario: Scenario) -> None:
+    pool_tokens = prepared.kv_blocks * prepared.kv_shape.block_tokens
+    most = min(prepared.context_tokens, pool_tokens)
+    if prompt_tokens + output_tokens > most:
+        what = "the model's context" if most == prepared.context_tokens else "the KV pool"
+        asked = f"{prompt_tokens} + {output_tokens} output tokens"
+        raise BadInput("prompt tokens", asked, f"at most {most:,} together, {what}")
+
+
+def rebased(events: Sequence[Event], zero_s: float) -> list[Event]:
+    """The events since `zero_s`, on a clock that begins there."""
+    return [msgspec.structs.replace(event, t=event.t - zero_s) for event in events if event.t >= zero_s]
+
+
+def core_count() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def machine() -> str:
+    """Where this runs, in a few words for people."""
+    cores = core_count()
+    return f"{processor()}, {cores} core{'s' if cores != 1 else ''}"

@@ -1,0 +1,278 @@
+"""One worker process: `python -m engine.live.process.worker_process FD` on this host,
+or joined over TCP by `split-kitchen worker`.
+
+Three threads. The main one computes: it obeys commands between steps, runs one step, says what came of it. One reads
+the channel to the front; when that closes, the process ends, whatever it was doing, so none is ever orphaned. One is
+the courier that ships trays. Everything said goes through one lock, so the front hears it in order.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+
+import msgspec
+
+from engine.blocks import BlockPool
+from engine.events import Event
+from engine.link import LinkSpec
+from engine.live.process.join_server import KEY_VARIABLE
+from engine.messages import (
+    Admit,
+    Command,
+    Compared,
+    Configure,
+    Corrupt,
+    Drop,
+    Greeting,
+    Hello,
+    Ping,
+    Pong,
+    Prefill,
+    Ready,
+    Report,
+    Reserve,
+    Reserved,
+    Said,
+    SetLink,
+    Ship,
+    Start,
+    Stop,
+)
+from engine.plan import Plan
+from engine.worker import Output, Worker
+
+MAX_MESSAGE_BYTES = 64 * 2**20
+NICENESS = 10  # the front and the lab go first: they need little, and late routing would be measured as serving
+
+_commands: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
+
+
+class Channel:
+    """The worker's end of its connection to the front. `send` may be called from any thread."""
+
+    def __init__(self, connection: "Connection[bytes, bytes]") -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._encoder = msgspec.msgpack.Encoder()
+
+    def send(self, message: Report | Greeting) -> None:
+        with self._lock:
+            self._connection.send_bytes(self._encoder.encode(message))
+
+    def receive(self) -> Command:
+        """The next command. Raises EOFError or OSError when the front is gone."""
+        return _commands.decode(self._connection.recv_bytes(MAX_MESSAGE_BYTES))
+
+
+def boot_id() -> str:
+    """Equal on two processes if and only if they share a monotonic clock; unknown systems share it with nobody."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.exists() else f"{os.getpid()}@{time.time()}"
+
+
+def serve(connection: "Connection[bytes, bytes]", *, role: str = "any", host: str = "127.0.0.1", key: bytes) -> None:
+    """Be a worker until the front hangs up. `host` is where other workers reach this one; `key` is theirs to show."""
+    channel = Channel(connection)
+    channel.send(Hello(boot_id(), os.getpid(), role))
+    while not isinstance(command := channel.receive(), Start):
+        if isinstance(command, Ping):
+            channel.send(Pong(time.monotonic()))
+    take_place(command.core)
+    threading.excepthook = _end_with_thread
+    station = Station(channel, command, host, key)
+    threading.Thread(target=_listen, args=(channel, station.hear), daemon=True).start()
+    station.run()
+
+
+def take_place(core: int) -> None:
+    """Keep to one core where the platform can, one compute thread, and let the front go first."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    if core >= 0 and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})
+    os.nice(NICENESS)
+    sys.setswitchinterval(0.0005)  # the courier shares this interpreter; at 5 ms it would miss its pace
+
+
+def _listen(channel: Channel, hear: Callable[[Command], None]) -> None:
+    while True:
+        try:
+            command = channel.receive()
+        except (EOFError, OSError):
+            os._exit(0)  # the front is gone: nobody wants the rest, and every thread must end with it
+        if isinstance(command, Stop):
+            os._exit(0)
+        hear(command)
+
+
+def _end_with_thread(failed: threading.ExceptHookArgs) -> None:
+    """A worker that has lost a thread serves nobody; dead, it is noticed and replaced."""
+    sys.__excepthook__(failed.exc_type, failed.exc_value or failed.exc_type(), failed.exc_traceback)
+    os._exit(1)
+
+
+class Station:
+    """A Worker with hands: model, KV pool, courier, and the doors through which others write into the pool."""
+
+    def __init__(self, channel: Channel, start: Start, host: str, key: bytes) -> None:
+        # torch is imported here, after the process has taken its place and greeted the front
+        import torch
+
+        from engine.live.compute.options import Tricks
+        from engine.live.compute.runner import Runner
+        from engine.live.handoff.checksum import digest, warm_up
+        from engine.live.handoff.courier import Courier
+        from engine.live.handoff.transports import Doors
+        from engine.live.model.catalog import prepare
+        from engine.live.model.kv import KvPool
+        from engine.live.model.weights import served
+
+        torch.set_num_threads(1)
+        self._channel = channel
+        self._inbox: SimpleQueue[Command] = SimpleQueue()
+        self._zero_s = start.zero_s
+        self._prepared = prepare(start.model)
+        self._pool = KvPool.create(self._prepared.kv_shape, self._prepared.kv_blocks)
+        self._digest = digest
+        warm_up(self._pool)
+        self._worker = Worker(start.name, BlockPool(self._pool.blocks, self._prepared.kv_shape.block_tokens))
+        tricks = Tricks.of_environment()
+        self._runner = Runner(served(self._prepared, tricks), self._pool, tricks)
+        self._doors = Doors(self._pool, key=key, names=start.transports, host=host)
+        self._courier = Courier(
+            self._doors,
+            LinkSpec(),
+            say=lambda event: channel.send(Said((event,))),
+            report=channel.send,
+            clock=self._now,
+            name=start.name,
+        )
+        self._transport = start.transports[0]
+        self._layered: dict[str, Ship] = {}  # requests whose layers go out as they are made
+        self._corrupt_next = False
+
+    def run(self) -> None:
+        """Until the process ends."""
+        self._runner.warm_up()
+        self._channel.send(
+            Ready(
+                pid=os.getpid(),
+                blocks=self._pool.blocks,
+                block_tokens=self._prepared.kv_shape.block_tokens,
+                kv_bytes_per_token=self._prepared.kv_shape.bytes_per_token,
+                context_tokens=self._prepared.context_tokens,
+                dtype=self._prepared.dtype,
+                endpoints=self._doors.endpoints,
+            )
+        )
+        while True:
+            cpu_s = time.process_time()
+            plan, said = self._worker.plan(self._now())
+            self._say(said)
+            if plan:
+                self._step(plan, cpu_s)
+            self._obey_all(wait=not plan)
+
+    def hear(self, command: Command) -> None:
+        """Called on the listening thread. What concerns only the courier must not wait for the end of a long step."""
+        match command:
+            case Ship():
+                blocks = self._worker.blocks_of(command.request)[: len(command.blocks)]
+                self._courier.ship(command, self._transport, blocks)
+            case SetLink():
+                self._courier.set_link(command.link)
+            case _:
+                self._inbox.put(command)
+
+    def _now(self) -> float:
+        return time.monotonic() - self._zero_s
+
+    def _step(self, plan: Plan, before_s: float) -> None:
+        """`before_s`: what this process had used of its core when the step began. The courier's share counts too: a
+        worker keeps itself busy; whatever is missing, somebody else had."""
+        pieces = self._worker.pieces(plan)
+        leaving = [piece for piece in pieces if piece.request in self._layered]
+        for piece in leaving:
+            self._courier.begin(self._layered.pop(piece.request), self._transport, piece.blocks)
+
+        def layer_ready(layer: int) -> None:
+            for piece in leaving:
+                self._courier.layer_ready(piece.request, layer)
+
+        sampled = self._runner.run(pieces, layer_ready if leaving else None)
+        cpu_s = time.process_time() - before_s
+        self._say(self._worker.finish(plan, sampled, self._now(), cpu_s))
+
+    def _obey_all(self, wait: bool) -> None:
+        """Obey what has been said; with nothing to compute, wait until something is."""
+        if wait:
+            self._obey(self._inbox.get())
+        while not self._inbox.empty():
+            self._obey(self._inbox.get())
+
+    def _obey(self, command: Command) -> None:
+        match command:
+            case Configure():
+                self._transport = command.transport
+                self._worker.configure(command.policy, command.chunk, command.samples_first_token)
+            case Prefill():
+                self._worker.submit(command.request, command.output_ids)
+                if command.ship is not None:
+                    self._layered[command.request.id] = command.ship
+            case Reserve():
+                self._say(self._worker.reserve(command.request, command.tokens))
+            case Admit():
+                self._admit(command)
+            case Drop():
+                self._drop(command.request)
+            case Corrupt():
+                self._corrupt_next = True
+            case _:
+                raise AssertionError(f"{command} is no command to a running worker")
+
+    def _admit(self, admit: Admit) -> None:
+        blocks = self._worker.blocks_of(admit.request.id)[: admit.nbytes // self._prepared.kv_shape.tray_bytes(1)]
+        if self._corrupt_next:
+            self._corrupt_next = False
+            self._pool.memory[blocks[0] * self._pool.shape.row_bytes] ^= (
+                1  # in layer 0's keys, the lowest bit of one number
+            )
+        verified = self._digest(self._pool, blocks) == admit.digest
+        if verified:
+            self._worker.admit(admit.request, admit.output_ids)
+        self._channel.send(Compared(admit.request.id, verified))
+
+    def _drop(self, request: str) -> None:
+        """First nobody writes for it any more, then its blocks may be another's."""
+        self._courier.abort(request)
+        self._doors.grants.revoke(request)
+        self._layered.pop(request, None)
+        self._say(self._worker.drop(request, self._now()))
+
+    def _say(self, outputs: Iterable[Output]) -> None:
+        """Events together, messages one by one, all in order; what is granted here is granted at the doors first."""
+        events: list[Event] = []
+        for output in outputs:
+            if not isinstance(output, Report):
+                events.append(output)
+                continue
+            if events:
+                self._channel.send(Said(tuple(events)))
+                events = []
+            if isinstance(output, Reserved):
+                self._doors.grants.grant(output.request, output.blocks)
+            self._channel.send(output)
+        if events:
+            self._channel.send(Said(tuple(events)))
+
+
+def main() -> None:
+    serve(Connection(int(sys.argv[1])), key=os.environ[KEY_VARIABLE].encode())
+
+
+if __name__ == "__main__":
+    main()

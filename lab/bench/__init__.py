@@ -1,0 +1,1 @@
+"""Measure the lab itself: pages, a class, start-up, memory."""

@@ -1,0 +1,119 @@
+"""How long from opening the lab until a kitchen moves in it, for its first visitor and for those after him."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine.errors import WorkerFailed
+
+ROOT = Path(__file__).parents[2]
+UP_S = 120.0
+OPENS = "Open the kitchen"
+MOVES = ".sk-work[data-mode=prefill], .sk-work[data-mode=decode]"
+BUTTON = f"[...document.querySelectorAll('button')].some((button) => button.textContent.includes({OPENS!r}))"
+
+
+class Fresh(NamedTuple):
+    url: str
+    pid: int
+
+
+@contextmanager
+def fresh_lab(model: str, **environment: str) -> Iterator[Fresh]:
+    """One whose engine is ready; nobody has visited it yet. What visitors guess is not kept."""
+    with tempfile.TemporaryDirectory() as data:
+        said = {"SPLIT_KITCHEN_MODEL": model, "SPLIT_KITCHEN_DATA": data} | environment
+        with _served("lab/web/app.py", "/lab/healthz", b'"ready"', said) as lab:
+            yield lab
+
+
+@contextmanager
+def bare_streamlit() -> Iterator[Fresh]:
+    """An app that is one button: what a page takes whatever it holds."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder, "one_button.py")
+        script.write_text(f"import streamlit as st\n\nst.button({OPENS!r})\n", encoding="utf-8")
+        with _served(str(script), "/_stcore/health", b"ok", {}) as app:
+            yield app
+
+
+@contextmanager
+def _served(script: str, health: str, well: bytes, environment: dict[str, str]) -> Iterator[Fresh]:
+    """Streamlit with this script, once its health says it is well."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    options = {"server.port": port, "server.address": "127.0.0.1", "server.headless": "true"}
+    line = [sys.executable, "-m", "streamlit", "run", script, *(f"--{key}={o}" for key, o in options.items())]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(line, cwd=ROOT, env=os.environ | environment, stdin=quiet, stdout=quiet, stderr=quiet)
+    try:
+        give_up_s = time.monotonic() + UP_S
+        while well not in _answer(url + health):
+            if process.poll() is not None or time.monotonic() > give_up_s:
+                raise WorkerFailed(f"{script} did not come up; `streamlit run {script}` says why.")
+            time.sleep(0.1)
+        yield Fresh(url, process.pid)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _answer(url: str) -> bytes:
+    """What it says now, if anything."""
+    with suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
+        said: bytes = answer.read()
+        return said
+    return b""
+
+
+class Visit(NamedTuple):
+    """Seconds from asking for the page until a recorded run moves in it, and until all of it is there."""
+
+    moves_s: float
+    whole_s: float
+
+
+def visit(browser: Any, url: str) -> Visit:
+    """The browser has nothing of the page yet."""
+    with _cold(browser, url) as page:
+        moves_s = _since_asked_s(page, f"document.querySelector({MOVES!r})")
+        return Visit(moves_s, _since_asked_s(page, f"!document.querySelector('#opening') && {BUTTON}"))
+
+
+def visit_bare(browser: Any, url: str) -> float:
+    """Seconds until the one button is there."""
+    with _cold(browser, url) as page:
+        return _since_asked_s(page, BUTTON)
+
+
+def _since_asked_s(page: Any, until: str) -> float:
+    """By the page's own clock, looked at once a frame: whoever waits outside looks twice a second before long."""
+    seconds: float = page.wait_for_function(f"() => ({until}) && performance.now() / 1000").json_value()
+    return seconds
+
+
+@contextmanager
+def _cold(browser: Any, url: str) -> Iterator[Any]:
+    """The page in a browser that has nothing of it yet."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    try:
+        page = context.new_page()
+        page.goto(url, wait_until="commit")
+        yield page
+    finally:
+        context.close()

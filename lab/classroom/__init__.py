@@ -1,0 +1,1 @@
+"""Join, vote, lead, project: one lesson for many people at once."""

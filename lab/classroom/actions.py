@@ -1,0 +1,255 @@
+"""What is done in a class: come in, vote, ask, show. No Streamlit.
+
+For each question: everybody votes alone; the instructor may show the counts, have everybody vote once more after a
+talk, has the engine run once for all, and shows the answer. Each step shuts what came before it, and none can be taken
+back: a vote cast after something was seen would say something else. What is asked of a room is asked `by` somebody,
+and all rules hold here, whatever a page offers.
+"""
+
+import secrets
+import sqlite3
+import time
+
+import msgspec
+
+from lab.classroom.store import (
+    TABLES,
+    Ballot,
+    Pace,
+    Question,
+    Refusal,
+    Room,
+    RoomFile,
+    ballots_in,
+    checked_nickname,
+    known,
+    room_in,
+)
+from lessons.book import Guess, checked, now
+from lessons.evidence import Made
+from lessons.keys import Key
+from lessons.lesson import Round
+
+ALPHABET = "ACDEFHJKMNPQRTUVWXY34679"  # none that is taken for another
+CODE_CHARS = 5
+MOST_SEED = 999_999
+
+
+class Rooms:
+    """All rooms in a file."""
+
+    def __init__(self, file: RoomFile) -> None:
+        self._file = file
+
+    # ---- what anybody may see
+
+    def room(self, code: str) -> Room | None:
+        kept: Room | None = self._file.read(("room", code), lambda db: room_in(db, code))
+        return kept
+
+    def room_of(self, learner: str) -> Room | None:
+        """Where this learner is."""
+        query = "SELECT room FROM members WHERE learner = ? AND here = 1"
+        row = self._file.read(("member", learner), lambda db: db.execute(query, (learner,)).fetchone())
+        return self.room(row[0]) if row else None
+
+    def shown(self, room: Room) -> tuple[tuple[Guess, ...], ...]:
+        """The guesses whose counts are shown, vote by vote and without names."""
+        asked = room.question
+        if asked is None:
+            return ()
+        votes = self._votes(room.code, asked)
+        return tuple(
+            tuple(one.guess for (_, vote), one in votes.items() if vote == counted)
+            for counted in range(1, asked.counts + 1)
+        )
+
+    def own(self, room: Room, learner: str, vote: int) -> Ballot | None:
+        """This learner's vote on the room's question."""
+        return self._votes(room.code, room.question).get((learner, vote)) if room.question else None
+
+    def nickname(self, code: str, learner: str) -> str:
+        query = "SELECT nickname FROM members WHERE room = ? AND learner = ?"
+        row = self._file.read(("nickname", code, learner), lambda db: db.execute(query, (code, learner)).fetchone())
+        return row[0] if row else ""
+
+    def settings(self, code: str, lesson: str) -> dict[str, tuple[float, int]]:
+        """By round, where the knob stood when it was asked, and the seed of its run."""
+        query = "SELECT round, setting, seed FROM questions WHERE room = ? AND lesson = ?"
+        kept: dict[str, tuple[float, int]] = self._file.read(
+            ("settings", code, lesson),
+            lambda db: {round: (setting, seed) for round, setting, seed in db.execute(query, (code, lesson))},
+        )
+        return kept
+
+    # ---- what learners do
+
+    def join(self, code: str, learner: str, nickname: str = "") -> Room:
+        """Come in, or come back; at any time. Leaves the room one was in before."""
+        name = checked_nickname(nickname)
+        with self._file.act() as db:
+            if room_in(db, code) is None:
+                raise Refusal(f"There is no class with the code {code!r}. Look at it once more.")
+            db.execute("UPDATE members SET here = 0 WHERE learner = ?", (learner,))
+            db.execute("DELETE FROM offers WHERE learner = ? AND room != ?", (learner, code))
+            db.execute(
+                "INSERT INTO members SELECT ?, ?, 1 + COUNT(*), ?, 1 FROM members WHERE room = ? "
+                "ON CONFLICT DO UPDATE SET here = 1, nickname = CASE excluded.nickname WHEN '' THEN nickname "
+                "ELSE excluded.nickname END",
+                (code, learner, name, code),
+            )
+            return known(db, code)
+
+    def leave(self, learner: str) -> None:
+        """Votes stay; what was offered goes along."""
+        with self._file.act() as db:
+            db.execute("DELETE FROM offers WHERE learner = ?", (learner,))
+            db.execute("UPDATE members SET here = 0 WHERE learner = ?", (learner,))
+
+    def cast(self, code: str, learner: str, asked: Question, round: Round, guess: Guess) -> None:
+        """Vote on `asked`, the question as the learner was shown it. Raises Refusal, and BadInput for no answer."""
+        checked(round, guess)
+        with self._file.act() as db:
+            room = known(db, code)
+            at = room.question
+            if not db.execute("SELECT 1 FROM members WHERE room = ? AND learner = ?", (code, learner)).fetchone():
+                raise Refusal("Only those who have joined this class can vote in it.")
+            if at is None or (at.lesson, at.round) != (asked.lesson, asked.round):
+                raise Refusal("The class has gone on to another question.")
+            if at.vote != asked.vote:
+                raise Refusal("The first vote is over; the second is on.")
+            if not at.open:
+                raise Refusal(
+                    "This vote is closed: it ended when the counts or the answer were shown or the run began."
+                )
+            try:
+                db.execute(
+                    "INSERT INTO votes VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (code, at.lesson, at.round, at.vote, learner, msgspec.json.encode(guess).decode(), now()),
+                )
+            except sqlite3.IntegrityError as voted:
+                raise Refusal("You have voted on this already, and a vote can't be changed.") from voted
+
+    # ---- what the instructor does
+
+    def open(self, by: str) -> Room:
+        code = "".join(secrets.choice(ALPHABET) for _ in range(CODE_CHARS))
+        with self._file.act(by) as db:
+            db.execute("INSERT INTO rooms (code, opened, pace) VALUES (?, ?, 'free')", (code, now()))
+            return known(db, code)
+
+    def all(self, by: str) -> list[Room]:
+        """Newest first."""
+        self._file.only(by)
+        query = "SELECT code FROM rooms ORDER BY opened DESC, rowid DESC"
+        codes = self._file.read(("rooms",), lambda db: db.execute(query).fetchall())
+        return [room for (code,) in codes if (room := self.room(code))]
+
+    def ask(self, code: str, by: str, lesson: str, round: str, setting: float = 0.0) -> None:
+        """Take everybody to that question. One that was asked before is as it was left."""
+        with self._file.act(by) as db:
+            known(db, code)
+            db.execute(
+                "INSERT OR IGNORE INTO questions (room, lesson, round, setting) VALUES (?, ?, ?, ?)",
+                (code, lesson, round, setting),
+            )
+            db.execute(
+                "UPDATE rooms SET lesson = ?, round = ?, pace = 'step', timer_s = 0 WHERE code = ?",
+                (lesson, round, code),
+            )
+
+    def set_pace(self, code: str, by: str, pace: Pace) -> None:
+        with self._file.act(by) as db:
+            if pace == "step" and known(db, code).question is None:
+                raise Refusal("Ask a question first; then everybody can be taken to it.")
+            db.execute("UPDATE rooms SET pace = ? WHERE code = ?", (pace, code))
+
+    def set_timer(self, code: str, by: str, seconds: float) -> None:
+        """Shown to everybody; it ends nothing by itself. 0 takes it away."""
+        if not 0 <= seconds <= 3600:
+            raise Refusal("A timer runs for at most an hour.")
+        with self._file.act(by) as db:
+            db.execute("UPDATE rooms SET timer_s = ? WHERE code = ?", (seconds and time.time() + seconds, code))
+
+    def show_counts(self, code: str, by: str) -> None:
+        """Of the vote that is on, or was; it is closed with that."""
+        self._question(code, by, "counts = vote")
+
+    def vote_again(self, code: str, by: str) -> None:
+        self._question(code, by, "vote = 2", once_run="The second vote can't be opened: something has been shown.")
+
+    def run(self, code: str, by: str, seed: int = 0) -> None:
+        """Close the vote; from now on the engine may run for all: with `seed`, and for the repeats those after it."""
+        if not (isinstance(seed, int) and 0 <= seed <= MOST_SEED):
+            raise Refusal(f"The seed is {seed}; it must be a whole number from 0 to {MOST_SEED:,}.")
+        self._question(
+            code, by, "running = 1, seed = ?", (seed,), once_run="The run has begun, and its seed can't be changed."
+        )
+
+    def show_answer(self, code: str, by: str, key: Key, machine: str, made: Made | None = None) -> None:
+        """The first one shown stays."""
+        first = "answer = COALESCE(answer, ?1), machine = IIF(answer IS NULL, ?2, machine)"
+        change = f"counts = vote, running = 1, {first}, made = IIF(answer IS NULL, ?3, made)"
+        self._question(code, by, change, (_json(key), machine, _json(made) if made else ""))
+
+    def reset(self, code: str, by: str) -> None:
+        """All votes, questions and offers are gone; members stay."""
+        with self._file.act(by) as db:
+            known(db, code)
+            for table in ("offers", "votes", "questions"):
+                db.execute(f"DELETE FROM {table} WHERE room = ?", (code,))
+            db.execute("UPDATE rooms SET lesson = '', round = '', pace = 'free', timer_s = 0 WHERE code = ?", (code,))
+
+    def delete(self, code: str, by: str) -> None:
+        """The room and everything that was said in it."""
+        with self._file.act(by) as db:
+            for table in TABLES:
+                db.execute(f"DELETE FROM {table} WHERE room = ?", (code,))
+            db.execute("DELETE FROM rooms WHERE code = ?", (code,))
+
+    def ballots(self, code: str, by: str) -> list[Ballot]:
+        """Every vote in the room, in the order in which they were cast; the instructor sees them before anybody."""
+        self._file.only(by)
+        kept: list[Ballot] = self._file.read(
+            ("ballots", code), lambda db: [one for _, one in ballots_in(db, "WHERE v.room = ?", (code,))]
+        )
+        return kept
+
+    def members(self, code: str, by: str) -> list[tuple[int, str, bool]]:
+        """Number, nickname, and whether they are still here."""
+        self._file.only(by)
+        return self.roster(code)
+
+    def roster(self, code: str) -> list[tuple[int, str, bool]]:
+        """The same for who shows it to nobody."""
+        query = "SELECT number, nickname, here FROM members WHERE room = ? ORDER BY number"
+        rows = self._file.read(("members", code), lambda db: db.execute(query, (code,)).fetchall())
+        return [(number, name, bool(here)) for number, name, here in rows]
+
+    # ---- inside
+
+    def _question(
+        self, code: str, by: str, change: str, values: tuple[str | int, ...] = (), *, once_run: str = ""
+    ) -> None:
+        """`once_run`: why it can't be after the run or the answer; "" if it can."""
+        with self._file.act(by) as db:
+            asked = known(db, code).question
+            if asked is None:
+                raise Refusal("No question has been asked yet.")
+            if once_run and (asked.running or asked.answer is not None):
+                raise Refusal(once_run)
+            where = "WHERE room = ? AND lesson = ? AND round = ?"  # numbered on from the change's own
+            db.execute(f"UPDATE questions SET {change} {where}", (*values, code, asked.lesson, asked.round))
+
+    def _votes(self, code: str, asked: Question) -> dict[tuple[str, int], Ballot]:
+        """By learner and vote, in the order in which they were cast."""
+        where, values = "WHERE v.room = ? AND v.lesson = ? AND v.round = ?", (code, asked.lesson, asked.round)
+        kept: dict[tuple[str, int], Ballot] = self._file.read(
+            ("votes", *values),
+            lambda db: {(learner, one.vote): one for learner, one in ballots_in(db, where, values)},
+        )
+        return kept
+
+
+def _json(said: Key | Made) -> str:
+    return msgspec.json.encode(said).decode()

@@ -1,0 +1,88 @@
+"""Who leads the class: whoever has entered the lab's key, remembered under the same cookie as every learner.
+
+The key comes from the environment, or is made once, kept in the data folder and printed when the lab starts. It is
+entered in a form and stands in no address. What is kept of an instructor is a proof made with the key, so that another
+key ends all that was granted with the one before.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+import threading
+import time
+from collections import defaultdict, deque
+from pathlib import Path
+
+from engine.errors import BadInput
+from lab.classroom.store import Refusal
+from lessons.book import opened
+
+VARIABLE = "SPLIT_KITCHEN_INSTRUCTOR_KEY"
+KEY_CHARS = 12
+WINDOW_S, TRIES, TRIES_OF_ALL = 60.0, 5, 60  # of one learner, and of all: names in cookies can be made up
+
+
+def instructor_key(folder: Path) -> str:
+    """Raises BadInput for one that could be guessed."""
+    if said := os.environ.get(VARIABLE, ""):
+        if len(said) < KEY_CHARS:
+            raise BadInput(VARIABLE, f"{len(said)} characters long", f"at least {KEY_CHARS}")
+        return said
+    path = folder / "instructor-key"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(12))
+    return path.read_text().strip()
+
+
+class Instructors:
+    """Safe to use from several threads. `learner in instructors` asks whether that learner leads."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._path = path
+        self._key = key
+        self._lock = threading.Lock()
+        self._wrong: dict[str, deque[float]] = defaultdict(deque)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with opened(path) as db:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("CREATE TABLE IF NOT EXISTS instructors (learner TEXT PRIMARY KEY, proof TEXT NOT NULL)")
+
+    def admit(self, learner: str, key: str) -> None:
+        """Raises Refusal for a wrong key, and for any key after too many of them."""
+        with self._lock:
+            self._limit(learner)
+            if not hmac.compare_digest(key.strip().encode(), self._key.encode()):
+                for who in (learner, ""):
+                    self._wrong[who].append(time.monotonic())
+                raise Refusal("That is not the key. The lab prints where it is when it starts.")
+            self._wrong.pop(learner, None)
+        with opened(self._path) as db:
+            db.execute("INSERT OR REPLACE INTO instructors VALUES (?, ?)", (learner, self._proof(learner)))
+
+    def dismiss(self, learner: str) -> None:
+        with opened(self._path) as db:
+            db.execute("DELETE FROM instructors WHERE learner = ?", (learner,))
+
+    def __contains__(self, learner: object) -> bool:
+        with opened(self._path) as db:
+            row: tuple[str] | None = db.execute(
+                "SELECT proof FROM instructors WHERE learner = ?", (learner,)
+            ).fetchone()
+        return row is not None and hmac.compare_digest(row[0], self._proof(str(learner)))
+
+    def _proof(self, learner: str) -> str:
+        return hmac.new(self._key.encode(), learner.encode(), hashlib.sha256).hexdigest()
+
+    def _limit(self, learner: str) -> None:
+        since = time.monotonic() - WINDOW_S
+        for who in list(self._wrong):
+            while self._wrong[who] and self._wrong[who][0] < since:
+                self._wrong[who].popleft()
+            if not self._wrong[who]:
+                del self._wrong[who]
+        for who, most in ((learner, TRIES), ("", TRIES_OF_ALL)):
+            if len(self._wrong.get(who, ())) >= most:
+                raise Refusal(f"Too many wrong keys; try again in {WINDOW_S:.0f} s.")

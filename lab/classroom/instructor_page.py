@@ -1,0 +1,111 @@
+"""The instructor's page: the key, then a class: what it is asked, how many have voted, and what is shown when."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from lab.classroom.instructor_question import now
+from lab.classroom.instructor_records import keep
+from lab.classroom.offer_view import offered
+from lab.classroom.service import address, instructors, only_here, rooms, way_in
+from lab.classroom.store import Question, Room
+from lab.classroom.view import attempt, emphasis
+from lab.ui.learner import learner
+from lab.ui.style import READING, look
+from lessons import all_lessons
+from lessons.lesson import Lesson
+
+
+def page() -> None:
+    look(READING)
+    st.title("Lead a class", anchor=False)
+    if learner() not in instructors():
+        _door()
+        return
+    room = _choose()
+    if room is None:
+        st.markdown("Open a class, show its projector page on the wall, and let people join with the code.")
+        return
+    _head(room)
+    now(room)
+    offered(room)
+    _ask(room)
+    keep(room)
+
+
+def _door() -> None:
+    with st.form("door", clear_on_submit=True):
+        key = st.text_input("Instructor's key", type="password", max_chars=200, key="instructor key")
+        enters = st.form_submit_button("Enter", type="primary", icon=":material/key:")
+    st.caption("The lab printed it when it started, or whoever runs the lab has set it.")
+    if enters:
+        attempt(lambda: instructors().admit(learner(), key))
+
+
+# ---- which class
+
+
+def _choose() -> Room | None:
+    me = learner()
+    known = rooms().all(me)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if known:
+            codes = [room.code for room in known]
+            chosen = st.session_state.get("class")
+            at = codes.index(chosen) if chosen in codes else 0
+            st.session_state["class"] = st.selectbox("Class", codes, at, width=160)
+        if st.button("Open a class", type=emphasis(not known), icon=":material/add:"):
+            st.session_state["class"] = rooms().open(me).code
+            st.rerun()
+        if st.button("Leave this page to learners", type="tertiary", icon=":material/logout:"):
+            attempt(lambda: instructors().dismiss(me))
+    return next((room for room in known if room.code == st.session_state.get("class")), None)
+
+
+def _head(room: Room) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"Join at **{way_in(room).partition('?')[0]}** with **{room.code}**", width="content")
+        st.link_button("Projector page", address(f"projector?room={room.code}"), icon=":material/cast:")
+    if only_here():
+        st.warning(
+            "This address leads here from this machine only. Open this page at the address that the class can reach, "
+            "or set SPLIT_KITCHEN_URL to it; the QR code follows."
+        )
+
+
+# ---- the next question
+
+
+def _ask(room: Room) -> None:
+    st.subheader("Ask a question", anchor=False)
+    course = all_lessons()
+    if not course:
+        st.info("There are no lessons here.")
+        return
+    at = room.question
+    lesson_at, asked_at = _after(course, at)
+    key = f"{room.code} {at.lesson if at else ''} {at.round if at else ''}"  # offers what comes after the last one
+    lesson = st.selectbox(
+        "Lesson", course, lesson_at, format_func=lambda one: f"{one.number}. {one.title}", key=f"{key} lesson"
+    )
+    asked = st.selectbox(
+        "Question",
+        lesson.rounds,
+        asked_at if lesson.slug == course[lesson_at].slug else 0,
+        format_func=lambda one: one.asks,
+        key=f"{key} {lesson.slug} round",
+    )
+    setting = 0.0
+    if asked.knob is not None:
+        label = asked.knob.label.capitalize()
+        setting = st.radio(f"{label}, for everybody", asked.knob.values, format_func=asked.knob.words, horizontal=True)
+    if st.button("Ask this", type=emphasis(at is None or at.answer is not None), icon=":material/campaign:"):
+        attempt(lambda: rooms().ask(room.code, learner(), lesson.slug, asked.name, setting))
+
+
+def _after(course: Sequence[Lesson], at: Question | None) -> tuple[int, int]:
+    """Where the course goes on: a lesson and a question of it."""
+    places = [(n, m) for n, lesson in enumerate(course) for m in range(len(lesson.rounds))]
+    names = [(lesson.slug, one.name) for lesson in course for one in lesson.rounds]
+    asked = (at.lesson, at.round) if at else None
+    return places[min(names.index(asked) + 1, len(places) - 1)] if asked in names else places[0]

@@ -1,0 +1,123 @@
+"""A learner's own run, offered for the projector, and the instructor who puts it up or declines it. No Streamlit.
+
+Nothing is shown without the learner's own act, and whoever has offered can take it back at any moment: then it leaves
+the wall. An offer is of runs that the lab still has: after a restart there are none.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from lab.classroom.store import Refusal, RoomFile
+from lessons.book import now
+
+RUNS = 3  # kitchens beside each other
+IN_A_ROOM = 40  # the oldest that is not up makes room
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """`named`: whether the wall may say the nickname; the instructor sees it anyway."""
+
+    number: int
+    nickname: str
+    named: bool
+    runs: tuple[str, ...]
+    at: str
+    up: bool
+    declined: bool  # the instructor has said no; its learner alone still sees it
+
+    @property
+    def by(self) -> str:
+        """Who, as everybody may know it."""
+        return self.nickname if self.named and self.nickname else "a learner"
+
+
+class Offers:
+    """`owner`: whose a run is; None for a run that the lab has forgotten."""
+
+    def __init__(self, file: RoomFile, owner: Callable[[str], str | None]) -> None:
+        self._file = file
+        self._owner = owner
+
+    # ---- what a learner does
+
+    def offer(self, learner: str, runs: Sequence[str], *, named: bool = False) -> None:
+        """Of one's own runs, to the class that one is in; in place of what one has offered before."""
+        if not 1 <= len(runs) <= RUNS:
+            raise Refusal(f"{len(runs)} runs were offered; it must be 1 to {RUNS}.")
+        if any(self._owner(run) != learner for run in runs):
+            raise Refusal("Only a run of your own can be offered, while the lab has it.")
+        with self._file.act() as db:
+            here = db.execute("SELECT room FROM members WHERE learner = ? AND here = 1", (learner,)).fetchone()
+            if here is None:
+                raise Refusal("Only those who are in a class can offer a run to it.")
+            db.execute("DELETE FROM offers WHERE learner = ?", (learner,))
+            row = (here[0], learner, " ".join(runs), named, now())
+            db.execute("INSERT INTO offers (room, learner, runs, named, at) VALUES (?, ?, ?, ?, ?)", row)
+            oldest = (
+                "SELECT rowid FROM offers WHERE room = ?1 AND up = 0 ORDER BY at DESC, rowid DESC LIMIT -1 OFFSET ?2"
+            )
+            db.execute(f"DELETE FROM offers WHERE rowid IN ({oldest})", (here[0], IN_A_ROOM))
+
+    def take_back(self, learner: str) -> None:
+        with self._file.act() as db:
+            db.execute("DELETE FROM offers WHERE learner = ?", (learner,))
+
+    def own(self, learner: str) -> Offer | None:
+        return next((offer for _, offer in self._read("WHERE o.learner = ?", learner)), None)
+
+    # ---- what the instructor does
+
+    def of(self, code: str, by: str) -> list[Offer]:
+        """All that were not declined, in the order in which they were made."""
+        self._file.only(by)
+        return [offer for offer in self.by_learner(code).values() if not offer.declined]
+
+    def put_up(self, code: str, by: str, number: int) -> None:
+        """That member's, in place of whatever is on the wall."""
+        with self._file.act(by) as db:
+            at = "(SELECT learner FROM members WHERE room = ?1 AND number = ?2)"
+            open_ = f"SELECT 1 FROM offers WHERE room = ?1 AND declined = 0 AND learner = {at}"
+            if not db.execute(open_, (code, number)).fetchone():
+                raise Refusal("That run is not offered any more.")
+            db.execute(f"UPDATE offers SET up = (learner = {at}) WHERE room = ?1", (code, number))
+
+    def decline(self, code: str, by: str, number: int) -> None:
+        """That member's, for good; nobody but its learner is told. The learner may offer another."""
+        with self._file.act(by) as db:
+            at = "(SELECT learner FROM members WHERE room = ?1 AND number = ?2)"
+            db.execute(f"UPDATE offers SET declined = 1, up = 0 WHERE room = ?1 AND learner = {at}", (code, number))
+
+    def take_down(self, code: str, by: str) -> None:
+        """It stays offered."""
+        with self._file.act(by) as db:
+            db.execute("UPDATE offers SET up = 0 WHERE room = ?", (code,))
+
+    # ---- what the wall shows
+
+    def up(self, code: str) -> Offer | None:
+        return next((offer for offer in self.by_learner(code).values() if offer.up), None)
+
+    # ---- what the lab needs to know
+
+    def by_learner(self, code: str) -> dict[str, Offer]:
+        return dict(self._read("WHERE o.room = ?", code))
+
+    def runs(self) -> set[str]:
+        """All that are offered anywhere: the lab keeps them."""
+        return {run for _, offer in self._read("", "") for run in offer.runs if not offer.declined}
+
+    def _read(self, where: str, value: str) -> list[tuple[str, Offer]]:
+        """With whose they are. Those whose runs are gone are none."""
+        query = (
+            "SELECT o.learner, m.number, m.nickname, o.named, o.runs, o.at, o.up, o.declined "
+            "FROM offers AS o JOIN members AS m "
+            f"ON m.room = o.room AND m.learner = o.learner {where} ORDER BY o.at, o.rowid"
+        )
+        values = (value,) if where else ()
+        rows = self._file.read(("offers", where, value), lambda db: db.execute(query, values).fetchall())
+        return [
+            (learner, Offer(number, nickname, bool(named), tuple(runs.split()), at, bool(up), bool(declined)))
+            for learner, number, nickname, named, runs, at, up, declined in rows
+            if all(self._owner(run) == learner for run in runs.split())
+        ]

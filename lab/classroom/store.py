@@ -1,0 +1,190 @@
+"""What a class is, and the file that it is kept in: a room with a short code, its members, the question that it is at,
+their votes and what they offer. No Streamlit.
+
+Pages read; who writes is `lab/classroom/actions.py` and `lab/classroom/offers.py`. One
+SQLite file; each act is a transaction.
+"""
+
+import sqlite3
+import unicodedata
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from lab.ui.page_turns import out_of_turn
+from lessons.book import Guess, in_use, opened
+from lessons.evidence import Made
+from lessons.keys import Key
+
+NICKNAME_CHARS = 24
+Pace = Literal["step", "free"]  # all at the room's question; everyone where they like
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS rooms (code TEXT PRIMARY KEY, opened TEXT, pace TEXT, lesson TEXT DEFAULT '',
+    round TEXT DEFAULT '', timer_s REAL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS members (room TEXT, learner TEXT, number INTEGER, nickname TEXT, here INTEGER,
+    PRIMARY KEY (room, learner));
+CREATE TABLE IF NOT EXISTS questions (room TEXT, lesson TEXT, round TEXT, setting REAL, vote INTEGER DEFAULT 1,
+    counts INTEGER DEFAULT 0, running INTEGER DEFAULT 0, answer TEXT, machine TEXT DEFAULT '',
+    PRIMARY KEY (room, lesson, round));
+CREATE TABLE IF NOT EXISTS votes (room TEXT, lesson TEXT, round TEXT, vote INTEGER, learner TEXT, guess TEXT, at TEXT,
+    PRIMARY KEY (room, lesson, round, vote, learner));
+CREATE TABLE IF NOT EXISTS offers (room TEXT, learner TEXT, runs TEXT, named INTEGER, at TEXT, up INTEGER DEFAULT 0,
+    PRIMARY KEY (room, learner));
+"""
+ADDED = {  # later; a file may be older
+    "questions": ("seed INTEGER DEFAULT 0", "made TEXT DEFAULT ''"),
+    "offers": ("declined INTEGER DEFAULT 0",),
+}
+TABLES = ("offers", "votes", "questions", "members")
+
+
+class Refusal(Exception):
+    """One clear sentence: why not."""
+
+
+class Question(msgspec.Struct, frozen=True):
+    """`vote`: the first or the second is on, or was last. `counts`: of how many votes the counts are shown."""
+
+    lesson: str
+    round: str
+    setting: float
+    vote: int
+    counts: int
+    running: bool  # the engine runs for all, or has run
+    answer: Key | None  # once it is shown
+    machine: str
+    seed: int = 0  # of the run for all: of its first repeat
+    made: Made | None = None  # how the answer's runs came about; None for an answer without runs
+
+    @property
+    def open(self) -> bool:
+        return not self.running and self.answer is None and self.counts < self.vote
+
+
+class Room(msgspec.Struct, frozen=True):
+    code: str
+    pace: Pace
+    question: Question | None
+    timer_s: float  # when the timer ends, seconds since 1970; 0 without one
+    members: int
+    voted: tuple[int, int]  # how many, the first and the second time
+
+
+class Ballot(msgspec.Struct, frozen=True):
+    """`number` stands for the learner: the name in the cookie would let whoever reads it be that learner."""
+
+    room: str
+    lesson: str
+    round: str
+    vote: int
+    number: int
+    nickname: str
+    guess: Guess
+    at: str
+    seed: int = 0  # of the run for all, once there is one
+
+
+class RoomFile:
+    """The file at `path`. Safe to use from several threads, but by one process only: all pages of a class read the same
+    things, so what was read is kept in memory until something is written."""
+
+    def __init__(self, path: Path, instructors: Container[str]) -> None:
+        self._path = path
+        self._instructors = instructors
+        self._kept: dict[tuple[str, ...], Any] = {}
+        self._written = 0  # how often; what was read before the last time is not kept
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with opened(path) as db:
+            db.execute("PRAGMA journal_mode=WAL")
+            db.executescript(SCHEMA)
+            for table, columns in ADDED.items():
+                there = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+                for column in columns:
+                    if column.split()[0] not in there:
+                        db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+        self._in_use = in_use(path)
+
+    def only(self, by: str) -> None:
+        """Raises Refusal unless that is an instructor."""
+        if by not in self._instructors:
+            raise Refusal("Only the instructor can do that.")
+
+    @contextmanager
+    def act(self, by: str | None = None) -> Iterator[sqlite3.Connection]:
+        """A transaction that nobody else's comes in between; as an instructor's if it is `by` somebody."""
+        if by is not None:
+            self.only(by)
+        try:
+            with out_of_turn(), opened(self._path) as db:
+                db.execute("BEGIN IMMEDIATE")
+                yield db
+        finally:
+            self._written += 1
+            self._kept = {}
+
+    def read(self, what: tuple[str, ...], read: Callable[[sqlite3.Connection], Any]) -> Any:
+        kept, written = self._kept, self._written
+        if what in kept:
+            return kept[what]
+        with opened(self._path) as db:
+            found = read(db)
+        if written == self._written:
+            kept[what] = found
+        return found
+
+
+def room_in(db: sqlite3.Connection, code: str) -> Room | None:
+    row = db.execute("SELECT pace, lesson, round, timer_s FROM rooms WHERE code = ?", (code,)).fetchone()
+    if row is None:
+        return None
+    pace, lesson, round, timer_s = row
+    members = db.execute(
+        "SELECT COUNT(*) FROM members AS m WHERE room = ?1 AND (here = 1 OR EXISTS "
+        "(SELECT 1 FROM votes WHERE room = ?1 AND lesson = ?2 AND round = ?3 AND learner = m.learner))",
+        (code, lesson, round),
+    ).fetchone()[0]
+    query = "SELECT setting, vote, counts, running, answer, machine, seed, made FROM questions"
+    question = db.execute(f"{query} WHERE room = ? AND lesson = ? AND round = ?", (code, lesson, round)).fetchone()
+    asked = None
+    if question is not None:
+        setting, vote, counts, running, answer, machine, seed, made = question
+        key = msgspec.json.decode(answer, type=Key) if answer else None
+        how = msgspec.json.decode(made, type=Made) if made else None
+        asked = Question(lesson, round, setting, vote, counts, bool(running), key, machine, seed, how)
+    query = "SELECT vote, COUNT(*) FROM votes WHERE room = ? AND lesson = ? AND round = ? GROUP BY vote"
+    voted = dict(db.execute(query, (code, lesson, round)).fetchall())
+    return Room(code, pace, asked, timer_s, members, (voted.get(1, 0), voted.get(2, 0)))
+
+
+def known(db: sqlite3.Connection, code: str) -> Room:
+    room = room_in(db, code)
+    if room is None:
+        raise Refusal(f"There is no class with the code {code!r}.")
+    return room
+
+
+def ballots_in(db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> Iterator[tuple[str, Ballot]]:
+    """With whose they are."""
+    query = (
+        "SELECT v.learner, v.room, v.lesson, v.round, v.vote, m.number, m.nickname, v.guess, v.at, q.seed "
+        "FROM votes AS v JOIN members AS m ON m.room = v.room AND m.learner = v.learner "
+        "JOIN questions AS q ON q.room = v.room "
+        f"AND q.lesson = v.lesson AND q.round = v.round {where} ORDER BY v.at, v.rowid"
+    )
+    for learner, room, lesson, round, vote, number, nickname, said, at, seed in db.execute(query, values):
+        guess = msgspec.json.decode(said, type=Guess)
+        yield learner, Ballot(room, lesson, round, vote, number, nickname, guess, at, seed)
+
+
+def checked_nickname(said: str) -> str:
+    """Letters of any language, digits, spaces and - _ . ': nothing that a page or a spreadsheet could take for code."""
+    name = " ".join(said.split())
+    if len(name) > NICKNAME_CHARS:
+        raise Refusal(f"A nickname has at most {NICKNAME_CHARS} characters.")
+    fits = all(unicodedata.category(letter)[0] in "LMN" or letter in " -_.'" for letter in name)
+    if not fits or (name and unicodedata.category(name[0])[0] not in "LN"):
+        raise Refusal("A nickname has letters, digits, spaces and - _ . ' only, and begins with a letter or digit.")
+    return name

@@ -1,0 +1,1 @@
+"""GPUs that are not here: scale up, ask the advisor, hold the model against reality."""

@@ -1,0 +1,177 @@
+"""Your lab: should *you* split prep from plating, on your GPUs and for your orders, and what must be mended first?"""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from engine.fleet.advisor.advice import Advice
+from engine.fleet.advisor.trial import Outcome
+from engine.fleet.exports.files import files
+from engine.fleet.host.findings import Finding, Tray, findings
+from engine.fleet.host.nvml import example_fleet
+from lab.clusters.advisor_form import ask, chosen_model, this_machine
+from lab.clusters.asking import Asking
+from lab.clusters.flip_chart import flips_alt, flips_figure
+from lab.ui.downloads import take_home
+from lab.ui.style import look
+
+VERDICTS = {
+    "colocate-chunked": ("One station, portions between plates", "co-locate, with chunked prefill", ":material/join:"),
+    "disaggregate": (
+        "Two stations, and trays over the pass",
+        "disaggregate prefill and decode",
+        ":material/call_split:",
+    ),
+    "conditional": (
+        "Two stations, but only big orders cross the pass",
+        "disaggregate long prompts only",
+        ":material/alt_route:",
+    ),
+    "fix-first": ("Mend the road between the stations first", "fix the fabric first", ":material/build:"),
+}
+SEVERITIES = {
+    "critical": (":material/error:", "Critical"),
+    "warning": (":material/warning:", "Warning"),
+    "info": (":material/info:", "For information"),
+}
+
+
+def page() -> None:
+    look()
+    st.title("Your lab", anchor=False)
+    st.markdown(
+        "Should **your** kitchen prep (prefill) and plate (decode) at one station, or at two with the trays (KV cache) "
+        "carried across? Describe it: candidates with the same number of GPUs are simulated against each other."
+    )
+    question = ask()
+    if question:
+        if asking := st.session_state.get("asking"):
+            asking.cancel()
+        st.session_state["asking"] = Asking(question)
+    asking = st.session_state.get("asking")
+    if asking is None:
+        st.info("Choose a kitchen above and ask. The first one, with a broken road, is where this course began.")
+    elif asking.over:
+        _answer(asking)
+    else:
+        _waiting()
+    _machine()
+
+
+# ---- the answer
+
+
+@st.fragment(run_every=0.5)
+def _waiting() -> None:
+    asking: Asking = st.session_state["asking"]
+    asking.look()
+    if asking.over:
+        st.rerun()
+    st.progress(asking.heard.share, asking.heard.what)
+    if st.button("Never mind", icon=":material/close:"):
+        asking.cancel()
+        st.session_state.pop("asking")
+        st.rerun()
+
+
+def _answer(asking: Asking) -> None:
+    if asking.why:
+        st.error(asking.why, icon=":material/error:")
+    if advice := asking.advice:
+        _verdict(advice)
+        _mend(advice.findings)
+        reasons, turning = st.columns(2, gap="large")
+        with reasons:
+            _reasons(advice)
+        with turning:
+            _turning(advice)
+        _compared(advice)
+        _downloads(advice)
+
+
+def _verdict(advice: Advice) -> None:
+    kitchen, serving, icon = VERDICTS[advice.verdict]
+    with st.container(border=True):
+        st.subheader(f"{icon} {kitchen}", anchor=False)
+        st.markdown(f"In serving's words: **{serving}**.")
+        st.markdown(advice.sentence)
+        sure = "Firm" if advice.firm else "On the edge"
+        st.markdown(f"**{sure}.** {_sureness(advice)}")
+
+
+def _sureness(advice: Advice) -> str:
+    if advice.firm:
+        return "Other arrivals, and efficiencies 20 % up or down, give the same verdict."
+    turned = [f"{v.what}: **{v.verdict}**" for v in advice.uncertainty if v.verdict != advice.verdict]
+    return f"What nobody knows exactly would turn it. With {'; with '.join(turned)}."
+
+
+def _mend(found: Sequence[Finding]) -> None:
+    if found:
+        st.markdown("#### What must be mended")
+        _findings(found)
+
+
+def _findings(found: Sequence[Finding]) -> None:
+    for finding in found:
+        icon, word = SEVERITIES[finding.severity]
+        fix = f"  \n*To do:* {finding.fix}" if finding.fix else ""
+        st.markdown(f"{icon} **{word}.** {finding.what}  \n{finding.effect}{fix}")
+
+
+def _reasons(advice: Advice) -> None:
+    st.markdown("#### Why")
+    st.markdown("\n".join(f"- {reason.sentence}" for reason in advice.reasons))
+
+
+def _turning(advice: Advice) -> None:
+    st.markdown("#### What would change it")
+    if advice.flips:
+        st.plotly_chart(flips_figure(advice), key="flips", alt=flips_alt(advice), config={"displayModeBar": False})
+        st.caption("Each input alone, everything else as asked: the nearest value that turns the verdict.")
+    lines = [f"- {flip.sentence}" for flip in advice.flips]
+    if advice.next_tier:
+        lines.append(f"- **Next tier.** {advice.next_tier.sentence}")
+    if not advice.flips:
+        st.markdown("Nothing within a factor of 64 of what you asked, one input at a time.")
+    st.markdown("\n".join(lines))
+    if advice.verdict == "fix-first":
+        st.caption("Counted from when the road is mended.")
+
+
+def _compared(advice: Advice) -> None:
+    st.markdown("#### What was simulated, on the same orders and GPUs")
+    other = advice.runner_up
+    rows = [_row(advice.chosen, "chosen")] + ([_row(other, "runner-up")] if other else [])
+    rest = [o for o in advice.tried if o.candidate not in (advice.chosen.candidate, other and other.candidate)]
+    rows += [_row(outcome, "") for outcome in sorted(rest, key=lambda outcome: -outcome.headroom)]
+    head = ["| | Kitchen | TTFT, p90 | ITL, p99 | Both targets |", "|---|---|---:|---:|---|"]
+    st.markdown("\n".join([*head, *rows]))
+    st.caption(advice.assumes)
+
+
+def _row(outcome: Outcome, place: str) -> str:
+    kept = ":material/check: kept" if outcome.keeps else ":material/close: missed"
+    shape = outcome.candidate.label
+    return f"| {place} | {shape} | {1e3 * outcome.ttft_s:,.0f} ms | {1e3 * outcome.itl_s:.1f} ms | {kept} |"
+
+
+def _downloads(advice: Advice) -> None:
+    st.markdown("#### Take it with you")
+    with st.container(horizontal=True):
+        for name, text in files(advice).items():
+            take_home(name, name, text)
+    st.caption("Commands and manifests for the plan above. Applied nowhere yet: check images, labels and paths.")
+
+
+# ---- this machine
+
+
+def _machine() -> None:
+    with st.expander("This machine's GPUs and roads"):
+        tray = Tray(chosen_model(), st.session_state["isl_tokens"])
+        here = this_machine()
+        _findings(findings(here, tray))
+        if not here.gpus:
+            st.markdown("**An example fleet instead**, recorded, not yours:")
+            _findings(findings(example_fleet(), tray))

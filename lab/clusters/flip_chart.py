@@ -1,0 +1,122 @@
+"""What would change a verdict, as a chart: one line an input, from its value now to the nearest that turns it.
+
+Inputs have different units, so the axis is the factor by which each would have to change.
+"""
+
+from math import log10
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from engine.fleet.advisor.advice import Advice, Flip
+from engine.fleet.advisor.sensitivity import FARTHEST
+from engine.fleet.catalog.hardware import fabric
+
+NAMES = {
+    "rate_per_s": ("Orders per second", "/s", 1.0),
+    "isl_tokens": ("Prompt", "tokens", 1.0),
+    "osl_tokens": ("Answer", "tokens", 1.0),
+    "itl_slo_s": ("ITL target", "ms", 1e3),
+    "ttft_slo_s": ("TTFT target", "ms", 1e3),
+    "prefix_reuse": ("Prefix reuse", "%", 100.0),
+    "fabric": ("Fabric", "GB/s", 1e-9),
+}
+GREY, TURNED, HERE = "#808a94", "#d95f02", "#0072b2"
+TICKS = (1 / 64, 1 / 16, 1 / 4, 1, 4, 16, 64)
+ROW = 46  # pixels
+
+
+class Row(NamedTuple):
+    """`factor` None: nothing within reach turns it."""
+
+    label: str
+    factor: float | None
+
+
+def rows(advice: Advice) -> list[Row]:
+    """One an input, those that would turn first on top. With a trace its lengths, rate and targets are not varied."""
+    made = [_row(field, advice) for field in NAMES if not advice.question.trace or field in ("prefix_reuse", "fabric")]
+    return sorted(made, key=lambda row: (row.factor is None, _distance(row.factor)))
+
+
+def flips_figure(advice: Advice) -> go.Figure:
+    figure, lines = go.Figure(), rows(advice)
+    for n, row in enumerate(lines):
+        if row.factor is not None:
+            line = {"color": GREY, "width": 2}
+            figure.add_scatter(x=[1, row.factor], y=[n, n], mode="lines", line=line, showlegend=False, hoverinfo="skip")
+    now, turned = list(range(len(lines))), [n for n, row in enumerate(lines) if row.factor is not None]
+    figure.add_scatter(
+        x=[1] * len(now), y=now, mode="markers", name="now", marker={"color": HERE, "size": 9, "symbol": "circle"}
+    )
+    figure.add_scatter(
+        x=[lines[n].factor for n in turned],
+        y=turned,
+        mode="markers",
+        name=f"turns to {next((flip.verdict for flip in advice.flips), '')}",
+        marker={"color": TURNED, "size": 11, "symbol": "diamond"},
+    )
+    most = max([4.0, *(1.6 * _distance(row.factor) for row in lines if row.factor is not None)])
+    shown = [tick for tick in TICKS if 1 / most <= tick <= most]
+    figure.update_xaxes(
+        type="log",
+        range=[-log10(most), log10(most)],
+        tickvals=shown,
+        ticktext=[f"×{tick:g}" if tick >= 1 else f"÷{1 / tick:g}" for tick in shown],
+    )
+    figure.update_yaxes(
+        tickvals=now,
+        ticktext=[row.label for row in lines],
+        range=[len(lines) - 0.5, -0.5],
+        automargin=True,
+        showgrid=False,
+    )
+    figure.update_layout(
+        height=ROW * len(lines) + 80,
+        margin={"l": 4, "r": 8, "t": 8, "b": 8},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+    )
+    return figure
+
+
+def flips_alt(advice: Advice) -> str:
+    """The chart's message for those who do not see it."""
+    near = [row for row in rows(advice) if row.factor is not None]
+    if not near:
+        return "No input, changed alone, turns the verdict."
+    return (
+        "What turns the verdict, the nearest first: " + "; ".join(row.label.replace("<br>", " ") for row in near) + "."
+    )
+
+
+def _row(field: str, advice: Advice) -> Row:
+    name, unit, scale = NAMES[field]
+    flips = [flip for flip in advice.flips if flip.input == field]
+    if not flips:
+        now = "" if field == "fabric" else f"{_short(scale * float(getattr(advice.question, field)))} {unit}: "
+        return Row(f"{name}<br>{now}nothing turns it", None)
+    flip, factor = min(((flip, _factor(flip)) for flip in flips), key=lambda pair: _distance(pair[1]))
+    before, after = _values(flip)
+    return Row(f"{name}<br>{_short(scale * before)} → {_short(scale * after)} {unit}", factor)
+
+
+def _values(flip: Flip) -> tuple[float, float]:
+    """A fabric counts with what handoffs reach on it."""
+    if flip.input == "fabric":
+        return (fabric(str(flip.now)).achieved_bytes_per_s, fabric(str(flip.at)).achieved_bytes_per_s)
+    return float(flip.now), float(flip.at)
+
+
+def _factor(flip: Flip) -> float:
+    """Of reuse, by how much the rest of the prompt changes, which is what must be computed: 0 % has no multiple."""
+    before, after = _values(flip)
+    factor = (1 - after) / (1 - before) if flip.input == "prefix_reuse" else after / before
+    return min(FARTHEST, max(1 / FARTHEST, factor))
+
+
+def _distance(factor: float | None) -> float:
+    return max(factor, 1 / factor) if factor else 1.0
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,0 +1,64 @@
+"""A simulated and a live run of the same orders, as distributions over each other, a table and a sentence."""
+
+import plotly.graph_objects as go
+
+from engine.log import Log
+from engine.metrics import summarize
+from engine.sim.reality import Verdict
+from lab.course.reveal import GUESS, MEASURED, log_ticks
+
+CLOSE = 0.15
+METRICS = {"ttft_s": "TTFT", "itl_s": "ITL", "e2e_s": "E2E"}
+
+
+def samples_ms(log: Log, name: str) -> list[float]:
+    """Sorted: one a request for TTFT and E2E, one a gap between two tokens for ITL."""
+    found: list[float | None] = []
+    for one in summarize(log.events).requests:
+        found += {"TTFT": [one.ttft_s], "ITL": one.itl_s, "E2E": [one.e2e_s]}[name]
+    return sorted(1e3 * seconds for seconds in found if seconds is not None)
+
+
+def shares_figure(live: Log, simulated: Log, name: str) -> go.Figure:
+    """Both empirical distributions: which share was at most so long."""
+    figure = go.Figure()
+    for log, says, colour, dash in ((live, "live", MEASURED, "solid"), (simulated, "simulated", GUESS, "dash")):
+        ms = samples_ms(log, name)
+        shares = [(n + 1) / len(ms) for n in range(len(ms))]
+        line = {"color": colour, "dash": dash, "width": 2.5, "shape": "hv"}
+        figure.add_scatter(x=ms, y=shares, mode="lines", name=says, line=line)
+    ticks = log_ticks([*samples_ms(live, name), *samples_ms(simulated, name)]) if name == "ITL" else {}
+    figure.update_xaxes(title=f"{name}, ms", automargin=True, **ticks)
+    figure.update_yaxes(title="share at most so long", range=[0, 1.02], tickformat=".0%")
+    figure.update_layout(
+        height=270,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        legend={"orientation": "h", "y": 1.15, "x": 0},
+        dragmode=False,
+    )
+    return figure
+
+
+def shares_alt(live: Log, simulated: Log, name: str) -> str:
+    half = [samples_ms(log, name)[len(samples_ms(log, name)) // 2] for log in (live, simulated)]
+    return f"{name}: half of it within {half[0]:.0f} ms live and {half[1]:.0f} ms simulated."
+
+
+def verdict_table(verdict: Verdict) -> dict[str, list[str]]:
+    gaps = verdict.gaps
+    return {
+        "": [f"{METRICS[gap.metric]} {gap.percentile}" for gap in gaps],
+        "live": [f"{gap.live_s * 1e3:,.0f} ms" for gap in gaps],
+        "simulated": [f"{gap.simulated_s * 1e3:,.0f} ms" for gap in gaps],
+        "error": [f"{gap.error:+.0%}" for gap in gaps],
+        "at the same speed": [f"{gap.error_at_same_speed:+.0%}" for gap in gaps],
+    }
+
+
+def verdict_says(verdict: Verdict) -> str:
+    close = sum(abs(gap.error) <= CLOSE for gap in verdict.gaps)
+    worst = verdict.worst
+    return (
+        f"{close} of {len(verdict.gaps)} figures are within {CLOSE:.0%}; the worst, {METRICS[worst.metric]} "
+        f"{worst.percentile}, is {abs(worst.error):.0%} too {'long' if worst.error > 0 else 'short'}."
+    )

@@ -1,0 +1,255 @@
+"""Scale up: the same questions for GPUs that are not here, answered by the simulator in a process of its own."""
+
+import streamlit as st
+
+from engine.errors import BadInput
+from engine.fleet.catalog.hardware import gpu, gpus
+from engine.fleet.catalog.hf_config import models
+from engine.fleet.catalog.sites import SITES
+from engine.fleet.estimate.roofline import TYPICAL
+from engine.fleet.sweep.sweep import ASKS, MAP_WORKERS, TIE, Begun, Sweep
+from engine.units import in_words
+from lab.clusters import sweep_charts as charts
+from lab.clusters.scale_kitchen import watch
+from lab.clusters.sweeping import Result, Sweeping, borne, known, tried
+from lab.ui.style import look
+from lab.ui.widget_changed import newly
+
+TITLES = {"load": "How much load?", "ratio": "How many of each?", "map": "When does it pay?"}
+EXPLAINS = {
+    "load": "Co-located, chunked and disaggregated on the same GPUs, under more and more requests a second: how many "
+    "can each bear until one in ten misses an SLO? TTFT: time to the first token. TPOT: mean time per token after it.",
+    "ratio": "Of the same GPUs, more or fewer prefill: which split bears most requests a second?",
+    "map": "Prompt length against the link between two GPUs: who bears most requests a second?",
+}
+PROMPTS = (256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768)
+OUTPUTS = (16, 32, 64, 128, 256, 512)
+TTFTS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+TPOTS = (0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2)
+OVERLAPS = {1.0: "overlap fully", 0.0: "add up"}
+SLIDER = 158
+STILL = {"displayModeBar": False}
+
+
+def page() -> None:
+    look()
+    st.title("Scale up", anchor=False)
+    st.markdown(
+        "Should **your** GPUs split prefill from decode? The lab's own scheduler and router, on simulated GPUs, for "
+        "clusters that fit on no laptop."
+    )
+    asked = _choose()
+    _buttons(asked)
+    _progress(asked)
+    result = known(asked)
+    if result:
+        _show(asked, result)
+    if asked.asks != "map":  # which is of many prompt lengths and links
+        watch(asked, result)
+    _fine_print(asked, result)
+
+
+def _choose() -> Sweep:
+    asks = st.segmented_control(
+        "Question",
+        ASKS,
+        default="load",
+        required=True,
+        wrap=True,
+        format_func=TITLES.__getitem__,
+        key="asks",
+        bind="query-params",
+    )
+    with st.container(horizontal=True, gap="medium"):
+        where = st.selectbox(
+            "Site",
+            list(SITES),
+            1,
+            format_func=lambda name: SITES[name].label,
+            key="site",
+            bind="query-params",
+            width=230,
+        )
+        known_gpus, shipped = gpus(), models()
+        with newly("site", where) as moved:
+            if moved:
+                st.session_state["site_gpu"] = SITES[where].gpu
+            card = st.selectbox(
+                "GPU",
+                list(known_gpus),
+                list(known_gpus).index("h100-sxm"),
+                format_func=lambda name: known_gpus[name].label,
+                key="site_gpu",
+                bind="query-params",
+                width=200,
+            )
+        model = st.selectbox(
+            "Model",
+            list(shipped),
+            list(shipped).index("llama-3.1-8b"),
+            format_func=lambda name: shipped[name].label,
+            key="site_model",
+            bind="query-params",
+            width=200,
+        )
+    with st.container(horizontal=True, gap="medium"):
+        prompt = 4096
+        if asks != "map":  # it has prompts of its own; one setting, one result
+            prompt = st.select_slider("Prompt, tokens", PROMPTS, 4096, key="isl", bind="query-params", width=SLIDER)
+        output = st.select_slider("Output, tokens", OUTPUTS, 128, key="osl", bind="query-params", width=SLIDER)
+        ttft = st.select_slider(
+            "TTFT SLO", TTFTS, 1.0, format_func=_time, key="ttft_slo", bind="query-params", width=SLIDER
+        )
+        tpot = st.select_slider(
+            "TPOT SLO", TPOTS, 0.03, format_func=_time, key="tpot_slo", bind="query-params", width=SLIDER
+        )
+        overlap = st.segmented_control(
+            "Computing and reading memory",
+            list(OVERLAPS),
+            default=1.0,
+            required=True,
+            format_func=OVERLAPS.__getitem__,
+            key="overlap",
+            bind="query-params",
+            help="Of one step, and chunked prefill lives on it. Where they overlap fully a split can hardly win.",
+        )
+    return Sweep(
+        asks=asks,  # type: ignore[arg-type]  # checked with the rest
+        site=where,
+        gpu=card,
+        model=model,
+        prompt_tokens=prompt,
+        output_tokens=output,
+        ttft_slo_s=ttft,
+        tpot_slo_s=tpot,
+        overlap=overlap if overlap is not None else 1.0,
+    )
+
+
+# ---- the sweep
+
+
+def _sweeping() -> Sweeping | None:
+    """This session's sweep, under way or over."""
+    sweeping: Sweeping | None = st.session_state.get("sweeping")
+    return sweeping
+
+
+def _buttons(asked: Sweep) -> None:
+    st.caption(EXPLAINS[asked.asks])
+    sweeping = _sweeping()
+    if sweeping and not sweeping.over:
+        if st.button("Cancel", icon=":material/stop:", key="cancel"):
+            sweeping.cancel()
+            del st.session_state["sweeping"]
+            st.rerun()
+        return
+    if known(asked):
+        return
+    if st.button("Simulate", type="primary", icon=":material/play_arrow:", key="simulate"):
+        try:
+            st.session_state["sweeping"] = Sweeping(asked)
+        except BadInput as wrong:
+            st.error(str(wrong))
+            return
+        st.rerun()
+
+
+@st.fragment(run_every=0.7)
+def _progress(asked: Sweep) -> None:
+    """How far it is. When it is over, the page is drawn once more."""
+    sweeping = _sweeping()
+    if sweeping is None:
+        return
+    sweeping.look()
+    if sweeping.over:
+        if sweeping.why:
+            st.error(sweeping.why)
+        elif st.session_state.get("swept") != sweeping.asked:
+            st.session_state["swept"] = sweeping.asked
+            st.rerun()
+        return
+    st.session_state.pop("swept", None)
+    if sweeping.share is None:
+        st.progress(0.0, "Waiting for a free place: few sweeps run at a time.")
+        return
+    assert sweeping.begun
+    says = f"{len(sweeping.points)} of {sweeping.begun.points} points"
+    if sweeping.asked != asked:
+        says += f", for other settings than those above ({TITLES[sweeping.asked.asks]})"
+    st.progress(min(1.0, sweeping.share), says)
+
+
+# ---- what came of it
+
+
+def _show(asked: Sweep, result: Result) -> None:
+    begun = result.begun
+    match asked.asks:
+        case "load":
+            points = tried(result.points)
+            says, table = charts.load_says(borne(result.points)), charts.load_table(points)
+            _says(says)
+            left, right = st.columns(2)
+            for place, share in ((left, True), (right, False)):
+                about = "Share of requests that met both SLOs" if share else "Good requests per second and GPU"
+                place.markdown(f"**{about}**")
+                figure = charts.load_figure(points, share=share)
+                place.plotly_chart(figure, key=f"load{share}", alt=f"{about}, over the rate. {says}", config=STILL)
+        case "ratio":
+            says, table = (
+                charts.ratio_says(borne(result.points), begun),
+                charts.ratio_table(borne(result.points), begun),
+            )
+            _says(says)
+            figure = charts.ratio_figure(borne(result.points), begun)
+            st.plotly_chart(figure, key="ratio", alt=says, config=STILL)
+        case _:
+            says, table = charts.map_says(borne(result.points)), charts.map_table(borne(result.points))
+            _says(says)
+            figure = charts.map_figure(borne(result.points))
+            st.plotly_chart(figure, key="map", alt=says + " The table below names each.", config=STILL)
+            st.caption(f"In percent: how much more than the next best. Tie: within {TIE:.0%}.")
+    with st.expander("The same as a table"):
+        st.table(table, border="horizontal")
+
+
+def _says(sentence: str) -> None:
+    st.markdown(f"#### {sentence}")
+
+
+def _fine_print(asked: Sweep, result: Result | None) -> None:
+    where, card = SITES[asked.site], gpu(asked.gpu)
+    road = where.fabric(card)
+    says = [
+        f"**Simulated, not measured.** Steps take what a roofline says of {card.label} at {TYPICAL.compute:.0%} of its "
+        f"FLOP/s and {TYPICAL.memory:.0%} of its memory bandwidth, plus 2 ms; scheduling, queues, batches and KV "
+        "blocks are the engine's own code in simulated time.",
+        f"GPUs per worker: {asked.gpus_each}. Poisson arrivals, equal lengths, seed {asked.seed}, one run a point. "
+        "Good: TTFT and TPOT within their SLOs; what is borne: 90 % good.",
+    ]
+    if asked.asks == "map":
+        says.append(f"The map is of {MAP_WORKERS} workers, with one link a GPU, whatever the site has.")
+    else:
+        one = "one for all" if where.one_port else "one a GPU"
+        says.append(f"Trays cross {road.label}, {one}, at {in_words(road.achieved_bytes_per_s, 'B/s')}.")
+    if result:
+        says.append(_settled(asked, result.begun))
+    says.append(
+        "**Not in it:** communication of tensor parallelism, prefix caching, spread of lengths, tuned kernels. In a "
+        f"step, computing and reading memory {OVERLAPS[asked.overlap]}: real kernels lie between the two, and a "
+        "verdict that turns with it is none."
+    )
+    st.caption("  \n".join(says))
+
+
+def _settled(asked: Sweep, begun: Begun) -> str:
+    more = " or more" if asked.asks == "map" else ""  # the longer the prompts, the longer
+    return (
+        f"Chunks of {begun.chunk:,} tokens (the most whose step is within the TPOT SLO), {begun.workers} workers; "
+        f"requests come for {begun.span_s:.0f} s{more} a point, so overload that takes longer to show is not seen."
+    )
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1e3:g} ms"

@@ -1,0 +1,246 @@
+"""What a sweep found: a figure, its message in a sentence, and a table that says the same."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from engine.fleet.catalog.hardware import fabric
+from engine.fleet.sweep.sweep import MAP_PROMPTS, MAP_ROADS, TIE, Begun, Borne, Tried, winner
+from engine.scenario import KINDS, Kind
+from lab.kitchen.charts import LOOKS
+from lab.kitchen.controls import SERVING
+from lab.ui.formatting import amount
+
+Table = dict[str, list[str]]
+SHORT = {**SERVING, "colocated": "co-located", "tie": "tie", "none": "none keeps the SLOs"}
+MAP_LOOKS = {**LOOKS, "tie": ("#808a94", "cross"), "none": ("#808a94", "x-thin-open")}
+
+
+# ---- how much load
+
+
+def load_figure(points: Sequence[Tried], *, share: bool) -> go.Figure:
+    """Over the rate: the share of requests that met both SLOs, or how many a second and GPU did."""
+    figure = go.Figure()
+    for kind in KINDS:
+        mine = [point for point in points if point.kind == kind]
+        colour, symbol = LOOKS[kind]
+        figure.add_scatter(
+            x=[point.rate_per_s for point in mine],
+            y=[point.attained if share else point.goodput_per_s_per_gpu for point in mine],
+            name=SHORT[kind],
+            mode="lines+markers",
+            marker={"color": colour, "symbol": symbol, "size": 9},
+            line={"color": colour, "width": 2},
+        )
+    if share:
+        figure.add_hline(0.9, line={"color": "#808a94", "width": 1, "dash": "dash"})
+        figure.update_yaxes(tickformat=".0%", range=[-0.03, 1.05], title="met both SLOs")
+    else:
+        figure.update_yaxes(title="good requests/s per GPU", rangemode="tozero")
+    figure.update_xaxes(title="requests/s", rangemode="tozero")
+    return _plain(figure, 320)
+
+
+def load_says(points: Sequence[Borne]) -> str:
+    """The highest rates, the best first, in one sentence."""
+    best = best_of(points)
+    order = sorted(best, key=lambda kind: -best[kind].rate_per_s)
+    says = "; ".join(f"{_named(best[kind])} bears {_rate(best[kind].rate_per_s)}" for kind in order)
+    if winner({kind: one.rate_per_s for kind, one in best.items()}) == "none":
+        return "No deployment keeps these SLOs for 90 % of the requests at any rate."
+    return f"{says[0].upper()}{says[1:]}. {_so(best)}"
+
+
+def _so(best: dict[Kind, Borne]) -> str:
+    split = best["disaggregated"].rate_per_s
+    joint = max(one.rate_per_s for kind, one in best.items() if kind != "disaggregated")
+    if min(split, joint) > (1 - TIE) * max(split, joint):
+        return "So a split neither wins nor loses here: take what is simpler."
+    if split > joint:
+        return (
+            f"So split here: {split / joint - 1:.0%} more." if joint else "So split here: nothing else keeps the SLOs."
+        )
+    return f"So do not split here: {joint / split - 1:.0%} more without." if split else "So do not split here."
+
+
+def load_table(points: Sequence[Tried]) -> Table:
+    return {
+        "Requests/s": [f"{point.rate_per_s:.3g}" for point in points],
+        "Deployment": [SHORT[point.kind] for point in points],
+        "Good": [f"{point.attained:.0%}" for point in points],
+        "TTFT": [_s(point.ttft_p90_s) for point in points],
+        "TPOT": [_s(point.tpot_p90_s) for point in points],
+    }
+
+
+# ---- how many of each
+
+
+def ratio_figure(points: Sequence[Borne], begun: Begun) -> go.Figure:
+    gpus = begun.workers * begun.tp
+    split = [point for point in points if point.kind == "disaggregated"]
+    colour, symbol = LOOKS["disaggregated"]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[point.prefill_workers for point in split],
+        y=[point.rate_per_s / gpus for point in split],
+        name="disaggregated",
+        mode="lines+markers",
+        marker={"color": colour, "symbol": symbol, "size": 10},
+        line={"color": colour, "width": 2},
+    )
+    for point in points:
+        if point.kind != "disaggregated":
+            dash = "dash" if point.kind == "chunked" else "dot"
+            ends = [split[0].prefill_workers, split[-1].prefill_workers]
+            level = [point.rate_per_s / gpus] * 2
+            line = {"color": LOOKS[point.kind][0], "width": 2, "dash": dash}
+            figure.add_scatter(x=ends, y=level, name=SHORT[point.kind], mode="lines", line=line)
+    marks = [point.prefill_workers for point in split]
+    words = [f"{mark}P<br>{begun.workers - mark}D" for mark in marks]
+    figure.update_xaxes(title="prefill and decode workers", tickvals=marks, ticktext=words, tickangle=0)
+    figure.update_yaxes(title="highest good rate, requests/s per GPU", rangemode="tozero")
+    return _plain(figure, 360)
+
+
+def ratio_says(points: Sequence[Borne], begun: Begun) -> str:
+    split = [point for point in points if point.kind == "disaggregated"]
+    best, worst = max(split, key=_by_rate), min(split, key=_by_rate)
+    if best.rate_per_s == 0:
+        return "No split keeps these SLOs at any rate."
+    decode = begun.workers - best.prefill_workers
+    others = ", ".join(f"{SHORT[point.kind]} {_rate(point.rate_per_s)}" for point in points if point not in split)
+    says = f"The best split is {best.prefill_workers}P{decode}D with {_rate(best.rate_per_s)}"
+    if worst.rate_per_s:
+        says += f", {best.rate_per_s / worst.rate_per_s:.1f} times the worst"
+    return f"{says}. On the same GPUs: {others}."
+
+
+def ratio_table(points: Sequence[Borne], begun: Begun) -> Table:
+    gpus = begun.workers * begun.tp
+    return {
+        "Deployment": [
+            f"{point.prefill_workers}P{begun.workers - point.prefill_workers}D"
+            if point.prefill_workers
+            else SHORT[point.kind]
+            for point in points
+        ],
+        "Requests/s": [f"{point.rate_per_s:.3g}" for point in points],
+        "per GPU": [f"{point.rate_per_s / gpus:.3g}" for point in points],
+    }
+
+
+# ---- when it pays
+
+
+def cells(points: Sequence[Borne]) -> dict[tuple[int, str], dict[Kind, Borne]]:
+    """For each prompt length and road what each deployment bears; what ships nothing is the same on every road."""
+    found: dict[tuple[int, str], dict[Kind, Borne]] = {}
+    for tokens in MAP_PROMPTS:
+        row = [point for point in points if point.prompt_tokens == tokens]
+        for road in MAP_ROADS:
+            best = best_of([point for point in row if point.kind != "disaggregated" or point.road == road])
+            if len(best) == len(KINDS):
+                found[tokens, road] = best
+    return found
+
+
+def map_figure(points: Sequence[Borne]) -> go.Figure:
+    figure = go.Figure()
+    won = {cell: _verdict(best) for cell, best in cells(points).items()}
+    for kind, (colour, symbol) in MAP_LOOKS.items():
+        mine = [cell for cell, (who, _) in won.items() if who == kind]
+        if mine:
+            figure.add_scatter(
+                x=[MAP_ROADS.index(road) for _, road in mine],
+                y=[MAP_PROMPTS.index(tokens) for tokens, _ in mine],
+                name=SHORT[kind],
+                mode="markers",
+                marker={"color": colour, "symbol": symbol, "size": 20, "line": {"color": colour, "width": 2}},
+            )
+    for (prompt, road), (_, gain) in won.items():
+        figure.add_annotation(
+            x=MAP_ROADS.index(road), y=MAP_PROMPTS.index(prompt), yshift=-22, text=gain, showarrow=False
+        )
+    names = [amount(fabric(road).achieved_bytes_per_s / 1e9) for road in MAP_ROADS]
+    tokens = [f"{tokens:,}" for tokens in MAP_PROMPTS]
+    last = len(MAP_ROADS) - 0.5
+    figure.update_xaxes(
+        title="link per GPU, GB/s", tickvals=list(range(len(names))), ticktext=names, range=[-0.5, last]
+    )
+    figure.update_yaxes(title="prompt, tokens", tickvals=list(range(len(tokens))), ticktext=tokens)
+    figure.update_yaxes(range=[-0.65, len(tokens) - 0.6])
+    figure.update_xaxes(showgrid=False, zeroline=False)
+    figure.update_yaxes(showgrid=False, zeroline=False)
+    return _plain(figure, 430)
+
+
+def map_says(points: Sequence[Borne]) -> str:
+    won = [_verdict(best)[0] for best in cells(points).values()]
+    counts = "; ".join(f"{SHORT[kind]} {won.count(kind)}" for kind in MAP_LOOKS if kind in won)
+    return f"Of {len(won)} cells, so many go to: {counts}."
+
+
+def map_table(points: Sequence[Borne]) -> Table:
+    found = cells(points)
+    return {
+        "Prompt": [f"{tokens:,}" for tokens, _ in found],
+        "Link": [fabric(road).label for _, road in found],
+        "Bears most": [_cell(best) for best in found.values()],
+    }
+
+
+def _cell(best: dict[Kind, Borne]) -> str:
+    who, gain = _verdict(best)
+    return f"{SHORT[who]} {gain}".strip()
+
+
+def _verdict(best: dict[Kind, Borne]) -> tuple[str, str]:
+    """Who bears most, and how much more than the next."""
+    rates = {kind: one.rate_per_s for kind, one in best.items()}
+    who = winner(rates)
+    if who in ("tie", "none"):
+        return who, ""
+    first, second = sorted(rates.values(), reverse=True)[:2]
+    return who, f"+{first / second - 1:.0%}" if second else "alone"
+
+
+# ---- parts
+
+
+def best_of(points: Sequence[Borne]) -> dict[Kind, Borne]:
+    best: dict[Kind, Borne] = {}
+    for point in points:
+        if point.kind not in best or point.rate_per_s > best[point.kind].rate_per_s:
+            best[point.kind] = point
+    return best
+
+
+def _by_rate(point: Borne) -> float:
+    return point.rate_per_s
+
+
+def _named(point: Borne) -> str:
+    return SHORT[point.kind] + (f" with {point.prefill_workers} prefill workers" if point.prefill_workers else "")
+
+
+def _rate(per_s: float) -> str:
+    return f"{amount(per_s)} requests/s"
+
+
+def _s(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.0f} ms"
+
+
+def _plain(figure: go.Figure, height: int) -> go.Figure:
+    figure.update_xaxes(fixedrange=True, automargin=True)
+    figure.update_yaxes(fixedrange=True, automargin=True)
+    figure.update_layout(
+        height=height,
+        margin={"l": 10, "r": 10, "t": 10, "b": 10},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+        dragmode=False,
+        showlegend=True,
+    )
+    return figure

@@ -1,0 +1,1 @@
+"""Guess, lock, run, compare: lessons in the browser and in a notebook."""

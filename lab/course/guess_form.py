@@ -1,0 +1,116 @@
+"""The form for a guess: a value, how sure, and why. It knows the question only; there is nothing else to know yet."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import streamlit as st
+
+from lab.ui.formatting import middle, steps
+from lab.ui.js_component import component
+from lessons.book import REASON_CHARS, Guess
+from lessons.keys import Value
+from lessons.lesson import Knob, Round
+from lessons.question import CONFIDENCES, Choice, Curve, Number
+
+OWN_CHARS = 240
+
+drawing = component("curve")
+measure = component("number")
+
+
+class Draft(NamedTuple):
+    """The guess as it stands; `missing` is what it lacks, in words, and empty once it can be locked."""
+
+    guess: Guess | None
+    missing: Sequence[str]
+
+
+def guess_form(asked: Round, key: str) -> Draft:
+    """`key` tells this form's widgets from any other's."""
+    if asked.knob:
+        _knob(asked.knob, key)
+    match asked.answer:
+        case Number() as number:
+            _number(number, key)
+        case Choice() as choice:
+            _choice(choice, key)
+        case Curve() as curve:
+            _curve(curve, key)
+    st.radio("How sure are you?", CONFIDENCES, index=None, horizontal=True, key=f"{key} sure")
+    _reason(asked.reasons, key)
+    return drafted(asked, key)
+
+
+def drafted(asked: Round, key: str) -> Draft:
+    """What is in the form, also before it is drawn: what a visitor has filled in comes first."""
+    said = st.session_state
+    value: Value | None
+    match asked.answer:
+        case Choice():
+            value, wanted = said.get(f"{key} choice"), "an answer"
+        case Number():
+            number = said.get(f"{key} number", {}).get("value")
+            value, wanted = None if number is None else (float(number),), "a number"
+        case Curve():
+            curve = said.get(f"{key} curve", {}).get("values")
+            value, wanted = tuple(map(float, curve)) if curve else None, "a curve"
+    sure = said.get(f"{key} sure")
+    missing = [*([wanted] if value is None else []), *(["how sure you are"] if sure is None else [])]
+    if value is None or sure is None:
+        return Draft(None, missing)
+    setting = float(said[f"{key} knob"]) if asked.knob else 0.0
+    reasons = (said.get(f"{key} reason") or "", (said.get(f"{key} own") or "").strip())
+    return Draft(Guess(value, sure, " — ".join(filter(None, reasons))[:REASON_CHARS], setting), ())
+
+
+def _knob(knob: Knob, key: str) -> None:
+    label = knob.label[:1].upper() + knob.label[1:]
+    st.select_slider(label, knob.values, format_func=knob.words, key=f"{key} knob")
+
+
+def _number(number: Number, key: str) -> None:
+    """Of our own: a slider in readable steps and an exact entry follow each other in the browser, and until one is
+    touched there is no guess."""
+    stops = steps(number.low, number.high, number.log)
+    data = {
+        "unit": number.unit,
+        "low": number.low,
+        "high": number.high,
+        "stops": stops,
+        "at": middle(number.low, number.high, number.log),
+        "value": st.session_state.get(f"{key} number", {}).get("value"),
+    }
+    measure(data=data, key=f"{key} number", default={"value": None}, on_value_change=lambda: None)
+
+
+def _choice(choice: Choice, key: str) -> None:
+    st.radio(
+        "Your guess", list(choice.options), index=None, format_func=choice.options.__getitem__, key=f"{key} choice"
+    )
+
+
+def _curve(curve: Curve, key: str) -> None:
+    st.markdown("Your guess: drag the points, or move each with the arrow keys.")
+    data = {
+        "x": curve.x,
+        "x_label": curve.x_label,
+        "y_label": curve.y_label,
+        "unit": curve.unit,
+        "low": curve.low,
+        "high": curve.high,
+        "log": curve.log,
+        "log_x": curve.log_x,
+    }
+    drawing(data=data, key=f"{key} curve", default={"values": None}, on_values_change=lambda: None)
+
+
+def _reason(offered: Sequence[str], key: str) -> None:
+    with st.container(horizontal=True, gap="medium"):
+        if offered:
+            st.selectbox("Why?", offered, None, placeholder="Choose a reason", key=f"{key} reason", width=420)
+        st.text_input(
+            "In your own words (optional)" if offered else "Why? (optional)",
+            max_chars=OWN_CHARS,
+            key=f"{key} own",
+            width=420,
+        )

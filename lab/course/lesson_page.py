@@ -1,0 +1,223 @@
+"""One lesson: a question, a guess that is locked, the run, the comparison, and on to the next question.
+
+What is shown is a function of the learner's book and of the evidence in memory; the session only knows which question
+is looked at. So a reload, another tab or a lab that was started anew change nothing that was said.
+"""
+
+from collections.abc import Callable, Mapping
+
+import streamlit as st
+
+from engine.errors import BadInput
+from lab.classroom.offer_view import offer_own
+from lab.course.comparison import comparison, locked, opening
+from lab.course.evidence_runs import Gathering, says
+from lab.course.evidence_store import GATHERED
+from lab.course.guess_form import guess_form
+from lab.course.reveal import Table
+from lab.runs.engine_client import ENGINE_ROOM
+from lab.scene.component import live, scene
+from lab.ui.formatting import in_words, verdict
+from lab.ui.learner import book, learner
+from lab.ui.next_step import next_step
+from lessons.book import Book, Entry, Outcome, now
+from lessons.evidence import Evidence
+from lessons.keys import judged
+from lessons.lesson import Lesson, Round
+
+
+def page(lesson: Lesson, onward: Callable[[], None], onward_label: str) -> None:
+    """`onward` leaves for what comes after this lesson."""
+    kept = book()
+    entries = {entry.round: entry for entry in kept.entries() if entry.lesson == lesson.slug}
+    at = _at(lesson, entries)
+    st.caption(f"Lesson {lesson.number} · about {lesson.minutes} minutes")
+    st.title(lesson.title, anchor=False)
+    if at == len(lesson.rounds):
+        _finale(lesson, entries, onward, onward_label)
+        return
+    asked = lesson.rounds[at]
+    opening(lesson, first=at == 0 and not entries)
+    entry = entries.get(asked.name)
+    with st.container(key="question" if entry and entry.outcome else "arrive"):
+        st.subheader(asked.asks, anchor=False)
+    if text := lesson.text(f"{asked.name} question"):
+        st.markdown(text)
+    if entry is None:
+        _ask(lesson, asked, kept)
+        return
+    locked(asked, entry)
+    evidence = GATHERED.evidence(learner(), lesson, asked)
+    if evidence is None and (entry.outcome is None or st.session_state.get(_again(lesson, asked))):
+        settings = {name: one.guess.setting for name, one in entries.items()}
+        _run(lesson, asked, GATHERED.gathering(learner(), lesson, asked, settings))
+        return
+    if evidence is not None and entry.outcome is None:
+        kept.settle(lesson.slug, asked.name, _outcome(asked, entry, evidence))
+        st.rerun()
+    assert entry.outcome is not None
+    _reveal(lesson, asked, entry, entry.outcome, evidence)
+
+
+# ---- where one is
+
+
+def _at(lesson: Lesson, entries: Mapping[str, Entry]) -> int:
+    """The question looked at: the first time, the last one that was answered. None beyond the first without a guess."""
+    answered = 0
+    while answered < len(lesson.rounds) and lesson.rounds[answered].name in entries:
+        answered += 1
+    at: int = st.session_state.setdefault(f"{lesson.slug} at", max(0, answered - 1))
+    return min(at, answered)
+
+
+def _go(lesson: Lesson, at: int) -> None:
+    st.session_state[f"{lesson.slug} at"] = at
+    st.rerun()
+
+
+def _again(lesson: Lesson, asked: Round) -> str:
+    return f"{lesson.slug} {asked.name} again"
+
+
+def _bar(
+    lesson: Lesson, asked: Round, does: str, button: str = "", *, ready: bool = True, main: bool = True, seen: str = ""
+) -> bool:
+    """Which step this is and the one thing to do next; True when that is done. One can always look back."""
+    at = lesson.rounds.index(asked)
+    pressed = next_step(
+        f"Question {at + 1} of {len(lesson.rounds)}",
+        does,
+        button,
+        ready=ready,
+        back=at > 0,
+        main=main,
+        step=f"{lesson.slug} {at} {seen}",
+    )
+    if pressed == "back":
+        _go(lesson, at - 1)
+    return pressed == "go"
+
+
+# ---- before the guess
+
+
+def _ask(lesson: Lesson, asked: Round, kept: Book) -> None:
+    draft = guess_form(asked, f"{lesson.slug} {asked.name}")
+    needs = (
+        "Still missing: " + " and ".join(draft.missing) + "." if draft.missing else "A locked guess can't be changed."
+    )
+    label = "Lock my guess and run" if asked.has_runs else "Lock my guess"
+    if _bar(lesson, asked, needs, label, ready=draft.guess is not None) and draft.guess is not None:
+        try:
+            kept.commit(lesson.slug, asked, draft.guess)
+        except BadInput as wrong:
+            st.error(str(wrong))
+            return
+        st.rerun()
+
+
+# ---- the run
+
+
+def _run(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
+    gathering.advance()
+    if gathering.complete:
+        _gathered(lesson, asked, gathering)
+    _progress(lesson, asked, gathering)
+    on = gathering.on
+    if on.run and not on.measuring and (spec := live(on.run)):
+        scene({"kitchens": [spec], "can": []})
+        if on is gathering:
+            offer_own((on.run,))
+    if gathering.stopped:
+        if _bar(lesson, asked, "The run stands still; your guess is locked.", "Run it now"):
+            gathering.resume()
+            st.rerun()
+    elif _bar(lesson, asked, "The engine runs; nothing to do but watch.", "Cancel the run", main=False):
+        gathering.stop()
+        st.rerun()
+
+
+def _gathered(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
+    GATHERED.keep(learner(), lesson, asked, gathering)
+    st.session_state.pop(_again(lesson, asked), None)
+    st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def _progress(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
+    """Once a second: on to the next run, and the page anew whenever there is another one to show."""
+    before = (gathering.on.run, gathering.stopped)
+    gathering.advance()
+    if gathering.complete or before != (gathering.on.run, gathering.stopped):
+        st.rerun()
+    st.progress(gathering.on.done / gathering.on.total, says(gathering))
+    if gathering.stopped:
+        st.warning(gathering.stopped)
+
+
+# ---- the comparison
+
+
+def _outcome(asked: Round, entry: Entry, evidence: Evidence) -> Outcome:
+    key = asked.key(evidence)
+    about = ENGINE_ROOM.about
+    return Outcome(key, judged(entry.guess.value, key), about.machine if about else "", now())
+
+
+def _reveal(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evidence: Evidence | None) -> None:
+    made = evidence.made if evidence else None
+    comparison(lesson, asked, entry, outcome, evidence, made)
+    if evidence is None:
+        _without_evidence(lesson, asked)
+    elif asked.has_runs and made and (made.reused or made.disturbed):
+        stays = "Your result stays as it was measured first; the charts follow the new runs."
+        if st.button("Run it again for me", icon=":material/replay:", help=stays):
+            GATHERED.again(learner(), lesson, asked)
+            _once_more(lesson, asked)
+    at = lesson.rounds.index(asked)
+    last = at + 1 == len(lesson.rounds)
+    does = "That was the last one." if last else f"Next: {lesson.rounds[at + 1].asks}"
+    if _bar(lesson, asked, does, "Finish the lesson" if last else "Next question", seen="reveal"):
+        _go(lesson, at + 1)
+
+
+def _without_evidence(lesson: Lesson, asked: Round) -> None:
+    st.info("This lab was started anew since your run, and runs are kept in memory only. Your result stays as it was.")
+    if st.button("Run it again to see the charts", icon=":material/replay:"):
+        _once_more(lesson, asked)
+
+
+def _once_more(lesson: Lesson, asked: Round) -> None:
+    st.session_state[_again(lesson, asked)] = True
+    st.rerun()
+
+
+# ---- the end
+
+
+def _finale(lesson: Lesson, entries: Mapping[str, Entry], onward: Callable[[], None], onward_label: str) -> None:
+    with st.container(key="arrive"):
+        st.subheader("What you found", anchor=False)
+    rows: Table = {"Question": [], "You": [], "Measured": [], "Verdict": []}
+    for asked in lesson.rounds:
+        entry = entries[asked.name]
+        outcome = entry.outcome
+        rows["Question"].append(asked.asks)
+        rows["You"].append(in_words(asked.answer, entry.guess.value))
+        rows["Measured"].append(in_words(asked.answer, outcome.key.value) if outcome else "not run yet")
+        rows["Verdict"].append(
+            verdict(asked.answer, entry.guess.value, outcome.key, outcome.verdict) if outcome else ""
+        )
+    st.table(rows, border="horizontal")
+    if cluster := lesson.text("In the cluster"):
+        st.subheader("In the cluster", anchor=False)
+        st.markdown(cluster)
+    pressed = next_step(
+        "Lesson done", "Every guess makes the next one better.", onward_label, back=True, step=f"{lesson.slug} done"
+    )
+    if pressed == "back":
+        _go(lesson, len(lesson.rounds) - 1)
+    elif pressed == "go":
+        onward()

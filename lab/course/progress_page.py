@@ -1,0 +1,144 @@
+"""How guesses get better: confidence against being right, how far off over time, and all of it to take or to delete."""
+
+from collections.abc import Callable, Sequence
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from lab.course.evidence_store import GATHERED
+from lab.course.reveal import GUESS, MEASURED, Table, log_ticks
+from lab.ui.downloads import take_home
+from lab.ui.formatting import in_words, verdict
+from lab.ui.learner import book, learner, remembered
+from lab.ui.style import READING, look
+from lessons import lesson as lesson_of
+from lessons.book import Book, Entry
+from lessons.lesson import Round
+from lessons.question import CONFIDENCES
+
+
+def page(to_lessons: Callable[[], None]) -> None:
+    look(READING)
+    st.title("Progress", anchor=False)
+    kept = book()
+    entries = kept.entries()
+    if not remembered():
+        st.warning("This browser keeps no cookie for this page: your guesses are lost when it is closed. Export them.")
+    if not entries:
+        st.markdown("Nothing here yet. Lock a guess in a lesson, and this page shows how your guesses get better.")
+        if st.button("To the lessons", type="primary", icon=":material/school:"):
+            to_lessons()
+        return
+    settled = [entry for entry in entries if entry.outcome]
+    if settled:
+        _calibration(settled)
+        _errors(settled)
+    _list(entries)
+    _yours(kept)
+
+
+def _calibration(settled: Sequence[Entry]) -> None:
+    st.subheader("Do you know when you know?", anchor=False)
+    counts = {sure: [entry for entry in settled if entry.guess.confidence == sure] for sure in CONFIDENCES}
+    right = {sure: sum(_word(entry) == "right" for entry in said) for sure, said in counts.items()}
+    shares = [right[sure] / len(said) if said else 0.0 for sure, said in counts.items()]
+    words = [f"{right[sure]} of {len(said)} right" if said else "none yet" for sure, said in counts.items()]
+    figure = go.Figure()
+    figure.add_bar(
+        x=shares, y=list(counts), orientation="h", text=words, textposition="outside", marker={"color": MEASURED}
+    )
+    figure.update_xaxes(
+        range=[0, 1.3], tickvals=[0, 0.25, 0.5, 0.75, 1], tickformat=".0%", title="share that was right"
+    )
+    figure.update_yaxes(automargin=True, autorange="reversed")
+    figure.update_layout(height=230, margin={"l": 10, "r": 10, "t": 10, "b": 10}, dragmode=False)
+    alt = "; ".join(f"{sure}: {said}" for sure, said in zip(counts, words, strict=True))
+    st.plotly_chart(figure, key="calibration", alt=f"Share of right guesses by confidence. {alt}.", config=STILL)
+    st.caption("Well calibrated: the surer you say you are, the more often you are right. Few guesses say little.")
+
+
+STILL = {"displayModeBar": False}
+
+
+def _errors(settled: Sequence[Entry]) -> None:
+    measured = [
+        (n, entry) for n, entry in enumerate(settled, start=1) if entry.outcome and entry.outcome.verdict.off_by
+    ]
+    if len(measured) < 2:
+        return
+    st.subheader("How far off, guess by guess", anchor=False)
+    off = [entry.outcome.verdict.off_by for _, entry in measured if entry.outcome]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[n for n, _ in measured],
+        y=off,
+        mode="lines+markers",
+        line={"color": GUESS, "width": 2},
+        marker={"size": 10},
+        text=[_asks(entry) for _, entry in measured],
+        hovertemplate="%{text}<br>%{y:.2g} times off<extra></extra>",
+    )
+    figure.update_yaxes(title="times too much or too little", automargin=True, **log_ticks([1.0, *off]))
+    figure.update_xaxes(title="guess", dtick=1)
+    figure.update_layout(height=280, margin={"l": 10, "r": 10, "t": 10, "b": 10}, dragmode=False)
+    alt = "Times off, guess by guess: " + ", ".join(f"{value:.2g}" for value in off) + ". 1 is exact."
+    st.plotly_chart(figure, key="errors", alt=alt, config=STILL)
+
+
+def _list(entries: Sequence[Entry]) -> None:
+    st.subheader("All your guesses", anchor=False)
+    rows: Table = {"Question": [], "You": [], "Measured": [], "Verdict": []}
+    for entry in reversed(entries):
+        asked, outcome = _round(entry), entry.outcome
+        rows["Question"].append(_asks(entry))
+        rows["You"].append(
+            (in_words(asked.answer, entry.guess.value) if asked else str(entry.guess.value))
+            + f" ({entry.guess.confidence})"
+        )
+        known = asked is not None and outcome is not None
+        rows["Measured"].append(
+            in_words(asked.answer, outcome.key.value) if known and asked and outcome else "not run yet"
+        )
+        rows["Verdict"].append(
+            verdict(asked.answer, entry.guess.value, outcome.key, outcome.verdict) if asked and outcome else ""
+        )
+    st.table(rows, border="horizontal")
+
+
+def _yours(kept: Book) -> None:
+    st.subheader("Yours to take or to delete", anchor=False)
+    st.markdown("Guesses are kept in this lab only, under a random name in your browser's cookie.")
+    with st.container(horizontal=True):
+        take_home("Export (JSONL)", "guesses.jsonl", kept.export())
+        if st.button("Delete everything", icon=":material/delete:"):
+            _confirm()
+
+
+@st.dialog("Delete all your guesses?")
+def _confirm() -> None:
+    st.markdown("Guesses, outcomes and evidence are gone for good, and every lesson starts anew.")
+    with st.container(horizontal=True):
+        if st.button("Yes, delete", type="primary"):
+            book().forget()
+            GATHERED.forget(learner())
+            for key in list(st.session_state):
+                if key != "learner":
+                    del st.session_state[key]
+            st.rerun()
+        if st.button("Keep them"):
+            st.rerun()
+
+
+def _word(entry: Entry) -> str:
+    return entry.outcome.verdict.word if entry.outcome else ""
+
+
+def _round(entry: Entry) -> Round | None:
+    """None for a lesson that is no longer there."""
+    found = lesson_of(entry.lesson)
+    return next((one for one in found.rounds if one.name == entry.round), None) if found else None
+
+
+def _asks(entry: Entry) -> str:
+    asked = _round(entry)
+    return asked.asks if asked else f"{entry.lesson}: {entry.round}"

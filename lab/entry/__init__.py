@@ -1,1 +1,0 @@
-"""The script that Streamlit runs, alone in its folder: next to `pages/`, Streamlit would take that for its menu."""

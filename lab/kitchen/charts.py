@@ -1,0 +1,93 @@
+"""Finished runs as numbers: one table and one chart. What moves is the scene's."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import plotly.graph_objects as go
+
+from engine.events import TokenMade
+from engine.log import Log, seen_from_outside
+from engine.metrics import summarize
+from lab.course.reveal import log_ticks
+from lab.kitchen.controls import SERVING, TITLES
+
+# at least 3:1 against both a white and a near-black page; shape tells them apart too
+LOOKS = {"colocated": ("#d95f02", "circle"), "chunked": ("#9467bd", "diamond"), "disaggregated": ("#1b9e77", "square")}
+LOOKS["endpoint"] = ("#0072b2", "x")
+
+
+def kind_of(log: Log) -> str:
+    """Its deployment, or "endpoint" where that cannot be seen."""
+    return "endpoint" if seen_from_outside(log) else log.scenario.deployment.kind
+
+
+def titles(logs: Sequence[Log]) -> list[str]:
+    """One each, no two alike."""
+    made: list[str] = []
+    for log in logs:
+        title = TITLES[kind_of(log)]
+        made.append(title if title not in made else f"{title}, {len(made) + 1}")
+    return made
+
+
+def results_table(logs: Sequence[Log]) -> dict[str, list[str]]:
+    """A column a kitchen, in the field's terms; so it fits a phone. Everything is computed from the logs now."""
+    columns: dict[str, list[str]] = {}
+    for title, log in zip(titles(logs), logs, strict=True):
+        summary = summarize(log.events)
+        m = summary.metrics
+        sent = [handoff for handoff in summary.handoffs if handoff.verified]
+        cells = {
+            "": SERVING[kind_of(log)],
+            "TTFT median": _ms(m.ttft_s.p50),
+            "TTFT 90 %": _ms(m.ttft_s.p90),
+            "ITL median": _ms(m.itl_s.p50),
+            "ITL 99 %": _ms(m.itl_s.p99),
+            "Longest stall": _ms(m.max_stall_s),
+            "Tokens/s": f"{m.output_tokens_per_s:.1f}",
+            "Trays": f"{len(sent)}, all verified" if sent else "unseen" if seen_from_outside(log) else "none",
+        }
+        columns["Kitchen"] = list(cells)
+        columns[title] = list(cells.values())
+    return columns
+
+
+def gaps_figure(logs: Sequence[Log]) -> go.Figure:
+    """Every gap between two tokens of one answer, when it ended and how long it was, on a log scale."""
+    traces, shown = [], []
+    for title, log in zip(titles(logs), logs, strict=True):
+        colour, symbol = LOOKS[kind_of(log)]
+        ends, gaps = _gaps(log)
+        shown += [gap for gap in gaps if gap > 0]  # of tokens that came in one piece there is none
+        marker = {"color": colour, "symbol": symbol, "size": 6}
+        traces.append({"type": "scatter", "x": ends, "y": gaps, "mode": "markers", "name": title, "marker": marker})
+    layout = {
+        "xaxis": {"title": {"text": "seconds into the run"}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": "gap before the token, ms"}} | (log_ticks(shown) if shown else {}),
+        "height": 300,
+        "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
+        "legend": {"orientation": "h", "y": 1.1},
+    }
+    return go.Figure(traces, layout)  # in one piece: each update of a figure costs milliseconds
+
+
+def gaps_alt(logs: Sequence[Log]) -> str:
+    """The chart's message for those who do not see it."""
+    says = []
+    for name, log in zip(titles(logs), logs, strict=True):
+        m = summarize(log.events).metrics
+        says.append(f"{name}: half of all gaps under {_ms(m.itl_s.p50)}, the longest {_ms(m.max_stall_s)}")
+    return "Gaps between tokens over time. " + "; ".join(says) + "."
+
+
+def _gaps(log: Log) -> tuple[list[float], list[float]]:
+    times: dict[str, list[float]] = {}
+    for event in log.events:
+        if isinstance(event, TokenMade):
+            times.setdefault(event.request, []).append(event.t)
+    pairs = [pair for made in times.values() for pair in pairwise(made)]
+    return [later for _, later in pairs], [(later - earlier) * 1e3 for earlier, later in pairs]
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.0f} ms"

@@ -1,0 +1,180 @@
+"""Widgets -> scenarios. Steps are coarse on purpose: a setting is a link that can be shared, and runs can be compared.
+
+The browser enforces nothing: `Scenario.checked` looks at everything again before a run.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from engine.link import LinkSpec
+from engine.scenario import KINDS, SHIPPING, Deployment, Kind, Scenario, Workload
+from engine.units import in_words
+from lab.runs.engine_client import MODEL, TRANSPORTS, WORKERS
+
+TITLES: dict[str, str] = {
+    "colocated": "Each cook does both",
+    "chunked": "Prep cut into portions",
+    "disaggregated": "Two stations and a pass",
+    "endpoint": "A server, from outside",
+}
+SERVING: dict[str, str] = {
+    "colocated": "co-located, prefill first",
+    "chunked": "chunked prefill",
+    "disaggregated": "disaggregated",
+    "endpoint": "seen by its client",
+}
+PROMPTS = (16, 64, 128, 256, 512, 1024, 2048)
+LONG_PROMPTS = (0, 256, 512, 1024, 2048, 4096)
+ANSWERS = (8, 16, 32, 48, 64, 96, 128)
+RATES = (0.25, 0.5, 1.0, 2.0, 4.0, 0.0)  # 0: all at once
+LINKS = (0.5e6, 1e6, 2e6, 5e6, 10e6, 20e6, 50e6, 100e6, 200e6, 500e6, 1e9, 2e9, 0.0)  # 0: unpaced
+LATENCIES_MS = (0, 1, 2, 5, 10, 20, 50, 100)
+CHUNKS = (32, 64, 128, 256, 512, 1024)
+MAX_ORDERS = 24
+LONG_EVERY = 4
+OWN_CHARS = 4000
+SLIDER = 158  # pixels: six in a row on a laptop, two on a phone
+
+
+class Wish(NamedTuple):
+    """What the controls say: one scenario, or two to compare, and the visitor's own words for the first order."""
+
+    scenarios: list[Scenario]
+    own: str
+
+
+def choose_kind(key: str = "kitchen") -> Kind:
+    kind = st.segmented_control(
+        "Kitchen",
+        KINDS,
+        default="disaggregated",
+        required=True,
+        wrap=True,
+        format_func=TITLES.__getitem__,
+        key=key,
+        bind="query-params",
+        help=" · ".join(f"{TITLES[kind]}: {SERVING[kind]}" for kind in KINDS) + " · Each has as many workers.",
+    )
+    return kind if kind in KINDS else "disaggregated"
+
+
+def choose_kinds() -> list[Kind]:
+    """Which kitchen, and which one beside it."""
+    first = choose_kind()
+    beside = st.selectbox(
+        "Beside it, on the same orders",
+        ("none", *KINDS),
+        format_func=lambda other: TITLES.get(other, "nothing"),
+        key="beside",
+        bind="query-params",
+        width=230,
+    )
+    return [first, *(other for other in KINDS if other == beside and other != first)]
+
+
+def choose_scenarios(kinds: list[Kind], more: DeltaGenerator) -> Wish:
+    """Orders and link in a row of sliders, the rest in `more`."""
+    with st.container(horizontal=True, gap="medium", key="orders-and-link"):
+        workload = _workload()
+        bandwidth = _bandwidth()
+    with more:
+        latency_ms, deployment, own = _more()
+    link = LinkSpec(bandwidth or None, latency_ms / 1000)
+    scenarios = [Scenario(msgspec.structs.replace(deployment, kind=kind), link, workload, MODEL) for kind in kinds]
+    return Wish(scenarios, own.strip()[:OWN_CHARS])
+
+
+def _workload() -> Workload:
+    prompt = st.select_slider("Prompt, tokens", PROMPTS, 64, key="prompt", bind="query-params", width=SLIDER)
+    long = st.select_slider(
+        f"Every {LONG_EVERY}th prompt",
+        LONG_PROMPTS,
+        1024,
+        format_func=lambda tokens: str(tokens) if tokens else "as the others",
+        help="How long every fourth prompt is, in tokens. A few giants among small ones are what makes the difference.",
+        key="long",
+        bind="query-params",
+        width=SLIDER,
+    )
+    answer = st.select_slider("Answer, tokens", ANSWERS, 48, key="answer", bind="query-params", width=SLIDER)
+    orders = st.slider("Orders", 1, MAX_ORDERS, 8, key="orders", bind="query-params", width=SLIDER)
+    rate = st.select_slider(
+        "Arrivals per second",
+        RATES,
+        2.0,
+        format_func=lambda rate: f"{rate:g}" if rate else "all at once",
+        key="rate",
+        bind="query-params",
+        width=SLIDER,
+    )
+    return Workload(
+        requests=min(orders, MAX_ORDERS),
+        rate_per_s=rate or None,
+        prompt_tokens=prompt,
+        output_tokens=answer,
+        long_prompt_tokens=long,
+        long_every=LONG_EVERY if long else 0,
+        ignore_eos=True,
+    )
+
+
+def _bandwidth() -> float:
+    bandwidth: float = st.select_slider(
+        "Link bandwidth",
+        LINKS,
+        20e6,
+        format_func=lambda rate: in_words(rate, "B/s") if rate else "unpaced",
+        help="Of the pass, between the two stations. Moved while a run is on, it acts on trays already under way.",
+        key="link",
+        bind="query-params",
+        width=SLIDER,
+    )
+    return bandwidth
+
+
+def _more() -> tuple[float, Deployment, str]:
+    own = st.text_area(
+        "Your own order, served first",
+        max_chars=OWN_CHARS,
+        placeholder="Why does a long prompt make everybody else wait?",
+        key="own",
+    )
+    latency_ms = st.select_slider(
+        "Link latency",
+        LATENCIES_MS,
+        1,
+        format_func=lambda latency: f"{latency} ms",
+        key="latency",
+        bind="query-params",
+    )
+    chunk = st.select_slider(
+        "Portion: tokens per step, when prep is cut", CHUNKS, 128, key="chunk", bind="query-params"
+    )
+    transport = st.selectbox("Trays travel over", TRANSPORTS, key="transport", bind="query-params")
+    ship = st.selectbox(
+        "Trays leave",
+        SHIPPING,
+        format_func={"whole": "whole, when prepped", "layers": "layer by layer, while prepped"}.__getitem__,
+        key="ship",
+        bind="query-params",
+    )
+    first = st.selectbox(
+        "The first token comes from",
+        ("prefill", "decode"),
+        format_func={"prefill": "the prep station (SGLang)", "decode": "the plating line (vLLM)"}.__getitem__,
+        key="first",
+        bind="query-params",
+    )
+    prefill = st.slider("Prep stations", 1, WORKERS - 1, 1, key="prep", bind="query-params") if WORKERS > 2 else 1
+    deployment = Deployment(
+        workers=WORKERS,
+        prefill_workers=prefill,
+        chunk=chunk,
+        transport=transport,  # type: ignore[arg-type]  # these three are checked with the scenario
+        ship=ship,  # type: ignore[arg-type]
+        first_token=first,  # type: ignore[arg-type]
+    )
+    return latency_ms, deployment, own

@@ -1,0 +1,46 @@
+"""Recordings that a visitor opens: one, or several beside each other, of engines, simulations or a server's client."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from engine.client.said import said
+from engine.errors import BadInput
+from engine.log import Log, parse, seen_from_outside
+from lab.kitchen.charts import gaps_alt, gaps_figure, results_table
+
+MOST = 3  # beside each other
+
+
+def choose_recordings() -> bool:
+    """Let recordings be opened; they stand in the session's "opened". Whether there are new ones."""
+    with st.expander("Open a recording, or several beside each other"):
+        files = st.file_uploader(
+            f"Event logs (.jsonl or .jsonl.gz), up to {MOST} beside each other: of `run`, `simulate`, or of a server "
+            "of yours by `run --endpoint URL --record FILE`",
+            type=["jsonl", "gz"],
+            accept_multiple_files=True,
+            key="upload",
+        )
+        seen = [file.file_id for file in files]
+        if not files or seen == st.session_state.get("upload_seen"):
+            return False
+        st.session_state["upload_seen"] = seen
+        try:
+            if len(files) > MOST:
+                raise BadInput("recordings", len(files), f"at most {MOST}")
+            st.session_state["opened"] = [parse(file.getvalue(), file.name) for file in files]
+        except BadInput as wrong:
+            st.error(str(wrong))
+            return False
+        return True
+
+
+def show_numbers(logs: Sequence[Log]) -> None:
+    """Of opened recordings: where each comes from, and the same table and chart as of live runs."""
+    st.subheader("What was recorded", anchor=False)
+    st.table(results_table(logs), border="horizontal")
+    st.plotly_chart(gaps_figure(logs), key="gaps", alt=gaps_alt(logs))
+    for log in logs:
+        if seen_from_outside(log):
+            st.caption(" ".join(said(log)))

@@ -1,0 +1,1 @@
+"""The engine and other child processes, and everybody who watches them."""

@@ -1,0 +1,307 @@
+"""The lab's way to the engine: a child process, a queue of runs, and a thread that listens. One for the whole lab.
+
+`ENGINE_ROOM` is owned by the app's lifespan and read by its pages. Runs take turns: there is one engine, and a run that
+shared its cores with another would measure the other.
+"""
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing.connection import Connection, Pipe
+from statistics import mean
+from typing import Literal
+
+import msgspec
+
+from engine.link import LinkSpec
+from engine.live.machine.machine import Machine
+from engine.live.process.front import worker_names
+from engine.live.process.host import (
+    AddRequest,
+    Asked,
+    Broken,
+    CancelRequest,
+    ChangeDeployment,
+    ChangeLink,
+    Declined,
+    EngineReady,
+    Examine,
+    Examined,
+    Happened,
+    KillWorker,
+    Over,
+    Quit,
+    Refused,
+    StartRun,
+    StopRun,
+    Told,
+)
+from engine.log import Log, in_order
+from engine.scenario import Deployment, ModelSpec, Scenario, one_of
+from lab.runs.fair_queue import FairQueue
+from lab.runs.run_feed import Hub, Run
+
+State = Literal["off", "starting", "ready", "broken"]
+STOP_S = 4.0
+WORKERS = int(os.environ.get("SPLIT_KITCHEN_WORKERS", "2"))
+MODEL = ModelSpec(os.environ.get("SPLIT_KITCHEN_MODEL", "smollm2-135m"))
+LISTEN = os.environ.get("SPLIT_KITCHEN_LISTEN", "")  # HOST:PORT: workers join there instead of being started here
+TRANSPORTS = tuple(os.environ.get("SPLIT_KITCHEN_TRANSPORTS", "tcp" if LISTEN else "shm,tcp").split(","))
+
+_told: msgspec.msgpack.Decoder[Told] = msgspec.msgpack.Decoder(Told)
+
+
+class EngineRoom:
+    def __init__(self) -> None:
+        self.hub = Hub()
+        self.state: State = "off"
+        self.why = ""  # it is broken
+        self.about: EngineReady | None = None
+        self.machine: Machine | None = None  # once it has been measured
+        self._encoder = msgspec.msgpack.Encoder()
+        self._lock = threading.Lock()  # guards those below
+        self._waiting: FairQueue[StartRun | Examine] = FairQueue()
+        self._running: str = ""
+        self._began_s = 0.0
+        self._took_s: deque[float] = deque(maxlen=20)  # the last runs; a class asks for much the same again and again
+        self._channel: Connection[bytes, bytes] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    # ---- the lab opens and closes
+
+    def open(self) -> None:
+        """Start the engine; it becomes ready behind the page."""
+        ours, theirs = Pipe()
+        fd = theirs.fileno()
+        scenario = Scenario(_reachable(Deployment(workers=WORKERS)), model=MODEL)
+        command = [
+            sys.executable,
+            "-m",
+            "engine.live.process.host",
+            str(fd),
+            msgspec.json.encode(scenario).decode(),
+        ]
+        self._process = subprocess.Popen(
+            [*command, ",".join(TRANSPORTS), *([LISTEN] if LISTEN else [])],
+            pass_fds=[fd],
+            stdin=subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C is meant for the lab, which then ends the engine
+        )
+        theirs.close()
+        self._channel, self.state = ours, "starting"
+        threading.Thread(target=self._listen, args=(ours,), name="engine room", daemon=True).start()
+
+    def close(self) -> None:
+        """End the engine, by force if it does not listen; while it starts, it does not."""
+        wait_s = 0.0 if self.state == "starting" else STOP_S
+        self.state = "off"
+        with self._lock:
+            self._send(Quit())  # said, not hung up: the listening thread keeps the line open
+        if self._process is not None:
+            try:
+                self._process.wait(wait_s)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)  # its workers too, which may not be listening either
+                self._process.wait()
+
+    # ---- what pages ask for
+
+    def start(self, scenario: Scenario, prompts: tuple[str, ...] = (), *, by: str = "", first: bool = False) -> str:
+        """`start_all` for one."""
+        return self.start_all([scenario], prompts, by=by, first=first)[0]
+
+    def start_all(
+        self, scenarios: Sequence[Scenario], prompts: tuple[str, ...] = (), *, by: str = "", first: bool = False
+    ) -> list[str]:
+        """Queue runs; their ids, under which they can be watched from now on. They are one job of the learner `by` and
+        take the place of what he has waiting; `first`: before everybody. Raises BadInput for what can never run."""
+        checked = [
+            msgspec.structs.replace(scenario, deployment=_reachable(scenario.deployment), model=MODEL).checked()
+            for scenario in scenarios  # a lesson knows no model: it is the lab's
+        ]
+        job = [StartRun(secrets.token_urlsafe(9), scenario, prompts) for scenario in checked]
+        for ask in job:
+            self.hub.add(Run(ask.run, ask.scenario, by, prompts))  # at once: the page that asked will show it next
+        return self._queue(job, by, first)
+
+    def examine(self, *, by: str = "", first: bool = False) -> str:
+        """Queue a measurement of this machine, a run without events; then `machine` holds what came of it."""
+        ask = Examine(secrets.token_urlsafe(9), MODEL)
+        self.hub.add(Run(ask.run, Scenario(model=MODEL)))
+        return self._queue([ask], by, first)[0]
+
+    def _queue(self, job: Sequence[StartRun | Examine], by: str, first: bool) -> list[str]:
+        runs = [ask.run for ask in job]
+        replaced: Sequence[StartRun | Examine] = ()
+        with self._lock:
+            broken = self.state == "broken"
+            if not broken and first:
+                for ask in job:
+                    self._waiting.put_first(ask)
+            elif not broken:
+                replaced = self._waiting.put(by or runs[0], job)  # nobody's runs are each somebody else's
+        for ask in replaced:
+            self._end(ask.run, "You asked for something newer while this was waiting for the engine.")
+        if broken:  # a page that was drawn before may still have asked
+            for run in runs:
+                self._end(run, self.why)
+        self._next()
+        return runs
+
+    def stop(self, run: str) -> None:
+        """End a run early, or take it out of the queue."""
+        with self._lock:
+            waiting = next((ask for ask in self._waiting.in_turn() if ask.run == run), None)
+            removed = waiting is not None and self._waiting.remove(waiting)
+        if removed:
+            self._end(run, "It was taken out of the queue.")
+        else:
+            self._ask(StopRun(run))
+
+    def change_link(self, run: str, link: LinkSpec) -> None:
+        self._ask(ChangeLink(run, link))
+
+    def change_deployment(self, run: str, deployment: Deployment) -> None:
+        """Raises BadInput for a deployment that cannot be."""
+        self._ask(ChangeDeployment(run, _reachable(deployment).checked()))
+
+    def add(self, run: str, prompt: str) -> None:
+        if known := self.hub.runs.get(run):
+            known.words.append(prompt)
+        self._ask(AddRequest(run, prompt))
+
+    def cancel(self, run: str, request: str) -> None:
+        self._ask(CancelRequest(run, request))
+
+    def kill(self, run: str, worker: str) -> None:
+        """Fault: the worker process dies at once, and is replaced. Raises BadInput if there is none of that name."""
+        one_of("worker", worker, tuple(worker_names(WORKERS)))
+        self._ask(KillWorker(run, worker))
+
+    def place(self, run: str) -> int:
+        """How many runs come before this one; 0 once it has its turn."""
+        with self._lock:
+            for place, ask in enumerate(self._waiting.in_turn(), start=1):
+                if ask.run == run:
+                    return place
+        return 0
+
+    def wait_s(self, run: str) -> float | None:
+        """Seconds until its turn, going by the last runs; None while there were none."""
+        place = self.place(run)
+        with self._lock:
+            if not self._took_s:
+                return None
+            each_s = mean(self._took_s)
+            on_s = max(0.0, each_s - (time.monotonic() - self._began_s)) if self._running else 0.0
+        return on_s + each_s * (place - 1) if place else 0.0
+
+    def queue_words(self, run: str) -> str:
+        """Where a waiting run stands, as a sentence; "" once it has its turn."""
+        place, wait_s = self.place(run), self.wait_s(run)
+        about = f", about {wait_s:.0f} s" if wait_s else ""
+        return f"place {place} in the queue for the engine{about}." if place else ""
+
+    def kind(self, run: str) -> str:
+        """The deployment that a run is in now; "" for a run that is forgotten."""
+        known = self.hub.runs.get(run)
+        return known.kind if known else ""
+
+    def log(self, run: str) -> Log | None:
+        """What has happened in a run so far."""
+        known = self.hub.runs.get(run)
+        if known is None:
+            return None
+        machine = self.about.machine if self.about else ""
+        return Log(known.scenario, in_order(list(known.events)), machine, known.ended_at)
+
+    # ---- the engine
+
+    def _ask(self, ask: Asked) -> None:
+        with self._lock:
+            if self.state == "ready":
+                self._send(ask)
+
+    def _send(self, ask: Asked) -> None:
+        """Call with the lock held. If the engine has just died, the listening thread says so to whoever waits."""
+        if self._channel is not None:
+            with suppress(OSError):
+                self._channel.send_bytes(self._encoder.encode(ask))
+
+    def _next(self) -> None:
+        """Give the next run its turn, if the engine is free."""
+        with self._lock:
+            if self._running or self.state != "ready" or (ask := self._waiting.take()) is None:
+                return
+            self._running, self._began_s = ask.run, time.monotonic()
+            self._send(ask)
+
+    def _listen(self, channel: "Connection[bytes, bytes]") -> None:
+        try:
+            while True:
+                self._hear(_told.decode(channel.recv_bytes()))
+        except (EOFError, OSError):
+            if self.state != "off":
+                self._broke(self.why or "The engine's process has ended; its messages are in the lab's log.")
+
+    def _hear(self, told: Told) -> None:
+        match told:
+            case EngineReady():
+                self.about, self.state = told, "ready"
+                self._next()
+            case Examined():
+                self.machine = told.machine
+            case Happened():
+                self.hub.call(lambda: self._happened(told))
+            case Over() | Refused():
+                with self._lock:
+                    self._running = ""
+                    if isinstance(told, Over):
+                        self._took_s.append(time.monotonic() - self._began_s)
+                self._end(told.run, told.why if isinstance(told, Refused) else "")
+                self._next()
+            case Declined():
+                self.hub.call(lambda: self._declined(told))
+            case Broken():
+                self._broke(told.why)
+
+    def _declined(self, told: Declined) -> None:
+        if run := self.hub.runs.get(told.run):
+            run.declined = told.why
+
+    def _happened(self, told: Happened) -> None:
+        if run := self.hub.runs.get(told.run):
+            run.happened(told.events, told.now_s)
+
+    def _end(self, run: str, refused: str) -> None:
+        def end() -> None:
+            if known := self.hub.runs.get(run):
+                known.end(refused)
+
+        self.hub.call(end)
+
+    def _broke(self, why: str) -> None:
+        """Whoever waits is told; nothing is left to spin for ever."""
+        self.state, self.why = "broken", why
+        with self._lock:
+            lost = [ask.run for ask in self._waiting.clear()] + ([self._running] if self._running else [])
+            self._running = ""
+        for run in lost:
+            self._end(run, why)
+
+
+def _reachable(deployment: Deployment) -> Deployment:
+    """Over a road that is open: workers of other hosts share no memory, whatever a lesson asks for."""
+    if not LISTEN or deployment.transport in TRANSPORTS:
+        return deployment
+    return msgspec.structs.replace(deployment, transport=TRANSPORTS[0])
+
+
+ENGINE_ROOM = EngineRoom()

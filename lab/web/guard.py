@@ -1,0 +1,136 @@
+"""Stands before every page and every socket, Streamlit's and ours: who may ask, how much, and what browsers are told.
+
+Streamlit checks the Origin of its own socket only, lets any page of this host in, and looks up its public address to
+judge a stranger. This comes first and is stricter: a page of the lab itself, or nobody.
+"""
+
+import base64
+import hashlib
+import re
+import time
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import streamlit as st
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lab.web.landing import OPENING, SHELL
+
+POLICY_VIOLATION, TOO_BIG = 1008, 1009
+READING = ("GET", "HEAD", "OPTIONS")
+
+
+class Limits(NamedTuple):
+    message_bytes: int
+    messages_per_s: int
+
+
+OURS = Limits(512, 25)  # a hand on the slider: ten messages a second
+STREAMLITS = Limits(1_000_000, 100)  # what people paste into a text field; a click is one message
+
+
+def _inline_scripts() -> str:
+    """What Streamlit and the lab have put into their pages themselves; nothing that somebody else gets in may run."""
+    scripts = [*re.findall(r"<script>(.*?)</script>", SHELL, re.DOTALL), OPENING]
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+
+
+POLICY = "; ".join(
+    [
+        "default-src 'self'",
+        f"script-src 'self' blob: {_inline_scripts()}",  # blob: Streamlit imports components from there
+        "style-src 'self' 'unsafe-inline'",  # emotion, Plotly and the kitchen write style elements
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'self'",
+    ]
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+class Guard:
+    """Middleware, outermost."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "http":
+                await self._page(scope, receive, send)
+            case "websocket" if not from_here(Headers(scope=scope)):
+                await send({"type": "websocket.close", "code": POLICY_VIOLATION})  # before it is accepted: 403
+            case "websocket":
+                limits = OURS if scope["path"].startswith("/lab/") else STREAMLITS
+                line = Line(receive, send, limits)
+                await self._app(scope, line.receive, line.send)
+            case _:
+                await self._app(scope, receive, send)
+
+    async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        if scope["method"] in READING or from_here(Headers(scope=scope)):
+            await self._app(scope, receive, dressed)
+        else:
+            await PlainTextResponse("This page belongs to another site.", 403)(scope, receive, dressed)
+
+
+def from_here(headers: Headers) -> bool:
+    """Browsers always say which page asks; programs need not. Others may be named in server.corsAllowedOrigins."""
+    origin = headers.get("origin")
+    if origin is None or urlsplit(origin).netloc == headers.get("host"):
+        return True
+    return origin in st.get_option("server.corsAllowedOrigins")
+
+
+class Line:
+    """A socket that is hung up on whoever says too much. The app behind it hears a visitor who has left."""
+
+    def __init__(self, receive: Receive, send: Send, limits: Limits) -> None:
+        self._receive = receive
+        self._send = send
+        self._limits = limits
+        self._closed = False
+        self._second, self._count = 0.0, 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] != "websocket.receive" or not (code := self._objection(message)):
+            return message
+        await self.send({"type": "websocket.close", "code": code})
+        return {"type": "websocket.disconnect", "code": code}
+
+    async def send(self, message: Message) -> None:
+        if not self._closed:
+            self._closed = message["type"] == "websocket.close"
+            await self._send(message)
+
+    def _objection(self, message: Message) -> int:
+        """The code to hang up with, or 0."""
+        now_s = time.monotonic()
+        if now_s - self._second >= 1:
+            self._second, self._count = now_s, 0
+        self._count += 1
+        if self._count > self._limits.messages_per_s:
+            return POLICY_VIOLATION
+        said = message.get("bytes") or (message.get("text") or "").encode()
+        return TOO_BIG if len(said) > self._limits.message_bytes else 0

@@ -1,0 +1,79 @@
+"""What a visitor gets before Streamlit's page is there, which takes a second and more: the page's shell, and over the
+front page a recorded kitchen, which moves at once and then takes its place in Streamlit's page.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+from string import Template
+from urllib.parse import parse_qs
+
+import streamlit as st
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from engine.scenario import KINDS
+from lab.kitchen.controls import TITLES
+from lab.scene.bundle import SCENE
+from lab.scene.export_html import inert
+from lab.scene.recordings import recorded, replayed
+from lab.ui.js_component import asset
+
+INTRO = (
+    "Should an LLM server **prep** prompts (prefill) and **plate** tokens (decode) at one station, or at two, with "
+    "the KV cache carried across? A real model in real worker processes serves every order you see."
+)
+INDEX = (Path(st.__file__).parent / "static" / "index.html").read_text("utf-8")
+TITLE, ROOT = "<title>Streamlit</title>", '<div id="root"></div>'
+SCRIPTS, STYLE = '<script type="module"', '<link rel="stylesheet"'
+STREAMLIT = INDEX[INDEX.index(SCRIPTS) : INDEX.index(STYLE)]  # its script and fifty modules of it; its style follows
+FRESH = {"Cache-Control": "no-cache"}
+# What runs before Streamlit stands in the page itself: asked for, it would come among those fifty modules.
+ADDRESS = asset("address.js")
+OPENING = SCENE + asset("opening.js")
+SHELL = INDEX.replace(TITLE, f"<title>Split Kitchen</title>\n    <script>{ADDRESS}</script>")
+# Measures and colours are those of the page that comes: what is read here stays where it is.
+COVER = Template("""
+    <style>
+      #opening { position: fixed; inset: 0; z-index: 1000000; overflow: auto; background: #fff; color: #2f2d2b;
+        color-scheme: light; --st-font: "Source Sans", sans-serif; font: 16px/1.6 var(--st-font); }
+      #opening > div { max-width: 1360px; margin: auto; padding: 3.6rem 1rem 3rem; box-sizing: border-box; }
+      #opening :is(h1, p) { margin: 0; } #opening h1 { font-size: 2rem; line-height: 1.2; font-weight: 700; }
+      #opening-says { padding: 1rem 0; }
+      @media (min-width: 900px) {
+        #opening > div { padding-inline: 5rem; } #opening-says { height: 222px; box-sizing: border-box; }
+      }
+      @media (prefers-color-scheme: dark) { #opening { background: #171614; color: #edebe8; color-scheme: dark; } }
+    </style>
+    <div id="opening"><div>
+      <h1>Split Kitchen</h1>
+      <p>$intro</p>
+      <p id="opening-says" role="status">The lab is opening; until then a recorded run plays.</p>
+      <div id="opening-kitchen"></div>
+    </div></div>
+    <script type="application/json" id="opening-data">$data</script>
+    <template id="streamlit">$streamlit</template>
+    <script type="module">$opening</script>""")
+
+
+async def front_page(request: Request) -> Response:
+    """Which kitchens it shows is in the address, as everywhere in the lab."""
+    asked = parse_qs(request.url.query)
+    chosen = [asked.get(name, [""])[-1] for name in ("kitchen", "beside")]
+    first = chosen[0] if chosen[0] in KINDS else "disaggregated"
+    kinds = [first, *(kind for kind in KINDS if kind == chosen[1] and kind != first)]
+    return HTMLResponse(_page(tuple(kinds)), headers=FRESH)
+
+
+@cache
+def _page(kinds: tuple[str, ...]) -> str:
+    kitchens = [replayed(TITLES[kind], recorded(kind)) for kind in kinds]
+    intro = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", INTRO)
+    data = inert({"kitchens": kitchens, "can": []})
+    cover = COVER.substitute(intro=intro, data=data, streamlit=STREAMLIT, opening=OPENING)
+    return SHELL.replace(STREAMLIT, "").replace(ROOT, ROOT + cover)
+
+
+async def any_page(_: Request) -> Response:
+    """Streamlit tells the pages apart, and those that are none."""
+    return HTMLResponse(SHELL, headers=FRESH)

@@ -1,0 +1,197 @@
+"""Turns at the one engine: nobody waits for more than one run of anybody else's."""
+
+import json
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from hypothesis import given, strategies as st
+
+from engine.live.process.host import EngineReady, Over, StartRun
+from engine.scenario import Scenario
+from lab.runs.engine_client import EngineRoom
+from lab.runs.fair_queue import FairQueue
+from tests.lab.conftest import LONG, Visitor, open_lab
+
+ASKS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 50)), min_size=1, max_size=8)
+
+
+def drained(queue: FairQueue[str]) -> Iterator[str]:
+    while (one := queue.take()) is not None:
+        yield one
+
+
+def job(learner: str, runs: int, name: str = "") -> list[str]:
+    return [f"{learner}{name} {n}" for n in range(runs)]
+
+
+@given(st.integers(0, 49))
+def test_fifty_runs_of_one_delay_another_by_one_run_at_most(already: int) -> None:
+    queue: FairQueue[str] = FairQueue()
+    queue.put("greedy", job("greedy", 50))
+    for _ in range(already + 1):  # the last of these is on
+        queue.take()
+    queue.put("patient", job("patient", 1))
+    assert queue.take() == "patient 0"
+
+
+@given(ASKS)
+def test_in_any_order_of_asking_turns_go_round(asks: list[tuple[str, int]]) -> None:
+    queue: FairQueue[str] = FairQueue()
+    left: dict[str, int] = {}
+    for learner, runs in asks:
+        assert len(queue.put(learner, job(learner, runs))) == left.get(learner, 0)
+        left[learner] = runs
+    foretold, ran = queue.in_turn(), list(drained(queue))
+    assert ran == foretold
+    assert len(ran) == sum(left.values())
+    for n in range(len(ran) - 1):
+        if ran[n][0] == ran[n + 1][0]:  # twice running only when nobody else waits
+            assert {run[0] for run in ran[n:]} == {ran[n][0]}
+
+
+def test_a_newer_job_takes_the_place_of_the_one_that_waits() -> None:
+    queue: FairQueue[str] = FairQueue()
+    queue.put("a", job("a", 2, "old"))
+    queue.put("b", job("b", 1))
+    assert queue.put("a", job("a", 1, "new")) == ("aold 0", "aold 1")
+    assert list(drained(queue)) == ["anew 0", "b 0"]
+
+
+def test_the_instructor_comes_first_and_takes_nobody_s_turn() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for learner in "abc":
+        queue.put(learner, job(learner, 2))
+    assert queue.take() == "a 0"
+    queue.put_first("class")
+    assert list(drained(queue)) == ["class", "b 0", "c 0", "a 1", "b 1", "c 1"]
+
+
+def test_what_is_taken_out_is_not_run() -> None:
+    queue: FairQueue[str] = FairQueue()
+    queue.put("a", job("a", 2))
+    assert queue.remove("a 0")
+    assert not queue.remove("a 0")
+    assert queue.clear() == ["a 1"]
+    assert queue.take() is None
+
+
+# ---- in the engine room
+
+
+class Heard:
+    """Stands in for the line to the engine."""
+
+    def __init__(self) -> None:
+        self.runs: list[str] = []
+
+    def send_bytes(self, said: bytes) -> None:
+        self.runs.append(msgspec.msgpack.decode(said, type=StartRun).run)
+
+
+@pytest.fixture
+def room() -> EngineRoom:
+    engine_room = EngineRoom()
+    engine_room.hub.call = lambda act: act()  # type: ignore[method-assign]
+    engine_room.state, engine_room._channel = "ready", Heard()  # type: ignore[assignment]
+    return engine_room
+
+
+def sent(room: EngineRoom) -> list[str]:
+    return room._channel.runs  # type: ignore[union-attr,no-any-return]
+
+
+def test_the_engine_is_asked_in_turn_and_places_are_told(room: EngineRoom) -> None:
+    greedy = room.start_all([Scenario()] * 50, by="greedy")
+    patient = room.start(Scenario(), by="patient")
+    assert sent(room) == greedy[:1]
+    assert (room.place(patient), room.place(greedy[1]), room.place(greedy[0])) == (1, 2, 0)
+    assert room.queue_words(patient) == "place 1 in the queue for the engine."
+    room._hear(Over(greedy[0]))
+    assert sent(room) == [greedy[0], patient]
+    assert room.wait_s(greedy[2]) >= room.wait_s(greedy[1]) >= 0  # type: ignore[operator]
+
+
+def test_who_asks_again_is_told_what_became_of_the_first(room: EngineRoom) -> None:
+    room.start(Scenario(), by="somebody else")
+    old = room.start(Scenario(), by="me")
+    new = room.start(Scenario(), by="me")
+    assert "something newer" in room.hub.runs[old].refused
+    assert (room.place(old), room.place(new)) == (0, 1)
+
+
+def test_the_instructor_s_run_is_next(room: EngineRoom) -> None:
+    on, *_ = room.start_all([Scenario()] * 3, by="a")
+    room.start(Scenario(), by="b")
+    shown = room.start(Scenario(), by="room", first=True)
+    assert room.place(shown) == 1
+    room._hear(Over(on))
+    assert sent(room)[-1] == shown
+
+
+def test_a_run_taken_out_of_the_queue_never_starts(room: EngineRoom) -> None:
+    on = room.start(Scenario(), by="a")
+    waiting = room.start(Scenario(), by="b")
+    room.stop(waiting)
+    room._hear(Over(on))
+    assert sent(room) == [on]
+    assert room.hub.runs[waiting].refused
+
+
+def test_a_broken_engine_tells_all_that_waited(room: EngineRoom) -> None:
+    runs = [room.start(Scenario(), by=learner) for learner in "abc"]
+    room._broke("It burnt down.")
+    assert [room.hub.runs[run].refused for run in runs] == ["It burnt down."] * 3
+    assert room.hub.runs[room.start(Scenario(), by="d")].refused == "It burnt down."
+
+
+def test_the_engine_ready_late_takes_the_first(room: EngineRoom) -> None:
+    room.state = "starting"
+    run = room.start(Scenario(), by="a")
+    assert sent(room) == []
+    room._hear(EngineReady("made up", ("shm",), "fp32"))
+    assert sent(room) == [run]
+
+
+# ---- on the real page
+
+SHORT = "rate=all+at+once&answer=8&prompt=16&long=as+the+others&orders=1"
+
+
+@pytest.mark.live
+def test_who_waits_sees_the_place_comes_after_one_run_and_may_leave_the_line() -> None:
+    """Somebody who asks fifty times has a run on and one that waits; whoever comes then is next."""
+    with (
+        open_lab() as lab,
+        Visitor(lab, LONG, cookie="G" * 22) as greedy,
+        Visitor(lab, SHORT, cookie="P" * 22) as patient,
+    ):
+        running = greedy.open()
+        others = [Visitor(lab, SHORT, cookie="G" * 22) for _ in range(49)]
+        waiting = [again.__enter__().open() for again in others]
+        line = patient.open()
+        assert "place 1 in the queue" in said(patient)
+        others[-1].run()
+        assert "place 2 in the queue" in said(others[-1])
+        greedy.press("Stop")
+        for stream in (running, line, waiting[-1]):
+            with lab.watch(stream) as watched:
+                assert json.loads(list(watched)[-1]) == {"over": True, "refused": ""}
+        for stream in waiting[-5:-1]:
+            with lab.watch(stream) as watched:
+                assert "something newer" in json.loads(list(watched)[-1])["refused"]
+
+        for visitor in (greedy, patient):
+            visitor.run()
+        greedy.open()
+        gone = patient.open()
+        patient.press("Stop")
+        with lab.watch(gone) as watched:
+            assert "out of the queue" in json.loads(list(watched)[-1])["refused"]
+        greedy.press("Stop")
+        for again in others:
+            again.__exit__()
+
+
+def said(visitor: Visitor) -> str:
+    return "\n".join(caption.body for caption in visitor.all("markdown"))

@@ -1,0 +1,182 @@
+"""A run as one file: whole, offline, and safe whatever the prompts say."""
+
+import json
+import re
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import pytest
+from playwright.sync_api import Browser
+
+from engine.events import Arrived, Event
+from lab.scene.bundle import SCENE
+from lab.scene.export_html import export_html, export_kitchens, kitchen
+from lab.scene.motions import motions
+from lab.scene.words import stations
+from tests.lab.fake_kitchen import cook, requests
+from tests.lab.looks import faults
+
+
+def data_of(page: str) -> dict[str, list[dict[str, object]]]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)
+    assert found
+    data: dict[str, list[dict[str, object]]] = json.loads(found[1])
+    return data
+
+
+def test_a_page_holds_its_run() -> None:
+    log = cook("disaggregated", requests(3))
+    page = export_html(log, "Two stations", note="recorded on 2026-11-20")
+    (only,) = data_of(page)["kitchens"]
+    assert only["motions"] == motions(log)
+    assert only["stream"] is None
+    assert only["note"] == "recorded on 2026-11-20"
+    assert "<title>Two stations</title>" in page
+    assert export_html(motions(log), "Two stations", note="recorded on 2026-11-20") == page
+
+
+def test_two_kitchens_share_a_page() -> None:
+    runs = [kitchen(cook(kind, requests(2)), kind, id=kind) for kind in ("colocated", "disaggregated")]
+    assert [one["id"] for one in data_of(export_kitchens(runs, "Side by side"))["kitchens"]] == [
+        "colocated",
+        "disaggregated",
+    ]
+
+
+def test_the_page_asks_nobody_for_anything() -> None:
+    page = export_html(cook("chunked", requests(2)), "Alone")
+    assert not re.search(r"""(?:src|href)\s*=|@import|url\(|^\s*import\s""", page, re.M)
+    assert "default-src 'none'" in page
+    addresses = set(re.findall(r"https?://[^\s\"'`]+", page))
+    assert addresses <= {"http://www.w3.org/2000/svg"}
+
+
+def test_no_prompt_can_break_out() -> None:
+    evil = "</script><script>alert(1)</script><!-- {title} \u2028"
+    log: list[Event] = [
+        msgspec.structs.replace(event, prompt=evil) if isinstance(event, Arrived) else event
+        for event in cook("colocated", requests(1))
+    ]
+    page = export_html(log, '<img src=x onerror="x">')
+    assert page.count("</script>") == 2
+    assert "<img" not in page
+    assert any(motion.get("prompt", "").startswith("</script>") for motion in data_of(page)["kitchens"][0]["motions"])  # type: ignore[attr-defined]
+
+
+def test_the_module_speaks_the_table_of_words() -> None:
+    found = re.search(r"^const WORDS = (\{.*?^\});", SCENE, re.S | re.M)
+    assert found
+    assert json.loads(found[1]) == stations()
+
+
+def test_the_module_never_writes_markup() -> None:
+    """Answers and prompts are anybody's text: nodes and textContent only."""
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", SCENE)
+
+
+# ---- in a browser
+
+# What a frame draws may change widths, and those the next frame: after six, nothing does any more.
+SEEK = """async t => {
+  const scrub = document.querySelector(".sk-scrub");
+  scrub.value = t;
+  scrub.dispatchEvent(new Event("input"));
+  for (let frames = 6; frames; frames--) await new Promise(requestAnimationFrame);
+}"""
+# axe does not look at SVG text: contrast, size of text and size of targets, measured over everything that is shown.
+SIGHT = """() => {
+  const paint = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgba = (colour) => {
+    paint.clearRect(0, 0, 1, 1); paint.fillStyle = colour; paint.fillRect(0, 0, 1, 1);
+    return [...paint.getImageData(0, 0, 1, 1).data];
+  };
+  const light = (rgb) => rgb.slice(0, 3).map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
+  const behind = (node) => {
+    for (; node; node = node.parentElement) {
+      const colour = rgba(getComputedStyle(node).backgroundColor);
+      if (colour[3] > 250) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const wrong = [];
+  for (const node of document.querySelectorAll(".sk *")) {
+    const box = node.getBoundingClientRect(), style = getComputedStyle(node);
+    if (!box.width || style.visibility === "hidden" || node.closest(".sk-hidden, style")) continue;
+    const control = node.matches("button, input, summary");
+    if (control && (box.width < 24 || box.height < 24)) wrong.push(["small target", node.className]);
+    if (![...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim())) continue;
+    const [a, b] = [light(rgba(node instanceof SVGElement ? style.fill : style.color)), light(behind(node))];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < 4.5) wrong.push(["contrast", contrast, node.textContent]);
+    if (parseFloat(style.fontSize) < 11) wrong.push(["small text", style.fontSize, node.textContent]);
+  }
+  return wrong;
+}"""
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = [kitchen(cook(kind), kind, id=kind) for kind in ("colocated", "disaggregated")]
+    path = tmp_path_factory.mktemp("export") / "two.html"
+    path.write_text(export_kitchens(runs, "Side by side"), encoding="utf-8")
+    return path
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 320])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_read_it(browser: Browser, page_file: Path, width: int, scheme: Literal["light", "dark"]) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce", offline=True
+    )
+    page = context.new_page()
+    errors: list[object] = []
+    page.on("pageerror", lambda error: errors.append(error))
+    page.goto(page_file.as_uri())
+    page.get_by_role("button", name="Pause (space)").click()
+    page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+    for t in (200, 500):
+        page.evaluate(SEEK, t)
+        assert faults(page, "best-practice") == []
+        assert page.evaluate(SIGHT) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert errors == []
+    context.close()
+
+
+@pytest.mark.browser
+def test_a_moment_looks_the_same_however_it_was_reached(browser: Browser, page_file: Path) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(page_file.as_uri())
+    page.get_by_role("button", name="Pause (space)").click()
+    floor = "() => [...document.querySelectorAll('.sk-floor, .sk-numbers')].map((node) => node.innerText).join()"
+    for t in (150, 300, 450, 700):
+        seen = []
+        for detour in (0, 990):
+            page.evaluate(SEEK, detour)
+            page.evaluate(SEEK, t)
+            seen.append(page.evaluate(floor))
+        assert seen[0] == seen[1]
+    context.close()
+
+
+@pytest.mark.browser
+def test_keys_play_pause_and_step(browser: Browser, page_file: Path) -> None:
+    page = browser.new_page()
+    page.goto(page_file.as_uri())
+    page.get_by_role("button", name="Pause (space)").wait_for()
+    page.get_by_role("slider", name="Time").focus()
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Play (space)").wait_for()
+    page.evaluate(SEEK, 0)
+    page.keyboard.press(".")
+    page.locator(".sk-caption").filter(has_text="is up").wait_for()
+    page.keyboard.press(".")
+    page.locator(".sk-caption").filter(has_text="order 1 comes in").wait_for()
+    page.keyboard.press(",")
+    page.locator(".sk-caption").filter(has_text="is up").wait_for()
+    page.close()
