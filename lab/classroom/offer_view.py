@@ -11,11 +11,12 @@ from lab.classroom.offers import RUNS, Offer
 from lab.classroom.service import offers, rooms
 from lab.classroom.store import Room
 from lab.classroom.view import attempt, follow_quietly
-from lab.kitchen.controls import TITLES
 from lab.runs.engine_client import ENGINE_ROOM
+from lab.runs.live_scene import live
 from lab.runs.run_feed import Run
-from lab.scene.component import live, scene
+from lab.scene.component import scene
 from lab.scene.recordings import replayed
+from lab.scene.words import TITLES
 from lab.ui.formatting import plain
 from lab.ui.learner import learner
 

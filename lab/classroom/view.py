@@ -10,7 +10,8 @@ from lab.classroom.live_updates import Sees, digest, look_at
 from lab.classroom.service import evidence, gathering, rooms
 from lab.classroom.store import Refusal, Room
 from lab.classroom.tally import LOOK, tally_html
-from lab.scene.component import live, scene
+from lab.runs.live_scene import live
+from lab.scene.component import scene
 from lab.ui.formatting import amount, in_words, made_words
 from lab.ui.js_component import component
 from lab.ui.learner import learner

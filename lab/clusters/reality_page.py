@@ -13,9 +13,11 @@ from engine.sim.reality import Verdict, against, calibrated
 from engine.sim.run import simulate, worker_like
 from engine.units import in_words
 from lab.clusters.reality_charts import CLOSE, shares_alt, shares_figure, verdict_says, verdict_table
-from lab.kitchen.controls import LINKS, TITLES, choose_kind
 from lab.runs.engine_client import ENGINE_ROOM, MODEL, WORKERS
-from lab.scene.component import live as watched, scene
+from lab.runs.live_scene import live as watched
+from lab.scene.choices import LINKS, choose_kind
+from lab.scene.component import scene
+from lab.scene.words import TITLES
 from lab.ui.learner import learner
 from lab.ui.style import look
 

@@ -8,9 +8,10 @@ from lab.clusters.simulate_kitchen import Watch
 from lab.clusters.sweep_charts import best_of
 from lab.clusters.sweeping import Result, borne
 from lab.clusters.watching import Watching, seen
-from lab.kitchen.controls import TITLES, choose_kind
+from lab.scene.choices import choose_kind
 from lab.scene.component import scene
 from lab.scene.export_html import kitchen
+from lab.scene.words import TITLES
 
 LOADS = (0.3, 0.5, 0.7, 0.9, 1.0, 1.2, 1.6)  # of the rate at which, by arithmetic, all workers are always busy
 SLIDER = 200

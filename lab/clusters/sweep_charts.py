@@ -7,8 +7,7 @@ import plotly.graph_objects as go
 from engine.fleet.catalog.hardware import fabric
 from engine.fleet.sweep.sweep import MAP_PROMPTS, MAP_ROADS, TIE, Begun, Borne, Tried, winner
 from engine.scenario import KINDS, Kind
-from lab.kitchen.charts import LOOKS
-from lab.kitchen.controls import SERVING
+from lab.scene.words import LOOKS, SERVING
 from lab.ui.formatting import amount
 
 Table = dict[str, list[str]]

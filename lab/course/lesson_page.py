@@ -16,7 +16,8 @@ from lab.course.evidence_store import GATHERED
 from lab.course.guess_form import guess_form
 from lab.course.reveal import Table
 from lab.runs.engine_client import ENGINE_ROOM
-from lab.scene.component import live, scene
+from lab.runs.live_scene import live
+from lab.scene.component import scene
 from lab.ui.formatting import in_words, verdict
 from lab.ui.learner import book, learner
 from lab.ui.next_step import next_step

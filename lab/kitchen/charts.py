@@ -9,25 +9,7 @@ from engine.events import TokenMade
 from engine.log import Log, seen_from_outside
 from engine.metrics import summarize
 from lab.course.reveal import log_ticks
-from lab.kitchen.controls import SERVING, TITLES
-
-# at least 3:1 against both a white and a near-black page; shape tells them apart too
-LOOKS = {"colocated": ("#d95f02", "circle"), "chunked": ("#9467bd", "diamond"), "disaggregated": ("#1b9e77", "square")}
-LOOKS["endpoint"] = ("#0072b2", "x")
-
-
-def kind_of(log: Log) -> str:
-    """Its deployment, or "endpoint" where that cannot be seen."""
-    return "endpoint" if seen_from_outside(log) else log.scenario.deployment.kind
-
-
-def titles(logs: Sequence[Log]) -> list[str]:
-    """One each, no two alike."""
-    made: list[str] = []
-    for log in logs:
-        title = TITLES[kind_of(log)]
-        made.append(title if title not in made else f"{title}, {len(made) + 1}")
-    return made
+from lab.scene.words import LOOKS, SERVING, kind_of, titles
 
 
 def results_table(logs: Sequence[Log]) -> dict[str, list[str]]:

@@ -13,24 +13,13 @@ from engine.link import LinkSpec
 from engine.scenario import KINDS, SHIPPING, Deployment, Kind, Scenario, Workload
 from engine.units import in_words
 from lab.runs.engine_client import MODEL, TRANSPORTS, WORKERS
+from lab.scene.choices import LINKS, choose_kind
+from lab.scene.words import TITLES
 
-TITLES: dict[str, str] = {
-    "colocated": "Each cook does both",
-    "chunked": "Prep cut into portions",
-    "disaggregated": "Two stations and a pass",
-    "endpoint": "A server, from outside",
-}
-SERVING: dict[str, str] = {
-    "colocated": "co-located, prefill first",
-    "chunked": "chunked prefill",
-    "disaggregated": "disaggregated",
-    "endpoint": "seen by its client",
-}
 PROMPTS = (16, 64, 128, 256, 512, 1024, 2048)
 LONG_PROMPTS = (0, 256, 512, 1024, 2048, 4096)
 ANSWERS = (8, 16, 32, 48, 64, 96, 128)
 RATES = (0.25, 0.5, 1.0, 2.0, 4.0, 0.0)  # 0: all at once
-LINKS = (0.5e6, 1e6, 2e6, 5e6, 10e6, 20e6, 50e6, 100e6, 200e6, 500e6, 1e9, 2e9, 0.0)  # 0: unpaced
 LATENCIES_MS = (0, 1, 2, 5, 10, 20, 50, 100)
 CHUNKS = (32, 64, 128, 256, 512, 1024)
 MAX_ORDERS = 24
@@ -44,21 +33,6 @@ class Wish(NamedTuple):
 
     scenarios: list[Scenario]
     own: str
-
-
-def choose_kind(key: str = "kitchen") -> Kind:
-    kind = st.segmented_control(
-        "Kitchen",
-        KINDS,
-        default="disaggregated",
-        required=True,
-        wrap=True,
-        format_func=TITLES.__getitem__,
-        key=key,
-        bind="query-params",
-        help=" · ".join(f"{TITLES[kind]}: {SERVING[kind]}" for kind in KINDS) + " · Each has as many workers.",
-    )
-    return kind if kind in KINDS else "disaggregated"
 
 
 def choose_kinds() -> list[Kind]:

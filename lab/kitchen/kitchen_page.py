@@ -9,15 +9,18 @@ from engine.errors import BadInput
 from engine.link import LinkSpec
 from engine.log import Log, dump
 from lab.classroom.offer_view import offer_own
-from lab.kitchen.charts import gaps_alt, gaps_figure, results_table, titles
-from lab.kitchen.controls import LINKS, TITLES, Wish, choose_kinds, choose_scenarios
+from lab.kitchen.charts import gaps_alt, gaps_figure, results_table
+from lab.kitchen.controls import Wish, choose_kinds, choose_scenarios
 from lab.kitchen.link_scale import Scale, choose_scale, marks
 from lab.kitchen.open_recordings import choose_recordings, show_numbers
 from lab.runs.engine_client import ENGINE_ROOM, MODEL, WORKERS
-from lab.scene.component import live, scene
+from lab.runs.live_scene import live
+from lab.scene.choices import LINKS
+from lab.scene.component import scene
 from lab.scene.export_html import export_kitchens, kitchen
 from lab.scene.motions import motions
 from lab.scene.recordings import recorded, replayed
+from lab.scene.words import TITLES, titles
 from lab.ui.downloads import take_home
 from lab.ui.learner import learner
 from lab.ui.style import look

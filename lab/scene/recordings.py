@@ -4,10 +4,9 @@ from functools import cache
 from typing import Any
 
 from engine.log import Log, load
-from lab.kitchen.charts import kind_of
-from lab.kitchen.controls import TITLES
 from lab.scene.export_html import kitchen
 from lab.scene.motions import motions
+from lab.scene.words import TITLES, kind_of
 from lab.ui.js_component import ASSETS
 
 FOLDER = ASSETS / "recorded"

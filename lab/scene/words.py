@@ -1,19 +1,39 @@
-"""The kitchen's words, which the course and the lab share, and what the browser writes of them."""
+"""What kitchens are called, in the kitchen's words and in the field's, and how charts tell them apart."""
 
-from lessons.words import WORDS, Word
+from collections.abc import Sequence
 
-__all__ = ["STATIONS", "WORDS", "Word", "stations"]
+from engine.log import Log, seen_from_outside
 
-STATIONS = ("door", "prep", "pass", "plating", "cook", "portions", "hatch", "shelf", "served")
+TITLES: dict[str, str] = {
+    "colocated": "Each cook does both",
+    "chunked": "Prep cut into portions",
+    "disaggregated": "Two stations and a pass",
+    "endpoint": "A server, from outside",
+}
+SERVING: dict[str, str] = {
+    "colocated": "co-located, prefill first",
+    "chunked": "chunked prefill",
+    "disaggregated": "disaggregated",
+    "endpoint": "seen by its client",
+}
+# Colour and symbol. Contrast is at least 3:1 on a white and on a near-black page; the symbol works without colour.
+LOOKS = {
+    "colocated": ("#d95f02", "circle"),
+    "chunked": ("#9467bd", "diamond"),
+    "disaggregated": ("#1b9e77", "square"),
+    "endpoint": ("#0072b2", "x"),
+}
 
 
-def stations() -> dict[str, dict[str, str]]:
-    """What the browser module writes on its stations; a test keeps its copy equal to this."""
-    return {
-        key: {
-            "name": WORDS[key].kitchen[0].upper() + WORDS[key].kitchen[1:],
-            "serving": WORDS[key].serving,
-            "says": WORDS[key].says,
-        }
-        for key in STATIONS
-    }
+def kind_of(log: Log) -> str:
+    """The log's deployment, or "endpoint" for a client's log, which does not show the deployment."""
+    return "endpoint" if seen_from_outside(log) else log.scenario.deployment.kind
+
+
+def titles(logs: Sequence[Log]) -> list[str]:
+    """One unique title for each log."""
+    made: list[str] = []
+    for log in logs:
+        title = TITLES[kind_of(log)]
+        made.append(title if title not in made else f"{title}, {len(made) + 1}")
+    return made

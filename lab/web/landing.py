@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from engine.scenario import KINDS
-from lab.kitchen.controls import TITLES
 from lab.scene.bundle import SCENE
 from lab.scene.export_html import inert
 from lab.scene.recordings import recorded, replayed
+from lab.scene.words import TITLES
 from lab.ui.js_component import asset
 
 INTRO = (

@@ -88,7 +88,7 @@ class Room:
 @pytest.fixture
 def room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Room]:
     fake = Room()
-    for module in ("lab.course.evidence_runs", "lab.scene.component", "lab.course.lesson_page"):
+    for module in ("lab.course.evidence_runs", "lab.runs.live_scene", "lab.course.lesson_page"):
         __import__(module)
         monkeypatch.setattr(sys.modules[module], "ENGINE_ROOM", fake)
     monkeypatch.setattr(sys.modules["lab.course.evidence_runs"], "KEPT_RUNS", KeptRuns())

@@ -13,7 +13,7 @@ from engine.events import Arrived, Event
 from lab.scene.bundle import SCENE
 from lab.scene.export_html import export_html, export_kitchens, kitchen
 from lab.scene.motions import motions
-from lab.scene.words import stations
+from lessons.words import WORDS
 from tests.lab.fake_kitchen import cook, requests
 from tests.lab.looks import faults
 
@@ -67,7 +67,14 @@ def test_no_prompt_can_break_out() -> None:
 def test_the_module_speaks_the_table_of_words() -> None:
     found = re.search(r"^const WORDS = (\{.*?^\});", SCENE, re.S | re.M)
     assert found
-    assert json.loads(found[1]) == stations()
+    assert json.loads(found[1]) == {
+        key: {
+            "name": WORDS[key].kitchen[0].upper() + WORDS[key].kitchen[1:],
+            "serving": WORDS[key].serving,
+            "says": WORDS[key].says,
+        }
+        for key in ("door", "prep", "pass", "plating", "cook", "portions", "hatch", "shelf", "served")
+    }
 
 
 def test_the_module_never_writes_markup() -> None:

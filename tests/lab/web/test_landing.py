@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from lab.kitchen.controls import TITLES
 from lab.scene.recordings import recorded
+from lab.scene.words import TITLES
 from lab.web.landing import INDEX, ROOT, SCRIPTS, STYLE, TITLE
 from tests.lab.conftest import Lab
 from tests.lab.kitchen.test_kitchen_page import Visit
