@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from engine.errors import TransportFailed
+from engine.live.compute.kv import KvPool
 from engine.live.handoff.transports.nixl import NixlEndpoint, _api
-from engine.live.model.kv import KvPool
 
 
 class BareNixl:

@@ -17,7 +17,8 @@ from engine.live.handoff.transports import why_not
 from engine.live.model.catalog import prepare
 from engine.live.model.shape import KvShape
 from engine.live.process.front import Front
-from engine.live.process.run import core_count, machine, make_requests
+from engine.live.process.run import machine, make_requests
+from engine.live.this_machine import core_count
 from engine.scenario import Deployment, ModelSpec, Scenario, Workload
 
 TRAY_BYTES = (8_000_000, 16_000_000, 32_000_000)

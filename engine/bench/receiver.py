@@ -9,9 +9,9 @@ from typing import IO
 
 import msgspec
 
+from engine.live.compute.kv import KvPool
 from engine.live.handoff.checksum import digest, warm_up
 from engine.live.handoff.transports import Doors
-from engine.live.model.kv import KvPool
 from engine.live.model.shape import KvShape
 
 KEY = b"what the two processes of a bench share"

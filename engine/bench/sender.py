@@ -17,10 +17,10 @@ from engine.bench.peers.talk import answer
 from engine.bench.receiver import KEY
 from engine.errors import TransportFailed
 from engine.link import LinkSpec
+from engine.live.compute.kv import KvPool
 from engine.live.handoff.checksum import digest
 from engine.live.handoff.courier import Courier
 from engine.live.handoff.transports import Doors
-from engine.live.model.kv import KvPool
 from engine.live.model.shape import KvShape
 from engine.messages import Report, Ship, Shipped
 

@@ -37,7 +37,7 @@ def doctor(as_json: bool, model: str, link: str | None, port: int | None, **flee
 
 
 def _serve_link(port: int, link: str | None) -> None:
-    from engine.live.machine.hosts_link import serve
+    from engine.live.process.hosts_link import serve
 
     if link is not None:
         raise BadInput("link", link, "left out beside --serve-link: one host serves, the other measures")
@@ -53,7 +53,7 @@ def _examined(model: str, link: str | None, *, example: bool, fleet_model: str, 
     from engine.fleet.host.findings import Tray, about_hosts, findings
     from engine.fleet.host.nvml import example_fleet, read_fleet
     from engine.live.machine.doctor import examine
-    from engine.live.machine.hosts_link import measure
+    from engine.live.process.hosts_link import measure
     from engine.live.process.join_server import shared_key
 
     whole("fleet prompt", fleet_prompt, 1, 10_000_000)

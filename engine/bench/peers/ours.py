@@ -8,11 +8,11 @@ import msgspec
 
 from engine.bench.peers.talk import answer, prompt
 from engine.blocks import BlockPool
+from engine.live.compute.kv import KvPool
 from engine.live.compute.options import Tricks
 from engine.live.compute.runner import Runner
+from engine.live.compute.weights import served
 from engine.live.model.catalog import Prepared
-from engine.live.model.kv import KvPool
-from engine.live.model.weights import served
 from engine.request import Request
 from engine.worker import Worker
 

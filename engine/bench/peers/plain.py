@@ -10,8 +10,8 @@ import torch
 from transformers import DynamicCache
 
 from engine.bench.peers.talk import answer, prompt
+from engine.live.compute.transformers_model import load
 from engine.live.model.catalog import Prepared
-from engine.live.model.transformers_model import load
 
 
 class Plain:

@@ -13,8 +13,8 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention as attend
 
 from engine.live.compute.few_products import blockwise
+from engine.live.compute.kv import KvPool
 from engine.live.compute.options import Tricks
-from engine.live.model.kv import KvPool
 from engine.plan import Piece
 
 PAGED = "paged_kv"  # the name it goes by in transformers' AttentionInterface

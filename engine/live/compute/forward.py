@@ -18,7 +18,7 @@ Rotation = tuple[torch.Tensor, torch.Tensor]  # cosines and signed sines, [rows,
 
 
 class Forward:
-    """Token ids to logits. `model` is transformers' own, or as `engine.live.model.weights` lays it out.
+    """Token ids to logits. `model` is transformers' own, or as `engine.live.compute.weights` lays it out.
 
     `compiled`: the way of few rows, for the vocabulary's product and what is small; or None.
     """

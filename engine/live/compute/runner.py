@@ -10,10 +10,10 @@ import torch
 
 from engine.live.compute.attention import OnLayer, Step
 from engine.live.compute.forward import Forward
+from engine.live.compute.kv import KvPool
 from engine.live.compute.options import ALL, Tricks
 from engine.live.compute.products import quick_at_bf16
-from engine.live.model.kv import KvPool
-from engine.live.model.sampling import sample
+from engine.live.compute.sampling import sample
 from engine.plan import Piece
 from engine.request import Sampling
 

@@ -9,7 +9,7 @@ from torch.nn.functional import embedding
 
 from engine.live.compute.attention import OnLayer
 from engine.live.compute.kernels import attention as kernel_attention, layer as kernels
-from engine.live.model.kv import KvPool
+from engine.live.compute.kv import KvPool
 from engine.plan import Piece
 
 WORDS = {torch.float32: np.float32, torch.bfloat16: np.uint32}  # what kernels read such memory as

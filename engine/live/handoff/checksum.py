@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import xxhash
 
-from engine.live.model.kv import Bytes, KvPool, Rows, pool_rows, row_numbers
+from engine.live.compute.kv import Bytes, KvPool, Rows, pool_rows, row_numbers
 
 COMPILED_BYTES = 1024  # the compiled loop takes rows that are a multiple of this
 CACHED_BYTES = 5 << 17  # that are still in a cache of 1 MiB when they are summed up

@@ -15,10 +15,10 @@ from threading import Condition, Thread
 from engine.errors import TransportFailed
 from engine.events import Event, HandoffMoved, HandoffStarted
 from engine.link import LinkSpec, Wire
+from engine.live.compute.kv import KvPool, Rows, pool_rows, row_numbers
 from engine.live.handoff.checksum import checksum
 from engine.live.handoff.transport import Path, Piece
 from engine.live.handoff.transports import Doors
-from engine.live.model.kv import KvPool, Rows, pool_rows, row_numbers
 from engine.messages import Report, Ship, ShipFailed, Shipped
 
 PIECE_S = 0.004  # of bandwidth that goes at once: what a change of the link may be late by

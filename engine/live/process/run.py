@@ -1,7 +1,6 @@
 """Run a scenario on the live engine: requests with words in, a log out."""
 
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -12,9 +11,9 @@ import msgspec
 from engine.errors import BadInput
 from engine.events import Event
 from engine.live.model.catalog import Prepared, prepare
-from engine.live.model.dtypes import processor
 from engine.live.model.text import Text
 from engine.live.process.front import Front
+from engine.live.this_machine import core_count, processor
 from engine.log import Log, in_order
 from engine.request import Request
 from engine.scenario import Scenario, Workload
@@ -134,11 +133,6 @@ def must_fit(prompt_tokens: int, output_tokens: int, prepared: Prepared, scenari
 def rebased(events: Sequence[Event], zero_s: float) -> list[Event]:
     """The events since `zero_s`, on a clock that begins there."""
     return [msgspec.structs.replace(event, t=event.t - zero_s) for event in events if event.t >= zero_s]
-
-
-def core_count() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machine() -> str:

@@ -12,14 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
-from pathlib import Path
 from queue import SimpleQueue
-
-import msgspec
 
 from engine.blocks import BlockPool
 from engine.events import Event
 from engine.link import LinkSpec
+from engine.live.process.channel import Channel, boot_id
 from engine.live.process.join_server import KEY_VARIABLE
 from engine.messages import (
     Admit,
@@ -28,7 +26,6 @@ from engine.messages import (
     Configure,
     Corrupt,
     Drop,
-    Greeting,
     Hello,
     Ping,
     Pong,
@@ -46,33 +43,7 @@ from engine.messages import (
 from engine.plan import Plan
 from engine.worker import Output, Worker
 
-MAX_MESSAGE_BYTES = 64 * 2**20
 NICENESS = 10  # the front and the lab go first: they need little, and late routing would be measured as serving
-
-_commands: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
-
-
-class Channel:
-    """The worker's end of its connection to the front. `send` may be called from any thread."""
-
-    def __init__(self, connection: "Connection[bytes, bytes]") -> None:
-        self._connection = connection
-        self._lock = threading.Lock()
-        self._encoder = msgspec.msgpack.Encoder()
-
-    def send(self, message: Report | Greeting) -> None:
-        with self._lock:
-            self._connection.send_bytes(self._encoder.encode(message))
-
-    def receive(self) -> Command:
-        """The next command. Raises EOFError or OSError when the front is gone."""
-        return _commands.decode(self._connection.recv_bytes(MAX_MESSAGE_BYTES))
-
-
-def boot_id() -> str:
-    """Equal on two processes if and only if they share a monotonic clock; unknown systems share it with nobody."""
-    path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text().strip() if path.exists() else f"{os.getpid()}@{time.time()}"
 
 
 def serve(connection: "Connection[bytes, bytes]", *, role: str = "any", host: str = "127.0.0.1", key: bytes) -> None:
@@ -122,14 +93,14 @@ class Station:
         # torch is imported here, after the process has taken its place and greeted the front
         import torch
 
+        from engine.live.compute.kv import KvPool
         from engine.live.compute.options import Tricks
         from engine.live.compute.runner import Runner
+        from engine.live.compute.weights import served
         from engine.live.handoff.checksum import digest, warm_up
         from engine.live.handoff.courier import Courier
         from engine.live.handoff.transports import Doors
         from engine.live.model.catalog import prepare
-        from engine.live.model.kv import KvPool
-        from engine.live.model.weights import served
 
         torch.set_num_threads(1)
         self._channel = channel

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from engine.live.compute.kv import KvPool, Rows, pool_rows, row_numbers
 from engine.live.handoff.checksum import digest
 from engine.live.handoff.transports import Doors
-from engine.live.model.kv import KvPool, Rows, pool_rows, row_numbers
 from engine.live.model.shape import KvShape
 from tests.patience import PATIENCE_S
 

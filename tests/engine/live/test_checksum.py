@@ -7,9 +7,9 @@ import pytest
 import xxhash
 
 from engine.live.compute.kernels.checksum import CompiledChecksum
+from engine.live.compute.kv import Bytes, KvPool, pool_rows, row_numbers
 from engine.live.handoff import checksum
 from engine.live.handoff.checksum import Checksum, LibraryChecksum, digest
-from engine.live.model.kv import Bytes, KvPool, pool_rows, row_numbers
 from engine.live.model.shape import KvShape
 
 ROW_BYTES = 3 * 1024

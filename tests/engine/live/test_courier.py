@@ -12,11 +12,11 @@ import pytest
 from engine.errors import TransportFailed
 from engine.events import Event, HandoffMoved, HandoffStarted
 from engine.link import LinkSpec
+from engine.live.compute.kv import Bytes, KvPool, pool_rows
 from engine.live.handoff.checksum import Checksum, digest
 from engine.live.handoff.courier import MOVED_EVERY_S, PIECE_S, Courier
 from engine.live.handoff.transport import Path, Piece
 from engine.live.handoff.transports import Doors, why_not
-from engine.live.model.kv import Bytes, KvPool, pool_rows
 from engine.live.model.shape import KvShape
 from engine.messages import Report, Ship, ShipFailed, Shipped
 from tests.engine.live.peer import KEY, Peer, tray_rows

@@ -14,8 +14,8 @@ import pytest
 
 from engine.cli import cli, run_cli
 from engine.errors import BadInput, TransportFailed
-from engine.live.machine import hosts_link
-from engine.live.machine.hosts_link import COUNT, HOW_MUCH, PING, SEND, TAKE, WORD_BYTES, Road, measure, serve
+from engine.live.process import hosts_link
+from engine.live.process.hosts_link import COUNT, HOW_MUCH, PING, SEND, TAKE, WORD_BYTES, Road, measure, serve
 from engine.live.process.join_server import KEY_VARIABLE, Door
 from tests.patience import PATIENCE_S
 

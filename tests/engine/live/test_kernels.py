@@ -13,8 +13,8 @@ import torch
 from engine.live.compute.kernels import layer as kernels
 from engine.live.compute.kernels.attention import attend, keep
 from engine.live.compute.kernels.numbers import exp
+from engine.live.compute.kv import KvPool
 from engine.live.compute.small_batch import FewRows, product
-from engine.live.model.kv import KvPool
 from engine.live.model.shape import KvShape
 
 NOTHING = np.empty(0, np.float32)

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from engine.errors import BadInput
+from engine.live.compute.transformers_model import load
 from engine.live.model import dtypes
 from engine.live.model.catalog import Prepared, prepare
 from engine.live.model.convert import convert
-from engine.live.model.dtypes import Speed, Speeds, quicker
+from engine.live.model.dtypes import Speed, Speeds, faster
 from engine.live.model.shape import KvShape
-from engine.live.model.transformers_model import load
 from engine.scenario import ModelSpec
 
 
@@ -117,22 +117,22 @@ def test_a_gguf_file_that_cannot_be_read_is_refused_with_the_reason(
         prepare(ModelSpec(str(tmp_path), "fp32"))
 
 
-def test_bf16_must_be_quicker_at_decode_and_about_as_quick_at_prefill() -> None:
+def test_bf16_must_be_faster_at_decode_and_about_as_fast_at_prefill() -> None:
     def speeds(by_cpu: Speed, upcast: Speed) -> Speeds:
         return {"float32": Speed(2.0, 2.0), "bfloat16": by_cpu, "upcast": upcast}
 
     slow = Speed(9.0, 9.0)
-    assert quicker(speeds(Speed(1.0, 1.0), slow)) == "bfloat16"
-    assert quicker(speeds(slow, Speed(2.1, 1.0))) == "bfloat16"
-    assert quicker(speeds(Speed(1.0, 9.0), Speed(9.0, 1.0))) == "bfloat16"
-    assert quicker(speeds(Speed(1.0, 3.0), slow)) == "float32"
-    assert quicker(speeds(slow, Speed(3.0, 1.0))) == "float32"
+    assert faster(speeds(Speed(1.0, 1.0), slow)) == "bfloat16"
+    assert faster(speeds(slow, Speed(2.1, 1.0))) == "bfloat16"
+    assert faster(speeds(Speed(1.0, 9.0), Speed(9.0, 1.0))) == "bfloat16"
+    assert faster(speeds(Speed(1.0, 3.0), slow)) == "float32"
+    assert faster(speeds(slow, Speed(3.0, 1.0))) == "float32"
 
 
 def test_a_speed_that_cannot_be_remembered_holds_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A container's cache may be read-only."""
     measured = {"float32": Speed(2.0, 2.0), "bfloat16": Speed(1.0, 1.0)}
-    monkeypatch.setattr(dtypes, "_measured_apart", lambda: measured)
+    monkeypatch.setattr(dtypes, "_measured", lambda: measured)
     assert dtypes.speeds(tmp_path / "cache") == measured
     assert len(os.listdir(tmp_path / "cache")) == 1
     (tmp_path / "file").touch()

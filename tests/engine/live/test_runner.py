@@ -11,13 +11,13 @@ from engine.errors import BadInput
 from engine.link import LinkSpec
 from engine.live.compute import runner as runner_module
 from engine.live.compute.few_products import blockwise
+from engine.live.compute.kv import KvPool
 from engine.live.compute.options import ALL, TRICKS, VARIABLE, Tricks
 from engine.live.compute.runner import Runner
+from engine.live.compute.sampling import draw, nucleus, sample
+from engine.live.compute.transformers_model import load
+from engine.live.compute.weights import served
 from engine.live.model.catalog import Prepared, prepare
-from engine.live.model.kv import KvPool
-from engine.live.model.sampling import draw, nucleus, sample
-from engine.live.model.transformers_model import load
-from engine.live.model.weights import served
 from engine.live.process.front import Front
 from engine.plan import Piece
 from engine.request import Request, Sampling

@@ -10,11 +10,11 @@ import torch
 from engine.events import TokenMade
 from engine.grammar import check
 from engine.link import LinkSpec
+from engine.live.compute.sampling import sample
+from engine.live.compute.transformers_model import load
 from engine.live.handoff.transports import why_not
 from engine.live.model.catalog import Prepared, prepare
-from engine.live.model.sampling import sample
 from engine.live.model.text import Text
-from engine.live.model.transformers_model import load
 from engine.live.process.front import Front
 from engine.live.process.run import run_on
 from engine.log import Log

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from engine.errors import TransportFailed
+from engine.live.compute.kv import KvPool, pool_rows
 from engine.live.handoff.checksum import checksum, digest
 from engine.live.handoff.transport import Grants, Path, Piece
 from engine.live.handoff.transports import Doors, why_not
 from engine.live.handoff.transports.tcp import PIECE_BYTES, TcpEndpoint
-from engine.live.model.kv import KvPool, pool_rows
 from engine.live.model.shape import KvShape
 from tests.engine.live.peer import KEY, Peer, tray_rows
 from tests.patience import PATIENCE_S

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numba
 
-from engine.live.machine.cache import cache_folder
+from engine.live.this_machine import cache_folder
 
 SOURCES = ("attention.py", "checksum.py", "compiler.py", "layer.py", "numbers.py", "vectors.py")
 ANY_ORDER = {"reassoc", "contract", "nsz"}  # sums may be regrouped; NaN and infinity stay what they are

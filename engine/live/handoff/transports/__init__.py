@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from engine.errors import TransportFailed
+from engine.live.compute.kv import KvPool
 from engine.live.handoff.transport import Grants, Path, Transport
 from engine.live.handoff.transports import nixl, shm, tcp
-from engine.live.model.kv import KvPool
 
 
 def why_not(name: str) -> str | None:

@@ -19,9 +19,9 @@ import msgspec
 import numpy as np
 
 from engine.errors import TransportFailed
+from engine.live.compute.kv import KvPool, pool_rows
 from engine.live.handoff.checksum import Checksum
 from engine.live.handoff.transport import Endpoint, Path, Piece, read_endpoint
-from engine.live.model.kv import KvPool, pool_rows
 
 PATIENCE_S = 10.0
 POLL_S = 50e-6

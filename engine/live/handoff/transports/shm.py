@@ -8,9 +8,9 @@ import os
 import msgspec
 
 from engine.errors import TransportFailed
+from engine.live.compute.kv import KvPool, pool_rows
 from engine.live.handoff.checksum import Checksum
 from engine.live.handoff.transport import Endpoint, Path, Piece, read_endpoint
-from engine.live.model.kv import KvPool, pool_rows
 
 
 class ShmEndpoint(Endpoint, frozen=True, tag="shm"):

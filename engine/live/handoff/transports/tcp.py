@@ -24,9 +24,9 @@ import msgspec
 import numpy as np
 
 from engine.errors import TransportFailed
+from engine.live.compute.kv import Bytes, KvPool, Rows, pool_rows
 from engine.live.handoff.checksum import Checksum
 from engine.live.handoff.transport import Endpoint, Grants, Path, Piece, read_endpoint
-from engine.live.model.kv import Bytes, KvPool, Rows, pool_rows
 from engine.live.model.shape import KvShape
 
 PATIENCE_S = 10.0  # a peer that says nothing for so long is taken for gone

@@ -31,7 +31,7 @@ def served(prepared: Prepared, tricks: Tricks) -> Any:
     weights = mapped(prepared) if tricks.lean_forward else None
     if weights is not None:
         return weights
-    from engine.live.model.transformers_model import load  # with transformers
+    from engine.live.compute.transformers_model import load  # with transformers
 
     return load(prepared)
 
