@@ -19,6 +19,7 @@ Points have `t` only.
     shelf    worker, used, blocks                  link      bandwidth, latency
     recalled request, why                          deployed  deployment, roles [[worker, policy], ...], transport
     leap     worker, requests, ends                (of a simulation: a token on each of these plates at each moment)
+    stall    since, until, worker, orders, phase, cause, says         (it has ended at `until`: `engine/causes.py`)
 
 Of a client's log there are orders, tickets, plates and tokens; its one role is "unseen".
 
@@ -30,6 +31,7 @@ from dataclasses import dataclass, field
 from functools import singledispatchmethod
 from typing import Any
 
+from engine.causes import Stalls
 from engine.events import (
     SERVER,
     Arrived,
@@ -53,6 +55,8 @@ from engine.events import (
 )
 from engine.plan import Slice
 from engine.sim.leap import Happening, Leapt
+from engine.stall import Stall
+from lab.scene.stall_words import kitchen_says
 
 Motion = dict[str, Any]
 
@@ -123,15 +127,19 @@ class Motions:
         self._last_ticket: dict[str, str] = {}
         self._count = 0
         self._outside = False
+        self._stalls = Stalls()
 
-    @singledispatchmethod
     def fold(self, event: Happening) -> list[Motion]:
         """The updates that follow from one event; none for a kind that is not drawn."""
+        return [*self._moves(event), *self._stood_still(event)]
+
+    @singledispatchmethod
+    def _moves(self, event: Happening) -> list[Motion]:
         return []
 
     # ---- orders
 
-    @fold.register
+    @_moves.register
     def _arrived(self, event: Arrived) -> list[Motion]:
         order = self._order(event.request)
         order.prompt_tokens = event.prompt_tokens
@@ -149,7 +157,7 @@ class Motions:
         }
         return [opened, *self._queue(event.request, event.t)]
 
-    @fold.register
+    @_moves.register
     def _dispatched(self, event: Dispatched) -> list[Motion]:
         ticket = self._last_ticket.get(event.request)
         if ticket is None:
@@ -158,13 +166,13 @@ class Motions:
             span.workers = (event.worker,)
         return [{"kind": "ticket", "id": ticket, "worker": event.worker, "sent": rounded(event.t)}]
 
-    @fold.register
+    @_moves.register
     def _recalled(self, event: Recalled) -> list[Motion]:
         self._order(event.request).start_over()
         point = {"kind": "recalled", "t": rounded(event.t), "request": event.request, "why": event.why}
         return [point, *self._close_all(event.request, event.t), *self._queue(event.request, event.t, again=True)]
 
-    @fold.register
+    @_moves.register
     def _finished(self, event: Finished) -> list[Motion]:
         self._order(event.request).over = True
         closed = {
@@ -176,7 +184,7 @@ class Motions:
         }
         return [*self._close_all(event.request, event.t), closed]
 
-    @fold.register
+    @_moves.register
     def _token(self, event: TokenMade) -> list[Motion]:
         order = self._order(event.request)
         order.made = max(order.made, event.index + 1)
@@ -192,7 +200,7 @@ class Motions:
 
     # ---- steps
 
-    @fold.register
+    @_moves.register
     def _step_started(self, event: StepStarted) -> list[Motion]:
         step = _Step(self._new_id("step", event.worker))
         out = self._close_step(event.worker, event.t)
@@ -217,7 +225,7 @@ class Motions:
         }
         return [*out, opened, *self._shelf(event.t, event.worker, event.blocks_used, event.blocks)]
 
-    @fold.register
+    @_moves.register
     def _step_ended(self, event: StepEnded) -> list[Motion]:
         step = self._steps.get(event.worker)
         out = self._close_step(event.worker, event.t)
@@ -230,7 +238,7 @@ class Motions:
                 out += self._plate(event.worker, request, event.t)
         return out
 
-    @fold.register
+    @_moves.register
     def _leapt(self, leap: Leapt) -> list[Motion]:
         """Its first step is the one that was begun; the scene spells out the others."""
         requests = [piece.request for piece in leap.plan]
@@ -278,15 +286,15 @@ class Motions:
 
     # ---- trays
 
-    @fold.register
+    @_moves.register
     def _offered(self, event: HandoffOffered) -> list[Motion]:
         return [*self._close("tray", event.request, event.t), self._tray(event, nbytes=event.nbytes)]
 
-    @fold.register
+    @_moves.register
     def _accepted(self, event: HandoffAccepted) -> list[Motion]:
         return [self._tray(event, accepted=rounded(event.t))]
 
-    @fold.register
+    @_moves.register
     def _started(self, event: HandoffStarted) -> list[Motion]:
         return [
             self._tray(
@@ -298,12 +306,12 @@ class Motions:
             )
         ]
 
-    @fold.register
+    @_moves.register
     def _moved(self, event: HandoffMoved) -> list[Motion]:
         tray = self._last_tray.get(event.request)
         return [{"kind": "moved", "t": rounded(event.t), "tray": tray, "bytes": event.bytes_done}] if tray else []
 
-    @fold.register
+    @_moves.register
     def _landed(self, event: HandoffEnded) -> list[Motion]:
         landed = self._tray(
             event,
@@ -339,13 +347,46 @@ class Motions:
             return {**opened, **fields}
         return {"kind": "tray", "id": span.id, **fields}
 
+    # ---- stalls that have ended, and why they were
+
+    def _stood_still(self, event: Happening) -> list[Motion]:
+        if isinstance(event, Leapt):
+            ended = self._stalls.leapt(event.worker, [piece.request for piece in event.plan], event.ends_s)
+        else:
+            ended = self._stalls.fold(event)
+        return [self._stall(stall) for stall in ended]
+
+    def _stall(self, stall: Stall) -> Motion:
+        cause = stall.cause
+        return {
+            "kind": "stall",
+            "t": rounded(stall.until),
+            "since": rounded(stall.since),
+            "until": rounded(stall.until),
+            "worker": stall.worker,
+            "orders": list(stall.requests),
+            "phase": stall.phase,
+            "cause": {
+                "kind": cause.kind,
+                "request": cause.request,
+                "requests": list(cause.requests),
+                "worker": cause.worker,
+                "tokens": cause.tokens,
+                "nbytes": cause.nbytes,
+                "since": rounded(cause.since),
+                "until": rounded(cause.until),
+                "why": cause.why,
+            },
+            "says": kitchen_says(stall, lambda request: str(self._order(request).number)),
+        }
+
     # ---- stations and the road between them
 
-    @fold.register
+    @_moves.register
     def _freed(self, event: BlocksFreed) -> list[Motion]:
         return self._shelf(event.t, event.worker, event.blocks_used, event.blocks)
 
-    @fold.register
+    @_moves.register
     def _link(self, event: LinkChanged) -> list[Motion]:
         return [
             {
@@ -356,7 +397,7 @@ class Motions:
             }
         ]
 
-    @fold.register
+    @_moves.register
     def _deployed(self, event: Deployed) -> list[Motion]:
         self._roles = dict(event.roles)
         return [
@@ -369,14 +410,14 @@ class Motions:
             }
         ]
 
-    @fold.register
+    @_moves.register
     def _connected(self, event: Connected) -> list[Motion]:
         """A client's view: an order waits until its first token comes, and whoever makes it is behind a hatch."""
         self._outside = True
         roles = [[SERVER, "unseen"]]
         return [{"kind": "deployed", "t": rounded(event.t), "deployment": "endpoint", "roles": roles, "transport": ""}]
 
-    @fold.register
+    @_moves.register
     def _worker_up(self, event: WorkerUp) -> list[Motion]:
         out = self._worker_gone(event.worker, event.t)
         self._up[event.worker] = self._new_id("worker", event.worker)
@@ -389,7 +430,7 @@ class Motions:
         }
         return [*out, opened, *self._shelf(event.t, event.worker, 0, event.blocks)]
 
-    @fold.register
+    @_moves.register
     def _worker_down(self, event: WorkerDown) -> list[Motion]:
         return self._worker_gone(event.worker, event.t, why=event.why)
 

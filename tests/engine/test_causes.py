@@ -1,0 +1,257 @@
+"""Stalls and their causes: known ones by name, and what must hold in whatever may happen."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from engine.causes import ENOUGH, HALF, LONG, Stalls, causes
+from engine.events import (
+    SERVER,
+    UNSEEN,
+    Arrived,
+    Event,
+    HandoffEnded,
+    HandoffStarted,
+    Recalled,
+    StepEnded,
+    StepStarted,
+    TokenMade,
+    WorkerDown,
+    WorkerUp,
+)
+from engine.link import LinkSpec
+from engine.log import in_order
+from engine.plan import Slice
+from engine.scenario import KINDS, Deployment
+from engine.sim.leap import Happening, Leapt
+from engine.sim.run import run as simulate_record, simulate
+from engine.stall import Cause, Stall, longest, says
+from tests.engine.sim.kitchenette import WORKER, scenario
+from tests.engine.test_router import build, cancels, deployments, kills, request_lists
+from tests.engine.virtual_cluster import VirtualCluster
+
+Span = tuple[float, float]
+GIANTS = {"requests": 8, "rate_per_s": 6.0, "prompt_tokens": 32, "long_prompt_tokens": 8000, "long_every": 4}
+ORDERS = GIANTS | {"output_tokens": 60}
+
+
+def ran(deployment, drawn, kills, cancels, blocks, seed) -> list[Event]:
+    """A log with faults, as it was heard."""
+    cluster = VirtualCluster(deployment, LinkSpec(1e5, 0.01), blocks, seed)
+    for request in build(drawn):
+        cluster.submit(request)
+    for t, number in kills:
+        cluster.at(t, lambda name=f"worker-{number % deployment.workers}": cluster.kill(name))
+    for t, number in cancels:
+        cluster.at(t, lambda number=number: cluster.router.cancel(f"r{number}", cluster.t))
+    cluster.run()
+    return cluster.log
+
+
+logs = st.builds(ran, deployments, request_lists, kills, cancels, st.integers(16, 40), st.integers(0, 99))
+
+
+# ---- known ones
+
+
+def test_a_giant_freezes_its_cooks_answers() -> None:
+    log = simulate(scenario("colocated", workers=2, **ORDERS), WORKER)
+    worst = longest(causes(log.events))
+    assert worst is not None
+    assert (worst.cause.kind, worst.cause.tokens, worst.phase) == ("prefill", 8000, "next")
+    assert worst.cause.request in ("r4", "r8")
+    assert worst.cause.share > 0.9
+    assert worst.cause.request not in worst.requests
+    assert worst.seconds == pytest.approx(max(gap for _, _, gap in gaps(log.events)))
+    assert f"request {worst.cause.request[1:]}'s 8,000 tokens were prefilled" in says(worst)
+
+
+def test_portions_are_mixed_steps() -> None:
+    log = simulate(scenario("chunked", workers=2, chunk=2000, **ORDERS), WORKER)
+    assert {stall.cause.kind for stall in causes(log.events)} == {"mixed"}
+
+
+def test_a_slow_link_holds_its_own_and_who_comes_behind() -> None:
+    log = simulate(scenario("disaggregated", LinkSpec(4e6), **ORDERS), WORKER)
+    found = causes(log.events)
+    assert {stall.cause.kind for stall in found} == {"tray", "tray-ahead"}
+    own = {stall.requests: stall.cause for stall in found if stall.cause.kind == "tray"}
+    assert own[("r4",)].request == "r4"
+    assert own[("r4",)].nbytes >= 8_000_000
+    ahead = [stall for stall in found if stall.cause.kind == "tray-ahead"]
+    assert all(stall.cause.request not in stall.requests for stall in ahead)
+    assert any("filled the link ahead of it" in says(stall) for stall in ahead)
+
+
+def test_kv_that_crosses_before_the_first_token_is_a_wait_for_it() -> None:
+    """The same orders, but the decode worker samples the first token: no gap shows the link, the wait does."""
+    log = simulate(scenario("disaggregated", LinkSpec(4e6), first_token="decode", **ORDERS), WORKER)
+    found = causes(log.events)
+    assert {stall.phase for stall in found} == {"first"}
+    worst = longest(found, "first")
+    assert worst is not None
+    assert worst.cause.kind in ("tray", "tray-ahead")
+    assert "waited for the first token" in says(worst)
+
+
+def test_a_fast_link_leaves_nothing_to_explain() -> None:
+    log = simulate(scenario("disaggregated", LinkSpec(10e9), **ORDERS), WORKER)
+    assert causes(log.events) == ()
+
+
+def test_a_busy_machine_is_no_cause_of_ours() -> None:
+    """A decode step that took two seconds, for no reason in the log."""
+    events: list[Event] = [Arrived(0.0, "r1", 10, 32), TokenMade(0.1, "w", "r1", 0, 1)]
+    ends = [0.1 + 0.02 * n for n in range(10)] + [2.3]
+    for n, (begun, end) in enumerate(pairwise(ends)):
+        events += [StepStarted(begun, "w", (Slice("r1", 10 + n, 1),), 0, 1, 8), StepEnded(end, "w")]
+        events.append(TokenMade(end, "w", "r1", n + 1, 1))
+    (stall,) = causes(events)
+    assert stall.cause == Cause("none")
+    assert says(stall) == "2.02 s: request 1, and nothing in this run's log says why."
+
+
+def test_after_a_fault_the_fault_is_the_cause() -> None:
+    drawn = [(20, 12, 0.0, False), (20, 12, 0.0, False)]
+    log = ran(Deployment("colocated", workers=1), drawn, [(0.1, 0)], [], 40, 1)
+    found = causes(in_order(log))
+    assert {stall.cause.kind for stall in found} == {"recall"}
+    assert {request for stall in found for request in stall.requests} == {"r0", "r1"}
+    assert all("because of a fault: worker-0" in says(stall) for stall in found)
+
+
+def test_from_outside_there_are_stalls_but_no_causes() -> None:
+    times = [0.5 + 0.02 * n for n in range(12)] + [2.0]
+    events = [Arrived(0.0, "q", 9, 32), *(TokenMade(t, SERVER, "q", n, UNSEEN) for n, t in enumerate(times))]
+    (stall,) = causes(events)
+    assert (stall.cause.kind, stall.requests, stall.until) == ("none", ("q",), 2.0)
+
+
+# ---- what always holds
+
+
+def gaps(events: Sequence[Event]) -> list[tuple[str, float, float]]:
+    """(request, when it ended, seconds) of every gap."""
+    last: dict[str, float] = {}
+    found = []
+    for event in events:
+        if isinstance(event, TokenMade):
+            if event.request in last:
+                found.append((event.request, event.t, event.t - last[event.request]))
+            last[event.request] = event.t
+    return found
+
+
+@settings(max_examples=120)
+@given(logs)
+def test_stalls_are_the_gaps_longer_than_eight_usual_ones(heard: list[Event]) -> None:
+    events = in_order(heard)
+    found = {(request, stall.until) for stall in causes(events) if stall.phase == "next" for request in stall.requests}
+    every = gaps(events)
+    for request, end, gap in every:
+        before = [s for _, t, s in every if t < end]
+        own = [s for r, t, s in every if r == request and t < end]
+        if len(before) < ENOUGH:
+            continue  # then the step says what is usual
+        usual = min(float(np.median(before)), float(np.median(own or before)))
+        if abs(gap - LONG * usual) > 1e-9 and not any(t == end for r, t, _ in every if r != request):
+            assert ((request, end) in found) == (gap > LONG * usual), (request, end, gap, usual)
+
+
+@settings(max_examples=120)
+@given(logs)
+def test_a_cause_overlaps_at_least_half_of_its_stall(heard: list[Event]) -> None:
+    events = in_order(heard)
+    spans = what_happened(events)
+    for stall in causes(events):
+        cause = stall.cause
+        if cause.kind == "none":
+            assert cause == Cause("none")
+            continue
+        assert cause.share >= HALF
+        assert cause.since < stall.until
+        assert cause.until > stall.since
+        found = spans[cause.kind, stall.worker if cause.kind in ("prefill", "mixed", "recall") else ""]
+        assert covered(found, stall.since, stall.until) >= HALF * stall.seconds - 1e-6, stall
+
+
+def what_happened(events: Sequence[Event]) -> dict[tuple[str, str], list[Span]]:
+    """Spans of each kind of cause, found in another way than the fold does."""
+    spans: defaultdict[tuple[str, str], list[Span]] = defaultdict(list)
+    end = events[-1].t
+    begun: dict[str, StepStarted] = {}
+    for event in events:
+        if isinstance(event, StepStarted):
+            begun[event.worker] = event
+        elif isinstance(event, StepEnded):
+            step = begun[event.worker]
+            if any(piece.start == 0 or piece.tokens > 1 for piece in step.plan):
+                spans["mixed" if len(step.plan) > 1 else "prefill", event.worker].append((step.t, event.t))
+                spans["prefill", event.worker].append((step.t, event.t))
+        elif isinstance(event, Recalled | WorkerDown):
+            for worker in {e.worker for e in events if isinstance(e, WorkerUp)}:
+                spans["recall", worker].append((event.t, end))
+    for started in events:
+        if isinstance(started, HandoffStarted):
+            over = HandoffEnded | Recalled
+            ends = [e.t for e in events if isinstance(e, over) and e.request == started.request and e.t >= started.t]
+            spans["tray", ""].append((started.t, min(ends, default=end)))
+    spans["tray-ahead", ""] = spans["tray", ""]
+    spans["room", ""] = [(0.0, end)]
+    return spans
+
+
+def covered(spans: Sequence[Span], since: float, until: float) -> float:
+    total, reached = 0.0, since
+    for begun, ended in sorted(spans):
+        total += max(0.0, min(ended, until) - max(begun, reached))
+        reached = max(reached, min(ended, until))
+    return total
+
+
+@settings(max_examples=60)
+@given(logs, st.data())
+def test_what_is_heard_later_changes_nothing(heard: list[Event], data: st.DataObject) -> None:
+    """Live, in the order heard; recorded, in order of time: after each event there is what a log up to it would say."""
+    for events in (heard, in_order(heard)):
+        cut = data.draw(st.integers(0, len(events)))
+        whole, early = causes(events), causes(events[:cut])
+        assert whole[: len(early)] == early
+        fold, one_by_one = Stalls().fold, []
+        for event in events:
+            ended = fold(event)
+            assert all(stall.until <= event.t + 1e-9 or events is heard for stall in ended)
+            one_by_one += ended
+        assert tuple(one_by_one) == whole
+
+
+@settings(max_examples=60)
+@given(logs, st.randoms(use_true_random=False))
+def test_a_log_with_holes_is_read_as_far_as_it_goes(heard: list[Event], random) -> None:
+    events = [event for event in in_order(heard) if random.random() < 0.7]
+    for stall in causes(events):
+        assert stall.since < stall.until
+        assert stall.requests
+        assert says(stall)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_taken_in_one_leap_hide_no_stall(kind: str) -> None:
+    settings = scenario(kind, LinkSpec(4e6), workers=2, **ORDERS)
+    record: list[Happening] = []
+    simulate_record(settings, WORKER, record.append, watched=True)
+    stalls, found = Stalls(), []
+    for event in record:
+        if isinstance(event, Leapt):
+            found += stalls.leapt(event.worker, [piece.request for piece in event.plan], event.ends_s)
+        else:
+            found += stalls.fold(event)
+    assert key(found) == key(causes(simulate(settings, WORKER).events))
+
+
+def key(stalls: Sequence[Stall]) -> set[tuple[object, ...]]:
+    return {(stall.requests, stall.since, stall.until, stall.cause.kind, stall.cause.request) for stall in stalls}

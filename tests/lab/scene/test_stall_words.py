@@ -1,0 +1,49 @@
+"""A stall in the kitchen's words, and as a motion."""
+
+import pytest
+
+from engine.causes import causes
+from engine.stall import Cause, Stall
+from lab.scene.motions import motions
+from lab.scene.stall_words import kitchen_says
+from tests.lab.scene.test_motions import RUNS
+
+SENTENCES = {
+    Cause("prefill", "r4", ("r4",), "worker-0", 1024): "while order 4's 1,024 tokens were in prep.",
+    Cause("prefill", "r8", ("r4", "r8"), "worker-0", 2048): "while the 2,048 tokens of orders 4 and 8 were in prep.",
+    Cause("mixed", "r4", ("r4",), "worker-0", 127): "while 127 tokens of order 4 were prepped in the same step.",
+    Cause("tray-ahead", "r4", ("r4",), "worker-0", 1024, 23_600_000): (
+        "while tray 4, 23.6 MB, filled the pass ahead of them."
+    ),
+    Cause("recall", "r1", ("r1",), why="worker-1 is down"): "until they had been prepped once more: worker-1 is down.",
+    Cause("none"): "for no reason in this kitchen.",
+}
+
+
+@pytest.mark.parametrize(("cause", "ends"), SENTENCES.items(), ids=[cause.kind for cause in SENTENCES])
+def test_sentences(cause: Cause, ends: str) -> None:
+    stall = Stall(1.0, 2.8, "worker-0", ("r1", "r2", "r3"), "next", cause)
+    assert kitchen_says(stall) == f"Orders 1, 2 and 3 stood still for 1.80 s {ends}"
+
+
+def test_its_own_tray_before_its_first_token() -> None:
+    stall = Stall(1.0, 1.4, "worker-1", ("r4",), "first", Cause("tray", "r4", ("r4",), "worker-0", 1024, 23_600_000))
+    assert kitchen_says(stall) == (
+        "Order 4 waited for a first token for 400 ms while its own tray, 23.6 MB, crossed the pass."
+    )
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_every_stall_is_a_motion_with_its_sentence(run: str) -> None:
+    log = RUNS[run]()
+    drawn = motions(log)
+    numbers = {order["request"]: str(order["number"]) for order in drawn if order["kind"] == "order"}
+    stalls = [motion for motion in drawn if motion["kind"] == "stall"]
+    found = causes(log)
+    assert len(stalls) == len(found)
+    assert found or run in ("chunked", "three by two")  # whose gaps are all much alike
+    for motion, stall in zip(stalls, found, strict=True):
+        assert motion["says"] == kitchen_says(stall, numbers.__getitem__)
+        assert motion["orders"] == list(stall.requests)
+        assert motion["cause"]["kind"] == stall.cause.kind
+        assert all(numbers[order] in motion["says"] for order in motion["orders"])
