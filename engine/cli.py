@@ -18,6 +18,7 @@ from engine.commands.doctor import doctor
 from engine.commands.outside import answered, endpoint_options, sent, told
 from engine.commands.reality import reality
 from engine.commands.simulate import simulate
+from engine.commands.watch import watch
 from engine.errors import BadInput, EngineError, TransportFailed
 from engine.log import Log, save
 from engine.metrics import summarize
@@ -133,6 +134,7 @@ cli.add_command(doctor)
 cli.add_command(advise)
 cli.add_command(simulate)
 cli.add_command(reality)
+cli.add_command(watch)
 for command in (bench_engine.compute, bench_engine.handoff, bench_engine.start, bench_engine.growth):
     bench.add_command(command)
 cli.add_command(bench)

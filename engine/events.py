@@ -101,7 +101,7 @@ class HandoffMoved(Fact, frozen=True):
 
 
 class HandoffEnded(Fact, frozen=True):
-    """All bytes have landed and the receiver has compared checksums.
+    """All bytes have landed, and the receiver has compared checksums: `verified`; None where nobody compares.
 
     `seconds` runs from `HandoffStarted` to the last byte's landing, latency included; `bytes_per_s` is what that makes.
     """
@@ -113,7 +113,7 @@ class HandoffEnded(Fact, frozen=True):
     seconds: float
     bytes_per_s: float
     configured_bytes_per_s: float | None
-    verified: bool
+    verified: bool | None
 
 
 class BlocksFreed(Fact, frozen=True):
@@ -164,6 +164,16 @@ class Connected(Fact, frozen=True):
     model: str
 
 
+class Watched(Fact, frozen=True):
+    """What follows comes from inside another engine, through hooks. `connector` moves its KV; `moments` says what the
+    beginning and end of a step and of a handoff mean there."""
+
+    engine: str
+    version: str
+    connector: str
+    moments: str
+
+
 class Counted(Fact, frozen=True):
     """How many tokens the server says a request had (`usage`). Only a client writes this; it counted otherwise."""
 
@@ -207,6 +217,7 @@ Event = (
     | LinkChanged
     | Deployed
     | Connected
+    | Watched
     | Counted
     | Failed
     | WorkerUp

@@ -57,7 +57,7 @@ class HandoffResult(msgspec.Struct, frozen=True):
     bytes: int
     seconds: float
     bytes_per_s: float
-    verified: bool
+    verified: bool | None
 
 
 class Metrics(msgspec.Struct, frozen=True):

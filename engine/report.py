@@ -71,7 +71,7 @@ def table(rows: Sequence[tuple[str, Summary]]) -> None:
     for name, summary in rows:
         for handoff in summary.handoffs:
             size, rate = units.in_words(handoff.bytes, "B"), units.in_words(handoff.bytes_per_s, "B/s")
-            checked = "verified" if handoff.verified else "NOT VERIFIED"
+            checked = {True: "verified", None: "landed, not compared", False: "NOT VERIFIED"}[handoff.verified]
             click.echo(f"{name} handoff {handoff.request}: {size} in {handoff.seconds * 1e3:.1f} ms, {rate}, {checked}")
 
 

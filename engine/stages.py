@@ -65,7 +65,7 @@ def stages(events: Iterable[Any]) -> dict[str, Stages]:
             case StepEnded():
                 if begun := under_way.pop(event.worker, None):
                     _ended(begun, event.t, open_)
-            case HandoffEnded() if event.verified and event.request in open_:
+            case HandoffEnded() if event.verified is not False and event.request in open_:
                 open_[event.request].landed_s = event.t
             case Recalled() if event.request in open_:
                 open_[event.request].again()

@@ -323,7 +323,7 @@ class Motions:
         )
         landed["t1"] = rounded(event.t)
         self._open.pop(("tray", event.request), None)
-        return [landed, *(self._plate(event.target, event.request, event.t) if event.verified else [])]
+        return [landed, *(self._plate(event.target, event.request, event.t) if event.verified is not False else [])]
 
     def _tray(
         self, event: HandoffOffered | HandoffAccepted | HandoffStarted | HandoffEnded, **fields: object

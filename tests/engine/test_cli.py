@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
 import pytest
 
@@ -194,6 +195,11 @@ def test_the_program_itself_says_one_sentence_and_ends_with_2() -> None:
 # ---- help
 
 
+def shown(parameter: click.Parameter) -> str:
+    """How a parameter stands in its command's help."""
+    return parameter.opts[0] if isinstance(parameter, click.Option) else (parameter.name or "").upper()
+
+
 @pytest.mark.parametrize("command", [[], *([name] for name in sorted(cli.commands))])
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help(command: list[str], flag: str, capfd: Capture) -> None:
@@ -201,7 +207,7 @@ def test_help(command: list[str], flag: str, capfd: Capture) -> None:
     out, err = capfd.readouterr()
     assert out.startswith("Usage: ")
     assert err == ""
-    names = [option.opts[0] for option in cli.commands[command[0]].params] if command else list(cli.commands)
+    names = [shown(option) for option in cli.commands[command[0]].params] if command else list(cli.commands)
     assert [name for name in names if name not in out] == []
 
 

@@ -1,0 +1,56 @@
+"""`split-kitchen watch`: a run of a real vLLM, from what the plugin in it and the client beside it wrote."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from engine.errors import BadInput
+from engine.log import save
+from engine.metrics import summarize
+from engine.report import report, table
+from engine.vllm.raw import Raw, parse
+from engine.vllm.translate import Translation, translate
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--record", type=click.Path(path_type=Path), help="Write the event log here (.jsonl or .jsonl.gz).")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+def watch(folder: Path, record: Path | None, as_json: bool) -> None:
+    """Translate what a vLLM with the plugin wrote into FOLDER. The Kitchen opens the log that --record writes."""
+    if record is not None and not record.parent.is_dir():
+        raise BadInput("record", str(record), "in a folder that exists")
+    found = watched(folder)
+    if record is not None:
+        save(found.log, record)
+    summary = summarize(found.log.events)
+    if as_json:
+        click.echo(msgspec.json.encode(report(found.log, summary)).decode())
+        return
+    table([(found.log.scenario.deployment.kind, summary)])
+    for sentence in left_out(found):
+        click.echo(sentence)
+
+
+def watched(folder: Path) -> Translation:
+    """The run in a folder's `*.jsonl` files, one or more a process. Raises BadInput."""
+    files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
+    if not files:
+        raise BadInput("folder", str(folder), "a folder of .jsonl files that the vLLM plugin and its client wrote")
+    lines: list[Raw] = []
+    for file in files:
+        lines += parse(file.read_bytes().splitlines(keepends=True), file.name)
+    recorded_s = max(file.stat().st_mtime for file in files)
+    return translate(lines, datetime.fromtimestamp(recorded_s, UTC).isoformat(timespec="seconds"))
+
+
+def left_out(found: Translation) -> list[str]:
+    """What the log lacks, a sentence each."""
+    sentences = []
+    if found.unasked:
+        sentences.append(f"{found.unasked} requests came from elsewhere, or before the run began: they are left out.")
+    if found.dropped:
+        sentences.append(f"The plugin dropped {found.dropped:,} lines, because its queue was full.")
+    return [*sentences, *(f"Not heard: {miss}." for miss in found.misses)]
