@@ -1,7 +1,7 @@
 """What is run: a deployment, a link, a workload and a model. Checked here, once, before anything starts."""
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -11,7 +11,8 @@ from engine.request import Sampling
 
 Kind = Literal["colocated", "chunked", "disaggregated"]
 KINDS: tuple[Kind, ...] = ("colocated", "chunked", "disaggregated")
-TRANSPORTS = ("shm", "tcp", "nixl")
+TransportName = Literal["shm", "tcp", "nixl"]
+TRANSPORTS: tuple[TransportName, ...] = get_args(TransportName)
 SHIPPING = ("whole", "layers")
 ARRIVALS = ("poisson", "gamma", "onoff")
 DTYPES = ("auto", "bf16", "fp32")
@@ -33,7 +34,7 @@ class Deployment(msgspec.Struct, frozen=True):
     workers: int = 2
     prefill_workers: int = 1
     chunk: int = 256
-    transport: Literal["shm", "tcp", "nixl"] = "shm"
+    transport: TransportName = "shm"
     ship: Literal["whole", "layers"] = "whole"
     first_token: Literal["prefill", "decode"] = "prefill"
     local_prefill_tokens: int = 0

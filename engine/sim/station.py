@@ -32,7 +32,7 @@ from engine.messages import (
 from engine.plan import Plan
 from engine.request import Request
 from engine.router import Router
-from engine.scenario import BLOCK_TOKENS
+from engine.scenario import BLOCK_TOKENS, TRANSPORTS
 from engine.sim.clock import NS_PER_S, Clock
 from engine.sim.cost import StepCost
 from engine.sim.leap import PLACEHOLDER, Leapt
@@ -107,7 +107,7 @@ class Station:
 
     def ready(self) -> Ready:
         spec = self.spec
-        endpoints = {transport: self.name.encode() for transport in ("shm", "tcp", "nixl")}
+        endpoints = {str(name): self.name.encode() for name in TRANSPORTS}
         return Ready(0, spec.kv_blocks, BLOCK_TOKENS, spec.kv_bytes_per_token, spec.context_tokens, "sim", endpoints)
 
     # ---- what the router says
