@@ -24,8 +24,8 @@ def braces(text: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
 
 
-def test_there_are_the_eleven_lessons_in_order() -> None:
-    assert [lesson.number for lesson in LESSONS] == list(range(1, 12))
+def test_lessons_are_numbered_from_one_without_a_gap() -> None:
+    assert [lesson.number for lesson in LESSONS] == list(range(1, len(LESSONS) + 1))
 
 
 @each_lesson
