@@ -1,4 +1,4 @@
-"""Serving, in serving's own words. The front door:
+"""Serve an LLM with prefill and decode together or apart, for real or in simulated time. The front door:
 
     from engine import run_live, simulate, advise, load_log, summarize
 

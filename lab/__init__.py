@@ -1,1 +1,1 @@
-"""The lab: the only place that knows Streamlit, and the only place that knows the kitchen."""
+"""The lab: pages that show every run as a kitchen. The only place that knows Streamlit and the kitchen's words."""

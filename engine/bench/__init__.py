@@ -1,1 +1,1 @@
-"""What `split-kitchen bench` measures: this code beside its limit or its peer, in one run, on this machine."""
+"""`split-kitchen bench`: figures of this code, each beside a limit or a peer that was measured in the same run."""

@@ -1,1 +1,1 @@
-"""A server of somebody else's, seen from outside."""
+"""Drive somebody else's server and record what its client can see, and no more."""

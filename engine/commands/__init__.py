@@ -1,1 +1,1 @@
-"""Commands that would make `engine/cli.py` too long to read."""
+"""The commands of `split-kitchen` except `run`, `compare` and `worker`."""

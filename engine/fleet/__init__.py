@@ -1,1 +1,1 @@
-"""Real hardware and real models: as data, as formulas, and as NVML finds them. The only place that knows NVML."""
+"""Real GPUs, fabrics and models: data, formulas, what NVML finds, and advice. The only place that knows NVML."""

@@ -1,1 +1,1 @@
-"""The real engine: worker processes, a model, real KV bytes on real transports. The only place that knows torch."""
+"""The real engine: worker processes, a model, real KV bytes over real transports. The only place that knows torch."""

@@ -1,1 +1,1 @@
-"""The same engine in simulated time: the same Router, Worker, policies, link and events, driven by SimPy."""
+"""The same Router, Worker, policies, link and events in simulated time. The only place that knows SimPy."""

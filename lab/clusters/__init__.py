@@ -1,1 +1,1 @@
-"""GPUs that are not here: scale up, ask the advisor, hold the model against reality."""
+"""GPUs that you do not have: scale up, ask the advisor, compare the model with reality."""

@@ -1,1 +1,1 @@
-"""Guess, lock, run, compare: lessons in the browser and in a notebook."""
+"""Guess, lock, run, compare: the lessons in the browser and in notebooks."""

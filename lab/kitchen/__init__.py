@@ -1,1 +1,1 @@
-"""Free play: choose orders and a link, open a kitchen on the real engine, watch, compare."""
+"""Free play: choose orders and a link, run them on the real engine, watch and compare."""

@@ -1,1 +1,1 @@
-"""The engine and other child processes, and everybody who watches them."""
+"""The engine and other child processes: who may run next, and everyone who watches."""

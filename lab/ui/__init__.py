@@ -1,1 +1,1 @@
-"""Widgets and words that belong to no feature."""
+"""Widgets, styles and words that belong to no feature."""

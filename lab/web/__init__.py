@@ -1,1 +1,1 @@
-"""Process: the command, the app, its routes, who may ask, and the navigation between pages."""
+"""The server: the command, the app, its routes, the guard before them, and the navigation between pages."""

@@ -1,1 +1,1 @@
-"""Those that `bench compute` compares, each in a process of its own: this engine, its limits, and other engines."""
+"""What `bench compute` compares, a process each: this engine, the core's limits, and other engines."""

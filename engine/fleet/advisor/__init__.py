@@ -1,1 +1,1 @@
-"""Should prefill and decode be split here? Candidates, trials, reasons, a plan."""
+"""Should prefill and decode be split on this fleet? Formulas screen, the simulator decides."""

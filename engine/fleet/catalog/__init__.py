@@ -1,1 +1,1 @@
-"""GPUs, fabrics, sites and models, as data with sources."""
+"""GPUs, fabrics, sites and models as data, each row with its source."""

@@ -1,1 +1,1 @@
-"""Formulas: how long a phase takes on a GPU, and what a handoff weighs."""
+"""Formulas: how long prefill, a decode step and a handoff take on given hardware."""

@@ -1,1 +1,1 @@
-"""A plan as what others read: vLLM commands, a Dynamo deployment, Kubernetes manifests, a report. Pure functions."""
+"""A plan as other programs read it: vLLM commands, Dynamo, Kubernetes, a report. Pure functions."""

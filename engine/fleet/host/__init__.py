@@ -1,1 +1,1 @@
-"""The GPUs of this machine: what NVML reports, and what is wrong with them."""
+"""This machine's GPUs and links: what NVML reports, and what is wrong with them."""

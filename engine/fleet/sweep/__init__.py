@@ -1,1 +1,1 @@
-"""One load on one site, over many values of one setting."""
+"""Vary one setting of a site and see which deployment wins at each value."""

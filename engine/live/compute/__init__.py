@@ -1,1 +1,1 @@
-"""One step on one core: from tokens and blocks to the next tokens."""
+"""One step on one core: from tokens and KV blocks to the next tokens."""

@@ -1,7 +1,7 @@
 """A model's weights, mapped from its files, where transformers' modules would have them, and none of those modules.
 
-Importing them takes a worker longer than all else it does before it is ready (decision 89), and whoever walks over the
-layers himself, as `Forward` and `FewRows` do, asks them for nothing but their weights.
+Importing those modules takes longer than everything else a worker does before it is ready. `Forward` and `FewRows` walk
+the layers themselves and need nothing of them but the weights.
 """
 
 import json

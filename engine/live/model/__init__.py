@@ -1,1 +1,1 @@
-"""Which model, where its files lie, its text and its KV."""
+"""Which model: where its files are, its dtype, its KV's shape and its text."""

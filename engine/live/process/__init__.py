@@ -1,1 +1,1 @@
-"""Worker processes, the front that feeds them, and the host that the lab starts."""
+"""Worker processes, the front that starts and feeds them, and the host that the lab starts."""

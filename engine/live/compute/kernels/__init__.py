@@ -1,1 +1,1 @@
-"""Compiled kernels for small batches."""
+"""Compiled kernels for small batches, which is what decode is made of."""
