@@ -15,7 +15,7 @@ Fault = Callable[[Front, Event], bool]
 
 
 def run_on_front(front: Front, scenario: Scenario, fault: Fault = lambda front, event: False) -> Log:
-    """One run, on an engine that is up. `fault` sees each event until it returns True."""
+    """One run on an engine that is ready. `fault` is called with each event until it returns True."""
     struck = False
 
     def watch(events: list[Event]) -> None:
@@ -41,13 +41,13 @@ def is_prefill(event: Event) -> bool:
 
 
 def names() -> set[str]:
-    """Shared memory that has a name."""
+    """The names of shared memory on this machine: a run must leave none behind."""
     folder = Path("/dev/shm")
     return {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
 
 
 def children(pid: int | str = "self") -> list[int]:
-    """Processes that this one (or `pid`) has started and that still live."""
+    """Live child processes of this process, or of `pid`."""
     alive: list[int] = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         alive += [int(child) for child in (task / "children").read_text().split()]

@@ -1,8 +1,8 @@
-"""How late the page is: from an event in the engine to the pixel. `python -m tests.page_lag`, on the real model.
+"""Measure the delay from an event in the engine to the pixel: `python -m tests.page_lag`, on the real model.
 
-Token k of an order has an event with a time on the run's clock; it is on the page when the plate says k. The run's
-clock is tied to the browser's by the messages themselves: each says what that clock shows while it is sent, and the
-quickest message of all is taken to have needed no time. So what is printed is too small by that one's way, about 1 ms.
+The event of token k carries the run's time; the token is on the page when its plate shows k. Each message says what the
+run's clock showed when it was sent, and the fastest message is assumed to have taken no time. So every delay that is
+printed is too small by that message's own delay, about 1 ms.
 """
 
 import json

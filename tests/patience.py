@@ -1,7 +1,8 @@
-"""How long a test waits for what has to come. Waiting costs nothing where it comes, and how soon it does is the
-machine's affair: a test fails for what comes wrong or not at all, never for what comes late.
+"""How long a test waits for something that must happen.
 
-Where the time itself is promised, a test measures that and does not use this."""
+Waiting costs nothing when it happens, and how soon depends on the machine. So a test fails when the result is wrong or
+missing, never when it is late. Where the time itself is promised, a test measures it and does not use this limit.
+"""
 
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ PATIENCE_S = 300.0
 
 
 def comes(what: Callable[[], object]) -> bool:
-    """Whether it becomes true at all."""
+    """Whether `what` becomes true within `PATIENCE_S`."""
     give_up = time.monotonic() + PATIENCE_S
     while not what():
         if time.monotonic() > give_up:

@@ -1,7 +1,7 @@
-"""Does a lab that runs somewhere work? `python -m tests.smoke http://127.0.0.1:8501 [--stay]`
+"""Check a running lab: `python -m tests.smoke http://127.0.0.1:8501 [--stay]`
 
-Without a browser: health, the page and all that it loads, and one run over the real protocol, token by token.
-With --stay it then starts a long run and watches that for as long as the lab lasts.
+Needs no browser: it asks for health, loads the page and its files, and watches one run over the real protocol, token by
+token. With --stay it then starts a long run and watches it until the lab ends.
 """
 
 import json
@@ -18,7 +18,7 @@ ORDERS, ANSWER = 2, 16
 
 
 def loads_its_page(lab: Address) -> int:
-    """The number of scripts and styles that the page names, all of which are there."""
+    """Load the page and every script and style that it names. Returns their number."""
     status, kind, body = lab.get("/")
     assert (status, kind) == (200, "text/html"), (status, kind)
     named = re.findall(r'(?:src|href)="(\./static/[^"]+)"', body.decode())
@@ -30,7 +30,7 @@ def loads_its_page(lab: Address) -> int:
 
 
 def serves_a_run(lab: Address) -> dict[str, int]:
-    """The number of tokens of each answer, watched as a page watches them."""
+    """Watch a run as a page does. Returns the number of tokens of each answer."""
     with Visitor(lab, f"orders={ORDERS}&rate=all+at+once&answer={ANSWER}&prompt=64") as visitor:
         tokens: dict[str, int] = {}
         with lab.watch(visitor.open()) as socket:
@@ -46,7 +46,7 @@ def serves_a_run(lab: Address) -> dict[str, int]:
 
 
 def stays(lab: Address) -> None:
-    """Says "busy" once tokens are made, and goes when the lab hangs up; it fails if the run is over before."""
+    """Print "busy" at the first token and return when the lab closes the socket. Fails if the run ends first."""
     long, busy = "orders=24&rate=all+at+once&answer=128", False
     with Visitor(lab, long) as visitor, lab.watch(visitor.open()) as line, suppress(ConnectionClosed):
         for text in line:

@@ -1,8 +1,8 @@
-"""Kill a worker at random moments, again and again, and compare every token with an undisturbed run's.
+"""Kill workers at random moments and compare every token with an undisturbed run's.
 
     python -m tests.stress --kills 50        (also: make stress)
 
-Bounded: it ends after the last kill's run, and fails at the first difference, leak or orphan.
+It ends after the run of the last kill, or at the first difference, leak or orphan.
 """
 
 import random
@@ -35,18 +35,18 @@ def main(kills: int, seed: int, model: str) -> None:
     with Front(scenario.deployment, scenario.link, spec, transports=("shm", "tcp")) as front:
         front.start()
         expected = answers(calm := run_on_front(front, scenario))
-        happenings = len(calm.events)
+        events = len(calm.events)
         for number in range(kills):
             victim = rng.choice(["worker-0", "worker-1"])
             ship, transport = rng.choice(["whole", "layers"]), rng.choice(["shm", "tcp"])
             deployment = msgspec.structs.replace(scenario.deployment, ship=ship, transport=transport)
-            countdown = rng.randrange(happenings - 10)
+            countdown = rng.randrange(events - 10)
 
             def fault(front: Front, event: Event) -> bool:
                 nonlocal countdown
                 countdown -= 1
                 if countdown < 0:
-                    front.kill(victim)  # noqa: B023 (it is called in this turn only)
+                    front.kill(victim)  # noqa: B023 (it is called in this iteration only)
                 return countdown < 0
 
             log = run_on_front(front, msgspec.structs.replace(scenario, deployment=deployment), fault)

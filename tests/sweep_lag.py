@@ -1,7 +1,7 @@
-"""How long others wait for a page while sweeps run: `python -m tests.sweep_lag`.
+"""Measure how long visitors wait for a page while a sweep runs: `python -m tests.sweep_lag`.
 
-One visitor sweeps a rack, which takes a core for minutes; another has a page run anew every quarter of a second, first
-before that and then meanwhile.
+One visitor sweeps a rack, which takes a core for minutes. Another reruns a page every quarter of a second, before the
+sweep and during it.
 """
 
 import time
@@ -15,7 +15,7 @@ RERUNS = 60
 
 
 class Reader(Visitor):
-    """Looks at one page by its name in the address."""
+    """A visitor of one page, named as in its address."""
 
     def __init__(self, lab: Lab, page: str, query: str = "") -> None:
         super().__init__(lab, query)
@@ -36,7 +36,7 @@ def reruns_s(visitor: Visitor) -> list[float]:
     return took
 
 
-def says(took: list[float]) -> str:
+def summary(took: list[float]) -> str:
     return f"median {sorted(took)[len(took) // 2] * 1e3:.0f} ms, p95 {quantiles(took, n=20)[-1] * 1e3:.0f} ms"
 
 
@@ -46,10 +46,10 @@ def main() -> None:
         for page in ("kitchen", "scale", "lessons"):
             with Reader(lab, page) as other:
                 reruns_s(other)
-                print(f"{page}, nobody sweeps: {says(reruns_s(other))}")  # noqa: T201
+                print(f"{page}, no sweep: {summary(reruns_s(other))}")  # noqa: T201
                 with Reader(lab, "scale", sweeps) as sweeper:
                     sweeper.press("Simulate")
-                    print(f"{page}, one sweeps: {says(reruns_s(other))}")  # noqa: T201
+                    print(f"{page}, one sweep: {summary(reruns_s(other))}")  # noqa: T201
                     sweeper.press("Cancel")
 
 

@@ -14,6 +14,8 @@ from lab.bench.classroom import class_command
 from lab.bench.page import page_command
 from lab.bench.soak import soak_command
 
+__all__ = ["cli", "main"]
+
 
 @cli.command()
 @click.option("--port", type=int, default=8501, show_default=True)

@@ -104,7 +104,7 @@ class PageName(StringConvertor):
 
 register_url_convertor("page", PageName())
 
-ROUTES = [
+ROUTES: list[Route | WebSocketRoute] = [
     Route("/", front_page),
     Route("/{name:page}", any_page),
     Route("/lab/healthz", health),

@@ -97,7 +97,7 @@ def started(
     volume.mkdir(parents=True)
     os.chown(volume, *map(int, image.user.split(":")))  # as an engine gives a new volume to whom the folder belongs
     hosts.write_text(NAMES)
-    inside = replace(image, env=image.env | (env or {}))
+    inside = replace(image, env={**image.env, **(env or {})})
     network = ["nsenter", f"--target={beside.first}", "--net", "unshare"] if beside else ["unshare", "--net"]
     script = START + "exec " + shlex.join([*enter(image), *(command or image.command)])
     with log.open("wb") as out:

@@ -23,7 +23,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
 from lab.ui.learner import COOKIE
@@ -72,7 +72,7 @@ class Address:
             return self.health()[1]["engine"]
         return ""
 
-    def watch(self, stream: str, *, since: int = 0, origin: str = "") -> connect:
+    def watch(self, stream: str, *, since: int = 0, origin: str = "") -> ClientConnection:
         """A socket on a run, as the page opens it; `stream` comes from the scene's data."""
         return socket_to(self, stream + (f"&since={since}" if since else ""), origin=Origin(origin or self.url))
 
@@ -96,7 +96,7 @@ class Lab(Address):
         return self._log.read_text(errors="replace")
 
 
-def socket_to(lab: Address, path: str, **options: Any) -> connect:
+def socket_to(lab: Address, path: str, **options: Any) -> ClientConnection:
     patience = {"open_timeout": PATIENCE_S, "ping_timeout": PATIENCE_S, "close_timeout": 1}
     return connect(f"ws://{lab.host}{path}", **{"origin": Origin(lab.url), "max_size": None, **patience, **options})
 

@@ -1,4 +1,4 @@
-"""A guess that may be made, whatever the question."""
+"""A valid guess for any question."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""One folder is a lesson: nothing else has to know of it."""
+"""A lesson is one folder; nothing else needs to know about it."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ LESSON = Lesson(
 """
 
 
-def test_a_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "l13_made_up"
     folder.mkdir()
     (folder / "__init__.py").touch()
@@ -45,8 +45,8 @@ def test_a_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert b"Is this one new?" in notebook(found)
 
 
-def test_the_command_makes_its_notebook_too_and_the_others_stay_as_they_were(tmp_path: Path) -> None:
-    """In the app it is taken from the first question to the last: test_a_lesson_by_keyboard, on the same copy."""
+def test_the_command_writes_its_notebook_and_leaves_the_others_unchanged(tmp_path: Path) -> None:
+    """test_a_lesson_by_keyboard goes through the same lesson in the app."""
     folder = with_sample(tmp_path / "project") / "lessons" / "notebooks"
     subprocess.run([sys.executable, "-m", "lessons.notebooks"], cwd=tmp_path / "project", check=True)
     assert "99-a-sample.ipynb" in {path.name for path in folder.glob("*.ipynb")}

@@ -1,4 +1,4 @@
-"""Every sentence of cause and effect in the course, asserted on the real engine: `pytest -m claims`."""
+"""Every sentence of cause and effect in the course, asserted on the real engine: `make claims`."""
 
 import logging
 from collections.abc import Iterator

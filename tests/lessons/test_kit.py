@@ -1,4 +1,4 @@
-"""The guess lock, as it holds in a notebook."""
+"""The guess lock in a notebook."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from lessons.book import Book
 from lessons.lesson import Lesson
 from tests.lessons.guesses import guess_of
 
-SLUG, ROUND = "at-scale", "check"  # a round that is computed: it takes no engine
+SLUG, ROUND = "at-scale", "check"  # a computed round: it needs no engine
 
 
 @pytest.fixture
@@ -28,32 +28,32 @@ def test_without_a_guess_nothing_runs(kit: Kit) -> None:
         kit.reveal(ROUND)
 
 
-def test_nothing_is_revealed_that_was_not_run(kit: Kit) -> None:
+def test_nothing_is_revealed_before_it_was_run(kit: Kit) -> None:
     kit.commit(ROUND, 5.0)
     with pytest.raises(BadInput, match="has been run"):
         kit.reveal(ROUND)
 
 
-def test_a_guess_is_locked_for_good(kit: Kit) -> None:
+def test_a_locked_guess_cannot_be_replaced(kit: Kit) -> None:
     kit.commit(ROUND, 5.0)
     with pytest.raises(BadInput, match="yours is locked"):
         kit.commit(ROUND, 6.0)
 
 
 @pytest.mark.parametrize("wrong", ["many", [1.0, 2.0], 1e9])
-def test_what_is_no_answer_is_refused(kit: Kit, wrong: str | float | list[float]) -> None:
+def test_an_invalid_guess_is_rejected(kit: Kit, wrong: str | float | list[float]) -> None:
     with pytest.raises(BadInput, match="guess"):
         kit.commit(ROUND, wrong)
 
 
-def test_an_unknown_name_says_what_there_is(kit: Kit, tmp_path: Path) -> None:
+def test_an_unknown_name_lists_the_valid_ones(kit: Kit, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="crowd, more, check"):
         kit.commit("chek", 5.0)
     with pytest.raises(BadInput, match="name of a lesson"):
         Kit("no-lesson", Book(tmp_path / "book.sqlite", "me"))
 
 
-def test_after_the_reveal_a_guess_can_not_change(kit: Kit) -> None:
+def test_a_guess_cannot_change_after_the_reveal(kit: Kit) -> None:
     kit.commit(ROUND, 5.0)
     kit.run(ROUND)
     kit.reveal(ROUND)
@@ -62,7 +62,7 @@ def test_after_the_reveal_a_guess_can_not_change(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("lesson", all_lessons(), ids=lambda lesson: lesson.slug)
-def test_before_guess_and_run_neither_screen_nor_kernel_nor_file_holds_an_answer(
+def test_no_answer_is_on_screen_in_the_kernel_or_on_disk_before_guess_and_run(
     lesson: Lesson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[Any] = []

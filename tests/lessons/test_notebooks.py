@@ -1,4 +1,4 @@
-"""The notebooks are made from the lessons, hold no result, and run from top to bottom."""
+"""Notebooks are generated from the lessons, contain no results, and run from top to bottom."""
 
 from pathlib import Path
 
@@ -16,12 +16,12 @@ each_lesson = pytest.mark.parametrize("lesson", all_lessons(), ids=lambda lesson
 
 
 @each_lesson
-def test_it_is_what_the_lesson_makes_it(lesson: Lesson) -> None:
+def test_it_is_what_its_lesson_generates(lesson: Lesson) -> None:
     assert (FOLDER / file_name(lesson)).read_bytes() == notebook(lesson), "run: python -m lessons.notebooks"
 
 
 @each_lesson
-def test_it_is_valid_and_holds_one_picture_and_no_answer(lesson: Lesson) -> None:
+def test_it_is_valid_and_contains_one_picture_and_no_answer(lesson: Lesson) -> None:
     book = nbformat.reads(notebook(lesson).decode(), as_version=4)
     nbformat.validate(book)
     outputs = [output for cell in book.cells if cell.cell_type == "code" for output in cell.outputs]

@@ -1,4 +1,4 @@
-"""What the words of a lesson may and may not say: no answer before the guess, no number that was not measured."""
+"""What a lesson's text may say: no answer before the guess, and no number that was not measured."""
 
 import re
 from string import Formatter
@@ -16,7 +16,7 @@ each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: less
 each_round = pytest.mark.parametrize(
     ("lesson", "asked"), ROUNDS, ids=[f"{lesson.slug}-{asked.name}" for lesson, asked in ROUNDS]
 )
-# a name ("token 1", "lesson 2") and a factor of the formula are words that happen to be digits
+# names ("token 1", "lesson 2") and a factor of the formula may have digits
 NAMES = re.compile(r"token 1|token 2|lesson 2|2 \(a key and a value\)")
 
 
@@ -29,41 +29,41 @@ def test_lessons_are_numbered_from_one_without_a_gap() -> None:
 
 
 @each_lesson
-def test_a_lesson_has_all_its_parts_and_no_others(lesson: Lesson) -> None:
+def test_a_lesson_has_exactly_its_parts(lesson: Lesson) -> None:
     asked = {f"{one.name} {part}" for one in lesson.rounds for part in ("question", "answer")}
     assert set(lesson.parts()) == asked | {"Opening", "Limits", "In the cluster"}
     assert all(lesson.parts().values())
 
 
 @each_lesson
-def test_nothing_before_the_guess_is_filled_in(lesson: Lesson) -> None:
+def test_text_before_the_guess_has_no_measured_values(lesson: Lesson) -> None:
     for part, text in lesson.parts().items():
         if not part.endswith(" answer"):
             assert "{" not in text, part
 
 
 @each_round
-def test_an_answer_types_no_number(lesson: Lesson, asked: Round) -> None:
+def test_an_answer_contains_no_typed_number(lesson: Lesson, asked: Round) -> None:
     text = lesson.text(f"{asked.name} answer")
     bare = NAMES.sub("", re.sub(r"\{\w+\}", "", text))
     assert not re.findall(r"\d+", bare)
-    assert braces(text), "an answer speaks of what was measured"
+    assert braces(text), "an answer must report a measurement"
 
 
 @each_lesson
-def test_every_lesson_lets_something_be_changed_and_ends_with_a_check(lesson: Lesson) -> None:
+def test_every_lesson_has_a_knob_and_ends_with_a_check(lesson: Lesson) -> None:
     assert lesson.rounds[-1].name == "check"
     assert any(asked.knob for asked in lesson.rounds)
 
 
 @each_lesson
-def test_claims_speak_of_rounds_that_exist(lesson: Lesson) -> None:
+def test_claims_are_about_existing_rounds(lesson: Lesson) -> None:
     assert lesson.claims
     assert {claim.about for claim in lesson.claims} <= {asked.name for asked in lesson.rounds}
 
 
 @each_round
-def test_what_a_round_runs_can_be_run_on_two_workers(lesson: Lesson, asked: Round) -> None:
+def test_a_rounds_scenarios_are_valid_on_two_workers(lesson: Lesson, asked: Round) -> None:
     for setting in asked.knob.values if asked.knob else (0.0,):
         for turn in turns(asked.runs(setting), 1):
             assert turn.scenario.checked().deployment.workers == 2
