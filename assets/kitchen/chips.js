@@ -1,6 +1,6 @@
 // Numbers: so far, at the playhead, each with its own course; and apart from them, of the whole run.
 
-const PACE = "tokens of the last 3 s"; // what "tokens per second" means while a run goes on
+const PACE = "last 3 s"; // what "tokens per second" means while a run goes on
 
 /** At t. The stall is the longest gap that has been felt, one under way included, and whose it was. */
 function figures(now) {

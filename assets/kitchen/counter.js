@@ -10,9 +10,9 @@ function prepRoom(now, one, x0, x1, geo, { titled, shared }) {
 }
 
 /** Plates only. */
-function plateRoom(now, one, x0, x1, geo, { titled, most, cols = 2, rows = 2, tall = 66, written = 0 }) {
+function plateRoom(now, one, x0, x1, geo, { titled, most, cols = 2, rows = 2, tall = 66, bare = false }) {
   const wide = x1 - x0 > 250, { back, front } = geo, wants = now.trays.length + now.waiting.length > 0, left = x0 + (wide ? 8 : 22), right = x1 - 8;
-  const spots = places(most, left, right, back + (wide ? 26 : 14), front - 5, wide ? cols : 1, wide ? rows : Math.max(4, rows), wide ? tall : 30), twin = spots.length > 1 && spots[1].y === spots[0].y;
+  const spots = places(most, left, right, back + (wide ? 26 : 14), front - 5, wide ? cols : 1, wide ? rows : bare ? 3 : Math.max(4, rows), wide ? tall : 30), twin = spots.length > 1 && spots[1].y === spots[0].y;
   const hand = twin ? spots[1].x - 6 : wide && cols > 1 ? (x0 + x1) / 2 : spots[0].x - 9, cx = twin ? Math.max(x0 + 40, hand - 2) : wide ? (x0 + x1) / 2 : (x0 + x1) / 2 + 14;
   const light = hood(x0 + 4, x1 - 4, geo, { on: one.plating, kind: "plate", spread: 5, ...titled }), line = onLine(now, one, spots, hand, back + (wide ? 24 : 14));
   const drawn = one.up ? pose(one, geo, cx, { board: cx, hand, calls: wants ? -0.9 : 0 }) : null, room = back - geo.top - geo.hoodH > 90;

@@ -22,24 +22,25 @@ function deal(stations, x0, x1, gap) {
 const titledFor = (one) => ({ titled: one.of > 1 ? { name: capital(one.called), serving: "" } : { name: WORDS[one.station].name, serving: WORDS[one.station].serving } });
 
 function wideFloor(now, stations, width, most, split) {
-  const geo = WIDE, { back, front, floor } = geo, servedX = width - 106, doorX = split ? 190 : 152;
+  const geo = WIDE, { back, front, floor } = geo, servedX = width - 106, doorX = split ? (width > 1150 ? 236 : 190) : 152;
   const preps = stations.filter(({ station }) => station === "prep"), rest = stations.filter(({ station }) => station !== "prep");
-  const inner = servedX - 6 - doorX, prepsWide = split ? Math.max(preps.length * 168, Math.min(250, inner * 0.28) * Math.min(2, preps.length)) : 0;
+  const inner = servedX - 6 - doorX, prepsWide = split ? Math.max(preps.length * 168, Math.min(276, inner * 0.3) * Math.min(2, preps.length)) : 0;
   const spotsA = deal(preps, doorX + 6, doorX + prepsWide, 8), gate = doorX + prepsWide + 26, spotsB = deal(rest, split ? gate + PASS_WIDE - 12 : doorX + 6, servedX - 8, 14);
   const rooms = [...preps.map((one, n) => ROOMS.prep(now, one, ...spotsA[n], geo, { ...titledFor(one), shared: spotsA[n] })), ...rest.map((one, n) => ROOMS[one.station](now, one, ...spotsB[n], geo, { ...titledFor(one), most }))];
   const y1 = front + 30, y2 = front + 51, by = 308, ly = by - TRAY_H / 2 - 30;
-  const walls = [path(`M${f1(servedX + 20)} ${back}V92a33 33 0 0 1 66 0V${back}z`, { class: "opening" }), text(servedX + 53, 47, "Served", { class: "t14 bold mid" }), text(servedX + 53, 124, `${now.served.length}`, { class: "t24 bold mid" }), text(servedX + 53, 144, `of ${now.log.orders.size}`, { class: "t13 mid" }), doorRail(now, 8, doorX - 8, 20)];
+  const walls = [path(`M${f1(servedX + 20)} ${back}V92a33 33 0 0 1 66 0V${back}z`, { class: "opening" }), text(servedX + 53, 47, "Served", { class: "t14 bold mid" }), text(servedX + 53, 124, `${now.served.length}`, { class: "t24 bold mid" }), text(servedX + 53, 144, `of ${now.log.orders.size}`, { class: "t13 mid" }), doorRail(now, 8, doorX - 8, 20, back)];
   const slabs = split ? [[gate, ly, 18]] : spotsB.slice(1).map(([x]) => [x - 7, front, 10]);
   const pass = split ? passWide(now, gate, by, ly, geo, Math.max(150, doorX - 40), spotsB[0][0] - 14) : null;
-  const cabs = [cab(6, doorX - 2, geo, [span("Door  ", "bold"), span(now.tickets.length ? `${now.tickets.length} waiting` : "nobody waits", "t13 light")], now.tickets.length ? `longest ${age(now.t - Math.min(...now.tickets.map(({ ticket }) => ticket.t0)))}` : "orders hang on the rail"),
-    cab(servedX - 2, width - 6, geo, [span("TTFT", "strong")], now.served.length ? "of the last served" : "none served yet"), pass?.cab];
+  const cabs = [cab(6, doorX - 2, geo, [[["Door  ", "bold"], [now.tickets.length ? `${now.tickets.length} waiting` : "nobody waits", "t13 light"]], [["Door", "bold"]]], now.tickets.length ? [`longest ${age(now.t - Math.min(...now.tickets.map(({ ticket }) => ticket.t0)))}`] : ["orders hang on the rail", "no order waits", ""]),
+    cab(servedX - 2, width - 6, geo, [[["TTFT", "strong"]]], now.served.length ? ["of the last", ""] : ["none yet", ""]), pass?.cab];
   if (split) for (const [n, one] of preps.entries()) rooms[n].cab = cabinet(one, spotsA[n][0] - (n ? 2 : 2), n === preps.length - 1 ? gate - 20 : spotsA[n][1] + 2, geo, { calls: now.tickets.length ? "" : "no orders" });
   return { width, height: floor, drawn: counter(width, geo, rooms, { slabs, belt: pass?.belt, walls, cabs, extra: [pass?.trays, servedPile(now, servedX + 4, back + 14, 4)], above: pass?.says }),
     link: pass?.link, buttons: rooms.flatMap((room) => room.buttons || []), doorX };
 }
 
 function cab(x0, x1, geo, says, below) {
-  return [rect(x0, geo.front + 12, x1 - x0, geo.floor - geo.front - 18, { rx: 4, class: "cab" }), text(x0 + 9, geo.front + 30, says, { class: "t14" }), text(x0 + 9, geo.front + 51, below, { class: "t13 soft" })];
+  const room = x1 - x0 - 16;
+  return [rect(x0, geo.front + 12, x1 - x0, geo.floor - geo.front - 18, { rx: 4, class: "cab" }), fitted(x0 + 9, geo.front + 30, room, says), fitted(x0 + 9, geo.front + 51, room, below.map((one) => [[one, "t13 soft"]]))];
 }
 
 function servedPile(now, x, y, most, width = 98) {
@@ -67,7 +68,7 @@ function passWide(now, gate, by, ly, geo, x0, x1) {
     it ? [text(x, back + 44, [span(bytes(it.done), "t17 strong"), span(" across", "t13 soft")]), text(x, back + 61, [span(`${bytes(it.nbytes - it.done)} of tray ${it.number} to go`, "soft")], { class: "t13" })] : text(x, back + 43, "nothing to carry", { class: "t13 soft" })];
   const sx = left + 10, sw = right - left - 100, bandwidth = now.link?.bandwidth, share = linkShare(bandwidth), waits = now.waiting.length;
   const cabs = [rect(left, front + 12, right - left, geo.floor - front - 18, { rx: 4, class: "cab" }),
-    text(left + 9, y1, waits ? [span(`${waits} wait${waits > 1 ? "" : "s"}`, "pass-t strong"), it ? span(` behind ${it.number}`, "strong") : null] : [span(it ? "Carrying " : "Free", "pass-t strong"), it ? span(`tray ${it.number}`, "strong") : null], { class: "t14" }),
+    fitted(left + 9, y1, right - left - 24 - widthOf(rate(bandwidth), 14, 650), waits ? [[[`${waits} wait${waits > 1 ? "" : "s"}`, "pass-t strong"], [it ? ` behind ${it.number}` : "", "strong"]], [[`${waits} wait${waits > 1 ? "" : "s"}`, "pass-t strong"]]] : [[[it ? "Carrying " : "Free", "pass-t strong"], [it ? `tray ${it.number}` : "", "strong"]], [[it ? "Carrying" : "Free", "pass-t strong"]]]),
     text(right - 9, y1, rate(bandwidth), { class: "t14 strong end" }), text(right - 9, y2, now.link?.latency ? `+ ${secs(now.link.latency)}` : "", { class: "t13 soft end" })];
   return { belt: base.belt, trays: [base.trays], says: [says, heldWriting(now, gate + PASS_WIDE / 2 - 4, 74, PASS_WIDE - 26)], cab: cabs, link: { x: sx, y: y2 - 15, width: sw, share, bandwidth } };
 }

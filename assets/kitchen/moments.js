@@ -4,6 +4,7 @@ const STILL_W = 352, STILL_H = 204, STILL = { top: 0, back: 106, front: 202, flo
 
 /** The worst causes by longest stall times answers held, and the calm that shows that it need not be so. */
 function decisive(log) {
+  if (log.orders.size > 100) return [];
   const groups = new Map();
   for (const stall of log.stalls) {
     if (stall.cause.kind === "none") continue;
@@ -19,20 +20,20 @@ function decisive(log) {
   return [...worst.sort((a, b) => a.t - b.t), calm(log)].filter(Boolean);
 }
 
-/** The longest time in which plates were served, none of them stood still, and other prompts were in prep if that can be. */
+/** How calm it is when no hand is away: beside a long prep, if another worker has the plates; else after the last prep. */
 function calm(log) {
-  let best = null;
-  const tokens = [...log.orders.values()].flatMap((order) => order.tokens.slice(1).map((token, n) => ({ t: token.t, s: token.t - order.tokens[n].t, number: order.number, worker: token.worker })));
-  for (const worker of log.workers.values()) for (const step of worker.steps) {
-    if (step.mode !== "prefill" || step.t1 == null || step.t1 - step.t0 < 0.3) continue;
-    const here = tokens.filter(({ t, s, worker: who }) => t > step.t0 && t <= step.t1 && who !== worker.name && t - s >= step.t0 - 0.05);
-    const who = new Set(here.map(({ number }) => number)), worst = Math.max(0, ...here.map(({ s }) => s));
-    if (who.size > 1 && here.length > 10 && (!best || here.length > best.here.length) && worst < LONG_AT * usualAt(log, Infinity)) best = { here, who: [...who], worst, step, worker };
-  }
+  const split = log.deployed.some(({ roles }) => roles.some(([, role]) => role === "prefill_only"));
+  const gaps = [...log.orders.values()].flatMap((order) => order.tokens.slice(1).map((token, n) => ({ t: token.t, s: token.t - order.tokens[n].t, number: order.number, worker: token.worker })));
+  const steps = [...log.workers.values()].flatMap((worker) => worker.steps.filter((step) => step.pieces.length && step.t1 != null));
+  if (!steps.length) return null;
+  const last = steps.reduce((a, b) => (b.t1 > a.t1 ? b : a)), spans = split ? steps.filter((step) => step.mode === "prefill" && step.t1 - step.t0 > 0.3) : [{ t0: last.t1, t1: log.end }];
+  const all = spans.map((step) => ({ step, here: gaps.filter(({ t, s, worker }) => t > step.t0 && t <= step.t1 && worker !== step.worker && t - s >= step.t0 - 0.05) }));
+  const best = all.filter(({ here }) => here.length > 10 && Math.max(...here.map(({ s }) => s)) < LONG_AT * usualAt(log, Infinity)).sort((a, b) => b.here.length - a.here.length)[0];
   if (!best) return null;
-  const { step, here, who } = best, by = step.pieces.map(([request]) => orderOf(log, request).number), count = step.pieces.reduce((sum, piece) => sum + piece[2], 0);
-  return { t: step.t0, at: (step.t0 + step.t1) / 2, both: true, worker: here[0].worker,
-    says: `While ${whole(count)} tokens of ${orders(by, 3)} were in prep, ${plates(who, 6)} went on: a token every ${secs(median(here.map(({ s }) => s)))}, ${secs(best.worst)} at the most.` };
+  const { step, here } = best, who = [...new Set(here.map(({ number }) => number))], pace = `a token every ${secs(median(here.map(({ s }) => s)))}, ${secs(Math.max(...here.map(({ s }) => s)))} at the most`;
+  if (!split) return { t: step.t0, at: step.t0 + Math.min(0.5, (step.t1 - step.t0) / 3), worker: here[0].worker, says: `With no prompt left to prep, ${plates(who, 6)} got ${pace}. The median gap of the whole run, ${secs(usualAt(log, Infinity))}, shows none of the stalls.` };
+  const by = step.pieces.map(([request]) => orderOf(log, request).number), count = step.pieces.reduce((sum, piece) => sum + piece[2], 0);
+  return { t: step.t0, at: (step.t0 + step.t1) / 2, worker: here[0].worker, says: `While ${whole(count)} tokens of ${orders(by, 3)} were in prep, ${plates(who, 6)} went on: ${pace}.` };
 }
 
 /** The scene's own rooms, small and without words. */
@@ -42,10 +43,9 @@ function still(log, one) {
   let rooms, more = {};
   const bare = { titled: {}, most: Math.max(3, who.plates.length), cols: 1, rows: 3, tall: 26, bare: true };
   if (who.station === "plating" && preps.length && one.pass) {
-    const gate = 172, base = passParts(now, gate, 166, 132, { ...geo, k: 0.78 }, -8, gate + 74);
-    rooms = [ROOMS.plating(now, who, 214, STILL_W - 4, geo, bare)];
-    const it = crossing(now);
-    more = { slabs: [[gate, 128, 14]], belt: base.belt, extra: base.trays, above: it ? [text(14, 30, bytes(it.done), { class: "t17 strong" }), text(14, 48, `of ${bytes(it.nbytes)}`, { class: "t13" }), text(14, 65, `at ${rate(now.link?.bandwidth)}`, { class: "t13 soft" })] : null };
+    const gate = 196, it = crossing(now), base = passParts(now, gate, 166, 128, { ...geo, k: 0.9 }, -8, STILL_W + 8), room = ROOMS.plating(now, who, 224, STILL_W - 4, geo, bare);
+    rooms = [{ ...room, items: null, over: null }]; // the belt is what this is about
+    more = { slabs: [[gate, 124, 14]], belt: base.belt, extra: base.trays, above: it ? [text(14, 30, bytes(it.done), { class: "t17 strong" }), text(14, 48, `of ${bytes(it.nbytes)}`, { class: "t13" }), text(14, 65, `at ${rate(now.link?.bandwidth)}`, { class: "t13 soft" })] : null };
   } else if (who.station === "plating" && preps.length) {
     const prep = preps.find((each) => each.cuts) || preps[0];
     rooms = [ROOMS.prep(now, prep, 2, 150, geo, bare), ROOMS.plating(now, who, 164, STILL_W - 2, geo, bare)];

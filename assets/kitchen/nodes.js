@@ -116,6 +116,13 @@ function widthOf(words, size, weight = 400) {
   return width;
 }
 
+/** A line of text made of [words, classes]: of several wordings the first that is no wider than `room`. */
+function fitted(x, y, room, wordings, props) {
+  const wide = (parts) => parts.reduce((sum, [says, names = ""]) => sum + widthOf(says, /t13/.test(names) ? 13 : 14, /bold|strong/.test(names) ? 650 : 400), 0);
+  const parts = wordings.find((one) => wide(one) <= room) || wordings.at(-1);
+  return text(x, y, parts.map(([says, names]) => span(says, names)), { class: "t14", ...props });
+}
+
 const ICONS = { play: "M6 3.5v13l10-6.5z", pause: "M7 4v12M13 4v12", back: "M14 4v12l-8-6zM5 4v12", ahead: "M6 4v12l8-6zM15 4v12",
   replay: "M4.5 7A6.5 6.5 0 1 1 3.5 11.5M4 3v4.5h4.5", cancel: "M5 5l10 10M15 5 5 15", kill: "M10 3v7M6 5.5a6.5 6.5 0 1 0 8 0" };
 const icon = (name) => h("svg", { class: "sk-icon", viewBox: "0 0 20 20", "aria-hidden": "true" }, path(ICONS[name]));

@@ -24,36 +24,38 @@ function mostPlates(now, names) {
 }
 
 function plate(now, spot, one, { age: says, because } = {}) {
-  const { x, y, w, h: tall, dish } = spot, cx = x + dish, cy = y + tall / 2, order = one.order, alone = w < 2 * dish + 26;
-  const rim = dish - 3, long = 2 * Math.PI * rim, share = one.max ? one.made / one.max : 0, ring = `M${f1(cx)} ${f1(cy - rim)}A${f1(rim)} ${f1(rim)} 0 1 1 ${f1(cx)} ${f1(cy + rim)}A${f1(rim)} ${f1(rim)} 0 1 1 ${f1(cx)} ${f1(cy - rim)}`;
-  const still = one.still, hard = still === "long" || still === "held", left = cx + dish + 7, room = x + w - left - 8;
-  const lines = tall > 56 ? 3 : tall > 38 ? 2 : 1, tag = says || because, count = `${one.made}/${one.max}`, wide = widthOf(count, 12) + 6;
-  const kids = [];
-  if (!alone) {
-    kids.push(rect(cx, y + (lines > 1 ? 3 : 1.5), w - dish, tall - (lines > 1 ? 6 : 3), { rx: 6, class: still === "long" ? "slip iced" : "slip" }));
-    const rows = lines > 1 ? lines - (tag ? 1 : 0) : 1, fits = lines > 1 ? room : room - (says ? widthOf(says, 13, 700) + 22 : wide), top = cy - (lines * LINE) / 2;
-    kids.push(words(order, one.made, fits, rows, left, lines > 1 ? top : cy - LINE / 2, !hard));
-    if (tag && lines > 1) kids.push(says ? [still === "long" ? snow(left + 6, top + lines * LINE - 6, 0.75) : clockFace(left + 6, top + lines * LINE - 6, 0.85), text(left + 17, top + lines * LINE - 1.5, says, { class: "t13 bold stall-on" })]
-      : text(left, top + lines * LINE - 2, because, { class: "t12 strong stall-on" }));
-    else if (says) kids.push(snow(x + w - widthOf(says, 13, 700) - 19, cy, 0.72), text(x + w - 8, cy + 4.6, says, { class: "t13 bold end stall-on" }));
-    else if (lines === 1) kids.push(text(x + w - 7, cy + 4.4, count, { class: "t12 end onchina-soft" }));
+  const { x, y, w, h: tall, dish } = spot, cx = x + dish, cy = y + tall / 2, rim = dish - 3, hard = one.still === "long" || one.still === "held", iced = one.still === "long";
+  const long = 2 * Math.PI * rim, ring = `M${f1(cx)} ${f1(cy - rim)}A${f1(rim)} ${f1(rim)} 0 1 1 ${f1(cx)} ${f1(cy + rim)}A${f1(rim)} ${f1(rim)} 0 1 1 ${f1(cx)} ${f1(cy - rim)}`;
+  const count = [`${one.made}/${one.max}`, `${one.made}`].find((text) => dish > 26 && widthOf(text, 12) < 2 * Math.sqrt(Math.max(0, (dish - 6) ** 2 - 196)));
+  if (now.cancels) now.spots?.push({ order: one.order, x: x + w - 22, y: y - 4 });
+  return g({ class: "sk-plate", key: one.order.request, "data-frozen": hard ? "long" : one.still }, w < 2 * dish + 26 ? null : slipOf(one, spot, { says, because, iced, hard, count }),
+    circle(cx + 1, cy + 3, dish, { class: "cast" }), circle(cx, cy, dish, { class: "china" }), circle(cx, cy, dish - 7, { class: iced ? "well iced" : "well", fill: iced ? "url(#sk-frost)" : null }),
+    path(ring, { class: "rim" }), path(ring, hard ? { class: "rim-stall" } : { class: one.still === "short" ? "rim-cold" : "rim-done", "stroke-dasharray": `${f1(long * (one.max ? one.made / one.max : 0))} ${f1(long)}` }),
+    count ? [iced ? rect(cx - widthOf(count, 12) / 2 - 2, cy + 4, widthOf(count, 12) + 4, 14, { rx: 4, class: "china" }) : null, chip(cx, cy - 8, one.number), text(cx, cy + 14, count, { class: "t12 mid onchina-soft" })] : chip(cx, cy, one.number));
+}
+
+/** Paper beside a dish: the answer's last words, or why none come. */
+function slipOf(one, { x, y, w, h: tall, dish }, { says, because, iced, hard, count }) {
+  const cx = x + dish, cy = y + tall / 2, left = cx + dish + 7, right = x + w - 7, lines = tall > 42 ? 3 : tall > 34 ? 2 : 1, line = tall > 50 ? LINE : 13.6, top = cy - (lines * line) / 2, low = top + lines * line - 3.5;
+  const paper = rect(cx, y + (lines > 1 ? 2 : 1.5), w - dish, tall - (lines > 1 ? 4 : 3), { rx: 6, class: iced ? "slip iced" : "slip" }), sign = iced ? snow : clockFace, tally = `${one.made}/${one.max}`;
+  if (lines === 1) {
+    const end = says || (right - left > widthOf(tally, 12) ? tally : ""), wide = end ? widthOf(end, says ? 13 : 12, says ? 700 : 400) : 0;
+    return [paper, words(one.order, one.made, right - left - wide - (says ? 20 : 6), 1, line, left, top, !hard), says ? sign(right - wide - 10, cy, 0.72) : null, text(right, cy + 4.4, end, { class: says ? "t13 bold end stall-on" : "t12 end onchina-soft" })];
   }
-  kids.push(circle(cx + 1, cy + 3, dish, { class: "cast" }), circle(cx, cy, dish, { class: "china" }), circle(cx, cy, dish - 7, { class: still === "long" ? "well iced" : "well", fill: still === "long" ? "url(#sk-frost)" : null }),
-    path(ring, { class: "rim" }), path(ring, hard ? { class: "rim-stall" } : { class: still === "short" ? "rim-cold" : "rim-done", "stroke-dasharray": `${f1(long * share)} ${f1(long)}` }));
-  const low = tall > 38 && dish > 20;
-  if (low) kids.push(still === "long" ? rect(cx - wide / 2, cy + 4, wide, 14, { rx: 4, class: "china" }) : null, chip(cx, cy - 8, one.number), text(cx, cy + 15, count, { class: "t12 mid onchina-soft" }));
-  else kids.push(chip(cx, cy, one.number));
-  return g({ class: "sk-plate", key: order.request, "data-frozen": hard ? "long" : still || null }, kids);
+  const tag = says ? [sign(left + 6, low - 4.5, 0.75), text(left + 17, low, says, { class: "t13 bold stall-on" })] : because ? text(left, low, because, { class: "t12 strong stall-on" }) : null;
+  const first = count ? 0 : 1; // the dish has no room for the count: it is the first line
+  return [paper, first ? text(left, top + 11.5, tally, { class: "t12 onchina-soft" }) : null, words(one.order, one.made, right - left, lines - first - (tag ? 1 : 0), line, left, top + first * line, !hard), tag];
 }
 
 /** The last lines of an answer, broken from its start, so that no line moves when a token is added; the newest token is marked. */
-function words(order, count, width, rows, x, y, marks) {
+function words(order, count, width, rows, line, x, y, marks) {
   if (width < 24 || !count) return null;
-  const { lines, last } = wrapped(order, count, width), shown = [...lines, last].slice(-rows), top = y + 11.5 + (rows - shown.length) * 0;
+  if (rows < 1) return null;
+  const { lines, last } = wrapped(order, count, width), shown = [...lines, last].slice(-rows), top = y + 11.5;
   const newest = (order.tokens[count - 1]?.text || "").replace(/\s+/g, " ").trimStart(), marked = marks && newest && last.endsWith(newest) ? newest : "";
-  const before = last.slice(0, last.length - marked.length), low = top + (shown.length - 1) * LINE, from = x + widthOf(before, SIZE_OF_WORDS);
-  return g({ class: "answer" }, marked ? rect(from - 1.5, low - 11.5, widthOf(marked, SIZE_OF_WORDS, 600) + 3, LINE, { rx: 3, class: "newest" }) : null,
-    shown.map((line, n) => (n < shown.length - 1 ? text(x, top + n * LINE, line) : [text(x, low, before), marked ? text(from, low, marked, { class: "strong" }) : null])));
+  const before = last.slice(0, last.length - marked.length), low = top + (shown.length - 1) * line, from = x + widthOf(before, SIZE_OF_WORDS);
+  return g({ class: "answer" }, marked ? rect(from - 1.5, low - 11.5, widthOf(marked, SIZE_OF_WORDS, 600) + 3, line, { rx: 3, class: "newest" }) : null,
+    shown.map((said, n) => (n < shown.length - 1 ? text(x, top + n * line, said) : [text(x, low, before), marked ? text(from, low, marked, { class: "strong" }) : null])));
 }
 
 /** Greedy lines of the first `count` tokens; each token goes on where the one before it has ended. */
@@ -83,5 +85,5 @@ function reach(x, y0, spots, served, cut) {
   if (!all.length) return null;
   const ys = all.map((spot) => spot.y + spot.h / 2), ends = all.map((spot) => (spot.x + spot.dish > x ? spot.x + (spot.x > x ? 1 : spot.dish) : Math.min(x, spot.x + spot.w)));
   const d = `M${f1(x)} ${f1(y0)}V${f1(Math.max(...ys))}${all.map((spot, n) => `M${f1(x)} ${f1(ys[n])}H${f1(ends[n])}`).join("")}`;
-  return [path(d, { class: cut ? "reach cut" : "reach" }), cut ? circle(x, y0 - 8, 7, { class: "nohand" }) : all.map((spot, n) => circle(ends[n], ys[n], 3.6, { class: "touch" }))];
+  return { line: path(d, { class: cut ? "reach cut" : "reach" }), ends: cut ? circle(x, y0 - 8, 7, { class: "nohand" }) : all.map((spot, n) => circle(ends[n], ys[n], 3.6, { class: "touch" })) };
 }

@@ -3,7 +3,7 @@
 
 /** An extractor hood with the station's name, and a strip light that burns while a step of its kind runs. */
 function hood(x0, x1, geo, { on, kind, name = "", serving = "", spread = 8 }) {
-  const { top, back, front, hoodH } = geo, y = top + hoodH, deep = (front - back) / (back - y) * (spread + 6), lit = on ? "lit" : "unlit", wide = widthOf(`${name}  ${serving}`, 14, 600) < x1 - x0 - 30;
+  const { top, back, front, hoodH } = geo, y = top + hoodH, deep = (front - back) / (back - y) * (spread + 6), lit = on ? "lit" : "unlit", wide = widthOf(name, 14, 700) + widthOf(serving, 14) < x1 - x0 - 34;
   return {
     wall: path(`M${f1(x0 + 6)} ${y + 3}L${f1(x1 - 6)} ${y + 3}L${f1(x1 + spread)} ${back}L${f1(x0 - spread)} ${back}Z`, { class: `beam ${kind} ${lit}` }),
     pool: path(`M${f1(x0 - spread)} ${back}L${f1(x1 + spread)} ${back}L${f1(x1 + spread + deep)} ${front}L${f1(x0 - spread - deep)} ${front}Z`, { class: `pool ${kind} ${lit}` }),
@@ -67,18 +67,26 @@ function pips(x, y, { prefill, decode, mixed }, n = 10, pitch = 10) {
 }
 
 /** The cabinet's two lines: what is done now, and how busy the last three seconds were. */
-function cabinet(one, x0, x1, geo, { short = false, calls = "" } = {}) {
-  const y1 = geo.front + 30, y2 = geo.front + 51, left = x0 + 9, right = x1 - 9, who = one.of > 1 && one.station !== "hatch" ? span(`${capital(one.called)}  `, "light soft") : null;
-  const taken = one.inPrep.length > 1 ? `orders ${listed(one.inPrep, 3)}` : `order ${one.inPrep[0]}`, room = x1 - x0, count = one.step?.plates || 0;
-  const says = one.mode === "down" ? [span("Closed", "stall bold")]
-    : one.mode === "prefill" ? [span("Prepping ", "prep-t strong"), span(taken, "strong"), room > 230 ? span(`  ${whole(one.tokens)} tokens`, "t13 light") : null]
-    : one.mode === "mixed" ? [span(`Plating ${count}`, "plate-t strong"), span(room > 250 ? " and prepping " : " + prep ", "prep-t strong"), span(room > 330 ? `${whole(one.tokens)} tokens of ${taken}` : `${taken}`, "strong")]
-    : one.mode === "decode" ? [span("Plating ", "plate-t strong"), span(many(count, "plate"), "strong"), room > 330 ? span("  one token each, every step", "t13 light") : null]
-    : [span(one.station === "hatch" ? "Hands unseen" : calls ? "Waits" : "Hands free", "strong"), calls ? span(`  ${calls}`, "t13 light") : null];
-  const clock = one.mode === "decode" ? (one.stroke && room > 210 ? `${secs(one.stroke)} a step` : "") : one.step ? age(one.since) : "";
-  return [rect(x0, geo.front + 12, room, geo.floor - geo.front - 18, { rx: 4, class: "cab" }), text(left, y1, [room > 250 || one.mode === "idle" ? who : null, ...says], { class: "t14" }), text(right, y1, clock, { class: "t14 strong end" }),
-    one.station === "hatch" ? text(left, y2, `${many(one.plates.length, "answer")} under way`, { class: "t13 soft" }) : [pips(left - 1, y2 + 1, one.shares), text(left + 106, y2, room > 180 ? `${Math.round(100 * one.busy)} % busy` : `${Math.round(100 * one.busy)} %`, { class: "t13 soft" }),
-      one.shelf && room > 260 && !short ? text(right, y2, `KV cache ${Math.round(100 * one.shelf.used / one.shelf.blocks)} % full`, { class: "t13 soft end" }) : null]];
+function cabinet(one, x0, x1, geo, { calls = "" } = {}) {
+  const y1 = geo.front + 30, y2 = geo.front + 51, left = x0 + 9, right = x1 - 9, room = x1 - x0, hatch = one.station === "hatch", load = `${Math.round(100 * one.busy)} %`;
+  const clock = one.mode === "decode" ? (one.stroke && room > 230 ? `${secs(one.stroke)} a step` : "") : one.step ? age(one.since) : "", free = right - left - (clock ? widthOf(clock, 14, 600) + 8 : 0);
+  const who = one.of > 1 && !hatch ? [[[`${capital(one.called)}  `, "soft"]], []] : [[]];
+  const wordings = doing(one, calls).flatMap((parts) => who.map((named) => [...named, ...parts]));
+  const full = one.shelf ? `KV cache ${Math.round(100 * one.shelf.used / one.shelf.blocks)} % full` : "", after = left + 106 + widthOf(`${load} busy`, 13) + 14;
+  return [rect(x0, geo.front + 12, room, geo.floor - geo.front - 18, { rx: 4, class: "cab" }), fitted(left, y1, free, wordings), text(right, y1, clock, { class: "t14 strong end" }),
+    hatch ? text(left, y2, `${many(one.plates.length, "answer")} under way`, { class: "t13 soft" }) : [pips(left - 1, y2 + 1, one.shares), text(left + 106, y2, left + 106 + widthOf(`${load} busy`, 13) < right ? `${load} busy` : left + 140 < right ? load : "", { class: "t13 soft" }),
+      full && right - widthOf(full, 13) > after ? text(right, y2, full, { class: "t13 soft end" }) : null]];
+}
+
+/** What is done now, in more words and in fewer. */
+function doing(one, calls) {
+  const count = one.step?.plates || 0, taken = one.inPrep.length > 1 ? `orders ${listed(one.inPrep, 3)}` : `order ${one.inPrep[0]}`, few = listed(one.inPrep, 3), tokens = whole(one.tokens);
+  if (one.mode === "down") return [[["Closed", "stall bold"]]];
+  if (one.mode === "prefill") return [[["Prepping ", "prep-t strong"], [taken, "strong"], [`  ${tokens} tokens`, "t13 light"]], [["Prepping ", "prep-t strong"], [taken, "strong"]], [["Prepping ", "prep-t strong"], [few, "strong"]], [["Prep", "prep-t strong"]]];
+  if (one.mode === "mixed") return [[[`Plating ${count}`, "plate-t strong"], [" and prepping ", "prep-t strong"], [`${tokens} tokens of ${taken}`, "strong"]], [[`Plating ${count}`, "plate-t strong"], [" and prepping ", "prep-t strong"], [few, "strong"]], [[`Plating ${count}`, "plate-t strong"], [" + prep ", "prep-t strong"], [few, "strong"]], [["Plating + prep", "plate-t strong"]]];
+  if (one.mode === "decode") return [[["Plating ", "plate-t strong"], [many(count, "plate"), "strong"], ["  one token each, every step", "t13 light"]], [["Plating ", "plate-t strong"], [many(count, "plate"), "strong"]], [["Plating ", "plate-t strong"], [`${count}`, "strong"]]];
+  const idle = one.station === "hatch" ? "Hands unseen" : calls && calls !== "no plates" && calls !== "no orders" ? "Waits" : "Hands free";
+  return [[[idle, "strong"], [calls ? `  ${calls}` : "", "t13 light"]], [[idle, "strong"]]];
 }
 
 function onBoard(now, one, x, y, k, most = 3) {
@@ -100,6 +108,7 @@ function onLine(now, one, spots, hand, y0) {
     return plate(now, spot, here, { age: alone || (slow && spot.h <= 38) ? age(here.since) : "", because: slow && one.station !== "hatch" ? (spot.w > 170 ? waits : age(here.since)) : "" });
   });
   const served = one.plating ? shown.filter((plate) => plate.still !== "long" && plate.still !== "held") : [];
-  return { plates: [g({ class: "plates" }, drawn), all.length > shown.length ? text(spots[0].x, spots.at(-1).y + spots.at(-1).h + 14, `+${all.length - shown.length} more plates`, { class: "t13 strong" }) : null],
-    reach: served.length ? reach(hand, y0, spots, served, false) : frozen.length && !one.plating ? reach(hand, y0 - 10, spots, frozen, true) : null };
+  const line = served.length ? reach(hand, y0, spots, served, false) : frozen.length && !one.plating ? reach(hand, y0 - 10, spots, frozen, true) : null;
+  return { plates: [line?.line, g({ class: "plates" }, drawn), all.length > shown.length ? text(spots[0].x, spots.at(-1).y + spots.at(-1).h + 14, `+${all.length - shown.length} more plates`, { class: "t13 strong" }) : null],
+    reach: line?.ends };
 }

@@ -33,11 +33,10 @@ function slip(now, { order, ticket: waits }, x, y, { line = 3, most = 200 } = {}
 }
 
 /** The door in the wall: tickets on a rail, as many as there is room for. */
-function doorRail(now, x0, x1, y, pitch = 46) {
-  const room = Math.max(1, Math.floor((x1 - x0 - 8) / pitch)), all = now.tickets, most = all.length > room ? Math.max(1, room - (room < 2 ? 0 : 0)) : room;
-  const shown = all.slice(0, most), more = all.length - shown.length;
+function doorRail(now, x0, x1, y, back, pitch = 46) {
+  const shown = now.tickets.slice(0, Math.max(1, Math.floor((x1 - x0 - 8) / pitch))), more = now.tickets.length - shown.length;
   return [rect(x0, y - 4, x1 - x0, 5, { rx: 2, class: "rail" }), g({ class: "tickets" }, shown.map((item, n) => ticket(now, item, x0 + 6 + n * pitch, y))),
-    more > 0 ? text(x0 + 8, y + 180 - 34, `+${more} more`, { class: "t13 strong" }) : null];
+    more > 0 ? text(x0 + 8, back - 8, `+${more} more`, { class: "t13 strong" }) : null];
 }
 
 /** The rail along the top. */

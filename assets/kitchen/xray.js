@@ -71,7 +71,7 @@ function guestLabels(log, order, box, y, place) {
 
 /** What a cause is called above its shadow. */
 function causeSays(log, stalls, small) {
-  const { cause } = stalls[0], by = cause.request ? [orderOf(log, cause.request).number] : [], who = [...new Set(stalls.flatMap(({ orders: names }) => names.map((name) => orderOf(log, name).number)))];
+  const { cause } = stalls[0], by = (cause.requests?.length ? cause.requests : [cause.request]).filter(Boolean).map((name) => orderOf(log, name).number), who = [...new Set(stalls.flatMap(({ orders: names }) => names.map((name) => orderOf(log, name).number)))];
   const s = who.length === 1 ? "s" : "", all = listed(who, 6), own = who.length === 1 && who[0] === by[0];
   if (cause.kind === "prefill") return small ? `${listed(by)} in prep: ${all} still` : `${listed(by)} in prep: ${all} stand${s} still`;
   if (cause.kind === "mixed") return stalls.length > 2 && !small ? `${listed(by)} in portions: each holds ${all}` : `a portion of ${listed(by)} holds ${all}`;
@@ -145,7 +145,7 @@ function lanesOf(log, crewed, width, from, to, edge) {
       under.push(path(`M${f1(a)} ${top}H${f1(b)}V${bottom}H${f1(a)}z`, { class: "shadow" }), path(`M${f1(a)} ${top}V${bottom}M${f1(b)} ${top}V${bottom}`, { class: "shadow-edge" }));
     }
     const says = causeSays(log, stalls, small), wide = widthOf(says, 12.5, 650) + 26, a = box.x(cause.since);
-    const x = [a + 5, right - wide, a - wide].map((one) => clamp(one, left, right - wide)).find((one) => says && wide < right - left && place(one, top + 4, wide));
+    const b = box.x(cause.until), x = [a + 5, a - wide, b + 4].map((one) => clamp(one, left, right - wide)).find((one) => says && wide < right - left && place(one, top + 4, wide));
     if (x != null) front.push(rect(x, top + 1, wide - 4, 15, { rx: 3, class: "back" }), snow(x + 10, top + 8.5, 0.8), text(x + 20, top + 13, says, { class: "t12 strong stall" }));
   }
   return { box, lanes: [...lanes, ...hatches], under, labels, front, names, rowOf, bottom: y };
