@@ -1,84 +1,128 @@
-// Words and numbers.
+// Drawing. A picture is a tree of plain objects, made afresh for every frame by functions of the log and the time; `patch` tells
+// the document only what differs from the last one. What is the same object as last time is not even looked at.
 
-function secs(s, digits = 2) {
-  if (s == null || !Number.isFinite(s)) return "–";
-  if (s > 0 && s < 0.0000995) return `${Number((s * 1e6).toPrecision(2))} µs`;
-  if (s < 0.0995) return `${(s * 1000).toFixed(s < 0.00995 ? 1 : 0)} ms`;
-  return `${s.toFixed(s < 9.95 ? digits : 1)} s`;
-}
-function bytes(n) {
-  if (n == null) return "–";
-  const [unit, name] = n >= 1e9 ? [1e9, "GB"] : n >= 1e6 ? [1e6, "MB"] : [1e3, "kB"];
-  return `${Number((n / unit).toPrecision(3))} ${name}`;
-}
-const rate = (n) => (n == null ? "unpaced" : n === 0 ? "nothing, it is cut" : `${bytes(n)}/s`);
-const notchOf = (n) => (n == null ? NOTCHES : Math.round((NOTCHES - 1) * Math.log(Math.max(n, SLOWEST) / SLOWEST) / Math.log(FASTEST / SLOWEST)));
-const rateOf = (notch) => (notch >= NOTCHES ? null : Number((SLOWEST * (FASTEST / SLOWEST) ** (notch / (NOTCHES - 1))).toPrecision(2)));
-const beltPx = (n) => (n == null ? 34 : n === 0 ? 0 : 4 + 28 * Math.min(1, Math.log(Math.max(n, SLOWEST) / SLOWEST) / Math.log(FASTEST / SLOWEST)));
+const SVG = "http://www.w3.org/2000/svg";
+const IN_SVG = new Set("svg g path rect circle ellipse text tspan defs pattern clipPath title desc line".split(" "));
 
-// ---- nodes
-
-function el(tag, props = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [key, value] of Object.entries(props)) {
-    if (key === "class") node.className = value;
-    else if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-    else if (value !== false && value != null) node.setAttribute(key, value === true ? "" : value);
+/** A node. `props.key` keeps it the same among its siblings, wherever it comes to stand. */
+const h = (tag, props, ...kids) => ({ tag, props: props || {}, key: props?.key, kids: kids.length ? flatten(kids, []) : NONE });
+const NONE = [];
+function flatten(kids, into) {
+  for (const kid of kids) {
+    if (Array.isArray(kid)) flatten(kid, into);
+    else if (kid != null && kid !== false && kid !== "") into.push(typeof kid === "number" ? `${kid}` : kid);
   }
-  node.append(...children.filter((child) => child != null));
-  return node;
+  return into;
 }
-function sv(tag, props = {}, ...children) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [key, value] of Object.entries(props)) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
-}
-/** Write only what has changed: the DOM is told of differences, never of frames. */
-function say(node, text) { if (node.said !== text) { node.said = text; node.textContent = text; } }
-function set(node, name, value) {
-  const all = (node.was ||= {});
-  if (all[name] === value) return;
-  all[name] = value;
-  if (value == null || value === false) node.removeAttribute(name); else node.setAttribute(name, value === true ? "" : value);
-}
-function style(node, name, value) { const all = (node.styled ||= {}); if (all[name] !== value) { all[name] = value; node.style.setProperty(name, value); } }
+/** A node that lives by itself (a slider in somebody's hand); it is only put where it belongs. */
+const own = (node) => ({ tag: node, props: {}, kids: NONE });
 
-const ICONS = {
-  door: "M4 3h12v14l-2-1.6-2 1.6-2-1.6-2 1.6-2-1.6-2 1.6zM7 7h6M7 10.5h6",
-  prep: "M3 17 12.5 7.5 M11 6l3 3M12 5l4-3c1.5 3 1 6-1 8z",
-  pass: "M2 15.5h16M4 12.5h12v-4H4zM7 8.5V6h6v2.5",
-  plating: "M2 15.5h16M4 15.5a6 6.5 0 0 1 12 0M10 9V6.5M8.5 6.5h3",
-  served: "M3.5 10.5 8 15l8.5-10",
-  hatch: "M3 3h14v14H3zM3 13h14M6 3v6.5h8V3",
-  stall: "M10 2v16M3 6l14 8M17 6 3 14M10 5 8 3M10 5l2-2M10 15l-2 2M10 15l2 2",
-};
-ICONS.cook = ICONS.prep; ICONS.portions = ICONS.prep;
-Object.assign(ICONS, { play: "M6 3.5v13l10-6.5z", pause: "M7 4v12M13 4v12", back: "M14 4v12l-8-6zM5 4v12", ahead: "M6 4v12l8-6zM15 4v12",
-  replay: "M4.5 7A6.5 6.5 0 1 1 3.5 11.5M4 3v4.5h4.5", cancel: "M5 5l10 10M15 5 5 15", kill: "M10 3v7M6 5.5a6.5 6.5 0 1 0 8 0" });
-const icon = (name) => sv("svg", { class: "sk-icon", viewBox: "0 0 20 20", "aria-hidden": "true" }, sv("path", { d: ICONS[name] }));
-const chip = (number) => el("span", { class: "sk-chip" }, number);
+function mount(tree) {
+  if (typeof tree === "string") return { tree, node: document.createTextNode(tree) };
+  if (tree.tag instanceof Node) return { tree, node: tree.tag, kids: [] };
+  const node = IN_SVG.has(tree.tag) ? document.createElementNS(SVG, tree.tag) : document.createElement(tree.tag);
+  for (const name in tree.props) write(node, name, tree.props[name]);
+  const kids = tree.kids.map(mount);
+  node.append(...kids.map((kid) => kid.node));
+  return { tree, node, kids };
+}
 
-function titled(key, number, ...extra) {
-  return el("div", { class: "sk-top" }, icon(key),
-    el("div", { class: "sk-name" },
-      el("strong", {}, WORDS[key].name + (number ? ` ${number}` : "")),
-      el("span", { class: "sk-serving" }, WORDS[key].serving)),
-    ...extra,
-    el("span", { class: "sk-says" }, WORDS[key].says));
+function patch(one, tree) {
+  const was = one.tree;
+  if (was === tree) return one;
+  if (typeof was === "string" || typeof tree === "string" || was.tag !== tree.tag || was.key !== tree.key) {
+    if (typeof was === "string" && typeof tree === "string") { one.node.data = tree; one.tree = tree; return one; }
+    const next = mount(tree);
+    one.node.replaceWith(next.node);
+    return next;
+  }
+  for (const name in was.props) if (!(name in tree.props)) write(one.node, name, null);
+  for (const name in tree.props) if (was.props[name] !== tree.props[name]) write(one.node, name, tree.props[name]);
+  if (was.kids !== tree.kids) patchKids(one, tree.kids);
+  one.tree = tree;
+  return one;
 }
-/** A labelled bar; `draw(share, text)`. */
-function meter(label, kind) {
-  const value = el("span", { class: "sk-value" }), fill = el("i", { class: "sk-fill" });
-  const root = el("div", { class: "sk-meter", "data-kind": kind }, el("span", {}, label), el("span", { class: "sk-track" }, fill), value);
-  return { root, draw(share, text) { style(fill, "transform", `scaleX(${Math.min(1, share || 0).toFixed(3)})`); say(value, text); } };
+
+function patchKids(one, trees) {
+  const { node, kids: old } = one, byKey = new Map(), kids = new Array(trees.length);
+  for (const kid of old) if (kid.tree.key != null) byKey.set(kid.tree.key, kid);
+  let next = 0, stays = old.length === trees.length;
+  trees.forEach((tree, n) => {
+    let found = null;
+    if (tree.key != null) { found = byKey.get(tree.key); byKey.delete(tree.key); } else {
+      while (next < old.length && old[next].tree.key != null) next += 1;
+      found = old[next];
+      next += 1;
+    }
+    kids[n] = found ? patch(found, tree) : mount(tree);
+    if (!found || kids[n] !== old[n]) stays = stays && kids[n].node.parentNode === node && found === old[n];
+  });
+  one.kids = kids;
+  if (stays) return;
+  const kept = new Set(kids.map((kid) => kid.node));
+  for (const kid of old) if (!kept.has(kid.node) && kid.node.parentNode === node) kid.node.remove();
+  let at = node.firstChild;
+  for (const kid of kids) if (kid.node === at) at = at.nextSibling; else node.insertBefore(kid.node, at);
 }
-/** Nodes made once; `draw(items)` fills the first ones and hides the rest, and says how many more there are. */
-function slots(count, make, root, more) {
-  const made = [];
-  for (let n = 0; n < count; n += 1) { made.push(make()); root.append(made[n].root); }
-  return (items, ...rest) => {
-    made.forEach((slot, n) => { set(slot.root, "data-empty", items[n] ? null : true); if (items[n]) slot.draw(items[n], ...rest); });
-    if (more) say(more, items.length > count ? `+${items.length - count} more` : "");
+
+function write(node, name, value) {
+  if (name === "key") return;
+  if (name.startsWith("on")) { node[name] = value; return; }
+  if (value == null || value === false) { node.removeAttribute(name); return; }
+  node.setAttribute(name, value === true ? "" : typeof value === "number" ? f1(value) : value);
+}
+
+/** Puts a tree into a place, and what follows into the same nodes. */
+function canvas(place) {
+  let one = null;
+  return (tree) => { if (one) one = patch(one, tree); else { one = mount(tree); place.append(one.node); } return one.node; };
+}
+
+// ---- shapes
+
+const f1 = (n) => `${Math.round(n * 10) / 10}`;
+const rect = (x, y, width, height, props) => h("rect", { x, y, width: Math.max(0, width), height: Math.max(0, height), ...props });
+const path = (d, props) => h("path", { d, ...props });
+const circle = (cx, cy, r, props) => h("circle", { cx, cy, r, ...props });
+const g = (props, ...kids) => h("g", props, ...kids);
+const text = (x, y, says, props) => h("text", { x, y, ...props }, says);
+const span = (says, name) => h("tspan", { class: name }, says);
+const at = (x, y, scale) => `translate(${f1(x)} ${f1(y)})${scale == null || scale === 1 ? "" : ` scale(${Math.round(scale * 1000) / 1000})`}`;
+const clamp = (x, low, high) => Math.max(low, Math.min(high, x));
+
+/** What depends on a few values only, made again when one of them changes. */
+function memo(make) {
+  let before = null, made = null;
+  return (...keys) => {
+    if (!before || keys.some((key, n) => key !== before[n])) { before = keys; made = make(...keys); }
+    return made;
   };
 }
+
+// ---- how wide words are, in the page's font
+
+const PEN = typeof document === "undefined" ? null : document.createElement("canvas").getContext("2d"), WIDTHS = new Map();
+let penFont = "";
+function setFont(family) { if (family !== penFont) { penFont = family; WIDTHS.clear(); } }
+function widthOf(words, size, weight = 400) {
+  const key = `${size} ${weight} ${words}`;
+  let width = WIDTHS.get(key);
+  if (width == null) {
+    PEN.font = `${weight} ${size}px ${penFont || "sans-serif"}`;
+    width = PEN.measureText(words).width;
+    if (WIDTHS.size > 4000) WIDTHS.clear();
+    WIDTHS.set(key, width);
+  }
+  return width;
+}
+
+/** A line of text made of [words, classes]: of several wordings the first that is no wider than `room`. */
+function fitted(x, y, room, wordings, props) {
+  const wide = (parts) => parts.reduce((sum, [says, names = ""]) => sum + widthOf(says, /t13/.test(names) ? 13 : 14, /bold|strong/.test(names) ? 650 : 400), 0);
+  const parts = wordings.find((one) => wide(one) <= room) || wordings.at(-1);
+  return text(x, y, parts.map(([says, names]) => span(says, names)), { class: "t14", ...props });
+}
+
+const ICONS = { play: "M6 3.5v13l10-6.5z", pause: "M7 4v12M13 4v12", back: "M14 4v12l-8-6zM5 4v12", ahead: "M6 4v12l8-6zM15 4v12",
+  replay: "M4.5 7A6.5 6.5 0 1 1 3.5 11.5M4 3v4.5h4.5", cancel: "M5 5l10 10M15 5 5 15", kill: "M10 3v7M6 5.5a6.5 6.5 0 1 0 8 0" };
+const icon = (name) => h("svg", { class: "sk-icon", viewBox: "0 0 20 20", "aria-hidden": "true" }, path(ICONS[name]));

@@ -1,38 +1,44 @@
 // The player: one clock for all kitchens.
 
+const INTRO = "Prep reads a whole prompt (prefill) and fills a tray with its KV cache. Plating adds one token to every plate, step by step (decode). A light burns while a step runs; a plate that nobody works on freezes.";
+const KEYS = { next: 0 };
+function mark(node, name, value) { if (value === false || value == null) node.removeAttribute(name); else if (node.getAttribute(name) !== (value === true ? "" : value)) node.setAttribute(name, value === true ? "" : value); }
+
+/** Fills that every scene shares. */
+function patterns() {
+  const pattern = (id, width, height, props, ...kids) => h("pattern", { id: `sk-${id}`, width, height, patternUnits: "userSpaceOnUse", ...props }, kids), turned = { patternTransform: "rotate(45)" };
+  const lines = (size) => path(`M0 .5H${size}M.5 0V${size}`, { class: "cell-line" });
+  return h("svg", { width: 0, height: 0, class: "sk-defs", "aria-hidden": "true" }, h("defs", {},
+    pattern("cells", CELL, CELL, {}, rect(0, 0, CELL, CELL, { class: "cell" }), lines(CELL)), pattern("ghost", CELL, CELL, {}, path(`M0 .5H${CELL}M.5 0V${CELL}`, { class: "cell-ghost" })),
+    pattern("cook", CELL, CELL, {}, rect(0, 0, CELL, CELL, { class: "cell-pale" }), path(`M-1 ${CELL + 1}L${CELL + 1} -1M-1 1L1 -1M${CELL - 1} ${CELL + 1}L${CELL + 1} ${CELL - 1}`, { class: "cell-cook" }), lines(CELL)),
+    pattern("lines", 4, 2, {}, rect(0, 0, 4, 1.2, { class: "cell" })), pattern("bars", 3, 4, {}, rect(0, 0, 1.6, 4, { class: "cell" })),
+    pattern("frost", 9, 9, turned, rect(0, 0, 9, 9, { class: "ice" }), rect(0, 0, 3.2, 9, { class: "ice-2" })), pattern("stall", 6, 6, turned, rect(0, 0, 6, 6, { class: "stall-2" }), rect(0, 0, 2, 6, { class: "stall-1" })),
+    pattern("tiles", 40, 32, {}, path("M0 .5H40M0 16.5H40M.5 0V16M20.5 16V32", { class: "joints" }))));
+}
+
+const SPEEDS = [[0.05, "1/20×"], [0.25, "1/4×"], [1, "1×"], [4, "4×"]];
+const LIVE_LAG_S = 0.06;    // draw this far behind the run's clock, so that most events are there when their time comes
+const TAIL_S = 0.3;         // a replay goes on this long after the last event
+
 function player(stage) {
-  const button = (face, label, act) => el("button", { type: "button", "aria-label": label, title: label, onclick: act }, face);
-  const { clock } = stage;
-  const play = button(icon("play"), "Play (space)", () => stage.toggle());
-  const live = el("button", { type: "button", class: "sk-live", onclick: () => stage.follow() }, "Live");
-  const speeds = SPEEDS.map(([speed, text]) => button(text, `Speed ${text}`, () => stage.pace(speed)));
-  const scrub = el("input", { type: "range", min: 0, max: 1000, step: 1, "aria-label": "Time", class: "sk-scrub",
-    oninput: () => stage.seek(+scrub.value / 1000 * stage.edge()) });
-  const time = el("output", { class: "sk-clock" }), caption = el("p", { class: "sk-caption", role: "status" });
-  const root = el("div", { class: "sk-player", role: "group", "aria-label": "Player" },
-    el("div", { class: "sk-buttons" }, button(icon("back"), "Previous event (,)", () => stage.step(-1)), play,
-      button(icon("ahead"), "Next event (.)", () => stage.step(1)), button(icon("replay"), "Replay from the start", () => stage.replay())),
-    scrub, time, el("div", { class: "sk-buttons", role: "group", "aria-label": "Speed" }, ...speeds), live, caption);
+  const root = h2("div", "sk-player"), put = canvas(root), { clock } = stage;
   return { root, draw() {
-    const edge = stage.edge();
-    set(play.firstChild.firstChild, "d", ICONS[clock.playing ? "pause" : "play"]);
-    set(play, "aria-label", clock.playing ? "Pause (space)" : "Play (space)");
-    set(play, "title", clock.playing ? "Pause (space)" : "Play (space)");
-    speeds.forEach((node, n) => set(node, "aria-pressed", SPEEDS[n][0] === clock.speed ? "true" : "false"));
-    set(live, "hidden", !stage.isLive());
-    set(live, "aria-pressed", clock.following ? "true" : "false");
-    const value = edge ? Math.round(1000 * clock.t / edge) : 0;
-    if (+scrub.value !== value) scrub.value = value;
-    set(scrub, "aria-valuetext", `${clock.t.toFixed(1)} of ${edge.toFixed(1)} seconds`);
-    say(time, `${clock.t.toFixed(2)} / ${edge.toFixed(1)} s`);
-    say(caption, clock.caption || "");
+    const edge = stage.edge(), playing = clock.playing ? "Pause (space)" : "Play (space)";
+    const button = (face, label, act, props) => h("button", { type: "button", "aria-label": label, title: label, onclick: act, ...props }, face);
+    put(h("div", { class: "sk-bar", role: "group", "aria-label": "Player" },
+      h("div", { class: "sk-buttons" }, button(icon("back"), "Previous event (,)", () => stage.step(-1)), button(icon(clock.playing ? "pause" : "play"), playing, () => stage.toggle(), { class: "sk-play" }),
+        button(icon("ahead"), "Next event (.)", () => stage.step(1)), button(icon("replay"), "Replay from the start", () => stage.replay())),
+      h("p", { class: "sk-caption", role: "status" }, clock.caption || ""), h("span", { class: "sk-clock" }, `${clock.t.toFixed(2)} / ${edge.toFixed(1)} s`),
+      h("div", { class: "sk-buttons sk-speeds", role: "group", "aria-label": "Speed" }, SPEEDS.map(([speed, says]) => button(says, `Speed ${says}`, () => stage.pace(speed), { "aria-pressed": clock.speed === speed ? "true" : "false" }))),
+      stage.isLive() ? h("button", { type: "button", class: "sk-live", "aria-pressed": clock.following ? "true" : "false", onclick: () => stage.follow() }, "Live") : null));
   } };
 }
 
 /** One clock, one animation frame, any number of kitchens. `emit(name, value)` tells the host of a user's choice. */
 export function createKitchens(root, { emit = () => {} } = {}) {
   const clock = { t: 0, playing: false, speed: 1, following: false, caption: "" }, quiet = matchMedia("(prefers-reduced-motion: reduce)");
-  const wrapper = el("div", { class: "sk", tabindex: -1 }), floor = el("div", { class: "sk-kitchens" }), views = new Map();
+  const wrapper = h2("div", "sk"), floor = h2("div", "sk-kitchens"), intro = canvas(wrapper), views = new Map();
+  wrapper.tabIndex = -1;
   let frame = 0, timer = 0, before = 0, seen = true, gone = false;
 
   const stage = {
@@ -64,12 +70,19 @@ export function createKitchens(root, { emit = () => {} } = {}) {
       wake(true);
     },
   };
-  const controls = player(stage), sheet = el("style");
+  const controls = player(stage), sheet = document.createElement("style"), after = h2("div", "sk-after"), putAfter = canvas(after);
   sheet.textContent = CSS;
-  wrapper.append(sheet, floor, controls.root);
+  wrapper.append(sheet);
+  intro(h("p", { class: "sk-intro" }, ""));
+  wrapper.append(mount(patterns()).node, floor, controls.root, after);
   root.append(wrapper);
 
-  const draw = (force) => { for (const view of views.values()) view.scene.draw(view.edge(), force); controls.draw(); set(wrapper, "data-playing", clock.playing); };
+  const draw = (force) => { for (const view of views.values()) view.scene.draw(view.edge(), force); controls.draw(); mark(wrapper, "data-playing", clock.playing); drawAfter(); };
+  /** What is told of whole runs: of two, how they compare. */
+  function drawAfter() {
+    const all = [...views.values()], told = all.length === 2 && all.every(isWhole);
+    putAfter(h("div", { class: "sk-told" }, told ? verdict(all) : null, all.map((view) => h("div", { key: view.id }, all.length > 1 && !view.isLive() && view.title ? h("h3", { class: "sk-whose" }, view.title) : null, cards(view, (t) => { stage.seek(t); wrapper.scrollIntoView({ block: "start" }); })))));
+  }
   function tick(now) {
     frame = 0;
     const passed = before ? Math.min(0.25, (now - before) / 1000) : 0, edge = stage.edge();
@@ -111,7 +124,9 @@ export function createKitchens(root, { emit = () => {} } = {}) {
   wrapper.addEventListener("toggle", () => wake(true), true);
 
   function newView(spec) {
-    const view = { id: spec.id, log: newLog(), clock, widths: new Map(), common: 0.25, can: [], feed: null, over: false, offset: null, key: null, emit,
+    const view = { id: spec.id, key: `${views.size}-${KEYS.next += 1}`, log: newLog(), clock, widths: new Map(), can: [], feed: null, over: false, offset: null, taken: null, emit,
+      crew: memo((_, roles) => crew(roles)), crewAt: (now) => view.crew(JSON.stringify(now.roles), now.roles), first: () => !views.size || views.values().next().value === view,
+      window: (t) => windowOf(t, stage.edge()), to: () => stage.edge(), alone: () => views.size < 2,
       isLive: () => !!view.feed && !view.over,
       isRunning: () => view.isLive() && view.offset != null, // before that it waits for its turn
       edge() {
@@ -124,7 +139,6 @@ export function createKitchens(root, { emit = () => {} } = {}) {
       send: (command) => view.feed?.send(command),
       order(command) { view.send(command); wrapper.focus({ preventScroll: true }); }, // the button pressed will soon be gone
       seek: stage.seek,
-      crowd: () => views.size,
       watch(node) { view.widths.set(node, 0); sizes.observe(node); },
       get reduced() { return quiet.matches; },
       says: () => (view.isLive() ? (view.isRunning() || !view.feed.isOpen() ? view.feed.says() : "waiting for its turn") : view.note),
@@ -143,12 +157,12 @@ export function createKitchens(root, { emit = () => {} } = {}) {
   /** Take what the page sends, as often as it sends it: only a new run starts anew. `motions` may be JSON: a long run
    *  costs the page less so. */
   function take(view, spec, data) {
-    Object.assign(view, { title: spec.title || "", note: spec.note || "", simulated: spec.simulated, ruler: spec.ruler || data.ruler || [], can: data.can || [] });
+    Object.assign(view, { title: spec.title || "", note: spec.note || "", machine: spec.machine || "", simulated: spec.simulated, ruler: spec.ruler || data.ruler || [], can: data.can || [] });
     const key = JSON.stringify([spec.stream, spec.run, spec.motions?.length, spec.motions?.at(-1)]);
-    if (key === view.key) return false;
-    const sameRun = view.key && (spec.run != null ? spec.run === view.run : view.stream && (!spec.stream || spec.stream === view.stream));
+    if (key === view.taken) return false;
+    const sameRun = view.taken && (spec.run != null ? spec.run === view.run : view.stream && (!spec.stream || spec.stream === view.stream));
     const sameStream = spec.stream && spec.stream === view.stream;
-    Object.assign(view, { key, run: spec.run });
+    Object.assign(view, { taken: key, run: spec.run });
     if (!sameStream) { view.feed?.close(); Object.assign(view, { feed: null, offset: null, over: false, stream: spec.stream }); }
     if (spec.motions || !sameRun) { view.log = newLog(); view.log.deployment = spec.deployment; view.log.pause = spec.simulated ? 0 : PAUSE_S; ingest(view.log, typeof spec.motions === "string" ? JSON.parse(spec.motions) : spec.motions || []); }
     if (spec.stream && !sameStream) view.feed = openFeed(spec.stream, spec.seq, (message) => hear(view, message), wake);
@@ -163,7 +177,10 @@ export function createKitchens(root, { emit = () => {} } = {}) {
       if (!views.has(spec.id)) { views.set(spec.id, newView(spec)); floor.append(views.get(spec.id).scene.root); }
       fresh = take(views.get(spec.id), spec, data) || fresh;
     }
-    set(floor, "data-count", `${views.size}`);
+    mark(floor, "data-count", `${views.size}`);
+    intro(h("p", { class: "sk-intro" }, data.intro ?? INTRO));
+    mark(wrapper, "data-wall", !!data.wall);
+    wrapper.style.zoom = data.scale || 1;
     if (fresh) { if (stage.isLive()) stage.follow(); else stage.replay(); clock.t = stage.isLive() ? 0 : clock.t; clock.speed = data.speed || clock.speed; }
     restyle();
     wake(true);
@@ -205,6 +222,7 @@ function paint(wrapper) {
   const dark = matchMedia("(prefers-color-scheme: dark)").matches && getComputedStyle(document.documentElement).colorScheme.includes("dark");
   paper ||= dark ? [18, 18, 18] : [255, 255, 255];
   const [r, g, b] = paper;
-  wrapper.style.setProperty("--paper", `rgb(${r} ${g} ${b})`);
-  set(wrapper, "data-theme", 0.2126 * r + 0.7152 * g + 0.0722 * b < 128 ? "dark" : "light");
+  wrapper.style.setProperty("--page", `rgb(${r} ${g} ${b})`);
+  setFont(getComputedStyle(wrapper).fontFamily);
+  mark(wrapper, "data-theme", 0.2126 * r + 0.7152 * g + 0.0722 * b < 128 ? "dark" : "light");
 }

@@ -4,13 +4,35 @@ import json
 
 from lab.ui.js_component import asset
 
-PARTS = ("log", "nodes", "stations", "timeline", "kitchen", "player", "hosts")
+PARTS = (
+    "words",
+    "nodes",
+    "log",
+    "state",
+    "cook",
+    "tickets",
+    "pass",
+    "plates",
+    "room",
+    "counter",
+    "floor",
+    "tiles",
+    "sentence",
+    "xray",
+    "chips",
+    "moments",
+    "kitchen",
+    "player",
+    "hosts",
+)
+STYLES = ("palette", "looks")
 
 
 def _scene() -> str:
     """Its parts are files to be read in one sitting; pages, notebooks and exports each take one module."""
     parts = [asset(f"kitchen/{name}.js") for name in PARTS]
-    return "\n".join([*parts, f"const CSS = {json.dumps(asset('kitchen/looks.css'), ensure_ascii=False)};\n"])
+    css = "".join(asset(f"kitchen/{name}.css") for name in STYLES)
+    return "\n".join([*parts, f"const CSS = {json.dumps(css, ensure_ascii=False)};\n"])
 
 
 SCENE = _scene()
