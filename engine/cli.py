@@ -23,7 +23,7 @@ from engine.errors import BadInput, EngineError, TransportFailed
 from engine.log import Log, save
 from engine.metrics import summarize
 from engine.options import described, scenario_options
-from engine.report import OUTSIDE, disturbances, report, table
+from engine.report import OUTSIDE, remarks, report, table
 from engine.scenario import KINDS
 
 
@@ -83,7 +83,7 @@ def run(
         for request in summary.requests:
             click.echo(f"{request.id}: {request.text.strip()}\n")
         table([(OUTSIDE if endpoint else deployment, summary)])
-        disturbances([(deployment, log)])
+        remarks([(OUTSIDE if endpoint else deployment, log)])
         told(log)
     answered(log)
 
@@ -99,7 +99,7 @@ def compare(as_json: bool, **options: Any) -> None:
         click.echo(msgspec.json.encode({"deployments": reports}).decode())
         return
     table(list(zip(KINDS, summaries, strict=True)))
-    disturbances(list(zip(KINDS, logs, strict=True)))
+    remarks(list(zip(KINDS, logs, strict=True)))
 
 
 @cli.command()

@@ -61,7 +61,10 @@ class HandoffResult(msgspec.Struct, frozen=True):
 
 
 class Metrics(msgspec.Struct, frozen=True):
-    """`max_stall_s`: the longest any running request waited for its next token. `busy`: share of time, by worker."""
+    """`output_tokens_per_s`: all tokens made, over the time from the first arrival to the last token; the same wherever
+    tokens/s are shown. `max_stall_s`: the longest any running request waited for its next token. `busy`: share of time,
+    by worker.
+    """
 
     ttft_s: Spread
     itl_s: Spread

@@ -1,15 +1,18 @@
 """What a command says of a run: one JSON object, or a table for people."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
+import msgspec
 
 from engine import units
+from engine.causes import causes
 from engine.disturbed import disturbance
-from engine.events import Counted, Failed
+from engine.events import Counted, Failed, Finished, Recalled
 from engine.log import Log, seen_from_outside
 from engine.metrics import Spread, Summary
+from engine.stall import listed, longest, says
 
 OUTSIDE = "endpoint"  # what a report calls the deployment of a server that was only seen from outside
 
@@ -25,6 +28,8 @@ def report(log: Log, summary: Summary) -> dict[str, Any]:
             "handoffs": (),
             "link": None,
             "machine": log.machine,
+            "longest_stall": _longest_stall(log),
+            "recalled": [],
             "endpoint": {
                 "url": outside.endpoint,
                 "model": outside.model,
@@ -49,13 +54,43 @@ def report(log: Log, summary: Summary) -> dict[str, Any]:
             "transport": deployment.transport,
         },
         "machine": log.machine,
+        "longest_stall": _longest_stall(log),
+        "recalled": [{"t": e.t, "request": e.request, "why": e.why} for e in log.events if isinstance(e, Recalled)],
     }
 
 
-def disturbances(rows: Sequence[tuple[str, Log]]) -> None:
+def _longest_stall(log: Log) -> dict[str, Any] | None:
+    """Between two tokens, with its cause; None: no gap was eight times as long as usual."""
+    stall = longest(causes(log.events))
+    return {"seconds": stall.seconds, "says": says(stall), **msgspec.to_builtins(stall)} if stall else None
+
+
+def remarks(rows: Sequence[tuple[str, Log]]) -> None:
+    """What a table does not say: who stood still and why, what had to begin again, and what disturbed the run."""
     for name, log in rows:
-        if words := disturbance(log.events):
-            click.echo(f"{name}: {words}")
+        for sentence in _remarks(log):
+            click.echo(f"{name}: {sentence}")
+
+
+def _remarks(log: Log) -> Iterator[str]:
+    stalls = causes(log.events)
+    if stall := longest(stalls):
+        yield f"longest stall {says(stall)}"
+    if wait := longest(stalls, "first"):
+        yield f"longest wait from prefill to first token {says(wait)}"
+    begun_again: dict[str, list[str]] = {}
+    for event in log.events:
+        if isinstance(event, Recalled) and event.why != "cancelled":
+            begun_again.setdefault(event.why, []).append(event.request)
+        elif isinstance(event, Finished) and event.reason == "failed":
+            tokens = "1 token" if event.output_tokens == 1 else f"{event.output_tokens} tokens"
+            yield f"{listed('request', [event.request])} FAILED after {tokens}."
+    for why, requests in begun_again.items():
+        who = list(dict.fromkeys(requests))
+        times = f" {len(requests)} times" if len(requests) > len(who) else ""
+        yield f"{listed('request', who)} began again{times}, because {why}"
+    if words := disturbance(log.events):
+        yield words
 
 
 def table(rows: Sequence[tuple[str, Summary]]) -> None:

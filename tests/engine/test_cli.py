@@ -24,7 +24,17 @@ KEY_VARIABLE = "SPLIT_KITCHEN_KEY"
 KEY = "a key of sixteen letters and more"
 TINY = ("--model", "tiny-llama")
 
-RUN_KEYS = ["deployment", "workers", "requests", "metrics", "handoffs", "link", "machine"]
+RUN_KEYS = [
+    "deployment",
+    "workers",
+    "requests",
+    "metrics",
+    "handoffs",
+    "link",
+    "machine",
+    "longest_stall",
+    "recalled",
+]
 REQUEST_KEYS = [
     "id",
     "prompt_tokens",

@@ -211,8 +211,8 @@ class Front:
                 self._heard(seat, _messages.decode(seat.channel.recv_bytes(MAX_MESSAGE_BYTES)))
                 if not seat.channel.poll(0):
                     return
-        except (EOFError, OSError, msgspec.DecodeError) as gone:
-            self._lost(seat, gone)
+        except (EOFError, OSError, msgspec.DecodeError):
+            self._lost(seat)
 
     def _heard(self, seat: Seat, message: Report | Greeting) -> None:
         match message:
@@ -267,7 +267,7 @@ class Front:
         theirs.close()
         seat.channel = ours
 
-    def _lost(self, seat: Seat, why: Exception) -> None:
+    def _lost(self, seat: Seat) -> None:
         assert seat.channel is not None
         seat.channel.close()
         seat.channel = None
@@ -279,7 +279,8 @@ class Front:
         if seat.deaths >= DEATHS_BEFORE_READY:
             raise WorkerFailed(f"{seat.name} died {seat.deaths} times before it was ready; its own messages say why.")
         if was_ready:
-            self._apply(self.router.worker_down(seat.name, f"its process ended ({type(why).__name__})", self.now()))
+            why = "its process ended" if self._door is None else "its connection ended"
+            self._apply(self.router.worker_down(seat.name, why, self.now()))
         if self._door is None:
             self._spawn(seat)
 
