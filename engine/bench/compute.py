@@ -14,7 +14,7 @@ import msgspec
 
 from engine.bench.figure import Figure, Findings, beside, found
 from engine.errors import BadInput, WorkerFailed
-from engine.live.compute.options import ALL, TRICKS, VARIABLE
+from engine.live.compute.optimizations import ALL, OPTIMIZATIONS, VARIABLE
 from engine.live.compute.products import quick_at_bf16
 from engine.live.machine.doctor import parameters
 from engine.live.model.catalog import Prepared, prepare
@@ -161,12 +161,14 @@ def decode(racing: dict[str, Peer], prepared: Prepared, repeat: int) -> list[Fig
 
 
 def gains(prepared: Prepared, repeat: int) -> list[Figure]:
-    """What each trick is worth: with all of them, beside all but this one."""
+    """What each optimization is worth: with all of them, beside all but this one."""
     with ExitStack() as opened:
         racing = {"ours": opened.enter_context(ours(prepared))}
         used = ALL.fitting(prepared.dtype, quick_at_bf16)
         racing |= {
-            f"without {trick}": opened.enter_context(ours(prepared, trick)) for trick in TRICKS if getattr(used, trick)
+            f"without {name}": opened.enter_context(ours(prepared, name))
+            for name in OPTIMIZATIONS
+            if getattr(used, name)
         }
         found = {f"prefill, {PREFILLS[1]:,} tokens": _prefill_speeds(racing, PREFILLS[1], repeat)}
         found |= {f"decode, batch {batch}": _decode_speeds(racing, batch, repeat) for batch in (1, WANTED_BATCH)}

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.nn.functional import linear
 
-from engine.live.compute.options import Tricks
+from engine.live.compute.optimizations import Optimizations
 
 ROWS = 16  # what oneDNN is told to expect
 SHAPE = (256, 576, 1536)  # of the product that tells: rows, in, out
@@ -58,10 +58,10 @@ class Upcast:
 class Product:
     """[rows, in] to [rows, out], for each of several linear layers of the same input."""
 
-    def __init__(self, layers: Sequence[Any], tricks: Tricks, upcast: Upcast) -> None:
+    def __init__(self, layers: Sequence[Any], optimizations: Optimizations, upcast: Upcast) -> None:
         self._plain: list[tuple[torch.Tensor, torch.Tensor | None]] = [(layer.weight, layer.bias) for layer in layers]
         self._outs = [len(layer.weight) for layer in layers]
-        self._packed = _packed(layers) if tricks.packed_weights else None
+        self._packed = _packed(layers) if optimizations.packed_weights else None
         self._upcast = upcast
 
     def __call__(self, rows: torch.Tensor) -> Sequence[torch.Tensor]:

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from engine.live.compute.attention import OnLayer, Step
+from engine.live.compute.attention import OnLayer, PagedStep
 from engine.live.compute.forward import Forward
 from engine.live.compute.kv import KvPool
-from engine.live.compute.options import ALL, Tricks
+from engine.live.compute.optimizations import ALL, Optimizations
 from engine.live.compute.products import quick_at_bf16
 from engine.live.compute.sampling import sample
 from engine.plan import Piece
@@ -23,12 +23,12 @@ FEW = 32  # rows; from there on it pays to make weights ready for the product fi
 class Runner:
     """A model and the pool that its keys and values live in. Of requests it knows only the pieces it is given."""
 
-    def __init__(self, model: Any, pool: KvPool, tricks: Tricks = ALL) -> None:
+    def __init__(self, model: Any, pool: KvPool, optimizations: Optimizations = ALL) -> None:
         self.pool = pool
-        self._tricks = tricks.fitting(pool.shape.dtype, quick_at_bf16)
-        self._few_rows = _compiled(model, pool) if tricks.compiled_rows else None
-        lean = partial(Forward, model, self._tricks, self._few_rows)
-        self._forward = lean() if tricks.lean_forward else partial(_by_modules, model)
+        self._optimizations = optimizations.fitting(pool.shape.dtype, quick_at_bf16)
+        self._few_rows = _compiled(model, pool) if optimizations.compiled_rows else None
+        lean = partial(Forward, model, self._optimizations, self._few_rows)
+        self._forward = lean() if optimizations.lean_forward else partial(_by_modules, model)
 
     def warm_up(self) -> None:
         """A large step and a small one before anyone waits for them: the first pays for what is set up lazily."""
@@ -63,7 +63,7 @@ class Runner:
         if self._few_rows and len(ids) <= FEW:
             few: torch.Tensor = self._few_rows(ids, positions, packed, on_layer, rows)
             return few
-        return self._forward(ids, positions, Step.of(packed, self.pool, on_layer, self._tricks), rows)
+        return self._forward(ids, positions, PagedStep.of(packed, self.pool, on_layer, self._optimizations), rows)
 
 
 def _compiled(model: Any, pool: KvPool) -> Any:
@@ -75,7 +75,9 @@ def _compiled(model: Any, pool: KvPool) -> Any:
     return FewRows(model, pool) if FewRows.covers(model, pool) else None
 
 
-def _by_modules(model: Any, ids: torch.Tensor, positions: torch.Tensor, step: Step, due: torch.Tensor) -> torch.Tensor:
+def _by_modules(
+    model: Any, ids: torch.Tensor, positions: torch.Tensor, step: PagedStep, due: torch.Tensor
+) -> torch.Tensor:
     """The forward pass as transformers has it, with nothing of ours but the attention."""
     out = model(input_ids=ids[None], position_ids=positions[None], use_cache=False, logits_to_keep=due, step=step)
     logits: torch.Tensor = out.logits[0]

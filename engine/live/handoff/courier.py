@@ -16,7 +16,7 @@ from engine.errors import TransportFailed
 from engine.events import Event, HandoffMoved, HandoffStarted
 from engine.link import LinkSpec, Wire
 from engine.live.compute.kv import KvPool, Rows, pool_rows, row_numbers
-from engine.live.handoff.checksum import checksum
+from engine.live.handoff.checksum import Checksum
 from engine.live.handoff.transport import Path, Piece
 from engine.live.handoff.transports import Doors
 from engine.messages import Report, Ship, ShipFailed, Shipped
@@ -45,7 +45,7 @@ class _Tray:
         self.told_s = 0.0
         self.path: Path | None = None  # until it has started
         self.aborted = False
-        self.checksum = checksum(pool.shape.row_bytes)
+        self.checksum = Checksum(pool.shape.row_bytes)
 
     @property
     def waits(self) -> bool:

@@ -20,7 +20,7 @@ import msgspec
 from engine.errors import BadInput, WorkerFailed
 from engine.events import Event, Finished, LinkChanged, TokenMade, WorkerUp
 from engine.link import LinkSpec
-from engine.live.compute.options import Tricks
+from engine.live.compute.optimizations import Optimizations
 from engine.live.model.catalog import prepare
 from engine.live.model.text import Text, TextStream
 from engine.live.process.channel import MAX_MESSAGE_BYTES, boot_id
@@ -78,7 +78,7 @@ class Front:
             raise BadInput(
                 "transport", "nixl", "shm or tcp, unless nixl is installed: pip install 'split-kitchen[nixl]'"
             )
-        Tricks.of_environment()  # the workers read it; a wrong name is refused before there are any
+        Optimizations.of_environment()  # the workers read it; a wrong name is refused before there are any
         prepared = prepare(model)
         # decided here once: two hosts that each chose their own dtype could not read each other's KV
         self.model = msgspec.structs.replace(model, dtype="bf16" if prepared.dtype == "bfloat16" else "fp32")

@@ -10,7 +10,7 @@ import numba
 
 from engine.live.this_machine import cache_folder
 
-SOURCES = ("attention.py", "checksum.py", "compiler.py", "layer.py", "numbers.py", "vectors.py")
+SOURCES = ("attention.py", "compiler.py", "layer.py", "numbers.py", "vectors.py")
 ANY_ORDER = {"reassoc", "contract", "nsz"}  # sums may be regrouped; NaN and infinity stay what they are
 
 

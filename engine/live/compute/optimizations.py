@@ -7,10 +7,10 @@ import msgspec
 
 from engine.errors import BadInput
 
-VARIABLE = "SPLIT_KITCHEN_WITHOUT"  # names of tricks, separated by commas
+VARIABLE = "SPLIT_KITCHEN_WITHOUT"  # names of optimizations, separated by commas
 
 
-class Tricks(msgspec.Struct, frozen=True):
+class Optimizations(msgspec.Struct, frozen=True):
     """None changes what is computed; rounding in the last bits may differ.
 
     `compiled_rows`: steps of few rows go through kernels that are compiled here. All others are for larger steps.
@@ -18,7 +18,6 @@ class Tricks(msgspec.Struct, frozen=True):
     `upcast_products`: weights in bf16 are made fp32 for each product, and all between products is fp32.
     `packed_weights`: products have their weights side by side in oneDNN's own layout, a copy in private memory.
     `blocked_attention`: prompts attend in blocks of queries.
-    `short_last_layer`: the last layer is computed to its end only for rows that ask for a token.
 
     Those of `FOR_QUICK_BF16` and `FOR_SLOW_BF16` are for bf16 alone, where the CPU has instructions for it or has none.
     """
@@ -28,27 +27,26 @@ class Tricks(msgspec.Struct, frozen=True):
     upcast_products: bool = True
     packed_weights: bool = True
     blocked_attention: bool = True
-    short_last_layer: bool = True
 
-    def without(self, *names: str) -> "Tricks":
+    def without(self, *names: str) -> "Optimizations":
         for name in names:
-            if name not in TRICKS:
-                raise BadInput(VARIABLE, name, "one of " + ", ".join(TRICKS))
+            if name not in OPTIMIZATIONS:
+                raise BadInput(VARIABLE, name, "one of " + ", ".join(OPTIMIZATIONS))
         return msgspec.structs.replace(self, **dict.fromkeys(names, False))
 
-    def fitting(self, dtype: str, quick_at_bf16: Callable[[], bool]) -> "Tricks":
+    def fitting(self, dtype: str, quick_at_bf16: Callable[[], bool]) -> "Optimizations":
         """Those that pay for a model in this dtype on this CPU."""
         if dtype != "bfloat16" or not self.lean_forward:
             return self.without(*FOR_QUICK_BF16, *FOR_SLOW_BF16)
         return self.without(*(FOR_SLOW_BF16 if quick_at_bf16() else FOR_QUICK_BF16))
 
     @classmethod
-    def of_environment(cls) -> "Tricks":
+    def of_environment(cls) -> "Optimizations":
         """All but those that SPLIT_KITCHEN_WITHOUT names."""
         return cls().without(*(name for name in os.environ.get(VARIABLE, "").split(",") if name))
 
 
-TRICKS = Tricks.__struct_fields__
-ALL = Tricks()
+OPTIMIZATIONS = Optimizations.__struct_fields__
+ALL = Optimizations()
 FOR_QUICK_BF16 = ("packed_weights", "blocked_attention")
 FOR_SLOW_BF16 = ("upcast_products",)
