@@ -1,7 +1,7 @@
-"""A decoder's forward pass: few, large operations, straight over the weights.
+"""A decoder's forward pass in few, large operations over the weights: what prefill and large batches run.
 
-The same mathematics as the Llama, Mistral, Qwen2 and Qwen3 modules of transformers. Of their 60 operations a layer
-some 20 are left. Where activations are fp32, kernels take the smaller of them.
+It computes what transformers' Llama, Mistral, Qwen2 and Qwen3 modules compute, with some 20 operations a layer in
+place of 60. Where activations are fp32, compiled kernels take over the small ones.
 """
 
 from functools import partial
@@ -18,9 +18,9 @@ Rotation = tuple[torch.Tensor, torch.Tensor]  # cosines and signed sines, [rows,
 
 
 class Forward:
-    """Token ids to logits. `model` is transformers' own, or as `engine.live.compute.weights` lays it out.
+    """Token ids to logits. `model` is transformers' own, or laid out as in `engine.live.compute.weights`.
 
-    `compiled`: the way of few rows, for the vocabulary's product and what is small; or None.
+    `compiled`: a `SmallBatch`, whose kernels compute the vocabulary's product and the small operations; or None.
     """
 
     def __init__(self, model: Any, optimizations: Optimizations, compiled: Any) -> None:
@@ -34,7 +34,7 @@ class Forward:
         self._head = compiled.head if compiled else partial(_head, model.lm_head)
 
     def __call__(self, ids: torch.Tensor, positions: torch.Tensor, step: PagedStep, due: torch.Tensor) -> torch.Tensor:
-        """`ids` and `positions` are [rows]; logits of the rows in `due` come back, [due, vocabulary]."""
+        """`ids` and `positions` are [rows]; returns the logits of the rows in `due`, [due, vocabulary]."""
         hidden = embedding(ids, self._embedding).to(self._dtype)
         rotation = self._rotation(hidden, positions)
         for index, layer in enumerate(self._layers):
@@ -72,8 +72,8 @@ class Layer:
         query, key, value = (part.view(len(hidden), -1, self._dim) for part in parts)
         for norm, part in zip(self._of_heads, (query, key), strict=False):
             part.copy_(norm(part))
-        _turn(query, *rotation)
-        _turn(key, *rotation)
+        _rope(query, *rotation)
+        _rope(key, *rotation)
         attended = step.attend(index, query, key, value, self._scaling).reshape(len(hidden), -1)
         hidden = self._out(attended)[0].add_(hidden)
         gate, up = self._gate_and_up(self._before_mlp(hidden))
@@ -81,9 +81,9 @@ class Layer:
 
 
 class Norm:
-    """RMS norm over the last dimension, which torch has no kernel for on CPUs: it takes nine operations.
+    """RMS norm over the last dimension. torch has no CPU kernel for it and takes nine operations.
 
-    Layer norm is one. Of a row and its negative side by side the mean is 0 and the variance is the row's mean square.
+    Layer norm takes one: a row beside its own negative has mean 0, and its variance is the row's mean square.
     """
 
     def __init__(self, norm: Any, small: Any) -> None:
@@ -109,8 +109,8 @@ def _head(lm_head: Any, hidden: torch.Tensor) -> torch.Tensor:
     return logits
 
 
-def _turn(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> None:
-    """Rotary positions, in place: [rows, heads, dim], whose halves belong together."""
+def _rope(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> None:
+    """Rotary positions of [rows, heads, dim], in place; the two halves of a head pair up, element by element."""
     first, second = heads.chunk(2, -1)
     swapped = torch.cat((second, first), -1)
     heads.mul_(cos).addcmul_(swapped, sin)

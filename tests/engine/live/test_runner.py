@@ -9,8 +9,9 @@ import torch
 from engine.blocks import BlockPool
 from engine.errors import BadInput
 from engine.link import LinkSpec
-from engine.live.compute import runner as runner_module
+from engine.live.compute import kernels, onednn, runner as runner_module
 from engine.live.compute.attention import blockwise
+from engine.live.compute.kernels import layer
 from engine.live.compute.kv import KvPool
 from engine.live.compute.optimizations import ALL, OPTIMIZATIONS, VARIABLE, Optimizations
 from engine.live.compute.runner import Runner
@@ -117,11 +118,40 @@ def test_tokens_stay_the_same_without_any_trick(model: Model, without: str) -> N
     assert served == {f"r{i}": model.generate(prompt, 6) for i, prompt in enumerate(prompts)}
 
 
-def test_tokens_stay_the_same_without_numba(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "find_spec", lambda name: None)
+@pytest.mark.parametrize("trouble", ["missing", "changed"])
+def test_tokens_stay_the_same_without_kernels(
+    model: Model, trouble: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def changed(*_: object) -> None:
+        raise AttributeError("module 'numba.core.cgutils' has no attribute 'get_or_insert_function'")
+
+    if trouble == "missing":
+        monkeypatch.setattr(kernels, "find_spec", lambda name: None)
+    else:
+        monkeypatch.setattr(layer, "layer", changed)
     [prompt] = prompts_of([40], seed=8)
-    served = serve(model.runner(), [Request("r", tuple(prompt), 6)], "chunked", 16)
+    runner = model.runner()
+    assert runner._small_batch is None
+    assert ("could not compile" in capsys.readouterr().err) == (trouble == "changed")
+    served = serve(runner, [Request("r", tuple(prompt), 6)], "chunked", 16)
     assert served == {"r": model.generate(prompt, 6)}
+
+
+@pytest.mark.parametrize("trouble", [AttributeError("no such operator"), RuntimeError("not built with MKLDNN")])
+def test_bf16_does_without_onednn_s_private_product(trouble: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look_up() -> onednn.Operators:
+        raise trouble
+
+    monkeypatch.setattr(runner_module, "fast_at_bf16", lambda: True)
+    assert onednn.available(), "this machine's torch has it"
+    packed = logits_of("tiny-llama", "bf16", ALL)
+    monkeypatch.setattr(onednn, "look_up", look_up)
+    onednn.available.cache_clear()
+    try:
+        assert onednn.packed_linear(torch.ones(16, 16), None) is None
+        assert apart(logits_of("tiny-llama", "bf16", ALL), packed) < 0.05
+    finally:
+        onednn.available.cache_clear()
 
 
 def test_a_trick_that_nobody_knows_is_refused_before_workers_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +171,7 @@ def test_bf16_logits_are_as_near_to_exact_ones_as_without_tricks(path: str, monk
     exact, plain = logits_of(path, "fp32", NONE), logits_of(path, "bf16", NONE)
     one_off = [*map(ALL.without, OPTIMIZATIONS)] if path.startswith("tiny") else []
     for quick in (False, True):
-        monkeypatch.setattr(runner_module, "quick_at_bf16", lambda quick=quick: quick)
+        monkeypatch.setattr(runner_module, "fast_at_bf16", lambda quick=quick: quick)
         assert apart(logits_of(path, "fp32", ALL), exact) < 1e-5
         off = [apart(logits_of(path, "bf16", optimizations), exact) for optimizations in (ALL, *one_off)]
         assert max(off) < 1.25 * apart(plain, exact) < 0.05
