@@ -26,6 +26,7 @@ from engine.messages import (
     Configure,
     Corrupt,
     Drop,
+    Gone,
     Hello,
     Ping,
     Pong,
@@ -155,6 +156,8 @@ class Station:
                 self._courier.ship(command, self._transport, blocks)
             case SetLink():
                 self._courier.set_link(command.link)
+            case Gone():
+                self._courier.leave(command.endpoints)
             case _:
                 self._inbox.put(command)
 
