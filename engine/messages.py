@@ -101,6 +101,12 @@ class Drop(Message, frozen=True):
     request: str
 
 
+class Gone(Message, frozen=True):
+    """The worker with these endpoints has ended: close what leads there. An open path keeps its memory mapped."""
+
+    endpoints: tuple[bytes, ...]
+
+
 class Corrupt(Message, frozen=True):
     """Fault injection: flip a bit of the next tray that lands here, before it is compared."""
 
@@ -167,6 +173,6 @@ class Said(Message, frozen=True):
     events: tuple[Event, ...]
 
 
-Command = Ping | Start | Configure | SetLink | Prefill | Reserve | Ship | Admit | Drop | Corrupt | Stop
+Command = Ping | Start | Configure | SetLink | Prefill | Reserve | Ship | Admit | Drop | Gone | Corrupt | Stop
 Greeting = Hello | Pong
 Report = Ready | Prefilled | Reserved | Shipped | ShipFailed | Compared | Dropped | Said

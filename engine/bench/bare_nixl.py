@@ -8,7 +8,7 @@ import msgspec
 
 from engine.errors import TransportFailed
 from engine.live.compute.kv import KvPool
-from engine.live.handoff.transports.nixl import NixlEndpoint, _api
+from engine.live.handoff.transports.nixl import NixlEndpoint, library
 
 
 class BareNixl:
@@ -16,7 +16,7 @@ class BareNixl:
 
     def __init__(self, pool: KvPool, endpoint: bytes) -> None:
         theirs = msgspec.msgpack.decode(endpoint, type=NixlEndpoint)
-        api = _api()
+        api = library()
         self._pool = pool
         self._row_bytes = pool.shape.row_bytes
         self._agent = api.nixl_agent(f"bare-{os.getpid()}", api.nixl_agent_config(enable_prog_thread=False))

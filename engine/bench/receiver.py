@@ -10,7 +10,7 @@ from typing import IO
 import msgspec
 
 from engine.live.compute.kv import KvPool
-from engine.live.handoff.checksum import digest, warm_up
+from engine.live.handoff.checksum import digest
 from engine.live.handoff.transports import Doors
 from engine.live.model.shape import KvShape
 
@@ -46,7 +46,6 @@ def receiver(shape: KvShape, blocks: int, transports: Sequence[str]) -> Iterator
 def main(shape: KvShape, blocks: int, transports: list[str]) -> None:
     pool = KvPool.create(shape, blocks)
     pool.tensor.fill_(1)  # a pool that has been in use: its pages are there
-    warm_up(pool)
     doors = Doors(pool, key=KEY, names=transports)
     _say(doors.endpoints)
     for line in sys.stdin.buffer:  # until the bench hangs up, however it ends

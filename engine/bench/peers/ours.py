@@ -9,7 +9,7 @@ import msgspec
 from engine.bench.peers.talk import answer, prompt
 from engine.blocks import BlockPool
 from engine.live.compute.kv import KvPool
-from engine.live.compute.options import Tricks
+from engine.live.compute.optimizations import Optimizations
 from engine.live.compute.runner import Runner
 from engine.live.compute.weights import served
 from engine.live.model.catalog import Prepared
@@ -22,8 +22,8 @@ MANY = 512  # tokens that a request may make: more than it is asked for; its blo
 class Ours:
     def __init__(self, prepared: Prepared) -> None:
         self._pool = KvPool.create(prepared.kv_shape, prepared.kv_blocks)
-        tricks = Tricks.of_environment()
-        self._runner = Runner(served(prepared, tricks), self._pool, tricks)
+        optimizations = Optimizations.of_environment()
+        self._runner = Runner(served(prepared, optimizations), self._pool, optimizations)
 
     def _empty(self) -> None:
         blocks = BlockPool(self._pool.blocks, self._pool.shape.block_tokens)

@@ -1,8 +1,8 @@
-"""Attention over paged KV: one packed row of tokens, in which every slice sees its own request's past and nothing else.
+"""Attention over paged KV: one packed row of tokens, in which every piece sees its own request's past and nothing else.
 
-The row holds the step's one-token pieces first and then the longer ones. The former are mostly decode: each has one
-query and a past of any length, and all share one padded attention. The latter, prompts and chunks of prompts, get one
-attention each. Everything that is the same in all layers is computed once a step, in `Step.of`.
+The step's one-token pieces come first in the row, then the longer ones. One-token pieces are mostly decode: one query
+each, over a past of any length, so they share one padded attention (`Singles`). Prompts and chunks of prompts get one
+attention each (`Span`). What is the same in all layers is computed once a step, in `PagedStep.of`.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch.nn.functional import scaled_dot_product_attention as attend
 
-from engine.live.compute.few_products import blockwise
 from engine.live.compute.kv import KvPool
-from engine.live.compute.options import Tricks
+from engine.live.compute.optimizations import Optimizations
 from engine.plan import Piece
 
-PAGED = "paged_kv"  # the name it goes by in transformers' AttentionInterface
+PAGED = "paged_kv"  # its name in transformers' AttentionInterface
+QUERIES = 64  # in a block of `blockwise`: small, as half of the square on the diagonal is computed for nothing
 
 OnLayer = Callable[[int], None]
 
@@ -27,8 +27,8 @@ class Singles:
     """The one-token pieces: the first `count` rows."""
 
     count: int
-    blocks: torch.Tensor  # count x as many as the longest past needs, filled up with block 0
-    mask: torch.Tensor  # 0 where a row may look, -inf where it may not
+    blocks: torch.Tensor  # [count, blocks of the longest past], padded with block 0
+    mask: torch.Tensor  # [count, 1, 1, positions]: 0 where a row may attend, -inf where it may not
 
     @classmethod
     def of(cls, pieces: Sequence[Piece], pool: KvPool, dtype: torch.dtype) -> "Singles":
@@ -38,8 +38,8 @@ class Singles:
         hidden = torch.arange(width * pool.shape.block_tokens) >= seen[:, None]
         return cls(len(pieces), torch.tensor(tables), _minus_infinity(hidden[:, None, None], dtype))
 
-    def attend(self, query: torch.Tensor, step: "Step", layer: int, scaling: float) -> torch.Tensor:
-        """`query` is [rows, heads, dim], and so is what comes back."""
+    def attend(self, query: torch.Tensor, step: "PagedStep", layer: int, scaling: float) -> torch.Tensor:
+        """Takes and returns [rows, heads, dim]."""
         past = step.pool.by_block()[layer].index_select(1, self.blocks.flatten())
         kv_heads, dim = step.pool.shape.kv_heads, step.pool.shape.head_dim
         keys, values = past.view(2, self.count, -1, kv_heads, dim).transpose(2, 3).to(query.dtype)
@@ -50,12 +50,12 @@ class Singles:
 
 @dataclass(frozen=True)
 class Span:
-    """A piece of several tokens: rows `first` to `last`, which see the past in `blocks` and themselves up to each."""
+    """A piece of several tokens: rows `first` up to `last`. Each sees `blocks`, the past, and the span up to itself."""
 
     first: int
     last: int
-    seen: int  # positions, with the rows' own
-    blocks: torch.Tensor | None  # None at the start of a sequence: there is no past to fetch
+    seen: int  # positions, the span's own included
+    blocks: torch.Tensor | None  # None at the start of a sequence, where there is no past to fetch
     mask: torch.Tensor | None  # None there too, and where attention is blockwise
 
     @classmethod
@@ -72,15 +72,15 @@ class Span:
         return cls(first, first + tokens, seen, blocks, _minus_infinity(hidden, dtype))
 
     def attend(
-        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, step: "Step", layer: int, scaling: float
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, step: "PagedStep", layer: int, scaling: float
     ) -> torch.Tensor:
-        """All are [rows of the whole step, heads, dim]; what comes back has only this span's rows."""
+        """Takes [rows of the whole step, heads, dim]; returns only this span's rows."""
         rows = slice(self.first, self.last)
         query, key, value = (part[rows].transpose(0, 1).contiguous() for part in (query, key, value))
         if self.blocks is not None:
             past = step.pool.by_block()[layer].index_select(1, self.blocks).view(2, -1, *key.shape[::2])
             key, value = past[:, : self.seen].transpose(1, 2).to(query.dtype)
-        if step.tricks.blocked_attention:
+        if step.optimizations.blocked_attention:
             return blockwise(query, key, value, scaling).transpose(0, 1)
         causal = self.mask is None
         whole = attend(query[None], key[None], value[None], self.mask, is_causal=causal, scale=scaling, enable_gqa=True)
@@ -88,33 +88,35 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Step:
-    """What the attention of every layer needs to know about a step. `pieces`: the one-token ones first."""
+class PagedStep:
+    """What the attention of every layer needs to know about a step; its one-token pieces come first."""
 
     pool: KvPool
-    slots: torch.Tensor  # where each row's key and value go
+    slots: torch.Tensor  # [rows]: where each row's key and value go
     singles: Singles | None
     spans: Sequence[Span]
     on_layer: OnLayer | None
-    tricks: Tricks
+    optimizations: Optimizations
 
     @classmethod
-    def of(cls, pieces: Sequence[Piece], pool: KvPool, on_layer: OnLayer | None, tricks: Tricks) -> "Step":
+    def of(
+        cls, pieces: Sequence[Piece], pool: KvPool, on_layer: OnLayer | None, optimizations: Optimizations
+    ) -> "PagedStep":
         singles = [piece for piece in pieces if len(piece.token_ids) == 1]
         assert singles == list(pieces[: len(singles)]), "one-token pieces come first"
-        dtype = torch.float32 if tricks.upcast_products else pool.tensor.dtype  # of the queries
+        dtype = torch.float32 if optimizations.upcast_products else pool.tensor.dtype  # of the queries
         spans = []
         row = len(singles)
         for piece in pieces[row:]:
-            spans.append(Span.of(piece, row, pool, tricks.blocked_attention, dtype))
+            spans.append(Span.of(piece, row, pool, optimizations.blocked_attention, dtype))
             row = spans[-1].last
         slots = torch.tensor([slot for piece in pieces for slot in _slots(piece, pool.shape.block_tokens)])
-        return cls(pool, slots, Singles.of(singles, pool, dtype) if singles else None, spans, on_layer, tricks)
+        return cls(pool, slots, Singles.of(singles, pool, dtype) if singles else None, spans, on_layer, optimizations)
 
     def attend(
         self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float
     ) -> torch.Tensor:
-        """All are [rows, heads, dim], and so is what comes back. Keys and values are kept in the pool first."""
+        """Writes keys and values into the pool, then attends. Takes and returns [rows, heads, dim]."""
         for kept, fresh in zip(self.pool.tensor[layer], (key, value), strict=True):
             kept.index_copy_(0, self.slots, fresh.to(kept.dtype))
         if self.on_layer:
@@ -131,15 +133,42 @@ def paged_attention(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
+    _attention_mask: torch.Tensor | None,
     *,
-    step: Step,
+    step: PagedStep,
     scaling: float,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """What transformers calls in each layer with [1, heads, rows, dim]; it expects [1, rows, heads, dim] back."""
+    """transformers calls this in each layer with [1, heads, rows, dim] and expects [1, rows, heads, dim] back."""
     query, key, value = (part[0].transpose(0, 1) for part in (query, key, value))
     return step.attend(module.layer_idx, query, key, value, scaling)[None], None
+
+
+def blockwise(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
+    """Causal attention by few, large matrix products, for CPUs that are fast at bf16.
+
+    torch's fused attention uses many small ones and, without AMX, has no bf16 kernel: it reaches a third of the speed
+    of oneDNN's product. Scores are rounded to bf16, as in transformers' eager attention.
+
+    `query`, [heads, rows, dim], is at the last `rows` positions; `key` and `value` are [kv heads, positions, dim].
+    Returns [heads, rows, dim]; each query sees its own position and all before it.
+    """
+    heads, rows, dim = query.shape
+    kv_heads, positions, _ = key.shape
+    grouped = (query * scaling).view(kv_heads, heads // kv_heads, rows, dim)
+    transposed = key.transpose(1, 2).contiguous()
+    later = torch.full((QUERIES, QUERIES), float("-inf"), dtype=query.dtype).triu(1)
+    out = torch.empty_like(grouped)
+    for first in range(0, rows, QUERIES):
+        last = min(rows, first + QUERIES)
+        seen = positions - rows + last
+        block = grouped[:, :, first:last]
+        scores = torch.bmm(block.reshape(kv_heads, -1, dim), transposed[:, :, :seen])
+        own = scores.view(*block.shape[:3], seen)[..., seen - (last - first) :]
+        own += later[: last - first, : last - first]
+        weights = torch.softmax(scores, -1)
+        out[:, :, first:last] = torch.bmm(weights, value[:, :seen]).view(block.shape)
+    return out.view(heads, rows, dim)
 
 
 def _slots(piece: Piece, block_tokens: int) -> list[int]:

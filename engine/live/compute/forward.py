@@ -1,7 +1,7 @@
-"""A decoder's forward pass: few, large operations, straight over the weights.
+"""A decoder's forward pass in few, large operations over the weights: what prefill and large batches run.
 
-The same mathematics as the Llama, Mistral, Qwen2 and Qwen3 modules of transformers. Of their 60 operations a layer
-some 20 are left. Where activations are fp32, kernels take the smaller of them.
+It computes what transformers' Llama, Mistral, Qwen2 and Qwen3 modules compute, with some 20 operations a layer in
+place of 60. Where activations are fp32, compiled kernels take over the small ones.
 """
 
 from functools import partial
@@ -10,42 +10,35 @@ from typing import Any
 import torch
 from torch.nn.functional import embedding, layer_norm, silu
 
-from engine.live.compute.attention import Step
-from engine.live.compute.options import Tricks
+from engine.live.compute.attention import PagedStep
+from engine.live.compute.optimizations import Optimizations
 from engine.live.compute.products import Product, Upcast
 
 Rotation = tuple[torch.Tensor, torch.Tensor]  # cosines and signed sines, [rows, 1, dim]
 
 
 class Forward:
-    """Token ids to logits. `model` is transformers' own, or as `engine.live.compute.weights` lays it out.
+    """Token ids to logits. `model` is transformers' own, or laid out as in `engine.live.compute.weights`.
 
-    `compiled`: the way of few rows, for the vocabulary's product and what is small; or None.
+    `compiled`: a `SmallBatch`, whose kernels compute the vocabulary's product and the small operations; or None.
     """
 
-    def __init__(self, model: Any, tricks: Tricks, compiled: Any) -> None:
+    def __init__(self, model: Any, optimizations: Optimizations, compiled: Any) -> None:
         decoder = model.model
         self._embedding = decoder.embed_tokens.weight
         self._rotary = decoder.rotary_emb
-        self._dtype = torch.float32 if tricks.upcast_products else self._embedding.dtype
+        self._dtype = torch.float32 if optimizations.upcast_products else self._embedding.dtype
         small, upcast = compiled if self._dtype == torch.float32 else None, Upcast()
-        self._layers = [Layer(layer, tricks, upcast, small) for layer in decoder.layers]
+        self._layers = [Layer(layer, optimizations, upcast, small) for layer in decoder.layers]
         self._norm = Norm(decoder.norm, small)
         self._head = compiled.head if compiled else partial(_head, model.lm_head)
-        self._short = tricks.short_last_layer
 
-    def __call__(self, ids: torch.Tensor, positions: torch.Tensor, step: Step, due: torch.Tensor) -> torch.Tensor:
-        """`ids` and `positions` are [rows]; logits of the rows in `due` come back, [due, vocabulary]."""
+    def __call__(self, ids: torch.Tensor, positions: torch.Tensor, step: PagedStep, due: torch.Tensor) -> torch.Tensor:
+        """`ids` and `positions` are [rows]; returns the logits of the rows in `due`, [due, vocabulary]."""
         hidden = embedding(ids, self._embedding).to(self._dtype)
         rotation = self._rotation(hidden, positions)
-        last = len(self._layers) - 1
         for index, layer in enumerate(self._layers):
-            attended = layer.attended(hidden, rotation, step, index)
-            if index == last and self._short:  # its KV is kept; what else it makes of the other rows nobody reads
-                attended, hidden, due = attended[due], hidden[due], torch.arange(len(due))
-                if not len(due):
-                    break
-            hidden = layer.finished(attended, hidden)
+            hidden = layer(hidden, rotation, step, index)
         return self._head(self._norm(hidden[due])) if len(due) else hidden.new_empty(0, len(self._embedding))
 
     def _rotation(self, hidden: torch.Tensor, positions: torch.Tensor) -> Rotation:
@@ -55,44 +48,42 @@ class Forward:
 
 
 class Layer:
-    """One layer, in two halves: up to what its rows have attended to, and from there on."""
+    """One decoder layer: attention and MLP, each behind its norm and added to what came in."""
 
-    def __init__(self, layer: Any, tricks: Tricks, upcast: Upcast, small: Any) -> None:
+    def __init__(self, layer: Any, optimizations: Optimizations, upcast: Upcast, small: Any) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         self._dim = attention.head_dim
         self._scaling = attention.scaling
         self._before_attention, self._before_mlp = (
             Norm(norm, small) for norm in (layer.input_layernorm, layer.post_attention_layernorm)
         )
-        self._qkv = Product([attention.q_proj, attention.k_proj, attention.v_proj], tricks, upcast)
-        self._out = Product([attention.o_proj], tricks, upcast)
-        self._gate_and_up = Product([mlp.gate_proj, mlp.up_proj], tricks, upcast)
-        self._down = Product([mlp.down_proj], tricks, upcast)
+        self._qkv = Product([attention.q_proj, attention.k_proj, attention.v_proj], optimizations, upcast)
+        self._out = Product([attention.o_proj], optimizations, upcast)
+        self._gate_and_up = Product([mlp.gate_proj, mlp.up_proj], optimizations, upcast)
+        self._down = Product([mlp.down_proj], optimizations, upcast)
         self._gate = small.gate if small else _gate
         self._of_heads = (
             [Norm(attention.q_norm, None), Norm(attention.k_norm, None)] if hasattr(attention, "q_norm") else []
         )
 
-    def attended(self, hidden: torch.Tensor, rotation: Rotation, step: Step, index: int) -> torch.Tensor:
-        """[rows, width], before the output product; the rows' keys and values lie in the pool from now on."""
+    def __call__(self, hidden: torch.Tensor, rotation: Rotation, step: PagedStep, index: int) -> torch.Tensor:
+        """[rows, width] in and out; the rows' keys and values lie in the pool from now on."""
         parts = self._qkv(self._before_attention(hidden))
         query, key, value = (part.view(len(hidden), -1, self._dim) for part in parts)
         for norm, part in zip(self._of_heads, (query, key), strict=False):
             part.copy_(norm(part))
-        _turn(query, *rotation)
-        _turn(key, *rotation)
-        return step.attend(index, query, key, value, self._scaling).reshape(len(hidden), -1)
-
-    def finished(self, attended: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        _rope(query, *rotation)
+        _rope(key, *rotation)
+        attended = step.attend(index, query, key, value, self._scaling).reshape(len(hidden), -1)
         hidden = self._out(attended)[0].add_(hidden)
         gate, up = self._gate_and_up(self._before_mlp(hidden))
         return self._down(self._gate(gate, up))[0].add_(hidden)
 
 
 class Norm:
-    """RMS norm over the last dimension, which torch has no kernel for on CPUs: it takes nine operations.
+    """RMS norm over the last dimension. torch has no CPU kernel for it and takes nine operations.
 
-    Layer norm is one. Of a row and its negative side by side the mean is 0 and the variance is the row's mean square.
+    Layer norm takes one: a row beside its own negative has mean 0, and its variance is the row's mean square.
     """
 
     def __init__(self, norm: Any, small: Any) -> None:
@@ -118,8 +109,8 @@ def _head(lm_head: Any, hidden: torch.Tensor) -> torch.Tensor:
     return logits
 
 
-def _turn(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> None:
-    """Rotary positions, in place: [rows, heads, dim], whose halves belong together."""
+def _rope(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> None:
+    """Rotary positions of [rows, heads, dim], in place; the two halves of a head pair up, element by element."""
     first, second = heads.chunk(2, -1)
     swapped = torch.cat((second, first), -1)
     heads.mul_(cos).addcmul_(swapped, sin)

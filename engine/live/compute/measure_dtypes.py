@@ -6,13 +6,14 @@ Run as a program, it prints the speeds as JSON; `engine.live.model.dtypes` choos
 import math
 import sys
 import time
-from importlib.util import find_spec
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import torch
 from torch.nn.functional import linear
 
+from engine.live.compute.kernels import if_compiled
 from engine.live.compute.products import Upcast
 from engine.live.model.dtypes import DECODE_TOKENS, PREFILL_TOKENS, UPCAST, WEIGHT, Speed, Speeds
 
@@ -31,9 +32,7 @@ def measure() -> Speeds:
     def upcast(rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return linear(rows, widened(weight, rows.dtype))
 
-    small = upcast
-    if find_spec("numba"):
-        from engine.live.compute.small_batch import product as small
+    small = if_compiled(_kernel) or upcast
 
     def seconds(product: Any, rows: int, dtype: str, weights: list[torch.Tensor]) -> float:
         ones = torch.ones(rows, WEIGHT[1], dtype=getattr(torch, dtype))
@@ -58,6 +57,15 @@ def measure() -> Speeds:
                 decode_s = seconds(of_decode, DECODE_TOKENS, dtype, weights)
                 best[name] = Speed(min(best[name].prefill_s, prefill_s), min(best[name].decode_s, decode_s))
     return best
+
+
+def _kernel() -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """The compiled product for a handful of rows, which has been compiled for both dtypes."""
+    from engine.live.compute.small_batch import product
+
+    for dtype in (torch.float32, torch.bfloat16):
+        product(torch.ones(1, WEIGHT[1]), torch.ones(WEIGHT, dtype=dtype))
+    return product
 
 
 if __name__ == "__main__":

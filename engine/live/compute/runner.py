@@ -1,82 +1,86 @@
-"""Compute a step: the pieces of a plan go through the model once, and those that ask get their next token."""
+"""Compute a step: the pieces of a plan go through the model once, and those that ask for a token get one."""
 
 from collections.abc import Sequence
 from functools import partial
-from importlib.util import find_spec
 from itertools import accumulate
 from typing import Any
 
 import torch
 
-from engine.live.compute.attention import OnLayer, Step
+from engine.live.compute.attention import OnLayer, PagedStep
 from engine.live.compute.forward import Forward
+from engine.live.compute.kernels import if_compiled
 from engine.live.compute.kv import KvPool
-from engine.live.compute.options import ALL, Tricks
-from engine.live.compute.products import quick_at_bf16
+from engine.live.compute.optimizations import ALL, Optimizations
+from engine.live.compute.products import fast_at_bf16
 from engine.live.compute.sampling import sample
 from engine.plan import Piece
 from engine.request import Sampling
 
-FEW = 32  # rows; from there on it pays to make weights ready for the product first
+SMALL = 32  # rows; with more it pays to prepare the weights for the product first
 
 
 class Runner:
-    """A model and the pool that its keys and values live in. Of requests it knows only the pieces it is given."""
+    """A model and the pool that holds its keys and values. Of a request it sees only the pieces it is given."""
 
-    def __init__(self, model: Any, pool: KvPool, tricks: Tricks = ALL) -> None:
+    def __init__(self, model: Any, pool: KvPool, optimizations: Optimizations = ALL) -> None:
         self.pool = pool
-        self._tricks = tricks.fitting(pool.shape.dtype, quick_at_bf16)
-        self._few_rows = _compiled(model, pool) if tricks.compiled_rows else None
-        lean = partial(Forward, model, self._tricks, self._few_rows)
-        self._forward = lean() if tricks.lean_forward else partial(_by_modules, model)
+        self._optimizations = optimizations.fitting(pool.shape.dtype, fast_at_bf16)
+        self._small_batch = _small_batch(model, pool) if optimizations.compiled_rows else None
+        ours = partial(Forward, model, self._optimizations, self._small_batch)
+        self._forward = ours() if optimizations.lean_forward else partial(_by_modules, model)
 
     def warm_up(self) -> None:
-        """A large step and a small one before anyone waits for them: the first pays for what is set up lazily."""
+        """Run a large step and a small one, so that no request pays for what is set up at the first use."""
         block_tokens = self.pool.shape.block_tokens
-        for tokens in (2 * FEW, 1):
+        for tokens in (2 * SMALL, 1):
             blocks = tuple(range(-(-tokens // block_tokens)))
             self.run([Piece("warm-up", 0, (0,) * tokens, blocks, Sampling(), 0)])
 
     @torch.inference_mode()
     def run(self, pieces: Sequence[Piece], on_layer: OnLayer | None = None) -> list[int | None]:
-        """For each piece the token that follows its last one, or None if it does not ask.
+        """For each piece the token that follows its last one, or None if it does not ask for one.
 
         `on_layer` is called with each layer's index as soon as that layer's keys and values lie in the pool.
         """
         order = sorted(range(len(pieces)), key=lambda i: len(pieces[i].token_ids) > 1)  # one-token pieces first
         packed = [pieces[i] for i in order]
         asked = [(piece.sample, piece.index) for piece in packed if piece.sample]
-        fresh = iter(sample(self.logits(packed, on_layer), asked))
+        sampled = iter(sample(self.logits(packed, on_layer), asked))
         tokens: list[int | None] = [None] * len(pieces)
         for i, piece in zip(order, packed, strict=True):
             if piece.sample:
-                tokens[i] = next(fresh)
+                tokens[i] = next(sampled)
         return tokens
 
     def logits(self, packed: Sequence[Piece], on_layer: OnLayer | None = None) -> torch.Tensor:
-        """[pieces that ask, vocabulary]: after the last token of each. One-token pieces come first."""
+        """[pieces that ask, vocabulary]: after the last token of each. One-token pieces must come first."""
         last_rows = [end - 1 for end in accumulate(len(piece.token_ids) for piece in packed)]
         due = [row for row, piece in zip(last_rows, packed, strict=True) if piece.sample]
         ids = torch.tensor([token for piece in packed for token in piece.token_ids])
         positions = torch.tensor([piece.start + i for piece in packed for i in range(len(piece.token_ids))])
         rows = torch.tensor(due, dtype=torch.long)
-        if self._few_rows and len(ids) <= FEW:
-            few: torch.Tensor = self._few_rows(ids, positions, packed, on_layer, rows)
-            return few
-        return self._forward(ids, positions, Step.of(packed, self.pool, on_layer, self._tricks), rows)
+        if self._small_batch and len(ids) <= SMALL:
+            logits: torch.Tensor = self._small_batch(ids, positions, packed, on_layer, rows)
+            return logits
+        return self._forward(ids, positions, PagedStep.of(packed, self.pool, on_layer, self._optimizations), rows)
 
 
-def _compiled(model: Any, pool: KvPool) -> Any:
-    """The way of few rows, or None where there is no numba, or no kernel for this model."""
-    if find_spec("numba") is None:
-        return None
-    from engine.live.compute.small_batch import FewRows
+def _small_batch(model: Any, pool: KvPool) -> Any:
+    """The compiled forward pass for small batches; None without numba, or where no kernel fits this model."""
 
-    return FewRows(model, pool) if FewRows.covers(model, pool) else None
+    def compiled() -> Any:
+        from engine.live.compute.small_batch import SmallBatch
+
+        return SmallBatch.tried(model, pool) if SmallBatch.covers(model, pool) else None
+
+    return if_compiled(compiled)
 
 
-def _by_modules(model: Any, ids: torch.Tensor, positions: torch.Tensor, step: Step, due: torch.Tensor) -> torch.Tensor:
-    """The forward pass as transformers has it, with nothing of ours but the attention."""
+def _by_modules(
+    model: Any, ids: torch.Tensor, positions: torch.Tensor, step: PagedStep, due: torch.Tensor
+) -> torch.Tensor:
+    """transformers' own forward pass, in which only the attention is ours."""
     out = model(input_ids=ids[None], position_ids=positions[None], use_cache=False, logits_to_keep=due, step=step)
     logits: torch.Tensor = out.logits[0]
     return logits

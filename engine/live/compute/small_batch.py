@@ -1,4 +1,4 @@
-"""Steps of few rows, which is what decode is: layer by layer through compiled kernels."""
+"""The forward pass for small batches, which decode has: layer by layer through compiled kernels."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,25 +12,35 @@ from engine.live.compute.kernels import attention as kernel_attention, layer as 
 from engine.live.compute.kv import KvPool
 from engine.plan import Piece
 
-WORDS = {torch.float32: np.float32, torch.bfloat16: np.uint32}  # what kernels read such memory as
+WORDS = {torch.float32: np.float32, torch.bfloat16: np.uint32}  # the dtype as which kernels read memory
 
 
-class FewRows:
-    """As `Forward`, for a handful of rows. To it a row is a row, whether it is one of a prompt or a request's next."""
+class SmallBatch:
+    """As `Forward`, for a handful of rows. Rows of prompts and rows of decode are treated alike."""
 
-    def __init__(self, model: Any, pool: KvPool) -> None:
+    def __init__(self, model: Any, block_tokens: int, kv: torch.Tensor) -> None:
+        """`kv` is a pool's [layer, k or v, slot, kv head, dim]."""
         decoder = model.model
-        self._block_tokens = pool.shape.block_tokens
+        self._block_tokens = block_tokens
         self._embedding, self._rotary = decoder.embed_tokens.weight, decoder.rotary_emb
         self._layers = [_weights(layer) for layer in decoder.layers]
-        self._kv = [_words(layer) for layer in pool.tensor]
+        self._kv = [_words(layer) for layer in kv]
         self._norm, self._head = _floats(decoder.norm.weight), _words(model.lm_head.weight)
         self._scaling = decoder.layers[0].self_attn.scaling
         self._epsilon = decoder.norm.variance_epsilon
 
+    @classmethod
+    def tried(cls, model: Any, pool: KvPool) -> "SmallBatch":
+        """One whose kernels are compiled and have run. Raises whatever the compiler raises."""
+        block_tokens = pool.shape.block_tokens
+        scratch, first = torch.zeros_like(pool.tensor[:, :, :block_tokens]), torch.zeros(1, dtype=torch.long)
+        with torch.inference_mode():
+            cls(model, block_tokens, scratch)(first, first, [Piece("trial", 0, (0,), (0,), None, 0)], None, first)
+        return cls(model, block_tokens, pool.tensor)
+
     @staticmethod
     def covers(model: Any, pool: KvPool) -> bool:
-        """Whether the kernels can: they have no tails for odd shapes, and biases only where a family has them."""
+        """Whether kernels fit the model: they take no odd shapes, and biases only where a family has them."""
         dtype = pool.tensor.dtype
         if dtype not in WORDS or pool.shape.block_tokens % kernel_attention.POSITIONS:
             return False
@@ -54,7 +64,7 @@ class FewRows:
         on_layer: OnLayer | None,
         due: torch.Tensor,
     ) -> torch.Tensor:
-        """`ids` and `positions` are [rows]; logits of the rows in `due` come back, [due, vocabulary]."""
+        """`ids` and `positions` are [rows]; returns the logits of the rows in `due`, [due, vocabulary]."""
         hidden = embedding(ids, self._embedding).float()
         rows, numbers = self._rows(hidden, positions, pieces), hidden.numpy()
         for index, (weights, kv) in enumerate(zip(self._layers, self._kv, strict=True)):
@@ -65,7 +75,7 @@ class FewRows:
         return self.head(torch.from_numpy(normed))
 
     def head(self, hidden: torch.Tensor) -> torch.Tensor:
-        """[rows, width], normed, to [rows, vocabulary], in fp32."""
+        """Normed [rows, width] to logits, [rows, vocabulary], in fp32."""
         return torch.from_numpy(kernels.product(hidden.float().numpy(), self._head, _floats(None)))
 
     @staticmethod
@@ -76,29 +86,29 @@ class FewRows:
 
     @staticmethod
     def gate(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
-        """silu(gate) * up, for any number of rows; `gate` is spent."""
-        kernels.weigh(gate.numpy(), up.numpy())
+        """silu(gate) * up for any number of rows, written over `gate`."""
+        kernels.swiglu(gate.numpy(), up.numpy())
         return gate
 
-    def _rows(self, hidden: torch.Tensor, positions: torch.Tensor, pieces: Sequence[Piece]) -> kernels.Rows:
+    def _rows(self, hidden: torch.Tensor, positions: torch.Tensor, pieces: Sequence[Piece]) -> kernels.RowPlaces:
         at = positions.numpy()
         longest = max(len(piece.blocks) for piece in pieces)
-        filled_up = np.array([[*piece.blocks, *[0] * (longest - len(piece.blocks))] for piece in pieces])
-        tables = filled_up.repeat([len(piece.token_ids) for piece in pieces], axis=0)
+        padded = np.array([[*piece.blocks, *[0] * (longest - len(piece.blocks))] for piece in pieces])
+        tables = padded.repeat([len(piece.token_ids) for piece in pieces], axis=0)
         slots = tables[np.arange(len(at)), at // self._block_tokens] * self._block_tokens + at % self._block_tokens
         cos, sin = (part[0].numpy() for part in self._rotary(hidden[None], positions[None]))
         half = sin.shape[1] // 2
-        return kernels.Rows(slots, tables, at + 1, cos, np.concatenate((-sin[:, :half], sin[:, half:]), axis=1))
+        return kernels.RowPlaces(slots, tables, at + 1, cos, np.concatenate((-sin[:, :half], sin[:, half:]), axis=1))
 
 
 def product(rows: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """As torch's `linear`, for a handful of rows in fp32."""
+    """torch's `linear` for a handful of rows in fp32."""
     return torch.from_numpy(kernels.product(rows.numpy(), _words(weight), _floats(None)))
 
 
-def _weights(layer: Any) -> kernels.Weights:
+def _weights(layer: Any) -> kernels.LayerWeights:
     attention, mlp = layer.self_attn, layer.mlp
-    return kernels.Weights(
+    return kernels.LayerWeights(
         before_attention=_floats(layer.input_layernorm.weight),
         query=_words(attention.q_proj.weight),
         key=_words(attention.k_proj.weight),
@@ -117,7 +127,7 @@ def _weights(layer: Any) -> kernels.Weights:
 
 
 def _words(tensor: torch.Tensor) -> Any:
-    """The same memory, as kernels read it."""
+    """The same memory, in the dtype as which kernels read it."""
     bits = tensor.detach().view(torch.int32 if tensor.dtype == torch.bfloat16 else tensor.dtype)
     return bits.numpy().view(WORDS[tensor.dtype])
 

@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 from torch.nn.functional import linear
 
-from engine.live.compute.options import Tricks
+from engine.live.compute.optimizations import Optimizations
 from engine.live.model.catalog import Prepared
 
 SAID = {"rms_norm_eps", "rope_parameters", "tie_word_embeddings"}  # what must be in the configuration: no default here
@@ -26,9 +26,9 @@ NORMS = ("input_layernorm", "post_attention_layernorm")
 HEAD_NORMS = ("q_norm", "k_norm")
 
 
-def served(prepared: Prepared, tricks: Tricks) -> Any:
-    """What a Runner with these tricks needs of the model."""
-    weights = mapped(prepared) if tricks.lean_forward else None
+def served(prepared: Prepared, optimizations: Optimizations) -> Any:
+    """What a Runner with these optimizations needs of the model."""
+    weights = mapped(prepared) if optimizations.lean_forward else None
     if weights is not None:
         return weights
     from engine.live.compute.transformers_model import load  # with transformers

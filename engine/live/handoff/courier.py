@@ -9,14 +9,14 @@ go of the interpreter, and is never late for long: what the wire could have carr
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Condition, Thread
 
 from engine.errors import TransportFailed
 from engine.events import Event, HandoffMoved, HandoffStarted
 from engine.link import LinkSpec, Wire
 from engine.live.compute.kv import KvPool, Rows, pool_rows, row_numbers
-from engine.live.handoff.checksum import checksum
+from engine.live.handoff.checksum import Checksum
 from engine.live.handoff.transport import Path, Piece
 from engine.live.handoff.transports import Doors
 from engine.messages import Report, Ship, ShipFailed, Shipped
@@ -45,7 +45,7 @@ class _Tray:
         self.told_s = 0.0
         self.path: Path | None = None  # until it has started
         self.aborted = False
-        self.checksum = checksum(pool.shape.row_bytes)
+        self.checksum = Checksum(pool.shape.row_bytes)
 
     @property
     def waits(self) -> bool:
@@ -85,6 +85,7 @@ class Courier:
         self._idle = True  # the wire has carried all there was; it saves nothing up
         self._trays: list[_Tray] = []  # first come, first served
         self._busy: _Tray | None = None  # what the thread is at, without holding the lock
+        self._gone: set[bytes] = set()  # endpoints of workers that have ended
         self._closed = False
 
         self._thread = Thread(target=self._run, name="courier", daemon=True)
@@ -126,6 +127,12 @@ class Courier:
                 self._changed.notify_all()
             self._changed.wait_for(lambda: tray not in self._trays and not self._is_at(request))
 
+    def leave(self, endpoints: Iterable[bytes]) -> None:
+        """Close the paths to a worker that has ended, soon: an open one keeps its memory. A tray on its way fails."""
+        with self._changed:
+            self._gone.update(endpoints)
+            self._changed.notify_all()
+
     def close(self) -> None:
         """Leave everything that is not yet carried."""
         with self._changed:
@@ -151,15 +158,23 @@ class Courier:
     # ---- the thread
 
     def _run(self) -> None:
-        while (tray := self._next()) is not None:
-            try:
-                self._advance(tray)
-            except TransportFailed as failure:
-                self._drop(tray.transport, tray.ship.endpoint)
-                if self._forget(tray):
-                    self._report(ShipFailed(tray.ship.request, str(failure)))
+        while self._take_turn():
+            pass
         for transport, endpoint in list(self._paths):
             self._drop(transport, endpoint)
+
+    def _take_turn(self) -> bool:
+        """Advance one tray; False: closed. Between turns nothing holds on to a tray, nor to its path's memory."""
+        tray = self._next()
+        if tray is None:
+            return False
+        try:
+            self._advance(tray)
+        except TransportFailed as failure:
+            self._drop(tray.transport, tray.ship.endpoint)
+            if self._forget(tray):
+                self._report(ShipFailed(tray.ship.request, str(failure)))
+        return True
 
     def _next(self) -> _Tray | None:
         """The tray to advance, as soon as there is one; None: closed."""
@@ -167,6 +182,7 @@ class Courier:
             self._busy = None
             self._changed.notify_all()
             while not self._closed:
+                self._drop_gone()
                 tray, wait_s = self._choose(time.monotonic())
                 if tray and not wait_s:
                     self._busy = tray
@@ -292,6 +308,12 @@ class Courier:
         if path is None:
             path = self._paths[transport, endpoint] = self._doors.connect(transport, endpoint)
         return path
+
+    def _drop_gone(self) -> None:
+        gone, self._gone = self._gone, set()
+        for transport, endpoint in list(self._paths):
+            if endpoint in gone:
+                self._drop(transport, endpoint)
 
     def _drop(self, transport: str, endpoint: bytes) -> None:
         if path := self._paths.pop((transport, endpoint), None):

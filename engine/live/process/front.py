@@ -20,12 +20,12 @@ import msgspec
 from engine.errors import BadInput, WorkerFailed
 from engine.events import Event, Finished, LinkChanged, TokenMade, WorkerUp
 from engine.link import LinkSpec
-from engine.live.compute.options import Tricks
+from engine.live.compute.optimizations import Optimizations
 from engine.live.model.catalog import prepare
 from engine.live.model.text import Text, TextStream
 from engine.live.process.channel import MAX_MESSAGE_BYTES, boot_id
 from engine.live.process.join_server import KEY_VARIABLE, Door, shared_key
-from engine.messages import Command, Corrupt, Greeting, Hello, Ping, Pong, Ready, Report, Start, Stop
+from engine.messages import Command, Corrupt, Gone, Greeting, Hello, Ping, Pong, Ready, Report, Start, Stop
 from engine.request import Request
 from engine.router import Output, Router, Send
 from engine.scenario import Deployment, ModelSpec, one_of
@@ -78,7 +78,7 @@ class Front:
             raise BadInput(
                 "transport", "nixl", "shm or tcp, unless nixl is installed: pip install 'split-kitchen[nixl]'"
             )
-        Tricks.of_environment()  # the workers read it; a wrong name is refused before there are any
+        Optimizations.of_environment()  # the workers read it; a wrong name is refused before there are any
         prepared = prepare(model)
         # decided here once: two hosts that each chose their own dtype could not read each other's KV
         self.model = msgspec.structs.replace(model, dtype="bf16" if prepared.dtype == "bfloat16" else "fp32")
@@ -274,11 +274,13 @@ class Front:
         if seat.process is not None:
             seat.process.kill()
             seat.process.wait()
-        was_ready, seat.ready, seat.round_trips = seat.ready is not None, None, ()
-        seat.deaths += not was_ready
+        was_ready, seat.ready, seat.round_trips = seat.ready, None, ()
+        seat.deaths += was_ready is None
         if seat.deaths >= DEATHS_BEFORE_READY:
             raise WorkerFailed(f"{seat.name} died {seat.deaths} times before it was ready; its own messages say why.")
-        if was_ready:
+        if was_ready is not None:
+            for other in self.seats:  # before a new one is started, which may want that memory
+                self._send(other, Gone(tuple(was_ready.endpoints.values())))
             why = "its process ended" if self._door is None else "its connection ended"
             self._apply(self.router.worker_down(seat.name, why, self.now()))
         if self._door is None:

@@ -26,6 +26,7 @@ from engine.messages import (
     Configure,
     Corrupt,
     Drop,
+    Gone,
     Hello,
     Ping,
     Pong,
@@ -94,10 +95,10 @@ class Station:
         import torch
 
         from engine.live.compute.kv import KvPool
-        from engine.live.compute.options import Tricks
+        from engine.live.compute.optimizations import Optimizations
         from engine.live.compute.runner import Runner
         from engine.live.compute.weights import served
-        from engine.live.handoff.checksum import digest, warm_up
+        from engine.live.handoff.checksum import digest
         from engine.live.handoff.courier import Courier
         from engine.live.handoff.transports import Doors
         from engine.live.model.catalog import prepare
@@ -109,10 +110,9 @@ class Station:
         self._prepared = prepare(start.model)
         self._pool = KvPool.create(self._prepared.kv_shape, self._prepared.kv_blocks)
         self._digest = digest
-        warm_up(self._pool)
         self._worker = Worker(start.name, BlockPool(self._pool.blocks, self._prepared.kv_shape.block_tokens))
-        tricks = Tricks.of_environment()
-        self._runner = Runner(served(self._prepared, tricks), self._pool, tricks)
+        optimizations = Optimizations.of_environment()
+        self._runner = Runner(served(self._prepared, optimizations), self._pool, optimizations)
         self._doors = Doors(self._pool, key=key, names=start.transports, host=host)
         self._courier = Courier(
             self._doors,
@@ -156,6 +156,8 @@ class Station:
                 self._courier.ship(command, self._transport, blocks)
             case SetLink():
                 self._courier.set_link(command.link)
+            case Gone():
+                self._courier.leave(command.endpoints)
             case _:
                 self._inbox.put(command)
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from queue import SimpleQueue
@@ -464,6 +465,20 @@ def test_a_path_that_failed_is_not_used_again(recorder: Recorder, log: Log, star
         courier.ship(ship(request), "shm", SOURCE)
         assert log.shipped().request == request
     assert recorder.connected == 2
+
+
+def test_paths_to_a_worker_that_is_gone_are_closed(recorder: Recorder, log: Log, start: Start) -> None:
+    courier = start(recorder)
+    for endpoint in (b"one", b"other"):
+        courier.ship(ship("r", endpoint), "shm", SOURCE)
+        log.shipped()
+    kept = [weakref.ref(path) for path in courier._paths.values()]
+    courier.leave([b"one"])
+    wait_for(lambda: [path() is None for path in kept] == [True, False])
+    for endpoint, connected in ((b"other", 2), (b"one", 3)):
+        courier.ship(ship("again", endpoint), "shm", SOURCE)
+        log.shipped()
+        assert recorder.connected == connected
 
 
 def test_blocks_the_receiver_does_not_have(recorder: Recorder, log: Log, start: Start) -> None:

@@ -1,12 +1,14 @@
 """kill -9, a corrupt tray, a cut link, too little memory: every request ends, with the same tokens."""
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from engine.errors import BadInput
-from engine.events import Event, HandoffEnded, HandoffMoved, TokenMade, WorkerDown
+from engine.events import Event, HandoffEnded, HandoffMoved, TokenMade, WorkerDown, WorkerUp
 from engine.link import LinkSpec
 from engine.live.process.front import Front
 from engine.live.process.run import make_requests, run_live
@@ -70,6 +72,35 @@ def test_killed_worker(
     assert any(isinstance(event, WorkerDown) for event in log.events)
     assert recalled(log), "nobody was disturbed"
     assert answers(log) == undisturbed
+
+
+@pytest.mark.parametrize("transport", ["shm", "tcp"])
+def test_memory_of_a_dead_worker_is_let_go(front: Front, transport: str) -> None:
+    """Killed between runs: nobody writes to it, so only the front can tell the prefill worker."""
+    scenario = msgspec.structs.replace(SCENARIO, deployment=msgspec.structs.replace(SPLIT, transport=transport))
+    kill_idle(front, "worker-1")
+    run_on_front(front, scenario)
+    before = held(front, "worker-0")
+    for _ in range(3):
+        kill_idle(front, "worker-1")
+        run_on_front(front, scenario)
+    assert comes(lambda: held(front, "worker-0") == before), f"{before} became {held(front, 'worker-0')}"
+
+
+def kill_idle(front: Front, worker: str) -> None:
+    """Kill it and wait for the one that takes its place."""
+    front.kill(worker)
+    events: list[Event] = []
+    while not any(isinstance(event, WorkerUp) for event in events):
+        events += front.poll(1.0)
+
+
+def held(front: Front, worker: str) -> tuple[int, int]:
+    """How many KV pools its process has mapped, and how many descriptors it has open."""
+    (process,) = [seat.process for seat in front.seats if seat.name == worker]
+    assert process is not None
+    maps = Path(f"/proc/{process.pid}/maps").read_text()
+    return maps.count("memfd:kv-pool"), len(os.listdir(f"/proc/{process.pid}/fd"))
 
 
 def test_corrupt_tray_is_noticed_and_made_again(front: Front, undisturbed: dict[str, tuple[int, ...]]) -> None:

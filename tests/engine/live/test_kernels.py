@@ -14,7 +14,7 @@ from engine.live.compute.kernels import layer as kernels
 from engine.live.compute.kernels.attention import attend, keep
 from engine.live.compute.kernels.numbers import exp
 from engine.live.compute.kv import KvPool
-from engine.live.compute.small_batch import FewRows, product
+from engine.live.compute.small_batch import SmallBatch, product
 from engine.live.model.shape import KvShape
 
 NOTHING = np.empty(0, np.float32)
@@ -62,7 +62,7 @@ def test_each_row_attends_to_its_own_past_and_to_nothing_else(dtype: torch.dtype
             query[row][None, :, None], key[None], value[None], scale=0.3, enable_gqa=True
         )
         wanted.append(whole[0, :, 0])
-    rows = kernels.Rows(NOTHING, tables, seen, NOTHING, NOTHING)
+    rows = kernels.RowPlaces(NOTHING, tables, seen, NOTHING, NOTHING)
     made = torch.from_numpy(attend(query.numpy(), words(pool), rows, 16, 0.3))
     assert torch.allclose(made, torch.stack(wanted), atol=1e-5)
 
@@ -85,7 +85,7 @@ def test_exp_is_right_to_the_last_bits() -> None:
 def test_the_gate_is_silu() -> None:
     gate, up = torch.linspace(-30, 30, 64).view(2, 32), torch.randn(2, 32)
     wanted = torch.nn.functional.silu(gate) * up
-    kernels.weigh(gate.numpy(), up.numpy())
+    kernels.swiglu(gate.numpy(), up.numpy())
     assert torch.allclose(gate, wanted, rtol=1e-5, atol=1e-9)
 
 
@@ -97,7 +97,7 @@ def test_shapes_without_a_kernel_are_left_to_torch() -> None:
         heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}
         model = LlamaForCausalLM(LlamaConfig(**shape | heads | other))
         dim = model.config.head_dim
-        return FewRows.covers(model, KvPool.create(KvShape(1, 2, dim, block_tokens, "float32"), 4))
+        return SmallBatch.covers(model, KvPool.create(KvShape(1, 2, dim, block_tokens, "float32"), 4))
 
     assert covered()
     assert not covered(intermediate_size=120)
@@ -105,6 +105,19 @@ def test_shapes_without_a_kernel_are_left_to_torch() -> None:
     assert not covered(vocab_size=63)
     assert not covered(mlp_bias=True)
     assert not covered(block_tokens=6)
+
+
+def test_where_numba_has_changed_the_kernels_are_done_without(tmp_path: Path) -> None:
+    """A private function of numba's is taken away, and nothing that was compiled earlier is at hand."""
+    code = (
+        "import os, sys; from numba.core import cgutils; from engine.live.compute.kernels import if_compiled;"
+        "del cgutils.get_or_insert_function; os.environ['SPLIT_KITCHEN_CACHE'] = sys.argv[1];"
+        "from engine.live.compute.measure_dtypes import _kernel; sys.exit(if_compiled(_kernel) is not None)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0
+    assert "torch computes small batches (" in ran.stderr
+    assert "get_or_insert_function" in ran.stderr
 
 
 def test_kernels_need_no_folder_to_keep_them_in(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import torch
 from engine.blocks import BlockPool
 from engine.errors import BadInput
 from engine.link import LinkSpec
-from engine.live.compute import runner as runner_module
-from engine.live.compute.few_products import blockwise
+from engine.live.compute import kernels, onednn, runner as runner_module
+from engine.live.compute.attention import blockwise
+from engine.live.compute.kernels import layer
 from engine.live.compute.kv import KvPool
-from engine.live.compute.options import ALL, TRICKS, VARIABLE, Tricks
+from engine.live.compute.optimizations import ALL, OPTIMIZATIONS, VARIABLE, Optimizations
 from engine.live.compute.runner import Runner
 from engine.live.compute.sampling import draw, nucleus, sample
 from engine.live.compute.transformers_model import load
@@ -26,7 +27,7 @@ from engine.worker import Worker
 
 BLOCKS = 96
 GREEDY = Sampling()
-NONE = ALL.without(*TRICKS)
+NONE = ALL.without(*OPTIMIZATIONS)
 LENGTHS = (1, 5, 16, 17, 33, 64, 150, 300)  # around the borders of blocks and of chunks
 
 
@@ -38,8 +39,8 @@ class Model:
         self.served: Any = load(self.prepared)
         self.oracle: Any = load(self.prepared, attention="sdpa")
 
-    def runner(self, tricks: Tricks = ALL) -> Runner:
-        return Runner(self.served, KvPool.create(self.prepared.kv_shape, BLOCKS), tricks)
+    def runner(self, optimizations: Optimizations = ALL) -> Runner:
+        return Runner(self.served, KvPool.create(self.prepared.kv_shape, BLOCKS), optimizations)
 
     def generate(self, prompt: Sequence[int], tokens: int) -> list[int]:
         ids = torch.tensor([prompt])
@@ -109,7 +110,7 @@ def test_a_prompt_may_be_cut_anywhere(model: Model, cuts: tuple[int, ...]) -> No
     assert tokens == model.generate(prompt, 1)
 
 
-@pytest.mark.parametrize("without", TRICKS)
+@pytest.mark.parametrize("without", OPTIMIZATIONS)
 def test_tokens_stay_the_same_without_any_trick(model: Model, without: str) -> None:
     prompts = prompts_of((1, 17, 90), seed=6)
     requests = [Request(f"r{i}", tuple(prompt), 6) for i, prompt in enumerate(prompts)]
@@ -117,11 +118,40 @@ def test_tokens_stay_the_same_without_any_trick(model: Model, without: str) -> N
     assert served == {f"r{i}": model.generate(prompt, 6) for i, prompt in enumerate(prompts)}
 
 
-def test_tokens_stay_the_same_without_numba(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "find_spec", lambda name: None)
+@pytest.mark.parametrize("trouble", ["missing", "changed"])
+def test_tokens_stay_the_same_without_kernels(
+    model: Model, trouble: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def changed(*_: object) -> None:
+        raise AttributeError("module 'numba.core.cgutils' has no attribute 'get_or_insert_function'")
+
+    if trouble == "missing":
+        monkeypatch.setattr(kernels, "find_spec", lambda name: None)
+    else:
+        monkeypatch.setattr(layer, "layer", changed)
     [prompt] = prompts_of([40], seed=8)
-    served = serve(model.runner(), [Request("r", tuple(prompt), 6)], "chunked", 16)
+    runner = model.runner()
+    assert runner._small_batch is None
+    assert ("could not compile" in capsys.readouterr().err) == (trouble == "changed")
+    served = serve(runner, [Request("r", tuple(prompt), 6)], "chunked", 16)
     assert served == {"r": model.generate(prompt, 6)}
+
+
+@pytest.mark.parametrize("trouble", [AttributeError("no such operator"), RuntimeError("not built with MKLDNN")])
+def test_bf16_does_without_onednn_s_private_product(trouble: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look_up() -> onednn.Operators:
+        raise trouble
+
+    monkeypatch.setattr(runner_module, "fast_at_bf16", lambda: True)
+    assert onednn.available(), "this machine's torch has it"
+    packed = logits_of("tiny-llama", "bf16", ALL)
+    monkeypatch.setattr(onednn, "look_up", look_up)
+    onednn.available.cache_clear()
+    try:
+        assert onednn.packed_linear(torch.ones(16, 16), None) is None
+        assert apart(logits_of("tiny-llama", "bf16", ALL), packed) < 0.05
+    finally:
+        onednn.available.cache_clear()
 
 
 def test_a_trick_that_nobody_knows_is_refused_before_workers_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,21 +159,21 @@ def test_a_trick_that_nobody_knows_is_refused_before_workers_start(monkeypatch: 
     with pytest.raises(BadInput, match="SPLIT_KITCHEN_WITHOUT is 'magic', but must be one of compiled_rows, "):
         Front(Deployment(), LinkSpec(), ModelSpec("tiny-llama"))
     monkeypatch.setenv(VARIABLE, "packed_weights")
-    assert Tricks.of_environment() == ALL.without("packed_weights")
+    assert Optimizations.of_environment() == ALL.without("packed_weights")
 
 
 @pytest.mark.parametrize("path", ["tiny-llama", "tiny-qwen3", "smollm2-135m"])
 def test_bf16_logits_are_as_near_to_exact_ones_as_without_tricks(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """bf16 has three digits: plain bf16 and exact logits are some hundredths apart. Tricks may not add to that.
+    """bf16 has three digits: plain bf16 and exact logits are some hundredths apart. Optimizations may not add to that.
 
     Neither those for a CPU that is quick at bf16, nor those for any other.
     """
     exact, plain = logits_of(path, "fp32", NONE), logits_of(path, "bf16", NONE)
-    one_off = [*map(ALL.without, TRICKS)] if path.startswith("tiny") else []
+    one_off = [*map(ALL.without, OPTIMIZATIONS)] if path.startswith("tiny") else []
     for quick in (False, True):
-        monkeypatch.setattr(runner_module, "quick_at_bf16", lambda quick=quick: quick)
+        monkeypatch.setattr(runner_module, "fast_at_bf16", lambda quick=quick: quick)
         assert apart(logits_of(path, "fp32", ALL), exact) < 1e-5
-        off = [apart(logits_of(path, "bf16", tricks), exact) for tricks in (ALL, *one_off)]
+        off = [apart(logits_of(path, "bf16", optimizations), exact) for optimizations in (ALL, *one_off)]
         assert max(off) < 1.25 * apart(plain, exact) < 0.05
 
 
@@ -153,10 +183,10 @@ def apart(logits: torch.Tensor, others: torch.Tensor) -> float:
 
 
 @torch.inference_mode()
-def logits_of(path: str, dtype: Literal["bf16", "fp32"], tricks: Tricks) -> torch.Tensor:
+def logits_of(path: str, dtype: Literal["bf16", "fp32"], optimizations: Optimizations) -> torch.Tensor:
     """Of a prompt, of a chunk beside a single token, and of steps with one row and with two."""
     prepared = prepare(ModelSpec(path, dtype))
-    runner = Runner(served(prepared, tricks), KvPool.create(prepared.kv_shape, BLOCKS), tricks)
+    runner = Runner(served(prepared, optimizations), KvPool.create(prepared.kv_shape, BLOCKS), optimizations)
     [ids] = prompts_of([170], seed=7)
     one, two = tuple(range(12)), tuple(range(20, 32))
 

@@ -11,7 +11,7 @@ import torch
 
 from engine.errors import TransportFailed
 from engine.live.compute.kv import KvPool, pool_rows
-from engine.live.handoff.checksum import checksum, digest
+from engine.live.handoff.checksum import Checksum, digest
 from engine.live.handoff.transport import Grants, Path, Piece
 from engine.live.handoff.transports import Doors, why_not
 from engine.live.handoff.transports.tcp import PIECE_BYTES, TcpEndpoint
@@ -70,7 +70,7 @@ def pieces(doors: Doors, rows: int = 4, request: str = "r") -> list[Piece]:
 
 def send(path: Path, pieces: list[Piece]) -> str:
     """The checksum of what was sent."""
-    sent = checksum(SHAPE.row_bytes)
+    sent = Checksum(SHAPE.row_bytes)
     for piece in pieces:
         path.write(piece, sent)
     path.flush()
@@ -99,7 +99,7 @@ def test_two_paths_to_one_receiver(transport: str, doors: Doors, peer: Peer) -> 
     peer.grant("r", TARGET)
     one, other = (doors.connect(transport, peer.endpoints[transport]) for _ in range(2))
     for number, piece in enumerate(pieces(doors)):
-        (one, other)[number % 2].write(piece, checksum(SHAPE.row_bytes))
+        (one, other)[number % 2].write(piece, Checksum(SHAPE.row_bytes))
     one.flush()
     other.flush()
     one.close()

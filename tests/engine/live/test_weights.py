@@ -11,7 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, MistralConfig, PreTrainedConfig, Qwen2Config, Qwen3Config
 
 from engine.live.compute.kv import KvPool
-from engine.live.compute.options import ALL
+from engine.live.compute.optimizations import ALL
 from engine.live.compute.runner import Runner
 from engine.live.compute.transformers_model import load
 from engine.live.compute.weights import mapped, served
@@ -111,7 +111,7 @@ def test_weights_that_are_missing_are_not_made_up(tmp_path: Path) -> None:
 
 def test_transformers_is_imported_only_where_it_is_needed() -> None:
     code = (
-        "import sys; from engine.live.model.catalog import prepare; from engine.live.compute.options import ALL;"
+        "import sys; from engine.live.model.catalog import prepare; from engine.live.compute.optimizations import ALL;"
         "from engine.live.compute.weights import served; from engine.scenario import ModelSpec;"
         "served(prepare(ModelSpec('tiny-llama', 'fp32')), ALL{});"
         "sys.exit('transformers' in sys.modules)"

@@ -15,7 +15,7 @@ from engine.sim.published import published
 from engine.sim.run import count
 from engine.sim.search import attained, highest_rate
 from engine.sim.station import WorkerSpec
-from engine.stages import stages
+from tests.engine.stages import stages
 
 H100 = Hardware(flops_per_s=989e12, memory_bytes_per_s=3.35e12)
 LLAMA_8B = ModelSize(8.03e9, 16.06e9, kv_bytes_per_token=131_072, layers=32, attention_width=4096)

@@ -12,7 +12,7 @@ from engine.log import dump, parse
 from engine.metrics import summarize
 from engine.scenario import KINDS
 from engine.sim.run import count, run
-from engine.stages import stages
+from tests.engine.stages import stages
 from tests.engine.sim.kitchenette import COST, WORKER, scenario
 
 

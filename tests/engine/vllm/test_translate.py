@@ -25,9 +25,9 @@ from engine.events import (
 from engine.grammar import check
 from engine.log import dump, parse as parse_log
 from engine.metrics import summarize
-from engine.stages import stages
 from engine.vllm.raw import Raw, Up, parse
 from engine.vllm.translate import Translation, client_name, translate
+from tests.engine.stages import stages
 
 RAW = Path(__file__).with_name("raw")
 RUNS = ("split", "colocated", "chunked")

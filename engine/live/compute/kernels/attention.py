@@ -1,7 +1,7 @@
-"""Attention of few rows over paged KV, compiled: keys and values are read in the pool, where they lie.
+"""Attention of small batches over paged KV, compiled: keys and values are read in the pool, where they lie.
 
-The pool is [k or v, slot, kv head, dim / halves] words. Scores are computed up to the end of a group of positions, but
-those that a row may not see are never used.
+The pool is [k or v, slot, kv head, dim / halves] words. Scores are computed for whole groups of positions; those that
+a row may not see are never used.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from engine.live.compute.kernels.numbers import SHIFT, UPPER, exp, in_halves, in
 from engine.live.compute.kernels.vectors import as_bits, dots, mixes
 
 DIM_LANES = 8  # heads are narrow
-POSITIONS = 4  # that are looked at in one go; a block has a multiple of it
+POSITIONS = 4  # scored together; a block has a multiple of them
 
 _one_query, _two_queries, _four_queries = (dots(rows, POSITIONS, DIM_LANES) for rows in (1, 2, 4))
 _mix_one, _mix_two, _mix_four = (mixes(rows, DIM_LANES) for rows in (1, 2, 4))
@@ -36,7 +36,7 @@ def keep(rows: Any, kept: Any, slots: Any) -> None:
 
 @compiled
 def attend(query: Any, pool: Any, rows: Any, block_tokens: int, scaling: float) -> Any:
-    """[rows, heads, dim], each row over the keys and values of its own blocks, which are read where they lie."""
+    """Takes and returns [rows, heads, dim]; each row attends to the positions it sees in its own blocks."""
     heads, dim = query.shape[1:]
     kv_heads, words = pool.shape[2:]
     group = heads // kv_heads
@@ -46,7 +46,7 @@ def attend(query: Any, pool: Any, rows: Any, block_tokens: int, scaling: float) 
     for row in range(len(query)):
         asked = in_halves(query[row], words)
         for head in range(kv_heads):
-            look(
+            score(
                 asked[head * group : (head + 1) * group],
                 pool[0, :, head],
                 rows.tables[row],
@@ -54,15 +54,15 @@ def attend(query: Any, pool: Any, rows: Any, block_tokens: int, scaling: float) 
                 block_tokens,
                 scores,
             )
-            soften(scores, rows.seen[row], scaling)
-            gather(scores, pool[1, :, head], rows.tables[row], rows.seen[row], block_tokens, sums)
+            softmax(scores, rows.seen[row], scaling)
+            mix(scores, pool[1, :, head], rows.tables[row], rows.seen[row], block_tokens, sums)
             in_order(sums, words, out[row], head * group)
     return out
 
 
 @compiled
-def look(queries: Any, keys: Any, blocks: Any, seen: int, block_tokens: int, scores: Any) -> None:
-    """scores[query, position]; those after the last one seen, up to the end of its block, mean nothing."""
+def score(queries: Any, keys: Any, blocks: Any, seen: int, block_tokens: int, scores: Any) -> None:
+    """Fill scores[query, position]. Those after the last position seen, up to the end of its group, mean nothing."""
     for at in range(0, seen, POSITIONS):
         slot = blocks[at // block_tokens] * block_tokens + at % block_tokens
         query = 0
@@ -77,7 +77,7 @@ def look(queries: Any, keys: Any, blocks: Any, seen: int, block_tokens: int, sco
 
 
 @compiled
-def soften(scores: Any, seen: int, scaling: float) -> None:
+def softmax(scores: Any, seen: int, scaling: float) -> None:
     """Softmax of the first `seen` of each row, in place."""
     for row in range(len(scores)):
         highest, total = scores[row, 0], np.float32(0)
@@ -91,8 +91,8 @@ def soften(scores: Any, seen: int, scaling: float) -> None:
 
 
 @compiled
-def gather(weights: Any, values: Any, blocks: Any, seen: int, block_tokens: int, sums: Any) -> None:
-    """sums[query] = the positions' values, each times its weight; in bf16 first all even numbers, then all odd ones."""
+def mix(weights: Any, values: Any, blocks: Any, seen: int, block_tokens: int, sums: Any) -> None:
+    """sums[query] = sum of values times weights; in bf16 all even numbers come first, then all odd ones."""
     clear(sums)
     for at in range(0, seen, block_tokens):
         first, count = blocks[at // block_tokens] * block_tokens, min(seen - at, block_tokens)

@@ -1,4 +1,4 @@
-"""How kernels are compiled, and where the machine code is kept: some seconds of work, once a machine."""
+"""How kernels are compiled, and where the machine code is kept: compiling takes some seconds, once a machine."""
 
 import hashlib
 import tempfile
@@ -10,12 +10,12 @@ import numba
 
 from engine.live.this_machine import cache_folder
 
-SOURCES = ("attention.py", "checksum.py", "compiler.py", "layer.py", "numbers.py", "vectors.py")
+SOURCES = ("attention.py", "compiler.py", "layer.py", "numbers.py", "vectors.py")
 ANY_ORDER = {"reassoc", "contract", "nsz"}  # sums may be regrouped; NaN and infinity stay what they are
 
 
 def _kept() -> bool:
-    """Point numba to a folder for this code. Where none can be written, each process compiles for itself."""
+    """Give numba a folder for this version of the code. Where none is writable, each process compiles for itself."""
     here = Path(__file__).parent
     code = hashlib.sha256(b"".join((here / name).read_bytes() for name in SOURCES)).hexdigest()[:12]
     for cache in (cache_folder(), Path("~/.cache/split-kitchen").expanduser()):
@@ -30,18 +30,18 @@ def _kept() -> bool:
     return False
 
 
-# Python's error model would look for zero at each division, and such loops don't fit vector registers.
+# Python's error model would check each division for zero, and such loops don't vectorize.
 OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy", "cache": _kept()}
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
-    """Sums in any order, so that they fit vector registers."""
+    """Compile, with sums in any order, so that loops vectorize."""
     made: Function = numba.njit(fastmath=ANY_ORDER, **OPTIONS)(function)
     return made
 
 
 def exactly(function: Function) -> Function:
-    """Every operation in the order it is written in."""
+    """Compile, with every operation in the order in which it is written."""
     made: Function = numba.njit(fastmath={"contract"}, **OPTIONS)(function)
     return made

@@ -1,28 +1,26 @@
-"""A decoder layer for few rows, compiled: products read each weight once, from where the file is mapped.
+"""A decoder layer for small batches, compiled: products read each weight once, from the mapped file.
 
 Activations are fp32. Weights and KV are words of 32 bits (see vectors.py): float32, or uint32 with two numbers of bf16.
-In the shapes, `halves` is how many numbers a word has. Sums may be taken in any order; nothing here relies on infinity
-or NaN, since there are no masks.
+In shapes, `halves` is how many numbers a word holds. Sums may be taken in any order; there are no masks, so nothing
+relies on infinity or NaN.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import binding
 
 from engine.live.compute.kernels.attention import attend, keep
 from engine.live.compute.kernels.compiler import compiled
 from engine.live.compute.kernels.numbers import exp, in_halves
-from engine.live.compute.kernels.vectors import dots
+from engine.live.compute.kernels.vectors import WIDE, dots
 
-WIDE = bool(binding.get_host_cpu_features().get("avx512f"))
-LANES, OUTS = (16, 4) if WIDE else (8, 2)  # what 32 or 16 vector registers hold
+LANES, OUTS = (16, 4) if WIDE else (8, 2)  # as much as 32 or 16 vector registers hold
 
 _one, _two, _four = (dots(rows, OUTS, LANES) for rows in (1, 2, 4))
 
 
-class Weights(NamedTuple):
-    """One layer's. Products are [out, in / halves] words; biases and norms are fp32, and empty where there are none."""
+class LayerWeights(NamedTuple):
+    """Products are [out, in / halves] words; biases and norms are fp32 vectors, empty where the layer has none."""
 
     before_attention: Any
     query: Any
@@ -40,8 +38,8 @@ class Weights(NamedTuple):
     down: Any
 
 
-class Rows(NamedTuple):
-    """Where each row stands: its slot in the pool, the blocks of its past, how many positions it sees, its angle."""
+class RowPlaces(NamedTuple):
+    """For each row: its slot in the pool, the blocks of its past, how many positions it sees, its rotary angle."""
 
     slots: Any  # [rows]
     tables: Any  # [rows, blocks]
@@ -52,7 +50,7 @@ class Rows(NamedTuple):
 
 @compiled
 def layer(hidden: Any, weights: Any, pool: Any, rows: Any, block_tokens: int, scaling: float, epsilon: float) -> None:
-    """Take `hidden`, [rows, width], through a layer in place. `pool` is [k or v, slot, kv head, dim / halves]."""
+    """One layer over `hidden`, [rows, width], in place. `pool` is [k or v, slot, kv head, dim / halves]."""
     heads, dim = weights.query.shape[0] // rows.cos.shape[1], rows.cos.shape[1]
     normed = norm(hidden, weights.before_attention, epsilon)
     query = product(normed, weights.query, weights.query_bias).reshape(len(hidden), heads, dim)
@@ -61,7 +59,7 @@ def layer(hidden: Any, weights: Any, pool: Any, rows: Any, block_tokens: int, sc
     for part, of_heads in ((query, weights.of_query), (key, weights.of_key)):
         if len(of_heads):
             norm_heads(part, of_heads, epsilon)
-        turn(part, rows.cos, rows.sin)
+        rope(part, rows.cos, rows.sin)
     keep(key, pool[0].view(np.uint32), rows.slots)
     keep(value, pool[1].view(np.uint32), rows.slots)
     attended = attend(query, pool, rows, block_tokens, scaling)
@@ -69,13 +67,13 @@ def layer(hidden: Any, weights: Any, pool: Any, rows: Any, block_tokens: int, sc
     add(hidden, product(attended.reshape(len(hidden), -1), weights.out, nothing))
     normed = norm(hidden, weights.before_mlp, epsilon)
     gate, up = product(normed, weights.gate, nothing), product(normed, weights.up, nothing)
-    weigh(gate, up)
+    swiglu(gate, up)
     add(hidden, product(gate, weights.down, nothing))
 
 
 @compiled
 def product(x: Any, words: Any, bias: Any) -> Any:
-    """x @ words.T + bias: [rows, in] to [rows, out]. A few rows of words stay in the cache while all rows of x pass."""
+    """x @ words.T + bias: [rows, in] to [rows, out]. A few rows of words stay cached while all rows of x use them."""
     x = in_halves(x, words.shape[1])
     y = np.empty((len(x), len(words)), np.float32)
     for out in range(0, len(words), OUTS):
@@ -110,7 +108,7 @@ def norm(rows: Any, weight: Any, epsilon: float) -> Any:
 
 @compiled
 def norm_heads(heads: Any, weight: Any, epsilon: float) -> None:
-    """The same for each of [rows, heads, dim], in place."""
+    """`norm` of each head of [rows, heads, dim], in place."""
     for row in range(len(heads)):
         normed = norm(heads[row], weight, epsilon)
         for head in range(len(normed)):
@@ -120,15 +118,15 @@ def norm_heads(heads: Any, weight: Any, epsilon: float) -> None:
 
 @compiled
 def add(rows: Any, others: Any) -> None:
-    """rows += others, which costs much less to compile than so written."""
+    """rows += others; this loop compiles much faster than that expression."""
     for row in range(len(rows)):
         for at in range(rows.shape[1]):
             rows[row, at] += others[row, at]
 
 
 @compiled
-def turn(heads: Any, cos: Any, sin: Any) -> None:
-    """Rotary positions, in place: [rows, heads, dim], whose halves belong together."""
+def rope(heads: Any, cos: Any, sin: Any) -> None:
+    """Rotary positions of [rows, heads, dim], in place; the two halves of a head pair up, element by element."""
     half = heads.shape[2] // 2
     for row in range(heads.shape[0]):
         for head in range(heads.shape[1]):
@@ -139,7 +137,7 @@ def turn(heads: Any, cos: Any, sin: Any) -> None:
 
 
 @compiled
-def weigh(gate: Any, up: Any) -> None:
+def swiglu(gate: Any, up: Any) -> None:
     """gate = silu(gate) * up, in place."""
     for row in range(len(gate)):
         for at in range(gate.shape[1]):

@@ -1,4 +1,4 @@
-"""Numbers in compiled code: bf16 in words of 32 bits (see vectors.py), and the exponential function."""
+"""Arithmetic in compiled code: bf16 in words of 32 bits (see vectors.py), and the exponential function."""
 
 import math
 from typing import Any
@@ -18,7 +18,7 @@ EXPONENT, MANTISSA = np.int32(127), np.uint32(23)
 
 @compiled
 def in_halves(x: Any, words: int) -> Any:
-    """Rows as `dots` wants them beside so many words: first what belongs to first halves of words, then the rest."""
+    """Rows as `dots` multiplies them with rows of `words` words: for bf16 first all even numbers, then all odd ones."""
     halves = x.shape[1] // words
     if halves == 1:
         return x
@@ -32,7 +32,7 @@ def in_halves(x: Any, words: int) -> Any:
 
 @compiled
 def in_order(apart: Any, words: int, heads: Any, first: int) -> None:
-    """Undo `in_halves`: from sums to [heads, dim], beginning with head `first`."""
+    """Undo `in_halves`: rows of sums become rows of [heads, dim], from head `first` on."""
     halves = apart.shape[1] // words
     for row in range(len(apart)):
         for word in range(words):
@@ -42,16 +42,16 @@ def in_order(apart: Any, words: int, heads: Any, first: int) -> None:
 
 @compiled
 def rounded(number: Any) -> Any:
-    """The bits of a number, of which the upper half is it in bf16."""
+    """The bits of a number, rounded so that the upper half is the number in bf16."""
     bits = as_bits(number)
     return bits + NEAREST + (bits >> SHIFT & ODD)
 
 
 @exactly
 def exp(number: Any) -> Any:
-    """For numbers that are not positive, to the last bit or two; unlike the C library's, it fits vector registers."""
+    """Of numbers up to 0, right to the last bit or two. Unlike the C library's, it vectorizes."""
     number = number if number > LOWEST else LOWEST
-    power = np.int32(number * LOG2_E - HALF)  # cut towards zero, so this is the nearest
+    power = np.int32(number * LOG2_E - HALF)  # truncation, so this rounds to the nearest
     twos = np.float32(power)
     rest = (number - twos * LN2_HIGH) - twos * LN2_LOW
     series = C6

@@ -1,41 +1,46 @@
-"""What numba has no words for: bf16, and sums that stay in vector registers.
+"""What numba cannot express: bf16, and sums that stay in vector registers. Written in LLVM's terms.
 
-Weights and KV are handled as *words* of 32 bits: a number in fp32, or two in bf16. A word's two numbers are an even and
-an odd one of a row, and to take them apart costs one operation each. So what is multiplied with words of bf16 has
-first all its even numbers and then all odd ones: see `in_halves` in kernel_numbers.py.
+Weights and KV are handled as *words* of 32 bits: one number in fp32, or two in bf16, an even and an odd one of a row.
+Taking the two apart costs one operation each. So whatever is multiplied with words of bf16 has first all its even
+numbers and then all odd ones: see `in_halves` in numbers.py.
+
+Only this file leans on numba's and llvmlite's internals: `numba.core.cgutils`, the code generation context's
+`make_array` and `get_dummy_value`, and llvmlite's IR builder. numba, which chooses its llvmlite, is held to one minor
+version in pyproject.toml; where compiling fails, `engine.live.compute.kernels.if_compiled` falls back to torch.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 FLOAT, INT, LONG, BYTE = ir.FloatType(), ir.IntType(32), ir.IntType(64), ir.IntType(8)
 UPPER = 0xFFFF0000
-INTO_L1 = (0, 3, 1)  # of a prefetch: to read, to keep, data
+INTO_L1 = (0, 3, 1)  # a prefetch for reading, into the nearest cache, of data
+WIDE = bool(binding.get_host_cpu_features().get("avx512f"))  # vectors of 16 fp32 numbers instead of 8
 
 
 @intrinsic
 def as_float(_typing: Any, bits: Any) -> Any:
-    """The number that has these 32 bits."""
+    """The fp32 number with these 32 bits."""
     return types.float32(types.uint32), lambda _context, build, _signature, given: build.bitcast(given[0], FLOAT)
 
 
 @intrinsic
 def as_bits(_typing: Any, number: Any) -> Any:
-    """The 32 bits of a number."""
+    """The 32 bits of an fp32 number."""
     return types.uint32(types.float32), lambda _context, build, _signature, given: build.bitcast(given[0], INT)
 
 
 def dots(rows: int, outs: int, lanes: int) -> Any:
-    """A function `(x, row, words, out, y, column)` for compiled code, unrolled for so many rows, outs and lanes.
+    """A function `(x, row, words, out, y, column)` for compiled code, unrolled over `rows`, `outs` and `lanes`.
 
     y[row + i, column + j] = x[row + i] @ words[out + j], for i below `rows` and j below `outs`. Each word is read once
-    for all rows, and the words that come next are fetched in time: the hardware alone is late at every new row of
-    words. A row of words is a multiple of `lanes` long; `outs` is a power of 2.
+    for all rows, and the next words are prefetched: the hardware alone is late at every new row of words. The length
+    of a row of words is a multiple of `lanes`; `outs` is a power of 2.
     """
 
     @intrinsic
@@ -49,7 +54,7 @@ def dots(rows: int, outs: int, lanes: int) -> Any:
             def step(at: Any, sums: list[Any]) -> list[Any]:
                 addresses = [build.add(weight, at) for weight in weights]
                 for address in addresses:
-                    fetch(build, build.add(address, ahead))
+                    prefetch(build, build.add(address, ahead))
                 apart = [emit.numbers(address) for address in addresses]
                 for half in range(len(apart[0])):
                     values = [emit.load(build.add(build.add(each, at), build.mul(length, LONG(half)))) for each in xs]
@@ -68,11 +73,11 @@ def dots(rows: int, outs: int, lanes: int) -> Any:
 
 
 def mixes(rows: int, lanes: int) -> Any:
-    """A function `(weights, row, at, words, first, count, y, column)`, unrolled for so many rows and lanes.
+    """A function `(weights, row, at, words, first, count, y, column)`, unrolled over `rows` and `lanes`.
 
     y[row + i, column: column + lanes] += the sum over p below `count` of weights[row + i, at + p] * words[first + p,
-    column: column + lanes], for i below `rows`; of words in bf16 it is that of the even numbers, and of the odd ones as
-    many columns further on as a row has words.
+    column: column + lanes], for i below `rows`. For words in bf16 this is the sum of the even numbers; that of the odd
+    ones lies as many columns further on as a row has words.
     """
 
     @intrinsic
@@ -108,15 +113,15 @@ def mixes(rows: int, lanes: int) -> Any:
     return tile
 
 
-def fetch(build: Any, address: Any) -> None:
-    """Into the nearest cache, in time for what reads it soon."""
+def prefetch(build: Any, address: Any) -> None:
+    """Load what lies at `address` into the nearest cache."""
     kind = ir.FunctionType(ir.VoidType(), [BYTE.as_pointer(), INT, INT, INT])
-    prefetch = cgutils.get_or_insert_function(build.module, kind, "llvm.prefetch.p0")
-    build.call(prefetch, [build.inttoptr(address, BYTE.as_pointer()), *map(INT, INTO_L1)])
+    instruction = cgutils.get_or_insert_function(build.module, kind, "llvm.prefetch.p0")
+    build.call(instruction, [build.inttoptr(address, BYTE.as_pointer()), *map(INT, INTO_L1)])
 
 
 class _Emit:
-    """Writes vector instructions. Addresses are whole numbers."""
+    """Writes vector instructions. Addresses are integers."""
 
     def __init__(self, context: Any, build: Any, lanes: int, in_bf16: bool) -> None:
         self._context, self._build, self._lanes = context, build, lanes
@@ -134,7 +139,7 @@ class _Emit:
         return self._build.extract_value(self._array(kind, given).strides, 0)
 
     def rows(self, kind: Any, given: Any, first: Any, count: int) -> list[Any]:
-        """Addresses of so many rows of an array."""
+        """The addresses of `count` rows of an array, from row `first` on."""
         base, stride = self._build.ptrtoint(self._array(kind, given).data, LONG), self.stride(kind, given)
         return [
             self._build.add(base, self._build.mul(stride, self._build.add(first, LONG(row)))) for row in range(count)
@@ -143,7 +148,7 @@ class _Emit:
     def loop(
         self, end: Any, by: int, values: Sequence[Any], step: Callable[[Any, list[Any]], list[Any]]
     ) -> Sequence[Any]:
-        """From 0 to `end`, which is more than 0. `step` makes new values of the last ones; the final ones come back."""
+        """From 0 to `end`, which is above 0. `step` maps the last values to new ones; returns the final ones."""
         build, before, inside, after = self._build, self._build.block, *(self._build.append_basic_block() for _ in "ab")
         build.branch(inside)
         build.position_at_end(inside)
@@ -171,7 +176,7 @@ class _Emit:
         return self._build.shuffle_vector(one, one, ir.Constant(self._ints, [0] * self._lanes))
 
     def numbers(self, address: Any) -> list[Any]:
-        """What the words there say: one vector of fp32, or of bf16 the even numbers and the odd ones."""
+        """The numbers in the words there: one vector of fp32, or for bf16 one of even and one of odd numbers."""
         if self.halves == 1:
             return [self.load(address)]
         words = self.load(address, self._ints)
@@ -184,7 +189,7 @@ class _Emit:
         return self._build.fadd(self._build.fmul(a, b, flags=fused), to, flags=fused)
 
     def totals(self, vectors: Sequence[Any]) -> Any:
-        """One vector with the sum of each: neighbouring lanes are added again and again, two vectors at a time."""
+        """One vector with the sum of each vector: neighbouring lanes are added repeatedly, two vectors at a time."""
         wanted = len(vectors)
         while len(vectors) > 1:
             vectors = [self._neighbours(*pair) for pair in zip(vectors[::2], vectors[1::2], strict=True)]

@@ -36,13 +36,14 @@ class NixlEndpoint(Endpoint, frozen=True, tag="nixl"):
 def why_not() -> str | None:
     """Why NIXL cannot be had here, or None if it can."""
     try:
-        _api()
+        library()
     except Exception as error:  # missing wheel, missing libraries of its own, another CUDA: all the same to us
         return f"The nixl package cannot be used: {error}."
     return None
 
 
-def _api() -> Any:
+def library() -> Any:
+    """NIXL's Python API, which its wheel keeps in a module with a private name: the only place that names it."""
     os.environ.setdefault("NIXL_LOG_LEVEL", "FATAL")  # what goes wrong is raised as well
     os.environ.setdefault("UCX_LOG_LEVEL", "fatal")
     api = importlib.import_module("nixl._api")
@@ -58,7 +59,7 @@ class Nixl:
     """
 
     def __init__(self, pool: KvPool) -> None:
-        api = _api()
+        api = library()
         self.pool = pool
         memory = pool_rows(pool)
         self.rows, self.row_bytes = memory.shape
