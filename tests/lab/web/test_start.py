@@ -1,10 +1,8 @@
-"""How the lab starts, as `make lab` starts it: at a terminal, with a browser to open, on a machine that is new to it."""
+"""How the lab starts, as `make lab` starts it: at a terminal with a browser to open, on a machine new to it."""
 
 import json
 import os
-import pty
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ from lab.ui.streamlit_options import OPTIONS, flags
 from lab.web.cli import address
 from tests.lab.conftest import COMMAND, MODEL, Address, free_port
 from tests.patience import comes
+from tests.terminal import Terminal
 
 MAKE_LAB = [str(COMMAND), "lab", "--port"]
 ADVERTISED = re.compile(r"streamlit|skills|e-?mail|usage statistics|agents", re.IGNORECASE)
@@ -28,38 +27,20 @@ BADGES = 'a[href*="streamlit.io"], [class*="viewerBadge"]'
 
 
 @contextmanager
-def at_a_terminal(command: list[str], home: Path) -> Iterator[tuple[Address, Path]]:
-    """The lab that `command` starts, and the file of what it says, with `home` as the home of who starts it."""
+def at_a_terminal(command: list[str], home: Path) -> Iterator[tuple[Address, Terminal]]:
+    """The lab that `command` starts, with `home` as the home of who starts it."""
     port = free_port()
-    lab, said = Address(f"127.0.0.1:{port}"), home / "terminal.log"
+    lab = Address(f"127.0.0.1:{port}")
     environment = os.environ | {
         "HOME": str(home),
         "BROWSER": "true",  # what opens the page, and does nothing
         "SPLIT_KITCHEN_MODEL": MODEL,
         "SPLIT_KITCHEN_CACHE": os.environ.get("SPLIT_KITCHEN_CACHE", str(Path("~/.cache/split-kitchen").expanduser())),
     }
-    terminal, inside = pty.openpty()
-    process = subprocess.Popen(
-        [*command, str(port)],
-        cwd=home,
-        env=environment,
-        stdin=inside,
-        stdout=inside,
-        stderr=inside,
-        start_new_session=True,
-    )
-    os.close(inside)
-    with said.open("wb") as log:
-        copier = subprocess.Popen(["cat"], stdin=terminal, stdout=log, stderr=subprocess.DEVNULL)
-    os.close(terminal)
-    try:
-        assert comes(lambda: lab.engine() == "ready" or process.poll() is not None)
-        assert process.poll() is None, said.read_text()
-        yield lab, said
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(10)
-        copier.wait(10)
+    with Terminal([*command, str(port)], home, environment) as terminal:
+        assert comes(lambda: lab.engine() == "ready" or terminal.process.poll() is not None)
+        assert terminal.process.poll() is None, terminal.said()
+        yield lab, terminal
 
 
 @pytest.fixture
@@ -73,7 +54,7 @@ def home(tmp_path: Path) -> Path:
 @pytest.mark.live
 @pytest.mark.browser
 def test_nothing_of_streamlit_s_own_is_on_the_page_or_in_the_terminal(browser: Browser, home: Path) -> None:
-    with at_a_terminal(MAKE_LAB, home) as (lab, said):
+    with at_a_terminal(MAKE_LAB, home) as (lab, terminal):
         context = browser.new_context(viewport={"width": 1280, "height": 900})
         page = context.new_page()
         page.goto(lab.url)
@@ -83,7 +64,7 @@ def test_nothing_of_streamlit_s_own_is_on_the_page_or_in_the_terminal(browser: B
         assert page.locator(BADGES).count() == 0
         assert not re.search("Help agents|Deploy|Made with", page.locator("body").inner_text())
         context.close()
-        text = said.read_text()
+        text = terminal.said()
     assert lab.url in text
     assert not ADVERTISED.search(text), text
 
