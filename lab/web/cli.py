@@ -13,22 +13,35 @@ from lab.bench.all_benches import all_command
 from lab.bench.classroom import class_command
 from lab.bench.page import page_command
 from lab.bench.soak import soak_command
+from lab.ui.streamlit_options import flags
 
 __all__ = ["cli", "main"]
 
 
 @cli.command()
-@click.option("--port", type=int, default=8501, show_default=True)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=int, default=8501, show_default=True, envvar="STREAMLIT_SERVER_PORT", show_envvar=True)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    envvar="STREAMLIT_SERVER_ADDRESS",
+    show_envvar=True,
+    help="Address to listen on.",
+)
 @click.option("--open/--no-open", "open_browser", default=True, help="Open the page in a browser here.")
 def lab(port: int, host: str, open_browser: bool) -> None:
     """Open the lab: a kitchen in the browser, on the real engine."""
     whole("port", port, 1, 65535)
-    app = Path(__file__).with_name("app.py")
-    options = {"server.port": port, "server.address": host, "server.headless": str(not open_browser).lower()}
-    os.chdir(app.parents[2])  # where .streamlit/config.toml lies
-    arguments = [sys.executable, "-m", "streamlit", "run", str(app)]
-    os.execv(sys.executable, arguments + [f"--{name}={value}" for name, value in options.items()])
+    app = str(Path(__file__).with_name("app.py"))
+    click.echo(f"  Split Kitchen: {address(host, port)}", err=True)
+    command = [sys.executable, "-P", "-m", "streamlit", "run", app]  # -P: no module of the folder it is started in
+    os.execv(sys.executable, command + flags(port=port, address=host, headless=not open_browser))
+
+
+def address(host: str, port: int) -> str:
+    """Where a browser on this machine finds a lab that listens there."""
+    here = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)
+    return f"http://{f'[{here}]' if ':' in here else here}:{port}"
 
 
 bench.add_command(page_command, "page")

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Template
 
@@ -57,6 +57,7 @@ class Builder:
         self._given = given
         self._offline = offline
         self._stages: dict[str, Image] = {}
+        self._before: dict[str, str] = {}  # ARGs before the first FROM: for FROMs only
         self._pip, self._shared = ({}, []) if offline else pip_settings()
 
     def build(self, dockerfile: str) -> Image:
@@ -76,7 +77,8 @@ class Builder:
                 return self._stage(words)
             case "ARG":
                 name, _, default = words.partition("=")
-                image.args[name] = self._given.get(name, default)
+                args = image.args if self._stages else self._before
+                args[name] = self._given.get(name, default)
             case "ENV":
                 said = dict(pair.split("=", 1) for pair in shlex.split(words))
                 image.env |= {name: Template(value).safe_substitute(image.env) for name, value in said.items()}
@@ -92,16 +94,23 @@ class Builder:
         return image
 
     def _stage(self, words: str) -> Image:
-        base, _, name = words.partition(" AS ")
+        source, _, name = words.partition(" AS ")
+        base = Template(source).substitute(self._before)
+        if base in self._stages:
+            return self._copied(self._stages[base], name)
         said = subprocess.run(
             ["chroot", self._base, "python", "--version"], capture_output=True, text=True, check=True
         ).stdout
         wanted = base.removeprefix("python:").removesuffix("-slim")
         if f" {wanted}." not in said:
             raise ValueError(f"FROM {base}: the root filesystem that stands in for it has {said.strip()}")
-        image = Image(self._work / (name or "image"))
+        return self._copied(Image(self._base), name)
+
+    def _copied(self, base: Image, name: str) -> Image:
+        """A stage that begins as another one ended."""
+        image = replace(base, root=self._work / (name or "image"), env=dict(base.env), args=dict(base.args))
         shutil.rmtree(image.root, ignore_errors=True)  # of a try before this one
-        subprocess.run(["cp", "-a", self._base, image.root], check=True)
+        subprocess.run(["cp", "-a", base.root, image.root], check=True)
         self._stages[name] = image
         return image
 

@@ -30,6 +30,7 @@ from lab.ui.learner import COOKIE
 from tests.patience import PATIENCE_S, comes
 
 ROOT = Path(__file__).parents[2]
+COMMAND = Path(sys.executable).with_name("split-kitchen")
 MODEL = os.environ.get("SPLIT_KITCHEN_TEST_MODEL", "tiny-llama")  # the real one is for measuring by hand
 LONG = "orders=24&rate=0.25&answer=16"  # a run that takes LONG_S at least
 LONG_S = 24 / 0.25
@@ -105,15 +106,13 @@ def socket_to(lab: Address, path: str, **options: Any) -> ClientConnection:
 def open_lab(
     *, ready: bool = True, env: Mapping[str, str] | None = None, root: Path = ROOT, port: int = 0
 ) -> Iterator[Lab]:
-    """`streamlit run lab/web/app.py` on `port` or a free one of this host, until the block is left. Guesses are
-    kept only where `env` names a folder for them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = port or free.getsockname()[1]
-    options = {"server.port": port, "server.address": "127.0.0.1", "server.headless": "true"}
-    line = [sys.executable, "-m", "streamlit", "run", "lab/web/app.py", *(f"--{key}={o}" for key, o in options.items())]
+    """`split-kitchen lab` of the project at `root`, on `port` or a free one of this host, until the block is left.
+    Guesses are kept only where `env` names a folder for them."""
+    port = port or free_port()
+    line = [str(COMMAND), "lab", "--no-open", "--port", str(port)]
     with tempfile.NamedTemporaryFile(suffix=".log") as log, tempfile.TemporaryDirectory() as data:
         environment = os.environ | {"SPLIT_KITCHEN_MODEL": MODEL, "SPLIT_KITCHEN_DATA": data} | (env or {})
+        environment |= {"PYTHONPATH": str(root)}  # before the project that the command belongs to
         process = subprocess.Popen(line, cwd=root, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         lab = Lab(process, port, Path(log.name))
         try:
@@ -132,9 +131,16 @@ def open_lab(
             sys.stdout.write(lab.said())  # shown beside a test that failed
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
 def with_sample(root: Path) -> Path:
     """A copy of the project at `root`, with one folder more: a lesson that is made up."""
-    for part in ("assets", "engine", "lab", "lessons", ".streamlit"):
+    for part in ("assets", "engine", "lab", "lessons"):
         shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "tests" / "lab" / "sample" / "l99_a_sample", root / "lessons" / "l99_a_sample")
     return root
