@@ -1,10 +1,10 @@
 """The options that describe a run, and the scenario they describe."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -24,6 +24,8 @@ from engine.scenario import (
     Workload,
     whole,
 )
+
+Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
 
 
 def scenario_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -63,6 +65,17 @@ def scenario_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else."),
     ]
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+def without(names: Iterable[str]) -> Callable[[Wrapped], Wrapped]:
+    """For a command that has no use for some of those options: they are neither taken nor shown."""
+
+    def drop(command: Wrapped) -> Wrapped:
+        kept = [option for option in getattr(command, "__click_params__", []) if option.name not in names]
+        command.__click_params__ = kept  # type: ignore[attr-defined]  # where click's decorators put them
+        return command
+
+    return drop
 
 
 def described(

@@ -19,6 +19,7 @@ DTYPES = ("auto", "bf16", "fp32")
 
 BLOCK_TOKENS = 16
 MAX_WORKERS = 16
+MOST_CHUNK = 65_536  # tokens in one step
 
 
 class Deployment(msgspec.Struct, frozen=True):
@@ -62,7 +63,7 @@ class Deployment(msgspec.Struct, frozen=True):
         one_of("ship", self.ship, SHIPPING)
         one_of("first token", self.first_token, ("prefill", "decode"))
         whole("workers", self.workers, 1, most_workers)
-        whole("chunk", self.chunk, BLOCK_TOKENS, 8192)
+        whole("chunk", self.chunk, BLOCK_TOKENS, MOST_CHUNK)
         whole("local prefill tokens", self.local_prefill_tokens, 0, 1_000_000)
         if self.kind == "disaggregated":
             whole("prefill workers", self.prefill_workers, 1, most_workers - 1)

@@ -13,12 +13,13 @@ from engine.errors import BadInput
 from engine.fleet.advisor.advice import Advice
 from engine.fleet.advisor.advisor import advise as advised
 from engine.fleet.advisor.metrics_page import read_metrics
-from engine.fleet.advisor.question import ENGINES, Question
+from engine.fleet.advisor.question import Question
+from engine.fleet.advisor.question_from_host import here
+from engine.fleet.catalog.engines import ENGINES
 from engine.fleet.catalog.hardware import fabrics, gpus
 from engine.fleet.catalog.hf_config import model as real_model, models
 from engine.fleet.exports.files import files
 from engine.fleet.host.findings import Tray, findings
-from engine.fleet.host.here import here
 from engine.fleet.host.nvml import read_fleet
 from engine.sim.traces import read_trace
 

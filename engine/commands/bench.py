@@ -9,18 +9,22 @@ import click
 import msgspec
 from msgspec.structs import replace
 
+from engine.fleet.catalog.hardware import gpu
+from engine.fleet.catalog.hf_config import model
+from engine.fleet.estimate.step_cost import step_cost
 from engine.link import LinkSpec
 from engine.scenario import Deployment, Scenario, Workload, one_of, whole
-from engine.sim.cost import Hardware, ModelSize, roofline
 from engine.sim.network import NetworkSpec
 from engine.sim.run import MAX_SIMULATED_WORKERS, ClusterSpec, On, count
 from engine.sim.station import WorkerSpec
 
-# An 8B model with grouped-query attention in bf16 on a device of 989 TFLOP/s and 3.35 TB/s: steps of a common size.
-DEVICE = Hardware(flops_per_s=989e12, memory_bytes_per_s=3.35e12)
-RACK_DEVICE = Hardware(flops_per_s=2500e12, memory_bytes_per_s=8e12)
-MODEL = ModelSize(8.03e9, 16.06e9, kv_bytes_per_token=131_072, layers=32, attention_width=4096)
-WORKER = WorkerSpec(roofline(DEVICE, MODEL), kv_blocks=24_000, kv_bytes_per_token=131_072, layers=32)
+MODEL = model("llama-3.1-8b")  # steps of a common size
+WORKER = WorkerSpec(
+    step_cost(MODEL, gpu("h100-sxm")),
+    kv_blocks=24_000,
+    kv_bytes_per_token=MODEL.kv_bytes_per_token,
+    layers=MODEL.layers,
+)
 
 
 class Scene(msgspec.Struct, frozen=True):
@@ -42,7 +46,7 @@ SCENES = {
             LinkSpec(675e9, 1e-5),  # 900 GB/s one way per GPU, three quarters of it reached
             Workload(requests=100_000, rate_per_s=800.0, prompt_tokens=1024, output_tokens=128),
         ),
-        ClusterSpec(replace(WORKER, cost=roofline(RACK_DEVICE, MODEL)), network=NetworkSpec(sharing="fair")),
+        ClusterSpec(replace(WORKER, cost=step_cost(MODEL, gpu("gb200"))), network=NetworkSpec(sharing="fair")),
     ),
 }
 

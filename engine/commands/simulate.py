@@ -1,5 +1,6 @@
 """`split-kitchen simulate`: the scenario of `run`, in simulated time."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,20 +9,21 @@ import msgspec
 from click.core import ParameterSource
 
 from engine import units
+from engine.commands.on_hardware import Served
 from engine.errors import BadInput
-from engine.fleet.catalog.hardware import gpu
-from engine.fleet.catalog.hf_config import model
-from engine.fleet.estimate.workers import worker_on
+from engine.fleet.catalog.engines import ENGINES, serving_engine
+from engine.fleet.catalog.hardware import gpu as gpu_named
+from engine.fleet.catalog.precision import PRECISIONS
 from engine.goodput import Slo, attainment, goodput_per_s
 from engine.link import LinkSpec
-from engine.log import load, save
+from engine.log import Log, load, save
 from engine.metrics import Summary, summarize
-from engine.options import described, scenario_options
+from engine.options import described, scenario_options, without
 from engine.report import report, table
-from engine.scenario import KINDS, ModelSpec, Scenario, Workload, number, one_of, whole
+from engine.scenario import KINDS, Scenario, Workload, number, one_of, whole
 from engine.sim.network import SHARINGS, NetworkSpec
 from engine.sim.planner import MODES, PlannerSpec
-from engine.sim.reality import calibrated
+from engine.sim.reality import calibrated as calibrated_worker
 from engine.sim.run import MAX_SIMULATED_WORKERS, ROUTINGS, ClusterSpec, count, simulate as run_simulated, worker_like
 from engine.sim.station import WorkerSpec
 from engine.sim.tally import Tally, tally
@@ -31,11 +33,25 @@ from engine.workload import Draft
 MEASURED = Workload(
     requests=8, prompt_tokens=128, output_tokens=24, long_prompt_tokens=512, long_every=3, ignore_eos=True
 )
+WORDS_AND_HOSTS: dict[str, Any] = {
+    "prompts": None,
+    "listen": None,
+    "temperature": 0.0,
+    "top_p": 1.0,
+    "ignore_eos": False,
+}  # none here
 
 
 @click.command()
 @click.option("--deployment", default="disaggregated", show_default=True, help=f"One of {', '.join(KINDS)}.")
-@click.option("--cost", default="measured", show_default=True, help="Log to fit; measured: by a run now; or GPU:MODEL.")
+@click.option("--gpu", default="", help="Simulate real hardware; --model names a model for it. See `advise --help`.")
+@click.option("--tp", type=int, default=0, help="GPUs a worker.  [default: as few as hold the model]")
+@click.option(
+    "--precision", default="", help=f"Of weights: {', '.join(PRECISIONS)}.  [default: as the model's file says]"
+)
+@click.option("--kv-dtype", default="", help="Of the KV cache: bf16 or fp8.  [default: the model's]")
+@click.option("--engine", default="vllm", show_default=True, help=f"Its overhead and limits: {', '.join(ENGINES)}.")
+@click.option("--cost", default="measured", show_default=True, help="Without --gpu: a log to fit, or measured now.")
 @click.option("--trace", type=click.Path(path_type=Path), help="Azure CSV or Mooncake JSONL, instead of a workload.")
 @click.option("--routing", default="least-loaded", show_default=True, help=f"One of {', '.join(ROUTINGS)}.")
 @click.option("--prefix-cache-tokens", type=int, default=0, help="Of earlier prompts, per worker; with --trace.")
@@ -48,12 +64,18 @@ MEASURED = Workload(
 @click.option("--ttft-slo", default="", help="As 2s: also say how many requests met it.")
 @click.option("--tpot-slo", default="", help="As 50ms: also say how many requests met it.")
 @click.option("--record", "file", type=click.Path(path_type=Path), help="Write the event log here.")
+@without(WORDS_AND_HOSTS)
 @scenario_options
 @click.pass_context
 def simulate(
     context: click.Context,
     /,
     deployment: str,
+    gpu: str,
+    tp: int,
+    precision: str,
+    kv_dtype: str,
+    engine: str,
     cost: str,
     trace: Path | None,
     routing: str,
@@ -73,17 +95,23 @@ def simulate(
         ttft_s=units.seconds("ttft slo", ttft_slo) if ttft_slo else None,
         tpot_s=units.seconds("tpot slo", tpot_slo) if tpot_slo else None,
     ).checked()
-    _possible(context, cost, file)
+    if file is not None and not file.parent.is_dir():
+        raise BadInput("record", str(file), "in a folder that exists")
+    served = _served(context, gpu, tp, precision, kv_dtype, engine)
+    if served and not _given(context, "chunk"):
+        options["chunk"] = served.chunk_tokens
     one_of("routing", routing, ROUTINGS)
     whole("prefix cache tokens", prefix_cache_tokens, 0, 1_000_000_000)
-    scenario, _, _ = described(deployment, most_workers=MAX_SIMULATED_WORKERS, **options)
+    scenario, _, _ = described(deployment, most_workers=MAX_SIMULATED_WORKERS, **options, **WORDS_AND_HOSTS)
     wanted: list[Draft] | None = None
     if trace is not None:
         wanted = read_trace(trace, scenario.workload.requests if _given(context, "requests") else None)
     plans = _planner(planner, most_workers, slo, scenario)
     network = _network(sharing, fabric)
-    scenario = _served(cost, scenario)
-    worker = worker_of(cost, scenario)
+    worker = served.worker(options["model"], _longest(scenario.workload, wanted)) if served else None
+    if served and worker and not _given(context, "link"):
+        scenario = msgspec.structs.replace(scenario, link=served.link(options["model"], worker.gpus))
+    worker = worker or measured_worker(cost, scenario)
     on = ClusterSpec(
         worker,
         network=msgspec.structs.replace(network, host_bytes_per_s=worker.handoff_bytes_per_s),
@@ -91,52 +119,50 @@ def simulate(
         prefix_cache_tokens=prefix_cache_tokens,
         planner=plans,
     )
+    about = served.said(options["model"]) if served else None
     if as_json or file is not None:
         log = run_simulated(scenario, on, wanted)
         if file is not None:
             save(log, file)
         if as_json:
-            summary = summarize(log.events)
-            said = report(log, summary)
-            if slo != Slo():
-                said["slo"] = _kept(tally(log.events), slo)
-            click.echo(msgspec.json.encode(said).decode())
+            _print_json(log, slo, about)
             return
         counted = tally(log.events)
     else:
         counted = count(scenario, on, wanted)
     table([(deployment, Summary((), counted.metrics, ()))])
+    if about:
+        click.echo(about["error"])
     if slo != Slo():
         kept = _kept(counted, slo)
         click.echo(f"{kept['attainment']:.1%} of the requests met the SLOs: {kept['goodput_per_s']:.3g} requests/s")
 
 
-def _possible(context: click.Context, cost: str, file: Path | None) -> None:
-    for field in ("prompts", "listen"):
-        if context.params[field] is not None:
-            raise BadInput(field, str(context.params[field]), "left out: a simulation has no words and no hosts")
-    if file is not None and not file.parent.is_dir():
-        raise BadInput("record", str(file), "in a folder that exists")
-    if _gpu_and_model(cost) and _given(context, "model"):
-        raise BadInput("model", context.params["model"], "left out: --cost GPU:MODEL says which one")
+def _print_json(log: Log, slo: Slo, about: dict[str, object] | None) -> None:
+    said = report(log, summarize(log.events))
+    if slo != Slo():
+        said["slo"] = _kept(tally(log.events), slo)
+    if about:
+        said["on"] = about
+    click.echo(msgspec.json.encode(said).decode())
 
 
-def _gpu_and_model(cost: str) -> tuple[str, str] | None:
-    card, named, shape = cost.partition(":")
-    return (card, shape) if named and not Path(cost).is_file() else None
+def _served(context: click.Context, card: str, tp: int, kept: str, kv: str, engine: str) -> Served | None:
+    """None without --gpu. Raises BadInput."""
+    if not card:
+        for option in ("tp", "precision", "kv_dtype", "engine"):
+            if _given(context, option):
+                raise BadInput(option.replace("_", " "), context.params[option], "left out without --gpu")
+        return None
+    if _given(context, "cost"):
+        raise BadInput("cost", context.params["cost"], "left out with --gpu")
+    whole("tp", tp, 0, 64)
+    serving_engine(engine)
+    return Served(gpu_named(card), tp, kept, kv, engine)
 
 
-def _served(cost: str, scenario: Scenario) -> Scenario:
-    """With the model that `--cost` names, if it names one: so the log says it too."""
-    on = _gpu_and_model(cost)
-    return msgspec.structs.replace(scenario, model=ModelSpec(on[1])) if on else scenario
-
-
-def worker_of(cost: str, scenario: Scenario) -> WorkerSpec:
-    """What `--cost` says of a worker. Raises BadInput."""
-    if on := _gpu_and_model(cost):
-        card, shape = on
-        return worker_on(model(shape), gpu(card), context=_longest(scenario.workload))
+def measured_worker(cost: str, scenario: Scenario) -> WorkerSpec:
+    """A worker of this machine, its steps fitted to a log or to a run now. Raises BadInput."""
     from engine.live.model.catalog import prepare
 
     if cost == "measured":
@@ -149,8 +175,8 @@ def worker_of(cost: str, scenario: Scenario) -> WorkerSpec:
     elif Path(cost).is_file():
         log = load(cost)
     else:
-        raise BadInput("cost", cost, "measured, a log recorded by `split-kitchen run --record`, or GPU:MODEL")
-    return calibrated(worker_like(prepare(scenario.model)), log.events)
+        raise BadInput("cost", cost, "measured, or a log recorded by `split-kitchen run --record`")
+    return calibrated_worker(worker_like(prepare(scenario.model)), log.events)
 
 
 def _planner(mode: str, most_workers: int | None, slo: Slo, scenario: Scenario) -> PlannerSpec | None:
@@ -179,7 +205,10 @@ def _network(sharing: str, fabric: str) -> NetworkSpec:
     return NetworkSpec(sharing, shared)  # type: ignore[arg-type]
 
 
-def _longest(workload: Workload) -> int:
+def _longest(workload: Workload, wanted: Sequence[Draft] | None) -> int:
+    """Tokens of the longest request, prompt and output."""
+    if wanted:
+        return max(draft.prompt_tokens + draft.output_tokens for draft in wanted)
     return max(workload.prompt_tokens, workload.long_prompt_tokens) + workload.output_tokens
 
 

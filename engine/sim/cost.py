@@ -60,90 +60,70 @@ class LinearCost(_Cost, frozen=True, tag="linear"):
         return [first + grows * step for step in range(steps)]
 
 
-class Hardware(msgspec.Struct, frozen=True):
-    """Of one worker: `gpus` devices of these dense peaks, and which share of a peak is reached.
+class GpuCost(_Cost, frozen=True, tag="gpu"):
+    """A worker of one or several GPUs, in seconds for each unit of work. `engine.fleet.estimate.step_cost` fills it in.
 
-    `compute_efficiency` 0.5 and `memory_efficiency` 0.6 are what DistServe's published coefficients imply for a
-    saturated A100 (0.5 to 0.8 of peak FLOP/s, 0.63 of HBM bandwidth); unsaturated stacks reach less.
-    `step_overhead_s`: launching, sampling, scheduling.
+        step = max(token_s x tokens + sampled_s x sampled rows, weights_s)     matrices that every token meets
+             + max(expert_token_s x tokens, expert_s x experts touched)        routed experts, where there are some
+             + attention of the prefill pieces, then that of the decode rows   one after the other, not overlapped
+             + reduce_token_s x tokens + every_s + row_s x rows + prefill_s if there is a prompt in it
+
+    `pair_s` is for one (query, key) pair of a prompt and `kv_token_s` for the KV of one token that a decode row reads,
+    in all layers that see everything; the `window_` pair is for the layers that see at most `window` tokens back.
+    `every_s`: launching, scheduling, the latency of all-reduces. `row_s`: sampling, detokenising.
+    `prefill_s`: launching kernels one by one, as a step of unforeseen size has no graph of them; taking a request in.
     """
 
-    flops_per_s: float
-    memory_bytes_per_s: float
-    gpus: int = 1
-    compute_efficiency: float = 0.5
-    memory_efficiency: float = 0.6
-    step_overhead_s: float = 0.002
-
-
-class ModelSize(msgspec.Struct, frozen=True):
-    """`parameters` are those that one token touches; `weight_bytes` what a step reads of them all.
-
-    `attention_width` is query heads × head size.
-    """
-
-    parameters: float
-    weight_bytes: float
-    kv_bytes_per_token: float
-    layers: int
-    attention_width: int
-
-
-class RooflineCost(_Cost, frozen=True, tag="roofline"):
-    """max(compute, memory) + overhead, from 2 FLOP a parameter and token and the bytes that a step must read.
-
-    Compute: 2·N·tokens + 4·L·q·d·(query, key) pairs. Memory: the weights once, and the KV of every row's context.
-    `overlap` of the shorter one is hidden behind the longer: 1 is the bound, at 0 they add up. Pure steps hardly feel
-    it; it decides what a step with a chunk of prefill beside decode rows costs, and so whether chunks beat a split.
-    """
-
-    hardware: Hardware
-    model: ModelSize
-    overlap: float = 1.0
+    token_s: float
+    sampled_s: float
+    weights_s: float
+    pair_s: float
+    kv_token_s: float
+    every_s: float = 0.0
+    prefill_s: float = 0.0
+    row_s: float = 0.0
+    reduce_token_s: float = 0.0
+    window: int = 0
+    window_pair_s: float = 0.0
+    window_token_s: float = 0.0
+    experts: int = 0
+    experts_per_token: int = 0
+    expert_token_s: float = 0.0
+    expert_s: float = 0.0
 
     def step_s(self, prefill: Sequence[Prefill], rows: int, context: int) -> float:
-        tokens = rows
-        pairs = kept = float(context)
-        if prefill:
-            tokens += sum(piece[1] for piece in prefill)
-            pairs += attention_pairs(prefill)
-            kept += sum(start + tokens for start, tokens in prefill)
-        return self._together_s(self._compute_s(tokens, pairs), self._memory_s(kept)) + self.hardware.step_overhead_s
+        if not prefill:
+            return self._matrices_s(rows, rows) + self.row_s * rows + self._reading_s(rows, context)
+        tokens = rows + sum([piece[1] for piece in prefill])
+        seconds = self._matrices_s(tokens, rows + len(prefill)) + self.row_s * rows
+        seconds += self.prefill_s + self.pair_s * attention_pairs(prefill)
+        if self.window:
+            seconds += self.window_pair_s * sum(_pairs_within(self.window, *piece) for piece in prefill)
+        return seconds + self._reading_s(rows, context) if rows else seconds
 
     def decode_s(self, rows: int, context: int, steps: int) -> list[float]:
-        """Both bounds grow by the same every step. Unless they cross on the way, one of them is the time all along."""
-        compute_s, memory_s = self._compute_s(rows, context), self._memory_s(context)
-        compute_grows = self._compute_s(0, rows)
-        memory_grows = self._memory_s(rows) - self._memory_s(0)
-        ahead_first, ahead_last = (
-            memory_s >= compute_s,
-            memory_s + steps * memory_grows >= compute_s + steps * compute_grows,
-        )
-        if ahead_first != ahead_last:
-            return [self.step_s((), rows, context + step * rows) for step in range(steps)]
-        longer, shorter = (memory_s, memory_grows), (compute_s, compute_grows)
-        if not ahead_first:
-            longer, shorter = shorter, longer
-        shown = 1 - self.overlap
-        first = longer[0] + shown * shorter[0] + self.hardware.step_overhead_s
-        grows = longer[1] + shown * shorter[1]
+        fixed = self._matrices_s(rows, rows) + self.row_s * rows
+        if self.window and context < rows * self.window:
+            return [fixed + self._reading_s(rows, context + step * rows) for step in range(steps)]
+        first = fixed + self._reading_s(rows, context)
+        grows = self.kv_token_s * rows
         return [first + grows * step for step in range(steps)]
 
-    def _together_s(self, compute_s: float, memory_s: float) -> float:
-        return max(compute_s, memory_s) + (1 - self.overlap) * min(compute_s, memory_s)
+    def _matrices_s(self, tokens: float, sampled: float) -> float:
+        """All that hangs only on how many tokens there are."""
+        seconds = max(self.token_s * tokens + self.sampled_s * sampled, self.weights_s)
+        if self.experts:
+            touched = self.experts * (1.0 - (1.0 - self.experts_per_token / self.experts) ** tokens)
+            seconds += max(self.expert_token_s * tokens, self.expert_s * touched)
+        return seconds + self.reduce_token_s * tokens + self.every_s
 
-    def _compute_s(self, tokens: float, pairs: float) -> float:
-        h, m = self.hardware, self.model
-        flop = 2 * m.parameters * tokens + 4 * m.layers * m.attention_width * pairs
-        return flop / (h.flops_per_s * h.compute_efficiency * h.gpus)
-
-    def _memory_s(self, kv_tokens: float) -> float:
-        h, m = self.hardware, self.model
-        return (m.weight_bytes + m.kv_bytes_per_token * kv_tokens) / (
-            h.memory_bytes_per_s * h.memory_efficiency * h.gpus
-        )
+    def _reading_s(self, rows: float, context: float) -> float:
+        """Of a windowed layer, each row reads its context or the window: as if all contexts were of mean length."""
+        seconds = self.kv_token_s * context
+        return seconds + self.window_token_s * min(context, rows * self.window) if self.window else seconds
 
 
-def roofline(hardware: Hardware, model: ModelSize) -> RooflineCost:
-    """The cost of a model on hardware, from their data alone: a bound with stated efficiencies, not a measurement."""
-    return RooflineCost(hardware, model)
+def _pairs_within(window: int, start: int, tokens: int) -> float:
+    """(query, key) pairs of a piece whose tokens see at most `window` back."""
+    growing = max(0, min(tokens, window - start))  # tokens that still see everything
+    return growing * (start + growing / 2) + (tokens - growing) * window

@@ -11,11 +11,12 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine.errors import BadInput
 from engine.fleet.advisor.metrics_page import MOST_BYTES, read_metrics
-from engine.fleet.advisor.question import ENGINES, Question
+from engine.fleet.advisor.question import Question
+from engine.fleet.advisor.question_from_host import Here, here
+from engine.fleet.catalog.engines import ENGINES
 from engine.fleet.catalog.hardware import fabrics, gpus
 from engine.fleet.catalog.hf_config import models, read_config
 from engine.fleet.catalog.models import ModelShape
-from engine.fleet.host.here import Here, here
 from engine.fleet.host.nvml import Fleet, example_fleet, read_fleet
 from engine.sim.traces import read_trace
 from engine.workload import Draft
@@ -74,7 +75,7 @@ def _fields() -> tuple[bool, UploadedFile | None]:
             st.number_input("First token within, seconds (TTFT)", 0.01, 600.0, key="ttft_slo_s")
             st.number_input("Next token within, milliseconds (ITL)", 1.0, 10_000.0, key="itl_slo_ms")
             st.slider("Prompt already prepped (prefix reuse), %", 0, 95, key="reuse_percent")
-            st.selectbox("Engine", ENGINES, key="engine")
+            st.selectbox("Engine", tuple(ENGINES), key="engine")
         with st.expander("Orders as they were: upload a trace instead of lengths and rate"):
             trace = st.file_uploader(
                 f"Azure CSV or Mooncake JSONL, at most {TRACE_MB} MB", ["csv", "jsonl"], max_upload_size=TRACE_MB

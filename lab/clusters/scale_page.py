@@ -6,7 +6,7 @@ from engine.errors import BadInput
 from engine.fleet.catalog.hardware import gpu, gpus
 from engine.fleet.catalog.hf_config import models
 from engine.fleet.catalog.sites import SITES
-from engine.fleet.estimate.roofline import TYPICAL
+from engine.fleet.estimate.step_cost import error_of
 from engine.fleet.sweep.sweep import ASKS, MAP_WORKERS, TIE, Begun, Sweep
 from engine.units import in_words
 from lab.clusters import sweep_charts as charts
@@ -26,7 +26,6 @@ PROMPTS = (256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768)
 OUTPUTS = (16, 32, 64, 128, 256, 512)
 TTFTS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 TPOTS = (0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2)
-OVERLAPS = {1.0: "overlap fully", 0.0: "add up"}
 SLIDER = 158
 STILL = {"displayModeBar": False}
 
@@ -103,16 +102,6 @@ def _choose() -> Sweep:
         tpot = st.select_slider(
             "TPOT SLO", TPOTS, 0.03, format_func=_time, key="tpot_slo", bind="query-params", width=SLIDER
         )
-        overlap = st.segmented_control(
-            "Computing and reading memory",
-            list(OVERLAPS),
-            default=1.0,
-            required=True,
-            format_func=OVERLAPS.__getitem__,
-            key="overlap",
-            bind="query-params",
-            help="Of one step, and chunked prefill lives on it. Where they overlap fully a split can hardly win.",
-        )
     return Sweep(
         asks=asks,  # type: ignore[arg-type]  # checked with the rest
         site=where,
@@ -122,7 +111,6 @@ def _choose() -> Sweep:
         output_tokens=output,
         ttft_slo_s=ttft,
         tpot_slo_s=tpot,
-        overlap=overlap if overlap is not None else 1.0,
     )
 
 
@@ -222,9 +210,8 @@ def _fine_print(asked: Sweep, result: Result | None) -> None:
     where, card = SITES[asked.site], gpu(asked.gpu)
     road = where.fabric(card)
     says = [
-        f"**Simulated, not measured.** Steps take what a roofline says of {card.label} at {TYPICAL.compute:.0%} of its "
-        f"FLOP/s and {TYPICAL.memory:.0%} of its memory bandwidth, plus 2 ms; scheduling, queues, batches and KV "
-        "blocks are the engine's own code in simulated time.",
+        f"**Simulated, not measured.** {error_of(card, 'vllm')} Scheduling, queues, batches and KV blocks are the "
+        "engine's own code in simulated time.",
         f"GPUs per worker: {asked.gpus_each}. Poisson arrivals, equal lengths, seed {asked.seed}, one run a point. "
         "Good: TTFT and TPOT within their SLOs; what is borne: 90 % good.",
     ]
@@ -235,11 +222,7 @@ def _fine_print(asked: Sweep, result: Result | None) -> None:
         says.append(f"Trays cross {road.label}, {one}, at {in_words(road.achieved_bytes_per_s, 'B/s')}.")
     if result:
         says.append(_settled(asked, result.begun))
-    says.append(
-        "**Not in it:** communication of tensor parallelism, prefix caching, spread of lengths, tuned kernels. In a "
-        f"step, computing and reading memory {OVERLAPS[asked.overlap]}: real kernels lie between the two, and a "
-        "verdict that turns with it is none."
-    )
+    says.append("**Not in it:** prefix caching and spread of lengths.")
     st.caption("  \n".join(says))
 
 

@@ -114,7 +114,7 @@ BAD_OPTIONS = [
     ("--transport pigeon", "transport is 'pigeon', but must be one of shm, tcp, nixl."),
     ("--ship half", "ship is 'half', but must be one of whole, layers."),
     ("--first-token router", "first token is 'router', but must be one of prefill, decode."),
-    ("--chunk 0", "chunk is 0, but must be a whole number from 16 to 8,192."),
+    ("--chunk 0", "chunk is 0, but must be a whole number from 16 to 65,536."),
     ("--dtype fp8", "dtype is 'fp8', but must be one of auto, bf16, fp32."),
     ("--kv-blocks 0", "kv blocks is 0, but must be a whole number"),
     ("--temperature -1", "temperature is -1.0, but must be from 0 (greedy) to 2."),

@@ -18,7 +18,7 @@ WORDS = {
 }
 NUMBERS: dict[str, tuple[type[msgspec.Struct], str, int, int]] = {
     "workers": (Deployment, "workers", 1, 16),
-    "chunk": (Deployment, "chunk", 16, 8192),
+    "chunk": (Deployment, "chunk", 16, 65_536),
     "requests": (Workload, "requests", 1, 100_000),
     "prompt_tokens": (Workload, "prompt tokens", 1, 1_000_000),
     "output_tokens": (Workload, "output tokens", 1, 1_000_000),

@@ -12,13 +12,14 @@ import numpy as np
 
 from engine.fleet.advisor import reasons
 from engine.fleet.advisor.advice import Advice, Variation
-from engine.fleet.advisor.candidates import COMPUTE_KEPT, STEP_OVERHEAD_S, Candidate, colocated, splits
+from engine.fleet.advisor.candidates import Candidate, colocated, splits
 from engine.fleet.advisor.plan import Plan, Verdict
 from engine.fleet.advisor.question import Question
 from engine.fleet.advisor.screen import MARGIN, foresee, pays
 from engine.fleet.advisor.sensitivity import Scale, best, flips, next_tier
 from engine.fleet.advisor.trial import Outcome, tried
-from engine.fleet.estimate.roofline import TYPICAL, Reached
+from engine.fleet.catalog.calibration import Calibration
+from engine.fleet.estimate.step_cost import calibrated, error_of
 from engine.fleet.host.findings import NVLINK_FIX, Finding, Tray
 
 SHORTLIST = 3  # of each kind, simulated
@@ -152,7 +153,7 @@ def _uncertainty(found: _Found, mended: _Found, scale: Scale, say: Progress) -> 
     own = _scale(found)
     for part in ("compute", "memory"):
         for change in (-OFF, OFF):
-            reached = msgspec.structs.replace(TYPICAL, **{part: getattr(TYPICAL, part) * (1 + change)})
+            reached = calibrated(question.card, question.engine).scaled(**{part: 1 + change})
             yield Variation(f"{change:+.0%} {part} efficiency", _foreseen_verdict(found, own, reached))
 
 
@@ -160,7 +161,7 @@ def _again(question: Question, outcome: Outcome | None, seed: int) -> Outcome | 
     return tried(question, outcome.candidate, seed=seed) if outcome else None
 
 
-def _foreseen_verdict(found: _Found, scale: Scale, reached: Reached) -> Verdict:
+def _foreseen_verdict(found: _Found, scale: Scale, reached: Calibration) -> Verdict:
     question = found.question
     if best(question, scale, reached).pays:
         conditional = found.split and found.split.candidate.remote_above_tokens is not None
@@ -214,8 +215,6 @@ def _about_roads(question: Question) -> Iterator[Finding]:
 
 def _assumes(question: Question) -> str:
     return (
-        f"{TYPICAL.compute:.0%} of the peak FLOP/s and {TYPICAL.memory:.0%} of the memory bandwidth of "
-        f"{question.card.label}, {COMPUTE_KEPT:.0%} of the former kept per doubling of TP, "
-        f"{STEP_OVERHEAD_S * 1e3:g} ms a step besides; TTFT at the 90th, ITL at the 99th percentile. "
-        "Simulated, not measured on a GPU."
+        f"{question.shape.label} with {question.shape.formats}; {error_of(question.card, question.engine)} "
+        "TTFT at the 90th, ITL at the 99th percentile. Simulated, not measured on your GPUs."
     )

@@ -1,24 +1,18 @@
-"""The deployments that an advice chooses from, all with the same number of GPUs, and what one of their workers is.
-
-Several GPUs under one worker cost something. DistServe's coefficients for OPT-13B and OPT-66B on 1 to 8 A100s (NVLink)
-say that each doubling keeps 0.81 of the FLOP/s and 0.9 of the memory bandwidth per GPU (geometric means). Over PCIe the
-activations of two all-reduces a layer come on top, at the road's bandwidth.
-"""
+"""The deployments that an advice chooses from, all with the same number of GPUs, and what one of their workers is."""
 
 from collections.abc import Iterator
-from math import log2
 
 import msgspec
 
 from engine.fleet.advisor.plan import Pool
 from engine.fleet.advisor.question import Question
-from engine.fleet.catalog.hardware import FabricSpec
-from engine.fleet.estimate.roofline import TYPICAL, Reached, kv_capacity_tokens, smallest_tp
-from engine.fleet.estimate.workers import link_of, model_size
+from engine.fleet.catalog.calibration import Calibration
+from engine.fleet.estimate.roofline import kv_capacity_tokens, smallest_tp
+from engine.fleet.estimate.step_cost import step_cost
+from engine.fleet.estimate.workers import link_of
 from engine.link import LinkSpec
-from engine.sim.cost import Hardware, RooflineCost
+from engine.sim.cost import GpuCost
 
-COMPUTE_KEPT, MEMORY_KEPT = 0.81, 0.9  # per doubling of the GPUs of a worker
 CHUNKS = (
     512,
     1024,
@@ -26,8 +20,6 @@ CHUNKS = (
     4096,
     8192,
 )  # token budgets of a step: from Sarathi's strict one to vLLM's default on an H100
-STEP_OVERHEAD_S = 0.002
-ALL_REDUCE_S = 10e-6  # latency of one, two a layer: aiconfigurator's p2p_latency
 MOST_RATIOS = 12  # prefill:decode ratios that are screened per pair of TPs, on many GPUs
 
 
@@ -95,21 +87,10 @@ def _fits(left: int, tp: int) -> bool:
 # ---- one worker
 
 
-def cost(question: Question, tp: int, reached: Reached = TYPICAL) -> RooflineCost:
+def cost(question: Question, tp: int, reached: Calibration | None = None) -> GpuCost:
     """How long its steps take."""
-    shape, card = question.shape, question.card
-    doublings = log2(tp)
-    flops_per_s = card.bf16_flops_per_s * COMPUTE_KEPT**doublings
     road = question.tensor_road(tp)
-    overhead_s = STEP_OVERHEAD_S
-    if tp > 1:
-        overhead_s += 2 * shape.layers * ALL_REDUCE_S * doublings
-        if road.kind != "nvlink":
-            token_s = 2 * shape.matmul_params / (tp * flops_per_s * reached.compute) + _all_reduce_s(question, tp, road)
-            flops_per_s = 2 * shape.matmul_params / (tp * token_s * reached.compute)
-    memory_bytes_per_s = card.memory_bytes_per_s * MEMORY_KEPT**doublings
-    hardware = Hardware(flops_per_s, memory_bytes_per_s, tp, reached.compute, reached.memory, overhead_s)
-    return RooflineCost(hardware, model_size(shape, tp, question.isl_tokens + question.osl_tokens))
+    return step_cost(question.shape, question.card, tp=tp, engine=question.engine, road=road, reached=reached)
 
 
 def kv_tokens(question: Question, tp: int) -> int:
@@ -130,9 +111,3 @@ def link(question: Question, candidate: Candidate) -> LinkSpec:
 def handoff_s(question: Question, candidate: Candidate) -> float:
     """One prompt's KV, alone on its road."""
     return link(question, candidate).seconds(question.shape.kv_bytes(question.isl_tokens))
-
-
-def _all_reduce_s(question: Question, tp: int, road: FabricSpec) -> float:
-    """Of one token: a ring sends 2·(tp − 1)/tp of its activations, two bytes each, twice a layer."""
-    sent = 2 * question.shape.layers * 2 * (tp - 1) / tp * question.shape.hidden * 2
-    return sent / road.achieved_bytes_per_s

@@ -1,10 +1,9 @@
 """What the advisor is asked: the hardware, the model, the load and its targets, and what state the roads are in."""
 
-from typing import Literal
-
 import msgspec
 
 from engine.errors import BadInput
+from engine.fleet.catalog.engines import ENGINES
 from engine.fleet.catalog.hardware import FabricSpec, GpuSpec, fabric, gpu
 from engine.fleet.catalog.hf_config import model
 from engine.fleet.catalog.models import ModelShape
@@ -14,7 +13,6 @@ from engine.scenario import number, one_of, whole
 from engine.workload import Draft
 
 MAX_GPUS = 512
-ENGINES = ("vllm", "sglang", "dynamo")
 BRIDGED = 2  # GPUs that an NVLink bridge between PCIe cards joins
 
 
@@ -24,12 +22,15 @@ class Question(msgspec.Struct, frozen=True):
     domain joins, 0 for what is usual (a node, or a pair of PCIe cards). `prefix_reuse`: share of a prompt whose KV
     workers have already. `trace`: requests that were recorded, instead of the same prompt at `rate_per_s`.
     `findings`: what NVML says, passed on to the advice. `own_model`: a shape of the asker's, instead of `model`.
+    `precision` and `kv_dtype`: what weights and KV are kept in; "" for what the model's file says.
     """
 
     gpus: int = 8
     gpu: str = "h100-sxm"
     model: str = "llama-3.1-8b"
-    engine: Literal["vllm", "sglang", "dynamo"] = "vllm"
+    engine: str = "vllm"
+    precision: str = ""
+    kv_dtype: str = ""
     isl_tokens: int = 4096
     osl_tokens: int = 256
     rate_per_s: float = 4.0
@@ -47,7 +48,7 @@ class Question(msgspec.Struct, frozen=True):
         """Itself, with a trace's means as lengths and rate, if it can be answered; else BadInput with one sentence."""
         whole("gpus", self.gpus, 1, MAX_GPUS)
         card, shape = gpu(self.gpu), self.shape
-        one_of("engine", self.engine, ENGINES)
+        one_of("engine", self.engine, tuple(ENGINES))
         whole("isl", self.isl_tokens, 1, 1_000_000)
         whole("osl", self.osl_tokens, 1, 100_000)
         number("rate", self.rate_per_s, above=0, unit="requests/s")
@@ -85,7 +86,7 @@ class Question(msgspec.Struct, frozen=True):
 
     @property
     def shape(self) -> ModelShape:
-        return self.own_model or model(self.model)
+        return (self.own_model or model(self.model)).served(self.precision, self.kv_dtype)
 
     @property
     def cached_tokens(self) -> int:

@@ -10,9 +10,9 @@ import msgspec
 
 from engine.fleet.advisor.candidates import Candidate, cost, handoff_s, kv_tokens
 from engine.fleet.advisor.question import Question
-from engine.fleet.estimate.roofline import TYPICAL, Reached
-from engine.fleet.estimate.workers import MAX_RUNNING
-from engine.sim.cost import RooflineCost
+from engine.fleet.catalog.calibration import Calibration
+from engine.fleet.catalog.engines import serving_engine
+from engine.sim.cost import GpuCost
 
 P90 = 2.3  # a queue's wait is nearly exponential: its 90th percentile over its mean; -ln 0.1
 P99_SIGMA = 2.3  # of a batch's size, which varies like a Poisson number
@@ -43,13 +43,13 @@ def pays(chunked: float, split: float) -> bool:
     return chunked < 1 and split > 0 and split >= MARGIN * chunked
 
 
-def foresee(question: Question, candidate: Candidate, reached: Reached = TYPICAL) -> Foreseen:
+def foresee(question: Question, candidate: Candidate, reached: Calibration | None = None) -> Foreseen:
     if candidate.both:
         return _shared(question, candidate, reached)
     return _apart(question, candidate, reached)
 
 
-def _shared(question: Question, candidate: Candidate, reached: Reached) -> Foreseen:
+def _shared(question: Question, candidate: Candidate, reached: Calibration | None) -> Foreseen:
     """Prefill in chunks beside decode: a step with a chunk in it is longer for everybody."""
     assert candidate.both
     pool, cached, uncached = candidate.both, question.cached_tokens, question.uncached_tokens
@@ -70,7 +70,7 @@ def _shared(question: Question, candidate: Candidate, reached: Reached) -> Fores
     return _foreseen(question, chunks * mixed_s, busy, itl_s, 0.0)
 
 
-def _apart(question: Question, candidate: Candidate, reached: Reached) -> Foreseen:
+def _apart(question: Question, candidate: Candidate, reached: Calibration | None) -> Foreseen:
     assert candidate.prefill
     assert candidate.decode
     prefill, decode, rate = candidate.prefill, candidate.decode, question.rate_per_s
@@ -110,11 +110,14 @@ def _grown_s(busy: float) -> float:
     return max(0.0, busy - FULL) * SPAN_S
 
 
-def _step_s(worker: RooflineCost, piece: list[tuple[int, int]], question: Question, rows: float) -> float:
+def _step_s(worker: GpuCost, piece: list[tuple[int, int]], question: Question, rows: float) -> float:
     context = rows * (question.isl_tokens + question.osl_tokens / 2)
     return worker.step_s(piece, rows, context)  # type: ignore[arg-type]  # means need not be whole numbers
 
 
 def _room(question: Question, tp: int) -> float:
     """Requests that one worker decodes at most."""
-    return min(MAX_RUNNING, kv_tokens(question, tp) // (question.isl_tokens + question.osl_tokens))
+    return min(
+        serving_engine(question.engine).running_on(question.card),
+        kv_tokens(question, tp) // (question.isl_tokens + question.osl_tokens),
+    )

@@ -10,8 +10,8 @@ from engine.fleet.advisor.candidates import Candidate, colocated, splits
 from engine.fleet.advisor.plan import Verdict
 from engine.fleet.advisor.question import MAX_GPUS, Question
 from engine.fleet.advisor.screen import foresee, pays
+from engine.fleet.catalog.calibration import Calibration
 from engine.fleet.catalog.hardware import FabricSpec, fabric, fabrics
-from engine.fleet.estimate.roofline import TYPICAL, Reached
 
 Field = Literal["rate_per_s", "isl_tokens", "osl_tokens", "itl_slo_s", "ttft_slo_s"]
 FIELDS: dict[Field, tuple[str, str]] = {
@@ -49,7 +49,7 @@ class Best(msgspec.Struct, frozen=True):
         return pays(self.chunked, self.split)
 
 
-def best(question: Question, scale: Scale = AS_FORESEEN, reached: Reached = TYPICAL) -> Best:
+def best(question: Question, scale: Scale = AS_FORESEEN, reached: Calibration | None = None) -> Best:
     """By formulas alone."""
     chunked = max((foresee(question, c, reached).headroom(question) for c in colocated(question)), default=0.0)
     split, candidate = 0.0, None

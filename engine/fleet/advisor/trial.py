@@ -6,12 +6,13 @@ import msgspec
 import numpy as np
 
 from engine.errors import BadInput
-from engine.fleet.advisor.candidates import Candidate, cost, kv_tokens, link
+from engine.fleet.advisor.candidates import Candidate, link
 from engine.fleet.advisor.plan import Pool
 from engine.fleet.advisor.question import Question
 from engine.fleet.advisor.screen import headroom
-from engine.fleet.estimate.roofline import TYPICAL, Reached
-from engine.fleet.estimate.workers import worker_with
+from engine.fleet.catalog.calibration import Calibration
+from engine.fleet.catalog.engines import serving_engine
+from engine.fleet.estimate.workers import worker_on
 from engine.link import LinkSpec
 from engine.scenario import Deployment, Scenario, Workload
 from engine.sim.network import NetworkSpec
@@ -41,12 +42,12 @@ class Outcome(msgspec.Struct, frozen=True):
         return self.headroom >= 1
 
 
-def tried(question: Question, candidate: Candidate, *, seed: int = 0, reached: Reached = TYPICAL) -> Outcome:
+def tried(question: Question, candidate: Candidate, *, seed: int = 0, reached: Calibration | None = None) -> Outcome:
     """The same for the same arguments."""
     requests = load(question, seed)
-    on, deployment, road = _set_up(question, candidate, reached)
-    scenario = Scenario(deployment, road, Workload(requests=len(requests), seed=seed))
     try:
+        on, deployment, road = _set_up(question, candidate, reached)
+        scenario = Scenario(deployment, road, Workload(requests=len(requests), seed=seed))
         counted = count(scenario, on, requests)
     except BadInput:  # a prompt that no worker of it has room for
         return Outcome(candidate, float("inf"), float("inf"), 0.0, len(requests), seed, {})
@@ -79,7 +80,9 @@ def _most(question: Question) -> int:
     return min(FEWEST + MORE_PER_GPU * question.gpus, max(FEWEST, by_tokens))
 
 
-def _set_up(question: Question, candidate: Candidate, reached: Reached) -> tuple[ClusterSpec, Deployment, LinkSpec]:
+def _set_up(
+    question: Question, candidate: Candidate, reached: Calibration | None
+) -> tuple[ClusterSpec, Deployment, LinkSpec]:
     cached, block = question.cached_tokens, max(1, question.cached_tokens)  # what is shared is one block
     if candidate.both:
         deployment = Deployment("chunked", candidate.both.replicas, chunk=candidate.chunk_tokens)
@@ -88,7 +91,7 @@ def _set_up(question: Question, candidate: Candidate, reached: Reached) -> tuple
     assert candidate.prefill
     assert candidate.decode
     prefill, decode = candidate.prefill, candidate.decode
-    pushed = question.engine == "sglang"  # chunk by chunk, and prefill samples the first token
+    pushed = serving_engine(question.engine).pushes
     deployment = Deployment(
         "disaggregated",
         prefill.replicas + decode.replicas,
@@ -108,6 +111,13 @@ def _set_up(question: Question, candidate: Candidate, reached: Reached) -> tuple
     return on, deployment, link(question, candidate)
 
 
-def _worker(question: Question, pool: Pool, reached: Reached) -> WorkerSpec:
-    room = kv_tokens(question, pool.tp)
-    return worker_with(cost(question, pool.tp, reached), question.shape, pool.tp, room, question.isl_tokens)
+def _worker(question: Question, pool: Pool, reached: Calibration | None) -> WorkerSpec:
+    return worker_on(
+        question.shape,
+        question.card,
+        context=question.isl_tokens + question.osl_tokens,
+        tp=pool.tp,
+        engine=question.engine,
+        road=question.tensor_road(pool.tp),
+        reached=reached,
+    )

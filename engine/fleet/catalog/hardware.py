@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from engine.fleet.catalog.precision import Arithmetic
 from engine.fleet.catalog.tables import named, read_table
 from engine.link import LinkSpec
 
@@ -34,6 +35,7 @@ class GpuSpec(msgspec.Struct, frozen=True):
     """Dense peaks. `peer`, `host` and `network`: the fabric to the next GPU, to the CPU, to another machine.
 
     `nvml`: its product name as NVML says it, empty if NVML does not know it. `node_gpus`: how many share a host.
+    `generation`: whose kernels it runs, a table of calibration.toml. A peak is None where there are no such units.
     """
 
     name: str
@@ -45,9 +47,21 @@ class GpuSpec(msgspec.Struct, frozen=True):
     host: str
     network: str
     source: str
+    generation: str
     fp8_flops_per_s: float | None = None
+    fp4_flops_per_s: float | None = None
     nvml: str = ""
     node_gpus: int = 8
+
+    def flops_per_s(self, arithmetic: Arithmetic) -> float:
+        """The dense peak at which numbers of that format are multiplied here."""
+        peaks = {"bf16": self.bf16_flops_per_s, "fp8": self.fp8_flops_per_s, "fp4": self.fp4_flops_per_s}
+        return peaks[self.arithmetic(arithmetic)] or self.bf16_flops_per_s
+
+    def arithmetic(self, wanted: Arithmetic) -> Arithmetic:
+        """What numbers of that format are multiplied in here: 16 bits where the units for it are missing."""
+        has = {"bf16": True, "fp8": self.fp8_flops_per_s is not None, "fp4": self.fp4_flops_per_s is not None}
+        return wanted if has[wanted] else "bf16"
 
     @property
     def ridge_flops_per_byte(self) -> float:

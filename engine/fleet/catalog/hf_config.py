@@ -19,7 +19,6 @@ TIED = ("gemma", "gemma2", "gemma3_text", "opt", "gpt2")  # families that share 
 PLAIN_FFN = ("opt", "gpt2", "gpt_neox", "phi", "starcoder2")  # two matrices, no gate
 WINDOW_EVERY = {"gpt_oss": 2, "gemma2": 2, "gemma3_text": 6, "cohere2": 4}  # one in so many layers sees everything
 KNOWN_LAYERS = {"full_attention", "sliding_attention"}
-FP8_BYTES, MXFP4_BYTES = 1.0, 4.25 / 8  # MXFP4: 4 bits and, per 32 of them, a scale of 8
 OTHER_KV = (  # beginnings of keys that tell of a state beside the KV, or of layers whose KV differs in shape
     *("mamba", "ssm", "linear_", "rwkv", "conv_L", "compress_ratios", "index_topk", "sparse_attention", "swa_"),
     *("block_configs", "global_head_dim", "hybrid_layer_pattern", "attention_chunk_size", "interleave_moe"),
@@ -82,7 +81,7 @@ def model_shape(config: Config, name: str) -> ModelShape:
     if layers > MOST_LAYERS:
         raise BadInput(f"layers of model {name}", layers, f"at most {MOST_LAYERS:,}")
     ffn = _whole(config, name, "intermediate_size", "ffn_dim", "n_inner", default=4 * hidden)
-    weight_bytes, expert_bytes = _weight_bytes(config)
+    weights, expert_weights = _weights(config)
     return ModelShape(
         name=name,
         label=str(config.get("label", name)),
@@ -98,10 +97,10 @@ def model_shape(config: Config, name: str) -> ModelShape:
         gated=family not in PLAIN_FFN,
         tied=bool(config.get("tie_word_embeddings", family in TIED)),
         latent=_latent(config, name),
-        experts=_experts(config, name, layers, ffn, expert_bytes),
+        experts=_experts(config, name, layers, ffn, expert_weights),
         windowed_layers=_windowed_layers(config, name, family, layers),
         window=_optional(config, name, "sliding_window"),
-        bytes_per_param=weight_bytes,
+        precision=weights,
     )
 
 
@@ -138,7 +137,7 @@ def _latent(config: Config, name: str) -> Latent | None:
     )
 
 
-def _experts(config: Config, name: str, layers: int, ffn: int, bytes_per_param: float) -> Experts | None:
+def _experts(config: Config, name: str, layers: int, ffn: int, weights: str) -> Experts | None:
     keys = [key for key in ("num_experts", "num_local_experts", "n_routed_experts") if _optional(config, name, key) > 1]
     if not keys:
         return None
@@ -153,7 +152,7 @@ def _experts(config: Config, name: str, layers: int, ffn: int, bytes_per_param: 
         active=_whole(config, name, "num_experts_per_tok", "experts_per_token"),
         ffn=width,
         shared_ffn=shared or _optional(config, name, "n_shared_experts") * width,
-        bytes_per_param=bytes_per_param,
+        precision=weights,
     )
 
 
@@ -171,17 +170,16 @@ def _windowed_layers(config: Config, name: str, family: str, layers: int) -> int
     return layers - layers // every if every else layers
 
 
-def _weight_bytes(config: Config) -> tuple[float, float]:
-    """Bytes per parameter of ordinary weights, and of routed experts."""
+def _weights(config: Config) -> tuple[str, str]:
+    """The precision of ordinary weights, and of routed experts."""
     quantization = config.get("quantization_config")
     if not isinstance(quantization, Mapping):
-        width = 4.0 if config.get("torch_dtype", config.get("dtype")) == "float32" else 2.0
-        return width, width
+        return "bf16", "bf16"
     method = quantization.get("quant_method")
     if method == "mxfp4":  # gpt-oss: the experts alone
-        return 2.0, MXFP4_BYTES
+        return "bf16", "mxfp4"
     if method in ("fp8", "fbgemm_fp8"):
-        return FP8_BYTES, FP8_BYTES
-    bits = quantization.get("bits")
-    width = bits / 8 if bits in (4, 8) else 2.0  # GPTQ, AWQ
-    return width, width
+        return "fp8", "fp8"
+    name = {"4": "int4", "8": "int8"}.get(str(quantization.get("bits")), "bf16")  # GPTQ, AWQ
+    left_out = "self_attn" in str(quantization.get("ignore"))
+    return "bf16" if left_out else name, name

@@ -4,9 +4,11 @@ The formulas count a multiply-add as 2 FLOPs and attention causally. Where they 
 (vllm/v1/metrics/perf.py), DistServe's appendix A, DeepSeek-V2's paper for the latent attention.
 """
 
-from collections.abc import Sequence
-
 import msgspec
+
+from engine.fleet.catalog.precision import kv_bytes, precision
+
+TABLE_BYTES = 2.0  # of a number in embedding table and head, which quantised checkpoints leave as they are
 
 
 class Latent(msgspec.Struct, frozen=True):
@@ -20,20 +22,28 @@ class Latent(msgspec.Struct, frozen=True):
 
 
 class Experts(msgspec.Struct, frozen=True):
-    """Routed experts in `layers` of the layers; `shared_ffn` is the width of those that are always on."""
+    """Routed experts in `layers` of the layers; `shared_ffn` is the width of those that are always on.
+
+    `precision`: what their weights are kept in, which may be narrower than the rest of the model.
+    """
 
     layers: int
     count: int
     active: int
     ffn: int
     shared_ffn: int = 0
-    bytes_per_param: float = 2.0
+    precision: str = "bf16"
 
 
 class ModelShape(msgspec.Struct, frozen=True):
     """`gated`: three matrices in an FFN instead of two. `windowed_layers` see only the last `window` tokens.
 
-    `kv_element_bytes` is 2 for a bf16 KV cache and 1 for an fp8 one.
+    `state_layers` keep no KV: linear attention, Mamba, convolutions, cross-attention. They hold `state_bytes` a
+    sequence, all together, however long it is. `index_bytes`: what a sparse attention's indexer adds per token and
+    layer.
+    `precision`: of attention and dense FFNs; embeddings and head stay at 16 bits. `kv_element_bytes` is 2 for a bf16 KV
+    cache and 1 for an fp8 one. `exact_params`: counted from the model's classes (0: from the formulas below).
+    `assumed`: what the file left open, one sentence each.
     """
 
     name: str
@@ -53,15 +63,46 @@ class ModelShape(msgspec.Struct, frozen=True):
     experts: Experts | None = None
     windowed_layers: int = 0
     window: int = 0
-    bytes_per_param: float = 2.0
+    precision: str = "bf16"
     kv_element_bytes: int = 2
+    state_layers: int = 0
+    state_bytes: int = 0
+    index_bytes: int = 0
+    exact_params: int = 0
+    assumed: tuple[str, ...] = ()
+
+    def served(self, precision_name: str = "", kv_dtype: str = "") -> "ModelShape":
+        """The same with weights and KV in another format; "" leaves what the file says. Raises BadInput.
+
+        4-bit formats of mixtures quantise the routed experts alone, as published checkpoints do.
+        """
+        shape = self
+        if precision_name:
+            width = precision(precision_name).bytes
+            if self.experts:
+                experts = msgspec.structs.replace(self.experts, precision=precision_name)
+                shape = msgspec.structs.replace(shape, experts=experts)
+            if not self.experts or width >= 1:
+                shape = msgspec.structs.replace(shape, precision=precision_name)
+        return msgspec.structs.replace(shape, kv_element_bytes=kv_bytes(kv_dtype)) if kv_dtype else shape
+
+    @property
+    def formats(self) -> str:
+        """What weights and KV are kept in, in words."""
+        kv = "fp8" if self.kv_element_bytes == 1 else "bf16"
+        routed = self.experts.precision if self.experts else self.precision
+        weights = (
+            f"{self.precision} weights" if routed == self.precision else f"{self.precision} weights, {routed} experts"
+        )
+        return f"{weights} and {kv} KV"
 
     # ---- parameters
 
     @property
     def params(self) -> int:
-        """All of them, norms and biases left out (below 0.1 %)."""
-        return self._always_on + self._embeddings + self._routed(self.experts.count if self.experts else 0)
+        """All of them; without `exact_params`, norms and biases are left out (below 0.1 %)."""
+        every = self._routed(self.experts.count if self.experts else 0)
+        return self.exact_params or self._always_on + self._embeddings + every
 
     @property
     def active_params(self) -> int:
@@ -75,60 +116,79 @@ class ModelShape(msgspec.Struct, frozen=True):
 
     @property
     def weight_bytes(self) -> float:
-        return self._read_bytes(self.experts.count if self.experts else 0) + self._table_only * self.bytes_per_param
+        return self.read_bytes(self.experts.count if self.experts else 0) + self._table_only * TABLE_BYTES
 
     # ---- KV
 
     @property
     def kv_bytes_per_token(self) -> int:
         """What one more token adds, once the windows are full."""
-        return (self.layers - self.windowed_layers) * self._kv_bytes_per_layer
+        return self.full_layers * self.kv_bytes_per_layer
 
     def kv_bytes(self, tokens: int) -> int:
-        """Of a context of `tokens`: what a handoff ships."""
+        """Of a context of `tokens`, states included: what a handoff ships."""
         seen = min(tokens, self.window)
-        return self.kv_bytes_per_token * tokens + self.windowed_layers * self._kv_bytes_per_layer * seen
+        windowed = self.windowed_layers * self.kv_bytes_per_layer * seen
+        return self.state_bytes + self.kv_bytes_per_token * tokens + windowed
 
     # ---- work
 
     def prefill_flops(self, tokens: int, cached: int = 0) -> float:
         """Of a prompt of `tokens`, the first `cached` of which have their KV already. The head runs once."""
-        scores = self._attention_flops(latent_absorbed=False) * self._attended(cached, tokens)
-        return 2.0 * self.matmul_params * (tokens - cached) + scores + 2.0 * self._head
+        full, windowed = self._attended(cached, tokens)
+        scores = self.attention_flops(absorbed=False) * (full * self.full_layers + windowed * self.windowed_layers)
+        return 2.0 * self.matmul_params * (tokens - cached) + scores + 2.0 * self.head_params
 
-    def decode_flops(self, contexts: Sequence[int]) -> float:
-        """Of one step that makes a token for each of the contexts."""
-        matmuls = self.matmul_params + self._head
-        scores = self._attention_flops(latent_absorbed=True)
-        return 2.0 * matmuls * len(contexts) + scores * sum(self._attended(c - 1, c) for c in contexts)
+    @property
+    def full_layers(self) -> int:
+        """Layers whose attention sees the whole context."""
+        return self.layers - self.windowed_layers - self.state_layers
 
-    def decode_read_bytes(self, contexts: Sequence[int]) -> float:
-        """Of one step: the weights it touches, and everyone's KV. Experts as if tokens chose them independently."""
-        touched = 0.0
-        if self.experts:
-            touched = self.experts.count * (1 - (1 - self.experts.active / self.experts.count) ** len(contexts))
-        return self._read_bytes(touched) + sum(self.kv_bytes(context) for context in contexts)
+    def read_bytes(self, experts: float) -> float:
+        """Of the weights, if a step touches so many experts of every layer. The embedding table is only looked up."""
+        routed = self._routed(experts) * precision(self.experts.precision).bytes if self.experts else 0.0
+        return self._always_on * precision(self.precision).bytes + self.head_params * TABLE_BYTES + routed
+
+    @property
+    def dense_params(self) -> int:
+        """In the layers, met by every token: attention, dense FFNs, shared experts, routers."""
+        return self._always_on
+
+    @property
+    def expert_params(self) -> int:
+        """Of one routed expert in each layer that has some."""
+        return self._routed(1)
+
+    @property
+    def head_params(self) -> int:
+        return self.vocab * self.hidden
+
+    @property
+    def kv_bytes_per_layer(self) -> int:
+        """Of one token."""
+        if self.latent:
+            return (self.latent.rank + self.latent.rope_dim) * self.kv_element_bytes + self.index_bytes
+        return 2 * self.kv_heads * self.head_dim * self.kv_element_bytes + self.index_bytes
+
+    def attention_flops(self, *, absorbed: bool) -> float:
+        """Per layer and pair of tokens: scores and their weighted sum. `absorbed`: on the latents, as decode does."""
+        if self.latent is None:
+            return 4.0 * self.heads * self.head_dim
+        part = self.latent
+        if absorbed:
+            return 2.0 * self.heads * (2 * part.rank + part.rope_dim)
+        return 2.0 * self.heads * (part.nope_dim + part.rope_dim + part.value_dim)
 
     # ---- parts
 
     @property
-    def _kv_bytes_per_layer(self) -> int:
-        if self.latent:
-            return (self.latent.rank + self.latent.rope_dim) * self.kv_element_bytes
-        return 2 * self.kv_heads * self.head_dim * self.kv_element_bytes
-
-    @property
-    def _head(self) -> int:
-        return self.vocab * self.hidden
-
-    @property
     def _table_only(self) -> int:
         """An embedding table that is only looked up; a tied one is the head as well."""
-        return 0 if self.tied else self._head
+        return 0 if self.tied else self.head_params
 
     @property
     def _embeddings(self) -> int:
-        return self._head + self._table_only
+        return self.head_params + self._table_only
 
     @property
     def _attention_params(self) -> int:
@@ -143,7 +203,8 @@ class ModelShape(msgspec.Struct, frozen=True):
 
     @property
     def _always_on(self) -> int:
-        """In the layers: attention, dense FFNs, shared experts, routers."""
+        if self.exact_params:
+            return self.exact_params - self._embeddings - self._routed(self.experts.count if self.experts else 0)
         wide = 3 if self.gated else 2
         dense = (self.layers - (self.experts.layers if self.experts else 0)) * wide * self.hidden * self.ffn
         routers = self.experts.layers * self.hidden * self.experts.count if self.experts else 0
@@ -156,25 +217,10 @@ class ModelShape(msgspec.Struct, frozen=True):
             return 0
         return round(self.experts.layers * experts * (3 if self.gated else 2) * self.hidden * self.experts.ffn)
 
-    def _read_bytes(self, experts: float) -> float:
-        """Of the weights that a step reads: the embedding table is only looked up."""
-        routed = self._routed(experts) * (self.experts.bytes_per_param if self.experts else 0)
-        return (self._always_on + self._head) * self.bytes_per_param + routed
-
-    def _attention_flops(self, *, latent_absorbed: bool) -> float:
-        """Per layer and pair of tokens: scores and their weighted sum."""
-        if self.latent is None:
-            return 4.0 * self.heads * self.head_dim
-        part = self.latent
-        if latent_absorbed:  # decode works on the latents themselves
-            return 2.0 * self.heads * (2 * part.rank + part.rope_dim)
-        return 2.0 * self.heads * (part.nope_dim + part.rope_dim + part.value_dim)
-
-    def _attended(self, start: int, end: int) -> float:
-        """Pairs, over all layers, that the tokens from `start` to `end` attend to: T squared / 2 without a window."""
+    def _attended(self, start: int, end: int) -> tuple[float, float]:
+        """Pairs that the tokens from `start` to `end` attend to in a full and in a windowed layer."""
         full = _pairs(end, end) - _pairs(start, start)
-        windowed = _pairs(end, self.window) - _pairs(start, self.window)
-        return (self.layers - self.windowed_layers) * full + self.windowed_layers * windowed
+        return full, _pairs(end, self.window) - _pairs(start, self.window)
 
 
 def _pairs(tokens: int, window: int) -> float:

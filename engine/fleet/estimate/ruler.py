@@ -15,7 +15,8 @@ import msgspec
 from engine.events import Event, StepEnded, StepStarted
 from engine.fleet.catalog.hardware import FabricSpec, GpuSpec, fabrics
 from engine.fleet.catalog.models import ModelShape
-from engine.fleet.estimate.roofline import TYPICAL, Reached, kv_shards, prefill_s, smallest_tp
+from engine.fleet.estimate.roofline import prefill_s, smallest_tp
+from engine.fleet.estimate.step_cost import error_of, kv_shards
 from engine.scenario import number
 
 PROMPT_TOKENS = 2048  # at which the real model's prefill is counted
@@ -53,9 +54,9 @@ class Ruler(msgspec.Struct, frozen=True):
     assumes: str
 
 
-def pace_of(model: ModelShape, gpu: GpuSpec, *, tp: int, tokens: int, reached: Reached = TYPICAL) -> Pace:
+def pace_of(model: ModelShape, gpu: GpuSpec, *, tp: int, tokens: int) -> Pace:
     """A real model's pace on `tp` GPUs, by its roofline, for prompts of `tokens`."""
-    per_token_s = prefill_s(model, gpu, tokens, tp=tp, reached=reached) / tokens
+    per_token_s = prefill_s(model, gpu, tokens, tp=tp) / tokens
     return Pace(model.kv_bytes(tokens) / tokens, per_token_s, kv_shards(model, tp))
 
 
@@ -83,7 +84,6 @@ def scale_ruler(
     *,
     tp: int | None = None,
     tokens: int = PROMPT_TOKENS,
-    reached: Reached = TYPICAL,
 ) -> Ruler:
     """Every fabric's mark on the live engine's bandwidth. `tp` None: as few GPUs as hold the model.
 
@@ -92,10 +92,10 @@ def scale_ruler(
     number("live KV bytes per token", live.kv_bytes_per_token, above=0, unit="bytes")
     number("live prefill seconds per token", live.prefill_s_per_token, above=0, unit="seconds")
     tp = tp or smallest_tp(model, gpu)
-    real = pace_of(model, gpu, tp=tp, tokens=tokens, reached=reached)
+    real = pace_of(model, gpu, tp=tp, tokens=tokens)
     marks = [_mark(live, real, fabric) for fabric in fabrics().values()]
     marks.sort(key=lambda mark: -mark.bytes_per_s)
-    return Ruler(tuple(marks), _assumptions(model, gpu, tp, tokens, real, reached))
+    return Ruler(tuple(marks), _assumptions(model, gpu, tp, tokens, real))
 
 
 def _mark(live: Pace, real: Pace, fabric: FabricSpec) -> Mark:
@@ -103,11 +103,12 @@ def _mark(live: Pace, real: Pace, fabric: FabricSpec) -> Mark:
     return Mark(fabric.label, live.bytes_per_s_at(ratio), fabric.name, ratio)
 
 
-def _assumptions(model: ModelShape, gpu: GpuSpec, tp: int, tokens: int, real: Pace, reached: Reached) -> str:
+def _assumptions(model: ModelShape, gpu: GpuSpec, tp: int, tokens: int, real: Pace) -> str:
     where = f"{tp} × {gpu.label}" if tp > 1 else gpu.label
     return (
-        f"{model.label} on {where} at {reached.compute:.0%} of its peak: {real.prefill_s_per_token * 1e6:.3g} µs "
+        f"{model.label} on {where} under vLLM, simulated: {real.prefill_s_per_token * 1e6:.3g} µs "
         f"and {real.kv_bytes_per_token / 1e3:.3g} kB of KV per prompt token ({tokens:,} tokens long). "
+        f"{error_of(gpu, 'vllm')} "
         "Fabrics at what handoffs reach: NVLink 75 %, PCIe 66 to 77 %, RDMA 70 %, TCP 80 % of the line rate; "
         "TCP fallback 0.5 GB/s as measured. One link a GPU."
     )

@@ -1,19 +1,15 @@
-"""A simulated worker from data alone: a model on GPUs by the roofline, and whatever KV fits beside the weights.
-
-Every step reads all experts of a mixture, which is true of large batches and too much for small ones. What several GPUs
-under one worker cost is the caller's: `worker_on` has them cost no communication, the advisor (candidates.py) does not.
-"""
+"""A simulated worker from data alone: a model on GPUs by the step cost, and whatever KV fits beside the weights."""
 
 from engine.errors import BadInput
+from engine.fleet.catalog.calibration import Calibration
+from engine.fleet.catalog.engines import serving_engine
 from engine.fleet.catalog.hardware import FabricSpec, GpuSpec
 from engine.fleet.catalog.models import ModelShape
-from engine.fleet.estimate.roofline import TYPICAL, Reached, kv_capacity_tokens, kv_shards, smallest_tp
+from engine.fleet.estimate.roofline import kv_capacity_tokens, smallest_tp
+from engine.fleet.estimate.step_cost import kv_shards, step_cost
 from engine.link import LinkSpec
 from engine.scenario import BLOCK_TOKENS
-from engine.sim.cost import Hardware, ModelSize, RooflineCost
 from engine.sim.station import WorkerSpec
-
-MAX_RUNNING = 256  # vLLM's max_num_seqs
 
 
 def worker_on(
@@ -22,43 +18,28 @@ def worker_on(
     *,
     context: int,
     tp: int = 0,
-    reached: Reached = TYPICAL,
-    overlap: float = 1.0,
+    engine: str = "vllm",
+    road: FabricSpec | None = None,
+    reached: Calibration | None = None,
 ) -> WorkerSpec:
     """For requests of `context` tokens each, prompt and output. `tp` 0: as few GPUs as hold the model.
 
-    Raises BadInput if not even one such request has room beside the weights.
+    `road`: between the GPUs of the worker (None: the GPU's own). Raises BadInput if not even one such request has room
+    beside the weights.
     """
     tp = tp or smallest_tp(shape, card)
     room = kv_capacity_tokens(shape, card, tp=tp, context=context)
     if room < context:
         on = f"{tp} × {card.label}"
         raise BadInput("prompt and output tokens", context, f"at most {room:,} beside {shape.label} on {on}")
-    hardware = Hardware(card.bf16_flops_per_s, card.memory_bytes_per_s, tp, reached.compute, reached.memory)
-    return worker_with(RooflineCost(hardware, model_size(shape, tp, context), overlap), shape, tp, room, context)
-
-
-def worker_with(cost: RooflineCost, shape: ModelShape, tp: int, room_tokens: int, context: int) -> WorkerSpec:
-    """The worker whose steps take `cost` and that holds the KV of `room_tokens`."""
     return WorkerSpec(
-        cost,
-        kv_blocks=max(1, room_tokens // BLOCK_TOKENS),
+        step_cost(shape, card, tp=tp, engine=engine, road=road, reached=reached),
+        kv_blocks=max(1, room // BLOCK_TOKENS),
         kv_bytes_per_token=round(shape.kv_bytes(context) / context),
-        context_tokens=max(1, room_tokens),
+        context_tokens=room,
         layers=shape.layers,
-        max_running=MAX_RUNNING,
+        max_running=serving_engine(engine).running_on(card),
         gpus=tp,
-    )
-
-
-def model_size(shape: ModelShape, tp: int, context: int) -> ModelSize:
-    """On `tp` GPUs, for requests of `context` tokens: KV that tensor parallelism does not cut is read by every GPU."""
-    return ModelSize(
-        parameters=shape.matmul_params,
-        weight_bytes=shape.weight_bytes,
-        kv_bytes_per_token=shape.kv_bytes(context) / context * tp / kv_shards(shape, tp),
-        layers=shape.layers,
-        attention_width=shape.heads * shape.head_dim,
     )
 
 

@@ -36,12 +36,11 @@ class Bench:
         seed: int,
         *,
         one_port: bool,
-        overlap: float,
     ) -> None:
         self.workers, self.tp, self.road, self.prompt_tokens = workers, tp, road, prompt_tokens
         self.link = link_of(shape, road, tp)
         self._slo, self._output_tokens = slo, output_tokens
-        self._worker = worker_on(shape, card, tp=tp, context=prompt_tokens + output_tokens, overlap=overlap)
+        self._worker = worker_on(shape, card, tp=tp, context=prompt_tokens + output_tokens)
         shared = road.achieved_bytes_per_s if one_port else None
         self._on = ClusterSpec(
             self._worker, network=NetworkSpec("fair", shared_bytes_per_s=shared), routing="round-robin"

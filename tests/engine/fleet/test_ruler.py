@@ -27,7 +27,7 @@ def test_a_mark_ships_as_its_fabric_does() -> None:
 
 def test_what_it_assumes_is_said() -> None:
     ruler = scale_ruler(LIVE, model("llama-3.3-70b"), gpu("h100-sxm"))
-    for words in ("Llama-3.3-70B", "4 × H100 SXM", "50%", "2,048 tokens"):
+    for words in ("Llama-3.3-70B", "4 × H100 SXM", "vLLM on Hopper GPUs", "2,048 tokens"):
         assert words in ruler.assumes
 
 

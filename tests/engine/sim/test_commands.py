@@ -56,12 +56,22 @@ def test_simulate_takes_its_cost_from_hardware_data(tmp_path: Path, capfd: Captu
     asked = ("--prompt-tokens", "4096", "--output-tokens", "64", "--requests", "4", "--rate", "2")
     file = str(tmp_path / "simulated.jsonl")
     slow, fast = (
-        said(capfd, "simulate", "--cost", f"{card}:llama-3.1-8b", *asked, "--record", file, "--json")["metrics"]
+        said(capfd, "simulate", "--gpu", card, "--model", "llama-3.1-8b", *asked, "--record", file, "--json")["metrics"]
         for card in ("a100-sxm4-80g", "h100-sxm")
     )
     assert load_log(file).scenario.model.path == "llama-3.1-8b"
     assert fast["ttft_s"]["p50"] < slow["ttft_s"]["p50"]  # more FLOP/s
     assert fast["itl_s"]["p50"] < slow["itl_s"]["p50"]  # more bytes/s
+
+
+def test_simulate_says_what_it_was_on_and_how_far_off_it_may_be(capfd: Capture) -> None:
+    asked = "--model llama-3.3-70b --tp 8 --precision fp8 --engine vllm --deployment chunked --workers 1 --users 8"
+    load = "--prompt-tokens 1024 --output-tokens 64 --requests 32 --json"
+    report = said(capfd, "simulate", "--gpu", "h200-sxm", *asked.split(), *load.split())
+    assert report["on"]["formats"] == "fp8 weights and bf16 KV"
+    assert report["on"]["tp"] == 8
+    assert 0 < report["on"]["tpot_error"] < 0.3
+    assert 0.006 < report["metrics"]["tpot_s"]["p50"] < 0.012  # 7.9 ms with 4 users, 12.7 with 64 were measured
 
 
 def test_simulate_records_a_log_like_any_other(log: str, tmp_path: Path, capfd: Capture) -> None:
@@ -74,7 +84,7 @@ def test_simulate_records_a_log_like_any_other(log: str, tmp_path: Path, capfd: 
 def test_a_log_on_hardware_names_the_model_that_was_simulated(tmp_path: Path, capfd: Capture) -> None:
     file = tmp_path / "simulated.jsonl"
     asked = ("--prompt-tokens", "512", "--output-tokens", "8", "--requests", "3", "--record", str(file))
-    assert run_cli(cli, ("simulate", "--cost", "h100-sxm:llama-3.1-8b", *asked)) == 0
+    assert run_cli(cli, ("simulate", "--gpu", "h100-sxm", "--model", "llama-3.1-8b", *asked)) == 0
     assert load_log(file).scenario.model.path == "llama-3.1-8b"
     capfd.readouterr()
 
@@ -116,18 +126,21 @@ def test_simulate_plays_a_trace_on_more_workers_than_there_are_cores(log: str, t
     [
         (
             "--cost h100",
-            "cost is 'h100', but must be measured, a log recorded by `split-kitchen run --record`, or GPU:MODEL.",
+            "cost is 'h100', but must be measured, or a log recorded by `split-kitchen run --record`.",
         ),
-        ("--cost h100:llama-3.1-8b", "gpu is 'h100', but must be one of a100-sxm4-80g,"),
-        ("--cost h100-sxm:llama", "model is 'llama', but must be one of smollm2-135m,"),
+        ("--gpu h100 --model llama-3.1-8b", "gpu is 'h100', but must be one of a100-sxm4-80g,"),
+        ("--gpu h100-sxm --model llama", "model is 'llama', but must be one of smollm2-135m,"),
         (
-            "--cost l4:llama-3.1-8b --prompt-tokens 900000",
+            "--gpu l4 --model llama-3.1-8b --prompt-tokens 900000",
             "prompt and output tokens is 900032, but must be at most",
         ),
         ("--routing best", "routing is 'best', but must be one of least-loaded, round-robin, kv-aware."),
         ("--workers 2000", "workers is 2000, but must be a whole number from 1 to 1,024."),
-        ("--prompts words.txt", "prompts is 'words.txt', but must be left out"),
-        ("--cost h100-sxm:llama-3.1-8b --model tiny-llama", "model is 'tiny-llama', but must be left out"),
+        ("--prompts words.txt", "No such option '--prompts'"),
+        ("--gpu h100-sxm --cost log.jsonl", "cost is 'log.jsonl', but must be left out with --gpu."),
+        ("--precision fp8", "precision is 'fp8', but must be left out without --gpu."),
+        ("--gpu h100-sxm --precision fp6", "precision is 'fp6', but must be one of bf16, fp8,"),
+        ("--gpu h100-sxm --engine tgi", "engine is 'tgi', but must be one of vllm, sglang, dynamo, trtllm"),
         ("--sharing equal", "sharing is 'equal', but must be one of fifo, fair."),
         ("--fabric 1GB/s", "sharing is 'fifo', but must be fair with --fabric"),
         ("--planner best", "planner is 'best', but must be one of none, load, throughput."),

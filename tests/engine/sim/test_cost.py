@@ -1,14 +1,17 @@
-"""Step costs: what steps in a row take is what each takes by itself, and no cost beats the physics it states."""
+"""Step costs: what steps in a row take is what each takes by itself, and work that grows never takes less time."""
 
+import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from engine.sim.cost import Hardware, ModelSize, RooflineCost, roofline
+from engine.fleet.catalog.hardware import gpu
+from engine.fleet.catalog.hf_config import model
+from engine.fleet.estimate.step_cost import step_cost
 from tests.engine.sim.kitchenette import COST
 
-H100 = Hardware(flops_per_s=989e12, memory_bytes_per_s=3.35e12)
-LLAMA_8B = ModelSize(8.03e9, 16.06e9, kv_bytes_per_token=131_072, layers=32, attention_width=4096)
-COSTS = [COST, roofline(H100, LLAMA_8B), RooflineCost(H100, LLAMA_8B, overlap=0.3)]
+H200 = gpu("h200-sxm")
+DENSE = step_cost(model("llama-3.1-8b"), H200)
+COSTS = [COST, DENSE, step_cost(model("gpt-oss-120b"), H200), step_cost(model("deepseek-v3"), H200, tp=8)]
 
 
 @pytest.mark.parametrize("cost", COSTS)
@@ -19,23 +22,50 @@ def test_steps_in_a_row_are_the_steps_one_by_one(cost, rows: int, context: int, 
     )
 
 
-def test_only_a_mixed_step_hangs_on_the_overlap() -> None:
-    full, none = RooflineCost(H100, LLAMA_8B, overlap=1.0), RooflineCost(H100, LLAMA_8B, overlap=0.0)
-    pure = [([], 16, 32_000), ([(0, 4096)], 0, 0)]
-    assert all(none.step_s(*step) < 1.15 * full.step_s(*step) for step in pure)
-    mixed = ([(0, 256)], 16, 32_000)
-    assert none.step_s(*mixed) > 1.4 * full.step_s(*mixed)
+def test_a_step_is_the_sum_of_its_parts() -> None:
+    cost = msgspec.structs.replace(DENSE, every_s=0.0, row_s=0.0)
+    assert cost.step_s((), 1, 0) == DENSE.weights_s  # one row: reading the weights takes longest
+    assert cost.step_s((), 1, 1000) == pytest.approx(DENSE.weights_s + 1000 * DENSE.kv_token_s)
+    prompt_s = 4096 * DENSE.token_s + DENSE.sampled_s + 4096**2 / 2 * DENSE.pair_s
+    assert cost.step_s([(0, 4096)], 0, 0) == pytest.approx(prompt_s)
+    beside_s = prompt_s + DENSE.token_s + DENSE.sampled_s + 1000 * DENSE.kv_token_s
+    assert cost.step_s([(0, 4096)], 1, 1000) == pytest.approx(beside_s)  # its weights were read already
 
 
-def test_the_roofline_is_the_slower_of_compute_and_memory() -> None:
-    cost = roofline(H100, LLAMA_8B)
-    decode_s, prefill_s = cost.step_s((), 1, 1000), cost.step_s([(0, 4096)], 0, 0)
-    assert decode_s == pytest.approx(0.002 + (16.06e9 + 1000 * 131_072) / (3.35e12 * 0.6))
-    assert prefill_s == pytest.approx(0.002 + (2 * 8.03e9 * 4096 + 2 * 32 * 4096 * 4096**2) / (989e12 * 0.5))
+def test_a_step_reads_only_the_experts_that_its_tokens_choose() -> None:
+    cost = step_cost(model("gpt-oss-120b"), H200)
+    few, many = cost.step_s((), 1, 0), cost.step_s((), 256, 0)
+    read = msgspec.structs.replace(cost, every_s=0.0, row_s=0.0, weights_s=0.0, token_s=0.0, sampled_s=0.0)
+    assert read.step_s((), 1, 0) == pytest.approx(4 * cost.expert_s)  # top 4 of 128
+    assert read.step_s((), 256, 0) == pytest.approx(128 * cost.expert_s, rel=0.01)
+    assert many > few
+
+
+def test_a_window_bounds_what_a_row_reads_and_a_prompt_computes() -> None:
+    cost = msgspec.structs.replace(DENSE, window=100, window_pair_s=1.0, window_token_s=1.0)
+    none = msgspec.structs.replace(cost, window=0)
+    assert cost.step_s((), 2, 50) - none.step_s((), 2, 50) == pytest.approx(50)
+    assert cost.step_s((), 2, 5000) - none.step_s((), 2, 5000) == pytest.approx(200)
+    pairs = 100 * 50 + 400 * 100
+    assert cost.step_s([(0, 500)], 0, 0) - none.step_s([(0, 500)], 0, 0) == pytest.approx(pairs)
+    chunks = sum(cost.step_s([(at, 50)], 0, 0) - none.step_s([(at, 50)], 0, 0) for at in range(0, 500, 50))
+    assert chunks == pytest.approx(pairs)
 
 
 def test_a_chunked_prompt_costs_as_many_pairs_as_a_whole_one() -> None:
-    cost = roofline(H100, LLAMA_8B)
+    cost = msgspec.structs.replace(DENSE, every_s=0.0, sampled_s=0.0)
     chunks = [(start, 1024) for start in range(0, 4096, 1024)]
-    whole_s, chunks_s = cost.step_s([(0, 4096)], 0, 0), sum(cost.step_s([chunk], 0, 0) for chunk in chunks)
-    assert chunks_s - 3 * 0.002 == pytest.approx(whole_s)
+    assert sum(cost.step_s([chunk], 0, 0) for chunk in chunks) == pytest.approx(cost.step_s([(0, 4096)], 0, 0))
+
+
+@pytest.mark.parametrize("cost", COSTS)
+@given(
+    rows=st.integers(0, 300), context=st.integers(1, 10**6), tokens=st.integers(1, 8192), start=st.integers(0, 10**5)
+)
+def test_more_work_never_takes_less_time(cost, rows: int, context: int, tokens: int, start: int) -> None:
+    piece = [(start, tokens)]
+    now = cost.step_s(piece, rows, context)
+    assert cost.step_s(piece, rows + 1, context) >= now
+    assert cost.step_s(piece, rows, context + 1) >= now
+    assert cost.step_s([(start, tokens + 1)], rows, context) >= now
+    assert cost.step_s([(start + 1, tokens)], rows, context) >= now

@@ -7,20 +7,21 @@ import numpy as np
 import pytest
 
 from engine import simulate
+from engine.fleet.catalog.hardware import gpu
+from engine.fleet.catalog.hf_config import model
+from engine.fleet.estimate.step_cost import step_cost
 from engine.goodput import Slo, attainment
 from engine.link import LinkSpec
 from engine.scenario import Deployment, Scenario, Workload
-from engine.sim.cost import Hardware, LinearCost, ModelSize, roofline
+from engine.sim.cost import LinearCost
 from engine.sim.published import published
 from engine.sim.run import count
 from engine.sim.search import attained, highest_rate
 from engine.sim.station import WorkerSpec
 from tests.engine.stages import stages
 
-H100 = Hardware(flops_per_s=989e12, memory_bytes_per_s=3.35e12)
-LLAMA_8B = ModelSize(8.03e9, 16.06e9, kv_bytes_per_token=131_072, layers=32, attention_width=4096)
 WORKER = WorkerSpec(
-    roofline(H100, LLAMA_8B),
+    step_cost(model("llama-3.1-8b"), gpu("h100-sxm")),
     kv_blocks=25_000,
     kv_bytes_per_token=131_072,
     context_tokens=131_072,
@@ -127,7 +128,7 @@ def test_ttft_is_flat_above_the_bandwidth_that_the_load_needs_and_steep_below() 
         deployment = msgspec.structs.replace(wanted.deployment, first_token="decode")  # so that TTFT includes shipping
         ttft_s.append(count(msgspec.structs.replace(wanted, deployment=deployment), WORKER).metrics.ttft_s.mean)
     assert ttft_s[0] > 4 * ttft_s[1]
-    assert ttft_s[2] < 1.5 * ttft_s[3]
+    assert ttft_s[2] < 1.6 * ttft_s[3]
 
 
 def test_at_low_load_on_two_gpus_with_short_prompts_colocation_wins() -> None:

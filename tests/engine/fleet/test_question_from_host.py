@@ -5,7 +5,7 @@ import pytest
 
 from engine.errors import BadInput
 from engine.fleet.advisor.question import Question
-from engine.fleet.host.here import here
+from engine.fleet.advisor.question_from_host import here
 from engine.fleet.host.nvml import Fleet, Gpu, NvLink, example_fleet
 
 EXAMPLE = example_fleet()

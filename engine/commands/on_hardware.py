@@ -1,0 +1,50 @@
+"""Real hardware that a command line names, to be simulated: GPU, engine and formats."""
+
+import msgspec
+
+from engine.fleet.catalog.engines import serving_engine
+from engine.fleet.catalog.hardware import GpuSpec, fabric
+from engine.fleet.catalog.hf_config import model
+from engine.fleet.catalog.models import ModelShape
+from engine.fleet.estimate.roofline import smallest_tp
+from engine.fleet.estimate.step_cost import calibrated, error_of
+from engine.fleet.estimate.workers import link_of, worker_on
+from engine.link import LinkSpec
+from engine.sim.station import WorkerSpec
+
+
+class Served(msgspec.Struct, frozen=True):
+    """The hardware and engine that the options name. `tp` 0: as few GPUs as hold the model."""
+
+    gpu: GpuSpec
+    tp: int
+    precision: str
+    kv_dtype: str
+    engine: str
+
+    @property
+    def chunk_tokens(self) -> int:
+        return serving_engine(self.engine).chunk_on(self.gpu)
+
+    def shape(self, name: str) -> ModelShape:
+        return model(name).served(self.precision, self.kv_dtype)
+
+    def worker(self, name: str, context: int) -> WorkerSpec:
+        return worker_on(self.shape(name), self.gpu, context=context, tp=self.tp, engine=self.engine)
+
+    def link(self, name: str, tp: int) -> LinkSpec:
+        """Between two workers: what joins a GPU to the next one."""
+        return link_of(self.shape(name), fabric(self.gpu.peer), tp)
+
+    def said(self, name: str) -> dict[str, object]:
+        """What was simulated, and how far off its times may be."""
+        shape, overhead = self.shape(name), calibrated(self.gpu, self.engine).overhead
+        return {
+            "gpu": self.gpu.name,
+            "tp": self.tp or smallest_tp(shape, self.gpu),
+            "model": shape.name,
+            "formats": shape.formats,
+            "engine": self.engine,
+            "tpot_error": overhead.tpot_error,
+            "error": error_of(self.gpu, self.engine),
+        }

@@ -1,0 +1,119 @@
+"""A model on GPUs under an engine, as the one step cost of simulator, advisor and Scale up.
+
+Work is counted by `engine.fleet.catalog.models`, peaks by `hardware`, what is reached of them by `calibration`.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from engine.fleet.catalog.calibration import Calibration, calibration
+from engine.fleet.catalog.engines import ENGINES, serving_engine
+from engine.fleet.catalog.hardware import FabricSpec, GpuSpec, fabric
+from engine.fleet.catalog.models import ModelShape
+from engine.fleet.catalog.precision import Arithmetic, precision
+from engine.sim.cost import GpuCost
+
+REDUCED_BYTES = 2  # of a number in an all-reduce
+REDUCES = 2  # a layer: after attention and after the FFN
+SLOW_ROAD = 4.0  # latency of an all-reduce over PCIe, in those over NVLink
+
+
+def calibrated(card: GpuSpec, engine: str) -> Calibration:
+    """The constants for an engine, by name, on a GPU."""
+    return calibration(card.generation, serving_engine(engine).costs_like)
+
+
+def error_of(card: GpuSpec, engine: str) -> str:
+    """How far off times are, in one sentence."""
+    overhead, named = calibrated(card, engine).overhead, ENGINES[serving_engine(engine).costs_like]
+    if overhead.tpot_error is None:
+        return f"Nobody held these times against measurements of {serving_engine(engine).label} on {card.label}."
+    return (
+        f"Times per token were within {overhead.tpot_error:.0%} in half of {overhead.points} published measurements of "
+        f"{named.label} on {card.generation.title()} GPUs that the fit did not see; "
+        f"times to first token within {overhead.ttft_error:.0%}."
+    )
+
+
+def step_cost(
+    shape: ModelShape,
+    card: GpuSpec,
+    *,
+    tp: int = 1,
+    engine: str = "vllm",
+    road: FabricSpec | None = None,
+    reached: Calibration | None = None,
+) -> GpuCost:
+    """What a worker of `tp` GPUs takes. `road`: between them; None: the GPU's own. `reached`: instead of the fitted."""
+    constants = reached or calibrated(card, engine)
+    kernels, overhead = constants.kernels, constants.overhead
+    bytes_per_s = tp * card.memory_bytes_per_s
+    attention_flops_per_s = tp * card.bf16_flops_per_s * kernels.attention
+    head_flops_per_s = tp * card.bf16_flops_per_s * kernels.compute["bf16"]
+    pair_s = shape.attention_flops(absorbed=False) / attention_flops_per_s
+    kv_s = _kv_token_s(shape, card, tp, kernels.kv, attention_flops_per_s)
+    experts = shape.experts
+    every_s = overhead.step_s + shape.layers * overhead.layer_s
+    every_s += experts.layers * overhead.expert_layer_s if experts else 0.0
+    every_s += shape.layers * overhead.latent_layer_s if shape.latent else 0.0
+    prefill_s = shape.layers * overhead.prefill_layer_s
+    prefill_s += experts.layers * overhead.expert_prefill_layer_s if experts else 0.0
+    reduce_token_s = 0.0
+    if tp > 1:
+        road = road or fabric(card.peer)
+        sent = REDUCES * shape.layers * 2 * (tp - 1) / tp * shape.hidden * REDUCED_BYTES  # a ring, or as much
+        share = kernels.all_reduce if road.kind == "nvlink" else road.efficiency
+        reduce_token_s = sent / (road.bytes_per_s * share)
+        every_s += REDUCES * shape.layers * kernels.all_reduce_s * (1.0 if road.kind == "nvlink" else SLOW_ROAD)
+    cost = GpuCost(
+        token_s=2.0 * shape.dense_params / (tp * _flops_per_s(card, shape.precision, kernels.compute)),
+        sampled_s=2.0 * shape.head_params / head_flops_per_s,
+        weights_s=shape.read_bytes(0) / (bytes_per_s * kernels.memory),
+        pair_s=pair_s * shape.full_layers,
+        kv_token_s=kv_s * shape.full_layers,
+        every_s=every_s,
+        prefill_s=prefill_s,
+        row_s=overhead.row_s + 2.0 * shape.state_bytes / (bytes_per_s * kernels.kv),
+        reduce_token_s=reduce_token_s,
+        window=shape.window if shape.windowed_layers else 0,
+        window_pair_s=pair_s * shape.windowed_layers,
+        window_token_s=kv_s * shape.windowed_layers,
+    )
+    if experts is None:
+        return cost
+    return _with_experts(cost, shape, card, tp, constants)
+
+
+def _with_experts(cost: GpuCost, shape: ModelShape, card: GpuSpec, tp: int, constants: Calibration) -> GpuCost:
+    experts, kernels = shape.experts, constants.kernels
+    assert experts is not None
+    kept = precision(experts.precision)
+    flops_per_s = card.flops_per_s(kept.arithmetic) * kernels.expert_compute
+    read_s = shape.expert_params * kept.bytes / (tp * card.memory_bytes_per_s * kernels.expert_memory)
+    return msgspec.structs.replace(
+        cost,
+        experts=experts.count,
+        experts_per_token=experts.active,
+        expert_token_s=2.0 * shape.expert_params * experts.active / (tp * flops_per_s),
+        expert_s=read_s,
+    )
+
+
+def _flops_per_s(card: GpuSpec, weights: str, compute: Mapping[Arithmetic, float]) -> float:
+    """Of one GPU, in products with weights kept like that."""
+    arithmetic = card.arithmetic(precision(weights).arithmetic)
+    return card.flops_per_s(arithmetic) * compute[arithmetic]
+
+
+def _kv_token_s(shape: ModelShape, card: GpuSpec, tp: int, share: float, attention_flops_per_s: float) -> float:
+    """Per layer. Latents are read once for all heads, so with many heads multiplying them takes longer than reading."""
+    read_s = shape.kv_bytes_per_layer / (kv_shards(shape, tp) * card.memory_bytes_per_s * share)
+    if shape.latent is None:
+        return read_s
+    return max(read_s, shape.attention_flops(absorbed=True) / attention_flops_per_s)
+
+
+def kv_shards(shape: ModelShape, tp: int) -> int:
+    """Into how many parts tensor parallelism cuts the KV: a latent, or more GPUs than KV heads, is replicated."""
+    return 1 if shape.latent else min(tp, shape.kv_heads)
