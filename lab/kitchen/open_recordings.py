@@ -1,4 +1,4 @@
-"""Recordings that a visitor opens: one, or several beside each other, of engines, simulations or a server's client."""
+"""Recordings that a visitor opens, one or several beside each other: of engines, simulations or a server's client."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ MOST = 3  # beside each other
 
 
 def choose_recordings() -> bool:
-    """Let recordings be opened; they stand in the session's "opened". Whether there are new ones."""
+    """Let recordings be opened, into the session's "opened". Returns whether there are new ones."""
     with st.expander("Open a recording, or several beside each other"):
         files = st.file_uploader(
             f"Event logs (.jsonl or .jsonl.gz), up to {MOST} beside each other: of `run`, `simulate`, or of a server "
@@ -37,7 +37,7 @@ def choose_recordings() -> bool:
 
 
 def show_numbers(logs: Sequence[Log]) -> None:
-    """Of opened recordings: where each comes from, and the same table and chart as of live runs."""
+    """The table and chart of opened recordings, as for live runs, and where each comes from."""
     st.subheader("What was recorded", anchor=False)
     st.table(results_table(logs), border="horizontal")
     st.plotly_chart(gaps_figure(logs), key="gaps", alt=gaps_alt(logs))
