@@ -50,7 +50,7 @@ function courses(log, version, to, width) {
 
 /** Headline numbers so far. */
 function chips(view, now, stations, edge, width) {
-  const it = figures(now), narrow = width < 700, wide = narrow ? 84 : Math.max(70, Math.min(150, width / 4 - 128)), to = Math.max(1, view.to(edge)), x = 2 + Math.min(1, now.t / to) * (wide - 4);
+  const it = figures(now), narrow = width < 700, wide = narrow ? clamp(width / 2 - 104, 34, 84) : Math.max(70, Math.min(150, width / 4 - 128)), to = Math.max(1, view.to(edge)), x = 2 + Math.min(1, now.t / to) * (wide - 4);
   const draw = (view.courses ||= memo(courses))(view.log, view.isLive() ? Math.floor(view.log.end * 4) : view.log.version, to, wide);
   const whose = it.stall.order && it.gap != null ? `order ${it.stall.order.number}${it.stall.t == null ? ", now" : `, at ${secs(it.stall.t, 1)}`}` : "";
   const one = (name, term, value, course, says, below) => h("div", { class: "sk-chip" }, h("dt", {}, name, h("span", { class: "sk-term" }, term)), h("dd", {}, h("strong", {}, value), h("span", { class: "sk-below" }, below)),
@@ -89,7 +89,7 @@ function verdict(views) {
     const k = x[key] && y[key] ? y[key] / x[key] : 1, by = k > 1 ? k : 1 / k, says = k > 1.05 ? [by, more] : k < 0.95 ? [by, less] : null;
     return h("div", {}, h("dt", {}, label), h("dd", {}, `${inWords(key, x[key])} → ${inWords(key, y[key])}`, h("strong", {}, says ? `${says[0] >= 9.95 ? Math.round(says[0]) : says[0].toFixed(1)}× ${says[1]}` : "as good as equal")));
   });
-  return h("section", { class: "sk-verdict", "aria-label": "The whole run" }, h("h3", {}, `The whole run: from “${a.title || "the left"}” to “${name}”`), h("dl", {}, cells));
+  return h("section", { class: "sk-verdict", "aria-label": "The whole run" }, h("h2", {}, `The whole run: from “${a.title || "the left"}” to “${name}”`), h("dl", {}, cells));
 }
 function wholeRun(view) {
   if (!isWhole(view)) return null;

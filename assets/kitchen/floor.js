@@ -2,7 +2,7 @@
 // A floor is { width, height, drawn, link, buttons }: `link` is where the belt's slider lies, `buttons` what can be done where.
 
 const WIDE = { top: 0, back: 178, front: 354, floor: 416, hoodH: 26, cook: 0.93, k: 1 };
-const HALF = { top: 58, back: 208, front: 350, floor: 412, hoodH: 26, cook: 0.8, k: 0.7 };
+const HALF = { top: 58, back: 208, front: 360, floor: 422, hoodH: 26, cook: 0.8, k: 0.7 };
 const NEEDS = { prep: 168, plating: 200, cook: 250, portions: 250, hatch: 250 }, PASS_HALF = 116, PASS_WIDE = 168;
 
 function floorOf(now, stations, width) {
@@ -82,7 +82,7 @@ function halfFloor(now, stations, width, most, split) {
   }
   const room = width - PASS_HALF - 6, a = room * Math.min(0.6, NEEDS.prep * preps.length / (NEEDS.prep * preps.length + 236 * rest.length)), spotsA = deal(preps, 4, a, 6), gate = a + 14, spotsB = deal(rest, a + PASS_HALF, width - 3, 8);
   const rooms = [...preps.map((one, n) => ROOMS.prep(now, one, ...spotsA[n], geo, narrow(one))), ...rest.map((one, n) => ROOMS[one.station](now, one, ...spotsB[n], geo, { ...narrow(one), most, cols: 1, rows: 4, tall: 30 }))];
-  const by = 318, ly = by - TRAY_H * geo.k / 2 - 28, x1 = spotsB[0][0] - 8, base = passParts(now, gate, by, ly, geo, 10, x1), it = crossing(now), x = gate + 13, y1 = front + 30, y2 = front + 51, left = gate + 4, right = spotsB[0][0] - 3, waits = now.waiting.length;
+  const by = 324, ly = by - TRAY_H * geo.k / 2 - 28, x1 = spotsB[0][0] - 8, base = passParts(now, gate, by, ly, geo, 10, x1), it = crossing(now), x = gate + 13, y1 = front + 30, y2 = front + 51, left = gate + 4, right = spotsB[0][0] - 3, waits = now.waiting.length;
   const says = [text(x, back + 18, "The pass", { class: "t14 bold" }), text(x, back + 35, rate(now.link?.bandwidth), { class: "t13" }), text(x, back + 51, it ? `${Math.floor(100 * it.share)} % of ${it.number}` : "empty", { class: "t13 soft" })];
   const cabs = [rect(left, front + 12, right - left, floor - front - 18, { rx: 4, class: "cab" }), text(left + 8, y1, waits ? `${waits} wait${waits > 1 ? "" : "s"}` : it ? "carrying" : "free", { class: "t14 strong pass-t" })];
   return { width, height: floor, drawn: [topRail(now, width), counter(width, geo, rooms, { slabs: [[gate, ly, 16]], belt: base.belt, extra: base.trays, cabs, above: [says, heldWriting(now, (gate + spotsB[0][0]) / 2 + 4, top + 62, PASS_HALF - 28)] })],

@@ -56,10 +56,10 @@ function still(log, one) {
     g({ "clip-path": `url(#${id})` }, counter(STILL_W, geo, rooms, { ...more, bare: true })));
 }
 
-function cards(view, seek) {
+function cards(view, seek, title) {
   if (view.isLive() || !view.log.orders.size) return null;
   const made = (view.cards ||= memo((log) => decisive(log).map((one) => ({ ...one, still: still(log, one) }))))(view.log, view.log.version, penFont);
   if (!made.length) return null;
-  return h("section", { class: "sk-moments", "aria-label": "Decisive moments" }, h("h3", {}, "What happened"), h("ul", { role: "list" }, made.map((one) => h("li", { key: `${one.at}` }, one.still,
+  return h("section", { class: "sk-moments", "aria-label": title ? `Decisive moments: ${title}` : "Decisive moments" }, h("h2", {}, title ? `What happened: ${title}` : "What happened"), h("ul", { role: "list" }, made.map((one) => h("li", { key: `${one.at}` }, one.still,
     h("div", { class: "sk-card-head" }, h("strong", {}, `At ${secs(one.t)}`), h("button", { type: "button", "aria-label": `Go to ${secs(one.t)}`, onclick: () => seek(one.t) }, icon("play"), "Go there")), h("p", {}, one.says, one.more ? ` ${one.more}` : "")))));
 }

@@ -8,7 +8,7 @@ const clockFace = (x, y, scale) => path("M-6 0a6 6 0 1 0 12 0a6 6 0 1 0 -12 0M0 
 
 /** Places for as many plates as ever stood side by side; a line makes more room when it gets fuller than ever, and never less. */
 const places = (most, x0, x1, y0, y1, cols, rows, tall) => {
-  while (cols * rows < most && (y1 - y0) / (rows + 1) >= 27) rows += 1;
+  while (cols * rows < most && (y1 - y0) / (rows + 1) >= 26) rows += 1;
   while (cols * rows < most && (x1 - x0) / (cols + 1) >= 34) cols += 1;
   const gapX = cols > 3 ? 4 : 10, w = (x1 - x0 - gapX * (cols - 1)) / cols, h = Math.min(tall, (y1 - y0) / rows - 4), pitch = (y1 - y0) / rows;
   return Array.from({ length: rows * cols }, (_, n) => ({ x: x0 + (n % cols) * (w + gapX), y: y0 + Math.floor(n / cols) * pitch + (pitch - h) / 2, w, h, dish: Math.min(h, w) / 2 }));

@@ -81,7 +81,7 @@ export function createKitchens(root, { emit = () => {} } = {}) {
   /** What is told of whole runs: of two, how they compare. */
   function drawAfter() {
     const all = [...views.values()], told = all.length === 2 && all.every(isWhole);
-    putAfter(h("div", { class: "sk-told" }, told ? verdict(all) : null, all.map((view) => h("div", { key: view.id }, all.length > 1 && !view.isLive() && view.title ? h("h3", { class: "sk-whose" }, view.title) : null, cards(view, (t) => { stage.seek(t); wrapper.scrollIntoView({ block: "start" }); })))));
+    putAfter(h("div", { class: "sk-told" }, told ? verdict(all) : null, all.map((view) => h("div", { key: view.id }, cards(view, (t) => { stage.seek(t); wrapper.scrollIntoView({ block: "start" }); }, all.length > 1 ? view.title : "")))));
   }
   function tick(now) {
     frame = 0;

@@ -109,6 +109,6 @@ function onLine(now, one, spots, hand, y0) {
   });
   const served = one.plating ? shown.filter((plate) => plate.still !== "long" && plate.still !== "held") : [];
   const line = served.length ? reach(hand, y0, spots, served, false) : frozen.length && !one.plating ? reach(hand, y0 - 10, spots, frozen, true) : null;
-  return { plates: [line?.line, g({ class: "plates" }, drawn), all.length > shown.length ? text(spots[0].x, spots.at(-1).y + spots.at(-1).h + 14, `+${all.length - shown.length} more plates`, { class: "t13 strong" }) : null],
+  return { plates: [line?.line, g({ class: "plates" }, drawn), all.length > shown.length && now.spots ? text(spots[0].x, spots.at(-1).y + spots.at(-1).h + 14, `+${all.length - shown.length} more plates`, { class: "t13 strong" }) : null],
     reach: line?.ends };
 }

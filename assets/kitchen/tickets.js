@@ -28,8 +28,8 @@ function slip(now, { order, ticket: waits }, x, y, { line = 3, most = 200 } = {}
   const body = Math.min(most, Math.max(line, Math.round(order.prompt_tokens / tokensALine(now)) * line)), left = 40 + whole(order.prompt_tokens).length * 7, width = left + body + 6;
   return { width, drawn: g({ class: "ticket", key: order.request, transform: at(x, y) },
     path(`M0 0h${f1(width)}v38H0z`, { class: "paper" }), rect(11, -5, 10, 8, { rx: 2, class: "clip" }),
-    chip(18, 14, order.number, isGiant(now, order)), text(34, 18.5, whole(order.prompt_tokens), { class: "t13 strong onpaper" }),
-    text(7, 34, age(now.t - waits.t0), { class: "t12 onpaper-soft" }), g({ transform: at(left, 6) }, rect(0, 0, body, 27, { fill: "url(#sk-bars)" }))) };
+    chip(18, 12.5, order.number, isGiant(now, order)), text(34, 17, whole(order.prompt_tokens), { class: "t13 strong onpaper" }),
+    text(7, 35, age(now.t - waits.t0), { class: "t12 onpaper-soft" }), g({ transform: at(left, 6) }, rect(0, 0, body, 27, { fill: "url(#sk-bars)" }))) };
 }
 
 /** The door in the wall: tickets on a rail, as many as there is room for. */
