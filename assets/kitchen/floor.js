@@ -3,12 +3,12 @@
 
 const WIDE = { top: 0, back: 178, front: 354, floor: 416, hoodH: 26, cook: 0.93, k: 1 };
 const HALF = { top: 58, back: 208, front: 360, floor: 422, hoodH: 26, cook: 0.8, k: 0.7 };
-const NEEDS = { prep: 168, plating: 200, cook: 250, portions: 250, hatch: 250 }, PASS_HALF = 116, PASS_WIDE = 168;
+const NEEDS = { prep: 150, plating: 160, cook: 250, portions: 250, hatch: 250 }, PASS_HALF = 116, PASS_WIDE = 168;
 
 function floorOf(now, stations, width) {
   const names = stations.map(({ name }) => name), most = Math.max(3, ...stations.filter(({ station }) => station !== "prep").map(({ name }) => mostPlates(now, [name])));
   const split = stations.some(({ station }) => station === "prep"), wide = width >= 860;
-  const needs = stations.reduce((sum, { station }) => sum + NEEDS[station] * (wide ? 1.05 : 1), 0) + (split ? (wide ? PASS_WIDE : PASS_HALF) : 0);
+  const needs = stations.reduce((sum, { station }) => sum + NEEDS[station] * (wide ? 1.2 : 1), 0) + (split ? (wide ? PASS_WIDE : PASS_HALF) : 0);
   if (width < 430 || needs > width - (wide ? 250 : 0)) return stacked(now, stations, width, most, split);
   return (wide ? wideFloor : halfFloor)(now, stations, width, most, split);
 }
@@ -117,7 +117,7 @@ function shaft(now, width, y) {
   const says = heldByTrays(now), rows = [
     text(12, y + 24, [span("The pass", "bold"), span("  KV handoff", "t13 light")], { class: "t14 oninslab" }), text(12, y + 44, [span(rate(now.link?.bandwidth), "strong"), span(now.link?.latency ? `  + ${secs(now.link.latency)}` : "", "t13 light")], { class: "t14 oninslab" }),
     it ? text(12, gy + 24, [span(bytes(it.done), "t17 strong"), span(` of tray ${it.number} across,`, "t13")], { class: "t13 oninslab" }) : text(12, gy + 24, "nothing to carry", { class: "t13 oninslab" }), it ? text(12, gy + 41, `${bytes(it.nbytes - it.done)} to go`, { class: "t13 oninslab" }) : null,
-    says.length ? g({ class: "writing" }, snow(20, gy + 55, 0.9), text(32, gy + 60, `${age(says[0].since)}: ${listed(says.map(({ number }) => number), 5)} wait${says.length > 1 ? "" : "s"}`, { class: "t13 bold stall" })) : waits.length ? text(12, gy + 59, `${listed(waits, 5)} wait${waits.length > 1 ? "" : "s"} behind it`, { class: "t13 oninslab" }) : null];
+    says.length ? g({ class: "writing" }, rect(8, gy + 46, widthOf(`${age(says[0].since)}: ${listed(says.map(({ number }) => number), 5)} waits`, 13, 700) + 32, 20, { rx: 5, class: "back" }), snow(20, gy + 55, 0.9), text(32, gy + 60, `${age(says[0].since)}: ${listed(says.map(({ number }) => number), 5)} wait${says.length > 1 ? "" : "s"}`, { class: "t13 bold stall" })) : waits.length ? text(12, gy + 59, `${listed(waits, 5)} wait${waits.length > 1 ? "" : "s"} behind it`, { class: "t13 oninslab" }) : null];
   return { height: tall, link: { x: 12, y: y + 50, width: Math.min(150, width - 200), share: linkShare(now.link?.bandwidth), bandwidth: now.link?.bandwidth, bare: true },
     drawn: [rect(0, y, width, tall, { class: "slab" }), rect(sx - 50, y, 100, tall, { class: "opening" }), rect(sx - thick / 2, y - 2, thick, tall + 4, { class: "belt" }), path(chevrons, { class: "chevrons" }), g({ class: "trays" }, out),
       rect(0, gy - 3, sx - 50, 6, { class: "slab2" }), rect(sx + 50, gy - 3, width - sx - 50, 6, { class: "slab2" }), path(`M${sx - 50} ${gy}H${sx + 50}`, { class: "gate" }), rows] };

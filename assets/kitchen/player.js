@@ -60,6 +60,7 @@ export function createKitchens(root, { emit = () => {} } = {}) {
     pace(speed) { clock.speed = speed; if (speed !== 1) clock.following = false; wake(); },
     seek(t) { clock.t = Math.max(0, Math.min(t, stage.edge())); clock.following = false; clock.caption = ""; wake(true); },
     replay() { clock.t = stage.opening(); Object.assign(clock, { playing: true, following: false, caption: "" }); before = 0; wake(true); },
+    draw: () => draw(true), // at once, for whoever does not want to wait for a frame
     opening: () => Math.max(0, Math.min(...[...views.values()].map((view) => view.log.start)) - 0.02) || 0,
     step(way) {
       const near = [...views.values()].map((view) => neighbour(view.log, clock.t, way)).filter(Boolean);

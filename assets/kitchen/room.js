@@ -22,7 +22,7 @@ function pose(one, geo, cx, { board, hand, calls }) {
     const free = !one.plating; // its step is long: no hand on plates that wait for it
     return cook({ ...spot, look: free ? -0.6 : 0, down: true, lean: free ? -0.5 : 0, hands: [{ x: board + 22 * geo.k, y: back + 20 * geo.k, tool: "knife", bend: 1 }, free ? rest : { x: hand, y: back + 6, tool: "tweezers", bend: -1 }] });
   }
-  if (one.cuts) return cook({ ...spot, look: board < cx - 20 ? -1 : -0.5, down: true, lean: board < cx - 20 ? -0.9 : -0.3, hands: [{ x: board - 28 * geo.k, y: back + 24 * geo.k, bend: 1 }, { x: board + 26 * geo.k, y: back + 14 * geo.k, tool: "knife", bend: board < cx - 20 ? 1 : -1 }] });
+  if (one.cuts) return cook({ ...spot, look: board < cx - 20 ? -1 : -0.5, down: true, lean: board < cx - 20 ? -0.9 : -0.3, hands: [{ x: board - (geo.k < 1 ? 4 : 26) * geo.k, y: back + 26 * geo.k, bend: 1 }, { x: board + (geo.k < 1 ? 36 : 28) * geo.k, y: back + 14 * geo.k, tool: "knife", bend: board < cx - 20 ? 1 : -1 }] });
   if (one.plating) {
     const aside = Math.abs(hand - cx) > 20, left = hand < cx - 20;
     return cook({ ...spot, look: aside ? (left ? -0.8 : 0.8) : 0.2, down: true, lean: aside ? (left ? -0.5 : 0.6) : 0, hands: left ? [{ x: hand, y: back + 6, tool: "tweezers", bend: 1 }, { x: cx + 24 * k, y: back + 5 }]

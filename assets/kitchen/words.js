@@ -20,12 +20,13 @@ const NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "e
 
 function secs(s, digits = 2) {
   if (s == null || !Number.isFinite(s)) return "–";
-  if (s > 0 && s < 0.0000995) return `${Number((s * 1e6).toPrecision(2))} µs`;
+  if (s < 5e-7) return "0 s";
+  if (s < 0.0000995) return `${Number((s * 1e6).toPrecision(2))} µs`;
   if (s < 0.0995) return `${(s * 1000).toFixed(s < 0.00995 ? 1 : 0)} ms`;
   return `${s.toFixed(s < 9.95 ? digits : 1)} s`;
 }
 /** A clock that runs: its unit does not change while one looks. */
-const age = (s) => (s < 0.0995 ? secs(s) : `${s.toFixed(1)} s`);
+const age = (s) => (s < 0.0995 ? `${Math.round(s * 1000)} ms` : `${s.toFixed(1)} s`);
 function bytes(n) {
   if (n == null) return "–";
   const [unit, name] = n >= 1e9 ? [1e9, "GB"] : n >= 1e6 ? [1e6, "MB"] : [1e3, "kB"];

@@ -108,8 +108,8 @@ function lanesOf(log, crewed, width, from, to, edge) {
     name(top + 12, small ? "Pass" : "The pass");
     for (const one of log.trays) {
       if (one.started == null || one.started > to) continue;
-      const order = orderOf(log, one.request), a = box.x(one.started), b = box.x(Math.min(to, leftBelt(one) ?? edge)), says = `${order.number}: ${bytes(one.nbytes)}`, row = top + (one.slot % 3) * 5;
-      lanes.push(path(`M${f1(a)} ${row}H${f1(Math.max(a + 2, b))}v${one.slot ? 5 : 16}H${f1(a)}z`, { class: "b-pass" }), b - a > widthOf(says, 12.5, 600) + 10 ? text(a + 6, top + 12.5, says, { class: "in-bar in-pass" }) : null);
+      const order = orderOf(log, one.request), a = box.x(one.started), b = box.x(Math.min(to, leftBelt(one) ?? edge)), says = `${order.number}: ${bytes(one.nbytes)}`, belts = Math.min(3, log.belts.length), row = top + (one.slot % 3) * 16 / belts;
+      lanes.push(path(`M${f1(a)} ${f1(row)}H${f1(Math.max(a + 2, b))}v${f1(16 / belts - (belts > 1 ? 1 : 0))}H${f1(a)}z`, { class: "b-pass" }), belts < 2 && b - a > widthOf(says, 12.5, 600) + 10 ? text(a + 6, top + 12.5, says, { class: "in-bar in-pass" }) : null);
       if (one.started - one.t0 > 0.05) under.push(path(`M${f1(box.x(one.t0))} ${prepEnd + 3 + 2.2 * (order.number % 4)}H${f1(a)}V${top}`, { class: "queue" }));
     }
     barOf.set("pass", top + 16);
@@ -136,7 +136,8 @@ function lanesOf(log, crewed, width, from, to, edge) {
     const key = `${stall.cause.kind.replace("-ahead", "")} ${stall.cause.request} ${stall.cause.worker}`;
     if (stall.cause.kind !== "none") byCause.set(key, [...(byCause.get(key) || []), stall]);
   }
-  for (const stalls of byCause.values()) {
+  const weight = (all) => Math.max(...all.map((one) => one.until - one.since)) * new Set(all.flatMap(({ orders: who }) => who)).size;
+  for (const stalls of [...byCause.values()].sort((a, b) => weight(b) - weight(a)).slice(0, tight ? 3 : 8)) {
     const { cause } = stalls[0], top = cause.kind.startsWith("tray") ? barOf.get("pass") : barOf.get(cause.worker) ?? barOf.get(stalls[0].worker), ys = stalls.flatMap((stall) => stall.orders.map((request) => rowOf.get(request))).filter(Boolean).map(([at, tall]) => at + tall - 2);
     if (top == null || !ys.length) continue;
     const bottom = Math.max(...ys);

@@ -39,6 +39,7 @@ SIGHT = """() => {
   const behind = (node, box) => {
     const all = document.elementsFromPoint(box.left + box.width / 2, box.top + box.height / 2);
     const at = all.findIndex((one) => one === node || node.contains(one));
+    if (at < 0) return null; // scrolled out of sight
     const below = all.slice(node instanceof SVGElement ? at + 1 : at).reverse();
     let seen = [255, 255, 255];
     for (const one of below) {
@@ -59,7 +60,9 @@ SIGHT = """() => {
     const drawn = node instanceof SVGElement;
     if (drawn && !document.elementsFromPoint(box.left + box.width / 2, box.top + box.height / 2).some((one) => node.contains(one) || (one.matches("text") && one.contains(node))))
       continue; // of what is drawn twice, for the past and for what is to come, one is clipped
-    const [a, b] = [light(rgba(drawn ? style.fill : style.color)), light(behind(node, box))];
+    const seen = behind(node, box);
+    if (!seen) continue;
+    const [a, b] = [light(rgba(drawn ? style.fill : style.color)), light(seen)];
     const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     if (contrast < 4.5) wrong.push(["contrast", contrast.toFixed(2), node.textContent]);
     if (parseFloat(style.fontSize) < 12) wrong.push(["small text", style.fontSize, node.textContent]);
