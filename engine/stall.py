@@ -52,6 +52,17 @@ def longest(stalls: Iterable[Stall], phase: Phase = "next") -> Stall | None:
     return max(of_phase, key=lambda stall: (stall.seconds, len(stall.requests)), default=None)
 
 
+def by_cause(stalls: Iterable[Stall]) -> list[list[Stall]]:
+    """The stalls that one cause explains together, those in which answers stood still longest (summed up) first."""
+    groups: dict[tuple[object, ...], list[Stall]] = {}
+    for stall in stalls:
+        cause = stall.cause
+        kind = "tray" if cause.kind == "tray-ahead" else cause.kind
+        alone = stall.until if cause.kind == "none" else 0.0
+        groups.setdefault((kind, cause.request, cause.worker, alone), []).append(stall)
+    return sorted(groups.values(), key=lambda group: -sum(s.seconds * len(s.requests) for s in group))
+
+
 @dataclass
 class Part:
     """A part of a cause: what `request` had to do with it from `since` to `until` (None: it still has)."""
