@@ -147,8 +147,10 @@ def _because(stall: Stall, name: Name) -> str:
 
 
 def in_seconds(seconds: float) -> str:
-    """As the tables write it: 1.83 s, 420 ms."""
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.0f} ms"
+    """As the scene and the tables write it: 12.4 s, 1.86 s, 0.55 s, 45 ms, 1.3 ms."""
+    if seconds < 0.0995:
+        return f"{seconds * 1e3:.{0 if seconds >= 0.00995 else 1}f} ms"
+    return f"{seconds:.{2 if seconds < 9.95 else 1}f} s"
 
 
 def listed(noun: str, requests: Sequence[str], name: Name = number) -> str:

@@ -1,25 +1,27 @@
 // Numbers: so far, at the playhead, each with its own course; and apart from them, of the whole run.
 
-const PACE = "last 3 s"; // what "tokens per second" means while a run goes on
+const PACE = "so far"; // all tokens made, over the time from the first arrival to now, or to the last of them
 
 /** At t. The stall is the longest gap that has been felt, one under way included, and whose it was. */
 function figures(now) {
   const { log, t } = now, ttft = [];
-  let tokens = 0, stall = { s: 0, order: null, t: 0 };
-  const bin = Math.floor(t / BIN_S) * BIN_S;
+  let tokens = 0, last = 0, stall = { s: 0, order: null, t: 0 };
+  const at = t >= log.end ? t : Math.floor(t / BIN_S) * BIN_S;
   for (const order of log.orders.values()) {
     const first = order.tokens[0];
     if (!first || first.t > t) continue;
     ttft.push(first.t - order.t0);
     const made = until(order.tokens, t), worst = worstGap(order, made);
-    tokens += until(order.tokens, bin) - until(order.tokens, bin - WINDOW_S);
+    const by = until(order.tokens, at);
+    tokens += by;
+    if (by) last = Math.max(last, order.tokens[by - 1].t);
     if (worst.s > stall.s) stall = { ...worst, order };
     if (made < order.tokens.length || order.t1 == null || order.t1 > t) {
       const since = t - order.tokens[made - 1].t;
       if (since > stall.s) stall = { s: since, order, t: null };
     }
   }
-  return { ttft: median(ttft), gap: medianGap(log, t), stall, pace: tokens / Math.min(WINDOW_S, Math.max(bin, BIN_S)) };
+  return { ttft: median(ttft), gap: medianGap(log, t), stall, pace: last > log.start ? tokens / (last - log.start) : 0 };
 }
 
 /** The longest gap between the first `made` tokens: kept as one goes, so that a frame costs nothing. */

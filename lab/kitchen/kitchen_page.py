@@ -1,57 +1,53 @@
 """The kitchen, free to play with: choose, open it on the real engine, watch, change the link while trays are on it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
-from engine.disturbed import disturbance
 from engine.errors import BadInput
 from engine.link import LinkSpec
-from engine.log import Log, dump
+from engine.log import Log
 from lab.classroom.offer_view import offer_own
-from lab.kitchen.charts import gaps_alt, gaps_figure, results_table
 from lab.kitchen.controls import Wish, choose_kinds, choose_scenarios
 from lab.kitchen.link_scale import Scale, choose_scale, marks
-from lab.kitchen.open_recordings import choose_recordings, show_numbers
+from lab.kitchen.open_recordings import choose_recordings
+from lab.kitchen.results import BY_RUN, show_results
+from lab.kitchen.settings import described, differences, values
 from lab.runs.engine_client import ENGINE_ROOM, MODEL, WORKERS
 from lab.runs.live_scene import live
-from lab.scene.choices import LINKS
+from lab.scene.choices import FIRST_SEEN, LINKS
 from lab.scene.component import scene
-from lab.scene.export_html import export_kitchens, kitchen
-from lab.scene.motions import motions
 from lab.scene.recordings import recorded, replayed
-from lab.scene.words import TITLES, titles
-from lab.ui.downloads import take_home
+from lab.scene.words import HEADING, intro, introduced, titles
 from lab.ui.learner import learner
 from lab.ui.style import look
 from lab.ui.widget_changed import newly
-from lab.web.landing import INTRO
 
 WORKING_S, IDLE_S = 1.0, 10.0  # between two looks at what the engine is doing; each costs the page a frame or two
-# On a phone the kitchen comes before the sliders for the next one: what moves should be the first thing seen.
-PHONE = """
-@media (max-width: 640px) {
-  [data-testid=stLayoutWrapper]:has(> .st-key-orders-and-link) { order: 1; }
-  [data-testid=stLayoutWrapper]:has(> .st-key-below) { order: 2; }
+ONE_ROW = """
+.stMainBlockContainer h1 { font-size: 1.5rem; }
+.st-key-controls { row-gap: 8px; }
+.st-key-settings p, .st-key-set p { margin: 0; font-size: 14px; }
+@media (max-width: 640px) { /* what moves comes first, with what keeps it from being misread */
+  .stVerticalBlock > :has(> .st-key-set) { order: 1; }
+  .stVerticalBlock > :has(> .st-key-below) { order: 2; }
 }
+.st-key-orders-and-link { max-width: 420px; }
 """
-
-
-OPENS = "open the kitchen"  # a button's name in the session
-BY_RUN: dict[str | type[Any], Any] = {  # what tells one finished run from another
-    Log: lambda log: (log.recorded_at, len(log.events), log.scenario)
-}
+OPENS, RESETS = "open the kitchen", "as shown"  # buttons' names in the session
 
 
 def page() -> None:
-    look(PHONE)
+    look(ONE_ROW)
     _note()
-    st.title("Split Kitchen", anchor=False)
-    st.markdown(INTRO)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    st.title(HEADING, anchor=False)
+    if st.session_state.get(RESETS):
+        st.session_state.update(values(_shown()[0].scenario))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="controls"):
         kinds = choose_kinds()
+        more = st.popover("Orders and link", icon=":material/tune:")
         opening = st.container(width="content")  # filled last: what it opens is chosen further down
-        more = st.popover("More settings", icon=":material/tune:")
     belt = dict(st.session_state.get("scene") or {})
     with newly("belt", belt) as moved:
         if moved and belt:
@@ -61,24 +57,55 @@ def page() -> None:
         scale = choose_scale()
     with opening:
         _buttons(wish)
-    with st.container():
+    _follow_link(wish.scenarios[0].link)
+    st.session_state["kinds"] = kinds
+    logs = _shown()
+    _mismatch(wish, logs)
+    with st.container(gap=None, key="set"):
+        st.markdown(f"**Set:** {described(wish.scenarios)}.")
         idle = ENGINE_ROOM.state == "ready" and all(map(_over, _runs()))
         st.fragment(_status, run_every=IDLE_S if idle else WORKING_S)()
-    _follow_link(wish.scenarios[0].link)
-    _show(wish, scale)
+    _show(logs, scale)
     with st.container(key="below"):
         with st.container():  # one place, results or none: what comes after keeps its own and is not made anew each run
             offer_own(_runs())
-            _results()
+            _results(logs)
         if choose_recordings():
             st.session_state["runs"] = []
             st.rerun()
+
+
+# ---- what is shown
 
 
 def _runs() -> list[str]:
     """The runs on show, in order; their ids are the session's only state."""
     runs: list[str] = st.session_state.setdefault("runs", [])
     return runs
+
+
+def _shown() -> list[Log]:
+    """The runs on show as far as they have come; before there are any, opened recordings, or those that ship."""
+    if runs := [log for run in _runs() if (log := ENGINE_ROOM.log(run))]:
+        return runs
+    kinds: list[str] = st.session_state.get("kinds", list(FIRST_SEEN))
+    return st.session_state.get("opened") or [recorded(kind) for kind in kinds]
+
+
+def _mismatch(wish: Wish, logs: Sequence[Log]) -> None:
+    """Plainly, if what is shown does not follow the settings, and how it comes to."""
+    running = any(not _over(run) for run in _runs())
+    if st.session_state.get("opened") and not _runs():
+        says, way_back = "Shown are the recordings that you opened. The settings are for the next run.", False
+    elif other := differences([log.scenario for log in logs], wish.scenarios, follows_link=running):
+        shown = "The run on show" if _runs() else "The recording on show"
+        says, way_back = f"{shown} does not follow your settings: open the kitchen for **{other}**.", True
+    else:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="settings"):
+        st.markdown(f":orange[:material/info:] {says}", width="stretch")
+        if way_back:
+            st.button("Set as shown", key=RESETS, icon=":material/undo:")
 
 
 # ---- opening and closing
@@ -167,8 +194,7 @@ def _says() -> str:
             waiting = [words for run in _runs() if (words := ENGINE_ROOM.queue_words(run))]
             if waiting:
                 return f":material/hourglass_empty: In line for the engine: {waiting[0]}"
-            below = "" if _runs() else " Until you open a kitchen, a recording plays."
-            return f":material/check_circle: The engine is ready: {_engine()}.{below}"
+            return f":material/check_circle: The engine is ready: {_engine()}."
         case _:
             return ":material/local_fire_department: The engine is warming up (a minute at the very first start)."
 
@@ -186,16 +212,20 @@ def _over(run: str) -> bool:
 # ---- the scene
 
 
-def _show(wish: Wish, scale: Scale) -> None:
-    """The session's runs; before there are any, the recorded run of each chosen kitchen, or opened recordings."""
+def _show(logs: Sequence[Log], scale: Scale) -> None:
+    """The session's runs, else the recordings on show."""
     specs = [spec | {"ruler": _ruler(run, scale)} for run in _runs() if (spec := live(run, own=True))]
     if not specs:
-        opened: list[Log] | None = st.session_state.get("opened")
-        logs = opened or [recorded(scenario.deployment.kind) for scenario in wish.scenarios]
-        shown = zip(titles(logs), logs, strict=True)
-        specs = [_replayed(title, log) | {"ruler": _marks(log, scale)} for title, log in shown]
+        specs = [
+            _replayed(title, log) | {"ruler": _marks(log, scale)} for title, log in zip(titles(logs), logs, strict=True)
+        ]
     can = ["link", "cancel", "kill"] if _runs() else []
-    scene({"kitchens": specs, "can": can})
+    scene({"kitchens": specs, "can": can, "intro": _intro(logs[0])})
+
+
+def _intro(log: Log) -> str:
+    about = ENGINE_ROOM.about
+    return introduced(MODEL.path, about.machine) if _runs() and about else intro(log)
 
 
 def _ruler(run: str, scale: Scale) -> list[dict[str, Any]]:
@@ -214,40 +244,11 @@ def _replayed(title: str, log: Log) -> dict[str, Any]:
     return replayed(title, log)
 
 
-# ---- results
-
-
-def _results() -> None:
-    if not _runs() and (opened := st.session_state.get("opened")):
-        show_numbers(opened)
-        return
-    logs = [log for run in _runs() if _over(run) and (log := ENGINE_ROOM.log(run))]
+def _results(logs: Sequence[Log]) -> None:
+    """As soon as all that is shown is over; in the scene's order."""
     refused = [known.refused for run in _runs() if (known := ENGINE_ROOM.hub.runs.get(run)) and known.refused]
     for sentence in refused:
         st.error(sentence)
-    if refused or not logs or len(logs) < len(_runs()) or not all(log.events for log in logs):
+    if refused or not all(map(_over, _runs())) or not all(log.events for log in logs):
         return
-    st.subheader("What was measured", anchor=False)
-    st.table(results_table(logs), border="horizontal")
-    st.plotly_chart(gaps_figure(logs), key="gaps", alt=gaps_alt(logs))
-    st.caption(
-        f"One run of {_engine()}. The workers are processes that share one machine's memory bandwidth and stand in for "
-        "GPUs: shapes carry over, numbers do not. Another run differs by some percent."
-    )
-    for log in logs:
-        if words := disturbance(log.events):
-            st.warning(f"{TITLES[log.scenario.deployment.kind]}. {words}", icon=":material/warning:")
-    with st.container(horizontal=True):
-        for log in logs:
-            kind = log.scenario.deployment.kind
-            take_home(f"Log: {TITLES[kind]}", f"{kind}.jsonl", dump(log))
-        take_home("As one HTML page", "kitchen.html", _as_page(logs))
-
-
-@st.cache_data(max_entries=8, hash_funcs=BY_RUN)
-def _as_page(logs: list[Log]) -> str:
-    kitchens = [
-        kitchen(motions(log.events), TITLES[log.scenario.deployment.kind], id=f"k{n}", note=log.machine)
-        for n, log in enumerate(logs)
-    ]
-    return export_kitchens(kitchens, "Split Kitchen: " + " and ".join(k["title"] for k in kitchens))
+    show_results(logs, "What was measured" if _runs() else "What was recorded")
