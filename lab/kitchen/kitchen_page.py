@@ -251,4 +251,5 @@ def _results(logs: Sequence[Log]) -> None:
         st.error(sentence)
     if refused or not all(map(_over, _runs())) or not all(log.events for log in logs):
         return
-    show_results(logs, "What was measured" if _runs() else "What was recorded")
+    first_seen = not _runs() and not st.session_state.get("opened")  # the page then opens sooner without a chart
+    show_results(logs, "What was measured" if _runs() else "What was recorded", gaps=not first_seen)

@@ -28,13 +28,14 @@ DEFINITIONS = (
 )
 
 
-def show_results(logs: Sequence[Log], heading: str) -> None:
-    """Of runs that are over, in the order in which the scene shows them."""
+def show_results(logs: Sequence[Log], heading: str, *, gaps: bool) -> None:
+    """Of runs that are over, in the order in which the scene shows them. `gaps`: also every gap, as a chart."""
     st.subheader(heading, anchor=False)
     st.table(results_table(logs), border="horizontal")
     for sentence in stalls_in_words(logs):
         st.markdown(sentence)
-    st.plotly_chart(gaps_figure(logs), key="gaps", alt=gaps_alt(logs))
+    if gaps:
+        st.plotly_chart(gaps_figure(logs), key="gaps", alt=gaps_alt(logs))
     for log in logs:
         if seen_from_outside(log):
             st.caption(" ".join(said(log)))
