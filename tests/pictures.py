@@ -62,19 +62,6 @@ def moving(browser: Browser, path: Path) -> None:
     raise AssertionError(f"{path} has {path.stat().st_size:,} bytes")
 
 
-def kitchen(page: Page, lab: Lab, path: Path) -> None:
-    """In the middle of a live run: a long prompt in prep, short answers on the plates."""
-    page.goto(f"{lab.url}/?kitchen=Two+stations+and+a+pass")
-    button = page.get_by_role("button", name="Open the kitchen")
-    expect(button).to_be_enabled(timeout=RUN_MS)
-    button.click()
-    page.mouse.move(640, 5)  # away from the button, whose help would lie over the scene
-    page.get_by_text("live", exact=True).first.wait_for(timeout=RUN_MS)
-    page.wait_for_timeout(5000)
-    page.screenshot(path=path)
-    page.get_by_role("button", name="Stop").click()
-
-
 def two_kitchens(page: Page, lab: Lab, path: Path) -> None:
     """The page as it opens, at a moment at which one line stands still and the other does not."""
     page.goto(lab.url)
@@ -110,7 +97,6 @@ def rack(page: Page, lab: Lab, path: Path) -> None:
 
 
 PICTURES: tuple[tuple[str, Callable[[Page, Lab, Path], None], Literal["light", "dark"]], ...] = (
-    ("kitchen", kitchen, "light"),
     ("two-kitchens", two_kitchens, "dark"),
     ("lesson", lesson, "light"),
     ("rack", rack, "dark"),

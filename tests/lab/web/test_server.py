@@ -21,7 +21,8 @@ from tests.patience import PATIENCE_S, comes
 
 pytestmark = pytest.mark.live
 
-BUSY = "kitchen=Two+stations+and+a+pass&orders=24&rate=all+at+once&answer=128&prompt=512&link=500+kB%2Fs"  # trays are on the pass for seconds
+# trays are on the pass for seconds
+BUSY = "kitchen=Two+stations+and+a+pass&orders=24&rate=all+at+once&answer=128&prompt=512&link=500+kB%2Fs"
 LINK = '{"do": "link", "bandwidth_bytes_per_s": %s, "latency_s": %s}'
 END_S = 5.0  # from SIGTERM until nothing of the lab is left: promised, so it is measured
 
