@@ -25,7 +25,6 @@ from engine.live.process.run import machine
 from engine.scenario import number, whole
 from lab.bench.startup import Fresh, fresh_lab
 from lab.bench.streamlit_client import Kind, Page, Watch
-from lab.classroom.auth import VARIABLE
 
 RERUN_S, AGE_S, GROWN = 0.100, 0.150, 1.05
 ARRIVE_S = 10.0  # learners come one by one, if quickly
@@ -249,7 +248,7 @@ def figures(held: Class) -> list[Figure]:
 
 def measure(model: str, learners: int, minutes: float, watchers: int) -> Findings:
     key = secrets.token_urlsafe(12)
-    with fresh_lab(model, **{VARIABLE: key}) as lab:
+    with fresh_lab(model, SPLIT_KITCHEN_INSTRUCTOR_KEY=key) as lab:
         held = Class(lab, key, minutes * 60)
         watches = asyncio.run(crowd(held, watchers))
         held.reruns = {"page": [], "fragment": []}

@@ -1,9 +1,9 @@
-"""What is done in a class: come in, vote, ask, show. No Streamlit.
+"""What people do in a class: join, vote, ask, show. No Streamlit.
 
-For each question: everybody votes alone; the instructor may show the counts, have everybody vote once more after a
-talk, has the engine run once for all, and shows the answer. Each step shuts what came before it, and none can be taken
-back: a vote cast after something was seen would say something else. What is asked of a room is asked `by` somebody,
-and all rules hold here, whatever a page offers.
+For each question, everybody votes alone; the instructor may show the counts, open a second vote after a discussion, has
+the engine run once for all, and shows the answer. Each step closes the one before it, and none can be undone: a vote
+cast after seeing something would mean something else. The instructor's actions say who acts (`by`), and all rules hold
+here, whatever a page offers.
 """
 
 import secrets
@@ -30,13 +30,13 @@ from lessons.evidence import Made
 from lessons.keys import Key
 from lessons.lesson import Round
 
-ALPHABET = "ACDEFHJKMNPQRTUVWXY34679"  # none that is taken for another
+ALPHABET = "ACDEFHJKMNPQRTUVWXY34679"  # no letters that look alike
 CODE_CHARS = 5
 MOST_SEED = 999_999
 
 
-class Rooms:
-    """All rooms in a file."""
+class ClassActions:
+    """All actions on the rooms in a file, and what anybody may read there."""
 
     def __init__(self, file: RoomFile) -> None:
         self._file = file
@@ -48,13 +48,13 @@ class Rooms:
         return kept
 
     def room_of(self, learner: str) -> Room | None:
-        """Where this learner is."""
+        """The class that this learner is in."""
         query = "SELECT room FROM members WHERE learner = ? AND here = 1"
         row = self._file.read(("member", learner), lambda db: db.execute(query, (learner,)).fetchone())
         return self.room(row[0]) if row else None
 
     def shown(self, room: Room) -> tuple[tuple[Guess, ...], ...]:
-        """The guesses whose counts are shown, vote by vote and without names."""
+        """The guesses of each vote whose counts are shown, without names."""
         asked = room.question
         if asked is None:
             return ()
@@ -74,7 +74,7 @@ class Rooms:
         return row[0] if row else ""
 
     def settings(self, code: str, lesson: str) -> dict[str, tuple[float, int]]:
-        """By round, where the knob stood when it was asked, and the seed of its run."""
+        """For each round, the knob's setting when it was asked, and its run's seed."""
         query = "SELECT round, setting, seed FROM questions WHERE room = ? AND lesson = ?"
         kept: dict[str, tuple[float, int]] = self._file.read(
             ("settings", code, lesson),
@@ -85,11 +85,11 @@ class Rooms:
     # ---- what learners do
 
     def join(self, code: str, learner: str, nickname: str = "") -> Room:
-        """Come in, or come back; at any time. Leaves the room one was in before."""
+        """Join or rejoin, at any time; leaves the class that the learner was in before."""
         name = checked_nickname(nickname)
         with self._file.act() as db:
             if room_in(db, code) is None:
-                raise Refusal(f"There is no class with the code {code!r}. Look at it once more.")
+                raise Refusal(f"There is no class with the code {code!r}. Please check it.")
             db.execute("UPDATE members SET here = 0 WHERE learner = ?", (learner,))
             db.execute("DELETE FROM offers WHERE learner = ? AND room != ?", (learner, code))
             db.execute(
@@ -101,13 +101,13 @@ class Rooms:
             return known(db, code)
 
     def leave(self, learner: str) -> None:
-        """Votes stay; what was offered goes along."""
+        """Votes stay; offers are withdrawn."""
         with self._file.act() as db:
             db.execute("DELETE FROM offers WHERE learner = ?", (learner,))
             db.execute("UPDATE members SET here = 0 WHERE learner = ?", (learner,))
 
     def cast(self, code: str, learner: str, asked: Question, round: Round, guess: Guess) -> None:
-        """Vote on `asked`, the question as the learner was shown it. Raises Refusal, and BadInput for no answer."""
+        """Vote on `asked`, the question as the learner saw it. Raises Refusal, or BadInput for an invalid guess."""
         checked(round, guess)
         with self._file.act() as db:
             room = known(db, code)
@@ -146,7 +146,7 @@ class Rooms:
         return [room for (code,) in codes if (room := self.room(code))]
 
     def ask(self, code: str, by: str, lesson: str, round: str, setting: float = 0.0) -> None:
-        """Take everybody to that question. One that was asked before is as it was left."""
+        """Take everybody to that question. A question that was asked before is as it was left."""
         with self._file.act(by) as db:
             known(db, code)
             db.execute(
@@ -165,21 +165,21 @@ class Rooms:
             db.execute("UPDATE rooms SET pace = ? WHERE code = ?", (pace, code))
 
     def set_timer(self, code: str, by: str, seconds: float) -> None:
-        """Shown to everybody; it ends nothing by itself. 0 takes it away."""
+        """Show everybody a timer; it closes nothing by itself. 0 removes it."""
         if not 0 <= seconds <= 3600:
             raise Refusal("A timer runs for at most an hour.")
         with self._file.act(by) as db:
             db.execute("UPDATE rooms SET timer_s = ? WHERE code = ?", (seconds and time.time() + seconds, code))
 
     def show_counts(self, code: str, by: str) -> None:
-        """Of the vote that is on, or was; it is closed with that."""
+        """Show the counts of the current or last vote, which closes it."""
         self._question(code, by, "counts = vote")
 
     def vote_again(self, code: str, by: str) -> None:
         self._question(code, by, "vote = 2", once_run="The second vote can't be opened: something has been shown.")
 
     def run(self, code: str, by: str, seed: int = 0) -> None:
-        """Close the vote; from now on the engine may run for all: with `seed`, and for the repeats those after it."""
+        """Close the vote and let the engine run for all, with `seed` and, for the repeats, the seeds after it."""
         if not (isinstance(seed, int) and 0 <= seed <= MOST_SEED):
             raise Refusal(f"The seed is {seed}; it must be a whole number from 0 to {MOST_SEED:,}.")
         self._question(
@@ -187,13 +187,13 @@ class Rooms:
         )
 
     def show_answer(self, code: str, by: str, key: Key, machine: str, made: Made | None = None) -> None:
-        """The first one shown stays."""
+        """Show the answer. The first one shown stays."""
         first = "answer = COALESCE(answer, ?1), machine = IIF(answer IS NULL, ?2, machine)"
         change = f"counts = vote, running = 1, {first}, made = IIF(answer IS NULL, ?3, made)"
         self._question(code, by, change, (_json(key), machine, _json(made) if made else ""))
 
     def reset(self, code: str, by: str) -> None:
-        """All votes, questions and offers are gone; members stay."""
+        """Delete all votes, questions and offers; members stay."""
         with self._file.act(by) as db:
             known(db, code)
             for table in ("offers", "votes", "questions"):
@@ -201,14 +201,14 @@ class Rooms:
             db.execute("UPDATE rooms SET lesson = '', round = '', pace = 'free', timer_s = 0 WHERE code = ?", (code,))
 
     def delete(self, code: str, by: str) -> None:
-        """The room and everything that was said in it."""
+        """Delete the room and everything in it."""
         with self._file.act(by) as db:
             for table in TABLES:
                 db.execute(f"DELETE FROM {table} WHERE room = ?", (code,))
             db.execute("DELETE FROM rooms WHERE code = ?", (code,))
 
     def ballots(self, code: str, by: str) -> list[Ballot]:
-        """Every vote in the room, in the order in which they were cast; the instructor sees them before anybody."""
+        """Every vote in the room, in the order cast. Only the instructor sees them before the counts are shown."""
         self._file.only(by)
         kept: list[Ballot] = self._file.read(
             ("ballots", code), lambda db: [one for _, one in ballots_in(db, "WHERE v.room = ?", (code,))]
@@ -216,12 +216,12 @@ class Rooms:
         return kept
 
     def members(self, code: str, by: str) -> list[tuple[int, str, bool]]:
-        """Number, nickname, and whether they are still here."""
+        """(number, nickname, still here) of each member."""
         self._file.only(by)
         return self.roster(code)
 
     def roster(self, code: str) -> list[tuple[int, str, bool]]:
-        """The same for who shows it to nobody."""
+        """The same for callers that show it to nobody."""
         query = "SELECT number, nickname, here FROM members WHERE room = ? ORDER BY number"
         rows = self._file.read(("members", code), lambda db: db.execute(query, (code,)).fetchall())
         return [(number, name, bool(here)) for number, name, here in rows]
@@ -231,18 +231,18 @@ class Rooms:
     def _question(
         self, code: str, by: str, change: str, values: tuple[str | int, ...] = (), *, once_run: str = ""
     ) -> None:
-        """`once_run`: why it can't be after the run or the answer; "" if it can."""
+        """Change the room's question. `once_run`: why not after the run or the answer; "" if it may be changed then."""
         with self._file.act(by) as db:
             asked = known(db, code).question
             if asked is None:
                 raise Refusal("No question has been asked yet.")
             if once_run and (asked.running or asked.answer is not None):
                 raise Refusal(once_run)
-            where = "WHERE room = ? AND lesson = ? AND round = ?"  # numbered on from the change's own
+            where = "WHERE room = ? AND lesson = ? AND round = ?"  # its parameters follow those of the change
             db.execute(f"UPDATE questions SET {change} {where}", (*values, code, asked.lesson, asked.round))
 
     def _votes(self, code: str, asked: Question) -> dict[tuple[str, int], Ballot]:
-        """By learner and vote, in the order in which they were cast."""
+        """By (learner, vote), in the order cast."""
         where, values = "WHERE v.room = ? AND v.lesson = ? AND v.round = ?", (code, asked.lesson, asked.round)
         kept: dict[tuple[str, int], Ballot] = self._file.read(
             ("votes", *values),

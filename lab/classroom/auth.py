@@ -1,8 +1,8 @@
-"""Who leads the class: whoever has entered the lab's key, remembered under the same cookie as every learner.
+"""Who leads a class: whoever has entered the lab's key, remembered under the same cookie as every learner.
 
-The key comes from the environment, or is made once, kept in the data folder and printed when the lab starts. It is
-entered in a form and stands in no address. What is kept of an instructor is a proof made with the key, so that another
-key ends all that was granted with the one before.
+The key comes from the settings, or is made once, kept in the data folder and printed when the lab starts. It is
+entered in a form and is in no address. What is kept of an instructor is a proof made with the key, so a new key ends
+all that was granted with the old one.
 """
 
 import hashlib
@@ -12,23 +12,17 @@ import secrets
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Callable
 from pathlib import Path
 
-from engine.errors import BadInput
 from lab.classroom.store import Refusal
 from lessons.book import opened
 
-VARIABLE = "SPLIT_KITCHEN_INSTRUCTOR_KEY"
-KEY_CHARS = 12
-WINDOW_S, TRIES, TRIES_OF_ALL = 60.0, 5, 60  # of one learner, and of all: names in cookies can be made up
+WINDOW_S, TRIES, TRIES_OF_ALL = 60.0, 5, 60  # of one learner, and of all: anybody can make up names in cookies
 
 
-def instructor_key(folder: Path) -> str:
-    """Raises BadInput for one that could be guessed."""
-    if said := os.environ.get(VARIABLE, ""):
-        if len(said) < KEY_CHARS:
-            raise BadInput(VARIABLE, f"{len(said)} characters long", f"at least {KEY_CHARS}")
-        return said
+def made_key(folder: Path) -> str:
+    """The key kept in `folder`; made the first time, readable by its owner only."""
     path = folder / "instructor-key"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,11 +32,12 @@ def instructor_key(folder: Path) -> str:
 
 
 class Instructors:
-    """Safe to use from several threads. `learner in instructors` asks whether that learner leads."""
+    """Thread-safe. `learner in instructors` tells whether that learner leads. `clock` gives seconds."""
 
-    def __init__(self, path: Path, key: str) -> None:
+    def __init__(self, path: Path, key: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._key = key
+        self._clock = clock
         self._lock = threading.Lock()
         self._wrong: dict[str, deque[float]] = defaultdict(deque)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,8 +51,8 @@ class Instructors:
             self._limit(learner)
             if not hmac.compare_digest(key.strip().encode(), self._key.encode()):
                 for who in (learner, ""):
-                    self._wrong[who].append(time.monotonic())
-                raise Refusal("That is not the key. The lab prints where it is when it starts.")
+                    self._wrong[who].append(self._clock())
+                raise Refusal("That is not the key. The lab prints it when it starts.")
             self._wrong.pop(learner, None)
         with opened(self._path) as db:
             db.execute("INSERT OR REPLACE INTO instructors VALUES (?, ?)", (learner, self._proof(learner)))
@@ -77,7 +72,7 @@ class Instructors:
         return hmac.new(self._key.encode(), learner.encode(), hashlib.sha256).hexdigest()
 
     def _limit(self, learner: str) -> None:
-        since = time.monotonic() - WINDOW_S
+        since = self._clock() - WINDOW_S
         for who in list(self._wrong):
             while self._wrong[who] and self._wrong[who][0] < since:
                 self._wrong[who].popleft()

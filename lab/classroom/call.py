@@ -1,21 +1,21 @@
-"""A learner who is elsewhere in the lab is told when the class goes on."""
+"""Tells a learner who is elsewhere in the lab when the class is at a question."""
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from lab.classroom.service import class_in_step, rooms
+from lab.classroom.service import Classroom
 from lab.classroom.view import follow_quietly
 from lab.ui.learner import learner
 
 
-def call(to_class: StreamlitPage | None) -> None:
-    """On a page that is not the class's own: the way `to_class` while it is at a question. None on pages of lessons,
-    which show that question themselves once they are drawn anew."""
-    room = rooms().room_of(learner())
+def call(classroom: Classroom, to_class: StreamlitPage | None) -> None:
+    """On pages that are not the class's own: a link `to_class` while it is at a question. None on lesson pages, which
+    show that question themselves when they rerun."""
+    room = classroom.actions.room_of(learner())
     if room is None:
         return
-    at_question = class_in_step()
+    at_question = classroom.at_question(learner())
     if at_question and to_class is not None:
         st.page_link(to_class, label="**Your class is at a question.** Join in", icon=":material/campaign:")
     if to_class is not None or not at_question:
-        follow_quietly(room, "away")
+        follow_quietly(classroom, room, "away")

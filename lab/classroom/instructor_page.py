@@ -1,4 +1,4 @@
-"""The instructor's page: the key, then a class: what it is asked, how many have voted, and what is shown when."""
+"""The instructor's page: the key, then a class, what it is asked, how many have voted, and what is shown when."""
 
 from collections.abc import Sequence
 
@@ -7,47 +7,48 @@ import streamlit as st
 from lab.classroom.instructor_question import now
 from lab.classroom.instructor_records import keep
 from lab.classroom.offer_view import offered
-from lab.classroom.service import address, instructors, only_here, rooms, way_in
+from lab.classroom.service import Classroom
 from lab.classroom.store import Question, Room
 from lab.classroom.view import attempt, emphasis
+from lab.classroom.way_in import address, only_here, way_in
 from lab.ui.learner import learner
-from lab.ui.style import READING, look
+from lab.ui.style import READING, style
 from lessons import all_lessons
 from lessons.lesson import Lesson
 
 
-def page() -> None:
-    look(READING)
+def page(classroom: Classroom) -> None:
+    style(READING)
     st.title("Lead a class", anchor=False)
-    if learner() not in instructors():
-        _door()
+    if learner() not in classroom.instructors:
+        _door(classroom)
         return
-    room = _choose()
+    room = _choose(classroom)
     if room is None:
-        st.markdown("Open a class, show its projector page on the wall, and let people join with the code.")
+        st.markdown("Open a class, put its projector page on the wall, and let people join with the code.")
         return
-    _head(room)
-    now(room)
-    offered(room)
-    _ask(room)
-    keep(room)
+    _head(classroom, room)
+    now(classroom, room)
+    offered(classroom, room)
+    _ask(classroom, room)
+    keep(classroom, room)
 
 
-def _door() -> None:
+def _door(classroom: Classroom) -> None:
     with st.form("door", clear_on_submit=True):
         key = st.text_input("Instructor's key", type="password", max_chars=200, key="instructor key")
         enters = st.form_submit_button("Enter", type="primary", icon=":material/key:")
-    st.caption("The lab printed it when it started, or whoever runs the lab has set it.")
+    st.caption("The lab printed it when it started, unless whoever runs the lab has set another.")
     if enters:
-        attempt(lambda: instructors().admit(learner(), key))
+        attempt(lambda: classroom.instructors.admit(learner(), key))
 
 
 # ---- which class
 
 
-def _choose() -> Room | None:
+def _choose(classroom: Classroom) -> Room | None:
     me = learner()
-    known = rooms().all(me)
+    known = classroom.actions.all(me)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if known:
             codes = [room.code for room in known]
@@ -55,28 +56,28 @@ def _choose() -> Room | None:
             at = codes.index(chosen) if chosen in codes else 0
             st.session_state["class"] = st.selectbox("Class", codes, at, width=160)
         if st.button("Open a class", type=emphasis(not known), icon=":material/add:"):
-            st.session_state["class"] = rooms().open(me).code
+            st.session_state["class"] = classroom.actions.open(me).code
             st.rerun()
-        if st.button("Leave this page to learners", type="tertiary", icon=":material/logout:"):
-            attempt(lambda: instructors().dismiss(me))
+        if st.button("Stop instructing", type="tertiary", icon=":material/logout:"):
+            attempt(lambda: classroom.instructors.dismiss(me))
     return next((room for room in known if room.code == st.session_state.get("class")), None)
 
 
-def _head(room: Room) -> None:
+def _head(classroom: Classroom, room: Room) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"Join at **{way_in(room).partition('?')[0]}** with **{room.code}**", width="content")
-        st.link_button("Projector page", address(f"projector?room={room.code}"), icon=":material/cast:")
-    if only_here():
+        st.markdown(f"Join at **{way_in(classroom, room).partition('?')[0]}** with **{room.code}**", width="content")
+        st.link_button("Projector page", address(classroom, f"projector?room={room.code}"), icon=":material/cast:")
+    if only_here(classroom):
         st.warning(
-            "This address leads here from this machine only. Open this page at the address that the class can reach, "
-            "or set SPLIT_KITCHEN_URL to it; the QR code follows."
+            "This address works on this machine only. Open this page at an address that the class can reach, or set "
+            "SPLIT_KITCHEN_URL to it; the QR code follows."
         )
 
 
 # ---- the next question
 
 
-def _ask(room: Room) -> None:
+def _ask(classroom: Classroom, room: Room) -> None:
     st.subheader("Ask a question", anchor=False)
     course = all_lessons()
     if not course:
@@ -84,7 +85,7 @@ def _ask(room: Room) -> None:
         return
     at = room.question
     lesson_at, asked_at = _after(course, at)
-    key = f"{room.code} {at.lesson if at else ''} {at.round if at else ''}"  # offers what comes after the last one
+    key = f"{room.code} {at.lesson if at else ''} {at.round if at else ''}"  # new widgets, which start at the next one
     lesson = st.selectbox(
         "Lesson", course, lesson_at, format_func=lambda one: f"{one.number}. {one.title}", key=f"{key} lesson"
     )
@@ -100,11 +101,11 @@ def _ask(room: Room) -> None:
         label = asked.knob.label.capitalize()
         setting = st.radio(f"{label}, for everybody", asked.knob.values, format_func=asked.knob.words, horizontal=True)
     if st.button("Ask this", type=emphasis(at is None or at.answer is not None), icon=":material/campaign:"):
-        attempt(lambda: rooms().ask(room.code, learner(), lesson.slug, asked.name, setting))
+        attempt(lambda: classroom.actions.ask(room.code, learner(), lesson.slug, asked.name, setting))
 
 
 def _after(course: Sequence[Lesson], at: Question | None) -> tuple[int, int]:
-    """Where the course goes on: a lesson and a question of it."""
+    """The indices of the next lesson and of its question."""
     places = [(n, m) for n, lesson in enumerate(course) for m in range(len(lesson.rounds))]
     names = [(lesson.slug, one.name) for lesson in course for one in lesson.rounds]
     asked = (at.lesson, at.round) if at else None

@@ -1,39 +1,61 @@
-"""A class's pulse: each of its pages hears over a socket how the class stands, and when to be drawn anew.
+"""Live updates for a class's pages: over a socket, each hears how the class stands and when to rerun. No Streamlit.
 
-A page says where the class was when it was drawn (`at`). Once the class is elsewhere, the page is told, in its turn:
-all at once they would only wait for each other. Nothing is polled by pages, and a page that has nothing new to show
-is not run. What is where depends on who looks: a learner's page shows the own offer too, a list of offers nothing else.
-No Streamlit.
+A page says where the class was when it was drawn (`at`). Once the class is elsewhere, the page is told, in its turn: if
+all were told at once, they would only wait for each other. Pages poll nothing, and a page with nothing new to show does
+not run. What counts as elsewhere depends on the viewer: a learner's page shows the learner's own offer too, and a list
+of offers shows nothing else.
 """
 
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from math import inf
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from lab.classroom.service import gathering, offers, rooms, topic
+from lab.classroom.actions import ClassActions
+from lab.classroom.offers import Offers
+from lab.classroom.service import topic
 from lab.classroom.store import Room
-from lab.course.evidence_runs import says
-from lab.ui.page_turns import busy
+from lab.course.evidence_runs import Gathering, says
+from lessons.lesson import Lesson, Round
 
 LOOK_S = 0.25  # between two looks at a class, however many pages it has
-LINE_S = 1.0  # between two lines to a learner: while all vote, sixty would be told of each
-PAGE_S = 0.025  # between two pages that are drawn anew
-BUSY_S, BUSY_LOOKS = 0.005, 50  # between two looks whether a page is drawn; after the last, the next is told anyway
-AGAIN_S = 5.0  # a page that was told and is still not anew is told once more
+LINE_S = 1.0  # between two status lines to a learner: while all vote, sixty pages would hear of each vote
+PAGE_S = 0.025  # between two pages that are told to rerun
+BUSY_S, BUSY_LOOKS = 0.005, 50  # between two checks whether a page is drawn; after the last, the next page is told
+AGAIN_S = 5.0  # a page that was told and has not rerun is told again
 UNKNOWN_CLASS = 4404
-Sees = Literal["", "away", "offers", "members", "run"]  # all that a class is at, or one thing alone
+Sees = Literal["", "away", "offers", "members", "run"]  # the whole class, or one thing alone
+
+
+class Clock(NamedTuple):
+    """Real time, unless a test brings its own. Seconds."""
+
+    now_s: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+REAL = Clock()
+
+
+class Service(Protocol):
+    """What live updates need of a classroom."""
+
+    @property
+    def actions(self) -> ClassActions: ...
+    @property
+    def offers(self) -> Offers: ...
+    def gathering(self, room: Room, lesson: Lesson, asked: Round) -> Gathering | None: ...
 
 
 class Stand(NamedTuple):
-    """`at` tells one place of a class from another, and nothing of what is there; `run` does so for the run for all.
-    `done`: the share of it that is behind it; None without one."""
+    """How a class stands. `at` identifies its place without revealing it, and `run` does so for its current run.
+    `says`: the status line. `done`: the share of the runs that is over; None outside of runs."""
 
     at: str
     says: str
@@ -41,13 +63,13 @@ class Stand(NamedTuple):
     run: str = ""
 
 
-def stand(room: Room) -> Stand:
-    """How things stand, and one step on if a run is over: whoever looks moves the class's runs on."""
+def stand(classroom: Service, room: Room) -> Stand:
+    """How the class stands. Advances its runs: whoever looks does."""
     asked = room.question
     found = topic(asked) if asked and asked.running and asked.answer is None and room.pace == "step" else None
-    begun = gathering(room, *found) if found else None
+    begun = classroom.gathering(room, *found) if found else None
     run = digest((begun.run, begun.stopped, begun.measuring) if begun else None) if found else ""
-    at = digest(room.code, room.pace, asked, offers().up(room.code))
+    at = digest(room.code, room.pace, asked, classroom.offers.up(room.code))
     parts = [turnout(room), _state(room), timer(room)]
     if begun:
         parts.append(begun.stopped or says(begun))
@@ -62,16 +84,17 @@ def digest(*told: object) -> str:
 
 
 class Look(NamedTuple):
-    """At a class, begun at `at_s`. What each may see of it is in digests; a learner stands there as `digest(name)`."""
+    """One look at a class, begun at `at_s`. What viewers may see is in digests; learners are `digest(name)`."""
 
     at_s: float
     stand: Stand
     in_step: bool
-    own: dict[str, str]  # the offer of each learner who has made one
+    own: dict[str, str]  # each learner's offer
     members: str
 
     def at(self, sees: Sees = "", own: str = "") -> str:
-        """`own` is nobody's for who leads: there the run is part of all, elsewhere it is drawn by itself."""
+        """Where the class is for a viewer. `own`: the learner, "" for instructor and projector, whose whole page shows
+        the run; a learner's page draws the run in a part of its own."""
         match sees:
             case "away":
                 return digest(self.in_step, self.own.get(own))
@@ -84,14 +107,14 @@ class Look(NamedTuple):
         return self.stand.at + (self.own.get(own, "") if own else self.stand.run)
 
 
-def look_at(room: Room) -> Look:
-    at_s, step = time.monotonic(), room.pace == "step" and room.question is not None
-    own = {digest(learner): digest(offer) for learner, offer in offers().by_learner(room.code).items()}
-    return Look(at_s, stand(room), step, own, digest(rooms().roster(room.code)))
+def look_at(classroom: Service, room: Room, at_s: float = 0.0) -> Look:
+    step = room.pace == "step" and room.question is not None
+    own = {digest(learner): digest(offer) for learner, offer in classroom.offers.by_learner(room.code).items()}
+    return Look(at_s, stand(classroom, room), step, own, digest(classroom.actions.roster(room.code)))
 
 
 def turnout(room: Room) -> str:
-    """How many have voted, and nothing of what."""
+    """How many have voted, and nothing about their votes."""
     asked = room.question
     if asked is None or room.pace == "free":
         return f"{room.members} here"
@@ -100,7 +123,7 @@ def turnout(room: Room) -> str:
 
 
 def timer(room: Room) -> str:
-    """What is left, as 1:05; "" without a timer."""
+    """The time left, as 1:05; "" without a timer."""
     if not room.timer_s:
         return ""
     left_s = round(room.timer_s - time.time())
@@ -116,34 +139,38 @@ def _state(room: Room) -> str:
     return "vote alone" if at.vote == 1 else "vote again"
 
 
-# ---- the socket
+# ---- when pages are told
 
 
 class Turns:
-    """One after the other, `each_s` apart and while no page is drawn: some take longer than that, and who is told then
-    would only wait in another line. Nobody waits who has nobody before him."""
+    """Pages are told one after another, `each_s` apart and while no page is drawn: a page that is told while another
+    draws would only wait in another line. An uncontended caller proceeds at once."""
 
-    def __init__(self, each_s: float, busy: Callable[[], bool] = busy) -> None:
+    def __init__(self, each_s: float, busy: Callable[[], bool], clock: Clock = REAL) -> None:
         self._each_s = each_s
         self._busy = busy
+        self._clock = clock
         self._line = asyncio.Lock()
         self._next_s = 0.0
 
     async def take(self) -> None:
         async with self._line:
-            await asyncio.sleep(self._next_s - time.monotonic())
+            await self._clock.sleep(self._next_s - self._clock.now_s())
             for _ in range(BUSY_LOOKS):
                 if not self._busy():
                     break
-                await asyncio.sleep(BUSY_S)
-            self._next_s = time.monotonic() + self._each_s
+                await self._clock.sleep(BUSY_S)
+            self._next_s = self._clock.now_s() + self._each_s
 
 
 class Looks:
-    """What was seen of each class; looked at anew once it is LOOK_S old, by whoever asks first. None for a class that
-    is not there."""
+    """What was last seen of each class, for all its pages; None for an unknown class. A look older than `look_s` is
+    made again for the next caller."""
 
-    def __init__(self) -> None:
+    def __init__(self, classroom: Service, look_s: float = LOOK_S, clock: Clock = REAL) -> None:
+        self._classroom = classroom
+        self._look_s = look_s
+        self._clock = clock
         self._seen: dict[str, Look] = {}
         self._lock = asyncio.Lock()
         self._followed: dict[str, set[asyncio.Event]] = {}
@@ -152,12 +179,17 @@ class Looks:
     async def look(self, code: str) -> Look | None:
         async with self._lock:
             seen = self._seen.get(code)
-            if seen is None or time.monotonic() - seen.at_s >= LOOK_S:
+            if seen is None or self._clock.now_s() - seen.at_s >= self._look_s:
                 self._seen.pop(code, None)
-                seen = await asyncio.to_thread(_look_at, code)
+                seen = await asyncio.to_thread(self._look, code)
                 if seen is not None:
                     self._seen[code] = seen
             return seen
+
+    def _look(self, code: str) -> Look | None:
+        at_s = self._clock.now_s()
+        room = self._classroom.actions.room(code)
+        return look_at(self._classroom, room, at_s) if room else None
 
     @contextmanager
     def following(self, code: str, stirred: asyncio.Event) -> Iterator[None]:
@@ -182,9 +214,9 @@ class Looks:
                 if seen is None or before is None or seen._replace(at_s=before.at_s) != before:
                     _stir(pages)
                 before = seen
-                await asyncio.sleep(LOOK_S)
+                await self._clock.sleep(self._look_s)
         finally:
-            _stir(pages)  # what went wrong here, each page's own look will meet, and its browser come back
+            _stir(pages)  # if a look has failed, each page's own look fails too, and its browser reconnects
 
 
 def _stir(pages: set[asyncio.Event]) -> None:
@@ -192,16 +224,11 @@ def _stir(pages: set[asyncio.Event]) -> None:
         stirred.set()
 
 
-def _look_at(code: str) -> Look | None:
-    room = rooms().room(code)
-    return look_at(room) if room else None
-
-
-LOOKS, TURNS = Looks(), Turns(PAGE_S)
+# ---- the socket
 
 
 class Drawn(msgspec.Struct):
-    """A page says where the class was when it was drawn."""
+    """A page says where the class was when the page was drawn."""
 
     at: str
 
@@ -215,58 +242,65 @@ class Follower:
         self.stirred = asyncio.Event()  # it has said something, or its class looks different
 
 
-async def follow(socket: WebSocket) -> None:
-    """`room`: its code; `sees`, `own`: as `Look.at` takes them; `leads`: drawn at once, whoever else is. The page says
-    `Drawn`, first of all."""
-    await socket.accept()
-    page = Follower()
-    tell = asyncio.create_task(_tell(socket, page))
-    hear = asyncio.create_task(_hear(socket, page))
-    await asyncio.wait({tell, hear}, return_when=asyncio.FIRST_COMPLETED)
-    tell.cancel()
-    hear.cancel()
-    for gone in await asyncio.gather(tell, hear, return_exceptions=True):
-        if isinstance(gone, Exception):
-            raise gone
+class LiveUpdates:
+    """The sockets of all classes. Used on the event loop's thread."""
 
+    def __init__(self, looks: Looks, turns: Turns, look_s: float = LOOK_S, line_s: float = LINE_S, clock: Clock = REAL):
+        self._looks, self._turns = looks, turns
+        self._look_s, self._line_s = look_s, line_s
+        self._clock = clock
 
-async def _tell(socket: WebSocket, page: Follower) -> None:
-    asked = socket.query_params
-    code, sees, own, leads = asked.get("room", ""), asked.get("sees", ""), asked.get("own", ""), "leads" in asked
-    said, said_s, told, told_s = "", 0.0, "", 0.0
-    with suppress(WebSocketDisconnect, RuntimeError), LOOKS.following(code, page.stirred):  # until it has gone
-        while True:
-            page.stirred.clear()
-            seen = await LOOKS.look(code)
-            if seen is None:
-                await socket.send_text(_json(anew=""))
-                await socket.close(UNKNOWN_CLASS, "no such class")
-                return
-            line = "" if sees else _json(says=seen.stand.says, done=seen.stand.done)
-            if line != said and (leads or time.monotonic() > said_s + LINE_S):
-                await socket.send_text(line)
-                said, said_s = line, time.monotonic()
-            at = seen.at(sees, own)  # type: ignore[arg-type]  # whatever else is asked for, is all
-            elsewhere = at != page.at and seen.at_s > page.heard_s  # what was seen before it was drawn, is old
-            if elsewhere and (at != told or time.monotonic() > told_s + AGAIN_S):
-                if not leads:
-                    await TURNS.take()
-                told, told_s = at, time.monotonic()
-                if page.at != told:  # else its visitor has done something meanwhile
-                    await socket.send_text(_json(anew=told))
-            if at == page.at and line == said:
-                await page.stirred.wait()
-            else:
-                await asyncio.sleep(LOOK_S)
+    async def follow(self, socket: WebSocket) -> None:
+        """Serve one page. Its address has `room`: the code; `sees` and `own`: as `Look.at` takes them; `leads`: told
+        at once, out of turn. The page sends `Drawn`, first of all."""
+        await socket.accept()
+        page = Follower()
+        tell = asyncio.create_task(self._tell(socket, page))
+        hear = asyncio.create_task(self._hear(socket, page))
+        await asyncio.wait({tell, hear}, return_when=asyncio.FIRST_COMPLETED)
+        tell.cancel()
+        hear.cancel()
+        for gone in await asyncio.gather(tell, hear, return_exceptions=True):
+            if isinstance(gone, Exception):
+                raise gone
+
+    async def _tell(self, socket: WebSocket, page: Follower) -> None:
+        asked = socket.query_params
+        code, sees, own, leads = asked.get("room", ""), asked.get("sees", ""), asked.get("own", ""), "leads" in asked
+        said, said_s, told, told_s = "", 0.0, "", 0.0
+        until_it_has_gone = suppress(WebSocketDisconnect, RuntimeError)
+        with until_it_has_gone, self._looks.following(code, page.stirred):
+            while True:
+                page.stirred.clear()
+                seen = await self._looks.look(code)
+                if seen is None:
+                    await socket.send_text(_json(anew=""))
+                    await socket.close(UNKNOWN_CLASS, "no such class")
+                    return
+                line = "" if sees else _json(says=seen.stand.says, done=seen.stand.done)
+                if line != said and (leads or self._clock.now_s() > said_s + self._line_s):
+                    await socket.send_text(line)
+                    said, said_s = line, self._clock.now_s()
+                at = seen.at(sees, own)  # type: ignore[arg-type]  # any other word means the whole class
+                elsewhere = at != page.at and seen.at_s > page.heard_s  # a look from before the page was drawn is old
+                if elsewhere and (at != told or self._clock.now_s() > told_s + AGAIN_S):
+                    if not leads:
+                        await self._turns.take()
+                    told, told_s = at, self._clock.now_s()
+                    if page.at != told:  # else its visitor has done something meanwhile
+                        await socket.send_text(_json(anew=told))
+                if at == page.at and line == said:
+                    await page.stirred.wait()
+                else:
+                    await self._clock.sleep(self._look_s)
+
+    async def _hear(self, socket: WebSocket, page: Follower) -> None:
+        while (heard := await socket.receive())["type"] == "websocket.receive":
+            with suppress(msgspec.DecodeError):
+                said = msgspec.json.decode(heard.get("text") or heard.get("bytes") or b"", type=Drawn)
+                page.at, page.heard_s = said.at, self._clock.now_s()
+                page.stirred.set()
 
 
 def _json(**fields: object) -> str:
     return msgspec.json.encode(fields).decode()
-
-
-async def _hear(socket: WebSocket, page: Follower) -> None:
-    while (heard := await socket.receive())["type"] == "websocket.receive":
-        with suppress(msgspec.DecodeError):
-            said = msgspec.json.decode(heard.get("text") or heard.get("bytes") or b"", type=Drawn)
-            page.at, page.heard_s = said.at, time.monotonic()
-            page.stirred.set()

@@ -1,7 +1,7 @@
-"""A learner's own run, offered for the projector, and the instructor who puts it up or declines it. No Streamlit.
+"""Learners offer their own runs for the projector; the instructor puts them up or declines. No Streamlit.
 
-Nothing is shown without the learner's own act, and whoever has offered can take it back at any moment: then it leaves
-the wall. An offer is of runs that the lab still has: after a restart there are none.
+Nothing is shown unless its learner offers it, and a learner can take an offer back at any time, which also removes it
+from the projector. Offers refer to runs that the lab still has: after a restart there are none.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ from lab.classroom.store import Refusal, RoomFile
 from lessons.book import now
 
 RUNS = 3  # kitchens beside each other
-IN_A_ROOM = 40  # the oldest that is not up makes room
+IN_A_ROOM = 40  # with more, the oldest one that is not up is dropped
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """`named`: whether the wall may say the nickname; the instructor sees it anyway."""
+    """`named`: whether the projector may show the nickname; the instructor sees it anyway."""
 
     number: int
     nickname: str
@@ -24,16 +24,16 @@ class Offer(msgspec.Struct, frozen=True):
     runs: tuple[str, ...]
     at: str
     up: bool
-    declined: bool  # the instructor has said no; its learner alone still sees it
+    declined: bool  # by the instructor; only its learner still sees it
 
     @property
     def by(self) -> str:
-        """Who, as everybody may know it."""
+        """Its learner, as everybody may know."""
         return self.nickname if self.named and self.nickname else "a learner"
 
 
 class Offers:
-    """`owner`: whose a run is; None for a run that the lab has forgotten."""
+    """`owner` gives the learner who asked for a run; None for a run that was evicted."""
 
     def __init__(self, file: RoomFile, owner: Callable[[str], str | None]) -> None:
         self._file = file
@@ -42,7 +42,7 @@ class Offers:
     # ---- what a learner does
 
     def offer(self, learner: str, runs: Sequence[str], *, named: bool = False) -> None:
-        """Of one's own runs, to the class that one is in; in place of what one has offered before."""
+        """Offer one's own runs to the class that one is in, in place of an earlier offer."""
         if not 1 <= len(runs) <= RUNS:
             raise Refusal(f"{len(runs)} runs were offered; it must be 1 to {RUNS}.")
         if any(self._owner(run) != learner for run in runs):
@@ -69,12 +69,12 @@ class Offers:
     # ---- what the instructor does
 
     def of(self, code: str, by: str) -> list[Offer]:
-        """All that were not declined, in the order in which they were made."""
+        """All that were not declined, in the order made."""
         self._file.only(by)
         return [offer for offer in self.by_learner(code).values() if not offer.declined]
 
     def put_up(self, code: str, by: str, number: int) -> None:
-        """That member's, in place of whatever is on the wall."""
+        """Show that member's offer, in place of any other."""
         with self._file.act(by) as db:
             at = "(SELECT learner FROM members WHERE room = ?1 AND number = ?2)"
             open_ = f"SELECT 1 FROM offers WHERE room = ?1 AND declined = 0 AND learner = {at}"
@@ -83,17 +83,17 @@ class Offers:
             db.execute(f"UPDATE offers SET up = (learner = {at}) WHERE room = ?1", (code, number))
 
     def decline(self, code: str, by: str, number: int) -> None:
-        """That member's, for good; nobody but its learner is told. The learner may offer another."""
+        """Decline that member's offer for good; only its learner is told, and may offer another."""
         with self._file.act(by) as db:
             at = "(SELECT learner FROM members WHERE room = ?1 AND number = ?2)"
             db.execute(f"UPDATE offers SET declined = 1, up = 0 WHERE room = ?1 AND learner = {at}", (code, number))
 
     def take_down(self, code: str, by: str) -> None:
-        """It stays offered."""
+        """Take down what is up; it stays offered."""
         with self._file.act(by) as db:
             db.execute("UPDATE offers SET up = 0 WHERE room = ?", (code,))
 
-    # ---- what the wall shows
+    # ---- what the projector shows
 
     def up(self, code: str) -> Offer | None:
         return next((offer for offer in self.by_learner(code).values() if offer.up), None)
@@ -104,11 +104,11 @@ class Offers:
         return dict(self._read("WHERE o.room = ?", code))
 
     def runs(self) -> set[str]:
-        """All that are offered anywhere: the lab keeps them."""
+        """All runs that are offered anywhere, which the lab must not evict."""
         return {run for _, offer in self._read("", "") for run in offer.runs if not offer.declined}
 
     def _read(self, where: str, value: str) -> list[tuple[str, Offer]]:
-        """With whose they are. Those whose runs are gone are none."""
+        """(learner, offer) pairs; skips offers whose runs were evicted."""
         query = (
             "SELECT o.learner, m.number, m.nickname, o.named, o.runs, o.at, o.up, o.declined "
             "FROM offers AS o JOIN members AS m "

@@ -1,12 +1,13 @@
-"""For the wall: how to join, the question, how many have voted, and what has been shown. Anybody may open it."""
+"""The projector: how to join, the question, how many have voted, and what has been shown. Anybody may open it."""
 
 import streamlit as st
 
 from lab.classroom.offer_view import show
-from lab.classroom.service import offers, qr, rooms, topic, way_in
+from lab.classroom.service import Classroom, topic
 from lab.classroom.store import Question, Room
 from lab.classroom.view import answer_words, common_run, counts, follow, how_made
-from lab.ui.style import look
+from lab.classroom.way_in import qr, way_in
+from lab.ui.style import style
 from lessons.lesson import Lesson, Round
 
 BIG = """
@@ -35,33 +36,33 @@ BIG = """
 """
 
 
-def page() -> None:
-    look(BIG)
+def page(classroom: Classroom) -> None:
+    style(BIG)
     code = st.query_params.get("room", "").upper()
-    room = rooms().room(code)
+    room = classroom.actions.room(code)
     if room is None:
         st.title("The projector", anchor=False)
         st.markdown("Open it from the instructor's page, which adds the code of the class to its address.")
         return
-    up = offers().up(code)
+    up = classroom.offers.up(code)
     found = topic(room.question) if room.question else None
     if up is None and (room.question is None or room.pace == "free" or found is None):
         st.title("Join the class", anchor=False)
-        _way_in(room, small=False)
-        _tell(room)
+        _way_in(classroom, room, small=False)
+        _tell(classroom, room)
         return
     left, right = st.columns([5, 1], gap="large")
     with right:
-        _way_in(room, small=True)
+        _way_in(classroom, room, small=True)
     with left:
         if up is not None:
-            show(up)
-            _tell(room)
+            show(classroom, up)
+            _tell(classroom, room)
         elif room.question is not None and found is not None:
-            _question(room, room.question, *found)
+            _question(classroom, room, room.question, *found)
 
 
-def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
+def _question(classroom: Classroom, room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
     st.caption(f"Lesson {lesson.number} · {lesson.title}")
     st.title(asked.asks, anchor=False)
     if asked.knob is not None:
@@ -71,20 +72,20 @@ def _question(room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
     if words := answer_words(room, asked):
         st.subheader(words, anchor=False)
     how_made(at.made)
-    _tell(room)
+    _tell(classroom, room)
     if at.running and at.answer is None:
-        common_run(room, lesson, asked)  # before the counts: on a wall nobody scrolls
-    counts(room, asked)
+        common_run(classroom, room, lesson, asked)  # above the counts: nobody scrolls a projector
+    counts(classroom, room, asked)
 
 
-def _tell(room: Room) -> None:
+def _tell(classroom: Classroom, room: Room) -> None:
     with st.container(key="tell"):
-        follow(room, leads=True)
+        follow(classroom, room, leads=True)
 
 
-def _way_in(room: Room, *, small: bool) -> None:
-    """The code's letters come from our own alphabet, the address from the browser's; neither is anybody's text."""
-    address = way_in(room)
+def _way_in(classroom: Classroom, room: Room, *, small: bool) -> None:
+    """Safe as HTML: the code comes from the lab's own alphabet, and the address from the browser."""
+    address = way_in(classroom, room)
     shown = address.partition("?")[0].partition("//")[2].replace("<", "").replace("&", "")
     st.html(
         f'<div class="way-in{" small" if small else ""}"><img alt="QR code of the way in" src="{qr(address)}">'

@@ -1,20 +1,19 @@
-"""What a class is, and the file that it is kept in: a room with a short code, its members, the question that it is at,
-their votes and what they offer. No Streamlit.
+"""What a class is, and the file that holds it: a room with a short code, its members, its question, their votes and
+their offers. No Streamlit.
 
-Pages read; who writes is `lab/classroom/actions.py` and `lab/classroom/offers.py`. One
-SQLite file; each act is a transaction.
+Pages read it; `lab/classroom/actions.py` and `lab/classroom/offers.py` write. One SQLite file; each act is a
+transaction.
 """
 
 import sqlite3
 import unicodedata
 from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from lab.ui.page_turns import out_of_turn
 from lessons.book import Guess, in_use, opened
 from lessons.evidence import Made
 from lessons.keys import Key
@@ -42,22 +41,22 @@ TABLES = ("offers", "votes", "questions", "members")
 
 
 class Refusal(Exception):
-    """One clear sentence: why not."""
+    """Why not, in one clear sentence."""
 
 
 class Question(msgspec.Struct, frozen=True):
-    """`vote`: the first or the second is on, or was last. `counts`: of how many votes the counts are shown."""
+    """`vote`: 1 or 2, the current or last one. `counts`: how many votes have their counts shown."""
 
     lesson: str
     round: str
     setting: float
     vote: int
     counts: int
-    running: bool  # the engine runs for all, or has run
+    running: bool  # the engine runs for the class, or has run
     answer: Key | None  # once it is shown
     machine: str
-    seed: int = 0  # of the run for all: of its first repeat
-    made: Made | None = None  # how the answer's runs came about; None for an answer without runs
+    seed: int = 0  # of the first repeat of the class's run
+    made: Made | None = None  # how the answer's runs were made; None for an answer without runs
 
     @property
     def open(self) -> bool:
@@ -68,13 +67,13 @@ class Room(msgspec.Struct, frozen=True):
     code: str
     pace: Pace
     question: Question | None
-    timer_s: float  # when the timer ends, seconds since 1970; 0 without one
+    timer_s: float  # when the timer ends, in seconds since 1970; 0 without a timer
     members: int
-    voted: tuple[int, int]  # how many, the first and the second time
+    voted: tuple[int, int]  # how many voted in the first and in the second vote
 
 
 class Ballot(msgspec.Struct, frozen=True):
-    """`number` stands for the learner: the name in the cookie would let whoever reads it be that learner."""
+    """`number` identifies the learner: whoever read the name in the cookie could act as that learner."""
 
     room: str
     lesson: str
@@ -84,18 +83,24 @@ class Ballot(msgspec.Struct, frozen=True):
     nickname: str
     guess: Guess
     at: str
-    seed: int = 0  # of the run for all, once there is one
+    seed: int = 0  # the class's run's, once there is one
 
 
 class RoomFile:
-    """The file at `path`. Safe to use from several threads, but by one process only: all pages of a class read the same
-    things, so what was read is kept in memory until something is written."""
+    """The file at `path`. Thread-safe, but for one process only: all pages of a class read the same things, so what was
+    read is kept in memory until something is written. Each act is inside a `while_writing()`: it waits for the disk."""
 
-    def __init__(self, path: Path, instructors: Container[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        instructors: Container[str],
+        while_writing: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._path = path
         self._instructors = instructors
+        self._while_writing = while_writing
         self._kept: dict[tuple[str, ...], Any] = {}
-        self._written = 0  # how often; what was read before the last time is not kept
+        self._written = 0  # how often; reads from before the last write are not kept
         path.parent.mkdir(parents=True, exist_ok=True)
         with opened(path) as db:
             db.execute("PRAGMA journal_mode=WAL")
@@ -108,17 +113,17 @@ class RoomFile:
         self._in_use = in_use(path)
 
     def only(self, by: str) -> None:
-        """Raises Refusal unless that is an instructor."""
+        """Raises Refusal unless `by` is an instructor."""
         if by not in self._instructors:
             raise Refusal("Only the instructor can do that.")
 
     @contextmanager
     def act(self, by: str | None = None) -> Iterator[sqlite3.Connection]:
-        """A transaction that nobody else's comes in between; as an instructor's if it is `by` somebody."""
+        """An exclusive transaction. If it is `by` somebody, raises Refusal unless that is an instructor."""
         if by is not None:
             self.only(by)
         try:
-            with out_of_turn(), opened(self._path) as db:
+            with self._while_writing(), opened(self._path) as db:
                 db.execute("BEGIN IMMEDIATE")
                 yield db
         finally:
@@ -167,7 +172,7 @@ def known(db: sqlite3.Connection, code: str) -> Room:
 
 
 def ballots_in(db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> Iterator[tuple[str, Ballot]]:
-    """With whose they are."""
+    """(learner, ballot) pairs."""
     query = (
         "SELECT v.learner, v.room, v.lesson, v.round, v.vote, m.number, m.nickname, v.guess, v.at, q.seed "
         "FROM votes AS v JOIN members AS m ON m.room = v.room AND m.learner = v.learner "

@@ -1,4 +1,4 @@
-"""What a class said: counted, as a table with bars, before and after, and as files to take home."""
+"""A class's votes: counted, as a table with bars for both votes, and as files to download."""
 
 import csv
 import io
@@ -21,8 +21,8 @@ LINEAR_BINS = 8
 
 
 def bins(answer: Answer) -> list[str]:
-    """What votes are counted by: the options, or ranges of the number. They follow from the question alone. A curve is
-    counted by its last point."""
+    """The categories that votes are counted in: the options, or ranges of a number. They depend on the question alone.
+    A curve is counted by its last point."""
     if isinstance(answer, Choice):
         return list(answer.options.values())
     edges = _edges(answer)
@@ -30,7 +30,7 @@ def bins(answer: Answer) -> list[str]:
 
 
 def counted(answer: Answer) -> str:
-    """What of a guess."""
+    """What is counted of a guess."""
     return f"Guess at {amount(answer.x[-1])} {answer.x_label}" if isinstance(answer, Curve) else "Guess"
 
 
@@ -43,7 +43,7 @@ def bin_of(answer: Answer, value: Value) -> int:
 
 
 def tally(answer: Answer, guesses: Sequence[Guess]) -> list[int]:
-    """How many in each of the bins."""
+    """How many guesses are in each bin."""
     counts = Counter(bin_of(answer, guess.value) for guess in guesses)
     return [counts[n] for n in range(len(bins(answer)))]
 
@@ -56,9 +56,9 @@ def _edges(answer: Answer) -> list[float]:
     return [low + (high - low) * n / LINEAR_BINS for n in range(LINEAR_BINS + 1)]
 
 
-# ---- to look at
+# ---- as a table
 
-LOOK = (
+STYLE = (
     f".tally {{ --first: {GUESS}; --second: {MEASURED}; }}"
     """
 .tally { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
@@ -76,8 +76,8 @@ LOOK = (
 
 
 def tally_html(answer: Answer, votes: Sequence[Sequence[Guess]], key: Key | None) -> str:
-    """A table whose numbers have bars; the measured row is marked once there is a `key`. Not Plotly: a whole class asks
-    for it at once, and its script has 4.7 MB."""
+    """An HTML table with bars behind its numbers; the measured row is marked once there is a `key`. Not Plotly: a whole
+    class loads it at once, and Plotly's script has 4.7 MB."""
     columns = [tally(answer, guesses) for guesses in votes]
     most = max(max(column) for column in columns) or 1
     measured = None
@@ -94,7 +94,7 @@ def tally_html(answer: Answer, votes: Sequence[Sequence[Guess]], key: Key | None
     return f'<table class="tally" aria-label="How the class voted">{inside}</table>'
 
 
-# ---- to take home
+# ---- as files
 
 
 def as_jsonl(ballots: Sequence[Ballot]) -> bytes:
@@ -118,7 +118,7 @@ COLUMNS = [
 
 
 def as_csv(ballots: Sequence[Ballot]) -> bytes:
-    """For spreadsheets. A cell that begins with = + - or @ would be a formula there; what people wrote stays text."""
+    """For spreadsheets, where a cell that begins with = + - or @ would be a formula: such text gets an apostrophe."""
     text = io.StringIO()
     write = csv.writer(text).writerow
     write(COLUMNS)

@@ -1,4 +1,4 @@
-"""What pages of a class share: how it stands, the table of its counts, and the run that everybody watches."""
+"""What a class's pages share: its status, the table of its counts, and the run that everybody watches."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -7,15 +7,14 @@ from urllib.parse import quote
 import streamlit as st
 
 from lab.classroom.live_updates import Sees, digest, look_at
-from lab.classroom.service import evidence, gathering, rooms
+from lab.classroom.service import Classroom
 from lab.classroom.store import Refusal, Room
-from lab.classroom.tally import LOOK, tally_html
+from lab.classroom.tally import STYLE, tally_html
 from lab.runs.live_scene import live
 from lab.scene.component import scene
 from lab.ui.formatting import amount, in_words, made_words
 from lab.ui.js_component import component
 from lab.ui.learner import learner
-from lab.ui.page_turns import in_turn
 from lessons.evidence import Made
 from lessons.lesson import Lesson, Round
 from lessons.question import Curve
@@ -23,20 +22,24 @@ from lessons.question import Curve
 _pulse = component("pulse", isolate_styles=False)
 
 
-def follow(room: Room, *, leads: bool = False) -> None:
-    """How things stand, said as soon as it changes; and the page anew whenever the class is somewhere else than in
-    `room`: in its turn, or at once for who `leads`."""
+def follow(classroom: Classroom, room: Room, *, leads: bool = False) -> None:
+    """The class's status line, always current. Reruns the page when the class's state differs from `room`: in its turn,
+    or at once on a page that `leads`."""
     own = "" if leads else digest(learner())
-    now = look_at(room)
+    now = look_at(classroom, room)
     _follow(room, "leads=1" if leads else f"own={own}", now.at("", own), now.stand.says, now.stand.done)
 
 
-def follow_quietly(room: Room, sees: Sees) -> None:
-    """The page, or the fragment that this stands in, anew whenever that is not any more what it is in `room`."""
+def follow_quietly(classroom: Classroom, room: Room, sees: Sees) -> None:
+    """Reruns the page, or the fragment around this call, when what it `sees` differs from `room`."""
     own = digest(learner()) if sees == "away" else ""
-    alone = sees in ("offers", "members")  # of the instructor; the others have a whole class beside them
+    alone = sees in ("offers", "members")  # the instructor's pages; others rerun beside a whole class
     with st.container(key=f"quiet {sees}"):
-        _follow(room, f"sees={sees}" + (f"&own={own}" if own else "&leads=1" * alone), look_at(room).at(sees, own))
+        _follow(
+            room,
+            f"sees={sees}" + (f"&own={own}" if own else "&leads=1" * alone),
+            look_at(classroom, room).at(sees, own),
+        )
 
 
 def _follow(room: Room, who: str, at: str, says: str = "", done: float | None = None) -> None:
@@ -45,7 +48,7 @@ def _follow(room: Room, who: str, at: str, says: str = "", done: float | None = 
 
 
 def attempt(act: Callable[[], object]) -> None:
-    """What a button asks for; why not, if it can't be."""
+    """Do what a button asks for, and rerun; or show why not."""
     try:
         act()
     except Refusal as why:
@@ -55,19 +58,19 @@ def attempt(act: Callable[[], object]) -> None:
 
 
 def emphasis(usual: bool) -> Literal["primary", "secondary"]:
-    """Of a button that one would usually press next, or not."""
+    """A button's type: primary if it is the `usual` next one."""
     return "primary" if usual else "secondary"
 
 
-def counts(room: Room, asked: Round) -> None:
-    """Of the votes that the instructor has shown; nothing before."""
-    votes, at = rooms().shown(room), room.question
+def counts(classroom: Classroom, room: Room, asked: Round) -> None:
+    """The counts that the instructor has shown; nothing before."""
+    votes, at = classroom.actions.shown(room), room.question
     if at is not None and votes:
-        st.html(f"<style>{LOOK}</style>{tally_html(asked.answer, votes, at.answer)}")
+        st.html(f"<style>{STYLE}</style>{tally_html(asked.answer, votes, at.answer)}")
 
 
 def answer_words(room: Room, asked: Round) -> str:
-    """For a curve with its places: on a wall nothing else says them."""
+    """The measured answer; "" before it is shown. A curve comes with its x values: a projector shows no axis."""
     at, answer = room.question, asked.answer
     if at is None or at.answer is None:
         return ""
@@ -76,23 +79,23 @@ def answer_words(room: Room, asked: Round) -> str:
 
 
 def how_made(made: Made | None) -> None:
-    """Seeds and time of the runs behind an answer, and what is to be held against them."""
+    """Seeds and time of the runs behind an answer, and what limits them."""
     if made is not None:
         st.caption(made_words(made))
 
 
 @st.fragment
-def run_for_all(room: Room, lesson: Lesson, asked: Round) -> None:
-    """A learner's: the next of a question's runs has nothing else drawn anew."""
-    with in_turn():
-        follow_quietly(room, "run")
-        common_run(room, lesson, asked)
+def run_for_all(classroom: Classroom, room: Room, lesson: Lesson, asked: Round) -> None:
+    """On a learner's page: a fragment, so that the next run reruns nothing else."""
+    with classroom.turns.in_turn():
+        follow_quietly(classroom, room, "run")
+        common_run(classroom, room, lesson, asked)
 
 
-def common_run(room: Room, lesson: Lesson, asked: Round) -> None:
-    """The class's run as it happens; the same for all who look, and nobody's to command."""
-    begun = gathering(room, lesson, asked)
-    if begun and begun.run and not begun.measuring and (spec := live(begun.run)):
+def common_run(classroom: Classroom, room: Room, lesson: Lesson, asked: Round) -> None:
+    """The class's run, live: the same for all viewers, and nobody can change it."""
+    begun = classroom.gathering(room, lesson, asked)
+    if begun and begun.run and not begun.measuring and (spec := live(classroom.engine.run(begun.run))):
         scene({"kitchens": [spec], "can": []})
-    if begun is None and (found := evidence(room, lesson, asked)):
+    if begun is None and (found := classroom.evidence(room, lesson, asked)):
         how_made(found.made)

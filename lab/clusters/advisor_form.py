@@ -20,7 +20,7 @@ from engine.fleet.catalog.models import ModelShape
 from engine.fleet.host.nvml import Fleet, example_fleet, read_fleet
 from engine.sim.traces import read_trace
 from engine.workload import Draft
-from lab.ui.widget_changed import newly
+from lab.ui.session import widget_changed
 
 EXAMPLE = here(example_fleet())
 TWO_POOLS = Question(
@@ -47,7 +47,7 @@ LIMITS = {"isl_tokens": (1, 1_000_000), "osl_tokens": (1, 100_000), "rate_per_s"
 def ask() -> Question | None:
     """The question that was just asked, if one was."""
     preset = st.selectbox("Begin with", PRESETS, key="preset")
-    with newly("preset", preset) as chosen:
+    with widget_changed("preset", preset) as chosen:
         if chosen or "gpus" not in st.session_state:
             _take_preset(preset)
         asked, trace = _fields()

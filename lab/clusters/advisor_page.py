@@ -10,10 +10,10 @@ from engine.fleet.exports.files import files
 from engine.fleet.host.findings import Finding, Tray, findings
 from engine.fleet.host.nvml import example_fleet
 from lab.clusters.advisor_form import ask, chosen_model, this_machine
-from lab.clusters.asking import Asking
 from lab.clusters.flip_chart import flips_alt, flips_figure
-from lab.ui.downloads import take_home
-from lab.ui.style import look
+from lab.clusters.jobs import AdvisorJob, Jobs
+from lab.ui.downloads import download
+from lab.ui.style import STILL, style
 
 VERDICTS = {
     "colocate-chunked": ("One station, portions between plates", "co-locate, with chunked prefill", ":material/join:"),
@@ -36,8 +36,8 @@ SEVERITIES = {
 }
 
 
-def page() -> None:
-    look()
+def page(jobs: Jobs) -> None:
+    style()
     st.title("Your lab", anchor=False)
     st.markdown(
         "Should **your** kitchen prep (prefill) and plate (decode) at one station, or at two with the trays (KV cache) "
@@ -45,16 +45,20 @@ def page() -> None:
     )
     question = ask()
     if question:
-        if asking := st.session_state.get("asking"):
-            asking.cancel()
-        st.session_state["asking"] = Asking(question)
-    asking = st.session_state.get("asking")
+        if isinstance(before := st.session_state.get("asking"), AdvisorJob):
+            before.job.cancel()
+        st.session_state["asking"] = jobs.advise(question)
+    asking: Advice | AdvisorJob | None = st.session_state.get("asking")
     if asking is None:
         st.info("Choose a kitchen above and ask. The first one, with a broken road, is where this course began.")
-    elif asking.over:
+    elif isinstance(asking, Advice):
         _answer(asking)
-    else:
+    elif not asking.job.over:
         _waiting()
+    elif asking.advice:
+        _answer(asking.advice)
+    else:
+        st.error(asking.job.why, icon=":material/error:")
     _machine()
 
 
@@ -63,30 +67,27 @@ def page() -> None:
 
 @st.fragment(run_every=0.5)
 def _waiting() -> None:
-    asking: Asking = st.session_state["asking"]
-    asking.look()
-    if asking.over:
+    asking: AdvisorJob = st.session_state["asking"]
+    asking.job.keep_alive()
+    if asking.job.over:
         st.rerun()
-    st.progress(asking.heard.share, asking.heard.what)
+    st.progress(asking.progress.share, asking.progress.what)
     if st.button("Never mind", icon=":material/close:"):
-        asking.cancel()
+        asking.job.cancel()
         st.session_state.pop("asking")
         st.rerun()
 
 
-def _answer(asking: Asking) -> None:
-    if asking.why:
-        st.error(asking.why, icon=":material/error:")
-    if advice := asking.advice:
-        _verdict(advice)
-        _mend(advice.findings)
-        reasons, turning = st.columns(2, gap="large")
-        with reasons:
-            _reasons(advice)
-        with turning:
-            _turning(advice)
-        _compared(advice)
-        _downloads(advice)
+def _answer(advice: Advice) -> None:
+    _verdict(advice)
+    _mend(advice.findings)
+    reasons, turning = st.columns(2, gap="large")
+    with reasons:
+        _reasons(advice)
+    with turning:
+        _turning(advice)
+    _compared(advice)
+    _downloads(advice)
 
 
 def _verdict(advice: Advice) -> None:
@@ -127,7 +128,7 @@ def _reasons(advice: Advice) -> None:
 def _turning(advice: Advice) -> None:
     st.markdown("#### What would change it")
     if advice.flips:
-        st.plotly_chart(flips_figure(advice), key="flips", alt=flips_alt(advice), config={"displayModeBar": False})
+        st.plotly_chart(flips_figure(advice), key="flips", alt=flips_alt(advice), config=STILL)
         st.caption("Each input alone, everything else as asked: the nearest value that turns the verdict.")
     lines = [f"- {flip.sentence}" for flip in advice.flips]
     if advice.next_tier:
@@ -160,7 +161,7 @@ def _downloads(advice: Advice) -> None:
     st.markdown("#### Take it with you")
     with st.container(horizontal=True):
         for name, text in files(advice).items():
-            take_home(name, name, text)
+            download(name, name, text)
     st.caption("Commands and manifests for the plan above. Applied nowhere yet: check images, labels and paths.")
 
 

@@ -1,24 +1,23 @@
-"""A kitchen of many stations on the Scale up page: to see why a sweep comes out as it does."""
+"""A kitchen of many stations on the Scale up page, which shows why a sweep comes out as it does."""
 
 import streamlit as st
 
 from engine.errors import BadInput
 from engine.fleet.sweep.sweep import Sweep, bench
-from lab.clusters.simulate_kitchen import Watch
+from lab.clusters.jobs import Jobs, KitchenJob, SweepResult, borne
+from lab.clusters.simulate_kitchen import SimulatedKitchen
 from lab.clusters.sweep_charts import best_of
-from lab.clusters.sweeping import Result, borne
-from lab.clusters.watching import Watching, seen
 from lab.scene.choices import choose_kind
 from lab.scene.component import scene
 from lab.scene.export_html import kitchen
 from lab.scene.words import TITLES
 
-LOADS = (0.3, 0.5, 0.7, 0.9, 1.0, 1.2, 1.6)  # of the rate at which, by arithmetic, all workers are always busy
+LOADS = (0.3, 0.5, 0.7, 0.9, 1.0, 1.2, 1.6)  # shares of the rate that keeps all workers busy, by arithmetic
 SLIDER = 200
 
 
-def watch(swept: Sweep, result: Result | None) -> None:
-    """The chosen deployment of the site's GPUs under the chosen load. It needs no sweep, but takes its best split."""
+def watch(jobs: Jobs, swept: Sweep, result: SweepResult | None) -> None:
+    """The chosen deployment of the site's GPUs under the chosen load. It needs no `result`, but uses its best split."""
     st.subheader("Watch one kitchen", anchor=False)
     if not st.toggle("Open it", True, key="watch", bind="query-params"):
         st.session_state.pop("watching", None)
@@ -28,17 +27,17 @@ def watch(swept: Sweep, result: Result | None) -> None:
     except BadInput as wrong:
         st.error(str(wrong))
         return
-    drawn = seen(asked)
+    drawn = jobs.kitchens.get(asked)
     if drawn is None:
-        _wait_for(asked)
+        _wait_for(jobs, asked)
         return
     note = f"simulated: {asked.requests} orders, {asked.rate_per_s:.3g} a second"
     shown = kitchen([], TITLES[asked.kind], note=note, deployment=asked.kind) | {"simulated": True}
-    shown["motions"] = bytes(drawn.motions).decode()  # as JSON: megabytes that need not be made anew at every rerun
+    shown["motions"] = bytes(drawn.motions).decode()  # JSON already: megabytes that are not encoded again on each rerun
     scene({"kitchens": [shown], "can": [], "speed": _slow_enough(drawn.ends_s)})
 
 
-def _choose(swept: Sweep, result: Result | None) -> Watch:
+def _choose(swept: Sweep, result: SweepResult | None) -> SimulatedKitchen:
     on = bench(swept)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         kind = choose_kind("watched_kitchen")
@@ -57,30 +56,30 @@ def _choose(swept: Sweep, result: Result | None) -> Watch:
             prefill = split
             if on.workers > 2:
                 prefill = st.slider("Prep stations (prefill)", 1, on.workers - 1, split, width=SLIDER)
-    return Watch(swept, kind, prefill, load * on.expected_rate_per_s)
+    return SimulatedKitchen(swept, kind, prefill, load * on.expected_rate_per_s)
 
 
-def _wait_for(asked: Watch) -> None:
-    coming: Watching | None = st.session_state.get("watching")
-    if coming is None or coming.asked != asked or (coming.over and not coming.why):  # made, but no longer kept
+def _wait_for(jobs: Jobs, asked: SimulatedKitchen) -> None:
+    coming: KitchenJob | None = st.session_state.get("watching")
+    if coming is None or coming.asked != asked or (coming.job.over and not coming.job.why):  # finished, then evicted
         if coming:
-            coming.cancel()
-        st.session_state["watching"] = Watching(asked)
-    _progress()
+            coming.job.cancel()
+        st.session_state["watching"] = jobs.kitchen(asked)
+    _progress(jobs)
 
 
 @st.fragment(run_every=0.3)
-def _progress() -> None:
-    coming: Watching = st.session_state["watching"]
-    coming.look()
-    if not coming.over:
+def _progress(jobs: Jobs) -> None:
+    coming: KitchenJob = st.session_state["watching"]
+    coming.job.keep_alive()
+    if not coming.job.over:
         st.caption(":material/hourglass_top: Simulating.")
-    elif coming.why:
-        st.error(coming.why)
-    elif seen(coming.asked) is not None:
+    elif coming.job.why:
+        st.error(coming.job.why)
+    elif jobs.kitchens.get(coming.asked) is not None:
         st.rerun()
 
 
 def _slow_enough(ends_s: float) -> float:
-    """A speed at which a step can be seen: as the scene offers them."""
+    """One of the scene's speeds, slow enough to see single steps."""
     return 0.05 if ends_s < 4 else 0.25 if ends_s < 30 else 1.0

@@ -1,4 +1,4 @@
-"""Scale up: the same questions for GPUs that are not here, answered by the simulator in a process of its own."""
+"""Scale up: the same questions for GPUs that the lab does not have, answered by the simulator."""
 
 import streamlit as st
 
@@ -10,10 +10,10 @@ from engine.fleet.estimate.step_cost import error_of
 from engine.fleet.sweep.sweep import ASKS, MAP_WORKERS, TIE, Begun, Sweep
 from engine.units import in_words
 from lab.clusters import sweep_charts as charts
+from lab.clusters.jobs import Jobs, SweepJob, SweepResult, borne, tried
 from lab.clusters.scale_kitchen import watch
-from lab.clusters.sweeping import Result, Sweeping, borne, known, tried
-from lab.ui.style import look
-from lab.ui.widget_changed import newly
+from lab.ui.session import widget_changed
+from lab.ui.style import SLIDER, STILL, style
 
 TITLES = {"load": "How much load?", "ratio": "How many of each?", "map": "When does it pay?"}
 EXPLAINS = {
@@ -26,25 +26,23 @@ PROMPTS = (256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768)
 OUTPUTS = (16, 32, 64, 128, 256, 512)
 TTFTS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 TPOTS = (0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2)
-SLIDER = 158
-STILL = {"displayModeBar": False}
 
 
-def page() -> None:
-    look()
+def page(jobs: Jobs) -> None:
+    style()
     st.title("Scale up", anchor=False)
     st.markdown(
         "Should **your** GPUs split prefill from decode? The lab's own scheduler and router, on simulated GPUs, for "
         "clusters that fit on no laptop."
     )
     asked = _choose()
-    _buttons(asked)
+    _buttons(jobs, asked)
     _progress(asked)
-    result = known(asked)
+    result = jobs.sweeps.get(asked)
     if result:
         _show(asked, result)
-    if asked.asks != "map":  # which is of many prompt lengths and links
-        watch(asked, result)
+    if asked.asks != "map":  # a map has many prompt lengths and links
+        watch(jobs, asked, result)
     _fine_print(asked, result)
 
 
@@ -70,7 +68,7 @@ def _choose() -> Sweep:
             width=230,
         )
         known_gpus, shipped = gpus(), models()
-        with newly("site", where) as moved:
+        with widget_changed("site", where) as moved:
             if moved:
                 st.session_state["site_gpu"] = SITES[where].gpu
             card = st.selectbox(
@@ -93,7 +91,7 @@ def _choose() -> Sweep:
         )
     with st.container(horizontal=True, gap="medium"):
         prompt = 4096
-        if asks != "map":  # it has prompts of its own; one setting, one result
+        if asks != "map":  # a map has prompts of its own
             prompt = st.select_slider("Prompt, tokens", PROMPTS, 4096, key="isl", bind="query-params", width=SLIDER)
         output = st.select_slider("Output, tokens", OUTPUTS, 128, key="osl", bind="query-params", width=SLIDER)
         ttft = st.select_slider(
@@ -117,26 +115,26 @@ def _choose() -> Sweep:
 # ---- the sweep
 
 
-def _sweeping() -> Sweeping | None:
+def _sweeping() -> SweepJob | None:
     """This session's sweep, under way or over."""
-    sweeping: Sweeping | None = st.session_state.get("sweeping")
+    sweeping: SweepJob | None = st.session_state.get("sweeping")
     return sweeping
 
 
-def _buttons(asked: Sweep) -> None:
+def _buttons(jobs: Jobs, asked: Sweep) -> None:
     st.caption(EXPLAINS[asked.asks])
     sweeping = _sweeping()
-    if sweeping and not sweeping.over:
+    if sweeping and not sweeping.job.over:
         if st.button("Cancel", icon=":material/stop:", key="cancel"):
-            sweeping.cancel()
+            sweeping.job.cancel()
             del st.session_state["sweeping"]
             st.rerun()
         return
-    if known(asked):
+    if jobs.sweeps.get(asked):
         return
     if st.button("Simulate", type="primary", icon=":material/play_arrow:", key="simulate"):
         try:
-            st.session_state["sweeping"] = Sweeping(asked)
+            st.session_state["sweeping"] = jobs.sweep(asked)
         except BadInput as wrong:
             st.error(str(wrong))
             return
@@ -145,14 +143,14 @@ def _buttons(asked: Sweep) -> None:
 
 @st.fragment(run_every=0.7)
 def _progress(asked: Sweep) -> None:
-    """How far it is. When it is over, the page is drawn once more."""
+    """How far the sweep is. When it is over, rerun the page."""
     sweeping = _sweeping()
     if sweeping is None:
         return
-    sweeping.look()
-    if sweeping.over:
-        if sweeping.why:
-            st.error(sweeping.why)
+    sweeping.job.keep_alive()
+    if sweeping.job.over:
+        if sweeping.job.why:
+            st.error(sweeping.job.why)
         elif st.session_state.get("swept") != sweeping.asked:
             st.session_state["swept"] = sweeping.asked
             st.rerun()
@@ -171,7 +169,7 @@ def _progress(asked: Sweep) -> None:
 # ---- what came of it
 
 
-def _show(asked: Sweep, result: Result) -> None:
+def _show(asked: Sweep, result: SweepResult) -> None:
     begun = result.begun
     match asked.asks:
         case "load":
@@ -206,7 +204,7 @@ def _says(sentence: str) -> None:
     st.markdown(f"#### {sentence}")
 
 
-def _fine_print(asked: Sweep, result: Result | None) -> None:
+def _fine_print(asked: Sweep, result: SweepResult | None) -> None:
     where, card = SITES[asked.site], gpu(asked.gpu)
     road = where.fabric(card)
     says = [

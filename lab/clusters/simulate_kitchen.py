@@ -1,6 +1,6 @@
-"""A simulated kitchen to look at, made in a process of its own: `python -m lab.clusters.simulate_kitchen`.
+"""A simulated kitchen to watch, made in a process of its own: `python -m lab.clusters.simulate_kitchen`.
 
-What is to be watched comes as JSON on stdin; out goes one line of JSON with all that the scene draws.
+It reads a SimulatedKitchen as JSON from stdin and writes one line of JSON with all that the scene draws.
 """
 
 import os
@@ -14,22 +14,22 @@ from engine.fleet.sweep.sweep import Refused, Sweep, bench
 from engine.scenario import KINDS, Kind, number, one_of, whole
 from lab.scene.motions import Motion, motions
 
-SPAN_S = 15.0  # of arrivals, unless those are too many or too few to look at
+SPAN_S = 15.0  # of arrivals, unless these would be too many or too few to watch
 FEWEST, MOST = 24, 900  # requests
-MOST_EACH = 30  # requests a worker, else a crowded link takes long to simulate
-MOVES = 8  # of a tray, that are told
+MOST_EACH = 30  # requests per worker: with more, a congested link takes long to simulate
+MOVES = 8  # updates per tray
 
 
-class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One deployment of a sweep's site under one load. `prefill_workers` 0: it has none."""
+class SimulatedKitchen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One deployment of a sweep's site under one load. `prefill_workers` is 0 unless it is disaggregated."""
 
     sweep: Sweep
     kind: Kind
     prefill_workers: int
     rate_per_s: float
 
-    def checked(self) -> "Watch":
-        """Itself, if it can be simulated; else BadInput with one sentence."""
+    def checked(self) -> "SimulatedKitchen":
+        """Itself. Raises BadInput if it can't be simulated."""
         self.sweep.checked()
         one_of("deployment", self.kind, KINDS)
         number("rate", self.rate_per_s, above=0, unit="requests/s")
@@ -43,23 +43,23 @@ class Watch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return min(most, max(FEWEST, round(SPAN_S * self.rate_per_s)))
 
 
-class Seen(msgspec.Struct, frozen=True, tag="seen"):
-    """`motions` as JSON, which only the browser reads. The last one ends at `ends_s`."""
+class SimulatedRun(msgspec.Struct, frozen=True, tag="seen"):
+    """`motions` as JSON, which only the browser reads; the last one ends at `ends_s`."""
 
     motions: msgspec.Raw
     ends_s: float
 
 
-def seen(watch: Watch) -> Seen:
+def simulated(asked: SimulatedKitchen) -> SimulatedRun:
     """Raises BadInput."""
-    watch.checked()
-    record = bench(watch.sweep).record(watch.kind, watch.prefill_workers, watch.rate_per_s, watch.requests)
+    asked.checked()
+    record = bench(asked.sweep).record(asked.kind, asked.prefill_workers, asked.rate_per_s, asked.requests)
     ends_s = max(event.t for event in record)
-    return Seen(msgspec.Raw(msgspec.json.encode(gathered(motions(record)))), ends_s)
+    return SimulatedRun(msgspec.Raw(msgspec.json.encode(condensed(motions(record)))), ends_s)
 
 
-def gathered(drawn: Sequence[Motion]) -> list[Motion]:
-    """The same with tokens of one step said at once (they have no text), and of a tray's way as much as shows."""
+def condensed(drawn: Sequence[Motion]) -> list[Motion]:
+    """The same motions with one entry for all tokens of a step (they have no text), and few updates per tray."""
     out: list[Motion] = []
     sizes = {motion["id"]: motion["nbytes"] for motion in drawn if motion["kind"] == "tray"}
     told: dict[str, int] = {}
@@ -81,10 +81,10 @@ def gathered(drawn: Sequence[Motion]) -> list[Motion]:
 
 
 def main() -> None:
-    os.nice(10)  # whoever only looks at pages goes first
-    said: Seen | Refused
+    os.nice(10)  # the lab's pages go first
+    said: SimulatedRun | Refused
     try:
-        said = seen(msgspec.json.decode(sys.stdin.buffer.read(), type=Watch))
+        said = simulated(msgspec.json.decode(sys.stdin.buffer.read(), type=SimulatedKitchen))
     except (BadInput, msgspec.DecodeError) as wrong:
         said = Refused(str(wrong))
     sys.stdout.buffer.write(msgspec.json.encode(said) + b"\n")

@@ -1,5 +1,5 @@
-"""What a question's page says around the guess, in a lesson and in a class: what to know first, the guess as it was
-locked, and both on one axis once it is measured.
+"""What a question's page shows around the guess, in a lesson and in a class: what to know first, the locked guess, and
+guess and measurement on one axis.
 """
 
 from datetime import datetime
@@ -8,13 +8,12 @@ import streamlit as st
 
 from lab.course.reveal import Table, guess_alt, guess_figure, guess_table, view_alt, view_figure, view_table
 from lab.ui.formatting import ICONS, in_words, made_words, plain, spread, times, verdict
+from lab.ui.style import STILL
 from lessons.book import Entry, Outcome
 from lessons.evidence import Evidence, Made
 from lessons.lesson import Lesson, Round
 from lessons.question import Choice
 from lessons.words import table as all_words
-
-STILL = {"displayModeBar": False}
 
 
 def opening(lesson: Lesson, *, first: bool) -> None:
@@ -43,7 +42,7 @@ def locked(asked: Round, entry: Entry) -> None:
 def comparison(
     lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evidence: Evidence | None, made: Made | None
 ) -> None:
-    """Guess and measurement, and what there is to understand; charts as far as the evidence is in memory."""
+    """Guess, measurement and explanation. `evidence`: None if it is no longer in memory; then there are no charts."""
     answer, guess, key = asked.answer, entry.guess.value, outcome.key
     said = verdict(answer, guess, key, outcome.verdict)
     with st.container(key="arrive"):

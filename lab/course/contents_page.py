@@ -1,16 +1,16 @@
-"""The course: every lesson in order, how far one has come, and where to go on."""
+"""The course: every lesson in order, the learner's progress, and where to go on."""
 
 from collections.abc import Sequence
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
-from lab.ui.learner import book
+from lab.ui.learner import Books
 from lab.ui.next_step import next_step
 from lessons.lesson import Lesson
 
 
-def page(course: Sequence[tuple[Lesson, StreamlitPage]]) -> None:
+def page(books: Books, course: Sequence[tuple[Lesson, StreamlitPage]]) -> None:
     st.title("One guess at a time", anchor=False)
     st.markdown(
         "Each lesson asks before it shows. You lock a guess, a real engine runs, and both stand on one axis. "
@@ -19,7 +19,7 @@ def page(course: Sequence[tuple[Lesson, StreamlitPage]]) -> None:
     if not course:
         st.info("There are no lessons here yet. The kitchen is open.")
         return
-    entries = book().entries()
+    entries = books.mine().entries()
     following = None
     for lesson, link in course:
         mine = [entry for entry in entries if entry.lesson == lesson.slug]

@@ -1,13 +1,14 @@
-"""Gathering a round's evidence: its runs, one after the other, through the engine's queue.
+"""Gathering a question's evidence: its runs, one after another, through the engine's queue.
 
-It is begun only for a guess that is locked, and driven by whoever looks at it: a page that is closed asks for no more
-runs, and one that is opened again goes on where it stood. What was run before, with the same settings and seeds, or is
-being run for somebody else, is not run again unless that is asked for.
+It begins only once a guess is locked, and advances while a page looks at it: a page that is closed asks for no more
+runs, and one that is opened again goes on from there. Runs that were made before with the same settings and seeds, or
+that are being made for somebody else, are shared unless fresh ones are asked for.
 """
 
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import mean
 from typing import NamedTuple
 
@@ -15,16 +16,16 @@ from engine.disturbed import disturbed
 from engine.errors import BadInput
 from engine.log import Log
 from engine.scenario import Scenario
-from lab.course.kept_runs import KEPT_RUNS
-from lab.course.single_flight import Leads
-from lab.runs.engine_client import ENGINE_ROOM
+from lab.course.single_flight import SingleFlight
+from lab.runs.engine_client import EngineClient
+from lab.runs.lru import LRU
 from lab.ui.formatting import plain
 from lessons.evidence import Evidence, Turn, collected, turns
 from lessons.lesson import Round
 
 
 class Part(NamedTuple):
-    """One round's share: a round may be answered from the rounds before it, whose runs may have to be made again."""
+    """One round's runs. A round may be answered from the rounds before it, whose runs may have to be made again."""
 
     asked: Round
     setting: float
@@ -32,21 +33,35 @@ class Part(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One turn of the engine; without `turn` it is the measuring of the machine."""
+    """One turn of the engine; without `turn`, the measurement of the machine."""
 
     round: str
     turn: Turn | None
 
 
-class Gathering:
-    """The runs still to be made. Safe to use from several threads; each call of `advance` is cheap.
+@dataclass(frozen=True)
+class Shared:
+    """What all gatherings of a lab share. `kept`: the logs of finished, undisturbed runs by their scenarios, which hold
+    every setting and the seed. Runs made together are given together: only those can be compared."""
 
-    `on` is whose runs these are: its own, or of who asked the same before and is still at it.
-    `for_all`: a whole class watches. Its runs go before everybody's, and one that was disturbed is made once more.
-    `fresh`: every run is made, whatever there is already.
+    engine: EngineClient
+    kept: "LRU[tuple[Scenario, ...], tuple[Log, ...]]"
+    flights: "SingleFlight[Gathering]"
+
+
+class Gathering:
+    """The runs still to be made. Thread-safe; each call of `advance` is cheap.
+
+    `on`: the gathering whose runs these are, itself or an earlier one for the same question that is still under way.
+    `for_all`: a whole class watches. Its runs go before all others, and a disturbed run is repeated once.
+    `fresh`: every run is made, whatever is kept.
     """
 
-    def __init__(self, parts: Sequence[Part], by: str, *, for_all: bool = False, fresh: bool = False) -> None:
+    def __init__(
+        self, shared: Shared, parts: Sequence[Part], by: str, *, for_all: bool = False, fresh: bool = False
+    ) -> None:
+        self.engine = shared.engine
+        self._kept, self._flights = shared.kept, shared.flights
         self.parts = parts
         self._by, self._for_all, self._fresh = by, for_all, fresh
         self._steps = [
@@ -54,18 +69,18 @@ class Gathering:
             for part in parts
             for turn in turns(part.asked.runs(part.setting), part.asked.repeats, part.seed)
         ]
-        if any(part.asked.needs_machine for part in parts) and ENGINE_ROOM.machine is None:
+        if any(part.asked.needs_machine for part in parts) and self.engine.machine is None:
             self._steps.insert(0, Step(parts[-1].asked.name, None))
         self._logs: list[tuple[Step, Log]] = []
         self.on = self
         self._reused: set[str] = set()  # rounds
-        self._repeated = -1  # the step that was disturbed, and is made once more
+        self._repeated = -1  # the step that was disturbed and is repeated
         self._done = 0
         self._seconds: list[float] = []
         self._began = 0.0
         self._lock = threading.Lock()
-        self.run = ""  # in the engine's queue, or on
-        self.stopped = ""  # why it does not go on; it can be resumed
+        self.run = ""  # the run that is queued or on
+        self.stopped = ""  # why it has stopped; it can be resumed
 
     @property
     def total(self) -> int:
@@ -73,7 +88,7 @@ class Gathering:
 
     @property
     def done(self) -> int:
-        """How many of `total` turns have been taken."""
+        """How many of `total` turns are over."""
         return self._done
 
     @property
@@ -82,30 +97,30 @@ class Gathering:
 
     @property
     def measuring(self) -> bool:
-        """Whether the turn that is on, or next, is the measuring of the machine."""
+        """Whether the current or next turn is the measurement of the machine."""
         return not self.complete and self._steps[self._done].turn is None
 
     @property
     def repeats(self) -> bool:
-        """Whether the turn that is on, or next, is made once more because it was disturbed."""
+        """Whether the current or next turn repeats a disturbed run."""
         return self._done == self._repeated
 
     @property
     def name(self) -> str:
-        """The name of the run that is on, or next."""
+        """The name of the current or next run."""
         turn = None if self.complete else self._steps[self._done].turn
         return turn.name if turn else ""
 
     @property
     def left_s(self) -> float | None:
-        """Seconds to go, going by the turns so far; None before the first."""
+        """Estimated seconds to go, from the turns so far; None before the first has ended."""
         if not self._seconds:
             return None
         under_way = time.monotonic() - self._began if self._began else 0.0
         return max(1.0, mean(self._seconds) * (self.total - self._done) - under_way)
 
     def advance(self) -> None:
-        """Take in the run that is over, and ask for the next."""
+        """Collect the run that is over, and ask for the next."""
         with self._lock:
             if self.run and not self.stopped:
                 self._take_in()
@@ -116,14 +131,14 @@ class Gathering:
                 self._ask()
 
     def stop(self) -> None:
-        """Cancel the run that is on. What has been gathered stays."""
+        """Cancel the current run. What has been gathered stays."""
         with self._lock:
             run, self.run, self._began, self.on = self.run, "", 0.0, self
             what = "Votes stay" if self._for_all else "Your guess stays"
             self.stopped = f"You cancelled the run. {what} locked; nothing is lost."
-        LEADS.resign(self)
+        self._flights.resign(self)
         if run:
-            ENGINE_ROOM.stop(run)
+            self.engine.stop(run)
 
     def resume(self) -> None:
         with self._lock:
@@ -131,7 +146,7 @@ class Gathering:
         self.advance()
 
     def made(self, wanted: Sequence[Scenario]) -> tuple[Log, ...] | None:
-        """The runs of these scenarios, once all are made. Called by those who wait for them, from their threads."""
+        """The logs of these scenarios once all are made; None before. Called from the threads of those who wait."""
         logs = dict(self._logs)
         for part in self.parts:
             steps = self._steps_of(part.asked.name)
@@ -140,30 +155,30 @@ class Gathering:
         return None
 
     def evidence(self) -> dict[str, Evidence]:
-        """For each round what its runs came to."""
+        """The evidence of each round."""
         return {
             asked.name: collected(
                 [(step.turn, log) for step, log in self._logs if step.turn and step.round == asked.name],
                 setting,
-                ENGINE_ROOM.machine if asked.needs_machine else None,
+                self.engine.machine if asked.needs_machine else None,
                 len(self._steps_of(asked.name)) if asked.name in self._reused else 0,
             )
             for asked, setting, _ in self.parts
         }
 
     def _take_in(self) -> None:
-        known = ENGINE_ROOM.hub.runs.get(self.run)
+        known = self.engine.run(self.run)
         if known is not None and not known.over:
-            if not self._began and not ENGINE_ROOM.place(self.run):
+            if not self._began and not self.engine.place(self.run):
                 self._began = time.monotonic()
             return
         step, run, self.run = self._steps[self._done], self.run, ""
-        log = ENGINE_ROOM.log(run)
+        log = self.engine.log(run)
         if known is not None and known.refused:
             self.stopped = known.refused
         elif step.turn is None:
-            self._done += ENGINE_ROOM.machine is not None
-        elif known is not None and log is not None and log.events:  # else it is forgotten, and made again
+            self._done += self.engine.machine is not None
+        elif known is not None and log is not None and log.events:  # else it was evicted, and is made again
             if self._began:
                 self._seconds.append(time.monotonic() - self._began)
             if self._for_all and not self.repeats and disturbed(log.events):
@@ -173,29 +188,30 @@ class Gathering:
                 self._done += 1
                 if step == self._steps_of(step.round)[-1]:
                     self._keep(step.round)
-                    LEADS.resign(self)  # those who wait for it still know it by `on`
+                    self._flights.resign(self)  # those who wait still know it by `on`
         self._began = 0.0
 
     def _steps_of(self, round: str) -> list[Step]:
         return [step for step in self._steps if step.turn and step.round == round]
 
     def _keep(self, round: str) -> None:
-        """All of that round's runs have been made."""
-        logs = {step: log for step, log in self._logs}
-        steps = self._steps_of(round)
-        KEPT_RUNS.keep(_scenarios(steps), [logs[step] for step in steps])
+        """All of that round's runs are made: keep them for whoever asks the same, unless one was disturbed."""
+        made, steps = dict(self._logs), self._steps_of(round)
+        logs = tuple(made[step] for step in steps)
+        if not any(disturbed(log.events) for log in logs):
+            self._kept.put(_scenarios(steps), logs)
 
     def _reuse(self) -> bool:
-        """Take what was run before, or for somebody else, for the question that is on; whether there is such."""
+        """Use runs made before or for somebody else for the current question. Returns whether there were any."""
         on = self._steps[self._done]
-        if on.turn is None and ENGINE_ROOM.machine is not None:  # measured for somebody else meanwhile
+        if on.turn is None and self.engine.machine is not None:  # measured for somebody else meanwhile
             self._done += 1
             return True
         if on.turn is None or self._fresh:
             return False
         steps = self._steps_of(on.round)
         wanted = _scenarios(steps)
-        kept = KEPT_RUNS.of(wanted) or (self.on.made(wanted) if self.on is not self else None)
+        kept = self._kept.get(wanted) or (self.on.made(wanted) if self.on is not self else None)
         if kept is None:
             return False
         self._logs = [made for made in self._logs if made[0].round != on.round] + list(zip(steps, kept, strict=True))
@@ -204,23 +220,23 @@ class Gathering:
         return True
 
     def _leader(self) -> "Gathering":
-        """Who sees to the runs of the question that is on; whoever leads says so with that once more."""
+        """Returns the leader for the current question's runs, and refreshes the heartbeat if that is this one."""
         on = self._steps[self._done]
         if not on.turn or self._fresh:
             return self
-        leader = LEADS.leader(_scenarios(self._steps_of(on.round)), self, always=self._for_all)
-        return self if self.run else leader  # what has been asked for is waited for
+        leader = self._flights.leader(_scenarios(self._steps_of(on.round)), self, always=self._for_all)
+        return self if self.run else leader  # its own run that was asked for comes first
 
     def _ask(self) -> None:
-        if ENGINE_ROOM.state == "broken":
-            self.stopped = ENGINE_ROOM.why
+        if self.engine.state == "broken":
+            self.stopped = self.engine.why
             return
         turn = self._steps[self._done].turn
         try:
             if turn:
-                self.run = ENGINE_ROOM.start(turn.scenario, by=self._by, first=self._for_all)
+                self.run = self.engine.start(turn.scenario, by=self._by, first=self._for_all)
             else:
-                self.run = ENGINE_ROOM.examine(by=self._by, first=self._for_all)
+                self.run = self.engine.examine(by=self._by, first=self._for_all)
         except BadInput as wrong:  # a scenario that this lab's engine can't run
             self.stopped = str(wrong)
 
@@ -229,11 +245,8 @@ def _scenarios(steps: Sequence[Step]) -> tuple[Scenario, ...]:
     return tuple(step.turn.scenario for step in steps if step.turn)
 
 
-LEADS: Leads[Gathering] = Leads()
-
-
 def says(gathering: Gathering) -> str:
-    """How far it has come, as a sentence."""
+    """Its progress, as a sentence."""
     if gathering.on is not gathering:
         return f"{_says(gathering.on)} Somebody asked the same before you: these runs are for both."
     return _says(gathering)
@@ -243,14 +256,14 @@ def _says(gathering: Gathering) -> str:
     number = f"Run {gathering.done + 1} of {gathering.total}"
     if gathering.stopped:
         return f"{number} was not finished."
-    if ENGINE_ROOM.state == "starting":
+    if gathering.engine.state == "starting":
         return f"{number}: the engine is warming up (a minute at the very first start)."
-    if waits := ENGINE_ROOM.queue_words(gathering.run):
+    if waits := gathering.engine.queue_words(gathering.run):
         return f"{number}: {waits}"
     if gathering.measuring:
-        return f"{number}: measuring what this machine can do, some seconds."
+        return f"{number}: measuring what this machine can do; this takes some seconds."
     left_s = gathering.left_s
     left = f", about {left_s:.0f} s to go" if left_s else ". How long they take is known after the first"
     if gathering.repeats:
-        left += ". Something else on this machine disturbed it; it is made once more"
+        left += ". Something else on this machine disturbed it; it is repeated"
     return f"{number} ({plain(gathering.name.replace('_', ' '))}){left}."

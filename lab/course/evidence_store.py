@@ -1,25 +1,28 @@
-"""What has been gathered, and what is being gathered: evidence by learner, lesson and round, in memory. Guesses and
-outcomes are not here but in the book.
-"""
+"""Evidence in memory, gathered or being gathered, by learner, lesson and round. Guesses and outcomes are in a book."""
 
 import threading
 from collections.abc import Mapping
-from typing import Any
 
-from lab.course.evidence_runs import Gathering, Part
+from lab.course.evidence_runs import Gathering, Part, Shared
+from lab.course.single_flight import SingleFlight
+from lab.runs.engine_client import EngineClient
+from lab.runs.lru import LRU
 from lessons.evidence import Evidence
 from lessons.lesson import Lesson, Round
 
-KEPT = 400  # rounds, of all learners; the oldest make room
+ROUNDS_KEPT = 400  # of all learners together
+RUNS_KEPT = 100  # questions whose runs are kept for whoever asks the same
+Key = tuple[str, str, str]  # learner, lesson, round
 
 
-class Gathered:
-    """Evidence and what is being gathered, by (learner, lesson, round)."""
+class EvidenceStore:
+    """Thread-safe. `shared.kept` holds finished runs for all learners."""
 
-    def __init__(self) -> None:
-        self._evidence: dict[tuple[str, str, str], Evidence] = {}
-        self._open: dict[tuple[str, str, str], Gathering] = {}
-        self._fresh: set[tuple[str, str, str]] = set()  # those that are to be made anew
+    def __init__(self, engine: EngineClient) -> None:
+        self.shared = Shared(engine, LRU(RUNS_KEPT), SingleFlight())
+        self._evidence: LRU[Key, Evidence] = LRU(ROUNDS_KEPT)
+        self._open: LRU[Key, Gathering] = LRU(ROUNDS_KEPT)
+        self._fresh: set[Key] = set()  # rounds whose runs are to be made again
         self._lock = threading.Lock()
 
     def gathering(
@@ -32,36 +35,38 @@ class Gathered:
         seeds: Mapping[str, int] | None = None,
         for_all: bool = False,
     ) -> Gathering:
-        """Of what answers this round, as far as it is not in memory. `settings`: where the knobs were locked; `seeds`:
-        of each round's first repeat, 0 unless said. `for_all`: a whole class watches."""
+        """The gathering of what answers this round and is not in memory. `settings`: where each round's knob was
+        locked. `seeds`: of each round's first repeat, 0 by default. `for_all`: a whole class watches."""
         key = (learner, lesson.slug, asked.name)
         with self._lock:
-            missing = [one for one in lesson.sources(asked) if (learner, lesson.slug, one.name) not in self._evidence]
+            sources = lesson.sources(asked)
+            missing = [one for one in sources if self._evidence.get((learner, lesson.slug, one.name)) is None]
             parts = [Part(one, settings.get(one.name, 0.0), (seeds or {}).get(one.name, 0)) for one in missing]
-            if key not in self._open or self._open[key].parts != parts:
-                self._open[key] = Gathering(parts, learner, for_all=for_all, fresh=key in self._fresh)
-                _trim(self._open)
-            return self._open[key]
+            begun = self._open.get(key)
+            if begun is None or begun.parts != parts:
+                begun = Gathering(self.shared, parts, learner, for_all=for_all, fresh=key in self._fresh)
+                self._open.put(key, begun)
+            return begun
 
     def again(self, learner: str, lesson: Lesson, asked: Round) -> None:
-        """Its own runs are to be made anew, whatever there is."""
+        """Drop the round's evidence; its runs are made again, whatever is kept."""
         key = (learner, lesson.slug, asked.name)
         with self._lock:
-            self._evidence.pop(key, None)
-            self._open.pop(key, None)
+            self._evidence.drop(lambda held, _: held == key)
+            self._open.drop(lambda held, _: held == key)
             self._fresh.add(key)
 
     def keep(self, learner: str, lesson: Lesson, asked: Round, gathering: Gathering) -> None:
-        """It is complete: from now on its evidence is what counts."""
+        """Keep the evidence of a gathering that is complete."""
+        key = (learner, lesson.slug, asked.name)
         with self._lock:
             for name, evidence in gathering.evidence().items():
-                self._evidence[learner, lesson.slug, name] = evidence
-            self._open.pop((learner, lesson.slug, asked.name), None)
-            self._fresh.discard((learner, lesson.slug, asked.name))
-            _trim(self._evidence)
+                self._evidence.put((learner, lesson.slug, name), evidence)
+            self._open.drop(lambda held, _: held == key)
+            self._fresh.discard(key)
 
     def evidence(self, learner: str, lesson: Lesson, asked: Round) -> Evidence | None:
-        """What the round is answered from; None if any of it is not in memory."""
+        """What answers the round; None if any part of it is not in memory."""
         joined = Evidence()
         with self._lock:
             for one in lesson.sources(asked):
@@ -73,15 +78,6 @@ class Gathered:
 
     def forget(self, learner: str) -> None:
         with self._lock:
-            for kept in (self._evidence, self._open):
-                for key in [key for key in kept if key[0] == learner]:
-                    kept.pop(key)
+            self._evidence.drop(lambda key, _: key[0] == learner)
+            self._open.drop(lambda key, _: key[0] == learner)
             self._fresh = {key for key in self._fresh if key[0] != learner}
-
-
-def _trim(kept: dict[tuple[str, str, str], Any]) -> None:
-    while len(kept) > KEPT:
-        kept.pop(next(iter(kept)))
-
-
-GATHERED = Gathered()

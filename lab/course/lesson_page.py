@@ -1,36 +1,46 @@
 """One lesson: a question, a guess that is locked, the run, the comparison, and on to the next question.
 
-What is shown is a function of the learner's book and of the evidence in memory; the session only knows which question
-is looked at. So a reload, another tab or a lab that was started anew change nothing that was said.
+The page is a function of the learner's book and of the evidence in memory; the session only knows the current question.
+So a reload, another tab or a restart of the lab changes no guess and no outcome.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import streamlit as st
 
 from engine.errors import BadInput
-from lab.classroom.offer_view import offer_own
 from lab.course.comparison import comparison, locked, opening
 from lab.course.evidence_runs import Gathering, says
-from lab.course.evidence_store import GATHERED
+from lab.course.evidence_store import EvidenceStore
 from lab.course.guess_form import guess_form
 from lab.course.reveal import Table
-from lab.runs.engine_client import ENGINE_ROOM
+from lab.runs.engine_client import EngineClient
 from lab.runs.live_scene import live
 from lab.scene.component import scene
 from lab.ui.formatting import in_words, verdict
-from lab.ui.learner import book, learner
+from lab.ui.learner import Books, learner
 from lab.ui.next_step import next_step
-from lessons.book import Book, Entry, Outcome, now
+from lessons.book import Entry, Outcome, now
 from lessons.evidence import Evidence
 from lessons.keys import judged
 from lessons.lesson import Lesson, Round
 
 
-def page(lesson: Lesson, onward: Callable[[], None], onward_label: str) -> None:
+@dataclass(frozen=True)
+class Course:
+    """What lessons need. `offer_own` draws the button that offers one's own runs to a class."""
+
+    engine: EngineClient
+    evidence: EvidenceStore
+    books: Books
+    offer_own: Callable[[Sequence[str]], None]
+
+
+def page(course: Course, lesson: Lesson, onward: Callable[[], None], onward_label: str) -> None:
     """`onward` leaves for what comes after this lesson."""
-    kept = book()
-    entries = {entry.round: entry for entry in kept.entries() if entry.lesson == lesson.slug}
+    book = course.books.mine()
+    entries = {entry.round: entry for entry in book.entries() if entry.lesson == lesson.slug}
     at = _at(lesson, entries)
     st.caption(f"Lesson {lesson.number} · about {lesson.minutes} minutes")
     st.title(lesson.title, anchor=False)
@@ -45,26 +55,26 @@ def page(lesson: Lesson, onward: Callable[[], None], onward_label: str) -> None:
     if text := lesson.text(f"{asked.name} question"):
         st.markdown(text)
     if entry is None:
-        _ask(lesson, asked, kept)
+        _ask(course, lesson, asked)
         return
     locked(asked, entry)
-    evidence = GATHERED.evidence(learner(), lesson, asked)
+    evidence = course.evidence.evidence(learner(), lesson, asked)
     if evidence is None and (entry.outcome is None or st.session_state.get(_again(lesson, asked))):
         settings = {name: one.guess.setting for name, one in entries.items()}
-        _run(lesson, asked, GATHERED.gathering(learner(), lesson, asked, settings))
+        _run(course, lesson, asked, course.evidence.gathering(learner(), lesson, asked, settings))
         return
     if evidence is not None and entry.outcome is None:
-        kept.settle(lesson.slug, asked.name, _outcome(asked, entry, evidence))
+        book.settle(lesson.slug, asked.name, _outcome(course, asked, entry, evidence))
         st.rerun()
     assert entry.outcome is not None
-    _reveal(lesson, asked, entry, entry.outcome, evidence)
+    _reveal(course, lesson, asked, entry, entry.outcome, evidence)
 
 
-# ---- where one is
+# ---- which question
 
 
 def _at(lesson: Lesson, entries: Mapping[str, Entry]) -> int:
-    """The question looked at: the first time, the last one that was answered. None beyond the first without a guess."""
+    """The current question: on the first visit the last one answered, and never beyond the first without a guess."""
     answered = 0
     while answered < len(lesson.rounds) and lesson.rounds[answered].name in entries:
         answered += 1
@@ -84,7 +94,7 @@ def _again(lesson: Lesson, asked: Round) -> str:
 def _bar(
     lesson: Lesson, asked: Round, does: str, button: str = "", *, ready: bool = True, main: bool = True, seen: str = ""
 ) -> bool:
-    """Which step this is and the one thing to do next; True when that is done. One can always look back."""
+    """Which step this is and the one thing to do next. Returns whether its button was pressed."""
     at = lesson.rounds.index(asked)
     pressed = next_step(
         f"Question {at + 1} of {len(lesson.rounds)}",
@@ -103,7 +113,7 @@ def _bar(
 # ---- before the guess
 
 
-def _ask(lesson: Lesson, asked: Round, kept: Book) -> None:
+def _ask(course: Course, lesson: Lesson, asked: Round) -> None:
     draft = guess_form(asked, f"{lesson.slug} {asked.name}")
     needs = (
         "Still missing: " + " and ".join(draft.missing) + "." if draft.missing else "A locked guess can't be changed."
@@ -111,7 +121,7 @@ def _ask(lesson: Lesson, asked: Round, kept: Book) -> None:
     label = "Lock my guess and run" if asked.has_runs else "Lock my guess"
     if _bar(lesson, asked, needs, label, ready=draft.guess is not None) and draft.guess is not None:
         try:
-            kept.commit(lesson.slug, asked, draft.guess)
+            course.books.mine().commit(lesson.slug, asked, draft.guess)
         except BadInput as wrong:
             st.error(str(wrong))
             return
@@ -121,18 +131,18 @@ def _ask(lesson: Lesson, asked: Round, kept: Book) -> None:
 # ---- the run
 
 
-def _run(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
+def _run(course: Course, lesson: Lesson, asked: Round, gathering: Gathering) -> None:
     gathering.advance()
     if gathering.complete:
-        _gathered(lesson, asked, gathering)
+        _gathered(course, lesson, asked, gathering)
     _progress(lesson, asked, gathering)
     on = gathering.on
-    if on.run and not on.measuring and (spec := live(on.run)):
+    if on.run and not on.measuring and (spec := live(course.engine.run(on.run))):
         scene({"kitchens": [spec], "can": []})
         if on is gathering:
-            offer_own((on.run,))
+            course.offer_own((on.run,))
     if gathering.stopped:
-        if _bar(lesson, asked, "The run stands still; your guess is locked.", "Run it now"):
+        if _bar(lesson, asked, "The run has stopped; your guess is locked.", "Run it now"):
             gathering.resume()
             st.rerun()
     elif _bar(lesson, asked, "The engine runs; nothing to do but watch.", "Cancel the run", main=False):
@@ -140,15 +150,15 @@ def _run(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
         st.rerun()
 
 
-def _gathered(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
-    GATHERED.keep(learner(), lesson, asked, gathering)
+def _gathered(course: Course, lesson: Lesson, asked: Round, gathering: Gathering) -> None:
+    course.evidence.keep(learner(), lesson, asked, gathering)
     st.session_state.pop(_again(lesson, asked), None)
     st.rerun()
 
 
 @st.fragment(run_every=1.0)
 def _progress(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
-    """Once a second: on to the next run, and the page anew whenever there is another one to show."""
+    """Once a second: advance, and rerun the page whenever there is another run to show."""
     before = (gathering.on.run, gathering.stopped)
     gathering.advance()
     if gathering.complete or before != (gathering.on.run, gathering.stopped):
@@ -161,13 +171,14 @@ def _progress(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
 # ---- the comparison
 
 
-def _outcome(asked: Round, entry: Entry, evidence: Evidence) -> Outcome:
+def _outcome(course: Course, asked: Round, entry: Entry, evidence: Evidence) -> Outcome:
     key = asked.key(evidence)
-    about = ENGINE_ROOM.about
-    return Outcome(key, judged(entry.guess.value, key), about.machine if about else "", now())
+    return Outcome(key, judged(entry.guess.value, key), course.engine.machine_name, now())
 
 
-def _reveal(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evidence: Evidence | None) -> None:
+def _reveal(
+    course: Course, lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evidence: Evidence | None
+) -> None:
     made = evidence.made if evidence else None
     comparison(lesson, asked, entry, outcome, evidence, made)
     if evidence is None:
@@ -175,7 +186,7 @@ def _reveal(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, eviden
     elif asked.has_runs and made and (made.reused or made.disturbed):
         stays = "Your result stays as it was measured first; the charts follow the new runs."
         if st.button("Run it again for me", icon=":material/replay:", help=stays):
-            GATHERED.again(learner(), lesson, asked)
+            course.evidence.again(learner(), lesson, asked)
             _once_more(lesson, asked)
     at = lesson.rounds.index(asked)
     last = at + 1 == len(lesson.rounds)
@@ -185,7 +196,7 @@ def _reveal(lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, eviden
 
 
 def _without_evidence(lesson: Lesson, asked: Round) -> None:
-    st.info("This lab was started anew since your run, and runs are kept in memory only. Your result stays as it was.")
+    st.info("This lab was restarted since your run, and runs are kept in memory only. Your result stays as it was.")
     if st.button("Run it again to see the charts", icon=":material/replay:"):
         _once_more(lesson, asked)
 

@@ -1,27 +1,27 @@
-"""How guesses get better: confidence against being right, how far off over time, and all of it to take or to delete."""
+"""How guesses get better: confidence against being right, error over time, and all guesses to export or delete."""
 
 from collections.abc import Callable, Sequence
 
 import plotly.graph_objects as go
 import streamlit as st
 
-from lab.course.evidence_store import GATHERED
+from lab.course.evidence_store import EvidenceStore
 from lab.course.reveal import GUESS, MEASURED, Table, log_ticks
-from lab.ui.downloads import take_home
+from lab.ui.downloads import download
 from lab.ui.formatting import in_words, verdict
-from lab.ui.learner import book, learner, remembered
-from lab.ui.style import READING, look
+from lab.ui.learner import Books, learner, remembered
+from lab.ui.style import READING, STILL, style
 from lessons import lesson as lesson_of
 from lessons.book import Book, Entry
 from lessons.lesson import Round
 from lessons.question import CONFIDENCES
 
 
-def page(to_lessons: Callable[[], None]) -> None:
-    look(READING)
+def page(books: Books, evidence: EvidenceStore, to_lessons: Callable[[], None]) -> None:
+    style(READING)
     st.title("Progress", anchor=False)
-    kept = book()
-    entries = kept.entries()
+    book = books.mine()
+    entries = book.entries()
     if not remembered():
         st.warning("This browser keeps no cookie for this page: your guesses are lost when it is closed. Export them.")
     if not entries:
@@ -34,7 +34,7 @@ def page(to_lessons: Callable[[], None]) -> None:
         _calibration(settled)
         _errors(settled)
     _list(entries)
-    _yours(kept)
+    _yours(book, evidence)
 
 
 def _calibration(settled: Sequence[Entry]) -> None:
@@ -55,9 +55,6 @@ def _calibration(settled: Sequence[Entry]) -> None:
     alt = "; ".join(f"{sure}: {said}" for sure, said in zip(counts, words, strict=True))
     st.plotly_chart(figure, key="calibration", alt=f"Share of right guesses by confidence. {alt}.", config=STILL)
     st.caption("Well calibrated: the surer you say you are, the more often you are right. Few guesses say little.")
-
-
-STILL = {"displayModeBar": False}
 
 
 def _errors(settled: Sequence[Entry]) -> None:
@@ -105,22 +102,22 @@ def _list(entries: Sequence[Entry]) -> None:
     st.table(rows, border="horizontal")
 
 
-def _yours(kept: Book) -> None:
-    st.subheader("Yours to take or to delete", anchor=False)
+def _yours(book: Book, evidence: EvidenceStore) -> None:
+    st.subheader("Yours to export or delete", anchor=False)
     st.markdown("Guesses are kept in this lab only, under a random name in your browser's cookie.")
     with st.container(horizontal=True):
-        take_home("Export (JSONL)", "guesses.jsonl", kept.export())
+        download("Export (JSONL)", "guesses.jsonl", book.export())
         if st.button("Delete everything", icon=":material/delete:"):
-            _confirm()
+            _confirm(book, evidence)
 
 
 @st.dialog("Delete all your guesses?")
-def _confirm() -> None:
-    st.markdown("Guesses, outcomes and evidence are gone for good, and every lesson starts anew.")
+def _confirm(book: Book, evidence: EvidenceStore) -> None:
+    st.markdown("Guesses, outcomes and evidence are deleted for good, and every lesson starts from its first question.")
     with st.container(horizontal=True):
         if st.button("Yes, delete", type="primary"):
-            book().forget()
-            GATHERED.forget(learner())
+            book.forget()
+            evidence.forget(learner())
             for key in list(st.session_state):
                 if key != "learner":
                     del st.session_state[key]
@@ -134,7 +131,7 @@ def _word(entry: Entry) -> str:
 
 
 def _round(entry: Entry) -> Round | None:
-    """None for a lesson that is no longer there."""
+    """None for a lesson that no longer exists."""
     found = lesson_of(entry.lesson)
     return next((one for one in found.rounds if one.name == entry.round), None) if found else None
 

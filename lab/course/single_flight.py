@@ -1,35 +1,36 @@
-"""Of several who want the same at the same time, the one who sees to it."""
+"""Single-flight: of several callers that want the same thing at the same time, the first runs and the others share."""
 
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+from lab.runs.lru import LRU
+
 T = TypeVar("T")
-SILENT_S = 5.0  # whoever leads says so once a second; a page that was closed doesn't
+SILENT_S = 5.0  # a leader sends a heartbeat each second, unless its page was closed
 KEPT = 100
 
 
-class Leads(Generic[T]):
-    """Safe to use from several threads."""
+class SingleFlight(Generic[T]):
+    """Thread-safe. `clock` gives seconds."""
 
-    def __init__(self) -> None:
-        self._leads: dict[Hashable, tuple[T, float]] = {}
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._leaders: LRU[Hashable, tuple[T, float]] = LRU(KEPT)  # and their last heartbeat, seconds
         self._lock = threading.Lock()
 
-    def leader(self, what: Hashable, who: T, *, always: bool = False) -> T:
-        """Who leads, now that `who` wants it too: the first who does, until they resign or fall silent. `always`: takes
-        the lead from anybody."""
-        now_s = time.monotonic()
+    def leader(self, what: Hashable, caller: T, *, always: bool = False) -> T:
+        """Returns who leads on `what`, now that `caller` wants it too, and refreshes the heartbeat if that is `caller`.
+        The first caller leads until it resigns or is silent for SILENT_S. `always`: the caller takes the lead."""
+        now_s = self._clock()
         with self._lock:
-            first, heard_s = self._leads.get(what, (who, now_s))
-            if first is not who and not always and now_s - heard_s < SILENT_S:
+            first, heard_s = self._leaders.get(what) or (caller, now_s)
+            if first is not caller and not always and now_s - heard_s < SILENT_S:
                 return first
-            self._leads[what] = who, now_s
-            while len(self._leads) > KEPT:
-                self._leads.pop(next(iter(self._leads)))
-            return who
+            self._leaders.put(what, (caller, now_s))
+            return caller
 
-    def resign(self, who: T) -> None:
-        with self._lock:
-            self._leads = {what: lead for what, lead in self._leads.items() if lead[0] is not who}
+    def resign(self, caller: T) -> None:
+        """The caller leads nowhere any more."""
+        self._leaders.drop(lambda _, lead: lead[0] is caller)

@@ -1,4 +1,4 @@
-"""Finished runs as numbers: one table and one chart. What moves is the scene's."""
+"""Finished runs as numbers: one table and one chart."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -14,7 +14,7 @@ from lab.scene.words import LOOKS, SERVING, kind_of, titles
 
 
 def results_table(logs: Sequence[Log]) -> dict[str, list[str]]:
-    """A column a kitchen, in the field's terms; so it fits a phone. Everything is computed from the logs now."""
+    """One column per kitchen, so that it fits a phone, in the field's terms; computed from the logs."""
     columns: dict[str, list[str]] = {}
     for title, log in zip(titles(logs), logs, strict=True):
         summary = summarize(log.events)
@@ -49,12 +49,12 @@ def _trays(log: Log, handoffs: Sequence[HandoffResult]) -> str:
 
 
 def gaps_figure(logs: Sequence[Log]) -> go.Figure:
-    """Every gap between two tokens of one answer, when it ended and how long it was, on a log scale."""
+    """Every gap between two tokens of an answer: when it ended and how long it was, on a log scale."""
     traces, shown = [], []
     for title, log in zip(titles(logs), logs, strict=True):
         colour, symbol = LOOKS[kind_of(log)]
         ends, gaps = _gaps(log)
-        shown += [gap for gap in gaps if gap > 0]  # of tokens that came in one piece there is none
+        shown += [gap for gap in gaps if gap > 0]  # tokens that came in one piece have none
         marker = {"color": colour, "symbol": symbol, "size": 6}
         traces.append({"type": "scatter", "x": ends, "y": gaps, "mode": "markers", "name": title, "marker": marker})
     layout = {
@@ -64,11 +64,11 @@ def gaps_figure(logs: Sequence[Log]) -> go.Figure:
         "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
         "legend": {"orientation": "h", "y": 1.1},
     }
-    return go.Figure(traces, layout)  # in one piece: each update of a figure costs milliseconds
+    return go.Figure(traces, layout)  # at once: each update of a figure costs milliseconds
 
 
 def gaps_alt(logs: Sequence[Log]) -> str:
-    """The chart's message for those who do not see it."""
+    """The chart's message as text, for screen readers."""
     says = []
     for name, log in zip(titles(logs), logs, strict=True):
         m = summarize(log.events).metrics

@@ -1,6 +1,6 @@
-"""Widgets -> scenarios. Steps are coarse on purpose: a setting is a link that can be shared, and runs can be compared.
+"""Widgets -> scenarios. Steps are coarse on purpose: settings can be shared as a link, and runs compared.
 
-The browser enforces nothing: `Scenario.checked` looks at everything again before a run.
+The browser enforces nothing: `Scenario.checked` checks everything again before a run.
 """
 
 from typing import NamedTuple
@@ -12,9 +12,10 @@ from streamlit.delta_generator import DeltaGenerator
 from engine.link import LinkSpec
 from engine.scenario import KINDS, SHIPPING, Deployment, Kind, Scenario, Workload
 from engine.units import in_words
-from lab.runs.engine_client import MODEL, TRANSPORTS, WORKERS
+from lab.runs.engine_client import EngineSettings
 from lab.scene.choices import FIRST_SEEN, LINKS, beside_each_other, choose_kind
 from lab.scene.words import TITLES
+from lab.ui.style import SLIDER
 
 PROMPTS = (16, 64, 128, 256, 512, 1024, 2048)
 LONG_PROMPTS = (0, 256, 512, 1024, 2048, 4096)
@@ -25,11 +26,10 @@ CHUNKS = (32, 64, 128, 256, 512, 1024)
 MAX_ORDERS = 24
 LONG_EVERY = 4
 OWN_CHARS = 4000
-SLIDER = 158  # pixels: two in a row, also on a phone
 
 
 class Wish(NamedTuple):
-    """What the controls say: one scenario, or two to compare, and the visitor's own words for the first order."""
+    """What the controls say: one scenario, or two to compare, and the visitor's own prompt for the first order."""
 
     scenarios: list[Scenario]
     own: str
@@ -51,15 +51,17 @@ def choose_kinds() -> list[Kind]:
     return beside_each_other(first, beside)
 
 
-def choose_scenarios(kinds: list[Kind], more: DeltaGenerator) -> Wish:
-    """All settings stand in `more`; what they say in sum stands on the page (`lab/kitchen/settings.py`)."""
+def choose_scenarios(kinds: list[Kind], more: DeltaGenerator, engine: EngineSettings) -> Wish:
+    """All settings stand in `more`; the page has them in words (`lab/kitchen/settings.py`)."""
     with more:
         with st.container(horizontal=True, gap="medium", key="orders-and-link"):
             workload = _workload()
             bandwidth = _bandwidth()
-        latency_ms, deployment, own = _more()
+        latency_ms, deployment, own = _more(engine)
     link = LinkSpec(bandwidth or None, latency_ms / 1000)
-    scenarios = [Scenario(msgspec.structs.replace(deployment, kind=kind), link, workload, MODEL) for kind in kinds]
+    scenarios = [
+        Scenario(msgspec.structs.replace(deployment, kind=kind), link, workload, engine.model) for kind in kinds
+    ]
     return Wish(scenarios, own.strip()[:OWN_CHARS])
 
 
@@ -103,7 +105,7 @@ def _bandwidth() -> float:
         LINKS,
         50e6,
         format_func=lambda rate: in_words(rate, "B/s") if rate else "unpaced",
-        help="Of the pass, between the two stations. Moved while a run is on, it acts on trays already under way.",
+        help="Of the pass between the two stations. During a run, a change also acts on trays already on the pass.",
         key="link",
         bind="query-params",
         width=SLIDER,
@@ -111,7 +113,7 @@ def _bandwidth() -> float:
     return bandwidth
 
 
-def _more() -> tuple[float, Deployment, str]:
+def _more(engine: EngineSettings) -> tuple[float, Deployment, str]:
     own = st.text_area(
         "Your own order, served first",
         max_chars=OWN_CHARS,
@@ -129,7 +131,7 @@ def _more() -> tuple[float, Deployment, str]:
     chunk = st.select_slider(
         "Portion: tokens per step, when prep is cut", CHUNKS, 128, key="chunk", bind="query-params"
     )
-    transport = st.selectbox("Trays travel over", TRANSPORTS, key="transport", bind="query-params")
+    transport = st.selectbox("Trays travel over", engine.transports, key="transport", bind="query-params")
     ship = st.selectbox(
         "Trays leave",
         SHIPPING,
@@ -144,9 +146,11 @@ def _more() -> tuple[float, Deployment, str]:
         key="first",
         bind="query-params",
     )
-    prefill = st.slider("Prep stations", 1, WORKERS - 1, 1, key="prep", bind="query-params") if WORKERS > 2 else 1
+    prefill, most = 1, engine.workers - 1
+    if most > 1:
+        prefill = st.slider("Prep stations", 1, most, 1, key="prep", bind="query-params")
     deployment = Deployment(
-        workers=WORKERS,
+        workers=engine.workers,
         prefill_workers=prefill,
         chunk=chunk,
         transport=transport,  # type: ignore[arg-type]  # these three are checked with the scenario

@@ -1,4 +1,4 @@
-"""The scale ruler in the kitchen: which real fabric the link acts like, for a model and a GPU that one names."""
+"""The scale ruler in the kitchen: which real fabric the link acts like, for a chosen model and GPU."""
 
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ def choose_scale() -> Scale:
             list(shipped),
             list(shipped).index("llama-3.1-8b"),
             format_func=lambda name: shipped[name].label,
-            help="A road on which a tray takes as long, compared with its prefill. The pass says which.",
+            help="The fabric on which a tray takes as long, compared with its prefill. The pass shows which.",
             key="real_model",
             bind="query-params",
         ),
@@ -43,7 +43,7 @@ def choose_scale() -> Scale:
 
 
 def marks(log: Log, scale: Scale) -> list[dict[str, Any]]:
-    """Marks for the scene, from this log's own pace; none if it has neither prefilled nor shipped anything yet."""
+    """Marks for the scene, from this log's own pace; empty before it has prefilled and shipped anything."""
     tokens = {event.request: event.prompt_tokens for event in log.events if isinstance(event, Arrived)}
     sent = [event for event in log.events if isinstance(event, HandoffStarted)]
     if not sent:

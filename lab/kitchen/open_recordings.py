@@ -1,4 +1,4 @@
-"""Recordings that a visitor opens: one, or several beside each other, of engines, simulations or a server's client."""
+"""Recordings that a visitor opens, one or several beside each other: of engines, simulations or a server's client."""
 
 import streamlit as st
 
@@ -9,7 +9,7 @@ MOST = 3  # beside each other
 
 
 def choose_recordings() -> bool:
-    """Let recordings be opened; they stand in the session's "opened". Whether there are new ones."""
+    """Let recordings be opened, into the session's "opened". Returns whether there are new ones."""
     with st.expander("Open a recording, or several beside each other"):
         files = st.file_uploader(
             f"Event logs (.jsonl or .jsonl.gz), up to {MOST} beside each other: of `run`, `simulate`, or of a server "

@@ -16,7 +16,7 @@ from lab.scene.recordings import replayed
 from lab.scene.share_card import share_card
 from lab.scene.stall_words import kitchen_says
 from lab.scene.words import kind_of, titles
-from lab.ui.downloads import take_home
+from lab.ui.downloads import download
 
 BY_RUN: dict[str | type[Any], Any] = {  # what tells one finished run from another
     Log: lambda log: (log.recorded_at, len(log.events), log.scenario)
@@ -62,10 +62,10 @@ def share(logs: Sequence[Log]) -> None:
             card = _card(list(logs))
             st.image(card)
             with st.container(horizontal=True):
-                take_home("The card (SVG)", "kitchen.svg", card)
-                take_home("As one HTML page", "kitchen.html", _page(list(logs)))
+                download("The card (SVG)", "kitchen.svg", card)
+                download("As one HTML page", "kitchen.html", _page(list(logs)))
         for title, log in zip(titles(logs), logs, strict=True):
-            take_home(f"Log: {title}", f"{kind_of(log)}.jsonl", dump(log))
+            download(f"Log: {title}", f"{kind_of(log)}.jsonl", dump(log))
 
 
 @st.cache_data(max_entries=8, hash_funcs=BY_RUN)

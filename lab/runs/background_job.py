@@ -1,6 +1,6 @@
-"""Questions to processes of their own: JSON on stdin, lines of JSON from stdout.
+"""A question for a process of its own: JSON on its stdin, lines of JSON from its stdout.
 
-Nothing is computed in the lab's process, it only reads lines. An errand goes on as long as somebody looks at it.
+The lab's own process computes nothing and only reads the lines. A job ends when nobody has kept it alive for a while.
 """
 
 import subprocess
@@ -8,42 +8,49 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Hashable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar, TypeVar
 
-UNSEEN_S = 20.0  # an errand that nobody has looked at for as long is ended
+IDLE_S = 20.0
 ROOT = Path(__file__).parents[2]
 CANCELLED = "Cancelled."
 
-Question = TypeVar("Question", bound=Hashable)
-Answer = TypeVar("Answer")
 
+class BackgroundJob:
+    """One `python -m MODULE` process: waiting for a slot, running or over. Its fields are read from pages' threads and
+    written by its own thread."""
 
-class Errand:
-    """One question, waiting for its turn, under way or over. Subclasses hear the answer and keep it.
-
-    Read from pages' threads, written by its own.
-    """
-
-    module: ClassVar[str]  # what `python -m` runs
-    turns: ClassVar[threading.BoundedSemaphore]  # how many run at a time, of all sessions together
-
-    def __init__(self, question: bytes, *, known: bool = False) -> None:
-        """`known`: it needs no process."""
-        self.over = known
-        self.why = ""  # it ended without an answer
+    def __init__(
+        self,
+        module: str,
+        question: bytes,
+        *,
+        slots: threading.Semaphore,
+        hear: Callable[[bytes], str],
+        done: Callable[[], None],
+        idle_s: float = IDLE_S,
+    ) -> None:
+        """`slots` limits how many jobs of a kind run at a time. `hear` takes one line of the answer and returns why
+        there will be no answer, or "" to go on. `done` runs after the last line of an answer, before `over` is set.
+        `idle_s`: seconds without `keep_alive()` after which the job is cancelled."""
+        self.over = False
+        self.why = ""  # why it ended without an answer
+        self._module = module
         self._question = question
+        self._slots = slots
+        self._hear, self._done = hear, done
+        self._idle_s = idle_s
         self._process: subprocess.Popen[bytes] | None = None
         self._cancelled = threading.Event()
         self._lock = threading.Lock()  # between starting and ending the process
         self._seen_s = time.monotonic()
-        if not known:
-            threading.Thread(target=self._follow, name=self.module, daemon=True).start()
 
-    def look(self) -> None:
-        """Whoever wants it to go on keeps looking."""
+    def start(self) -> None:
+        threading.Thread(target=self._follow, name=self._module, daemon=True).start()
+
+    def keep_alive(self) -> None:
+        """Reset the idle timeout."""
         self._seen_s = time.monotonic()
 
     def cancel(self) -> None:
@@ -52,32 +59,29 @@ class Errand:
             if self._process:
                 self._process.terminate()
 
-    def hear(self, line: bytes) -> str:
-        """One line of the answer. Returns why there will be none, "" to go on."""
-        raise NotImplementedError
-
-    def answered(self) -> None:
-        """It has heard all; before `over` is set."""
-        raise NotImplementedError
+    @property
+    def pid(self) -> int | None:
+        """None until the process has been started."""
+        return self._process.pid if self._process else None
 
     def _follow(self) -> None:
-        while not self.turns.acquire(timeout=0.5):
+        while not self._slots.acquire(timeout=0.5):
             if self._given_up():
                 self._end(CANCELLED)
                 return
         try:
             self._end(self._run())
         finally:
-            self.turns.release()
+            self._slots.release()
 
     def _run(self) -> str:
-        """Why there is no answer, "" if there is one."""
+        """Why there is no answer; "" if there is one."""
         with tempfile.TemporaryFile() as complaints:
             with self._lock:
                 if self._given_up():
                     return CANCELLED
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", self.module],
+                    [sys.executable, "-m", self._module],
                     cwd=ROOT,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -86,11 +90,11 @@ class Errand:
             with self._process as process:
                 assert process.stdin
                 assert process.stdout
-                with suppress(BrokenPipeError):  # cancelled before it had listened
+                with suppress(BrokenPipeError):  # cancelled before it has read the question
                     process.stdin.write(self._question)
                     process.stdin.close()
                 for line in process.stdout:
-                    if refusal := self.hear(line):
+                    if refusal := self._hear(line):
                         return refusal
                     if self._given_up():
                         process.terminate()
@@ -99,22 +103,15 @@ class Errand:
             if process.returncode:
                 complaints.seek(0)
                 last = complaints.read().decode(errors="replace").strip().splitlines()[-1:]
-                return f"The simulation broke off: {' '.join(last) or f'exit code {process.returncode}'}"
+                return f"The simulation failed: {' '.join(last) or f'exit code {process.returncode}'}"
         return ""
 
     def _given_up(self) -> bool:
-        if time.monotonic() - self._seen_s > UNSEEN_S:
+        if time.monotonic() - self._seen_s > self._idle_s:
             self._cancelled.set()
         return self._cancelled.is_set()
 
     def _end(self, why: str) -> None:
         if not why:
-            self.answered()
+            self._done()
         self.why, self.over = why, True
-
-
-def keep(answers: dict[Question, Answer], question: Question, answer: Answer, most: int) -> None:
-    """For whoever asks the same next; the oldest answers make room."""
-    answers[question] = answer
-    for oldest in list(answers)[: max(0, len(answers) - most)]:
-        answers.pop(oldest, None)

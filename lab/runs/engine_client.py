@@ -1,7 +1,6 @@
-"""The lab's way to the engine: a child process, a queue of runs, and a thread that listens. One for the whole lab.
+"""The lab's way to the engine: a child process, a queue of runs, and a thread that listens. The lab has one.
 
-`ENGINE_ROOM` is owned by the app's lifespan and read by its pages. Runs take turns: there is one engine, and a run that
-shared its cores with another would measure the other.
+Runs take turns: there is one engine, and a run that shared its cores with another would measure the other.
 """
 
 import os
@@ -46,69 +45,88 @@ from engine.live.process.host import (
 from engine.log import Log, in_order
 from engine.scenario import Deployment, ModelSpec, Scenario, one_of
 from lab.runs.fair_queue import FairQueue
-from lab.runs.run_feed import Hub, Run
+from lab.runs.run_feed import Run, RunFeed
 
 State = Literal["off", "starting", "ready", "broken"]
 STOP_S = 4.0
-WORKERS = int(os.environ.get("SPLIT_KITCHEN_WORKERS", "2"))
-MODEL = ModelSpec(os.environ.get("SPLIT_KITCHEN_MODEL", "smollm2-135m"))
-LISTEN = os.environ.get("SPLIT_KITCHEN_LISTEN", "")  # HOST:PORT: workers join there instead of being started here
-TRANSPORTS = tuple(os.environ.get("SPLIT_KITCHEN_TRANSPORTS", "tcp" if LISTEN else "shm,tcp").split(","))
+
+
+class EngineSettings(msgspec.Struct, frozen=True):
+    """`listen`: HOST:PORT where workers join from other hosts; "" starts them here. `transports`: those that the
+    workers share, the preferred one first."""
+
+    workers: int = 2
+    model: ModelSpec = ModelSpec("smollm2-135m")
+    listen: str = ""
+    transports: tuple[str, ...] = ("shm", "tcp")
+
+    def reachable(self, deployment: Deployment) -> Deployment:
+        """The deployment with a transport that its workers share: workers on other hosts share no memory."""
+        if not self.listen or deployment.transport in self.transports:
+            return deployment
+        return msgspec.structs.replace(deployment, transport=self.transports[0])
+
 
 _told: msgspec.msgpack.Decoder[Told] = msgspec.msgpack.Decoder(Told)
 
 
-class EngineRoom:
-    def __init__(self) -> None:
-        self.hub = Hub()
+class EngineClient:
+    """Read from pages' threads; `feed` holds the runs. `state` and `why` say what the engine does, and why it can't."""
+
+    def __init__(self, settings: EngineSettings, feed: RunFeed) -> None:
+        self.settings = settings
+        self.feed = feed
         self.state: State = "off"
-        self.why = ""  # it is broken
+        self.why = ""  # the reason once `state` is "broken"
         self.about: EngineReady | None = None
         self.machine: Machine | None = None  # once it has been measured
         self._encoder = msgspec.msgpack.Encoder()
-        self._lock = threading.Lock()  # guards those below
+        self._lock = threading.Lock()  # guards the fields below
         self._waiting: FairQueue[StartRun | Examine] = FairQueue()
-        self._running: str = ""
+        self._running = ""
         self._began_s = 0.0
-        self._took_s: deque[float] = deque(maxlen=20)  # the last runs; a class asks for much the same again and again
+        self._took_s: deque[float] = deque(maxlen=20)  # the last runs: a class asks for similar ones again and again
         self._channel: Connection[bytes, bytes] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     # ---- the lab opens and closes
 
     def open(self) -> None:
-        """Start the engine; it becomes ready behind the page."""
+        """Start the engine; it becomes ready in the background."""
         ours, theirs = Pipe()
         fd = theirs.fileno()
-        scenario = Scenario(_reachable(Deployment(workers=WORKERS)), model=MODEL)
+        settings = self.settings
+        scenario = Scenario(settings.reachable(Deployment(workers=settings.workers)), model=settings.model)
         command = [
             sys.executable,
             "-m",
             "engine.live.process.host",
             str(fd),
             msgspec.json.encode(scenario).decode(),
+            ",".join(settings.transports),
+            *([settings.listen] if settings.listen else []),
         ]
         self._process = subprocess.Popen(
-            [*command, ",".join(TRANSPORTS), *([LISTEN] if LISTEN else [])],
+            command,
             pass_fds=[fd],
             stdin=subprocess.DEVNULL,
             process_group=0,  # Ctrl-C is meant for the lab, which then ends the engine
         )
         theirs.close()
         self._channel, self.state = ours, "starting"
-        threading.Thread(target=self._listen, args=(ours,), name="engine room", daemon=True).start()
+        threading.Thread(target=self._listen, args=(ours,), name="engine client", daemon=True).start()
 
     def close(self) -> None:
-        """End the engine, by force if it does not listen; while it starts, it does not."""
+        """End the engine, by force if it does not answer; while it starts, it does not."""
         wait_s = 0.0 if self.state == "starting" else STOP_S
         self.state = "off"
         with self._lock:
-            self._send(Quit())  # said, not hung up: the listening thread keeps the line open
+            self._send(Quit())  # a message, not a closed channel: the listening thread keeps the channel open
         if self._process is not None:
             try:
                 self._process.wait(wait_s)
             except subprocess.TimeoutExpired:
-                os.killpg(self._process.pid, signal.SIGKILL)  # its workers too, which may not be listening either
+                os.killpg(self._process.pid, signal.SIGKILL)  # includes its workers, which may not answer either
                 self._process.wait()
 
     # ---- what pages ask for
@@ -120,21 +138,24 @@ class EngineRoom:
     def start_all(
         self, scenarios: Sequence[Scenario], prompts: tuple[str, ...] = (), *, by: str = "", first: bool = False
     ) -> list[str]:
-        """Queue runs; their ids, under which they can be watched from now on. They are one job of the learner `by` and
-        take the place of what he has waiting; `first`: before everybody. Raises BadInput for what can never run."""
+        """Queue runs and return their ids, under which they can be watched at once. Together they are one job of the
+        learner `by`, and replace that learner's waiting job; `first` puts them before all others. Raises BadInput for
+        what can never run."""
         checked = [
-            msgspec.structs.replace(scenario, deployment=_reachable(scenario.deployment), model=MODEL).checked()
-            for scenario in scenarios  # a lesson knows no model: it is the lab's
+            msgspec.structs.replace(
+                scenario, deployment=self.settings.reachable(scenario.deployment), model=self.settings.model
+            ).checked()
+            for scenario in scenarios  # a lesson names no model: the lab's is used
         ]
         job = [StartRun(secrets.token_urlsafe(9), scenario, prompts) for scenario in checked]
         for ask in job:
-            self.hub.add(Run(ask.run, ask.scenario, by, prompts))  # at once: the page that asked will show it next
+            self.feed.add(Run(ask.run, ask.scenario, by, prompts))  # at once: the page that asked shows it next
         return self._queue(job, by, first)
 
     def examine(self, *, by: str = "", first: bool = False) -> str:
-        """Queue a measurement of this machine, a run without events; then `machine` holds what came of it."""
-        ask = Examine(secrets.token_urlsafe(9), MODEL)
-        self.hub.add(Run(ask.run, Scenario(model=MODEL)))
+        """Queue a measurement of this machine, which is a run without events; its result is in `machine`."""
+        ask = Examine(secrets.token_urlsafe(9), self.settings.model)
+        self.feed.add(Run(ask.run, Scenario(model=self.settings.model)))
         return self._queue([ask], by, first)[0]
 
     def _queue(self, job: Sequence[StartRun | Examine], by: str, first: bool) -> list[str]:
@@ -146,10 +167,12 @@ class EngineRoom:
                 for ask in job:
                     self._waiting.put_first(ask)
             elif not broken:
-                replaced = self._waiting.put(by or runs[0], job)  # nobody's runs are each somebody else's
+                replaced = self._waiting.put(
+                    by or runs[0], job
+                )  # without a learner, each job counts as another learner's
         for ask in replaced:
             self._end(ask.run, "You asked for something newer while this was waiting for the engine.")
-        if broken:  # a page that was drawn before may still have asked
+        if broken:  # a page drawn before it broke may still ask
             for run in runs:
                 self._end(run, self.why)
         self._next()
@@ -169,11 +192,12 @@ class EngineRoom:
         self._ask(ChangeLink(run, link))
 
     def change_deployment(self, run: str, deployment: Deployment) -> None:
-        """Raises BadInput for a deployment that cannot be."""
-        self._ask(ChangeDeployment(run, _reachable(deployment).checked()))
+        """Raises BadInput for an impossible deployment."""
+        self._ask(ChangeDeployment(run, self.settings.reachable(deployment).checked()))
 
     def add(self, run: str, prompt: str) -> None:
-        if known := self.hub.runs.get(run):
+        """Add a request with this prompt to a run under way."""
+        if known := self.feed.get(run):
             known.words.append(prompt)
         self._ask(AddRequest(run, prompt))
 
@@ -181,12 +205,26 @@ class EngineRoom:
         self._ask(CancelRequest(run, request))
 
     def kill(self, run: str, worker: str) -> None:
-        """Fault: the worker process dies at once, and is replaced. Raises BadInput if there is none of that name."""
-        one_of("worker", worker, tuple(worker_names(WORKERS)))
+        """Fault: the worker process dies at once and is replaced. Raises BadInput for an unknown worker."""
+        one_of("worker", worker, tuple(worker_names(self.settings.workers)))
         self._ask(KillWorker(run, worker))
 
+    def run(self, run: str) -> Run | None:
+        """None for an evicted run."""
+        return self.feed.get(run)
+
+    def over(self, run: str) -> bool:
+        """True for an evicted run too."""
+        known = self.feed.get(run)
+        return known is None or known.over
+
+    @property
+    def machine_name(self) -> str:
+        """Where runs are made, as it stands beside results; "" until the engine is ready."""
+        return self.about.machine if self.about else ""
+
     def place(self, run: str) -> int:
-        """How many runs come before this one; 0 once it has its turn."""
+        """The run's position in the queue, from 1; 0 once it has its turn."""
         with self._lock:
             for place, ask in enumerate(self._waiting.in_turn(), start=1):
                 if ask.run == run:
@@ -194,7 +232,7 @@ class EngineRoom:
         return 0
 
     def wait_s(self, run: str) -> float | None:
-        """Seconds until its turn, going by the last runs; None while there were none."""
+        """Estimated seconds until the run's turn, from the last runs; None before the first has ended."""
         place = self.place(run)
         with self._lock:
             if not self._took_s:
@@ -204,23 +242,22 @@ class EngineRoom:
         return on_s + each_s * (place - 1) if place else 0.0
 
     def queue_words(self, run: str) -> str:
-        """Where a waiting run stands, as a sentence; "" once it has its turn."""
+        """The run's position in the queue as a sentence; "" once it has its turn."""
         place, wait_s = self.place(run), self.wait_s(run)
         about = f", about {wait_s:.0f} s" if wait_s else ""
         return f"place {place} in the queue for the engine{about}." if place else ""
 
     def kind(self, run: str) -> str:
-        """The deployment that a run is in now; "" for a run that is forgotten."""
-        known = self.hub.runs.get(run)
+        """The run's current deployment; "" for an evicted run."""
+        known = self.feed.get(run)
         return known.kind if known else ""
 
     def log(self, run: str) -> Log | None:
-        """What has happened in a run so far."""
-        known = self.hub.runs.get(run)
+        """The run's events so far; None for an evicted run."""
+        known = self.feed.get(run)
         if known is None:
             return None
-        machine = self.about.machine if self.about else ""
-        return Log(known.scenario, in_order(list(known.events)), machine, known.ended_at)
+        return Log(known.scenario, in_order(list(known.events)), self.machine_name, known.ended_at)
 
     # ---- the engine
 
@@ -230,13 +267,13 @@ class EngineRoom:
                 self._send(ask)
 
     def _send(self, ask: Asked) -> None:
-        """Call with the lock held. If the engine has just died, the listening thread says so to whoever waits."""
+        """Call with the lock held. If the engine has just died, the listening thread tells those who wait."""
         if self._channel is not None:
             with suppress(OSError):
                 self._channel.send_bytes(self._encoder.encode(ask))
 
     def _next(self) -> None:
-        """Give the next run its turn, if the engine is free."""
+        """Start the next run if the engine is free."""
         with self._lock:
             if self._running or self.state != "ready" or (ask := self._waiting.take()) is None:
                 return
@@ -259,7 +296,7 @@ class EngineRoom:
             case Examined():
                 self.machine = told.machine
             case Happened():
-                self.hub.call(lambda: self._happened(told))
+                self.feed.call(lambda: self._happened(told))
             case Over() | Refused():
                 with self._lock:
                     self._running = ""
@@ -268,40 +305,30 @@ class EngineRoom:
                 self._end(told.run, told.why if isinstance(told, Refused) else "")
                 self._next()
             case Declined():
-                self.hub.call(lambda: self._declined(told))
+                self.feed.call(lambda: self._declined(told))
             case Broken():
                 self._broke(told.why)
 
     def _declined(self, told: Declined) -> None:
-        if run := self.hub.runs.get(told.run):
+        if run := self.feed.get(told.run):
             run.declined = told.why
 
     def _happened(self, told: Happened) -> None:
-        if run := self.hub.runs.get(told.run):
+        if run := self.feed.get(told.run):
             run.happened(told.events, told.now_s)
 
     def _end(self, run: str, refused: str) -> None:
         def end() -> None:
-            if known := self.hub.runs.get(run):
+            if known := self.feed.get(run):
                 known.end(refused)
 
-        self.hub.call(end)
+        self.feed.call(end)
 
     def _broke(self, why: str) -> None:
-        """Whoever waits is told; nothing is left to spin for ever."""
+        """End every run that waits or runs, with the reason."""
         self.state, self.why = "broken", why
         with self._lock:
             lost = [ask.run for ask in self._waiting.clear()] + ([self._running] if self._running else [])
             self._running = ""
         for run in lost:
             self._end(run, why)
-
-
-def _reachable(deployment: Deployment) -> Deployment:
-    """Over a road that is open: workers of other hosts share no memory, whatever a lesson asks for."""
-    if not LISTEN or deployment.transport in TRANSPORTS:
-        return deployment
-    return msgspec.structs.replace(deployment, transport=TRANSPORTS[0])
-
-
-ENGINE_ROOM = EngineRoom()

@@ -1,6 +1,6 @@
-"""Runs, and everyone who watches them. A watcher is a place in the run's list of motions; nothing is copied for it.
+"""Runs and their watchers. A watcher is a position in a run's list of motions; nothing is copied for it.
 
-Only the event loop's thread touches a run that is being watched; other threads hand things over with `call`.
+Only the event loop's thread changes a run that can be watched; other threads hand work over with `RunFeed.call`.
 """
 
 import asyncio
@@ -11,33 +11,35 @@ from collections.abc import AsyncIterator, Callable, Container, Sequence
 
 from engine.events import Deployed, Event
 from engine.scenario import Kind, Scenario
+from lab.runs.lru import LRU
 from lab.scene.motions import Motions
 from lessons.book import now
 
 RUNS_KEPT = 40
-FRAME_S = 1 / 30  # no watcher gets more messages a second than it can draw
+FRAME_S = 1 / 30  # watchers get no more messages a second than they can draw
 
 
 class Run:
-    """One run: what was asked for, what happened, and the same as motions, each encoded once for all watchers."""
+    """One run: what was asked for, its events, and the same events as motions, each encoded once for all watchers."""
 
     def __init__(self, id: str, scenario: Scenario, by: str = "", words: Sequence[str] = ()) -> None:
-        self.id = id  # whoever knows it may watch
-        self.by = by  # the learner whose it is; "" if nobody's
-        self.words = list(words)  # prompts that somebody wrote
-        self.key = secrets.token_urlsafe(9)  # whoever has it may also change the link, cancel orders and kill workers
+        self.id = id  # gives the right to watch
+        self.key = secrets.token_urlsafe(9)  # gives the right to change the link, cancel orders and kill workers
+        self.by = by  # the learner who asked for it; "" for the lab's own
+        self.words = list(words)  # prompts written by a visitor
         self.scenario = scenario
         self.events: list[Event] = []
         self.over = False
         self.ended_at = ""  # UTC, ISO 8601
         self.refused = ""  # why it never began
-        self.declined = ""  # why the last change that was asked for could not be made
+        self.declined = ""  # why the last requested change was not made
         self._motions = Motions()
         self._encoded: list[str] = []
-        self._clock: tuple[float, float] | None = None  # (the run's clock, ours) when it was last heard of
+        self._clock: tuple[float, float] | None = None  # (the run's clock, ours) at the last events, seconds
         self._changed = asyncio.Event()
 
     def happened(self, events: Sequence[Event], now_s: float) -> None:
+        """Append events; `now_s` is the run's clock when they were sent."""
         self.events += events
         self._encoded += [json.dumps(motion) for event in events for motion in self._motions.fold(event)]
         self._clock = (now_s, time.monotonic())
@@ -45,7 +47,7 @@ class Run:
 
     @property
     def kind(self) -> Kind:
-        """The deployment it is in now; it may have changed in the middle."""
+        """The current deployment, which may have changed during the run."""
         for event in reversed(self.events):
             if isinstance(event, Deployed):
                 return event.deployment
@@ -53,14 +55,14 @@ class Run:
 
     def end(self, refused: str = "") -> None:
         self.ended_at = now()
-        self.over, self.refused = True, refused  # last: who sees that it is over may ask when
+        self.over, self.refused = True, refused  # after `ended_at`: other threads read that once they see `over`
         self._wake()
 
     async def watch(self, since: int) -> AsyncIterator[str]:
-        """Messages for one watcher that has seen the first `since` motions, until the run is over."""
+        """JSON messages for a watcher that has seen the first `since` motions, until the run is over."""
         place = max(0, min(since, len(self._encoded)))
         while True:
-            changed = self._changed  # taken before looking, so that nothing can happen in between unseen
+            changed = self._changed  # taken before the check below, so that no change in between is missed
             if place < len(self._encoded):
                 fresh, place = self._encoded[place:], len(self._encoded)
                 yield f'{{"seq": {place}, "now": {self._now_s():.4f}, "motions": [{", ".join(fresh)}]}}'
@@ -80,26 +82,20 @@ class Run:
         self._changed = asyncio.Event()
 
 
-class Hub:
-    """The runs that can be watched, newest last; old ones that are over make room."""
+class RunFeed:
+    """The runs that can be watched. When there are more than RUNS_KEPT, finished ones are evicted."""
 
-    def __init__(self) -> None:
-        self.runs: dict[str, Run] = {}
-        self.wanted: Callable[[], Container[str]] = frozenset  # runs that make no room, though they are over
-        self._loop: asyncio.AbstractEventLoop | None = None
+    def __init__(self, call: Callable[[Callable[[], None]], object]) -> None:
+        """`call` runs a function on the event loop's thread, soon; it may be called from any thread."""
+        self.call = call
+        self.pinned: Callable[[], Container[str]] = frozenset  # ids of finished runs that must not be evicted
+        self._runs: LRU[str, Run] = LRU(RUNS_KEPT)
 
-    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-
-    def call(self, act: Callable[[], None]) -> None:
-        """Do it on the event loop's thread, soon."""
-        assert self._loop is not None, "the hub has no event loop yet"
-        self._loop.call_soon_threadsafe(act)
+    def get(self, run: str) -> Run | None:
+        """None if there was no such run, or if it was evicted."""
+        return self._runs.get(run)
 
     def add(self, run: Run) -> None:
         """From any thread: nobody watches it yet."""
-        self.runs[run.id] = run
-        wanted = self.wanted()
-        finished = [old for old in list(self.runs.values()) if old.over and old.id not in wanted]
-        for old in finished[: max(0, len(self.runs) - RUNS_KEPT)]:
-            self.runs.pop(old.id, None)
+        pinned = self.pinned()
+        self._runs.put(run.id, run, keep=lambda old: not old.over or old.id in pinned)

@@ -1,4 +1,4 @@
-"""Files that a visitor takes home."""
+"""Files that a visitor downloads."""
 
 from pathlib import Path
 
@@ -16,11 +16,12 @@ MIMES = {
 }
 
 
-def take_home(label: str, name: str, content: str | bytes) -> None:
+def download(label: str, name: str, content: str | bytes) -> None:
     """A button that downloads `content` as the file `name`.
 
-    The page does not run again for it, and the file is there before anybody asks. What Streamlit makes at the click
-    belongs to no page, and the second page to end its run, anybody's, takes it away: perhaps before it was fetched.
+    The page does not rerun for it, and the content is ready before the click. Streamlit can also make it at the click,
+    but such content belongs to no page: it is deleted when any two pages have ended a run, perhaps before the browser
+    has fetched it.
     """
     suffix = Path(name).suffix
     icon = ":material/html:" if suffix == ".html" else ":material/download:"

@@ -1,4 +1,4 @@
-"""Our components in Streamlit's pages: each is a module in `assets`, behind what all of them need."""
+"""Our own components in Streamlit's pages: each is a JavaScript module in `assets`."""
 
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ def asset(name: str) -> str:
 
 
 def component(name: str, **options: Any) -> Any:
-    """To be called with `data` and `key`, and `on_<what it emits>_change`."""
+    """The component `assets/NAME.js`. Call it with `data`, `key` and `on_<value>_change` for each value it emits."""
     return st.components.v2.component(f"split_kitchen.{name}", js=source(name), **options)
 
 
 def source(name: str) -> str:
+    """The component's module, with the code that mounts it."""
     return asset("mount.js") + asset(f"{name}.js")

@@ -1,12 +1,10 @@
-"""Who is learning: a random name in a cookie that scripts can't read, and the book of guesses kept under it.
+"""Who is learning: a random name in a cookie that scripts can't read, and the book of guesses kept under that name.
 
-The name is never shown and never part of an address; whoever has the cookie is the learner.
+The name is never shown and is in no address; whoever has the cookie is the learner.
 """
 
-import os
 import re
 import secrets
-from functools import cache
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
@@ -17,14 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lessons.book import Book, in_use
 
 COOKIE = "split_kitchen_learner"
-KEPT_S = 400 * 24 * 3600  # browsers keep none for longer
+KEPT_S = 400 * 24 * 3600  # browsers keep no cookie for longer
 NAME = re.compile(r"[A-Za-z0-9_-]{22}")
-DATA = Path(os.environ.get("SPLIT_KITCHEN_DATA", "~/.local/share/split-kitchen")).expanduser()
-BOOKS = DATA / "guesses.sqlite"
 
 
 class NameLearners:
-    """Middleware: whoever opens a page and has no name yet is given one. HTTP only: sockets bring the cookie along."""
+    """Middleware that gives a name to whoever opens a page without one. HTTP only: sockets send the cookie along."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -45,7 +41,7 @@ class NameLearners:
 
 
 def _nameless_page(headers: Headers) -> bool:
-    """Whether a browser asks for a page (not for a script or a picture) without a name that we gave."""
+    """Whether a browser asks for a page (not for a script or a picture) without a name that the lab has given."""
     if "text/html" not in headers.get("accept", ""):
         return False
     try:
@@ -56,23 +52,26 @@ def _nameless_page(headers: Headers) -> bool:
 
 
 def learner() -> str:
-    """This session's learner. Where cookies are refused, a name for as long as the page is open."""
+    """This session's learner. Without cookies, a name that lasts as long as the page is open."""
     said = st.context.cookies.get(COOKIE, "")
     name: str = said if NAME.fullmatch(said) else st.session_state.setdefault("learner", secrets.token_urlsafe(16))
     return name
 
 
 def remembered() -> bool:
-    """Whether the book will be found again after the page is closed."""
+    """Whether this learner's book will be found again after the page is closed."""
     return bool(NAME.fullmatch(st.context.cookies.get(COOKIE, "")))
 
 
-def book() -> Book:
-    return Book(BOOKS, learner())
+class Books:
+    """Every learner's book, in one SQLite file. The file is made and held open at once: making it waits for the disk,
+    and so does whoever closes it last."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        Book(path, "")
+        self._held = in_use(path)
 
-@cache
-def open_books() -> object:
-    """Before anybody writes: to make the file is to wait for the disk."""
-    Book(BOOKS, "")
-    return in_use(BOOKS)
+    def mine(self) -> Book:
+        """The book of this session's learner."""
+        return Book(self._path, learner())

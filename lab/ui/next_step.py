@@ -1,16 +1,16 @@
-"""The bar that is always in sight: which step this is, what to do next, and the one button that does it."""
+"""The bar at the bottom of a page, always visible: which step this is, what to do next, and the button for it."""
 
 from typing import Literal
 
 import streamlit as st
 
 from lab.ui.js_component import component
-from lab.ui.style import READING, look
+from lab.ui.style import READING, style
 
 _arrive = component("arrive")
 
-# The bar sticks to the window's lower edge, over whatever scrolls by; what gets the focus is kept clear of it. Where it
-# stands in a fragment or a form, their boxes are none: it would stick within them only.
+# The bar sticks to the window's lower edge, above the content that scrolls, and focused elements are kept clear of it.
+# Fragments and forms around it have no box (`display: contents`): it would stick within that box only.
 STYLE = """
 .stMainBlockContainer { padding-bottom: 0; }
 .stMain { scroll-padding-bottom: 130px; }
@@ -29,18 +29,18 @@ GO = "go"
 
 
 def went_on() -> bool:
-    """Whether the bar's button was pressed; known before it is drawn anew."""
+    """Whether the bar's button was pressed; known before the bar is drawn again."""
     return bool(st.session_state.get(GO))
 
 
 def arrive(step: str) -> None:
-    """When it is another step, the page goes to the heading in its container "arrive"."""
-    look(READING, STYLE)
+    """Move to the heading in the page's container "arrive" whenever `step` changes."""
+    style(READING, STYLE)
     go_to_heading(step, "page")
 
 
 def go_to_heading(step: str, part: str) -> None:
-    """The same for a `part` of a page that has steps of its own."""
+    """The same for a `part` of the page with steps of its own."""
     _arrive(data={"step": step}, key=f"arrived {part}")
 
 
@@ -55,8 +55,8 @@ def next_step(
     step: str | None = "",
     form: bool = False,
 ) -> Literal["", "go", "back"]:
-    """What was pressed. `step`: None in a fragment, whose page has seen to it with `arrive`. `form`: in one, which its
-    button submits."""
+    """Returns what was pressed. `step` is None in a fragment whose page has called `arrive`. `form`: the bar is in a
+    form, which its button submits."""
     if step is not None:
         arrive(step)
     with st.container(key="next_step", horizontal=True, vertical_alignment="center", gap="small"):

@@ -1,7 +1,9 @@
-"""What all pages share in looks, over Streamlit's own: room for the menu, and contrast that WCAG AA asks for."""
+"""The style that all pages share, on top of Streamlit's own: room for the menu, and WCAG AA contrast."""
 
 import streamlit as st
 
+SLIDER = 158  # pixels: six in a row on a laptop, two on a phone
+STILL = {"displayModeBar": False}  # a Plotly chart without its toolbar
 COMMON = """
 .stMainBlockContainer { padding-top: 3.6rem; padding-bottom: 3rem; max-width: 1360px; }
 .stMainBlockContainer h1 { font-size: 2rem; padding: 0; }
@@ -14,7 +16,7 @@ COMMON = """
 .stApp [data-testid=stPageLink] :is(a, a *) { white-space: normal; overflow: visible; }
 div:has(> [class*=st-key-quiet]) { display: none; }
 .stApp [data-testid=stExpandSidebarButton]::after { content: "☰ Menu"; font-size: 16px; }
-@media (max-width: 640px) { /* a choice is one strip no more when it wraps */
+@media (max-width: 640px) { /* a choice that wraps is no longer one strip */
   .stButtonGroup [role=radiogroup] { gap: 6px; }
   .stButtonGroup [role=radio] { margin: 0; border-radius: 8px !important;
     border: 1px solid color-mix(in srgb, currentColor 30%, transparent) !important; }
@@ -29,5 +31,6 @@ READING = """
 """
 
 
-def look(*more: str) -> None:
+def style(*more: str) -> None:
+    """Apply the shared style and `more` CSS to this page."""
     st.html(f"<style>{COMMON}{''.join(more)}</style>")

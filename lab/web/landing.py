@@ -1,5 +1,5 @@
-"""What a visitor gets before Streamlit's page is there, which takes a second and more: the page's shell, and over the
-front page a recorded kitchen, which moves at once and then takes its place in Streamlit's page.
+"""What a visitor sees until Streamlit's page is there, which takes a second or more: the page's shell, and on the front
+page a recorded kitchen, which moves at once and then takes its place in Streamlit's page.
 """
 
 from functools import cache
@@ -21,13 +21,13 @@ from lab.ui.js_component import asset
 INDEX = (Path(st.__file__).parent / "static" / "index.html").read_text("utf-8")
 TITLE, ROOT = "<title>Streamlit</title>", '<div id="root"></div>'
 SCRIPTS, STYLE = '<script type="module"', '<link rel="stylesheet"'
-STREAMLIT = INDEX[INDEX.index(SCRIPTS) : INDEX.index(STYLE)]  # its script and fifty modules of it; its style follows
+STREAMLIT = INDEX[INDEX.index(SCRIPTS) : INDEX.index(STYLE)]  # its script and fifty modules; its style follows
 FRESH = {"Cache-Control": "no-cache"}
-# What runs before Streamlit stands in the page itself: asked for, it would come among those fifty modules.
+# What runs before Streamlit is inline: as a file, it would load among those fifty modules.
 ADDRESS = asset("address.js")
 OPENING = SCENE + asset("opening.js")
 SHELL = INDEX.replace(TITLE, f"<title>Split Kitchen</title>\n    <script>{ADDRESS}</script>")
-# Measures and colours are those of the page that comes: what is read here stays where it is.
+# The sizes and colours of the page that follows, so that nothing moves when it comes.
 COVER = Template("""
     <style>
       #opening { position: fixed; inset: 0; z-index: 1000000; overflow: auto; background: #fff; color: #2f2d2b;
@@ -51,7 +51,7 @@ COVER = Template("""
 
 
 async def front_page(request: Request) -> Response:
-    """Which kitchens it shows is in the address, as everywhere in the lab."""
+    """The address says which kitchens it shows, as everywhere in the lab."""
     asked = parse_qs(request.url.query)
     kinds = beside_each_other(*(asked.get(name, [""])[-1] for name in ("kitchen", "beside")))
     return HTMLResponse(_page(tuple(kinds)), headers=FRESH)
@@ -67,5 +67,5 @@ def _page(kinds: tuple[str, ...]) -> str:
 
 
 async def any_page(_: Request) -> Response:
-    """Streamlit tells the pages apart, and those that are none."""
+    """The shell of every other page; Streamlit tells them apart, and unknown ones too."""
     return HTMLResponse(SHELL, headers=FRESH)

@@ -1,4 +1,4 @@
-"""The lab's own routes: the pages' shells, watching a run, and health. `lab/web/guard.py` checks requests first."""
+"""The lab's own routes: the pages' shells, sockets on runs and classes, and health. `guard.py` checks them first."""
 
 import asyncio
 import hmac
@@ -15,24 +15,32 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from engine.errors import BadInput
 from engine.link import LinkSpec
-from lab.classroom.live_updates import follow
-from lab.runs.engine_client import ENGINE_ROOM
+from lab.runs.engine_client import EngineClient
 from lab.runs.run_feed import Run
 from lab.web.guard import POLICY_VIOLATION
 from lab.web.landing import any_page, front_page
+from lab.web.services import running
 
 UNKNOWN_RUN, NOT_YOURS = 4404, 4403
 
 
 async def health(_: Request) -> Response:
-    """200 while the lab can serve; what the engine is doing is in the body. 503 if the engine can't go on."""
-    body = {"status": "broken" if ENGINE_ROOM.state == "broken" else "ok", "engine": ENGINE_ROOM.state}
-    return JSONResponse(body | {"why": ENGINE_ROOM.why}, 503 if ENGINE_ROOM.state == "broken" else 200)
+    """200 while the lab can serve, with the engine's state in the body; 503 if the engine is broken."""
+    engine = running().engine
+    broken = engine.state == "broken"
+    body = {"status": "broken" if broken else "ok", "engine": engine.state, "why": engine.why}
+    return JSONResponse(body, 503 if broken else 200)
+
+
+async def follow_class(socket: WebSocket) -> None:
+    await running().live_updates.follow(socket)
 
 
 async def watch(socket: WebSocket) -> None:
-    """A run's motions out, commands in. Its id lets one watch; to command takes its key, which its owner's page has."""
-    run = ENGINE_ROOM.hub.runs.get(socket.query_params.get("run", ""))
+    """Sends a run's motions and takes commands. The run's id lets anybody watch; commands need its key, which the
+    owner's page has."""
+    engine = running().engine
+    run = engine.run(socket.query_params.get("run", ""))
     key = socket.query_params.get("key")
     await socket.accept()
     if run is None:
@@ -43,7 +51,7 @@ async def watch(socket: WebSocket) -> None:
         return
     since = re.fullmatch(r"[0-9]{1,9}", socket.query_params.get("since", ""))
     out = asyncio.create_task(_send(socket, run, int(since[0]) if since else 0))
-    commands = asyncio.create_task(_obey(socket, run, owner=key is not None))
+    commands = asyncio.create_task(_obey(engine, socket, run, owner=key is not None))
     await asyncio.wait({out, commands}, return_when=asyncio.FIRST_COMPLETED)
     out.cancel()
     commands.cancel()
@@ -58,29 +66,29 @@ async def _send(socket: WebSocket, run: Run, since: int) -> None:
             await socket.send_text(message)
 
 
-async def _obey(socket: WebSocket, run: Run, *, owner: bool) -> None:
+async def _obey(engine: EngineClient, socket: WebSocket, run: Run, *, owner: bool) -> None:
     with suppress(WebSocketDisconnect):
         while True:
             text = await socket.receive_text()
             if not owner:
                 await socket.close(NOT_YOURS, "not your run")
                 return
-            if not command(run.id, text):
+            if not command(engine, run.id, text):
                 await socket.close(POLICY_VIOLATION)
                 return
 
 
-def command(run: str, text: str) -> bool:
-    """Carry out what a run's owner asks for; False if it is nothing that can be asked for."""
+def command(engine: EngineClient, run: str, text: str) -> bool:
+    """Carry out a command of a run's owner. Returns False if it is no valid command."""
     try:
         asked = json.loads(text)
         match asked:
             case {"do": "link", "bandwidth_bytes_per_s": bandwidth, "latency_s": latency}:
-                ENGINE_ROOM.change_link(run, _link(bandwidth, latency))
+                engine.change_link(run, _link(bandwidth, latency))
             case {"do": "cancel", "request": str(request)}:
-                ENGINE_ROOM.cancel(run, request)
+                engine.cancel(run, request)
             case {"do": "kill", "worker": str(worker)}:
-                ENGINE_ROOM.kill(run, worker)
+                engine.kill(run, worker)
             case _:
                 return False
     except (BadInput, ValueError, TypeError, OverflowError, RecursionError):
@@ -97,7 +105,7 @@ def _link(bandwidth: object, latency: object) -> LinkSpec:
 
 
 class PageName(StringConvertor):
-    """A lesson's or another page's; files have a dot in their names, and what else there is lies in folders."""
+    """A lesson or another page: files have a dot in their names, and everything else is in folders."""
 
     regex = "[a-z][a-z0-9-]*"
 
@@ -109,5 +117,5 @@ ROUTES: list[Route | WebSocketRoute] = [
     Route("/{name:page}", any_page),
     Route("/lab/healthz", health),
     WebSocketRoute("/lab/ws", watch),
-    WebSocketRoute("/lab/class", follow),
+    WebSocketRoute("/lab/class", follow_class),
 ]

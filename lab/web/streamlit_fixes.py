@@ -1,27 +1,66 @@
-"""What a page has drawn is sent before it, or one of its fragments, is drawn anew.
+"""What the lab changes inside Streamlit 1.67, all of it in this file.
 
-A page is drawn in a thread of its own, and what it drew waits for the thread that sends. When a fragment's timer asks
-just then, Streamlit 1.67 gives the fragment a new runner and takes nothing more from the old one, which has stopped.
-The page stays as it was, for good: no results, no answer to a press.
+Streamlit's private names may go at any update. Where one is missing, the lab starts without that change and says so in
+its log. pyproject.toml pins the version; tests/lab/web/test_streamlit_fixes.py runs against the real classes.
 """
 
-from streamlit.runtime.app_session import AppSession, AppSessionState
+import importlib
+import logging
+import sys
+from functools import cache
+from typing import Any
+
+from streamlit import config
+from streamlit.runtime import app_session
 from streamlit.runtime.scriptrunner import RerunData
 
-LOOK_S = 0.005  # between two looks whether all has been taken; it takes a few milliseconds
+LOOK_S = 0.005  # between two checks whether a runner's events are processed, which takes a few milliseconds
+# How long a page's thread may hold the interpreter while the thread that sends everything waits. Python's default of
+# 5 ms is paid for each message.
+SWITCH_S = 0.001
+
+log = logging.getLogger(__name__)
 
 
-def deliver_first() -> None:
-    """From now on a runner that has stopped is replaced only when the session has heard of it, and so of all before."""
-    create = AppSession._create_scriptrunner
+def fix_streamlit() -> None:
+    """Apply every change that this version of Streamlit allows. Called once, before the first visitor."""
+    for change in (deliver_before_rerun, cache_options):
+        try:
+            change()
+        except AttributeError as missing:
+            log.warning("This version of Streamlit does not allow a fix (%s): %s", change.__name__, missing)
+    importlib.import_module("pandas")  # Plotly looks for it in sys.modules: many pages at once may find half of it
+    sys.setswitchinterval(SWITCH_S)
 
-    def create_then(session: AppSession, asked: RerunData) -> None:
+
+def deliver_before_rerun() -> None:
+    """A stopped script runner is replaced only after all its events are processed.
+
+    A page is drawn in a thread of its own; its messages wait for the event loop. If a fragment's timer asks for a rerun
+    after the script has stopped and before the loop has processed its last events, Streamlit 1.67 creates a new runner
+    and drops all events of the old one: the page stays as it was, for good.
+
+    Leans on AppSession._create_scriptrunner, ._scriptrunner, ._state and ._event_loop.
+    """
+    session_class: Any = app_session.AppSession
+    create, shutdown = session_class._create_scriptrunner, app_session.AppSessionState.SHUTDOWN_REQUESTED
+
+    def create_then(session: Any, asked: RerunData) -> None:
         runner = session._scriptrunner
-        if session._state == AppSessionState.SHUTDOWN_REQUESTED:
+        if session._state == shutdown:
             return
         if runner is None:
             create(session, asked)
         elif not runner.request_rerun(asked):
             session._event_loop.call_later(LOOK_S, create_then, session, asked)
 
-    AppSession._create_scriptrunner = create_then  # type: ignore[assignment, method-assign]
+    session_class._create_scriptrunner = create_then
+
+
+def cache_options() -> None:
+    """The theme's options are looked up once, not on each rerun.
+
+    Leans on config.get_options_for_section, which returns the same for as long as no option is set.
+    """
+    options: Any = config
+    options.get_options_for_section = cache(options.get_options_for_section)

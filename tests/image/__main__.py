@@ -63,7 +63,8 @@ def check(image: Image, container: Container) -> None:
     say("\n".join(heard[:-1]))
     say(f"memory in use: {memory(container) / 1e6:,.0f} MB")
     book = (
-        "from lab.ui.learner import DATA; from lessons.book import Book; Book(DATA / 'guesses.sqlite', 'me').forget()"
+        "from lab.web.settings import Settings; from lessons.book import Book;"
+        "Book(Settings.of_environment().data / 'guesses.sqlite', 'me').forget()"
     )
     kept = container.ask(["python", "-c", book])
     assert kept.returncode == 0, kept.stderr

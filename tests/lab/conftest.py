@@ -23,6 +23,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
+from streamlit.runtime.context import ContextProxy
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin, Subprotocol
 
@@ -283,6 +284,12 @@ def visitor(lab: Lab) -> Iterator[Visitor]:
 def stream(visitor: Visitor) -> str:
     """The path of a run that goes on for longer than the test looks at it."""
     return visitor.keep_open()
+
+
+@pytest.fixture
+def no_cookies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Streamlit's test runner, whose cookies are mocks: the learner's name is then what the session says."""
+    monkeypatch.setattr(ContextProxy, "cookies", {})
 
 
 # ---- visiting with one

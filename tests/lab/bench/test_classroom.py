@@ -1,15 +1,13 @@
-"""What a simulated class counts, and what the lab does for a real one: small messages at once, counts as a table."""
+"""What a simulated class counts, and how votes are counted for a real one."""
 
 import os
 import re
-import socket
 import time
 
 from lab.bench.classroom import Class, cpu_s
 from lab.bench.startup import Fresh
 from lab.bench.streamlit_client import Heard, Motion, Watch
 from lab.classroom.tally import tally_html
-from lab.web.app import send_at_once
 from lessons.book import Guess
 from lessons.keys import Key
 from lessons.question import Choice, Curve, Number
@@ -29,16 +27,6 @@ def test_a_socket_that_missed_a_motion_did_not_see_all() -> None:
     watch._take(0.0, Heard(seq=1, motions=[Motion("order")]))
     watch._take(0.0, Heard(seq=3, motions=[Motion("order")]))
     assert not watch.whole
-
-
-def test_what_a_listening_socket_accepts_sends_at_once() -> None:
-    """Made as Streamlit makes it, without naming the protocol."""
-    with socket.socket(socket.AF_INET) as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        send_at_once()
-        with socket.create_connection(listening.getsockname()), listening.accept()[0] as accepted:
-            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_page_is_behind_from_when_the_first_was_drawn_and_not_by_coming_late() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.classroom.actions import Rooms
+from lab.classroom.actions import ClassActions
 from lab.classroom.offers import IN_A_ROOM, Offers
 from lab.classroom.store import Refusal, RoomFile
 
@@ -24,9 +24,9 @@ class Wall:
         self.rooms.join(self.code, YOU)
 
     def open(self) -> None:
-        """Also: what a lab that is started anew does."""
+        """Also: what a restarted lab does."""
         file = RoomFile(self.path, {TEACHER})
-        self.rooms, self.offers = Rooms(file), Offers(file, lambda run: self.runs.get(run))
+        self.rooms, self.offers = ClassActions(file), Offers(file, lambda run: self.runs.get(run))
 
     @property
     def up(self) -> tuple[str, ...]:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from engine.errors import BadInput
-from lab.classroom import auth as instructor
-from lab.classroom.actions import MOST_SEED, Rooms
-from lab.classroom.auth import Instructors, instructor_key
+from lab.classroom.actions import MOST_SEED, ClassActions
+from lab.classroom.auth import TRIES, TRIES_OF_ALL, WINDOW_S, Instructors, made_key
 from lab.classroom.store import Question, Refusal, Room, RoomFile
+from lab.web.settings import KEY_CHARS
 from lessons.book import Guess
 from lessons.evidence import Made
 from lessons.keys import Key
@@ -27,12 +27,12 @@ A, B = Guess("a", "sure"), Guess("b", "guessing")
 
 
 @pytest.fixture
-def rooms(tmp_path: Path) -> Rooms:
-    return Rooms(RoomFile(tmp_path / "class.sqlite", {TEACHER}))
+def rooms(tmp_path: Path) -> ClassActions:
+    return ClassActions(RoomFile(tmp_path / "class.sqlite", {TEACHER}))
 
 
 @pytest.fixture
-def code(rooms: Rooms) -> str:
+def code(rooms: ClassActions) -> str:
     """A class that is at a question, with two members."""
     code = rooms.open(TEACHER).code
     rooms.ask(code, TEACHER, "lesson", "first")
@@ -41,21 +41,21 @@ def code(rooms: Rooms) -> str:
     return code
 
 
-def at(rooms: Rooms, code: str) -> Question:
+def at(rooms: ClassActions, code: str) -> Question:
     room = rooms.room(code)
     assert room is not None
     assert room.question is not None
     return room.question
 
 
-def cast(rooms: Rooms, code: str, learner: str, guess: Guess) -> None:
+def cast(rooms: ClassActions, code: str, learner: str, guess: Guess) -> None:
     rooms.cast(code, learner, at(rooms, code), ASKED, guess)
 
 
 # ---- a lesson
 
 
-def test_a_question_from_the_first_vote_to_the_answer(rooms: Rooms, code: str) -> None:
+def test_a_question_from_the_first_vote_to_the_answer(rooms: ClassActions, code: str) -> None:
     def room() -> Room:
         found = rooms.room(code)
         assert found is not None
@@ -81,7 +81,7 @@ def test_a_question_from_the_first_vote_to_the_answer(rooms: Rooms, code: str) -
     ]
 
 
-def test_who_comes_late_or_back_is_at_the_question(rooms: Rooms, code: str) -> None:
+def test_who_comes_late_or_back_is_at_the_question(rooms: ClassActions, code: str) -> None:
     cast(rooms, code, ME, A)
     late = "C" * 22
     rooms.join(code, late, "Late")
@@ -98,7 +98,7 @@ def test_who_comes_late_or_back_is_at_the_question(rooms: Rooms, code: str) -> N
     assert rooms.own(found, late, 1) is None
 
 
-def test_a_question_that_is_asked_again_is_as_it_was_left(rooms: Rooms, code: str) -> None:
+def test_a_question_that_is_asked_again_is_as_it_was_left(rooms: ClassActions, code: str) -> None:
     cast(rooms, code, ME, A)
     rooms.show_counts(code, TEACHER)
     before = at(rooms, code)
@@ -107,7 +107,7 @@ def test_a_question_that_is_asked_again_is_as_it_was_left(rooms: Rooms, code: st
     assert at(rooms, code) == before
 
 
-def test_reset_keeps_the_members_and_delete_nothing(rooms: Rooms, code: str, tmp_path: Path) -> None:
+def test_reset_keeps_the_members_and_delete_nothing(rooms: ClassActions, code: str, tmp_path: Path) -> None:
     cast(rooms, code, ME, A)
     rooms.reset(code, TEACHER)
     assert rooms.ballots(code, TEACHER) == []
@@ -124,7 +124,7 @@ def test_reset_keeps_the_members_and_delete_nothing(rooms: Rooms, code: str, tmp
 # ---- refusals
 
 
-def test_a_vote_after_the_counts_the_run_or_the_answer_is_refused(rooms: Rooms, code: str) -> None:
+def test_a_vote_after_the_counts_the_run_or_the_answer_is_refused(rooms: ClassActions, code: str) -> None:
     cast(rooms, code, ME, A)
     shown = at(rooms, code)
     rooms.show_counts(code, TEACHER)
@@ -144,7 +144,7 @@ def test_a_vote_after_the_counts_the_run_or_the_answer_is_refused(rooms: Rooms, 
     assert len(rooms.ballots(code, TEACHER)) == 1
 
 
-def test_what_only_the_instructor_may_do_is_refused_to_everybody_else(rooms: Rooms, code: str) -> None:
+def test_what_only_the_instructor_may_do_is_refused_to_everybody_else(rooms: ClassActions, code: str) -> None:
     cast(rooms, code, ME, A)
     for act in (
         lambda by: rooms.open(by),
@@ -169,7 +169,7 @@ def test_what_only_the_instructor_may_do_is_refused_to_everybody_else(rooms: Roo
     assert (found.voted, at(rooms, code).counts, at(rooms, code).answer) == ((1, 0), 0, None)
 
 
-def test_nobody_votes_twice_nor_for_somebody_who_has_not_joined(rooms: Rooms, code: str) -> None:
+def test_nobody_votes_twice_nor_for_somebody_who_has_not_joined(rooms: ClassActions, code: str) -> None:
     cast(rooms, code, ME, A)
     with pytest.raises(Refusal, match="can't be changed"):
         cast(rooms, code, ME, B)
@@ -183,7 +183,7 @@ def test_nobody_votes_twice_nor_for_somebody_who_has_not_joined(rooms: Rooms, co
     assert [one.guess for one in rooms.ballots(code, TEACHER)] == [A]
 
 
-def test_no_learner_s_id_leaves_the_room(rooms: Rooms, code: str) -> None:
+def test_no_learner_s_id_leaves_the_room(rooms: ClassActions, code: str) -> None:
     """Whoever knows it could vote in that learner's place."""
     cast(rooms, code, ME, A)
     rooms.show_counts(code, TEACHER)
@@ -198,19 +198,19 @@ def test_no_learner_s_id_leaves_the_room(rooms: Rooms, code: str) -> None:
     "name",
     ["<script>alert(1)</script>", "<b>", "=1+1", "-1", "@sum", "a\x00b", "a\u202eb", "[x](y)", "`x`", "x" * 25, "$x$"],
 )
-def test_a_nickname_that_could_be_code_is_refused(rooms: Rooms, code: str, name: str) -> None:
+def test_a_nickname_that_could_be_code_is_refused(rooms: ClassActions, code: str, name: str) -> None:
     with pytest.raises(Refusal, match="nickname"):
         rooms.join(code, ME, name)
     assert all(not nickname for _, nickname, _ in rooms.members(code, TEACHER))
 
 
 @pytest.mark.parametrize("name", ["", "Ada", "Žofia Nováková", "李雷", "O'Neill-2", "  Ada   L. "])
-def test_people_s_names_are_taken(rooms: Rooms, code: str, name: str) -> None:
+def test_people_s_names_are_taken(rooms: ClassActions, code: str, name: str) -> None:
     rooms.join(code, ME, name)
     assert rooms.members(code, TEACHER)[0][1] == " ".join(name.split())
 
 
-def test_no_room_no_answer_no_question(rooms: Rooms, code: str) -> None:
+def test_no_room_no_answer_no_question(rooms: ClassActions, code: str) -> None:
     with pytest.raises(Refusal, match="no class with the code"):
         rooms.join("NOONE", ME)
     with pytest.raises(BadInput, match="guess"):
@@ -225,13 +225,13 @@ def test_no_room_no_answer_no_question(rooms: Rooms, code: str) -> None:
 
 
 @pytest.mark.parametrize("seed", [-1, MOST_SEED + 1, 2**70, 0.5, float("nan"), "7", None])
-def test_a_seed_beyond_its_caps_is_refused(rooms: Rooms, code: str, seed: object) -> None:
+def test_a_seed_beyond_its_caps_is_refused(rooms: ClassActions, code: str, seed: object) -> None:
     with pytest.raises(Refusal, match=r"0 to 999,999"):
         rooms.run(code, TEACHER, seed)  # type: ignore[arg-type]
     assert at(rooms, code).open
 
 
-def test_the_seed_is_chosen_once_and_kept_with_the_answer(rooms: Rooms, code: str, tmp_path: Path) -> None:
+def test_the_seed_is_chosen_once_and_kept_with_the_answer(rooms: ClassActions, code: str, tmp_path: Path) -> None:
     cast(rooms, code, ME, A)
     rooms.run(code, TEACHER, 7)
     with pytest.raises(Refusal, match="seed can't be changed"):
@@ -239,7 +239,7 @@ def test_the_seed_is_chosen_once_and_kept_with_the_answer(rooms: Rooms, code: st
     made = Made(3, (7, 9), ("2026-01-01T10:42:00+00:00", "2026-01-01T10:43:00+00:00"), 1, 0)
     rooms.show_answer(code, TEACHER, Key("a"), "this machine", made)
     rooms.show_answer(code, TEACHER, Key("b"), "another", None)  # the first one shown stays
-    shown = at(Rooms(RoomFile(tmp_path / "class.sqlite", {TEACHER})), code)
+    shown = at(ClassActions(RoomFile(tmp_path / "class.sqlite", {TEACHER})), code)
     assert (shown.seed, shown.made, shown.answer, shown.machine) == (7, made, Key("a"), "this machine")
     assert rooms.settings(code, "lesson") == {"first": (0.0, 7)}
     assert [one.seed for one in rooms.ballots(code, TEACHER)] == [7]
@@ -258,7 +258,7 @@ def test_a_file_from_before_there_were_seeds_is_taken_as_it_is(tmp_path: Path) -
         db.execute("INSERT INTO rooms VALUES ('OLDER', '2026-01-01', 'step', 'lesson', 'first', 0)")
         db.execute("INSERT INTO questions (room, lesson, round, setting) VALUES ('OLDER', 'lesson', 'first', 0)")
     for _ in range(2):
-        rooms = Rooms(RoomFile(path, {TEACHER}))
+        rooms = ClassActions(RoomFile(path, {TEACHER}))
         assert at(rooms, "OLDER").open
         assert (at(rooms, "OLDER").seed, at(rooms, "OLDER").made) == (0, None)
 
@@ -274,7 +274,7 @@ ACTS = st.lists(
 )
 
 
-STEPS: dict[str, Callable[[Rooms, str], None]] = {
+STEPS: dict[str, Callable[[ClassActions, str], None]] = {
     "counts": lambda rooms, code: rooms.show_counts(code, TEACHER),
     "again": lambda rooms, code: rooms.vote_again(code, TEACHER),
     "run": lambda rooms, code: rooms.run(code, TEACHER),
@@ -287,7 +287,7 @@ STEPS: dict[str, Callable[[Rooms, str], None]] = {
 def test_no_vote_is_lost_or_changed(tmp_path: Path, acts: list[tuple[object, ...]]) -> None:
     """What was accepted is there, once and as it was said, whatever came after it and though the file is reopened."""
     path = tmp_path / "class.sqlite"
-    rooms = Rooms(RoomFile(path, {TEACHER}))
+    rooms = ClassActions(RoomFile(path, {TEACHER}))
     code = rooms.open(TEACHER).code
     rooms.ask(code, TEACHER, "lesson", "first")
     for n in range(5):
@@ -303,7 +303,7 @@ def test_no_vote_is_lost_or_changed(tmp_path: Path, acts: list[tuple[object, ...
                     assert (question.vote, n) not in accepted
                     accepted[question.vote, n] = said
                 case ("reopen",):
-                    rooms = Rooms(RoomFile(path, {TEACHER}))
+                    rooms = ClassActions(RoomFile(path, {TEACHER}))
                 case (str(name),):
                     STEPS[name](rooms, code)
         room = rooms.room(code)
@@ -311,12 +311,12 @@ def test_no_vote_is_lost_or_changed(tmp_path: Path, acts: list[tuple[object, ...
         assert room.voted == tuple(sum(vote == v for vote, _ in accepted) for v in (1, 2))
         for vote, guesses in enumerate(rooms.shown(room), start=1):
             assert sorted(g.value for g in guesses) == sorted(said for (v, _), said in accepted.items() if v == vote)
-    ballots = Rooms(RoomFile(path, {TEACHER})).ballots(code, TEACHER)
+    ballots = ClassActions(RoomFile(path, {TEACHER})).ballots(code, TEACHER)
     assert {(one.vote, one.number - 1): one.guess.value for one in ballots} == accepted
     assert len(ballots) == len(accepted)
 
 
-def test_sixty_vote_at_once_while_the_counts_are_shown(rooms: Rooms) -> None:
+def test_sixty_vote_at_once_while_the_counts_are_shown(rooms: ClassActions) -> None:
     """Whoever was told that the vote counts is counted; whoever was refused is not."""
     code = rooms.open(TEACHER).code
     rooms.ask(code, TEACHER, "lesson", "first")
@@ -366,31 +366,26 @@ def test_who_has_the_key_leads_until_it_is_another(doors: Instructors, tmp_path:
     assert ME not in doors
 
 
-def test_guessing_the_key_is_cut_short(doors: Instructors, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_guessing_the_key_is_cut_short(tmp_path: Path) -> None:
+    now_s = [100.0]
+    doors = Instructors(tmp_path / "class.sqlite", "a long enough key", lambda: now_s[0])
     for wrong in ("", "a long enough keY", "é", "x" * 1000, "a long enough key2"):
         with pytest.raises(Refusal, match="not the key"):
             doors.admit(ME, wrong)
     with pytest.raises(Refusal, match="Too many"):
         doors.admit(ME, "a long enough key")
     doors.admit(YOU, "a long enough key")  # one learner's mistakes are not another's
-    for n in range(instructor.TRIES_OF_ALL - instructor.TRIES):
+    for n in range(TRIES_OF_ALL - TRIES):
         with pytest.raises(Refusal, match="not the key"):
             doors.admit(f"made up {n}", "wrong")
     with pytest.raises(Refusal, match="Too many"):
-        doors.admit("made up anew", "a long enough key")
-    later = instructor.time.monotonic() + instructor.WINDOW_S + 1
-    monkeypatch.setattr(instructor.time, "monotonic", lambda: later)
+        doors.admit("another made up", "a long enough key")
+    now_s[0] += WINDOW_S + 1
     doors.admit(ME, "a long enough key")
 
 
-def test_a_key_is_made_once_and_read_by_its_owner_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(instructor.VARIABLE, raising=False)
-    made = instructor_key(tmp_path / "new")
-    assert len(made) >= instructor.KEY_CHARS
-    assert instructor_key(tmp_path / "new") == made
+def test_a_key_is_made_once_and_read_by_its_owner_only(tmp_path: Path) -> None:
+    made = made_key(tmp_path / "new")
+    assert len(made) >= KEY_CHARS
+    assert made_key(tmp_path / "new") == made
     assert os.stat(tmp_path / "new" / "instructor-key").st_mode & 0o777 == 0o600
-    monkeypatch.setenv(instructor.VARIABLE, "from the environment")
-    assert instructor_key(tmp_path / "new") == "from the environment"
-    monkeypatch.setenv(instructor.VARIABLE, "short")
-    with pytest.raises(BadInput, match="at least 12"):
-        instructor_key(tmp_path)

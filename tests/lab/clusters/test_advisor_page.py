@@ -2,32 +2,40 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from engine.fleet.advisor.advice import Advice
 from engine.fleet.advisor.metrics_page import read_metrics
+from engine.fleet.advisor.question import Question
 from engine.fleet.catalog.hf_config import read_config
 from engine.fleet.host.nvml import read_fleet
 from lab.clusters.advisor_form import PRESETS
-from lab.clusters.asking import Asking
 from lab.clusters.flip_chart import flips_alt, rows
-from lab.runs import background_job as errand
+from lab.clusters.jobs import AdvisorJob, Jobs
 from tests.patience import PATIENCE_S, comes
-
-SCRIPT = "from lab.clusters import advisor_page; advisor_page.page()"
 
 METRICS = Path(__file__).parents[2] / "engine" / "fleet" / "vllm-metrics.txt"
 
 
-@pytest.fixture(autouse=True)
-def errands_go_on(monkeypatch):
-    monkeypatch.setattr(errand, "UNSEEN_S", PATIENCE_S)
-
-
 def visit() -> AppTest:
-    return AppTest.from_string(SCRIPT, default_timeout=PATIENCE_S).run()
+    def script(jobs) -> None:  # type: ignore[no-untyped-def]  # its source is run by itself
+        from lab.clusters.advisor_page import page
+
+        page(jobs)
+
+    return AppTest.from_function(script, args=(Jobs(PATIENCE_S),), default_timeout=PATIENCE_S).run()
+
+
+def advised(question: Question) -> Advice:
+    job = Jobs(PATIENCE_S).advise(question)
+    assert isinstance(job, AdvisorJob)
+    assert comes(lambda: job.job.over)
+    assert job.advice
+    return job.advice
 
 
 def said(page: AppTest) -> str:
@@ -44,12 +52,19 @@ def press(page: AppTest, label: str) -> None:
 def ask(page: AppTest) -> AppTest:
     press(page, "Ask the advisor")
     asking = page.session_state["asking"] if "asking" in page.session_state else None  # noqa: SIM401  # it has no `get`
-    if asking:
-        assert comes(lambda: asking.over)
+    if isinstance(asking, AdvisorJob):
+        assert comes(lambda: asking.job.over)
     return page.run() if asking else page
 
 
-def test_the_seeds_kitchen_is_told_to_mend_the_road_first():
+def answer(page: AppTest) -> Advice:
+    asking: Any = page.session_state["asking"]
+    advice = asking if isinstance(asking, Advice) else asking.advice
+    assert isinstance(advice, Advice)
+    return advice
+
+
+def test_the_seeds_kitchen_is_told_to_mend_the_road_first() -> None:
     page = visit()
     assert "Choose a kitchen above" in said(page)
     ask(page)
@@ -59,14 +74,14 @@ def test_the_seeds_kitchen_is_told_to_mend_the_road_first():
     assert "Next tier" in said(page)
 
 
-def test_a_preset_fills_the_form():
+def test_a_preset_fills_the_form() -> None:
     page = visit()
     page.selectbox(key="preset").select("Two node pools over 10G Ethernet").run()
     assert page.number_input(key="gpus").value == 16
     assert page.selectbox(key="fabric").value == "eth-10g"
 
 
-def test_what_cannot_be_is_said_in_one_sentence():
+def test_what_cannot_be_is_said_in_one_sentence() -> None:
     page = visit()
     page.number_input(key="gpus").set_value(64)  # over NVLink, which ends at the node
     ask(page)
@@ -74,22 +89,25 @@ def test_what_cannot_be_is_said_in_one_sentence():
     assert page.error[0].value.startswith("fabric is 'nvlink3'")
 
 
-def test_an_answer_is_kept_and_a_question_can_be_cancelled():
+def test_an_answer_is_kept_and_a_question_can_be_cancelled() -> None:
     question = msgspec.structs.replace(next(iter(PRESETS.values())), rate_per_s=0.9)
-    first = Asking(question)
-    assert comes(lambda: first.over)
+    jobs = Jobs(PATIENCE_S)
+    first = jobs.advise(question)
+    assert isinstance(first, AdvisorJob)
+    assert comes(lambda: first.job.over)
     assert first.advice is not None
-    assert Asking(question).over  # at once
-    rack = Asking(PRESETS["A GB200 NVL72 rack"])
-    rack.cancel()
-    assert comes(lambda: rack.over)
+    assert jobs.advise(question) == first.advice  # at once
+    rack = jobs.advise(PRESETS["A GB200 NVL72 rack"])
+    assert isinstance(rack, AdvisorJob)
+    rack.job.cancel()
+    assert comes(lambda: rack.job.over)
     assert rack.advice is None
 
 
 # ---- what there is fills the form
 
 
-def test_a_servers_metrics_fill_the_load_and_a_person_has_the_last_word():
+def test_a_servers_metrics_fill_the_load_and_a_person_has_the_last_word() -> None:
     page = visit()
     page.text_area(key="metrics").set_value("hello").run()
     press(page, "Take its load")
@@ -103,11 +121,11 @@ def test_a_servers_metrics_fill_the_load_and_a_person_has_the_last_word():
     assert "finished requests" in said(page)
     page.number_input(key="isl_tokens").set_value(4000)
     ask(page)
-    asked = page.session_state["asking"].advice.question
+    asked = answer(page).question
     assert (asked.isl_tokens, asked.osl_tokens) == (4000, load.osl_tokens)
 
 
-def test_findings_fill_the_roads_and_say_so():
+def test_findings_fill_the_roads_and_say_so() -> None:
     page = visit()
     page.selectbox(key="preset").select("One node of 8 × H100").run()
     assert "Taken from the findings" not in said(page)
@@ -123,29 +141,27 @@ def test_findings_fill_the_roads_and_say_so():
     assert any("NVML can see" in error.value for error in page.error) == (not read_fleet().gpus)
 
 
-def test_a_model_of_ones_own_is_asked_about():
+def test_a_model_of_ones_own_is_asked_about() -> None:
     config = {"hidden_size": 2048, "num_attention_heads": 16, "num_hidden_layers": 20, "vocab_size": 50_000}
     page = visit()
     page.session_state["own_model"] = shape = read_config(json.dumps(config).encode(), "config.json", "mine")
     page.run()
     page.selectbox(key="model").select_index(0)
     ask(page)
-    assert page.session_state["asking"].advice.question.shape == shape
-    assert page.session_state["asking"].advice.plan.model == "mine"
+    assert answer(page).question.shape == shape
+    assert answer(page).plan.model == "mine"
 
 
-def test_the_chart_has_a_line_an_input_and_the_nearest_first():
-    asking = Asking(PRESETS["Two node pools over InfiniBand"])
-    assert comes(lambda: asking.over)
-    assert asking.advice
-    shown = rows(asking.advice)
+def test_the_chart_has_a_line_an_input_and_the_nearest_first() -> None:
+    advice = advised(PRESETS["Two node pools over InfiniBand"])
+    shown = rows(advice)
     assert len(shown) == len({row.label for row in shown}) == 7
     near = [max(row.factor, 1 / row.factor) for row in shown if row.factor]
     assert near
     assert near == sorted(near)
-    assert flips_alt(asking.advice).count("→") == len(near)
+    assert flips_alt(advice).count("→") == len(near)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_presets_can_be_asked(preset):
+def test_presets_can_be_asked(preset: str) -> None:
     PRESETS[preset].checked()

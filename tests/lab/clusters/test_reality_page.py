@@ -11,10 +11,10 @@ from engine.scenario import ModelSpec
 from engine.sim.reality import Verdict, against, calibrated
 from engine.sim.run import simulate, worker_like
 from lab.clusters.reality_charts import samples_ms, shares_alt, shares_figure, verdict_says, verdict_table
+from lab.runs.engine_client import EngineClient, EngineSettings
+from lab.runs.run_feed import RunFeed
 from lab.scene.recordings import recorded
 from tests.patience import PATIENCE_S
-
-SCRIPT = "from lab.clusters import reality_page; reality_page.page()"
 
 
 @pytest.fixture(scope="module", params=["colocated", "chunked", "disaggregated"])
@@ -47,9 +47,15 @@ def test_table_and_sentence_say_the_verdict(foretold: tuple[Log, Log, Verdict]) 
 
 
 def test_before_anything_ran_the_page_says_what_to_do() -> None:
-    app = AppTest.from_string(SCRIPT, default_timeout=PATIENCE_S).run()
+    def script(engine) -> None:  # type: ignore[no-untyped-def]  # its source is run by itself
+        from lab.clusters.reality_page import page
+
+        page(engine)
+
+    engine = EngineClient(EngineSettings(), RunFeed(lambda act: act()))
+    app = AppTest.from_function(script, args=(engine,), default_timeout=PATIENCE_S).run()
     assert not app.exception
     (button,) = app.button
     assert button.label == "Run it twice"
-    assert button.disabled, "there is no engine in this process"
+    assert button.disabled, "the engine was not started"
     assert not app.get("plotly_chart")

@@ -2,9 +2,7 @@
 
 import json
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -15,11 +13,8 @@ from streamlit.testing.v1 import AppTest
 from engine.errors import BadInput
 from engine.fleet.sweep.sweep import LOADS, MAP_PROMPTS, MAP_ROADS, Begun, Borne, Sweep, Tried
 from engine.scenario import KINDS
-from lab.clusters import sweeping
+from lab.clusters.jobs import Jobs, KitchenJob, SweepJob
 from lab.clusters.sweep_charts import load_table, map_figure, map_table, ratio_says
-from lab.clusters.sweeping import Sweeping, known
-from lab.clusters.watching import Watching
-from lab.runs import background_job as errand
 from tests.lab.conftest import Lab, alive
 from tests.lab.looks import faults
 from tests.patience import PATIENCE_S, comes
@@ -30,94 +25,90 @@ QUICK = Sweep("ratio", "lab", "h100-sxm", prompt_tokens=8192, output_tokens=16)
 LONG = Sweep("load", "nvl72", "gb200", prompt_tokens=256, output_tokens=512)
 
 
-@pytest.fixture(autouse=True)
-def nothing_kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(errand, "UNSEEN_S", PATIENCE_S)
-    sweeping._kept.clear()
-    yield
-    sweeping._kept.clear()
+@pytest.fixture
+def jobs() -> Jobs:
+    return Jobs(PATIENCE_S)
 
 
-def finished(asked: Sweep) -> Sweeping:
-    one = Sweeping(asked)
-    assert comes(lambda: one.over)
+def finished(jobs: Jobs, asked: Sweep) -> SweepJob:
+    one = jobs.sweep(asked)
+    assert comes(lambda: one.job.over)
     return one
 
 
-def process(one: Sweeping) -> int:
-    assert comes(lambda: one._process is not None)
-    assert one._process
-    return one._process.pid
+def process(one: SweepJob) -> int:
+    assert comes(lambda: one.job.pid is not None)
+    assert one.job.pid
+    return one.job.pid
 
 
 # ---- the process
 
 
-def test_a_result_is_kept_for_whoever_asks_next() -> None:
-    assert known(QUICK) is None
-    one = finished(QUICK)
-    assert one.why == ""
+def test_a_result_is_kept_for_whoever_asks_next(jobs: Jobs) -> None:
+    assert jobs.sweeps.get(QUICK) is None
+    one = finished(jobs, QUICK)
+    assert one.job.why == ""
     assert one.share == 1.0
-    result = known(QUICK)
+    result = jobs.sweeps.get(QUICK)
     assert result
     assert (result.begun, list(result.points)) == (one.begun, one.points)
-    assert known(msgspec.structs.replace(QUICK, seed=1)) is None
+    assert jobs.sweeps.get(msgspec.structs.replace(QUICK, seed=1)) is None
 
 
-def test_cancelling_ends_the_process_and_keeps_nothing() -> None:
-    one = Sweeping(LONG)
+def test_cancelling_ends_the_process_and_keeps_nothing(jobs: Jobs) -> None:
+    one = jobs.sweep(LONG)
     pid = process(one)
     assert alive([pid])
-    one.cancel()
-    assert comes(lambda: one.over and not alive([pid]))
-    assert one.why == "Cancelled."
-    assert known(LONG) is None
+    one.job.cancel()
+    assert comes(lambda: one.job.over and not alive([pid]))
+    assert one.job.why == "Cancelled."
+    assert jobs.sweeps.get(LONG) is None
 
 
-def test_a_sweep_that_nobody_looks_at_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(errand, "UNSEEN_S", 0.0)
-    one = Sweeping(LONG)
-    assert comes(lambda: one.over)
-    assert known(LONG) is None
+def test_a_sweep_that_nobody_looks_at_ends() -> None:
+    jobs = Jobs(idle_s=0.0)
+    one = jobs.sweep(LONG)
+    assert comes(lambda: one.job.over)
+    assert one.job.why == "Cancelled."
+    assert jobs.sweeps.get(LONG) is None
 
 
-def test_few_run_at_a_time_and_a_waiting_one_can_be_cancelled() -> None:
-    running = [Sweeping(LONG) for _ in range(sweeping.AT_ONCE)]
+def test_few_run_at_a_time_and_a_waiting_one_can_be_cancelled(jobs: Jobs) -> None:
+    running = [jobs.sweep(LONG) for _ in range(Jobs.SWEEPS_AT_ONCE)]
     pids = [process(one) for one in running]
-    waiting = Sweeping(QUICK)
+    waiting = jobs.sweep(QUICK)
     try:
-        time.sleep(0.2)
-        assert waiting._process is None
-        assert waiting.share is None
-        waiting.cancel()
-        assert comes(lambda: waiting.over)
+        assert not jobs.sweep_slots.acquire(blocking=False)
+        waiting.job.cancel()
+        assert comes(lambda: waiting.job.over)
+        assert (waiting.job.pid, waiting.share) == (None, None)
     finally:
         for one in running:
-            one.cancel()
-        assert comes(lambda: all(one.over for one in running) and not alive(pids))
+            one.job.cancel()
+        assert comes(lambda: all(one.job.over for one in running) and not alive(pids))
 
 
-def test_what_breaks_off_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_fails_says_why(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    one = finished(QUICK)
-    assert one.why.startswith("The simulation broke off")
+    assert finished(jobs, QUICK).job.why.startswith("The simulation failed")
 
 
-def test_bad_input_starts_nothing() -> None:
+def test_bad_input_starts_nothing(jobs: Jobs) -> None:
     with pytest.raises(BadInput, match="output tokens is 100000"):
-        Sweeping(msgspec.structs.replace(QUICK, output_tokens=100_000))
+        jobs.sweep(msgspec.structs.replace(QUICK, output_tokens=100_000))
 
 
 # ---- the page
 
 
-def show(asked: Sweep, *, watching: bool = False) -> AppTest:
-    def script() -> None:
+def show(jobs: Jobs, asked: Sweep, *, watching: bool = False) -> AppTest:
+    def script(jobs) -> None:  # type: ignore[no-untyped-def]  # its source is run by itself
         from lab.clusters.scale_page import page
 
-        page()
+        page(jobs)
 
-    app = AppTest.from_function(script, default_timeout=PATIENCE_S)
+    app = AppTest.from_function(script, args=(jobs,), default_timeout=PATIENCE_S)
     app.session_state["asks"], app.session_state["site"] = asked.asks, asked.site
     app.session_state["site_gpu"], app.session_state["isl"] = asked.gpu, asked.prompt_tokens
     app.session_state["osl"], app.session_state["tpot_slo"] = asked.output_tokens, asked.tpot_slo_s
@@ -135,40 +126,40 @@ def charts(app: AppTest) -> list[Any]:
 
 
 @pytest.mark.parametrize("asks", ["load", "ratio"])
-def test_the_page_sweeps_once_and_shows_what_came(asks: str) -> None:
+def test_the_page_sweeps_once_and_shows_what_came(jobs: Jobs, asks: str) -> None:
     asked = msgspec.structs.replace(QUICK, asks=asks)
-    app = show(asked)
+    app = show(jobs, asked)
     assert "Simulated, not measured" in says(app)
     assert charts(app) == []
     app.button(key="simulate").click().run()
     assert [button.label for button in app.button] == ["Cancel"]
-    one: Sweeping = app.session_state["sweeping"]
+    one: SweepJob = app.session_state["sweeping"]
     assert one.asked == asked
-    assert comes(lambda: one.over)
+    assert comes(lambda: one.job.over)
     app.run()
     assert [button.label for button in app.button] == []
     figures = charts(app)
     assert len(figures) == {"load": 2, "ratio": 1}[asks]
     assert all(figure.alt for figure in figures)
     assert len(app.table) == 1
-    assert charts(show(asked)) != []  # another session
+    assert charts(show(jobs, asked)) != []  # another session
 
 
-def test_the_page_can_be_cancelled() -> None:
-    app = show(LONG)
+def test_the_page_can_be_cancelled(jobs: Jobs) -> None:
+    app = show(jobs, LONG)
     app.button(key="simulate").click().run()
-    one: Sweeping = app.session_state["sweeping"]
+    one: SweepJob = app.session_state["sweeping"]
     app.button(key="cancel").click().run()
-    assert comes(lambda: one.over)
+    assert comes(lambda: one.job.over)
     app.run()
     assert [button.label for button in app.button] == ["Simulate"]
 
 
-def test_a_kitchen_of_all_its_stations_is_drawn() -> None:
-    app = show(QUICK, watching=True)
-    one: Watching = app.session_state["watching"]
+def test_a_kitchen_of_all_its_stations_is_drawn(jobs: Jobs) -> None:
+    app = show(jobs, QUICK, watching=True)
+    one: KitchenJob = app.session_state["watching"]
     assert "Simulating" in says(app)
-    assert comes(lambda: one.over)
+    assert comes(lambda: one.job.over)
     app.run()
     assert not app.exception
     (data,) = [json.loads(element.proto.json) for element in app.get("bidi_component")]
@@ -178,12 +169,12 @@ def test_a_kitchen_of_all_its_stations_is_drawn() -> None:
     assert len(deployed["roles"]) == 4
     assert "simulated" in drawn["note"]
     app.slider[0].set_value(3).run()
-    another: Watching = app.session_state["watching"]
+    another: KitchenJob = app.session_state["watching"]
     assert another.asked.prefill_workers == 3
 
 
-def test_a_model_too_large_is_one_sentence() -> None:
-    app = show(msgspec.structs.replace(QUICK, gpu="l4"))
+def test_a_model_too_large_is_one_sentence(jobs: Jobs) -> None:
+    app = show(jobs, msgspec.structs.replace(QUICK, gpu="l4"))
     app.selectbox(key="site_model").set_value("llama-3.3-70b").run()
     app.button(key="simulate").click().run()
     assert [error.value.split(",")[0] for error in app.error] == ["model is 'llama-3.3-70b on 8 × l4 a worker'"]

@@ -11,7 +11,7 @@ from engine.fleet.sweep.sweep import Sweep, bench
 from engine.log import in_order
 from engine.scenario import KINDS, Kind
 from engine.sim.leap import Leapt, unfold
-from lab.clusters.simulate_kitchen import Watch, gathered, seen
+from lab.clusters.simulate_kitchen import SimulatedKitchen, condensed, simulated
 from lab.scene.export_html import export_kitchens, kitchen
 from lab.scene.motions import Motion, motions
 from tests.lab.looks import faults
@@ -20,8 +20,8 @@ from tests.lab.scene.test_export_html import SEEK, SIGHT
 SITE = Sweep("load", "node", "h100-sxm", prompt_tokens=2048, output_tokens=32)
 
 
-def watch(kind: Kind) -> Watch:
-    return Watch(SITE, kind, 5 if kind == "disaggregated" else 0, 20.0)
+def watch(kind: Kind) -> SimulatedKitchen:
+    return SimulatedKitchen(SITE, kind, 5 if kind == "disaggregated" else 0, 20.0)
 
 
 def tokens(drawn: list[Motion]) -> set[tuple[str, float]]:
@@ -46,7 +46,7 @@ def test_nothing_is_lost_by_saying_it_in_fewer_words(kind: Kind) -> None:
     asked = watch(kind)
     record = bench(asked.sweep).record(kind, asked.prefill_workers, asked.rate_per_s, 40)
     assert any(isinstance(event, Leapt) for event in record)
-    short, long = gathered(motions(record)), motions(in_order(list(unfold(record))))
+    short, long = condensed(motions(record)), motions(in_order(list(unfold(record))))
     assert len(short) < len(long) / 3
     assert tokens(short) == tokens(long)
     assert steps(short) == steps(long)
@@ -76,7 +76,7 @@ def test_it_is_as_large_as_can_be_watched() -> None:
 )
 def test_bad_input_is_one_sentence(wrong: dict[str, object], sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
-        seen(msgspec.structs.replace(watch("chunked"), **wrong))
+        simulated(msgspec.structs.replace(watch("chunked"), **wrong))
 
 
 # ---- in a browser
@@ -86,7 +86,7 @@ def open_both(browser: Browser, path: Path, kind: Kind, width: int) -> Page:
     """The same run twice, as it is sent and spelled out."""
     asked = watch(kind)
     record = bench(asked.sweep).record(kind, asked.prefill_workers, asked.rate_per_s, 40)
-    both = gathered(motions(record)), motions(in_order(list(unfold(record))))
+    both = condensed(motions(record)), motions(in_order(list(unfold(record))))
     runs = [kitchen(drawn, f"Kitchen {name}", id=name, deployment=kind) for name, drawn in zip("ab", both, strict=True)]
     path.write_text(export_kitchens(runs, "Twice"), encoding="utf-8")
     page = browser.new_page(viewport={"width": width, "height": 900}, reduced_motion="reduce")

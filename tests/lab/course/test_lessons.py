@@ -5,7 +5,6 @@ Logic with AppTest on logs made in virtual time; one lesson by keyboard in Chrom
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,13 @@ from streamlit.testing.v1 import AppTest
 
 from engine.events import Event
 from engine.live.machine.machine import Machine
-from engine.log import Log
 from engine.scenario import Scenario
-from lab.course.evidence_store import GATHERED
-from lab.course.kept_runs import KeptRuns
-from lab.course.single_flight import Leads
+from lab.course.evidence_store import EvidenceStore
+from lab.course.lesson_page import Course
+from lab.runs.engine_client import EngineClient, EngineSettings
+from lab.runs.run_feed import Run, RunFeed
 from lab.ui.formatting import steps
+from lab.ui.learner import Books
 from lessons import all_lessons
 from lessons.book import Book
 from lessons.lesson import Lesson
@@ -40,73 +40,57 @@ ME = "A" * 22
 # ---- an engine in virtual time
 
 
-class Past:
-    """A run in the hub: over at once unless it is held."""
-
-    def __init__(self, scenario: Scenario, events: list[Event], *, over: bool) -> None:
-        self.scenario, self.events, self.over = scenario, events, over
-        self.refused = ""
-        self.kind = scenario.deployment.kind
-
-
-class Room:
-    """What the pages see of the engine room. `hold`: runs are begun but do not end."""
+class MadeUpEngine(EngineClient):
+    """Runs are made in virtual time and over at once; with `hold` they begin but do not end."""
 
     def __init__(self) -> None:
-        self.hub = self
-        self.runs: dict[str, Past] = {}
-        self.state, self.why = "ready", ""
-        self.about = None
-        self.machine: Machine | None = None
+        super().__init__(EngineSettings(), RunFeed(lambda act: act()))
+        self.state = "ready"
         self.hold = False
+        self.made: list[Run] = []
 
-    def start(self, scenario: Scenario, **_: object) -> str:
-        run = f"run{len(self.runs)}"
+    def start(self, scenario: Scenario, prompts: tuple[str, ...] = (), *, by: str = "", first: bool = False) -> str:
         workload = scenario.workload
         orders = requests(workload.requests, long_tokens=workload.prompt_tokens)
-        self.runs[run] = Past(scenario, cook(scenario.deployment.kind, orders), over=not self.hold)
-        return run
+        return self._add(Run(f"run{len(self.made)}", scenario, by), cook(scenario.deployment.kind, orders))
 
-    def examine(self, **_: object) -> str:
+    def examine(self, *, by: str = "", first: bool = False) -> str:
         self.machine = MACHINE
-        self.runs["machine"] = Past(Scenario(), [], over=True)
-        return "machine"
+        return self._add(Run("machine", Scenario()), [])
+
+    def _add(self, run: Run, events: list[Event]) -> str:
+        run.events = events
+        if not self.hold:
+            run.end()
+        run.ended_at = "2026-01-01T10:42:00+00:00"
+        self.feed.add(run)
+        self.made.append(run)
+        return run.id
 
     def stop(self, run: str) -> None:
-        self.runs[run].over = True
-
-    def place(self, run: str) -> int:
-        return 0
-
-    def queue_words(self, run: str) -> str:
-        return ""
-
-    def log(self, run: str) -> Log:
-        return Log(self.runs[run].scenario, tuple(self.runs[run].events), "made up", "2026-01-01T10:42:00+00:00")
+        known = self.run(run)
+        assert known is not None
+        known.end()
 
 
 @pytest.fixture
-def room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Room]:
-    fake = Room()
-    for module in ("lab.course.evidence_runs", "lab.runs.live_scene", "lab.course.lesson_page"):
-        __import__(module)
-        monkeypatch.setattr(sys.modules[module], "ENGINE_ROOM", fake)
-    monkeypatch.setattr(sys.modules["lab.course.evidence_runs"], "KEPT_RUNS", KeptRuns())
-    monkeypatch.setattr(sys.modules["lab.course.evidence_runs"], "LEADS", Leads())
-    monkeypatch.setattr(sys.modules["lab.course.lesson_page"], "offer_own", lambda runs: None)  # nobody is in a class
-    monkeypatch.setattr(sys.modules["lab.course.lesson_page"], "learner", lambda: ME)
-    monkeypatch.setattr(sys.modules["lab.course.lesson_page"], "book", lambda: Book(tmp_path / "b", ME))
-    yield fake
-    GATHERED.forget(ME)
+def engine() -> MadeUpEngine:
+    return MadeUpEngine()
 
 
-def show(lesson: Lesson, at: int | None = None) -> AppTest:
-    def script(lesson) -> None:  # type: ignore[no-untyped-def]  # its source is run by itself
+@pytest.fixture
+def course(engine: MadeUpEngine, tmp_path: Path, no_cookies: None) -> Course:
+    return Course(engine, EvidenceStore(engine), Books(tmp_path / "b"), lambda runs: None)  # nobody is in a class
+
+
+def show(course: Course, lesson: Lesson, at: int | None = None, learner: str = ME) -> AppTest:
+    def script(course, lesson) -> None:  # type: ignore[no-untyped-def]  # its source is run by itself
         from lab.course.lesson_page import page
 
-        page(lesson, lambda: None, "Next lesson")
+        page(course, lesson, lambda: None, "Next lesson")
 
-    app = AppTest.from_function(script, args=(lesson,), default_timeout=PATIENCE_S)
+    app = AppTest.from_function(script, args=(course, lesson), default_timeout=PATIENCE_S)
+    app.session_state["learner"] = learner
     if at is not None:
         app.session_state[f"{lesson.slug} at"] = at
     return app.run()
@@ -141,11 +125,13 @@ COURSE = [*all_lessons(), SAMPLE]
 
 
 @pytest.mark.parametrize("lesson", COURSE, ids=lambda lesson: lesson.slug)
-def test_before_the_guess_there_is_no_answer_to_show(room: Room, tmp_path: Path, lesson: Lesson) -> None:
+def test_before_the_guess_there_is_no_answer_to_show(
+    course: Course, engine: MadeUpEngine, tmp_path: Path, lesson: Lesson
+) -> None:
     """Question by question, with all those before it answered but not run."""
     book = Book(tmp_path / "b", ME)
     for at, asked in enumerate(lesson.rounds):
-        app = show(lesson, at)
+        app = show(course, lesson, at)
         page = shown(app)
         assert asked.asks in [heading.value for heading in app.subheader]
         for line in filter(None, lesson.text(f"{asked.name} answer").splitlines()):
@@ -153,14 +139,14 @@ def test_before_the_guess_there_is_no_answer_to_show(room: Room, tmp_path: Path,
         assert not app.get("plotly_chart")
         assert not app.get("download_button")
         assert b'"key"' not in book.export(), "what can be taken home holds a measured value"
-        assert not room.runs, "the engine was asked before the guess was locked"
-        assert GATHERED.evidence(ME, lesson, asked) is None
+        assert not engine.made, "the engine was asked before the guess was locked"
+        assert course.evidence.evidence(ME, lesson, asked) is None
         assert button(app, "Lock my guess").disabled
         book.commit(lesson.slug, asked, guess_of(asked))
 
 
-def test_a_lesson_from_the_first_question_to_the_last(room: Room, tmp_path: Path) -> None:
-    app = show(SAMPLE)
+def test_a_lesson_from_the_first_question_to_the_last(course: Course, engine: MadeUpEngine, tmp_path: Path) -> None:
+    app = show(course, SAMPLE)
     for asked in SAMPLE.rounds:
         answer(app, SAMPLE, asked.name)
         for _ in range(40):
@@ -174,47 +160,47 @@ def test_a_lesson_from_the_first_question_to_the_last(room: Room, tmp_path: Path
         button(app, "Finish" if asked is SAMPLE.rounds[-1] else "Next question").click().run()
     assert "What you found" in [heading.value for heading in app.subheader]
     assert button(app, "Next lesson")
-    assert room.machine == MACHINE
-    assert len(room.runs) == 1 + 3 + 4
+    assert engine.machine == MACHINE
+    assert len(engine.made) == 1 + 3 + 4
 
 
-def test_a_locked_guess_stays_and_the_run_goes_on_after_a_reload(room: Room, tmp_path: Path) -> None:
-    app = show(SAMPLE)
+def test_a_locked_guess_stays_and_the_run_goes_on_after_a_reload(course: Course) -> None:
+    app = show(course, SAMPLE)
     answer(app, SAMPLE, "first")
-    again = show(SAMPLE)
+    again = show(course, SAMPLE)
     assert "Your guess: 10,000 ms" in shown(again)
     assert "How sure are you?" not in shown(again)
     for _ in range(8):
         again.run()
     assert "You said 10,000 ms" in shown(again)
-    assert "You said 10,000 ms" in shown(show(SAMPLE))
+    assert "You said 10,000 ms" in shown(show(course, SAMPLE))
 
 
-def test_a_cancelled_or_failed_run_can_be_run_again(room: Room) -> None:
-    room.hold, room.machine = True, MACHINE
-    app = show(SAMPLE)
+def test_a_cancelled_or_failed_run_can_be_run_again(course: Course, engine: MadeUpEngine) -> None:
+    engine.hold, engine.machine = True, MACHINE
+    app = show(course, SAMPLE)
     answer(app, SAMPLE, "first")
     button(app, "Cancel the run").click().run()
     assert button(app, "Run it now")
     button(app, "Run it now").click().run()
-    (on,) = [run for run in room.runs.values() if not run.over]
-    on.over, on.refused = True, "A worker died."
+    (on,) = [run for run in engine.made if not run.over]
+    on.end("A worker died.")
     app.run()
     assert "A worker died." in shown(app)
-    room.hold = False
+    engine.hold = False
     button(app, "Run it now").click().run()
     for _ in range(8):
         app.run()
     assert button(app, "Next question")
 
 
-def test_after_a_restart_the_outcome_stands_and_can_be_run_again(room: Room) -> None:
-    app = show(SAMPLE)
+def test_after_a_restart_the_outcome_stands_and_can_be_run_again(course: Course) -> None:
+    app = show(course, SAMPLE)
     answer(app, SAMPLE, "first")
     for _ in range(8):
         app.run()
-    GATHERED.forget(ME)
-    app = show(SAMPLE)
+    course.evidence.forget(ME)
+    app = show(course, SAMPLE)
     assert "measured" in shown(app)
     assert "You said" not in shown(app)
     button(app, "Run it again").click().run()
@@ -223,27 +209,24 @@ def test_after_a_restart_the_outcome_stands_and_can_be_run_again(room: Room) -> 
     assert "You said 10,000 ms" in shown(app)
 
 
-def test_what_somebody_has_run_before_is_said_to_be_and_can_be_run_again(room: Room, tmp_path: Path) -> None:
+def test_what_somebody_has_run_before_is_said_to_be_and_can_be_run_again(course: Course, engine: MadeUpEngine) -> None:
     def ask(learner: str) -> AppTest:
-        for name, made in (("learner", lambda: learner), ("book", lambda: Book(tmp_path / "b", learner))):
-            setattr(sys.modules["lab.course.lesson_page"], name, made)  # as it was again: with the fixture
-        app = show(SAMPLE)
+        app = show(course, SAMPLE, learner=learner)
         answer(app, SAMPLE, "first")
         for _ in range(4):
             app.run()
         return app
 
     assert "3 runs with seeds 0 to 2, measured at 10:42 UTC." in shown(ask(ME))
-    made = len(room.runs)
+    made = len(engine.made)
     second = ask("B" * 22)
-    assert len(room.runs) == made
+    assert len(engine.made) == made
     assert "All of them were made before, with the same settings and seeds." in shown(second)
     button(second, "Run it again for me").click().run()
     for _ in range(4):
         second.run()
-    assert len(room.runs) == made + 3
+    assert len(engine.made) == made + 3
     assert "made before" not in shown(second)
-    GATHERED.forget("B" * 22)
 
 
 @pytest.mark.parametrize(

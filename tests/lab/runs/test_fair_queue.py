@@ -9,8 +9,9 @@ from hypothesis import given, strategies as st
 
 from engine.live.process.host import EngineReady, Over, StartRun
 from engine.scenario import Scenario
-from lab.runs.engine_client import EngineRoom
+from lab.runs.engine_client import EngineClient, EngineSettings
 from lab.runs.fair_queue import FairQueue
+from lab.runs.run_feed import RunFeed
 from tests.lab.conftest import LONG, Visitor, open_lab
 
 ASKS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 50)), min_size=1, max_size=8)
@@ -76,7 +77,7 @@ def test_what_is_taken_out_is_not_run() -> None:
     assert queue.take() is None
 
 
-# ---- in the engine room
+# ---- in the engine's client
 
 
 class Heard:
@@ -90,67 +91,72 @@ class Heard:
 
 
 @pytest.fixture
-def room() -> EngineRoom:
-    engine_room = EngineRoom()
-    engine_room.hub.call = lambda act: act()  # type: ignore[method-assign]
-    engine_room.state, engine_room._channel = "ready", Heard()  # type: ignore[assignment]
-    return engine_room
+def engine() -> EngineClient:
+    client = EngineClient(EngineSettings(), RunFeed(lambda act: act()))
+    client.state, client._channel = "ready", Heard()  # type: ignore[assignment]
+    return client
 
 
-def sent(room: EngineRoom) -> list[str]:
-    return room._channel.runs  # type: ignore[union-attr,no-any-return]
+def sent(engine: EngineClient) -> list[str]:
+    return engine._channel.runs  # type: ignore[union-attr,no-any-return]
 
 
-def test_the_engine_is_asked_in_turn_and_places_are_told(room: EngineRoom) -> None:
-    greedy = room.start_all([Scenario()] * 50, by="greedy")
-    patient = room.start(Scenario(), by="patient")
-    assert sent(room) == greedy[:1]
-    assert (room.place(patient), room.place(greedy[1]), room.place(greedy[0])) == (1, 2, 0)
-    assert room.queue_words(patient) == "place 1 in the queue for the engine."
-    room._hear(Over(greedy[0]))
-    assert sent(room) == [greedy[0], patient]
-    assert room.wait_s(greedy[2]) >= room.wait_s(greedy[1]) >= 0  # type: ignore[operator]
+def refused(engine: EngineClient, run: str) -> str:
+    known = engine.run(run)
+    assert known is not None
+    return known.refused
 
 
-def test_who_asks_again_is_told_what_became_of_the_first(room: EngineRoom) -> None:
-    room.start(Scenario(), by="somebody else")
-    old = room.start(Scenario(), by="me")
-    new = room.start(Scenario(), by="me")
-    assert "something newer" in room.hub.runs[old].refused
-    assert (room.place(old), room.place(new)) == (0, 1)
+def test_the_engine_is_asked_in_turn_and_places_are_told(engine: EngineClient) -> None:
+    greedy = engine.start_all([Scenario()] * 50, by="greedy")
+    patient = engine.start(Scenario(), by="patient")
+    assert sent(engine) == greedy[:1]
+    assert (engine.place(patient), engine.place(greedy[1]), engine.place(greedy[0])) == (1, 2, 0)
+    assert engine.queue_words(patient) == "place 1 in the queue for the engine."
+    engine._hear(Over(greedy[0]))
+    assert sent(engine) == [greedy[0], patient]
+    assert engine.wait_s(greedy[2]) >= engine.wait_s(greedy[1]) >= 0  # type: ignore[operator]
 
 
-def test_the_instructor_s_run_is_next(room: EngineRoom) -> None:
-    on, *_ = room.start_all([Scenario()] * 3, by="a")
-    room.start(Scenario(), by="b")
-    shown = room.start(Scenario(), by="room", first=True)
-    assert room.place(shown) == 1
-    room._hear(Over(on))
-    assert sent(room)[-1] == shown
+def test_who_asks_again_is_told_what_became_of_the_first(engine: EngineClient) -> None:
+    engine.start(Scenario(), by="somebody else")
+    old = engine.start(Scenario(), by="me")
+    new = engine.start(Scenario(), by="me")
+    assert "something newer" in refused(engine, old)
+    assert (engine.place(old), engine.place(new)) == (0, 1)
 
 
-def test_a_run_taken_out_of_the_queue_never_starts(room: EngineRoom) -> None:
-    on = room.start(Scenario(), by="a")
-    waiting = room.start(Scenario(), by="b")
-    room.stop(waiting)
-    room._hear(Over(on))
-    assert sent(room) == [on]
-    assert room.hub.runs[waiting].refused
+def test_the_instructor_s_run_is_next(engine: EngineClient) -> None:
+    on, *_ = engine.start_all([Scenario()] * 3, by="a")
+    engine.start(Scenario(), by="b")
+    shown = engine.start(Scenario(), by="class", first=True)
+    assert engine.place(shown) == 1
+    engine._hear(Over(on))
+    assert sent(engine)[-1] == shown
 
 
-def test_a_broken_engine_tells_all_that_waited(room: EngineRoom) -> None:
-    runs = [room.start(Scenario(), by=learner) for learner in "abc"]
-    room._broke("It burnt down.")
-    assert [room.hub.runs[run].refused for run in runs] == ["It burnt down."] * 3
-    assert room.hub.runs[room.start(Scenario(), by="d")].refused == "It burnt down."
+def test_a_run_taken_out_of_the_queue_never_starts(engine: EngineClient) -> None:
+    on = engine.start(Scenario(), by="a")
+    waiting = engine.start(Scenario(), by="b")
+    engine.stop(waiting)
+    engine._hear(Over(on))
+    assert sent(engine) == [on]
+    assert refused(engine, waiting)
 
 
-def test_the_engine_ready_late_takes_the_first(room: EngineRoom) -> None:
-    room.state = "starting"
-    run = room.start(Scenario(), by="a")
-    assert sent(room) == []
-    room._hear(EngineReady("made up", ("shm",), "fp32"))
-    assert sent(room) == [run]
+def test_a_broken_engine_tells_all_that_waited(engine: EngineClient) -> None:
+    runs = [engine.start(Scenario(), by=learner) for learner in "abc"]
+    engine._broke("It burnt down.")
+    assert [refused(engine, run) for run in runs] == ["It burnt down."] * 3
+    assert refused(engine, engine.start(Scenario(), by="d")) == "It burnt down."
+
+
+def test_the_engine_ready_late_takes_the_first(engine: EngineClient) -> None:
+    engine.state = "starting"
+    run = engine.start(Scenario(), by="a")
+    assert sent(engine) == []
+    engine._hear(EngineReady("made up", ("shm",), "fp32"))
+    assert sent(engine) == [run]
 
 
 # ---- on the real page

@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from lab.ui import page_turns as turn
-from lab.ui.page_turns import in_turn, out_of_turn
+from lab.ui.page_turns import PageTurns
 from tests.patience import PATIENCE_S
 
 
@@ -16,13 +15,13 @@ def beside(act: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def test_no_two_are_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "LONGEST_S", PATIENCE_S)
+def test_no_two_are_drawn_at_once() -> None:
+    turns = PageTurns(PATIENCE_S)
     inside: list[int] = []
     most: list[int] = []
 
     def page() -> None:
-        with in_turn():
+        with turns.in_turn():
             inside.append(1)
             most.append(len(inside))
             threading.Event().wait(0.01)
@@ -34,69 +33,69 @@ def test_no_two_are_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert most == [1] * 10
 
 
-def test_a_page_that_fails_or_is_drawn_anew_gives_its_turn_on() -> None:
-    with in_turn():
-        assert turn.busy()
-    with pytest.raises(KeyError), in_turn():
+def test_a_page_that_fails_or_reruns_gives_up_its_turn() -> None:
+    turns = PageTurns(PATIENCE_S)
+    with turns.in_turn():
+        assert turns.busy()
+    with pytest.raises(KeyError), turns.in_turn():
         raise KeyError
-    assert not turn.busy()
+    assert not turns.busy()
     drawn = threading.Event()
 
     def page() -> None:
-        with in_turn():
+        with turns.in_turn():
             drawn.set()
 
     beside(page)
     assert drawn.wait(PATIENCE_S)
 
 
-def test_a_page_waits_for_no_turn_within_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "LONGEST_S", 2 * PATIENCE_S)
+def test_a_page_waits_for_no_turn_within_its_own() -> None:
+    turns = PageTurns(2 * PATIENCE_S)
     drawn = threading.Event()
 
     def page() -> None:
-        with in_turn():
-            with in_turn():
+        with turns.in_turn():
+            with turns.in_turn():
                 pass
-            assert not turn._turn.acquire(blocking=False)  # the page goes on, and the turn is still its own
-        with in_turn():
+            assert not turns._turn.acquire(blocking=False)  # the page goes on, and the turn is still its own
+        with turns.in_turn():
             drawn.set()
 
     beside(page)
     assert drawn.wait(PATIENCE_S)
 
 
-def test_who_waits_for_a_disk_lets_others_be_drawn_and_then_goes_on_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "LONGEST_S", 2 * PATIENCE_S)
+def test_a_page_that_waits_for_a_disk_lets_others_draw_and_then_goes_on_alone() -> None:
+    turns = PageTurns(2 * PATIENCE_S)
     drawn = threading.Event()
 
     def page() -> None:
-        with in_turn():
+        with turns.in_turn():
             drawn.set()
 
-    with in_turn():
-        with out_of_turn():
+    with turns.in_turn():
+        with turns.out_of_turn():
             beside(page)
             assert drawn.wait(PATIENCE_S)
-        assert not turn._turn.acquire(blocking=False)
-    assert turn._turn.acquire(blocking=False)
-    turn._turn.release()
-    with out_of_turn():  # without a turn there is none to give
-        assert turn._turn.acquire(blocking=False)
-        turn._turn.release()
+        assert not turns._turn.acquire(blocking=False)
+    assert turns._turn.acquire(blocking=False)
+    turns._turn.release()
+    with turns.out_of_turn():  # without a turn there is none to give
+        assert turns._turn.acquire(blocking=False)
+        turns._turn.release()
 
 
-def test_nobody_waits_for_ever_and_nobody_gives_on_a_turn_that_was_not_his(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "LONGEST_S", 0.01)
-    monkeypatch.setattr(turn, "_turn", threading.Semaphore())
-    with in_turn():
+def test_nobody_waits_for_ever_and_nobody_gives_up_a_turn_of_another() -> None:
+    turns = PageTurns(0.01)
+    with turns.in_turn():
         drawn = threading.Event()
 
         def page() -> None:
-            with in_turn():
+            with turns.in_turn():
                 drawn.set()
 
         beside(page).join(PATIENCE_S)
         assert drawn.is_set()
-        assert not turn._turn.acquire(blocking=False)  # it is still this one's
-    assert turn._turn.acquire(blocking=False)
+        assert not turns._turn.acquire(blocking=False)  # it is still this one's
+    assert turns._turn.acquire(blocking=False)

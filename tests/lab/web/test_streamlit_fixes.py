@@ -9,7 +9,7 @@ import pytest
 from streamlit.runtime.app_session import AppSession, AppSessionState
 from streamlit.runtime.scriptrunner import RerunData
 
-from lab.web.streamlit_fixes import deliver_first
+from lab.web.streamlit_fixes import deliver_before_rerun
 
 FRAGMENT = RerunData(fragment_id="clock")
 
@@ -32,7 +32,7 @@ def created(monkeypatch: pytest.MonkeyPatch) -> list[RerunData]:
     """What runners were made for."""
     made: list[RerunData] = []
     monkeypatch.setattr(AppSession, "_create_scriptrunner", lambda session, asked: made.append(asked))
-    deliver_first()
+    deliver_before_rerun()
     return made
 
 

@@ -1,0 +1,33 @@
+"""How people get into a class: its address, as text and as a QR code."""
+
+from functools import cache
+from urllib.parse import urlsplit
+
+import segno
+import streamlit as st
+
+from lab.classroom.service import Classroom
+from lab.classroom.store import Room
+
+
+def address(classroom: Classroom, path: str) -> str:
+    """The address of one of the lab's pages, as somebody else's browser can open it."""
+    here = urlsplit(st.context.url or "")
+    return f"{classroom.url or f'{here.scheme}://{here.netloc}'}/{path}"
+
+
+def only_here(classroom: Classroom) -> bool:
+    """Whether that address works on this machine only."""
+    return urlsplit(address(classroom, "")).hostname in ("localhost", "127.0.0.1", "::1", None)
+
+
+def way_in(classroom: Classroom, room: Room) -> str:
+    return address(classroom, f"join?room={room.code}")
+
+
+@cache
+def qr(text: str) -> str:
+    """A data URI with an SVG: Streamlit removes SVG from a page's HTML. Black on white with a margin, on dark pages
+    too."""
+    picture: str = segno.make(text, error="m").svg_data_uri(scale=8, border=4, light="#fff", dark="#000", omitsize=True)
+    return picture

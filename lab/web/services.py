@@ -1,0 +1,63 @@
+"""The lab as one object: everything that pages and routes share, made when the app starts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lab.classroom.auth import made_key
+from lab.classroom.live_updates import PAGE_S, LiveUpdates, Looks, Turns
+from lab.classroom.service import Classroom
+from lab.clusters.jobs import Jobs
+from lab.course.evidence_store import EvidenceStore
+from lab.runs.engine_client import EngineClient
+from lab.runs.run_feed import RunFeed
+from lab.ui.learner import Books
+from lab.ui.page_turns import PageTurns
+from lab.web.settings import Settings
+
+
+@dataclass(frozen=True)
+class Lab:
+    settings: Settings
+    engine: EngineClient
+    books: Books
+    evidence: EvidenceStore
+    classroom: Classroom
+    live_updates: LiveUpdates
+    jobs: Jobs
+    turns: PageTurns
+    announcement: str  # what the lab says about classes when it starts
+
+    @classmethod
+    def of(cls, settings: Settings, call: Callable[[Callable[[], None]], object]) -> "Lab":
+        """`call` runs a function on the event loop's thread; call this from that thread. The engine is not started."""
+        engine = EngineClient(settings.engine, RunFeed(call))
+        evidence, turns = EvidenceStore(engine), PageTurns()
+        key = settings.instructor_key or made_key(settings.data)
+        classroom = Classroom(settings.data / "class.sqlite", key, engine, evidence, turns, settings.url)
+        known = "from SPLIT_KITCHEN_INSTRUCTOR_KEY" if settings.instructor_key else key  # printed if nobody knows it
+        return cls(
+            settings=settings,
+            engine=engine,
+            books=Books(settings.data / "guesses.sqlite"),
+            evidence=evidence,
+            classroom=classroom,
+            live_updates=LiveUpdates(Looks(classroom), Turns(PAGE_S, turns.busy)),
+            jobs=Jobs(),
+            turns=turns,
+            announcement=f"  Instructor: /instructor, with the key {known}",
+        )
+
+
+# The one hand-over from the app's lifespan to the code that it does not call: Streamlit runs the pages' script in
+# threads of its own, without a way to the app, and builds the Starlette app that calls the routes.
+_running: list[Lab] = []
+
+
+def hand_over(lab: Lab | None) -> None:
+    """By the lifespan: the lab while the app runs, None when it ends."""
+    _running[:] = [lab] if lab else []
+
+
+def running() -> Lab:
+    assert _running, "the app has not started"
+    return _running[0]

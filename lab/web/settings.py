@@ -1,0 +1,65 @@
+"""The lab's settings, read from environment variables here and nowhere else."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import BadInput
+from engine.scenario import MAX_WORKERS, TRANSPORTS, ModelSpec, one_of, whole
+from engine.units import host_and_port
+from lab.runs.engine_client import EngineSettings
+
+KEY_CHARS = 12
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """`data`: the folder for guesses and classes. `url`: where browsers find the lab; "" if it can tell by itself.
+    `instructor_key`: "" for one that the lab makes and keeps."""
+
+    data: Path
+    engine: EngineSettings
+    url: str = ""
+    instructor_key: str = ""
+
+    @classmethod
+    def of_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Raises BadInput, which names the variable."""
+        return cls(
+            data=Path(environment.get("SPLIT_KITCHEN_DATA", "~/.local/share/split-kitchen")).expanduser(),
+            engine=_engine(environment),
+            url=environment.get("SPLIT_KITCHEN_URL", "").rstrip("/"),
+            instructor_key=_instructor_key("SPLIT_KITCHEN_INSTRUCTOR_KEY", environment),
+        )
+
+
+def _engine(environment: Mapping[str, str]) -> EngineSettings:
+    listen = environment.get("SPLIT_KITCHEN_LISTEN", "")
+    if listen:
+        host_and_port("SPLIT_KITCHEN_LISTEN", listen)
+    transports = environment.get("SPLIT_KITCHEN_TRANSPORTS", "tcp" if listen else "shm,tcp").split(",")
+    for transport in transports:
+        one_of("SPLIT_KITCHEN_TRANSPORTS", transport, TRANSPORTS)
+    return EngineSettings(
+        workers=_workers("SPLIT_KITCHEN_WORKERS", environment),
+        model=ModelSpec(environment.get("SPLIT_KITCHEN_MODEL", "smollm2-135m")),
+        listen=listen,
+        transports=tuple(transports),
+    )
+
+
+def _workers(name: str, environment: Mapping[str, str]) -> int:
+    """At least two: one prefills and one decodes."""
+    said = environment.get(name, "2")
+    if not (said.isascii() and said.isdigit()):
+        raise BadInput(name, said, f"a whole number from 2 to {MAX_WORKERS}")
+    whole(name, int(said), 2, MAX_WORKERS)
+    return int(said)
+
+
+def _instructor_key(name: str, environment: Mapping[str, str]) -> str:
+    key = environment.get(name, "")
+    if key and len(key) < KEY_CHARS:  # it could be guessed
+        raise BadInput(name, f"{len(key)} characters long", f"at least {KEY_CHARS}")
+    return key

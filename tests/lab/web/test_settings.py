@@ -1,0 +1,64 @@
+"""The lab's settings: what the environment says, what it leaves open, and one sentence for what can't be."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.errors import BadInput
+from lab.runs.engine_client import EngineSettings
+from lab.web.settings import Settings
+from tests.lab.conftest import ROOT
+
+
+def test_without_variables_the_lab_has_its_defaults() -> None:
+    assert Settings.of_environment({}) == Settings(Path("~/.local/share/split-kitchen").expanduser(), EngineSettings())
+
+
+def test_every_variable_is_read() -> None:
+    said = {
+        "SPLIT_KITCHEN_DATA": "/data",
+        "SPLIT_KITCHEN_URL": "https://lab.example/",
+        "SPLIT_KITCHEN_INSTRUCTOR_KEY": "a long enough key",
+        "SPLIT_KITCHEN_WORKERS": "3",
+        "SPLIT_KITCHEN_MODEL": "tiny-llama",
+        "SPLIT_KITCHEN_TRANSPORTS": "tcp,shm",
+    }
+    settings = Settings.of_environment(said)
+    assert (settings.data, settings.url) == (Path("/data"), "https://lab.example")
+    assert settings.instructor_key == "a long enough key"
+    engine = settings.engine
+    assert (engine.workers, engine.model.path, engine.transports) == (3, "tiny-llama", ("tcp", "shm"))
+
+
+def test_workers_on_other_hosts_share_no_memory() -> None:
+    engine = Settings.of_environment({"SPLIT_KITCHEN_LISTEN": "0.0.0.0:7000"}).engine
+    assert (engine.listen, engine.transports) == ("0.0.0.0:7000", ("tcp",))
+
+
+WRONG = [
+    ("SPLIT_KITCHEN_WORKERS", "abc", "SPLIT_KITCHEN_WORKERS is 'abc', but must be a whole number from 2 to 16."),
+    ("SPLIT_KITCHEN_WORKERS", "1", "SPLIT_KITCHEN_WORKERS is 1, but must be a whole number from 2 to 16."),
+    ("SPLIT_KITCHEN_WORKERS", "", "SPLIT_KITCHEN_WORKERS is '', but must be a whole number from 2 to 16."),
+    ("SPLIT_KITCHEN_TRANSPORTS", "shm,pigeon", "SPLIT_KITCHEN_TRANSPORTS is 'pigeon', but must be one of shm, tcp"),
+    ("SPLIT_KITCHEN_LISTEN", "7000", "SPLIT_KITCHEN_LISTEN is '7000', but must be HOST:PORT"),
+    ("SPLIT_KITCHEN_INSTRUCTOR_KEY", "short", "SPLIT_KITCHEN_INSTRUCTOR_KEY is '5 characters long'"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "sentence"), WRONG)
+def test_a_bad_value_is_one_sentence(name: str, value: str, sentence: str) -> None:
+    with pytest.raises(BadInput) as wrong:
+        Settings.of_environment({name: value})
+    assert str(wrong.value).startswith(sentence)
+
+
+def test_a_lab_with_a_bad_value_says_so_and_does_not_start() -> None:
+    line = [sys.executable, "-m", "streamlit", "run", "lab/web/app.py", "--server.headless=true", "--server.port=1"]
+    environment = os.environ | {"SPLIT_KITCHEN_WORKERS": "abc"}
+    ran = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert ran.returncode == 2, ran
+    assert "SPLIT_KITCHEN_WORKERS is 'abc', but must be a whole number from 2 to 16." in ran.stderr
+    assert "Traceback" not in ran.stderr
