@@ -52,6 +52,17 @@ def longest(stalls: Iterable[Stall], phase: Phase = "next") -> Stall | None:
     return max(of_phase, key=lambda stall: (stall.seconds, len(stall.requests)), default=None)
 
 
+def by_cause(stalls: Iterable[Stall]) -> list[list[Stall]]:
+    """The stalls that one cause explains together, those in which answers stood still longest (summed up) first."""
+    groups: dict[tuple[object, ...], list[Stall]] = {}
+    for stall in stalls:
+        cause = stall.cause
+        kind = "tray" if cause.kind == "tray-ahead" else cause.kind
+        alone = stall.until if cause.kind == "none" else 0.0
+        groups.setdefault((kind, cause.request, cause.worker, alone), []).append(stall)
+    return sorted(groups.values(), key=lambda group: -sum(s.seconds * len(s.requests) for s in group))
+
+
 @dataclass
 class Part:
     """A part of a cause: what `request` had to do with it from `since` to `until` (None: it still has)."""
@@ -136,8 +147,10 @@ def _because(stall: Stall, name: Name) -> str:
 
 
 def in_seconds(seconds: float) -> str:
-    """As the tables write it: 1.83 s, 420 ms."""
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.0f} ms"
+    """As the scene and the tables write it: 12.4 s, 1.86 s, 0.55 s, 45 ms, 1.3 ms."""
+    if seconds < 0.0995:
+        return f"{seconds * 1e3:.{0 if seconds >= 0.00995 else 1}f} ms"
+    return f"{seconds:.{2 if seconds < 9.95 else 1}f} s"
 
 
 def listed(noun: str, requests: Sequence[str], name: Name = number) -> str:

@@ -31,7 +31,9 @@ def loads_its_page(lab: Address) -> int:
 
 def serves_a_run(lab: Address) -> dict[str, int]:
     """Watch a run as a page does. Returns the number of tokens of each answer."""
-    with Visitor(lab, f"orders={ORDERS}&rate=all+at+once&answer={ANSWER}&prompt=64") as visitor:
+    with Visitor(
+        lab, f"kitchen=Two+stations+and+a+pass&orders={ORDERS}&rate=all+at+once&answer={ANSWER}&prompt=64"
+    ) as visitor:
         tokens: dict[str, int] = {}
         with lab.watch(visitor.open()) as socket:
             for text in socket:
@@ -47,7 +49,7 @@ def serves_a_run(lab: Address) -> dict[str, int]:
 
 def stays(lab: Address) -> None:
     """Print "busy" at the first token and return when the lab closes the socket. Fails if the run ends first."""
-    long, busy = "orders=24&rate=all+at+once&answer=128", False
+    long, busy = "kitchen=Two+stations+and+a+pass&orders=24&rate=all+at+once&answer=128", False
     with Visitor(lab, long) as visitor, lab.watch(visitor.open()) as line, suppress(ConnectionClosed):
         for text in line:
             assert "over" not in json.loads(text)

@@ -30,7 +30,9 @@ RERUN_S, AGE_S, GROWN = 0.100, 0.150, 1.05
 ARRIVE_S = 10.0  # learners come one by one, if quickly
 PAUSE_S, TALK_S = 15.0, 4.0  # to vote; over the counts or the answer
 THINK_S, FIELD_S = (0.5, 6.0), (0.5, 2.0)  # before a vote; from one field of it to the next, and to the button
-COOKS = "orders=4&rate=2&answer=32"  # some seconds each: the class takes turns with them
+COOKS = (
+    "kitchen=Two+stations+and+a+pass&orders=4&rate=2&answer=32"  # some seconds each: the class takes turns with them
+)
 WRONG = (WebSocketException, OSError, TimeoutError, RuntimeError)
 
 

@@ -5,9 +5,10 @@ from itertools import pairwise
 
 import plotly.graph_objects as go
 
-from engine.events import TokenMade
+from engine.events import Recalled, TokenMade
 from engine.log import Log, seen_from_outside
-from engine.metrics import summarize
+from engine.metrics import HandoffResult, summarize
+from engine.stall import in_seconds
 from lab.course.reveal import log_ticks
 from lab.scene.words import LOOKS, SERVING, kind_of, titles
 
@@ -18,20 +19,33 @@ def results_table(logs: Sequence[Log]) -> dict[str, list[str]]:
     for title, log in zip(titles(logs), logs, strict=True):
         summary = summarize(log.events)
         m = summary.metrics
-        sent = [handoff for handoff in summary.handoffs if handoff.verified]
         cells = {
             "": SERVING[kind_of(log)],
-            "TTFT median": _ms(m.ttft_s.p50),
-            "TTFT 90 %": _ms(m.ttft_s.p90),
-            "ITL median": _ms(m.itl_s.p50),
-            "ITL 99 %": _ms(m.itl_s.p99),
-            "Longest stall": _ms(m.max_stall_s),
-            "Tokens/s": f"{m.output_tokens_per_s:.1f}",
-            "Trays": f"{len(sent)}, all verified" if sent else "unseen" if seen_from_outside(log) else "none",
+            "TTFT median": in_seconds(m.ttft_s.p50),
+            "TTFT 90 %": in_seconds(m.ttft_s.p90),
+            "ITL median": in_seconds(m.itl_s.p50),
+            "ITL 99 %": in_seconds(m.itl_s.p99),
+            "Longest stall": in_seconds(m.max_stall_s),
+            "Tokens/s": f"{m.output_tokens_per_s:,.{1 if m.output_tokens_per_s < 9.95 else 0}f}",
+            "Trays": _trays(log, summary.handoffs),
         }
         columns["Kitchen"] = list(cells)
         columns[title] = list(cells.values())
     return columns
+
+
+def _trays(log: Log, handoffs: Sequence[HandoffResult]) -> str:
+    """Those that failed too: they are not in the way of the words "all verified"."""
+    if seen_from_outside(log):
+        return "unseen"
+    lost = [event for event in log.events if isinstance(event, Recalled) and event.why != "cancelled"]
+    checked = [handoff.verified for handoff in handoffs if handoff.verified is not None]
+    if not handoffs and not lost:
+        return "none"
+    says = f"{sum(checked)} of {len(handoffs)} verified" if not all(checked) else f"{len(handoffs)}"
+    if checked and all(checked):
+        says += ", all verified"
+    return f"{says}; begun again: {len(lost)}" if lost else says
 
 
 def gaps_figure(logs: Sequence[Log]) -> go.Figure:
@@ -58,7 +72,9 @@ def gaps_alt(logs: Sequence[Log]) -> str:
     says = []
     for name, log in zip(titles(logs), logs, strict=True):
         m = summarize(log.events).metrics
-        says.append(f"{name}: half of all gaps under {_ms(m.itl_s.p50)}, the longest {_ms(m.max_stall_s)}")
+        says.append(
+            f"{name}: half of all gaps under {in_seconds(m.itl_s.p50)}, the longest {in_seconds(m.max_stall_s)}"
+        )
     return "Gaps between tokens over time. " + "; ".join(says) + "."
 
 
@@ -69,7 +85,3 @@ def _gaps(log: Log) -> tuple[list[float], list[float]]:
             times.setdefault(event.request, []).append(event.t)
     pairs = [pair for made in times.values() for pair in pairwise(made)]
     return [later for _, later in pairs], [(later - earlier) * 1e3 for earlier, later in pairs]
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.0f} ms"

@@ -13,7 +13,7 @@ from engine.link import LinkSpec
 from engine.scenario import KINDS, SHIPPING, Deployment, Kind, Scenario, Workload
 from engine.units import in_words
 from lab.runs.engine_client import EngineSettings
-from lab.scene.choices import LINKS, choose_kind
+from lab.scene.choices import FIRST_SEEN, LINKS, beside_each_other, choose_kind
 from lab.scene.words import TITLES
 from lab.ui.style import SLIDER
 
@@ -36,25 +36,27 @@ class Wish(NamedTuple):
 
 
 def choose_kinds() -> list[Kind]:
-    """The chosen kitchen, and the one beside it if there is one."""
-    first = choose_kind()
+    """Which kitchen, and which one beside it. At first the two that teach: one that freezes beside one that ships."""
+    first = choose_kind(default=FIRST_SEEN[0], titled=False)
+    st.markdown("beside", width="content")
     beside = st.selectbox(
         "Beside it, on the same orders",
-        ("none", *KINDS),
+        (FIRST_SEEN[1], *(kind for kind in KINDS if kind != FIRST_SEEN[1]), "none"),
         format_func=lambda other: TITLES.get(other, "nothing"),
         key="beside",
         bind="query-params",
-        width=230,
+        width=214,
+        label_visibility="collapsed",
     )
-    return [first, *(other for other in KINDS if other == beside and other != first)]
+    return beside_each_other(first, beside)
 
 
 def choose_scenarios(kinds: list[Kind], more: DeltaGenerator, engine: EngineSettings) -> Wish:
-    """Orders and link in a row of sliders, the rest in `more`. Offers what this engine has."""
-    with st.container(horizontal=True, gap="medium", key="orders-and-link"):
-        workload = _workload()
-        bandwidth = _bandwidth()
+    """All settings stand in `more`; the page has them in words (`lab/kitchen/settings.py`)."""
     with more:
+        with st.container(horizontal=True, gap="medium", key="orders-and-link"):
+            workload = _workload()
+            bandwidth = _bandwidth()
         latency_ms, deployment, own = _more(engine)
     link = LinkSpec(bandwidth or None, latency_ms / 1000)
     scenarios = [
@@ -75,7 +77,7 @@ def _workload() -> Workload:
         bind="query-params",
         width=SLIDER,
     )
-    answer = st.select_slider("Answer, tokens", ANSWERS, 48, key="answer", bind="query-params", width=SLIDER)
+    answer = st.select_slider("Answer, tokens", ANSWERS, 128, key="answer", bind="query-params", width=SLIDER)
     orders = st.slider("Orders", 1, MAX_ORDERS, 8, key="orders", bind="query-params", width=SLIDER)
     rate = st.select_slider(
         "Arrivals per second",
@@ -101,7 +103,7 @@ def _bandwidth() -> float:
     bandwidth: float = st.select_slider(
         "Link bandwidth",
         LINKS,
-        20e6,
+        50e6,
         format_func=lambda rate: in_words(rate, "B/s") if rate else "unpaced",
         help="Of the pass between the two stations. During a run, a change also acts on trays already on the pass.",
         key="link",

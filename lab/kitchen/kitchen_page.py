@@ -5,54 +5,49 @@ from typing import Any
 
 import streamlit as st
 
-from engine.disturbed import disturbance
 from engine.errors import BadInput
 from engine.link import LinkSpec
-from engine.log import Log, dump
-from lab.kitchen import INTRO
-from lab.kitchen.charts import gaps_alt, gaps_figure, results_table
+from engine.log import Log
 from lab.kitchen.controls import Wish, choose_kinds, choose_scenarios
 from lab.kitchen.link_scale import Scale, choose_scale, marks
-from lab.kitchen.open_recordings import choose_recordings, show_numbers
+from lab.kitchen.open_recordings import choose_recordings
+from lab.kitchen.results import BY_RUN, show_results
+from lab.kitchen.settings import described, differences, values
 from lab.runs.engine_client import EngineClient
 from lab.runs.live_scene import live
-from lab.scene.choices import LINKS
+from lab.scene.choices import FIRST_SEEN, LINKS
 from lab.scene.component import scene
-from lab.scene.export_html import export_kitchens, kitchen
-from lab.scene.motions import motions
 from lab.scene.recordings import recorded, replayed
-from lab.scene.words import TITLES, titles
-from lab.ui.downloads import download
+from lab.scene.words import HEADING, intro, introduced, titles
 from lab.ui.learner import learner
 from lab.ui.session import runs_on_show, widget_changed
 from lab.ui.style import style
 
 WORKING_S, IDLE_S = 1.0, 10.0  # between two looks at the engine's state; each costs the page a frame or two
-# On a phone the kitchen comes before the sliders: what moves should be seen first.
-PHONE = """
-@media (max-width: 640px) {
-  [data-testid=stLayoutWrapper]:has(> .st-key-orders-and-link) { order: 1; }
-  [data-testid=stLayoutWrapper]:has(> .st-key-below) { order: 2; }
+ONE_ROW = """
+.stMainBlockContainer h1 { font-size: 1.5rem; }
+.st-key-controls { row-gap: 8px; }
+.st-key-settings p, .st-key-set p { margin: 0; font-size: 14px; }
+@media (max-width: 640px) { /* what moves comes first, with what keeps it from being misread */
+  .stVerticalBlock > :has(> .st-key-set) { order: 1; }
+  .stVerticalBlock > :has(> .st-key-below) { order: 2; }
 }
+.st-key-orders-and-link { max-width: 420px; }
 """
-
-
-OPENS = "open the kitchen"  # a button's key in the session
-BY_RUN: dict[str | type[Any], Any] = {  # what identifies a finished run
-    Log: lambda log: (log.recorded_at, len(log.events), log.scenario)
-}
+OPENS, RESETS = "open the kitchen", "as shown"  # keys of buttons in the session
 
 
 def page(engine: EngineClient, offer_own: Callable[[Sequence[str]], None]) -> None:
     """`offer_own` draws the button that offers one's own runs to a class."""
-    style(PHONE)
+    style(ONE_ROW)
     _note(engine)
-    st.title("Split Kitchen", anchor=False)
-    st.markdown(INTRO)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    st.title(HEADING, anchor=False)
+    if st.session_state.get(RESETS):
+        st.session_state.update(values(_shown(engine)[0].scenario))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="controls"):
         kinds = choose_kinds()
+        more = st.popover("Orders and link", icon=":material/tune:")
         opening = st.container(width="content")  # filled last: it depends on choices further down
-        more = st.popover("More settings", icon=":material/tune:")
     belt = dict(st.session_state.get("scene") or {})
     with widget_changed("belt", belt) as moved:
         if moved and belt:
@@ -62,22 +57,53 @@ def page(engine: EngineClient, offer_own: Callable[[Sequence[str]], None]) -> No
         scale = choose_scale()
     with opening:
         _buttons(engine, wish)
-    with st.container():
+    _follow_link(engine, wish.scenarios[0].link)
+    st.session_state["kinds"] = kinds
+    logs = _shown(engine)
+    _mismatch(engine, wish, logs)
+    with st.container(gap=None, key="set"):
+        st.markdown(f"**Set:** {described(wish.scenarios)}.")
         idle = engine.state == "ready" and all(map(engine.over, _runs()))
         st.fragment(_status, run_every=IDLE_S if idle else WORKING_S)(engine)
-    _follow_link(engine, wish.scenarios[0].link)
-    _show(engine, wish, scale)
+    _show(engine, logs, scale)
     with st.container(key="below"):
         with st.container():  # one place, with or without results: what follows keeps its place and is not made again
             offer_own(_runs())
-            _results(engine)
+            _results(engine, logs)
         if choose_recordings():
             st.session_state["runs"] = []
             st.rerun()
 
 
+# ---- what is shown
+
+
 def _runs() -> list[str]:
     return runs_on_show("runs")
+
+
+def _shown(engine: EngineClient) -> list[Log]:
+    """The runs on show as far as they have come; before there are any, opened recordings, or those that ship."""
+    if runs := [log for run in _runs() if (log := engine.log(run))]:
+        return runs
+    kinds: list[str] = st.session_state.get("kinds", list(FIRST_SEEN))
+    return st.session_state.get("opened") or [recorded(kind) for kind in kinds]
+
+
+def _mismatch(engine: EngineClient, wish: Wish, logs: Sequence[Log]) -> None:
+    """Plainly, if what is shown does not follow the settings, and how it comes to."""
+    running = any(not engine.over(run) for run in _runs())
+    if st.session_state.get("opened") and not _runs():
+        says, way_back = "Shown are the recordings that you opened. The settings are for the next run.", False
+    elif other := differences([log.scenario for log in logs], wish.scenarios, follows_link=running):
+        shown = "The run on show" if _runs() else "The recording on show"
+        says, way_back = f"{shown} does not follow your settings: open the kitchen for **{other}**.", True
+    else:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="settings"):
+        st.markdown(f":orange[:material/info:] {says}", width="stretch")
+        if way_back:
+            st.button("Set as shown", key=RESETS, icon=":material/undo:")
 
 
 # ---- opening and closing
@@ -166,8 +192,7 @@ def _says(engine: EngineClient) -> str:
             waiting = [words for run in _runs() if (words := engine.queue_words(run))]
             if waiting:
                 return f":material/hourglass_empty: Waiting for the engine: {waiting[0]}"
-            below = "" if _runs() else " Until you open a kitchen, a recording plays."
-            return f":material/check_circle: The engine is ready: {_engine(engine)}.{below}"
+            return f":material/check_circle: The engine is ready: {_engine(engine)}."
         case _:
             return ":material/local_fire_department: The engine is warming up (a minute at the very first start)."
 
@@ -180,17 +205,20 @@ def _engine(engine: EngineClient) -> str:
 # ---- the scene
 
 
-def _show(engine: EngineClient, wish: Wish, scale: Scale) -> None:
-    """The session's runs; without any, opened recordings or the recorded run of each chosen kitchen."""
+def _show(engine: EngineClient, logs: Sequence[Log], scale: Scale) -> None:
+    """The session's runs, else the recordings on show."""
     own = [(run, spec) for run in _runs() if (spec := live(engine.run(run), own=True))]
     specs = [spec | {"ruler": _ruler(engine, run, scale)} for run, spec in own]
     if not specs:
-        opened: list[Log] | None = st.session_state.get("opened")
-        logs = opened or [recorded(scenario.deployment.kind) for scenario in wish.scenarios]
         shown = zip(titles(logs), logs, strict=True)
         specs = [_replayed(title, log) | {"ruler": _marks(log, scale)} for title, log in shown]
     can = ["link", "cancel", "kill"] if _runs() else []
-    scene({"kitchens": specs, "can": can})
+    scene({"kitchens": specs, "can": can, "intro": _intro(engine, logs[0])})
+
+
+def _intro(engine: EngineClient, log: Log) -> str:
+    about = engine.about
+    return introduced(engine.settings.model.path, about.machine) if _runs() and about else intro(log)
 
 
 def _ruler(engine: EngineClient, run: str, scale: Scale) -> list[dict[str, Any]]:
@@ -212,37 +240,12 @@ def _replayed(title: str, log: Log) -> dict[str, Any]:
 # ---- results
 
 
-def _results(engine: EngineClient) -> None:
-    if not _runs() and (opened := st.session_state.get("opened")):
-        show_numbers(opened)
-        return
-    logs = [log for run in _runs() if engine.over(run) and (log := engine.log(run))]
+def _results(engine: EngineClient, logs: Sequence[Log]) -> None:
+    """As soon as all that is shown is over, in the scene's order."""
     refused = [known.refused for run in _runs() if (known := engine.run(run)) and known.refused]
     for sentence in refused:
         st.error(sentence)
-    if refused or not logs or len(logs) < len(_runs()) or not all(log.events for log in logs):
+    if refused or not all(map(engine.over, _runs())) or not all(log.events for log in logs):
         return
-    st.subheader("What was measured", anchor=False)
-    st.table(results_table(logs), border="horizontal")
-    st.plotly_chart(gaps_figure(logs), key="gaps", alt=gaps_alt(logs))
-    st.caption(
-        f"One run of {_engine(engine)}. The workers are processes that share one machine's memory bandwidth and stand "
-        "in for GPUs: shapes carry over, numbers do not. Another run differs by a few percent."
-    )
-    for log in logs:
-        if words := disturbance(log.events):
-            st.warning(f"{TITLES[log.scenario.deployment.kind]}. {words}", icon=":material/warning:")
-    with st.container(horizontal=True):
-        for log in logs:
-            kind = log.scenario.deployment.kind
-            download(f"Log: {TITLES[kind]}", f"{kind}.jsonl", dump(log))
-        download("As one HTML page", "kitchen.html", _as_page(logs))
-
-
-@st.cache_data(max_entries=8, hash_funcs=BY_RUN)
-def _as_page(logs: list[Log]) -> str:
-    kitchens = [
-        kitchen(motions(log.events), TITLES[log.scenario.deployment.kind], id=f"k{n}", note=log.machine)
-        for n, log in enumerate(logs)
-    ]
-    return export_kitchens(kitchens, "Split Kitchen: " + " and ".join(k["title"] for k in kitchens))
+    first_seen = not _runs() and not st.session_state.get("opened")  # the page then opens sooner without a chart
+    show_results(logs, "What was measured" if _runs() else "What was recorded", gaps=not first_seen)

@@ -1,13 +1,9 @@
 """Recordings that a visitor opens, one or several beside each other: of engines, simulations or a server's client."""
 
-from collections.abc import Sequence
-
 import streamlit as st
 
-from engine.client.said import said
 from engine.errors import BadInput
-from engine.log import Log, parse, seen_from_outside
-from lab.kitchen.charts import gaps_alt, gaps_figure, results_table
+from engine.log import parse
 
 MOST = 3  # beside each other
 
@@ -34,13 +30,3 @@ def choose_recordings() -> bool:
             st.error(str(wrong))
             return False
         return True
-
-
-def show_numbers(logs: Sequence[Log]) -> None:
-    """The table and chart of opened recordings, as for live runs, and where each comes from."""
-    st.subheader("What was recorded", anchor=False)
-    st.table(results_table(logs), border="horizontal")
-    st.plotly_chart(gaps_figure(logs), key="gaps", alt=gaps_alt(logs))
-    for log in logs:
-        if seen_from_outside(log):
-            st.caption(" ".join(said(log)))

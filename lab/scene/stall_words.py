@@ -3,15 +3,48 @@
 The same sentence goes to the scene, the screen reader and the export.
 """
 
+from collections.abc import Sequence
+
 from engine import units
 from engine.stall import Name, Stall, in_seconds, listed, number, owned
+
+COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
 def kitchen_says(stall: Stall, name: Name = number) -> str:
     """`name`: the number that an order carries in the kitchen."""
     who = listed("order", stall.requests, name)
     waited = "stood still" if stall.phase == "next" else "waited for a first token"
-    return f"{who[0].upper()}{who[1:]} {waited} for {in_seconds(stall.seconds)} {_because(stall, name)}."
+    return f"{_capital(who)} {waited} for {in_seconds(stall.seconds)} {_because(stall, name)}."
+
+
+def headline(stalls: Sequence[Stall], name: Name = number) -> str:
+    """Of stalls with one cause: "Order 8 froze five answers for 1.10 s"."""
+    cause = stalls[0].cause
+    orders = {order for stall in stalls for order in stall.requests}
+    worst = max(stalls, key=lambda stall: stall.seconds)
+    answers = f"{COUNTS[len(orders)] if len(orders) < len(COUNTS) else len(orders)} answer{'s' * (len(orders) > 1)}"
+    lasted = f"for {'up to ' * (len({in_seconds(s.seconds) for s in stalls}) > 1)}{in_seconds(worst.seconds)}"
+    giant = listed("order", [cause.request], name)
+    match cause.kind:
+        case "prefill":
+            return f"{_capital(listed('order', cause.requests, name))} froze {answers} {lasted}"
+        case "mixed":
+            return f"Portions of {giant} gave {answers} gaps of {lasted.removeprefix('for ')}"
+        case "tray" | "tray-ahead" if orders == {cause.request}:
+            return f"{_capital(giant)} waited {lasted} while its tray crossed"
+        case "tray" | "tray-ahead":
+            return f"Tray {name(cause.request)} kept {answers} waiting {lasted}"
+        case "room":
+            return f"A full plating line kept {answers} waiting {lasted}"
+        case "recall":
+            return f"A fault kept {answers} waiting {lasted}"
+        case "none":
+            return f"{_capital(answers)} stood still {lasted}, for no reason in this kitchen"
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _because(stall: Stall, name: Name) -> str:

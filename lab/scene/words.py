@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from engine.log import Log, seen_from_outside
 
+HEADING = "Split Kitchen: prefill and decode at one station, or at two?"
 TITLES: dict[str, str] = {
     "colocated": "Each cook does both",
     "chunked": "Prep cut into portions",
@@ -37,3 +38,16 @@ def titles(logs: Sequence[Log]) -> list[str]:
         title = TITLES[kind_of(log)]
         made.append(title if title not in made else f"{title}, {len(made) + 1}")
     return made
+
+
+def intro(log: Log) -> str:
+    """What this is and what its words mean, and whose work one sees."""
+    return introduced(log.scenario.model.path, log.machine)
+
+
+def introduced(model: str, machine: str) -> str:
+    return (
+        f"Every order is a prompt, and a real language model ({model}) serves it on {machine}. Prep reads a whole "
+        "prompt at once (prefill) and fills a tray with its KV cache; plating adds one token to every answer, step by "
+        "step (decode). One cook can do both, or two cooks one each: then every tray must cross the pass between them."
+    )

@@ -11,6 +11,7 @@ MIMES = {
     ".jsonl": "application/jsonl",
     ".md": "text/markdown",
     ".sh": "text/x-shellscript",
+    ".svg": "image/svg+xml",
     ".yaml": "application/yaml",
 }
 

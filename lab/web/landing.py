@@ -2,7 +2,6 @@
 page a recorded kitchen, which moves at once and then takes its place in Streamlit's page.
 """
 
-import re
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -12,12 +11,11 @@ import streamlit as st
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from engine.scenario import KINDS
-from lab.kitchen import INTRO
 from lab.scene.bundle import SCENE
+from lab.scene.choices import beside_each_other
 from lab.scene.export_html import inert
 from lab.scene.recordings import recorded, replayed
-from lab.scene.words import TITLES
+from lab.scene.words import HEADING, TITLES, intro
 from lab.ui.js_component import asset
 
 INDEX = (Path(st.__file__).parent / "static" / "index.html").read_text("utf-8")
@@ -43,8 +41,7 @@ COVER = Template("""
       @media (prefers-color-scheme: dark) { #opening { background: #171614; color: #edebe8; color-scheme: dark; } }
     </style>
     <div id="opening"><div>
-      <h1>Split Kitchen</h1>
-      <p>$intro</p>
+      <h1>$heading</h1>
       <p id="opening-says" role="status">The lab is opening; until then a recorded run plays.</p>
       <div id="opening-kitchen"></div>
     </div></div>
@@ -56,18 +53,16 @@ COVER = Template("""
 async def front_page(request: Request) -> Response:
     """The address says which kitchens it shows, as everywhere in the lab."""
     asked = parse_qs(request.url.query)
-    chosen = [asked.get(name, [""])[-1] for name in ("kitchen", "beside")]
-    first = chosen[0] if chosen[0] in KINDS else "disaggregated"
-    kinds = [first, *(kind for kind in KINDS if kind == chosen[1] and kind != first)]
+    kinds = beside_each_other(*(asked.get(name, [""])[-1] for name in ("kitchen", "beside")))
     return HTMLResponse(_page(tuple(kinds)), headers=FRESH)
 
 
 @cache
 def _page(kinds: tuple[str, ...]) -> str:
-    kitchens = [replayed(TITLES[kind], recorded(kind)) for kind in kinds]
-    intro = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", INTRO)
-    data = inert({"kitchens": kitchens, "can": []})
-    cover = COVER.substitute(intro=intro, data=data, streamlit=STREAMLIT, opening=OPENING)
+    logs = [recorded(kind) for kind in kinds]
+    kitchens = [replayed(TITLES[kind], log) for kind, log in zip(kinds, logs, strict=True)]
+    data = inert({"kitchens": kitchens, "can": [], "intro": intro(logs[0])})
+    cover = COVER.substitute(heading=HEADING, data=data, streamlit=STREAMLIT, opening=OPENING)
     return SHELL.replace(STREAMLIT, "").replace(ROOT, ROOT + cover)
 
 

@@ -29,7 +29,7 @@ from engine.plan import Slice
 from engine.scenario import KINDS, Deployment
 from engine.sim.leap import Happening, Leapt
 from engine.sim.run import run as simulate_record, simulate
-from engine.stall import Cause, Stall, longest, says
+from engine.stall import Cause, Stall, by_cause, longest, says
 from tests.engine.sim.kitchenette import WORKER, scenario
 from tests.engine.test_router import build, cancels, deployments, kills, request_lists
 from tests.engine.virtual_cluster import VirtualCluster
@@ -85,6 +85,17 @@ def test_a_slow_link_holds_its_own_and_who_comes_behind() -> None:
     ahead = [stall for stall in found if stall.cause.kind == "tray-ahead"]
     assert all(stall.cause.request not in stall.requests for stall in ahead)
     assert any("filled the link ahead of it" in says(stall) for stall in ahead)
+
+
+def test_stalls_of_one_cause_belong_together_the_heaviest_first() -> None:
+    found = causes(simulate(scenario("disaggregated", LinkSpec(4e6), **ORDERS), WORKER).events)
+    groups = by_cause(found)
+    assert sum(map(len, groups)) == len(found)
+    waited = [sum(stall.seconds * len(stall.requests) for stall in group) for group in groups]
+    assert waited == sorted(waited, reverse=True)
+    assert groups[0][0].cause.request in ("r4", "r8")
+    assert {stall.cause.request for stall in groups[0]} == {groups[0][0].cause.request}
+    assert {stall.cause.kind for stall in groups[0]} == {"tray", "tray-ahead"}
 
 
 def test_kv_that_crosses_before_the_first_token_is_a_wait_for_it() -> None:

@@ -276,7 +276,10 @@ def a_learner_s_run_goes_up_is_declined_and_taken_back(room: Class) -> None:
     press(room.teacher, "Let all roam freely")
     ada, wall = room.learners[0], room.wall
     here = ada.url
-    ada.goto(here.partition("/join")[0] + "/?orders=2&rate=all+at+once&answer=8&prompt=16&long=as+the+others")
+    ada.goto(
+        here.partition("/join")[0]
+        + "/?kitchen=Two+stations+and+a+pass&orders=2&rate=all+at+once&answer=8&prompt=16&long=as+the+others"
+    )
     ada.get_by_role("button", name="Open the kitchen").click()
     offer = ada.get_by_role("button", name="Offer to the projector")
     expect(offer).to_be_visible()

@@ -24,7 +24,7 @@ from tests.lab.conftest import Lab, Visitor
 from tests.patience import comes
 
 TEACHER, ME, YOU = "T" * 22, "A" * 22, "B" * 22
-QUICK = "orders=1&rate=all+at+once&answer=8&prompt=16&long=as+the+others"
+QUICK = "kitchen=Two+stations+and+a+pass&orders=1&rate=all+at+once&answer=8&prompt=16&long=as+the+others"
 SCRIPT = "<script>alert(1)</script> [x](javascript:alert(1)) ![](http://evil.example/a.png)"
 
 

@@ -20,11 +20,14 @@ from tests.patience import comes
 
 pytestmark = [pytest.mark.browser, pytest.mark.live]
 
-SLOW = "orders=24&rate=0.25&answer=128&link=500+kB%2Fs"  # a minute and a half, unless it is closed
-FULL_PASS = "orders=24&rate=4&prompt=1024&long=0&answer=8&link=500+kB%2Fs"  # trays of half a MB, one behind the other
-STEADY = "orders=16&rate=2&answer=128"  # goes on for longer than a busy machine takes to show it
+SPLIT = "kitchen=Two+stations+and+a+pass&"
+SLOW = f"{SPLIT}orders=24&rate=0.25&answer=128&link=500+kB%2Fs"  # a minute and a half, unless it is closed
+FULL_PASS = (
+    f"{SPLIT}orders=24&rate=4&prompt=1024&long=0&answer=8&link=500+kB%2Fs"  # trays of half a MB, one behind the other
+)
+STEADY = f"{SPLIT}orders=16&rate=2&answer=128"  # goes on for longer than a busy machine takes to show it
 RECORDED = Path(__file__).parents[3] / "assets" / "recorded"
-QUICK = "orders=4&rate=4&answer=32"
+QUICK = f"{SPLIT}orders=4&rate=4&answer=32"
 
 # What encloses the scene, from the inside out, through the shadow root.
 SIDEWAYS = """node => {
@@ -98,9 +101,7 @@ class Visit:
 
     def plated(self, count: str) -> Locator:
         """Plates that show so many tokens of 128."""
-        return self.page.get_by_role("group", name=re.compile("^Plating line")).get_by_text(
-            re.compile(f"^{count}/128$")
-        )
+        return self.page.locator(".sk-scene").get_by_text(re.compile(f"^{count}/128$"))
 
     def tab_to(self, target: Locator) -> None:
         """By keyboard alone."""
@@ -158,7 +159,7 @@ def test_before_in_the_middle_and_after(
         kitchen.moves()
         kitchen.is_sound(*schemes)
         kitchen.open()
-        expect(kitchen.page.get_by_role("group", name="Served").get_by_text("128 tok").first).to_be_visible()
+        expect(kitchen.page.locator(".sk-scene").get_by_text("1 of 24")).to_be_visible()
         kitchen.is_sound(*schemes)
         kitchen.close()
         kitchen.is_sound(*schemes)
@@ -189,19 +190,22 @@ def test_results_are_numbers_and_can_be_taken_home(browser: Browser, lab: Lab, t
         taken: list[Download] = []
         kitchen.page.on("download", lambda one: taken.append(one))
         kitchen.button("Log: ").click()
+        kitchen.button("Share this moment").click()
+        kitchen.button("The card (SVG)").click()
         kitchen.button("As one HTML page").click()  # at once: the first has not arrived
         exported = tmp_path / "kitchen.html"
-        kitchen.until(lambda: len(taken) == 2)
+        kitchen.until(lambda: len(taken) == 3)
         by_name = {one.suggested_filename: one for one in taken}
         log = parse(by_name["disaggregated.jsonl"].path().read_bytes())
         check(log.events)
         assert log.scenario.workload.requests == 4
+        assert "<title>" in by_name["kitchen.svg"].path().read_text()
         by_name["kitchen.html"].save_as(exported)
     context = browser.new_context(offline=True)
     page = context.new_page()
     page.goto(exported.as_uri())
     page.get_by_role("button", name="Replay from the start").click()
-    expect(page.get_by_role("group", name="Served").get_by_text("32 tok")).to_have_count(4)
+    expect(page.get_by_text("All 4 orders are served.").first).to_be_visible()
     context.close()
 
 
@@ -210,10 +214,11 @@ def test_a_file_is_there_before_it_is_asked_for_and_stays_while_others_come_and_
         visitor.open()
         visitor.stop()
         files = visitor.all("download_button")
-        assert len(files) == 2
+        assert len(files) == 3
         for _ in range(3):  # each time a page ends its run, Streamlit throws away what is no page's
             other.run()
-        log, page = (lab.get(file.url)[2] for file in files)  # without one of its own the address is the front page's
+        card, page, log = (lab.get(file.url)[2] for file in files)  # without one of its own it is the front page's
+        assert card.startswith(b"<svg")
         check(parse(log).events)
         assert b"This recording is drawn by a script" in page
         assert all(file.ignore_rerun for file in files)
@@ -234,9 +239,13 @@ def test_two_kitchens_beside_each_other(browser: Browser, lab: Lab) -> None:
         kitchen.page.get_by_role("combobox", name="Beside it").click()
         kitchen.page.get_by_role("option", name="Each cook does both").click()
         kitchen.open("Open the kitchens")
-        for name in ("Two stations and a pass", "Each cook does both"):
+        both = ["Two stations and a pass", "Each cook does both"]
+        for name in both:
             expect(kitchen.page.get_by_role("region", name=name)).to_be_visible()
         kitchen.over()
+        assert kitchen.page.locator(".sk-kitchen .sk-title").all_inner_texts() == both
+        columns = kitchen.page.get_by_role("table").filter(has_text="TTFT median").get_by_role("columnheader")
+        assert columns.all_inner_texts()[-2:] == both
         row = kitchen.page.get_by_role("table").get_by_role("row").filter(has_text="TTFT median")
         expect(row.get_by_role("cell", name=re.compile(r"\d+ ms|\d+\.\d+ s"))).to_have_count(2)
         expect(kitchen.page.get_by_text("the run is over")).to_have_count(2)
@@ -280,7 +289,7 @@ def test_a_server_of_ones_own_is_opened_beside_another_run(browser: Browser, lab
 def test_the_first_order_is_one_s_own(browser: Browser, lab: Lab) -> None:
     mine = "Which herb goes with a KV cache?"
     with visit(browser, lab, QUICK) as kitchen:
-        kitchen.button("More settings").click()
+        kitchen.button("Orders and link").click()
         kitchen.page.get_by_role("textbox", name="Your own order").fill(mine)
         kitchen.page.keyboard.press("Control+Enter")
         kitchen.page.keyboard.press("Escape")
@@ -299,15 +308,48 @@ def test_the_first_order_is_one_s_own(browser: Browser, lab: Lab) -> None:
         assert (first["number"], first["prompt"]) == (1, mine)
 
 
+def test_what_is_shown_and_does_not_follow_the_settings_is_said(browser: Browser, lab: Lab) -> None:
+    with visit(browser, lab, "link=2+MB%2Fs&orders=12") as kitchen:
+        says = kitchen.page.get_by_text("The recording on show does not follow your settings")
+        expect(says).to_contain_text("12 orders instead of 8, pass 2 MB/s instead of 50 MB/s")
+        kitchen.is_sound("light", "dark")
+        kitchen.button("Set as shown").click()
+        expect(says).to_have_count(0)
+        expect(kitchen.page.get_by_text("8 orders, arriving 2 a second")).to_be_visible()
+        expect(kitchen.page).not_to_have_url(re.compile("orders=12"))
+
+
+def test_it_opens_on_the_two_that_teach_in_the_same_numbers(browser: Browser, lab: Lab) -> None:
+    """At the end of the recordings the scene says what the table says."""
+    with visit(browser, lab) as kitchen:
+        kitchen.slider("Time").press("End")
+        table = kitchen.page.get_by_role("table").filter(has_text="TTFT median")
+        for n, title in enumerate(("Each cook does both", "Two stations and a pass")):
+            scene = kitchen.page.get_by_role("region", name=title)
+            for row, chip in (
+                ("TTFT median", "First token"),
+                ("Longest stall", "Longest stall"),
+                ("Tokens/s", "Tokens/s"),
+            ):
+                cells = table.get_by_role("row").filter(has_text=row).get_by_role("cell").all_inner_texts()
+                shown = scene.locator(".sk-chip").filter(has_text=chip).locator("strong").inner_text()
+                assert (title, row, cells[-2:][n]) == (title, row, shown)
+
+
 def test_settings_are_in_the_address(browser: Browser, lab: Lab) -> None:
     with visit(browser, lab) as kitchen:
+        kitchen.button("Orders and link").click()
         kitchen.slider("Prompt, tokens").press("ArrowRight")
         kitchen.slider("Link bandwidth").press("ArrowLeft")
+        kitchen.page.keyboard.press("Escape")
         kitchen.page.get_by_role("radio", name="Prep cut into portions").click()
         expect(kitchen.page).to_have_url(re.compile(r"(?=.*[?&]prompt=128)(?=.*[?&]link=)(?=.*[?&]kitchen=)"))
         kitchen.page.reload()
+        expect(kitchen.page.get_by_text("prompts of 128 tokens").first).to_be_visible()
+        kitchen.button("Orders and link").click()
         expect(kitchen.slider("Prompt, tokens")).to_have_attribute("aria-valuetext", "128")
-        expect(kitchen.slider("Link bandwidth")).to_have_attribute("aria-valuetext", "10 MB/s")
+        expect(kitchen.slider("Link bandwidth")).to_have_attribute("aria-valuetext", "20 MB/s")
+        kitchen.page.keyboard.press("Escape")
         expect(kitchen.page.get_by_role("radio", name="Prep cut into portions")).to_be_checked()
 
 

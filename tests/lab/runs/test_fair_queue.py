@@ -161,7 +161,7 @@ def test_the_engine_ready_late_takes_the_first(engine: EngineClient) -> None:
 
 # ---- on the real page
 
-SHORT = "rate=all+at+once&answer=8&prompt=16&long=as+the+others&orders=1"
+SHORT = "kitchen=Two+stations+and+a+pass&rate=all+at+once&answer=8&prompt=16&long=as+the+others&orders=1"
 
 
 @pytest.mark.live

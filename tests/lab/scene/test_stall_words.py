@@ -5,7 +5,7 @@ import pytest
 from engine.causes import causes
 from engine.stall import Cause, Stall
 from lab.scene.motions import motions
-from lab.scene.stall_words import kitchen_says
+from lab.scene.stall_words import headline, kitchen_says
 from tests.lab.scene.test_motions import RUNS
 
 SENTENCES = {
@@ -29,7 +29,7 @@ def test_sentences(cause: Cause, ends: str) -> None:
 def test_its_own_tray_before_its_first_token() -> None:
     stall = Stall(1.0, 1.4, "worker-1", ("r4",), "first", Cause("tray", "r4", ("r4",), "worker-0", 1024, 23_600_000))
     assert kitchen_says(stall) == (
-        "Order 4 waited for a first token for 400 ms while its own tray, 23.6 MB, crossed the pass."
+        "Order 4 waited for a first token for 0.40 s while its own tray, 23.6 MB, crossed the pass."
     )
 
 
@@ -47,3 +47,24 @@ def test_every_stall_is_a_motion_with_its_sentence(run: str) -> None:
         assert motion["orders"] == list(stall.requests)
         assert motion["cause"]["kind"] == stall.cause.kind
         assert all(numbers[order] in motion["says"] for order in motion["orders"])
+
+
+HEADLINES = [
+    ([(1.10, ("r1", "r3"), Cause("prefill", "r8", ("r8",)))], "Order 8 froze two answers for 1.10 s"),
+    (
+        [(0.3, ("r2",), Cause("mixed", "r4", ("r4",))), (0.341, ("r2",), Cause("mixed", "r4", ("r4",)))],
+        "Portions of order 4 gave one answer gaps of up to 0.34 s",
+    ),
+    ([(0.55, ("r4",), Cause("tray", "r4", ("r4",)))], "Order 4 waited for 0.55 s while its tray crossed"),
+    (
+        [(0.55, ("r4",), Cause("tray", "r4", ("r4",))), (0.3, ("r6", "r7"), Cause("tray-ahead", "r4", ("r4", "r5")))],
+        "Tray 4 kept three answers waiting for up to 0.55 s",
+    ),
+    ([(2.0, ("r1",), Cause("recall", why="worker-1 is down"))], "A fault kept one answer waiting for 2.00 s"),
+    ([(2.0, ("r1",), Cause("none"))], "One answer stood still for 2.00 s, for no reason in this kitchen"),
+]
+
+
+@pytest.mark.parametrize(("stalls", "says"), HEADLINES, ids=[says for _, says in HEADLINES])
+def test_headlines(stalls: list[tuple[float, tuple[str, ...], Cause]], says: str) -> None:
+    assert headline([Stall(0.0, seconds, "w", orders, "next", cause) for seconds, orders, cause in stalls]) == says

@@ -51,7 +51,9 @@ def test_a_choice_that_is_not_offered_is_an_error_without_details(lab: Lab) -> N
 
 @pytest.mark.parametrize("orders", [MAX_ORDERS, 1e6])
 def test_nobody_gets_more_orders_than_there_may_be(lab: Lab, orders: float) -> None:
-    with Visitor(lab, "rate=all+at+once&answer=8&prompt=16&long=as+the+others") as greedy:
+    with Visitor(
+        lab, "kitchen=Two+stations+and+a+pass&rate=all+at+once&answer=8&prompt=16&long=as+the+others"
+    ) as greedy:
         forge(greedy, "Orders", orders)
         with lab.watch(greedy.open()) as line:
             said = [json.loads(text) for text in line]

@@ -64,7 +64,7 @@ def test_the_page_takes_it_over_as_it_is(browser: Browser, lab: Lab) -> None:
         expect(visit.slider("Time")).not_to_have_attribute("aria-valuetext", re.compile(rf"^{at} "))
         visit.button("Open the kitchen").click()
         expect(
-            visit.page.get_by_text("live", exact=True).or_(visit.page.get_by_text("the run is over"))
+            visit.page.get_by_text("live", exact=True).or_(visit.page.get_by_text("the run is over")).first
         ).to_be_visible()
 
 
@@ -170,10 +170,11 @@ def test_streamlit_comes_though_the_opening_fails(browser: Browser, lab: Lab) ->
 @pytest.mark.parametrize(
     ("address", "kinds"),
     [
-        ("/", ["disaggregated"]),
+        ("/", ["colocated", "disaggregated"]),
         ("/?kitchen=chunked&beside=colocated", ["chunked", "colocated"]),
         ("/?kitchen=chunked&beside=chunked", ["chunked"]),
-        ("/?kitchen=%3Cscript%3E&beside=none", ["disaggregated"]),
+        ("/?kitchen=Two+stations+and+a+pass", ["disaggregated"]),
+        ("/?kitchen=%3Cscript%3E&beside=none", ["colocated"]),
     ],
 )
 def test_the_address_says_which_kitchens(lab: Lab, address: str, kinds: list[str]) -> None:
