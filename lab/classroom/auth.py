@@ -15,6 +15,7 @@ from collections import defaultdict, deque
 from pathlib import Path
 
 from engine.errors import BadInput
+from engine.files import write_whole
 from lab.classroom.store import Refusal
 from lessons.book import opened
 
@@ -24,17 +25,22 @@ WINDOW_S, TRIES, TRIES_OF_ALL = 60.0, 5, 60  # of one learner, and of all: names
 
 
 def instructor_key(folder: Path) -> str:
-    """Raises BadInput for one that could be guessed."""
+    """The environment's, or the one that `folder` keeps. Raises BadInput for one that could be guessed."""
     if said := os.environ.get(VARIABLE, ""):
-        if len(said) < KEY_CHARS:
-            raise BadInput(VARIABLE, f"{len(said)} characters long", f"at least {KEY_CHARS}")
-        return said
+        return _long_enough(VARIABLE, said)
     path = folder / "instructor-key"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(12))
-    return path.read_text().strip()
+    try:
+        if not path.exists() or not path.stat().st_size:  # empty: made where a disk was full, and nobody's key
+            write_whole(path, secrets.token_urlsafe(12).encode(), mode=0o600)
+        return _long_enough(str(path), path.read_text("utf-8", "replace").strip())
+    except OSError as why:
+        raise BadInput("SPLIT_KITCHEN_DATA", str(folder), f"a folder that can be written to ({why.strerror})") from why
+
+
+def _long_enough(name: str, key: str) -> str:
+    if len(key) < KEY_CHARS:
+        raise BadInput(name, f"{len(key)} characters long", f"at least {KEY_CHARS}")
+    return key
 
 
 class Instructors:

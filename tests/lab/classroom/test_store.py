@@ -394,3 +394,30 @@ def test_a_key_is_made_once_and_read_by_its_owner_only(tmp_path: Path, monkeypat
     monkeypatch.setenv(instructor.VARIABLE, "short")
     with pytest.raises(BadInput, match="at least 12"):
         instructor_key(tmp_path)
+
+
+def test_an_empty_key_file_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first start on a full disk once left one, and then an empty field opened the desk to everybody."""
+    monkeypatch.delenv(instructor.VARIABLE, raising=False)
+    path = tmp_path / "instructor-key"
+    path.touch()
+    made = instructor_key(tmp_path)
+    assert len(made) >= instructor.KEY_CHARS
+    assert instructor_key(tmp_path) == made == path.read_text()
+
+
+@pytest.mark.parametrize("kept", ["secret", " \n", "\0" * 11])
+def test_a_key_that_is_kept_obeys_the_rule_of_one_that_is_given(
+    kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(instructor.VARIABLE, raising=False)
+    (tmp_path / "instructor-key").write_text(kept)
+    with pytest.raises(BadInput, match=r"instructor-key .* at least 12"):
+        instructor_key(tmp_path)
+
+
+def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(instructor.VARIABLE, raising=False)
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="SPLIT_KITCHEN_DATA"):
+        instructor_key(tmp_path / "file" / "folder")
