@@ -84,6 +84,7 @@ def test_the_module_never_writes_markup() -> None:
 
 # ---- in a browser
 
+
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = [kitchen(cook(kind), kind, id=kind) for kind in ("colocated", "disaggregated")]
