@@ -38,7 +38,7 @@ from engine.live.process.host import (
     KillWorker,
     Over,
     Quit,
-    Refused,
+    RunRefused,
     StartRun,
     StopRun,
     Told,
@@ -260,12 +260,12 @@ class EngineRoom:
                 self.machine = told.machine
             case Happened():
                 self.hub.call(lambda: self._happened(told))
-            case Over() | Refused():
+            case Over() | RunRefused():
                 with self._lock:
                     self._running = ""
                     if isinstance(told, Over):
                         self._took_s.append(time.monotonic() - self._began_s)
-                self._end(told.run, told.why if isinstance(told, Refused) else "")
+                self._end(told.run, told.why if isinstance(told, RunRefused) else "")
                 self._next()
             case Declined():
                 self.hub.call(lambda: self._declined(told))

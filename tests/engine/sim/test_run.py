@@ -12,8 +12,8 @@ from engine.log import dump, parse
 from engine.metrics import summarize
 from engine.scenario import KINDS
 from engine.sim.run import count, run
-from tests.engine.stages import stages
 from tests.engine.sim.kitchenette import COST, WORKER, scenario
+from tests.engine.stages import stages
 
 
 @pytest.mark.parametrize("kind", KINDS)
