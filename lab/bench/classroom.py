@@ -1,7 +1,7 @@
 """`split-kitchen bench class`: a class on one lab, over the real protocol, while the engine runs.
 
 An instructor takes learners through question after question: vote, counts, second vote, the run that all watch, answer.
-Somebody else has the kitchen open all the while. The learners are this process's; they share the machine with the lab.
+Another visitor has the kitchen open throughout. The learners run in this process and share the machine with the lab.
 """
 
 import asyncio
@@ -24,15 +24,13 @@ from engine.commands.bench_engine import say
 from engine.live.process.run import machine
 from engine.scenario import number, whole
 from lab.bench.startup import Fresh, fresh_lab
-from lab.bench.streamlit_client import Kind, Page, Watch
+from lab.bench.streamlit_client import Kind, Page, RunWatcher
 
 RERUN_S, AGE_S, GROWN = 0.100, 0.150, 1.05
-ARRIVE_S = 10.0  # learners come one by one, if quickly
-PAUSE_S, TALK_S = 15.0, 4.0  # to vote; over the counts or the answer
-THINK_S, FIELD_S = (0.5, 6.0), (0.5, 2.0)  # before a vote; from one field of it to the next, and to the button
-COOKS = (
-    "kitchen=Two+stations+and+a+pass&orders=4&rate=2&answer=32"  # some seconds each: the class takes turns with them
-)
+ARRIVE_S = 10.0  # learners arrive one by one within it
+PAUSE_S, TALK_S = 15.0, 4.0  # for the votes; for the counts or the answer
+THINK_S, FIELD_S = (0.5, 6.0), (0.5, 2.0)  # before a vote; between its fields, and before the button
+COOKS = "kitchen=Two+stations+and+a+pass&orders=4&rate=2&answer=32"  # runs of some seconds, in turn with the class's
 WRONG = (WebSocketException, OSError, TimeoutError, RuntimeError)
 
 
@@ -41,7 +39,7 @@ def cookie() -> str:
 
 
 def stream_of(page: Page) -> str:
-    """Where the run that is on the page can be watched."""
+    """The path of the socket on the page's live run; "" without one."""
     kitchens = page.component("kitchen").get("kitchens", [])
     return next((kitchen["stream"] for kitchen in kitchens if kitchen["live"]), "")
 
@@ -51,19 +49,19 @@ def p95(values: Sequence[float]) -> float:
 
 
 class Class:
-    """What everybody did and saw. All times in seconds."""
+    """A class, and what everybody did and saw. All times in seconds."""
 
     def __init__(self, lab: Fresh, key: str, seconds: float) -> None:
         self.host = urlsplit(lab.url).netloc
         self.seconds = seconds
         self.reruns: dict[Kind, list[float]] = {"page": [], "fragment": []}
-        self.watches: list[tuple[str, Watch]] = []
+        self.watches: list[tuple[str, RunWatcher]] = []
         self.pages: list[Page] = []
         self.errors: list[str] = []
         self.votes = self.questions = 0
-        self.late: list[float] = []  # this process's own event loop
+        self.late: list[float] = []  # of this process's own event loop
         self.memory: list[float] = []  # the lab's process, once a second; bytes
-        self.cpu_s = 0.0, 0.0  # of the lab's process, and of this one, while the class was on
+        self.cpu_s = 0.0, 0.0  # used by the lab's process and by this one during the class
         self._pid, self._key = lab.pid, key
         self._code = asyncio.Event(), ""
         self._end_s = 0.0
@@ -96,7 +94,7 @@ class Class:
         self.pages.append(page)
         return page
 
-    # ---- who is there
+    # ---- the people
 
     async def lead(self, code: "asyncio.Future[str]") -> None:
         async with self.page("instructor") as page:
@@ -138,7 +136,7 @@ class Class:
         await asyncio.gather(*watched.values(), return_exceptions=True)
 
     async def cook(self) -> None:
-        """Has a kitchen open, again and again."""
+        """Opens a kitchen again and again."""
         async with self.page("", COOKS) as page:
             while self.going:
                 if await page.press("Open the kitchen"):
@@ -147,11 +145,11 @@ class Class:
             self.errors += page.errors
 
     async def watch(self, stream: str) -> None:
-        watch = Watch()
+        watch = RunWatcher()
         self.watches.append((stream.partition("&")[0], watch))
         await watch.watch(self.host, stream)
 
-    # ---- what it takes
+    # ---- the cost
 
     async def look_at_the_clock(self) -> None:
         while self.going:
@@ -165,7 +163,7 @@ class Class:
             await asyncio.sleep(1)
 
     def ages_s(self) -> Iterator[float]:
-        """Of all tokens, when they were here. The quickest message of a run is taken to have needed no time."""
+        """Every token's age on arrival, taking a run's quickest message to need no time."""
         offsets: dict[str, float] = {}
         for run, watch in self.watches:
             offsets[run] = min(offsets.get(run, float("inf")), watch.offset_s)
@@ -173,8 +171,8 @@ class Class:
             yield from (age_s - offsets[run] for age_s in watch.ages_s)
 
     def behind_s(self) -> Iterator[float]:
-        """How much later than the first each other page was drawn where the class had gone on to; who came in there
-        only then, is not behind."""
+        """How much later than the first page each other page showed the class's next state. Pages that joined only then
+        do not count."""
         drawn = sorted((when_s, where, n > 0) for page in self.pages for n, (where, when_s) in enumerate(page.drawn))
         first_s: dict[str, float] = {}
         for when_s, where, was_here in drawn:
@@ -190,13 +188,13 @@ def rss_bytes(pid: int) -> float:
 
 
 def cpu_s(pid: int) -> float:
-    """That a process has used so far, all its threads together."""
+    """CPU seconds that a process has used so far, over all its threads."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def vote(page: Page, chance: random.Random) -> int:
-    """Fill in the form at a hand's pace and lock it, which is one message; 0 if the class has gone on."""
+    """Fill in the form at a human pace and lock the vote, which is one message. Returns 0 if the class has moved on."""
     if field := page.find("radio", "Your guess"):
         await page.fill(field.id, string_value=chance.choice(field.options))
     await asyncio.sleep(chance.uniform(*FIELD_S))
@@ -214,13 +212,13 @@ async def vote(page: Page, chance: random.Random) -> int:
     return int(await page.press("Lock my vote"))
 
 
-async def crowd(held: Class, watchers: int) -> list[Watch]:
-    """So many sockets on one run, from its beginning to its end."""
+async def crowd(held: Class, watchers: int) -> list[RunWatcher]:
+    """That many sockets on one run, from its beginning to its end."""
     async with held.page("", COOKS) as page:
         while not await page.press("Open the kitchen"):
             await asyncio.sleep(0.5)
         stream = stream_of(page).partition("&")[0]
-        return await asyncio.gather(*(Watch().watch(held.host, stream) for _ in range(watchers)))
+        return await asyncio.gather(*(RunWatcher().watch(held.host, stream) for _ in range(watchers)))
 
 
 def figures(held: Class) -> list[Figure]:

@@ -1,8 +1,7 @@
-"""`split-kitchen bench soak`: what a lab keeps in memory while run follows run, in each process and in the page.
+"""`split-kitchen bench soak`: the memory of a lab's processes and of its page during run after run.
 
-One visitor opens the kitchen again and again. After each run every process is asked what it holds, and the page what
-is left on its heap when garbage is collected. Flat: after the last fifth of the runs they hold what they held after the
-second.
+One visitor opens the kitchen again and again. After each run it reads every process's memory, and the page's heap after
+a garbage collection. Memory is flat if the last fifth of the runs needs what the second fifth needed.
 """
 
 import time
@@ -48,7 +47,7 @@ def measure(model: str, minutes: float) -> Findings:
 
 
 def visits(page: Any, lab: int, seconds: float) -> Iterator[Sample]:
-    """Run after run, and what is held after each."""
+    """Make run after run; yields the memory held after each."""
     devtools = page.context.new_cdp_session(page)
     devtools.send("Performance.enable")
     measured = page.get_by_role("heading", name="What was measured")
@@ -68,7 +67,7 @@ def in_page(devtools: Any) -> Sample:
 
 
 def in_processes(lab: int) -> Sample:
-    """Of the lab's server, the engine's host, which is its child, and the workers, which are the host's. Bytes."""
+    """Bytes held by the lab's server, by the engine's host (its child) and by the workers (the host's children)."""
     [host] = children(lab)
     pids = {"the lab's server": lab, "the host": host}
     pids |= {f"worker {number}": pid for number, pid in enumerate(children(host))}
@@ -82,7 +81,7 @@ def held(pid: int) -> dict[str, float]:
 
 
 def children(pid: int) -> list[int]:
-    """Python's, in the order in which they were started."""
+    """The process's Python children, in the order in which they were started."""
     found = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -95,7 +94,7 @@ def children(pid: int) -> list[int]:
 
 
 def figures(samples: Sequence[Sample]) -> list[Figure]:
-    """Of everything that was sampled, the median of the last fifth beside that of the second."""
+    """For everything sampled, the median of the last fifth beside the median of the second fifth."""
     fifth = len(samples) // 5
     figures = []
     for name in samples[-1]:

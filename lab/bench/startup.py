@@ -1,4 +1,4 @@
-"""How long from opening the lab until a kitchen moves in it, for its first visitor and for those after him."""
+"""The time from opening the lab until a kitchen moves in it, for its first visitor and for later ones."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ class Fresh(NamedTuple):
 
 @contextmanager
 def fresh_lab(model: str, **environment: str) -> Iterator[Fresh]:
-    """One whose engine is ready; nobody has visited it yet. What visitors guess is not kept."""
+    """A lab whose engine is ready and that nobody has visited yet. Guesses are not kept."""
     with tempfile.TemporaryDirectory() as data:
         said = {"SPLIT_KITCHEN_MODEL": model, "SPLIT_KITCHEN_DATA": data} | environment
         command = [str(Path(sys.executable).with_name("split-kitchen")), "lab", "--no-open"]
@@ -39,7 +39,7 @@ def fresh_lab(model: str, **environment: str) -> Iterator[Fresh]:
 
 @contextmanager
 def bare_streamlit() -> Iterator[Fresh]:
-    """An app that is one button: what a page takes whatever it holds."""
+    """An app with one button, which shows what any page of Streamlit's costs."""
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder, "one_button.py")
         script.write_text(f"import streamlit as st\n\nst.button({OPENS!r})\n", encoding="utf-8")
@@ -75,7 +75,7 @@ def _served(command: list[str], health: str, well: bytes, environment: dict[str,
 
 
 def _answer(url: str) -> bytes:
-    """What it says now, if anything."""
+    """Its current answer; empty without one."""
     with suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
         said: bytes = answer.read()
         return said
@@ -83,34 +83,34 @@ def _answer(url: str) -> bytes:
 
 
 class Visit(NamedTuple):
-    """Seconds from asking for the page until a recorded run moves in it, and until all of it is there."""
+    """Seconds from requesting the page until a recorded run moves in it, and until the page is complete."""
 
     moves_s: float
     whole_s: float
 
 
 def visit(browser: Any, url: str) -> Visit:
-    """The browser has nothing of the page yet."""
+    """Visit with an empty browser cache."""
     with _cold(browser, url) as page:
         moves_s = _since_asked_s(page, f"document.querySelector({MOVES!r})")
         return Visit(moves_s, _since_asked_s(page, f"!document.querySelector('#opening') && {BUTTON}"))
 
 
 def visit_bare(browser: Any, url: str) -> float:
-    """Seconds until the one button is there."""
+    """Seconds until the button is there."""
     with _cold(browser, url) as page:
         return _since_asked_s(page, BUTTON)
 
 
 def _since_asked_s(page: Any, until: str) -> float:
-    """By the page's own clock, looked at once a frame: whoever waits outside looks twice a second before long."""
+    """Seconds on the page's own clock, checked in each frame: Playwright itself soon checks only twice a second."""
     seconds: float = page.wait_for_function(f"() => ({until}) && performance.now() / 1000").json_value()
     return seconds
 
 
 @contextmanager
 def _cold(browser: Any, url: str) -> Iterator[Any]:
-    """The page in a browser that has nothing of it yet."""
+    """The page in a browser with an empty cache."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     try:
         page = context.new_page()

@@ -1,8 +1,8 @@
-"""A page as a browser has it open, without the browser: Streamlit's protocol, and a socket that watches a run.
+"""An open page without a browser: Streamlit's protocol, and a socket that watches a run.
 
-What the browser does by itself is done here too: all widgets' values go with every message, big messages that are known
-already are not sent again, what is filled in a form waits for its button, a widget in a fragment has that fragment run
-alone, fragments ask to be run anew when their time has come, and a class's page follows its pulses.
+It does what a browser does by itself: every message carries all widgets' values, known big messages are not sent again,
+a form's fields wait for its button, a widget in a fragment reruns that fragment alone, fragments with a timer ask for
+reruns, and a class's page follows its live updates.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ FINISHED: dict[int, Kind] = {
 
 
 def _inner(element: Element) -> Any:
-    """What there is of it: a button, a text; None where it is empty."""
+    """Its content, such as a button or a text; None if it is empty."""
     return getattr(element, element.WhichOneof("type") or "", None)
 
 
@@ -39,7 +39,7 @@ def road(host: str, path: str, **options: Any) -> connect:
 
 
 class Page:
-    """`ran` is told of each rerun: what was run, and seconds from asking until its last message was here."""
+    """`ran` is called for each rerun, with what ran and the seconds from asking until its last message."""
 
     def __init__(
         self, host: str, name: str, query: str = "", cookie: str = "", ran: Callable[[Kind, float], None] | None = None
@@ -54,12 +54,12 @@ class Page:
         self._values: dict[str, WidgetState] = {}
         self._waiting: dict[str, dict[str, WidgetState]] = {}  # by form; for its button
         self._known: dict[str, ForwardMsg] = {}
-        self._timers: dict[str, asyncio.Task[None]] = {}  # by fragment; the task that is not in it any more, ends
+        self._timers: dict[str, asyncio.Task[None]] = {}  # by fragment; a task that is no longer here ends
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()
-        self._last: str | None = None  # message's type
-        self._pulses: dict[str, tuple[ClientConnection, str]] = {}  # by component: its socket, where it said it was
-        self.drawn: list[tuple[str, float]] = []  # where its class was, each time it was drawn elsewhere, and when
+        self._last: str | None = None  # the last message's type
+        self._pulses: dict[str, tuple[ClientConnection, str]] = {}  # by component: its socket, and what it sent last
+        self.drawn: list[tuple[str, float]] = []  # each place of its class that was drawn, and when
         self.errors: list[str] = []
 
     async def __aenter__(self) -> "Page":
@@ -80,12 +80,12 @@ class Page:
         return [getattr(element, kind) for element in shown if element.WhichOneof("type") == kind]
 
     def find(self, kind: str, label: str) -> Any:
-        """The first of its kind that can be used, whose label begins so; None without one."""
+        """The first enabled one whose label begins so; None without one."""
         fits = (element for element in self.all(kind) if element.label.startswith(label) and not element.disabled)
         return next(fits, None)
 
     def component(self, name: str) -> dict[str, Any]:
-        """What the first component of ours with that name was given; empty if it is not here."""
+        """The data of our first component with that name; empty if it is not here."""
         return next((dict(msgspec.json.decode(one.json)) for one in self._components(name)), {})
 
     def _components(self, name: str) -> list[Any]:
@@ -94,7 +94,7 @@ class Page:
     # ---- what its visitor does
 
     async def press(self, label: str) -> bool:
-        """Whether there was such a button."""
+        """Returns whether there was such a button."""
         if (button := self.find("button", label)) is None:
             return False
         self._values |= self._waiting.pop(button.form_id, {}) if button.is_form_submitter else {}
@@ -111,14 +111,14 @@ class Page:
     # ---- the protocol
 
     def _part(self, widget: str) -> BackMsg:
-        """To run what of the page is run for that widget: its fragment, or all."""
+        """A rerun of what belongs to that widget: its fragment, or the page."""
         message = BackMsg()
         if (place := self._place(widget)) is not None:
             message.rerun_script.fragment_id = self._shown[place][0]
         return message
 
     def _form(self, widget: str) -> str:
-        """That the widget stands in; "" outside of forms."""
+        """The form that the widget is in; "" outside of forms."""
         place = self._place(widget)
         return "" if place is None else str(_inner(self._shown[place][1]).form_id)
 
@@ -130,12 +130,12 @@ class Page:
         return fragment in self._timers or any(fragment == whose for whose, _ in self._shown.values())
 
     async def _ask(self, message: BackMsg, triggers: Sequence[WidgetState] = ()) -> bool:
-        """Whether it was asked."""
+        """Returns whether it was sent."""
         asked = message.rerun_script
         asked.query_string, asked.page_name, asked.page_script_hash = self._query, self._name, self._hash
         async with self._turn:
             if asked.fragment_id and not self._has(asked.fragment_id):
-                return False  # the page was drawn without it meanwhile; nobody would answer
+                return False  # the page was drawn without it meanwhile: no answer would come
             asked.widget_states.widgets.extend([*self._values.values(), *triggers])
             asked.cached_message_hashes.extend(self._known)
             begun_s = time.monotonic()
@@ -151,7 +151,7 @@ class Page:
             return True
 
     async def _hear(self) -> Kind:
-        """Until the script has finished, even if it begins anew in between."""
+        """Read until the script has finished, even if it restarts in between."""
         touched: set[tuple[int, ...]] = set()
         fragments: set[str] = set()
         while True:
@@ -179,7 +179,7 @@ class Page:
                     return kind
 
     def _whole(self, heard: ForwardMsg) -> ForwardMsg:
-        """A message that was sent before is sent as a reference."""
+        """Resolve a message that was sent as a reference to an earlier one."""
         if heard.WhichOneof("type") == "ref_hash":
             place = heard.metadata.delta_path
             heard = ForwardMsg.FromString(self._known[heard.ref_hash].SerializeToString())
@@ -189,13 +189,13 @@ class Page:
         return heard
 
     def _take_over(self, element: Element) -> None:
-        """Values that the server sets."""
+        """Take over values that the server sets."""
         number = element.number_input
         if element.WhichOneof("type") == "number_input" and number.set_value and number.HasField("value"):
             self._values[number.id] = WidgetState(id=number.id, double_value=number.value)
 
     def _forget(self, kind: Kind, touched: set[tuple[int, ...]], fragments: set[str]) -> None:
-        """What was not drawn again is gone; after a fragment's run that holds for its own elements."""
+        """Remove elements that were not drawn again; after a fragment's run, only among its own."""
         drawn = {self._shown[place][0] for place in touched}
         for place, (fragment, _) in list(self._shown.items()):
             if place not in touched and (kind == "page" or fragment in drawn):
@@ -224,10 +224,10 @@ class Page:
                 self.errors.append(repr(wrong))
                 return
 
-    # ---- a class's pulses, as assets/pulse.js follows them
+    # ---- a class's live updates, as assets/pulse.js follows them
 
     async def _say_where(self) -> None:
-        """Where the class was when the page, or a part of it, was drawn."""
+        """Say where the class was when the page, or a part of it, was drawn."""
         there = {one.id: msgspec.json.decode(one.json) for one in self._components("pulse")}
         for gone in set(self._pulses) - set(there):
             await self._pulses.pop(gone)[0].close()
@@ -258,8 +258,8 @@ class Page:
             self.errors.append(repr(wrong))
 
 
-class Heard(msgspec.Struct):
-    """A message to somebody who watches a run. Times are on the run's clock, seconds; `seq` counts motions."""
+class WatchMessage(msgspec.Struct):
+    """A message to a watcher of a run. Times are seconds on the run's clock; `seq` counts motions."""
 
     seq: int = 0
     now: float = 0.0
@@ -272,32 +272,32 @@ class Motion(msgspec.Struct):
     t: float = 0.0
 
 
-_heard = msgspec.json.Decoder(Heard)
+_heard = msgspec.json.Decoder(WatchMessage)
 
 
-class Watch:
-    """One socket on a run. `ages_s`: of each token when it came, on a clock that is `offset_s` off."""
+class RunWatcher:
+    """One socket on a run. `ages_s`: each token's age on arrival, by a clock that is `offset_s` off."""
 
     def __init__(self) -> None:
         self.motions = 0
-        self.whole = True  # no motion was left out
+        self.whole = True  # no motion is missing
         self._since_s = 0.0
         self.ages_s: list[float] = []
         self.offset_s = float("inf")
         self.over = False
 
-    async def watch(self, host: str, stream: str) -> "Watch":
-        """Until it is over."""
+    async def watch(self, host: str, stream: str) -> "RunWatcher":
+        """Watch until the run is over."""
         async with road(host, stream) as socket:
             async for text in socket:
                 self._take(time.monotonic(), _heard.decode(text))
         return self
 
-    def _take(self, at_s: float, heard: Heard) -> None:
+    def _take(self, at_s: float, heard: WatchMessage) -> None:
         self.over = self.over or heard.over
         if heard.motions:
             if not self.motions:
-                self._since_s = heard.now  # what comes later may be aged; what was there before the socket may not
+                self._since_s = heard.now  # motions from before the socket have no age
             self.motions += len(heard.motions)
             self.whole = self.whole and heard.seq == self.motions
             self.offset_s = min(self.offset_s, at_s - heard.now)

@@ -15,8 +15,8 @@ import msgspec
 from lab.classroom.store import (
     TABLES,
     Ballot,
+    ClassQuestion,
     Pace,
-    Question,
     Refusal,
     Room,
     RoomFile,
@@ -106,7 +106,7 @@ class ClassActions:
             db.execute("DELETE FROM offers WHERE learner = ?", (learner,))
             db.execute("UPDATE members SET here = 0 WHERE learner = ?", (learner,))
 
-    def cast(self, code: str, learner: str, asked: Question, round: Round, guess: Guess) -> None:
+    def cast(self, code: str, learner: str, asked: ClassQuestion, round: Round, guess: Guess) -> None:
         """Vote on `asked`, the question as the learner saw it. Raises Refusal, or BadInput for an invalid guess."""
         checked(round, guess)
         with self._file.act() as db:
@@ -241,7 +241,7 @@ class ClassActions:
             where = "WHERE room = ? AND lesson = ? AND round = ?"  # its parameters follow those of the change
             db.execute(f"UPDATE questions SET {change} {where}", (*values, code, asked.lesson, asked.round))
 
-    def _votes(self, code: str, asked: Question) -> dict[tuple[str, int], Ballot]:
+    def _votes(self, code: str, asked: ClassQuestion) -> dict[tuple[str, int], Ballot]:
         """By (learner, vote), in the order cast."""
         where, values = "WHERE v.room = ? AND v.lesson = ? AND v.round = ?", (code, asked.lesson, asked.round)
         kept: dict[tuple[str, int], Ballot] = self._file.read(

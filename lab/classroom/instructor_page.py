@@ -8,7 +8,7 @@ from lab.classroom.instructor_question import now
 from lab.classroom.instructor_records import keep
 from lab.classroom.offer_view import offered
 from lab.classroom.service import Classroom
-from lab.classroom.store import Question, Room
+from lab.classroom.store import ClassQuestion, Room
 from lab.classroom.view import attempt, emphasis
 from lab.classroom.way_in import address, only_here, way_in
 from lab.ui.learner import learner
@@ -104,7 +104,7 @@ def _ask(classroom: Classroom, room: Room) -> None:
         attempt(lambda: classroom.actions.ask(room.code, learner(), lesson.slug, asked.name, setting))
 
 
-def _after(course: Sequence[Lesson], at: Question | None) -> tuple[int, int]:
+def _after(course: Sequence[Lesson], at: ClassQuestion | None) -> tuple[int, int]:
     """The indices of the next lesson and of its question."""
     places = [(n, m) for n, lesson in enumerate(course) for m in range(len(lesson.rounds))]
     names = [(lesson.slug, one.name) for lesson in course for one in lesson.rounds]

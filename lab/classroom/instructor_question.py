@@ -4,7 +4,7 @@ import streamlit as st
 
 from lab.classroom.actions import MOST_SEED
 from lab.classroom.service import Classroom, topic
-from lab.classroom.store import Question, Refusal, Room
+from lab.classroom.store import ClassQuestion, Refusal, Room
 from lab.classroom.tally import bins, counted, tally
 from lab.classroom.view import answer_words, attempt, common_run, emphasis, follow, how_made
 from lab.ui.learner import learner
@@ -40,7 +40,7 @@ def now(classroom: Classroom, room: Room) -> None:
             st.table({counted(asked.answer): bins(asked.answer), **columns}, border="horizontal")
 
 
-def _where(room: Room, at: Question) -> str:
+def _where(room: Room, at: ClassQuestion) -> str:
     if room.pace == "free":
         return "free roam"
     if at.answer is not None:
@@ -50,7 +50,7 @@ def _where(room: Room, at: Question) -> str:
     return f"{'first' if at.vote == 1 else 'second'} vote {'open' if at.open else 'closed'}"
 
 
-def _steps(classroom: Classroom, room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
+def _steps(classroom: Classroom, room: Room, at: ClassQuestion, lesson: Lesson, asked: Round) -> None:
     """The buttons in the order of a lesson; the usual next one stands out. What has been shown can't be undone."""
     me, code, actions = learner(), room.code, classroom.actions
     ready = classroom.evidence(room, lesson, asked) is not None
@@ -74,7 +74,7 @@ def _steps(classroom: Classroom, room: Room, at: Question, lesson: Lesson, asked
         st.caption("Answered. The question after this one is offered below.")
 
 
-def _seed(code: str, at: Question) -> int:
+def _seed(code: str, at: ClassQuestion) -> int:
     """Of the class's run: the same seed gives the same orders at the same times."""
     says = f"Of the first repeat; each further repeat adds 1. From 0 to {MOST_SEED:,}; 0 is the lesson's own."
     return int(

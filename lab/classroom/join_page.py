@@ -10,7 +10,7 @@ from engine.errors import BadInput
 from lab.classroom.actions import CODE_CHARS
 from lab.classroom.offer_view import offer_own
 from lab.classroom.service import Classroom, topic
-from lab.classroom.store import NICKNAME_CHARS, Ballot, Question, Refusal, Room
+from lab.classroom.store import NICKNAME_CHARS, Ballot, ClassQuestion, Refusal, Room
 from lab.classroom.view import answer_words, counts, follow, how_made, run_for_all
 from lab.course.comparison import comparison, locked, opening
 from lab.course.guess_form import drafted, guess_form
@@ -95,7 +95,7 @@ def _free(classroom: Classroom, room: Room, to_lessons: Callable[[], None]) -> N
 # ---- at the class's question
 
 
-def _question(classroom: Classroom, books: Books, room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
+def _question(classroom: Classroom, books: Books, room: Room, at: ClassQuestion, lesson: Lesson, asked: Round) -> None:
     number = lesson.rounds.index(asked) + 1
     st.caption(f"Class {room.code} · Lesson {lesson.number} · question {number} of {len(lesson.rounds)}")
     st.title(lesson.title, anchor=False)
@@ -132,13 +132,13 @@ def _own(lesson: Lesson, asked: Round, mine: Ballot | None) -> None:
         locked(asked, Entry(lesson.slug, asked.name, mine.at, mine.guess))
 
 
-def _wait(classroom: Classroom, at: Question) -> None:
+def _wait(classroom: Classroom, at: ClassQuestion) -> None:
     offer_own(classroom, ())
     _leave(classroom)
     next_step(*_waiting(at), "", step=None)
 
 
-def _waiting(at: Question) -> tuple[str, str]:
+def _waiting(at: ClassQuestion) -> tuple[str, str]:
     if at.answer is not None:
         return "Answered", "The instructor goes on to the next question."
     if at.running:
@@ -149,7 +149,7 @@ def _waiting(at: Question) -> tuple[str, str]:
 
 
 @st.fragment
-def _vote(classroom: Classroom, books: Books, room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
+def _vote(classroom: Classroom, books: Books, room: Room, at: ClassQuestion, lesson: Lesson, asked: Round) -> None:
     """A fragment: locking a vote reruns what follows the question, which is half of the page's work."""
     with classroom.turns.in_turn():
         key = f"class {room.code} {lesson.slug} {asked.name} {at.vote}"
@@ -171,7 +171,7 @@ def _vote(classroom: Classroom, books: Books, room: Room, at: Question, lesson: 
             _form(at, asked, key, draft.missing if went_on() else ())
 
 
-def _lock(classroom: Classroom, room: Room, at: Question, asked: Round, guess: Guess) -> str:
+def _lock(classroom: Classroom, room: Room, at: ClassQuestion, asked: Round, guess: Guess) -> str:
     """Cast the vote. Returns why not; "" if it is cast."""
     guess = msgspec.structs.replace(guess, setting=at.setting)
     try:
@@ -181,7 +181,7 @@ def _lock(classroom: Classroom, room: Room, at: Question, asked: Round, guess: G
     return ""
 
 
-def _form(at: Question, asked: Round, key: str, missing: Sequence[str]) -> None:
+def _form(at: ClassQuestion, asked: Round, key: str, missing: Sequence[str]) -> None:
     """Sends nothing until its button is pressed: while a class votes, each field would be a message."""
     where = "First vote, alone" if at.vote == 1 else "Second vote, after the talk"
     needs = f":red[Still missing: {' and '.join(missing)}.]" if missing else "A locked vote can't be changed."
@@ -213,7 +213,7 @@ def _answer(
     classroom: Classroom,
     books: Books,
     room: Room,
-    at: Question,
+    at: ClassQuestion,
     key: Key,
     lesson: Lesson,
     asked: Round,

@@ -4,7 +4,7 @@ import streamlit as st
 
 from lab.classroom.offer_view import show
 from lab.classroom.service import Classroom, topic
-from lab.classroom.store import Question, Room
+from lab.classroom.store import ClassQuestion, Room
 from lab.classroom.view import answer_words, common_run, counts, follow, how_made
 from lab.classroom.way_in import qr, way_in
 from lab.ui.style import style
@@ -62,7 +62,7 @@ def page(classroom: Classroom) -> None:
             _question(classroom, room, room.question, *found)
 
 
-def _question(classroom: Classroom, room: Room, at: Question, lesson: Lesson, asked: Round) -> None:
+def _question(classroom: Classroom, room: Room, at: ClassQuestion, lesson: Lesson, asked: Round) -> None:
     st.caption(f"Lesson {lesson.number} · {lesson.title}")
     st.title(asked.asks, anchor=False)
     if asked.knob is not None:

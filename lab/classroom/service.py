@@ -5,7 +5,7 @@ from pathlib import Path
 from lab.classroom.actions import ClassActions
 from lab.classroom.auth import Instructors
 from lab.classroom.offers import Offers
-from lab.classroom.store import Question, Room, RoomFile
+from lab.classroom.store import ClassQuestion, Room, RoomFile
 from lab.course.evidence_runs import Gathering
 from lab.course.evidence_store import EvidenceStore
 from lab.runs.engine_client import EngineClient
@@ -71,7 +71,7 @@ class Classroom:
         self._evidence.forget(_everybody(room))
 
 
-def topic(asked: Question) -> tuple[Lesson, Round] | None:
+def topic(asked: ClassQuestion) -> tuple[Lesson, Round] | None:
     """The lesson and round that the class is asked; None if this lab no longer has that lesson."""
     lesson = lesson_of(asked.lesson)
     round = next((one for one in lesson.rounds if one.name == asked.round), None) if lesson else None

@@ -44,7 +44,7 @@ class Refusal(Exception):
     """Why not, in one clear sentence."""
 
 
-class Question(msgspec.Struct, frozen=True):
+class ClassQuestion(msgspec.Struct, frozen=True):
     """`vote`: 1 or 2, the current or last one. `counts`: how many votes have their counts shown."""
 
     lesson: str
@@ -66,7 +66,7 @@ class Question(msgspec.Struct, frozen=True):
 class Room(msgspec.Struct, frozen=True):
     code: str
     pace: Pace
-    question: Question | None
+    question: ClassQuestion | None
     timer_s: float  # when the timer ends, in seconds since 1970; 0 without a timer
     members: int
     voted: tuple[int, int]  # how many voted in the first and in the second vote
@@ -158,7 +158,7 @@ def room_in(db: sqlite3.Connection, code: str) -> Room | None:
         setting, vote, counts, running, answer, machine, seed, made = question
         key = msgspec.json.decode(answer, type=Key) if answer else None
         how = msgspec.json.decode(made, type=Made) if made else None
-        asked = Question(lesson, round, setting, vote, counts, bool(running), key, machine, seed, how)
+        asked = ClassQuestion(lesson, round, setting, vote, counts, bool(running), key, machine, seed, how)
     query = "SELECT vote, COUNT(*) FROM votes WHERE room = ? AND lesson = ? AND round = ? GROUP BY vote"
     voted = dict(db.execute(query, (code, lesson, round)).fetchall())
     return Room(code, pace, asked, timer_s, members, (voted.get(1, 0), voted.get(2, 0)))

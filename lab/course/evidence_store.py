@@ -12,7 +12,7 @@ from lessons.lesson import Lesson, Round
 
 ROUNDS_KEPT = 400  # of all learners together
 RUNS_KEPT = 100  # questions whose runs are kept for whoever asks the same
-Key = tuple[str, str, str]  # learner, lesson, round
+RoundKey = tuple[str, str, str]  # learner, lesson, round
 
 
 class EvidenceStore:
@@ -20,9 +20,9 @@ class EvidenceStore:
 
     def __init__(self, engine: EngineClient) -> None:
         self.shared = Shared(engine, LRU(RUNS_KEPT), SingleFlight())
-        self._evidence: LRU[Key, Evidence] = LRU(ROUNDS_KEPT)
-        self._open: LRU[Key, Gathering] = LRU(ROUNDS_KEPT)
-        self._fresh: set[Key] = set()  # rounds whose runs are to be made again
+        self._evidence: LRU[RoundKey, Evidence] = LRU(ROUNDS_KEPT)
+        self._open: LRU[RoundKey, Gathering] = LRU(ROUNDS_KEPT)
+        self._fresh: set[RoundKey] = set()  # rounds whose runs are to be made again
         self._lock = threading.Lock()
 
     def gathering(

@@ -1,4 +1,4 @@
-"""The form for a guess: a value, how sure, and why. It knows the question only; there is nothing else to know yet."""
+"""The form for a guess: a value, how sure, and why. It knows only the question, so it can't reveal the answer."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,15 +18,15 @@ drawing = component("curve")
 measure = component("number")
 
 
-class Draft(NamedTuple):
-    """The guess as it stands; `missing` is what it lacks, in words, and empty once it can be locked."""
+class GuessDraft(NamedTuple):
+    """The guess so far. `missing`: what it lacks, in words; empty once it can be locked."""
 
     guess: Guess | None
     missing: Sequence[str]
 
 
-def guess_form(asked: Round, key: str) -> Draft:
-    """`key` tells this form's widgets from any other's."""
+def guess_form(asked: Round, key: str) -> GuessDraft:
+    """`key` distinguishes this form's widgets from those of other forms."""
     if asked.knob:
         _knob(asked.knob, key)
     match asked.answer:
@@ -41,8 +41,8 @@ def guess_form(asked: Round, key: str) -> Draft:
     return drafted(asked, key)
 
 
-def drafted(asked: Round, key: str) -> Draft:
-    """What is in the form, also before it is drawn: what a visitor has filled in comes first."""
+def drafted(asked: Round, key: str) -> GuessDraft:
+    """What the form holds, even before it is drawn: widget values arrive before the script runs."""
     said = st.session_state
     value: Value | None
     match asked.answer:
@@ -57,10 +57,10 @@ def drafted(asked: Round, key: str) -> Draft:
     sure = said.get(f"{key} sure")
     missing = [*([wanted] if value is None else []), *(["how sure you are"] if sure is None else [])]
     if value is None or sure is None:
-        return Draft(None, missing)
+        return GuessDraft(None, missing)
     setting = float(said[f"{key} knob"]) if asked.knob else 0.0
     reasons = (said.get(f"{key} reason") or "", (said.get(f"{key} own") or "").strip())
-    return Draft(Guess(value, sure, " — ".join(filter(None, reasons))[:REASON_CHARS], setting), ())
+    return GuessDraft(Guess(value, sure, " — ".join(filter(None, reasons))[:REASON_CHARS], setting), ())
 
 
 def _knob(knob: Knob, key: str) -> None:
@@ -69,8 +69,8 @@ def _knob(knob: Knob, key: str) -> None:
 
 
 def _number(number: Number, key: str) -> None:
-    """Of our own: a slider in readable steps and an exact entry follow each other in the browser, and until one is
-    touched there is no guess."""
+    """Our own component: a slider with readable steps and an exact entry that follow each other in the browser. Until
+    one is touched, there is no guess."""
     stops = steps(number.low, number.high, number.log)
     data = {
         "unit": number.unit,

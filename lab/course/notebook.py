@@ -1,4 +1,4 @@
-"""A lesson in Jupyter: the same guess lock, the same kitchen, the same comparison as in the browser."""
+"""A lesson in Jupyter, with the guess lock, kitchen and comparison of the browser."""
 
 import atexit
 import os
@@ -32,7 +32,7 @@ BOOK = "SPLIT_KITCHEN_BOOK"  # where the guesses are kept; a file in the home fo
 
 
 class Kitchen(anywidget.AnyWidget):  # type: ignore[misc]
-    """The kitchen of the browser, replaying finished runs. Where no widget can be shown, its picture stands."""
+    """The browser's kitchen, replaying finished runs; a picture where no widget can be shown."""
 
     _esm = SCENE
     data = traitlets.Dict().tag(sync=True)
@@ -48,7 +48,7 @@ class Kitchen(anywidget.AnyWidget):  # type: ignore[misc]
 
 
 class Kit:
-    """One lesson's rounds: `commit` a guess, `run`, `reveal`. In this order, and each guess only once."""
+    """One lesson's rounds: `commit` a guess, `run`, `reveal`, in this order; each guess only once."""
 
     def __init__(self, slug: str, book: Book | None = None) -> None:
         found = lesson_called(slug)
@@ -70,7 +70,7 @@ class Kit:
         sure: Confidence = "guessing",
         reason: str = "",
     ) -> None:
-        """Lock a guess. Raises BadInput if it is none, or if there is one already."""
+        """Lock a guess. Raises BadInput for an invalid guess, or if there is one already."""
         guess = Guess(_value(value), sure, reason, setting)
         entry = self._book.commit(self._lesson.slug, self._round(name), guess)
         display(Markdown(f"Locked at {entry.at}: **{in_words(self._round(name).answer, guess.value)}**, {sure}."))
@@ -86,7 +86,7 @@ class Kit:
         return Kitchen({run: evidence.logs[run][0] for run in dict.fromkeys((names[0], names[-1]))})
 
     def reveal(self, name: str) -> None:
-        """Guess and measured on one axis, and why. Raises BadInput before the guess and the run."""
+        """Guess and measurement on one axis, and why. Raises BadInput before the guess and the run."""
         asked, entry = self._round(name), self._locked(name)
         evidence = self._evidence.get(name)
         if evidence is None:
@@ -112,7 +112,7 @@ class Kit:
         display(Markdown(self._lesson.text(f"{name} answer").format_map(words)))
 
     def _earlier(self, asked: Round) -> Evidence:
-        """That of the rounds before; what an earlier kernel ran is run again."""
+        """The evidence of the rounds before; what an earlier kernel ran is run again."""
         joined = Evidence()
         for before in self._lesson.rounds[: self._lesson.rounds.index(asked)]:
             if before.name not in self._evidence and self._book.entry(self._lesson.slug, before.name):

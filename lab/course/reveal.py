@@ -1,4 +1,4 @@
-"""After the run: the guess and what was measured on one axis, whatever else the evidence shows, and both as a table."""
+"""Figures and tables after the run: guess and measurement on one axis, and the lesson's own view of the evidence."""
 
 from collections.abc import Mapping, Sequence
 from math import log10
@@ -28,7 +28,7 @@ def guess_figure(answer: Number | Curve, guess: Value, key: Key) -> go.Figure:
 
 
 def guess_table(answer: Answer, guess: Value, key: Key) -> Table:
-    """The same in words; for a choice it is all there is."""
+    """The same as a table; a choice has no figure."""
     if isinstance(answer, Choice):
         names = list(answer.options)
         return {
@@ -55,7 +55,7 @@ def guess_alt(answer: Answer, guess: Value, key: Key) -> str:
 
 
 def _number_figure(answer: Number, guess: float, key: Key) -> go.Figure:
-    """One axis: a flag where the guess stands, a dot and the range of the repeats where the measured value does."""
+    """One axis: a flag at the guess, a dot at the measured value with the range of its repeats."""
     log = answer.log and answer.low > 0 and guess > 0 and min(key.low) > 0
     value, low, high = float(key.value[0]), key.low[0], key.high[0]
     error = {"type": "data", "symmetric": False, "array": [high - value], "arrayminus": [value - low], "width": 9}
@@ -95,7 +95,7 @@ def _number_figure(answer: Number, guess: float, key: Key) -> go.Figure:
 
 
 def _span(values: Sequence[float], log: bool) -> tuple[float, float]:
-    """From the least to the greatest, with room for the words at either end."""
+    """From the least to the greatest value, with room for labels at both ends."""
     low, high = min(values), max(values)
     if log:
         pad = (high / low) ** 0.08
@@ -104,7 +104,7 @@ def _span(values: Sequence[float], log: bool) -> tuple[float, float]:
 
 
 def log_ticks(values: Sequence[float]) -> dict[str, object]:
-    """A logarithmic axis over these values whose every tick is a number that can be read."""
+    """A logarithmic axis over these values, with readable numbers at all ticks."""
     low, high = _span(values, log=True)
     if high / low < 1.6:
         low, high = low / 1.3, high * 1.3
@@ -151,7 +151,8 @@ def view_figure(view: Bars | Lines) -> go.Figure:
 
 
 def _bars(view: Bars) -> go.Figure:
-    """The median and one small mark a repeat; bars only where they may start from zero. Numbers stand by the names."""
+    """The median, and a small mark for each repeat; bars only on linear axes, which start at zero. Numbers are in the
+    labels."""
     labels, values = list(view.values), list(view.values.values())
     middles = [median(repeats) for repeats in values]
     colours = [SERIES[n % len(SERIES)] for n in range(len(labels))]
@@ -240,8 +241,8 @@ def _axis(title: str = "", **more: Any) -> dict[str, Any]:
 def _figure(
     traces: Sequence[Trace], x: Trace, y: Trace, height: int, *, legend: bool = False, **layout: object
 ) -> go.Figure:
-    """In one piece: each change to a figure that is there costs Plotly milliseconds, and a class asks for sixty at
-    once."""
+    """The figure, made at once: each later change costs Plotly milliseconds, and a class asks for sixty figures at
+    the same time."""
     drawn = [
         trace if "type" in trace else {"type": "scatter", "cliponaxis": False, "textfont": {"size": 14}, **trace}
         for trace in traces

@@ -1,4 +1,4 @@
-"""Values and verdicts in words, and a lesson's text filled with them."""
+"""Values, runs and verdicts as text."""
 
 from datetime import datetime
 from math import ceil, floor, inf, log10
@@ -11,13 +11,13 @@ ICONS = {"right": ":material/check_circle:", "close": ":material/adjust:", "off"
 
 
 def amount(value: float, unit: str = "") -> str:
-    """Three digits are as much as a few repeats can carry."""
+    """Three digits: a few repeats justify no more."""
     digits = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return f"{digits} {unit}".rstrip()
 
 
 def in_words(answer: Answer, value: Value) -> str:
-    """A guess or a measured value; a curve is all of its points."""
+    """A guess or a measured value; for a curve, all of its points."""
     if isinstance(answer, Choice):
         return answer.options.get(str(value), str(value))
     if isinstance(value, str):
@@ -28,14 +28,14 @@ def in_words(answer: Answer, value: Value) -> str:
 
 
 def spread(answer: Answer, key: Key) -> str:
-    """The range of the repeats, "" where there is none to speak of."""
+    """The range of the repeats; "" where there is none."""
     if isinstance(answer, Choice | Curve) or not key.low or key.low == key.high:
         return ""
     return f"{amount(key.low[0])} to {amount(key.high[0], answer.unit)}"
 
 
 def made_words(made: Made) -> str:
-    """How many runs, which seeds, when; and what to hold against them."""
+    """How many runs, with which seeds and when, and what limits them."""
     runs = "1 run" if made.runs == 1 else f"{made.runs} runs"
     first, last = made.seeds
     seeds = f"seed {first}" if first == last else f"seeds {first} to {last}"
@@ -56,7 +56,7 @@ def _of_them(some: int, of: int) -> str:
 
 
 def verdict(answer: Answer, guess: Value, key: Key, judged: Verdict) -> str:
-    """One sentence, without a colour to say it."""
+    """The verdict in one sentence; its meaning does not depend on colour."""
     if judged.word == "right":
         within = not isinstance(guess, str) and judged.off_by == 1.0
         return "Right, within the range of the repeats." if within else "Right."
@@ -64,7 +64,7 @@ def verdict(answer: Answer, guess: Value, key: Key, judged: Verdict) -> str:
 
 
 def times(answer: Answer, guess: Value, key: Key, judged: Verdict) -> str:
-    """How far off, as it stands in a sentence: "2.3 times too high"."""
+    """How far off the guess is, as part of a sentence: "2.3 times too high"."""
     if isinstance(guess, str) or isinstance(key.value, str):
         return "as measured" if judged.word == "right" else f"measured was “{in_words(answer, key.value)}”"
     if judged.off_by == 0:
@@ -76,7 +76,7 @@ def times(answer: Answer, guess: Value, key: Key, judged: Verdict) -> str:
 
 
 def steps(low: float, high: float, log: bool) -> list[float]:
-    """Readable stops for a slider from `low` to `high`, coarse on purpose."""
+    """Readable stops for a slider from `low` to `high`; coarse on purpose."""
     if log and low > 0:
         decades = range(int(log10(low)) - 1, int(log10(high)) + 2)
         fine = (1, 1.2, 1.5, 1.8, 2.2, 2.7, 3.3, 4, 5, 6, 7, 8, 9)
@@ -95,7 +95,7 @@ MANTISSAS: dict[float, tuple[float, ...]] = {0.8: (1, 1.5, 2, 3, 5, 7), 2.2: (1,
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Readable values on a logarithmic axis, some four to ten of them."""
+    """Four to ten readable values on a logarithmic axis."""
     decades = log10(high / low)
     mantissas = next(digits for below, digits in MANTISSAS.items() if decades < below)
     powers = range(floor(log10(low)), ceil(log10(high)) + 1)
@@ -107,5 +107,5 @@ def middle(low: float, high: float, log: bool) -> float:
 
 
 def plain(text: str) -> str:
-    """Somebody's words, not their Markdown."""
+    """Text with its Markdown escaped."""
     return "".join("\\" + letter if letter in "\\`*_{}[]()<>#+-.!|~$:" else letter for letter in text)

@@ -13,7 +13,6 @@ from lab.bench.all_benches import all_command
 from lab.bench.classroom import class_command
 from lab.bench.page import page_command
 from lab.bench.soak import soak_command
-from lab.classroom.auth import made_key
 from lab.ui.streamlit_options import flags
 from lab.web.settings import Settings
 
@@ -34,9 +33,7 @@ __all__ = ["cli", "main"]
 def lab(port: int, host: str, open_browser: bool) -> None:
     """Open the lab: a kitchen in the browser, on the real engine."""
     whole("port", port, 1, 65535)
-    settings = Settings.of_environment()
-    if not settings.instructor_key:
-        made_key(settings.data)  # refused here, where it is one sentence
+    Settings.of_environment().key()  # refused here, where it is one sentence
     app = str(Path(__file__).with_name("app.py"))
     click.echo(f"  Split Kitchen: {address(host, port)}", err=True)
     command = [sys.executable, "-P", "-m", "streamlit", "run", app]  # -P: no module of the folder it is started in

@@ -1,7 +1,7 @@
-"""Stands before every page and every socket, Streamlit's and ours: who may ask, how much, and what browsers are told.
+"""Checks every request and socket first, Streamlit's and ours: who may ask, how much, and with which headers.
 
-Streamlit checks the Origin of its own socket only, lets any page of this host in, and looks up its public address to
-judge a stranger. This comes first and is stricter: a page of the lab itself, or nobody.
+Streamlit checks the Origin of its own socket only, admits any page of this host, and looks up its public address to
+judge other origins. This guard is stricter: it admits the lab's own pages only.
 """
 
 import base64
@@ -27,12 +27,12 @@ class Limits(NamedTuple):
     messages_per_s: int
 
 
-OURS = Limits(512, 25)  # a hand on the slider: ten messages a second
-STREAMLITS = Limits(1_000_000, 100)  # what people paste into a text field; a click is one message
+OURS = Limits(512, 25)  # dragging the slider sends ten messages a second
+STREAMLITS = Limits(1_000_000, 100)  # room for text that people paste; a click is one message
 
 
 def _inline_scripts() -> str:
-    """What Streamlit and the lab have put into their pages themselves; nothing that somebody else gets in may run."""
+    """The hashes of the inline scripts of Streamlit and of the lab: no other inline script may run."""
     scripts = [*re.findall(r"<script>(.*?)</script>", SHELL, re.DOTALL), OPENING]
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
     return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
@@ -62,7 +62,7 @@ HEADERS = {
 
 
 class Guard:
-    """Middleware, outermost."""
+    """The outermost middleware."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -75,7 +75,7 @@ class Guard:
                 await send({"type": "websocket.close", "code": POLICY_VIOLATION})  # before it is accepted: 403
             case "websocket":
                 limits = OURS if scope["path"].startswith("/lab/") else STREAMLITS
-                line = Line(receive, send, limits)
+                line = LimitedSocket(receive, send, limits)
                 await self._app(scope, line.receive, line.send)
             case _:
                 await self._app(scope, receive, send)
@@ -95,15 +95,16 @@ class Guard:
 
 
 def from_here(headers: Headers) -> bool:
-    """Browsers always say which page asks; programs need not. Others may be named in server.corsAllowedOrigins."""
+    """Whether the page that asks is the lab's own, or is allowed by server.corsAllowedOrigins. Browsers always send an
+    Origin; programs need not."""
     origin = headers.get("origin")
     if origin is None or urlsplit(origin).netloc == headers.get("host"):
         return True
     return origin in st.get_option("server.corsAllowedOrigins")
 
 
-class Line:
-    """A socket that is hung up on whoever says too much. The app behind it hears a visitor who has left."""
+class LimitedSocket:
+    """A socket that closes when its limits are exceeded; the app behind it then sees a disconnect."""
 
     def __init__(self, receive: Receive, send: Send, limits: Limits) -> None:
         self._receive = receive
@@ -125,7 +126,7 @@ class Line:
             await self._send(message)
 
     def _objection(self, message: Message) -> int:
-        """The code to hang up with, or 0."""
+        """The code to close with, or 0."""
         now_s = time.monotonic()
         if now_s - self._second >= 1:
             self._second, self._count = now_s, 0

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab.classroom.auth import made_key
 from lab.classroom.live_updates import PAGE_S, LiveUpdates, Looks, Turns
 from lab.classroom.service import Classroom
 from lab.clusters.jobs import Jobs
@@ -32,7 +31,7 @@ class Lab:
         """`call` runs a function on the event loop's thread; call this from that thread. The engine is not started."""
         engine = EngineClient(settings.engine, RunFeed(call))
         evidence, turns = EvidenceStore(engine), PageTurns()
-        key = settings.instructor_key or made_key(settings.data)
+        key = settings.key()
         classroom = Classroom(settings.data / "class.sqlite", key, engine, evidence, turns, settings.url)
         known = "from SPLIT_KITCHEN_INSTRUCTOR_KEY" if settings.instructor_key else key  # printed if nobody knows it
         return cls(

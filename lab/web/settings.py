@@ -9,7 +9,7 @@ import msgspec
 from engine.errors import BadInput
 from engine.scenario import MAX_WORKERS, TRANSPORTS, ModelSpec, one_of, whole
 from engine.units import host_and_port
-from lab.classroom.auth import long_enough
+from lab.classroom.auth import long_enough, made_key
 from lab.runs.engine_client import EngineSettings
 
 
@@ -21,6 +21,10 @@ class Settings(msgspec.Struct, frozen=True):
     engine: EngineSettings
     url: str = ""
     instructor_key: str = ""
+
+    def key(self) -> str:
+        """The instructor's key: the one that is set, else the one in `data`, made the first time. Raises BadInput."""
+        return self.instructor_key or made_key(self.data)
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

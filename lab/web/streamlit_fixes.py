@@ -44,6 +44,8 @@ def deliver_before_rerun() -> None:
     """
     session_class: Any = app_session.AppSession
     create, shutdown = session_class._create_scriptrunner, app_session.AppSessionState.SHUTDOWN_REQUESTED
+    if gone := {"_scriptrunner", "_state", "_event_loop"} - set(session_class.__init__.__code__.co_names):
+        raise AttributeError(f"AppSession has no {', '.join(sorted(gone))}")
 
     def create_then(session: Any, asked: RerunData) -> None:
         runner = session._scriptrunner

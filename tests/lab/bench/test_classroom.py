@@ -6,7 +6,7 @@ import time
 
 from lab.bench.classroom import Class, cpu_s
 from lab.bench.startup import Fresh
-from lab.bench.streamlit_client import Heard, Motion, Watch
+from lab.bench.streamlit_client import Motion, RunWatcher, WatchMessage
 from lab.classroom.tally import tally_html
 from lessons.book import Guess
 from lessons.keys import Key
@@ -14,18 +14,18 @@ from lessons.question import Choice, Curve, Number
 
 
 def test_only_tokens_made_while_the_socket_was_open_have_an_age() -> None:
-    watch = Watch()
-    watch._take(100.0, Heard(seq=2, now=5.0, motions=[Motion("token", 1.0), Motion("order", 1.0)]))
-    watch._take(101.0, Heard(seq=4, now=5.9, motions=[Motion("token", 5.8), Motion("step")]))
+    watch = RunWatcher()
+    watch._take(100.0, WatchMessage(seq=2, now=5.0, motions=[Motion("token", 1.0), Motion("order", 1.0)]))
+    watch._take(101.0, WatchMessage(seq=4, now=5.9, motions=[Motion("token", 5.8), Motion("step")]))
     assert watch.ages_s == [101.0 - 5.8]
     assert watch.offset_s == 95.0
     assert watch.whole
 
 
 def test_a_socket_that_missed_a_motion_did_not_see_all() -> None:
-    watch = Watch()
-    watch._take(0.0, Heard(seq=1, motions=[Motion("order")]))
-    watch._take(0.0, Heard(seq=3, motions=[Motion("order")]))
+    watch = RunWatcher()
+    watch._take(0.0, WatchMessage(seq=1, motions=[Motion("order")]))
+    watch._take(0.0, WatchMessage(seq=3, motions=[Motion("order")]))
     assert not watch.whole
 
 

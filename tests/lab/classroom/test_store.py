@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from engine.errors import BadInput
 from lab.classroom.actions import MOST_SEED, ClassActions
 from lab.classroom.auth import KEY_CHARS, TRIES, TRIES_OF_ALL, WINDOW_S, Instructors, made_key
-from lab.classroom.store import Question, Refusal, Room, RoomFile
+from lab.classroom.store import ClassQuestion, Refusal, Room, RoomFile
 from lessons.book import Guess
 from lessons.evidence import Made
 from lessons.keys import Key
@@ -40,7 +40,7 @@ def code(rooms: ClassActions) -> str:
     return code
 
 
-def at(rooms: ClassActions, code: str) -> Question:
+def at(rooms: ClassActions, code: str) -> ClassQuestion:
     room = rooms.room(code)
     assert room is not None
     assert room.question is not None
