@@ -1,8 +1,8 @@
-"""Who owns which KV block. Numbers only; the tensors behind them are the runner's."""
+"""Which request owns which KV block. Numbers only; the memory behind them is the runner's."""
 
 
 class BlockPool:
-    """`blocks` blocks of `block_tokens` tokens each. A block has one owner or none; none is ever lost."""
+    """`blocks` blocks of `block_tokens` tokens each. Each block has one owner or none; no block is ever lost."""
 
     def __init__(self, blocks: int, block_tokens: int) -> None:
         self.blocks = blocks
@@ -34,7 +34,7 @@ class BlockPool:
         return taken
 
     def free(self, owner: str) -> bool:
-        """Give the owner's blocks back; False if it had none."""
+        """Free the owner's blocks; False if it had none."""
         blocks = self._owned.pop(owner, None)
         if blocks is None:
             return False

@@ -1,16 +1,18 @@
-"""Whether a run had the machine to itself: a fold over its steps."""
+"""Whether a run had the machine to itself, computed from its steps."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 
 from engine.events import Event, StepEnded, StepStarted
 
-MOST = 0.1  # more than that, and what was measured is no longer the engine's own doing
+MOST = 0.1  # beyond this share, the measurements no longer show the engine itself
 
 
 def kept_waiting(events: Iterable[Event]) -> float | None:
-    """The share of its steps' time in which a worker's process did not have its core: of the worst worker. A step has
-    nothing to wait for, so somebody else had it. None where nobody measured it."""
+    """The share of its steps' time, 0 to 1, in which a worker's process did not have its core; of the worst worker.
+
+    A step waits for nothing, so another process had the core. None if CPU time was not measured.
+    """
     began: dict[str, float] = {}
     wall_s: defaultdict[str, float] = defaultdict(float)
     lost_s: defaultdict[str, float] = defaultdict(float)
@@ -30,7 +32,7 @@ def disturbed(events: Iterable[Event]) -> bool:
 
 
 def disturbance(events: Iterable[Event]) -> str:
-    """What is to be held against the run, as a sentence; "" if nothing is."""
+    """A sentence that says how the run was disturbed; "" if it was not."""
     share = kept_waiting(events) or 0.0
     if share <= MOST:
         return ""

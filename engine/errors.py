@@ -1,11 +1,11 @@
-"""What can go wrong, by whose fault it is.
+"""What can go wrong, by where the fault lies.
 
     EngineError
     ├── BadInput        the caller: a field, its value, and what is allowed instead
     ├── WorkerFailed    the machine: a worker process would not start or would not stay up
-    └── TransportFailed the road: bytes could not be moved to another worker
+    └── TransportFailed the network: bytes could not be moved to another worker
 
-A broken invariant of our own is an `assert`, never one of these.
+A broken invariant is our own bug: an `assert`, never one of these.
 """
 
 

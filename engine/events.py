@@ -1,4 +1,4 @@
-"""The closed set of facts. Whatever anyone sees of a run is a fold over these, live, recorded or simulated.
+"""The closed set of events. All that is shown of a run, live, recorded or simulated, is computed from these.
 
 `t` is seconds since the run's zero, one clock for all workers. Within one worker events are in order.
 Add a kind only when a picture or a number needs it.
@@ -9,8 +9,8 @@ import msgspec
 from engine.plan import Plan
 from engine.scenario import Kind
 
-SERVER = "server"  # in a client's log, the one that makes tokens, whoever is behind it
-UNSEEN = -1  # there, the id of a token: only its text is known
+SERVER = "server"  # in a client's log, the worker that makes tokens
+UNSEEN = -1  # in a client's log, a token's id: only its text is known
 
 
 class Fact(msgspec.Struct, frozen=True, tag=True, tag_field="kind", gc=False):  # values only: never in a cycle
@@ -44,7 +44,7 @@ class StepStarted(Fact, frozen=True):
 
 
 class StepEnded(Fact, frozen=True, omit_defaults=True):
-    """`cpu_s`: what the worker's process used of its core since the step began; None where nobody measured it."""
+    """`cpu_s`: CPU time of the worker's process since the step began; None if it was not measured."""
 
     worker: str
     cpu_s: float | None = None
@@ -64,7 +64,7 @@ class TokenMade(Fact, frozen=True):
 
 
 class HandoffOffered(Fact, frozen=True):
-    """A receiver is asked to reserve room for the KV. The sender's blocks stay taken until `BlocksFreed`."""
+    """A receiver is asked to reserve blocks for the KV. The sender's blocks stay taken until `BlocksFreed`."""
 
     request: str
     source: str
@@ -117,7 +117,7 @@ class HandoffEnded(Fact, frozen=True):
 
 
 class BlocksFreed(Fact, frozen=True):
-    """A worker let go of a request's blocks."""
+    """A worker freed a request's blocks."""
 
     worker: str
     request: str
@@ -147,7 +147,7 @@ class LinkChanged(Fact, frozen=True):
 
 
 class Deployed(Fact, frozen=True):
-    """From now on the workers play these roles, (worker, policy) each, with `transport` where there is a handoff."""
+    """From now on the workers have these roles, (worker, policy) each; handoffs use `transport`."""
 
     deployment: Kind
     roles: tuple[tuple[str, str], ...]
@@ -157,7 +157,7 @@ class Deployed(Fact, frozen=True):
 class Connected(Fact, frozen=True):
     """What follows is a client's view of the server at `endpoint`: orders go in, tokens and ends come out.
 
-    There are no steps, blocks, links or handoffs in such a log: nobody sees them from outside.
+    Such a log has no steps, blocks, links or handoffs: a client cannot see them.
     """
 
     endpoint: str

@@ -1,4 +1,4 @@
-"""Which requests met their promises, and how many a second did. Live or simulated, from any results with these times.
+"""Which requests met their service level objectives, and how many a second did, live or simulated.
 
 As vLLM and DistServe count: a request is good if it met every SLO set; one that failed or never ended is not.
 """

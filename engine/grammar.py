@@ -1,4 +1,4 @@
-"""The grammar that every log obeys, live, recorded or simulated. Broken, it is our own fault: an AssertionError."""
+"""The rules that every log obeys, live, recorded or simulated. A breach is a bug of ours: an AssertionError."""
 
 from collections.abc import Sequence
 
@@ -23,12 +23,12 @@ from engine.events import (
 
 
 def check(events: Sequence[Event], *, complete: bool = True) -> None:
-    """The grammar of a log; AssertionError says what breaks it. `complete`: the run is over, so every story has ended.
+    """Raise AssertionError where events break the rules. `complete`: the run is over, so every request has ended.
 
     Time never runs backwards at a worker, and steps there do not overlap. A request arrives once, makes tokens 0, 1, 2
     and so on, and finishes once, with the tokens it made; nothing of it comes after. A handoff is offered, accepted,
     started and ended in that order, and the sender's blocks are freed after it was verified, never before. A client's
-    log has nothing that cannot be seen from outside.
+    log has only what a client can see.
     """
     grammar = _Grammar()
     for event in events:
@@ -99,7 +99,7 @@ class _Grammar:
                 self.tray[event.request] = event
             case HandoffAccepted() | HandoffStarted() | HandoffEnded():
                 tray = self.tray.get(event.request)
-                if tray is not None:  # else it was called back meanwhile, and what its sender still says of it is stale
+                if tray is not None:  # else it was recalled meanwhile, and what its sender still reports is stale
                     assert isinstance(tray, before[type(event)]), f"{event} after {tray}"
                     self.tray[event.request] = event
             case BlocksFreed():

@@ -1,4 +1,4 @@
-"""The interconnect between two workers: one specification, one formula, used by real bytes and by simulated ones."""
+"""The link between two workers: one specification and one formula for real and for simulated bytes."""
 
 import math
 
@@ -21,10 +21,10 @@ class LinkSpec(msgspec.Struct, frozen=True):
 
 
 class Wire:
-    """How many bytes a link has been able to carry so far, when its bandwidth may change any time.
+    """How many bytes a link could carry so far, while its bandwidth may change at any time.
 
-    Has no clock and moves nothing: a pacer asks `ready_s` when the next bytes have crossed, then tells what it
-    `carried`. An idle wire saves nothing up: `open` begins a new burst.
+    It has no clock and moves nothing: a pacer asks `ready_s` when the next bytes have crossed, then reports what it
+    `carried`. An idle wire earns no credit: `open` starts a new burst. Times are seconds on the caller's clock.
     """
 
     def __init__(self, spec: LinkSpec, now: float) -> None:
@@ -33,17 +33,17 @@ class Wire:
         self._credit_bytes = 0.0
 
     def open(self, since: float) -> None:
-        """Begin a burst: whatever the wire could have carried before `since` is gone."""
-        self._settled_s = max(since, self._settled_s)  # what is settled was under another bandwidth
+        """Start a burst: what the wire could have carried before `since` is lost."""
+        self._settled_s = max(since, self._settled_s)  # earlier time was settled under another bandwidth
         self._credit_bytes = 0.0
 
     def change(self, spec: LinkSpec, now: float) -> None:
-        """New bandwidth from `now` on; what the old one carried until now stays carried."""
+        """Another bandwidth from `now` on; credit from the old one stays."""
         self._settle(now)
         self.spec = spec
 
     def carried(self, nbytes: int, now: float) -> None:
-        """`nbytes` have been moved; they use up what the wire had carried."""
+        """`nbytes` have been moved, at the expense of the wire's credit."""
         self._settle(now)
         self._credit_bytes -= nbytes
 

@@ -1,18 +1,18 @@
-"""How much work each worker has before it, kept up to date as orders change: choosing one must not walk all orders."""
+"""How much work each worker has left, updated as orders change, so that choosing one need not walk all orders."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from engine.order import Order
 
-Share = tuple[str, int, int, int]  # worker, and what one order adds to its three numbers
+Share = tuple[str, int, int, int]  # worker, and what one order adds to its prefill, output and KV tokens
 
 
 @dataclass(eq=False)
 class Load:
-    """Of one worker: tokens it has still to prefill, tokens it has still to make at most, tokens whose KV it is for.
+    """One worker's tokens still to prefill, tokens still to make at most, and tokens whose KV it holds or will hold.
 
-    `orders`: how many it has a part in.
+    `orders`: in how many orders it takes part.
     """
 
     prefill_tokens: int = 0
@@ -22,7 +22,7 @@ class Load:
 
     @property
     def tokens(self) -> int:
-        """Still to compute."""
+        """Tokens still to compute."""
         return self.prefill_tokens + self.output_tokens
 
 
@@ -35,7 +35,7 @@ class Loads:
         self.of.setdefault(worker, Load())
 
     def book(self, order: Order, source_hands_off: bool) -> None:
-        """What the order means for its workers now, in place of what it meant before."""
+        """Replace what the order added to its workers' loads by what it adds now."""
         request = order.request.id
         for share in self._shares.pop(request, ()):
             self._add(share, -1)
@@ -45,13 +45,13 @@ class Loads:
                 self._add(share, 1)
 
     def made(self, worker: str, orders: Sequence[Order], each: int, already: int = 0) -> None:
-        """Every one of these orders, which decode at `worker`, has `each` tokens more; `already` are counted."""
+        """Each of these orders, decoding at `worker`, has made `each` more tokens; `already` of all are counted."""
         load = self.of[worker]
         load.output_tokens -= each * len(orders) - already
         load.kv_tokens += each * len(orders) - already
         for order in orders:
             shares = self._shares[order.request.id]
-            _, prefill, output, kv = shares[-1]  # who decodes stands last
+            _, prefill, output, kv = shares[-1]  # the worker that decodes comes last
             shares[-1] = (worker, prefill, output - each, kv + each)
 
     def _add(self, share: Share, sign: int) -> None:

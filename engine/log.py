@@ -1,4 +1,4 @@
-"""A run on disk: JSON lines, the first one saying what was run and where, then one event a line."""
+"""A run on disk, as JSON lines: the first says what was run and where, then one event a line."""
 
 import gzip
 import zlib
@@ -15,7 +15,7 @@ VERSION = 1
 
 
 class Log(msgspec.Struct, frozen=True):
-    """What came of a scenario. `machine` says where, `recorded_at` when (UTC, ISO 8601); events in order of time."""
+    """A scenario and its events in order of time. `machine`: where it ran; `recorded_at`: when (UTC, ISO 8601)."""
 
     scenario: Scenario
     events: tuple[Event, ...] = ()
@@ -36,12 +36,12 @@ _event: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
 def seen_from_outside(log: Log) -> Connected | None:
-    """Whose answers a client's log is about; None for a log of an engine. A scenario's deployment then says nothing."""
+    """The server that a client's log is about, whose deployment is unknown; None for a log of an engine."""
     return next((event for event in log.events if isinstance(event, Connected)), None)
 
 
 def in_order(events: Sequence[Event]) -> tuple[Event, ...]:
-    """Merged by time; events of one moment stay as they were said."""
+    """Sorted by time; simultaneous events keep their order."""
     return tuple(sorted(events, key=lambda event: event.t))
 
 
@@ -79,7 +79,7 @@ def save(log: Log, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> Log:
-    """Read a log. Raises BadInput if there is none or it is not one."""
+    """Read a log. Raises BadInput if the file cannot be read or is not a log."""
     try:
         data = Path(path).read_bytes()
     except OSError as missing:

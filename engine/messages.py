@@ -1,7 +1,6 @@
-"""What the router and a worker say to each other, over any socket. Frozen, tagged, MessagePack on the wire.
+"""Messages between router and worker: frozen, tagged, MessagePack on the wire.
 
-A worker answers with messages from here and with events; both travel the same ordered stream, so whatever a worker
-said before `Dropped` has been heard before `Dropped`.
+A worker sends these messages and events in one ordered stream, so all it sent before `Dropped` arrives before it.
 """
 
 import msgspec
@@ -28,7 +27,7 @@ class Hello(Message, frozen=True):
 
 
 class Ping(Message, frozen=True):
-    """What time is it there?"""
+    """Ask for the worker's clock; answered by `Pong`."""
 
 
 class Pong(Message, frozen=True):
@@ -36,7 +35,7 @@ class Pong(Message, frozen=True):
 
 
 class Start(Message, frozen=True):
-    """Load this model and be this worker. `zero_s`: the engine's zero on the worker's own monotonic clock."""
+    """Load this model and be the worker `name`. `zero_s`: the engine's zero on the worker's own monotonic clock."""
 
     name: str
     model: ModelSpec
@@ -49,7 +48,7 @@ class Start(Message, frozen=True):
 
 
 class Configure(Message, frozen=True):
-    """Play this role from the next step on."""
+    """Take this role from the next step on."""
 
     policy: str
     chunk: int
@@ -72,7 +71,7 @@ class Ship(Message, frozen=True):
 
 
 class Prefill(Message, frozen=True):
-    """Work on this request; `output_ids` it has from an earlier life. `ship`: its layers go out as they are made."""
+    """Prefill this request, which has `output_ids` from an earlier attempt. `ship`: send each layer once it is made."""
 
     request: Request
     output_ids: tuple[int, ...] = ()
@@ -80,7 +79,7 @@ class Prefill(Message, frozen=True):
 
 
 class Reserve(Message, frozen=True):
-    """Keep blocks free for `tokens` tokens of this request; answered by `Reserved`, perhaps much later."""
+    """Reserve blocks for `tokens` tokens of this request; answered by `Reserved`, perhaps much later."""
 
     request: str
     tokens: int
@@ -131,7 +130,7 @@ class Ready(Message, frozen=True):
 
 
 class Prefilled(Message, frozen=True):
-    """All KV of the request's tokens is in this worker's blocks, and the request wants to go elsewhere to decode."""
+    """The KV of all the request's tokens is in this worker's blocks, ready to be shipped."""
 
     request: str
 
@@ -168,7 +167,7 @@ class Dropped(Message, frozen=True):
 
 
 class Said(Message, frozen=True):
-    """Facts, in the order they happened."""
+    """Events, in the order in which they happened."""
 
     events: tuple[Event, ...]
 

@@ -1,4 +1,4 @@
-"""A request in the router's hands, from acceptance to its end."""
+"""A request as the router tracks it, from acceptance to its end."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,7 +11,7 @@ Stage = Literal["queued", "prefilling", "reserving", "shipping", "decoding", "re
 
 @dataclass(eq=False)
 class Order:
-    """`number` is its place in the order of arrival; `output_ids` are the tokens it has, whoever made them."""
+    """`number`: its place in order of arrival. `output_ids`: the tokens it has, from whichever workers."""
 
     number: int
     request: Request
@@ -22,8 +22,8 @@ class Order:
     prefill_tokens: int = 0  # tokens whose KV the source makes
     tray: Shipped | None = None
     failed_handoffs: int = 0
-    asked: set[str] = field(default_factory=set)  # holders that were told to drop it and have not said so yet
-    ending: str = ""  # "cancelled" or "failed": why it ends as soon as nobody holds it any more
+    asked: set[str] = field(default_factory=set)  # holders that were told to drop it and have not confirmed
+    ending: str = ""  # "cancelled" or "failed": why it ends once it has no holders
 
     @property
     def tokens(self) -> int:
@@ -35,17 +35,17 @@ class Order:
 
     @property
     def holders(self) -> list[str]:
-        """Workers that keep something of it, the sender before the receiver."""
+        """Workers that hold part of it, the sender before the receiver."""
         return [name for name in (self.source, self.target) if name]
 
     @property
     def end(self) -> str:
-        """Why it is over, or ""."""
+        """Why it is over; "" if it is not."""
         last = self.output_ids[-1] if self.output_ids else None
         return self.request.end(len(self.output_ids), last) or self.ending
 
     def let_go(self, worker: str) -> None:
-        """`worker` keeps nothing of it any more."""
+        """`worker` holds nothing of it any more."""
         self.asked.discard(worker)
         if self.source == worker:
             self.source = ""

@@ -1,4 +1,4 @@
-"""What one worker runs next: four small pure functions, and nothing about which workers exist.
+"""What one worker runs next: four small pure functions that know nothing of other workers.
 
     prefill_first   a whole prompt if one waits, else one token for everybody     (co-located, as before chunking)
     chunked         one token for everybody, and a piece of a prompt beside it    (--enable-chunked-prefill)
@@ -20,12 +20,12 @@ PREFILL_BATCH_TOKENS = 512  # short prompts share a step up to this many tokens;
 
 @dataclass(eq=False)
 class Job:
-    """A request in one worker's hands: `tokens` are prompt and output so far, the KV of the first `done` exists."""
+    """A request at one worker: `tokens` are prompt and output so far; the KV of the first `done` exists."""
 
     request: Request
     tokens: list[int]
     done: int = 0
-    longest: int = field(init=False)  # as many tokens as there may be in the end
+    longest: int = field(init=False)  # the most tokens it may have in the end
 
     def __post_init__(self) -> None:
         self.longest = len(self.request.prompt_ids) + self.request.max_output_tokens

@@ -1,4 +1,4 @@
-"""What a command says of a run: one JSON object, or a table for people."""
+"""How commands report a run: one JSON object, or a table."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a client asks of the engine. Values only: no state, no queue, no clock."""
+"""What a client asks of the engine. Values only, no state."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ class Sampling(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One prompt and what may come of it.
+    """One prompt and the limits of its answer.
 
     `prompt_ids` are token ids, `arrival_s` is seconds after the run's zero, `prompt` is the text for people to read.
     Generation ends at `max_output_tokens` or at one of `stop_ids` (end-of-sequence tokens), whichever is first.

@@ -1,4 +1,4 @@
-"""Which workers there are, which of them are up, and what each is for: whom a router may give an order to."""
+"""Which workers exist, which are up, and each one's role: those that a router may give an order to."""
 
 from collections.abc import Sequence
 
@@ -9,21 +9,20 @@ UNLIMITED = 2**63 - 1
 
 
 class Roster:
-    """`workers` are names, in the order in which a deployment deals out its roles.
+    """`workers` are names, in the order in which a deployment assigns roles.
 
-    `roles`: the policy of every worker, up or not. `up`: what those that are up have said of themselves. Both are for
-    others to read.
+    `roles`: the policy of every worker, up or not. `up`: the `Ready` of each that is up. Both are read-only outside.
     """
 
     def __init__(self, workers: Sequence[str], deployment: Deployment) -> None:
-        self.most_tokens = UNLIMITED  # that each worker that is up can hold of one request
+        self.most_tokens = UNLIMITED  # the longest request that every worker that is up can hold
         self.roles: dict[str, str] = dict(zip(workers, deployment.policies, strict=True))
         self.up: dict[str, Ready] = {}
         self._retired: set[str] = set()
         self._choosable: dict[str, list[str]] = {}
 
     def choosable(self, policy: str) -> Sequence[str]:
-        """The workers of that role that are up and given orders."""
+        """The workers of that role that are up and not retired."""
         return self._choosable.get(policy, ())
 
     def came(self, worker: str, ready: Ready) -> None:
@@ -39,7 +38,7 @@ class Roster:
         self.roles[worker] = policy
 
     def retire(self, worker: str) -> None:
-        """It keeps its role and is given no more orders, until it is assigned one anew."""
+        """Give the worker no more orders until it is assigned a role again."""
         self._retired.add(worker)
         self._take_stock()
 
@@ -49,12 +48,12 @@ class Roster:
         self._take_stock()
 
     def deal(self, deployment: Deployment) -> None:
-        """All roles anew."""
+        """Assign all roles again, by the deployment."""
         self.roles = dict(zip(self.roles, deployment.policies, strict=True))
         self._take_stock()
 
     def _take_stock(self) -> None:
-        """Kept up to date rather than looked up: it is asked of every order, and a rack has many workers."""
+        """Recompute what every order asks for: a rack has too many workers to search each time."""
         self._choosable = {}
         for name, policy in self.roles.items():
             if name in self.up and name not in self._retired:

@@ -1,7 +1,7 @@
 """Who works on which request, across workers; and how a request survives when a worker does not.
 
-No clock, no socket, no process: it hears what workers say and answers with what to send and what to log. The live
-engine and the simulator drive this same class.
+It has no clock, socket or process: it takes what workers report and returns what to send and what to log. The live
+engine and the simulator both drive this class.
 
 An order's life (its *holders* are the workers that keep something of it):
 
@@ -9,9 +9,9 @@ An order's life (its *holders* are the workers that keep something of it):
     queued ──► prefilling ──► reserving ──► shipping ──► decoding ──► done     disaggregated, whole trays
     queued ──► reserving ──► prefilling ──► shipping ──► decoding ──► done     disaggregated, layers as they are made
 
-From anywhere an order can be *recalled*: its holders drop it one after the other, and when the last has said so it is
-queued again with the tokens it has (or ends, if it was cancelled). A sender is told first, so nobody writes into
-blocks that have been given away. Channels are ordered, so after `Dropped` nothing stale can arrive.
+An order can be *recalled* at any stage: its holders drop it one after the other, and when the last one confirms, it is
+queued again with the tokens it has (or ends, if it was cancelled). The sender is told first, so nothing is written
+into blocks that now belong to another request. Channels are ordered, so nothing stale can arrive after `Dropped`.
 """
 
 from collections import deque
@@ -72,11 +72,11 @@ class Send(msgspec.Struct, frozen=True):
 Output = Event | Send
 
 
-HANDOFF_TRIES = 5  # a tray that fails this often is not failing by chance
+HANDOFF_TRIES = 5  # a tray that fails this often does not fail by chance
 
 
 class Router:
-    """`workers` are names, in the order in which a deployment deals out its roles; `route` chooses among them."""
+    """`workers` are names, in the order in which a deployment assigns roles; `route` chooses among them."""
 
     def __init__(
         self, deployment: Deployment, workers: Sequence[str], link: LinkSpec, route: Route | None = None
@@ -84,7 +84,7 @@ class Router:
         self.deployment = deployment
         self.link = link
         self.roster = Roster(workers, deployment)
-        self.orders: dict[str, Order] = {}  # open ones, and done ones that a worker still holds something of
+        self.orders: dict[str, Order] = {}  # open ones, and done ones that a worker still holds
         self._queue: deque[Order] = deque()
         self._route = route or LeastLoaded()
         self._loads = Loads(workers)
@@ -100,10 +100,10 @@ class Router:
         """Requests that have been accepted and have not ended."""
         return [order.request.id for order in self._active()]
 
-    # ---- what clients say
+    # ---- called for clients
 
     def submit(self, request: Request, t: float) -> list[Output]:
-        """Accept a request. Raises BadInput if it could never be served; else it will end."""
+        """Accept a request, which will then end in some way. Raises BadInput if it could never be served."""
         if request.id in self.orders:
             raise BadInput("request id", request.id, "that of no other open request")
         order = Order(self._accepted, request)
@@ -115,7 +115,7 @@ class Router:
         return [arrived, *self._dispatch(t)]
 
     def cancel(self, request: str, t: float) -> list[Output]:
-        """End a request early. Of one that has ended, or that nobody knows, there is nothing to cancel."""
+        """End a request early. Does nothing for one that has ended or is unknown."""
         order = self.orders.get(request)
         if order is None or order.stage == "done":
             return []
@@ -128,7 +128,7 @@ class Router:
         return [changed, *(Send(name, SetLink(link)) for name in self.roster.up)]
 
     def deploy(self, deployment: Deployment, t: float) -> list[Output]:
-        """Change roles, once the orders that have a token have ended; those without one are called back."""
+        """Change roles once every order that has a token has ended; orders without one are recalled at once."""
         if deployment.workers != len(self.roster.roles):
             raise BadInput("workers", deployment.workers, f"{len(self.roster.roles)}, as many as are running")
         self._next = deployment
@@ -138,28 +138,28 @@ class Router:
                 out += self._recall(order, f"the deployment becomes {deployment.kind}", t)
         return [*out, *self._switch_if_drained(t)]
 
-    # ---- one worker's role, while the others go on
+    # ---- one worker's role, while the others keep theirs
 
     @property
     def loads(self) -> Mapping[str, Load]:
         return self._loads.of
 
     def expect(self, worker: str, policy: str) -> None:
-        """A new worker, whose role is known before it is up."""
+        """Announce a new worker and its role, before it is up."""
         self.roster.expect(worker, policy)
         self._loads.join(worker)
 
     def drained(self, worker: str) -> bool:
-        """No order needs it, and it holds nothing of any."""
+        """Whether no order needs or occupies the worker."""
         return all(worker not in order.holders for order in self.orders.values())
 
     def assign(self, worker: str, policy: str, t: float) -> list[Output]:
-        """Another role for a worker that is drained; it is given orders again."""
+        """Give a drained worker another role; it takes orders again."""
         assert self.drained(worker), f"{worker} is needed as it is"
         self.roster.assign(worker, policy)
         return [self.deployed(t), Send(worker, self._configure(worker)), *self._resume(t)]
 
-    # ---- what workers say
+    # ---- called for workers
 
     def worker_up(self, worker: str, ready: Ready, t: float) -> list[Output]:
         self.roster.came(worker, ready)
@@ -167,7 +167,7 @@ class Router:
         return [up, Send(worker, SetLink(self.link)), Send(worker, self._configure(worker)), *self._resume(t)]
 
     def _resume(self, t: float) -> list[Output]:
-        """What had to wait for a worker to be there."""
+        """Continue what waited for a worker."""
         out: list[Output] = []
         for order in self._active():
             if order.stage == "reserving" and not order.target:  # prefilled while no decode worker was up
@@ -175,7 +175,7 @@ class Router:
         return [*out, *self._dispatch(t)]
 
     def worker_down(self, worker: str, why: str, t: float) -> list[Output]:
-        """The worker is gone with all it held. Its orders begin again elsewhere, with the tokens they have."""
+        """The worker is gone with all it held. Its orders start again elsewhere, with the tokens they have."""
         self.roster.went(worker)
         out: list[Output] = [WorkerDown(t, worker, why)]
         for order in list(self.orders.values()):
@@ -189,7 +189,7 @@ class Router:
         return [*out, *self._dispatch(t)]
 
     def heard(self, worker: str, report: Report, t: float) -> list[Output]:
-        """Everything a worker says, in the order it said it."""
+        """Handle one report of a worker; reports must come in the order in which they were sent."""
         if isinstance(report, Said):
             return [out for event in report.events for out in self._noted(worker, event)]
         if isinstance(report, Ready):
@@ -198,7 +198,7 @@ class Router:
         if isinstance(report, Dropped):
             return self._dropped(order, worker, t)
         if order.stage in ("recalled", "done"):
-            return []  # said before the worker heard that it should drop the order
+            return []  # sent before the worker received `Drop`
         match report:
             case Prefilled():
                 return self._prefilled(order, t)
@@ -215,7 +215,7 @@ class Router:
                 assert_never(report)
 
     def _noted(self, worker: str, event: Event) -> list[Output]:
-        """An event goes into the log as it is, unless it speaks of an order that has been called back meanwhile."""
+        """Log an event as it is, unless it concerns an order that has been recalled meanwhile."""
         if not isinstance(event, (TokenMade, Finished)):
             return [event]
         order = self.orders[event.request]
@@ -230,9 +230,9 @@ class Router:
         return [event]
 
     def leapt(self, worker: str, requests: Sequence[str], steps: int, told: int = 0) -> None:
-        """Each of these requests, decoding at `worker`, has made `steps` tokens more, whose values nobody asks for.
+        """Each of these requests, decoding at `worker`, has made `steps` more tokens, whose values do not matter.
 
-        `told`: of these tokens, all together, so many are in the loads already (`progress`).
+        `told`: how many of all these tokens `progress` has already counted.
         """
         orders = [self.orders[request] for request in requests]
         unknown = [0] * steps
@@ -241,13 +241,13 @@ class Router:
         self._loads.made(worker, orders, steps, told)
 
     def progress(self, worker: str, tokens: int) -> None:
-        """`worker` has made so many tokens more; which requests' they are is said later, by `leapt`."""
+        """Count `tokens` more tokens at `worker`; `leapt` says later to which requests they belong."""
         self._loads.made(worker, (), 0, -tokens)
 
     # ---- an order's way
 
     def _dispatch(self, t: float) -> list[Output]:
-        """Deal queued orders to the workers that are up, in order; keep those whom nobody can take yet."""
+        """Assign queued orders to workers that are up, in order, until one has to wait."""
         out: list[Output] = []
         while self._queue and self._next is None:
             order = self._queue[0]
@@ -267,7 +267,7 @@ class Router:
         return out
 
     def _source_and_target(self, order: Order) -> tuple[str | None, str | None]:
-        """Who prefills it, and who decodes it if that is another and known already; None: nobody is there to."""
+        """The worker that prefills, and the one that decodes if it is another and known by now; None: none is up."""
         d = self.deployment
         if d.kind != "disaggregated":
             return self._choose(order, d.policies[0]), ""
@@ -306,7 +306,7 @@ class Router:
         return [accepted, Send(order.source, ship)]
 
     def _admit_if_landed(self, order: Order) -> list[Output]:
-        """The last layer may land before the sender has said which token it sampled: both must be known."""
+        """The last layer may land before the sender reports the sampled token; wait for both."""
         if order.tray is None or order.stage != "shipping":
             return []
         admit = Admit(order.request, tuple(order.output_ids), order.tray.nbytes, order.tray.digest)
@@ -333,14 +333,14 @@ class Router:
         return [ended, *self._ask_to_drop(order, order.source)]
 
     def _handoff_failed(self, order: Order, why: str, t: float) -> list[Output]:
-        """Begin again; or, where no tray arrives however often it is tried, end in the open rather than in a circle."""
+        """Start again; after HANDOFF_TRIES failures the request ends as "failed"."""
         order.failed_handoffs += 1
         if order.failed_handoffs >= HANDOFF_TRIES:
             order.ending = "failed"
         return self._recall(order, why, t)
 
     def _end(self, order: Order, worker: str, t: float) -> list[Output]:
-        """Done. Whoever else still keeps something of it (an unused reservation, say) is told to drop it."""
+        """Done. Another worker that still holds part of it, such as an unused reservation, is told to drop it."""
         order.stage = "done"
         if worker == (order.target or order.source):
             order.let_go(worker)
@@ -360,7 +360,7 @@ class Router:
         return [*out, *self._release(order, t)]
 
     def _release(self, order: Order, t: float) -> list[Output]:
-        """Have one holder after the other drop it; a recalled order that nobody holds any more goes on its way."""
+        """Have one holder after the other drop it; a recalled order without holders is queued again, or ends."""
         if order.holders:
             return self._ask_to_drop(order, order.holders[0])
         if order.stage == "done":
@@ -368,7 +368,7 @@ class Router:
         if order.stage != "recalled":
             return []
         order.tray = None
-        if order.end:  # its worker may have died between the last token and saying that it was the last
+        if order.end:  # its worker may have died after the last token, before it reported the end
             end = Finished(t, order.request.id, order.end, len(order.output_ids))
             return [end, *self._end(order, "", t)]
         order.stage = "queued"
@@ -377,7 +377,7 @@ class Router:
         return [*self._switch_if_drained(t), *self._dispatch(t)]
 
     def _ask_to_drop(self, order: Order, worker: str) -> list[Output]:
-        """Once: every `Drop` is answered by one `Dropped`, so an answer can't be taken for that to a later question."""
+        """Ask once: each `Drop` has one `Dropped`, so no answer can be mistaken for that to a later `Drop`."""
         if worker in order.asked:
             return []
         order.asked.add(worker)
@@ -409,12 +409,12 @@ class Router:
         return [order for order in self.orders.values() if order.stage != "done"]
 
     def _choose(self, order: Order, policy: str) -> str | None:
-        """A worker of that role among those up, if there is one."""
+        """A worker of that role that is up, if there is one."""
         names = self.roster.choosable(policy)
         return self._route.choose(order, names, self._loads.of) if names else None
 
     def _book(self, order: Order) -> None:
-        """Whenever its stage, its workers or its tokens have changed."""
+        """Update the loads. Call after every change of the order's stage, workers or tokens."""
         self._loads.book(order, order.source != "" and self.roster.roles[order.source] == "prefill_only")
 
     # ---- sizes

@@ -1,4 +1,4 @@
-"""Which of several workers takes an order. A route sees the workers that could and their loads, and names one.
+"""Which of several workers takes an order. A route sees the candidates and their loads, and picks one.
 
 least loaded   the fewest tokens still to compute
 round robin    one after the other
@@ -14,10 +14,10 @@ from engine.order import Order
 
 class Route(Protocol):
     def choose(self, order: Order, workers: Sequence[str], loads: Mapping[str, Load]) -> str:
-        """One of `workers`, of which there is at least one; the order is not yet part of its load."""
+        """One of `workers`, which is not empty. The order is not yet part of any load."""
 
     def cached(self, order: Order, worker: str) -> int:
-        """Tokens at the beginning of its prompt whose KV the worker has already."""
+        """How many of its first tokens have their KV at the worker already."""
 
 
 Cached = Callable[[str, str], int]  # request, worker -> tokens
@@ -35,7 +35,7 @@ class LeastLoaded:
 
     def choose(self, order: Order, workers: Sequence[str], loads: Mapping[str, Load]) -> str:
         best, fewest = workers[0], loads[workers[0]].tokens
-        for worker in workers:  # a loop, as it is asked twice a request, of every worker of a rack
+        for worker in workers:  # a plain loop: it runs twice a request, over every worker of a rack
             load = loads[worker]
             if (tokens := load.prefill_tokens + load.output_tokens) < fewest:
                 best, fewest = worker, tokens
@@ -46,7 +46,7 @@ class LeastLoaded:
 
 
 class RoundRobin(LeastLoaded):
-    """One after the other, whatever they have to do; each group of workers has its own turn."""
+    """One after the other, whatever their loads; each group of workers takes turns of its own."""
 
     def __init__(self, cached: Cached = nothing_cached) -> None:
         super().__init__(cached)

@@ -1,4 +1,4 @@
-"""What is run: a deployment, a link, a workload and a model. Checked here, once, before anything starts."""
+"""A scenario: deployment, link, workload and model. It is checked here, once, before anything starts."""
 
 import math
 from typing import Literal, get_args
@@ -130,7 +130,7 @@ class ModelSpec(msgspec.Struct, frozen=True):
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """One run, wholly described; with the same seed it makes the same requests."""
+    """A complete description of one run; the same seed gives the same requests."""
 
     deployment: Deployment = Deployment()
     link: LinkSpec = LinkSpec()
@@ -138,7 +138,7 @@ class Scenario(msgspec.Struct, frozen=True):
     model: ModelSpec = ModelSpec()
 
     def checked(self, most_workers: int = MAX_WORKERS) -> "Scenario":
-        """Itself, if every part is sound; else BadInput with one sentence."""
+        """Itself. Raises BadInput, with one sentence, for the first value that is not allowed."""
         self.deployment.checked(most_workers)
         self.workload.checked()
         self.model.checked()

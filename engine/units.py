@@ -1,4 +1,4 @@
-"""Quantities and addresses as people write them: `100MB/s`, `8Gbit/s`, `20ms`. 1 MB is 10^6 bytes, 1 MiB is 2^20."""
+"""Parse quantities and addresses as people write them: `100MB/s`, `8Gbit/s`, `20ms`. 1 MB: 10^6 bytes; 1 MiB: 2^20."""
 
 import math
 import re

@@ -1,7 +1,7 @@
-"""One worker's mind: which requests it holds, what it runs next, what came of it.
+"""One worker's scheduler: which requests it holds, what it runs next, and what each step results in.
 
-It has no clock, no tensor and no socket. Time is passed in, sampled tokens are passed in; out come events and messages.
-The live process and the simulator drive this same class.
+It has no clock, tensor or socket: it takes times and sampled tokens, and returns events and messages. The live process
+and the simulator both drive this class.
 """
 
 import sys
@@ -16,16 +16,16 @@ from engine.plan import Piece, Plan, Slice
 from engine.policy import POLICIES, Job
 from engine.request import Request
 
-MAX_RUNNING = 64  # requests that decode side by side on one worker
+MAX_RUNNING = 64  # requests that one worker decodes in a batch
 
 Output = Event | Report
 
 
 class Worker:
-    """Blocks are promised for the worst case before a request begins, so a request that has begun never lacks memory.
+    """Blocks for the longest possible answer are taken before a request starts, so a started one never lacks memory.
 
     A request is in one of four places: `_waiting` (no token made here yet), `_running` (one token a step), `_held`
-    (prefilled, KV kept until the router says it has landed elsewhere), or `_reserved` (room kept, KV on its way here).
+    (prefilled; its KV is kept until it has landed elsewhere), or `_reserved` (blocks reserved, KV on its way here).
     """
 
     def __init__(
@@ -40,10 +40,10 @@ class Worker:
         self.pool = pool
         self.max_running = max_running
         self.configure(policy, chunk)
-        self._waiting: OrderedDict[str, Job] = OrderedDict()  # long under overload: nothing here may walk all of it
+        self._waiting: OrderedDict[str, Job] = OrderedDict()  # long under overload: never iterate over all of it
         self._running: dict[str, Job] = {}
         self._held: dict[str, Job] = {}
-        self._asked: deque[tuple[str, int]] = deque()  # reservations that wait for blocks, first come first served
+        self._asked: deque[tuple[str, int]] = deque()  # reservations that wait for blocks: first come, first served
         self._reserved: set[str] = set()
 
     def configure(self, policy: str, chunk: int, samples_first_token: bool = True) -> None:
@@ -61,7 +61,7 @@ class Worker:
         return self.pool.owned(request)
 
     def pieces(self, plan: Plan) -> list[Piece]:
-        """The plan with tokens, blocks and sampling filled in, for whatever computes it."""
+        """The plan with tokens, blocks and sampling filled in, ready to be computed."""
         return [self._piece(self.job(piece.request), piece) for piece in plan]
 
     def job(self, request: str) -> Job:
@@ -79,20 +79,20 @@ class Worker:
         )
 
     def samples(self, piece: Slice) -> bool:
-        """Whether a token is drawn from the slice's last row."""
+        """Whether a token is sampled after the slice's last row."""
         return self._samples_first_token and piece.start + piece.tokens == len(self.job(piece.request).tokens)
 
     # ---- requests come and go
 
     def submit(self, request: Request, output_ids: Sequence[int] = (), cached: int = 0) -> None:
-        """Queue a request for prefill; `output_ids` are tokens it already has from an earlier life.
+        """Queue a request for prefill; `output_ids` are tokens it already has from an earlier attempt.
 
-        `cached`: of its first tokens the KV is here already. The last token is never cached: its logits are wanted.
+        `cached`: how many of its first tokens have their KV here. Never the last one, whose logits are needed.
         """
         self._waiting[request.id] = Job(request, [*request.prompt_ids, *output_ids], done=cached)
 
     def reserve(self, request: str, tokens: int) -> list[Output]:
-        """Ask for room for a request whose KV will come from elsewhere."""
+        """Reserve blocks for a request whose KV will come from elsewhere."""
         self._asked.append((request, tokens))
         return self._grant()
 
@@ -114,7 +114,7 @@ class Worker:
     # ---- steps
 
     def plan(self, t: float) -> tuple[Plan, list[Output]]:
-        """The next step, and the event that says so; an empty plan if there is nothing to do."""
+        """The next step and its `StepStarted` event; an empty plan if there is nothing to do."""
         ready = self._with_blocks() if self._waiting else []
         chosen = self._choose(ready, self._running.values(), self._chunk)
         plan = tuple([Slice(job.request.id, job.done, tokens) for job, tokens in chosen])
@@ -126,7 +126,7 @@ class Worker:
         return plan, [StepStarted(t, self.name, plan, waiting, self.pool.used, self.pool.blocks)]
 
     def finish(self, plan: Plan, sampled: Sequence[int | None], t: float, cpu_s: float | None = None) -> list[Output]:
-        """Book the results of a step: `sampled` has a token for each piece that asked for one, else None."""
+        """Record a step's results. `sampled` has, for each slice, a token or None; `cpu_s` is the CPU time it took."""
         out: list[Output] = [StepEnded(t, self.name, cpu_s)]
         for piece, token in zip(plan, sampled, strict=True):
             job = self.job(piece.request)
@@ -151,7 +151,7 @@ class Worker:
         return [Finished(t, request, reason, job.output_tokens), *self._free(request, t)]
 
     def _leave_queue(self, job: Job) -> list[Output]:
-        """Prefilled: decode here from now on, or keep the KV until it has landed elsewhere."""
+        """Prefilled: from now on decode here, or hold the KV until it has landed elsewhere."""
         request = job.request.id
         del self._waiting[request]
         if not self._hands_off:
@@ -161,9 +161,9 @@ class Worker:
         return [Prefilled(request)]
 
     def steady_steps(self, plan: Plan) -> int:
-        """How many steps like this one, counting it, are taken until a request ends, if nobody comes or goes.
+        """How many steps like this one, counting it, run until a request ends, if none arrives or is dropped.
 
-        For a clock that can leap. 0: not one, as the step does not only decode, or a token's value can end an answer.
+        For a simulated clock that can leap. 0 if the step does not only decode, or a token's value may end an answer.
         """
         if plan[-1].request in self._waiting:
             return 0
@@ -175,7 +175,7 @@ class Worker:
         return steps
 
     def leap(self, plan: Plan, steps: int, t: float) -> list[Output]:
-        """Book `steps` such steps at once, the last of which ended at `t`: what `finish` would say, but for tokens."""
+        """Record `steps` such steps at once, the last of which ended at `t`: as `finish`, without events for tokens."""
         out: list[Output] = []
         unknown = [0] * steps
         for piece in plan:
@@ -189,7 +189,7 @@ class Worker:
     # ---- memory
 
     def _with_blocks(self) -> list[Job]:
-        """Waiting jobs that own their blocks, taking them in order of arrival; nobody overtakes for being small."""
+        """Waiting jobs that own their blocks. Blocks are taken in order of arrival; a small request overtakes none."""
         ready: list[Job] = []
         for job in islice(self._waiting.values(), max(0, self.max_running - len(self._running))):
             worst = len(job.tokens) if self._hands_off else job.longest

@@ -1,4 +1,4 @@
-"""Seeded arrivals and lengths. What the prompts say is not decided here: that takes a tokenizer."""
+"""Seeded arrivals and lengths. Prompts get their texts elsewhere, with a tokenizer."""
 
 import math
 import random
@@ -9,7 +9,7 @@ from engine.scenario import Workload
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """A request before it has words."""
+    """A request before it has a prompt."""
 
     number: int
     arrival_s: float

@@ -1,4 +1,4 @@
-"""What NIXL does by itself: one write of a whole tray between two processes, its end awaited without a pause."""
+"""NIXL by itself: one write of a whole tray between two processes, polled to its end without pauses."""
 
 import os
 import time

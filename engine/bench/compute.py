@@ -1,4 +1,4 @@
-"""`bench compute`: prefill and decode steps on one core, beside other engines and what the core can do at best."""
+"""`bench compute`: prefill and decode steps on one core, beside other engines and the core's limits."""
 
 import json
 import os
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Peer:
-    """A process on one core, with one thread, that does what it is asked and says how long it took."""
+    """A process on one core, with one thread, that runs what it is asked to and returns the seconds."""
 
     def __init__(self, process: "subprocess.Popen[str]", name: str) -> None:
         self._process = process
@@ -82,7 +82,7 @@ def peer(name: str, *command: str, **environment: str) -> Iterator[Peer]:
 
 
 def core() -> int:
-    """The last one: the first has the machine's other business."""
+    """The last core: the first one also serves the rest of the machine."""
     return max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
 
 
@@ -148,7 +148,7 @@ def decode(racing: dict[str, Peer], prepared: Prepared, repeat: int) -> list[Fig
 
 
 def gains(prepared: Prepared, repeat: int) -> list[Figure]:
-    """What each optimization is worth: with all of them, beside all but this one."""
+    """What each optimization is worth: all of them, beside all but that one."""
     with ExitStack() as opened:
         racing = {"ours": opened.enter_context(ours(prepared))}
         used = ALL.fitting(prepared.dtype, fast_at_bf16)
@@ -203,6 +203,6 @@ def _compared(name: str, speeds: Mapping[str, Sequence[float]], **wanted: float)
 
 
 def _read_bytes(prepared: Prepared, batch: int) -> int:
-    """What a decode step cannot but read: every weight once, and each request's KV."""
+    """The least that a decode step reads: every weight once, and each request's KV."""
     weights = sum(parameters(Path(prepared.folder)).values()) * BYTES_PER_ELEMENT[prepared.dtype]
     return weights + batch * CONTEXT * prepared.kv_shape.bytes_per_token

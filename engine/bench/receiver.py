@@ -45,7 +45,7 @@ def receiver(shape: KvShape, blocks: int, transports: Sequence[str]) -> Iterator
 
 def main(shape: KvShape, blocks: int, names: list[str]) -> None:
     pool = KvPool.create(shape, blocks)
-    pool.tensor.fill_(1)  # a pool that has been in use: its pages are there
+    pool.tensor.fill_(1)  # maps all pages, as in a pool that has been in use
     transports = Transports(pool, key=KEY, names=names)
     _say(transports.endpoints)
     for line in sys.stdin.buffer:  # until the bench hangs up, however it ends

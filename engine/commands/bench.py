@@ -1,4 +1,4 @@
-"""`split-kitchen bench`: how fast this code is, measured here and now."""
+"""`split-kitchen bench simulator`: how fast the simulator is on this machine."""
 
 import json
 import resource

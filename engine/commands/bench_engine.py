@@ -39,9 +39,9 @@ def compute(model: str, dtype: Any, repeat: int, vllm_python: str | None, as_jso
 @click.command()
 @common
 @click.option("--repeat", type=int, default=11, show_default=True, help="Trays of each kind; medians count.")
-@click.option("--watched", type=int, default=5, show_default=True, help="Trays that come in while tokens are watched.")
+@click.option("--watched", type=int, default=5, show_default=True, help="Trays that arrive while tokens are timed.")
 def handoff(model: str, repeat: int, watched: int, as_json: bool) -> None:
-    """A tray's way: beside memcpy and bare NIXL, its pace, and what the decode worker feels of it."""
+    """A tray's handoff: beside memcpy and bare NIXL, its pace, and what it costs the decode worker."""
     from engine.bench.handoff import measure
 
     whole("repeat", repeat, 1, 1000)

@@ -1,4 +1,4 @@
-"""`split-kitchen doctor`: what this machine is and can, what is wrong with its GPUs, how wide the road to a host is."""
+"""`split-kitchen doctor`: what this machine has and can do, what is wrong with its GPUs, the network to a host."""
 
 import textwrap
 from typing import Any
@@ -20,12 +20,12 @@ from engine.scenario import ModelSpec, whole
 )
 @click.option("--fleet-model", default="llama-3.1-8b", show_default=True, help="Whose KV the findings count in.")
 @click.option("--fleet-prompt", type=int, default=4096, show_default=True, help="Its prompt tokens.")
-@click.option("--link", "link", help="HOST:PORT: measure the road to the host that runs `doctor --serve-link PORT`.")
+@click.option("--link", "link", help="HOST:PORT: measure the network to a host that runs `doctor --serve-link PORT`.")
 @click.option("--serve-link", "port", type=int, help="Answer one `doctor --link` on this port, and nothing else.")
 def doctor(as_json: bool, model: str, link: str | None, port: int | None, **fleet: Any) -> None:
-    """What this machine is and can: measured now, not looked up.
+    """What this machine has and can do: measured now, not looked up.
 
-    Measuring the road to another host needs the same secret on both in SPLIT_KITCHEN_KEY.
+    Measuring the network to another host needs the same secret on both in SPLIT_KITCHEN_KEY.
     """
     if port is not None:
         return _serve_link(port, link)
@@ -48,7 +48,7 @@ def _serve_link(port: int, link: str | None) -> None:
 
 
 def _examined(model: str, link: str | None, *, example: bool, fleet_model: str, fleet_prompt: int) -> dict[str, Any]:
-    """The report. Bad input is found before anything is measured."""
+    """The report. Raises BadInput before anything is measured."""
     from engine.fleet.catalog.hf_config import model as real_model
     from engine.fleet.host.findings import Tray, about_hosts, findings
     from engine.fleet.host.nvml import example_fleet, read_fleet
@@ -65,9 +65,11 @@ def _examined(model: str, link: str | None, *, example: bool, fleet_model: str, 
     there = example_fleet() if example else read_fleet()
     report |= {"gpus": there.gpus, "findings": findings(there, tray)}
     if address:
-        road = measure(address)
-        report["findings"].append(about_hosts(road.peer, road.sent_bytes_per_s, road.received_bytes_per_s, tray))
-        report["link"] = road
+        to_host = measure(address)
+        report["findings"].append(
+            about_hosts(to_host.peer, to_host.sent_bytes_per_s, to_host.received_bytes_per_s, tray)
+        )
+        report["link"] = to_host
     return report
 
 

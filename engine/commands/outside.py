@@ -1,4 +1,4 @@
-"""`run --endpoint`: the workload sent to a server of yours, and what a client can and cannot say of it."""
+"""`run --endpoint`: send the workload to your own server, and say what a client can and cannot know of it."""
 
 import textwrap
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`split-kitchen reality`: how well the simulator foretells the real engine on this machine."""
+"""`split-kitchen reality`: how well the simulator predicts the real engine on this machine."""
 
 from pathlib import Path
 from typing import Any

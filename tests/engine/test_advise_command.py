@@ -1,6 +1,7 @@
 """`split-kitchen advise`: its keys, its exports, and one sentence for what cannot be."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ SEED_CASE = [
 KEYS = {"verdict", "plan", "reasons", "runner_up", "flips", "findings"}
 
 
-def test_json_has_its_keys_and_exports_are_written(capsys, tmp_path):
+def test_json_has_its_keys_and_exports_are_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run_cli(cli, [*SEED_CASE, "--json", "--export", str(tmp_path / "out")]) == 0
     said = json.loads(capsys.readouterr().out)
     assert set(said) >= KEYS
@@ -31,7 +32,7 @@ def test_json_has_its_keys_and_exports_are_written(capsys, tmp_path):
     assert "Mend the fabric first" in (tmp_path / "out" / "report.md").read_text()
 
 
-def test_people_get_sentences(capsys):
+def test_people_get_sentences(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(cli, SEED_CASE) == 0
     said = capsys.readouterr().out
     assert said.startswith("fix-first")
@@ -53,14 +54,14 @@ def test_people_get_sentences(capsys):
     ],
     ids=" ".join,
 )
-def test_bad_input_is_one_sentence_and_2(wrong, capsys):
+def test_bad_input_is_one_sentence_and_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(cli, ["advise", *wrong]) == 2
     said = capsys.readouterr()
     assert not said.out
     assert len(said.err.strip().splitlines()) == 1
 
 
-def test_text_in_a_number_column_of_a_trace(tmp_path, capsys):
+def test_text_in_a_number_column_of_a_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trace = tmp_path / "trace.csv"
     trace.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03,many,44\n")
     assert run_cli(cli, ["advise", "--trace", str(trace)]) == 2

@@ -12,13 +12,14 @@ import msgspec
 import pytest
 
 from engine import load_log, summarize
+from engine.cli import run_cli
 from engine.events import Arrived
 from engine.grammar import check
 from engine.live.model.catalog import prepare
 from engine.live.model.text import Text
 from engine.metrics import Spread
 from engine.scenario import KINDS, ModelSpec
-from lab.web.cli import cli, run_cli
+from lab.web.cli import cli
 
 KEY_VARIABLE = "SPLIT_KITCHEN_KEY"
 KEY = "a key of sixteen letters and more"

@@ -61,5 +61,8 @@ def test_where_nobody_measured_nothing_is_said(log: list[Event]) -> None:
 
 
 def test_a_step_that_a_dying_worker_did_not_end_is_left_out() -> None:
-    cut = [StepStarted(0.0, "worker-0", (Slice("a", 0, 1),), 0, 1, 8), WorkerDown(0.5, "worker-0", "killed")]
+    cut: list[Event] = [
+        StepStarted(0.0, "worker-0", (Slice("a", 0, 1),), 0, 1, 8),
+        WorkerDown(0.5, "worker-0", "killed"),
+    ]
     assert kept_waiting(cut + step(3.0, 0.5, 0.5)) == 0.0

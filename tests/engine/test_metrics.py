@@ -101,7 +101,7 @@ def test_a_request_that_made_no_token_counts_in_no_time() -> None:
 
 
 def test_a_request_that_was_begun_anew_is_one_request_whose_gap_holds_the_delay() -> None:
-    log = [
+    log: list[Event] = [
         Arrived(0.0, "r1", 10, 3),
         TokenMade(1.0, "worker-0", "r1", 0, 100),
         Recalled(1.5, "r1", "worker-0 is down"),
@@ -120,7 +120,7 @@ def test_a_run_that_is_still_going_on_has_numbers_too() -> None:
 
 def test_nothing_makes_zeros() -> None:
     summary = summarize([])
-    assert summary.requests == summary.handoffs == ()
+    assert (summary.requests, summary.handoffs) == ((), ())
     assert summary.metrics.ttft_s == Spread()
     assert (summary.metrics.output_tokens_per_s, summary.metrics.max_stall_s, summary.metrics.busy) == (0.0, 0.0, {})
 

@@ -1,5 +1,9 @@
 """The router and its workers under every disturbance: nothing is lost, nothing is doubled, answers never change."""
 
+from collections.abc import Iterable
+from functools import partial
+
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from engine.events import Recalled
@@ -9,9 +13,12 @@ from engine.log import in_order
 from engine.messages import Ship, ShipFailed
 from engine.metrics import summarize
 from engine.request import Request
-from engine.router import HANDOFF_TRIES
+from engine.router import HANDOFF_TRIES, Output
 from engine.scenario import Deployment
 from tests.engine.virtual_cluster import Station, VirtualCluster, answer
+
+Drawn = list[tuple[int, int, float, bool]]  # prompt, output, arrival, stops early
+Kills = list[tuple[float, int]]  # when, and which
 
 deployments = st.one_of(
     st.builds(Deployment, kind=st.just("colocated"), workers=st.integers(1, 3)),
@@ -32,7 +39,7 @@ kills = st.lists(st.tuples(st.floats(0, 4), st.integers(0, 3)), max_size=6)
 cancels = st.lists(st.tuples(st.floats(0, 4), st.integers(0, 9)), max_size=3)
 
 
-def build(drawn: list[tuple[int, int, float, bool]]) -> list[Request]:
+def build(drawn: Drawn) -> list[Request]:
     requests = []
     for number, (prompt, output, arrival_s, stops) in enumerate(drawn):
         ids = tuple((number * 37 + i) % 251 for i in range(prompt))
@@ -42,18 +49,28 @@ def build(drawn: list[tuple[int, int, float, bool]]) -> list[Request]:
     return requests
 
 
+def cancel(cluster: VirtualCluster, request: str) -> Iterable[Output]:
+    return cluster.router.cancel(request, cluster.t)
+
+
+def deploy(cluster: VirtualCluster, deployment: Deployment) -> Iterable[Output]:
+    return cluster.router.deploy(deployment, cluster.t)
+
+
 @settings(max_examples=150)
 @given(deployments, request_lists, kills, cancels, st.integers(16, 40), st.integers(0, 99))
-def test_every_request_ends_with_the_same_tokens(deployment, drawn, kills, cancels, blocks, seed) -> None:
+def test_every_request_ends_with_the_same_tokens(
+    deployment: Deployment, drawn: Drawn, kills: Kills, cancels: Kills, blocks: int, seed: int
+) -> None:
     cluster = VirtualCluster(deployment, LinkSpec(1e5, 0.01), blocks, seed)
     requests = build(drawn)
     for request in requests:
         cluster.submit(request)
     for t, number in kills:
         name = f"worker-{number % deployment.workers}"
-        cluster.at(t, lambda name=name: cluster.kill(name))
+        cluster.at(t, partial(cluster.kill, name))
     for t, number in cancels:
-        cluster.at(t, lambda number=number: cluster.router.cancel(f"r{number}", cluster.t))
+        cluster.at(t, partial(cancel, cluster, f"r{number}"))
     cluster.run()
     events = in_order(cluster.log)
     check(events)
@@ -73,7 +90,9 @@ def test_every_request_ends_with_the_same_tokens(deployment, drawn, kills, cance
 @given(
     request_lists, st.lists(st.tuples(st.floats(0, 3), deployments), min_size=1, max_size=3), kills, st.integers(0, 99)
 )
-def test_deployments_change_while_requests_run(drawn, changes, kills, seed) -> None:
+def test_deployments_change_while_requests_run(
+    drawn: Drawn, changes: list[tuple[float, Deployment]], kills: Kills, seed: int
+) -> None:
     cluster = VirtualCluster(Deployment(workers=4), LinkSpec(1e5), 40, seed)
     requests = build(drawn)
     for request in requests:
@@ -81,9 +100,9 @@ def test_deployments_change_while_requests_run(drawn, changes, kills, seed) -> N
     for t, deployment in changes:
         prefill = min(deployment.prefill_workers, 2)
         four = Deployment(deployment.kind, 4, prefill, deployment.chunk, "shm", deployment.ship, deployment.first_token)
-        cluster.at(t, lambda four=four: cluster.router.deploy(four, cluster.t))
+        cluster.at(t, partial(deploy, cluster, four))
     for t, number in kills:
-        cluster.at(t, lambda number=number: cluster.kill(f"worker-{number}"))
+        cluster.at(t, partial(cluster.kill, f"worker-{number}"))
     cluster.run()
     check(in_order(cluster.log))
     by_id = {result.id: result for result in summarize(in_order(cluster.log)).requests}
@@ -91,7 +110,7 @@ def test_deployments_change_while_requests_run(drawn, changes, kills, seed) -> N
     assert all(station.mind.pool.used == 0 for station in cluster.stations.values()), "blocks were leaked"
 
 
-def test_a_road_that_never_delivers_ends_requests_as_failed_rather_than_never(monkeypatch):
+def test_a_link_that_never_delivers_fails_its_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(station: Station, ship: Ship) -> None:
         station.report([ShipFailed(ship.request, "nobody there")])
 
@@ -102,18 +121,20 @@ def test_a_road_that_never_delivers_ends_requests_as_failed_rather_than_never(mo
     cluster.run()
     check(in_order(cluster.log))
     reasons = [result.finished for result in summarize(in_order(cluster.log)).requests]
-    assert reasons == ["failed", "length"]  # the second ends with its first token and needs no road
+    assert reasons == ["failed", "length"]  # the second ends with its first token and needs no handoff
     assert sum(isinstance(event, Recalled) for event in cluster.log) == HANDOFF_TRIES
 
 
 @settings(max_examples=50)
 @given(deployments, request_lists, kills, st.integers(16, 40), st.integers(0, 99))
-def test_loads_are_kept_as_if_they_were_counted_anew(deployment, drawn, kills, blocks, seed) -> None:
+def test_loads_are_kept_as_if_they_were_counted_again(
+    deployment: Deployment, drawn: Drawn, kills: Kills, blocks: int, seed: int
+) -> None:
     cluster = VirtualCluster(deployment, LinkSpec(1e5, 0.01), blocks, seed)
     for request in build(drawn):
         cluster.submit(request)
     for t, number in kills:
-        cluster.at(t, lambda name=f"worker-{number % deployment.workers}": cluster.kill(name))
+        cluster.at(t, partial(cluster.kill, f"worker-{number % deployment.workers}"))
     router = cluster.router
 
     def counted(worker: str) -> int:
@@ -127,7 +148,7 @@ def test_loads_are_kept_as_if_they_were_counted_anew(deployment, drawn, kills, b
                 load += order.request.max_output_tokens - len(order.output_ids)
         return load
 
-    def compare() -> list:
+    def compare() -> list[Output]:
         assert {w: load.tokens for w, load in router.loads.items()} == {w: counted(w) for w in router.roster.roles}
         return []
 

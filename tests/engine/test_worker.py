@@ -20,10 +20,11 @@ CHUNK = 24
 Kind = TypeVar("Kind")
 Tokens = dict[str, list[int]]  # of each request, prompt and output so far
 
+Shape = tuple[int, int, bool]
 shapes = st.tuples(st.integers(1, 90), st.integers(1, 8), st.booleans())  # prompt, output at most, stops before that
 
 
-def a_request(number: int, shape: tuple[int, int, bool]) -> Request:
+def a_request(number: int, shape: Shape) -> Request:
     prompt, output, stops = shape
     ids = tuple((number * 37 + i) % 251 for i in range(prompt))
     plain = Request(f"r{number}", ids, output)
@@ -238,7 +239,9 @@ TestLife.settings = settings(max_examples=100, stateful_step_count=40)
 
 @pytest.mark.parametrize("policy", ["prefill_first", "chunked"])
 @given(drawn=st.lists(shapes, min_size=1, max_size=8), blocks=st.integers(7, 30))
-def test_every_request_ends_with_its_answer_however_small_the_pool(policy, drawn, blocks) -> None:
+def test_every_request_ends_with_its_answer_however_small_the_pool(
+    policy: str, drawn: list[Shape], blocks: int
+) -> None:
     requests = [a_request(number, shape) for number, shape in enumerate(drawn)]
     worker = a_worker(policy, blocks)
     said = serve(worker, requests)
@@ -248,7 +251,9 @@ def test_every_request_ends_with_its_answer_however_small_the_pool(policy, drawn
 
 
 @given(shape=shapes, lived=st.integers(1, 7), policy=st.sampled_from(["prefill_first", "chunked"]))
-def test_a_request_with_an_earlier_life_goes_on_with_the_token_it_had_come_to(shape, lived, policy) -> None:
+def test_a_request_with_an_earlier_life_goes_on_with_the_token_it_had_come_to(
+    shape: Shape, lived: int, policy: str
+) -> None:
     request = a_request(0, shape)
     had = answer(request)[:-1][:lived]
     said = serve(a_worker(policy), [request], had)
@@ -258,7 +263,7 @@ def test_a_request_with_an_earlier_life_goes_on_with_the_token_it_had_come_to(sh
 
 
 @given(shape=shapes, lived=st.integers(0, 3), samples=st.booleans())
-def test_prefill_only_keeps_the_kv_until_it_is_told_to_drop_it(shape, lived, samples) -> None:
+def test_prefill_only_keeps_the_kv_until_it_is_told_to_drop_it(shape: Shape, lived: int, samples: bool) -> None:
     request = a_request(0, shape)
     had = answer(request)[:-1][:lived]
     worker = a_worker("prefill_only")

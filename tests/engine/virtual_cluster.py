@@ -7,6 +7,7 @@ The "model" is a sum: the next token depends on all tokens before it, so a lost 
 import heapq
 import random
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from engine.blocks import BlockPool
 from engine.events import Event, HandoffStarted
@@ -187,7 +188,7 @@ class VirtualCluster:
         for output in outputs:
             if isinstance(output, Send):
                 station = self.stations[output.worker]
-                self.after(self.hop_s(), lambda s=station, c=output.command: s.command(c), channel=output.worker + ">")
+                self.after(self.hop_s(), partial(station.command, output.command), channel=output.worker + ">")
             else:
                 self.log.append(output)
 

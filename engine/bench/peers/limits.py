@@ -1,4 +1,4 @@
-"""What one core of this machine can do at best, asked in turn with those who try to come near it."""
+"""What one core of this machine can do at best, measured in turn with the engines."""
 
 import sys
 from functools import partial

@@ -1,9 +1,9 @@
-"""The tensors behind the blocks: one worker's KV pool, in memory that another process can map.
+"""One worker's KV pool: the tensor behind the blocks, in memory that another process can map.
 
     tensor[layer, k or v, slot, kv head, dim]      slot = block * block_tokens + offset in the block
 
 A sender maps the receiver's pool and writes into it, one-sided, as RDMA does. The memory has no name on disk
-(memfd), so nothing is left behind when its last holder is gone, however it went.
+(memfd), so nothing is left behind when its last holder ends, however it ends.
 """
 
 import mmap
@@ -66,8 +66,8 @@ def pool_rows(pool: KvPool) -> Bytes:
 
 
 def row_numbers(planes: int, pool_blocks: int, blocks: Sequence[int]) -> Rows:
-    """Of the tray in these blocks, in its order: (layer, k or v, block). A plane is the keys or values of one layer."""
+    """Row numbers of the tray in these blocks, ordered by (plane, block). A plane: keys or values of one layer."""
     of_plane: Rows = np.asarray(blocks, np.int64)
     assert of_plane.min(initial=0) >= 0, "blocks are counted from 0"
-    assert of_plane.max(initial=0) < pool_blocks, "blocks beyond the pool are memory of somebody else"
+    assert of_plane.max(initial=0) < pool_blocks, "blocks beyond the pool are other memory"
     return np.add.outer(np.arange(planes) * pool_blocks, of_plane).reshape(-1)

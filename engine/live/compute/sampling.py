@@ -1,4 +1,4 @@
-"""From a row of logits to a token. A draw depends on the logits, the request's seed and the token's index alone."""
+"""From logits to tokens. A draw depends only on the logits, the request's seed and the token's index."""
 
 import random
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import torch
 
 from engine.request import Sampling
 
-LIKELY = 512  # tokens that nearly always hold the nucleus; sorting the whole vocabulary takes ten times as long
+LIKELY = 512  # tokens that nearly always contain the nucleus; sorting the whole vocabulary takes ten times as long
 
 
 def sample(logits: torch.Tensor, asked: Sequence[tuple[Sampling, int]]) -> list[int]:
@@ -21,7 +21,7 @@ def sample(logits: torch.Tensor, asked: Sequence[tuple[Sampling, int]]) -> list[
 
 
 def nucleus(chances: torch.Tensor, top_p: float) -> torch.Tensor:
-    """`chances` with all but the likeliest tokens struck out: the fewest whose chances add up to `top_p`."""
+    """`chances`, [vocabulary], zeroed outside the nucleus: the fewest likeliest tokens that add up to `top_p`."""
     if top_p >= 1:
         return chances
     likely, tokens = chances.topk(min(LIKELY, len(chances)))
@@ -32,10 +32,10 @@ def nucleus(chances: torch.Tensor, top_p: float) -> torch.Tensor:
 
 
 def draw(chances: torch.Tensor, seed: int, index: int) -> int:
-    """A token by its chances, which need not add up to 1.
+    """Draw a token by its chances, [vocabulary], which need not add up to 1.
 
-    The tokens lie along a line in order of the vocabulary, not of their chances: were two of almost the same chance to
-    change places, because another batch shape rounds differently, the same draw would give another token.
+    Tokens are laid out in order of the vocabulary, not of their chances. Otherwise two with almost equal chances could
+    swap places, as another batch shape rounds differently, and the same draw would give another token.
     """
     line = chances.cumsum(0)
     at = random.Random(f"{seed}/{index}").random() * line[-1]

@@ -1,4 +1,4 @@
-"""A prepared model as transformers has it. Its weights stay memory-mapped, so workers on a machine share the pages."""
+"""A prepared model in transformers' own modules. Its weights stay memory-mapped, so workers share the pages."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ from engine.live.model.catalog import Prepared
 
 def load(prepared: Prepared, device: str = "cpu", attention: str = PAGED) -> Any:
     """The model on `device`. Another `attention`, such as "sdpa", gives a model that `generate` works with."""
-    # No mask is registered under the name, so transformers makes none: the step knows better who may see whom.
+    # No mask is registered under the name, so transformers makes none: `PagedStep` has the masks.
     AttentionInterface.register(PAGED, paged_attention)
-    logging.disable_progress_bar()  # a worker's stderr is for what went wrong
+    logging.disable_progress_bar()  # a worker's stderr is for errors
     model = AutoModelForCausalLM.from_pretrained(
         prepared.folder,
         dtype=getattr(torch, prepared.dtype),

@@ -1,7 +1,7 @@
-"""A model's weights, mapped from its files, where transformers' modules would have them, and none of those modules.
+"""A model's weights, mapped from its files, under the names of transformers' modules, without those modules.
 
-Importing those modules takes longer than everything else a worker does before it is ready. `Forward` and `FewRows` walk
-the layers themselves and need nothing of them but the weights.
+Importing those modules takes longer than everything else a worker does before it is ready. `Forward` and `SmallBatch`
+need nothing but the weights.
 """
 
 import json
@@ -17,7 +17,11 @@ from torch.nn.functional import linear
 from engine.live.compute.optimizations import Optimizations
 from engine.live.model.catalog import Prepared
 
-SAID = {"rms_norm_eps", "rope_parameters", "tie_word_embeddings"}  # what must be in the configuration: no default here
+REQUIRED = {
+    "rms_norm_eps",
+    "rope_parameters",
+    "tie_word_embeddings",
+}  # in the configuration; there are no defaults here
 LAYER = {
     "self_attn": ("q_proj", "k_proj", "v_proj", "o_proj"),
     "mlp": ("gate_proj", "up_proj", "down_proj"),
@@ -27,7 +31,7 @@ HEAD_NORMS = ("q_norm", "k_norm")
 
 
 def served(prepared: Prepared, optimizations: Optimizations) -> Any:
-    """What a Runner with these optimizations needs of the model."""
+    """The model as a Runner with these optimizations needs it."""
     weights = mapped(prepared) if optimizations.lean_forward else None
     if weights is not None:
         return weights
@@ -37,10 +41,10 @@ def served(prepared: Prepared, optimizations: Optimizations) -> Any:
 
 
 def mapped(prepared: Prepared) -> Any:
-    """The model's weights, or None where only transformers knows how to read them."""
+    """The model's weights, or None for a model that only transformers can read."""
     folder = Path(prepared.folder)
     config = json.loads((folder / "config.json").read_text("utf-8"))
-    if not config.keys() >= SAID or "quantization_config" in config:
+    if not config.keys() >= REQUIRED or "quantization_config" in config:
         return None
     rope = config["rope_parameters"]
     if not rope or rope.get("rope_type") != "default" or rope.get("partial_rotary_factor", 1) != 1:
@@ -86,7 +90,7 @@ def _needed(layers: int, tied: bool) -> set[str]:
 
 
 def _tensors(prepared: Prepared) -> Mapping[str, torch.Tensor]:
-    """All that is in the files, by name. What has the right dtype stays where it is: on disk, and in its cache."""
+    """All tensors in the files, by name. Those of the right dtype stay mapped; others are converted in memory."""
     folder, dtype = Path(prepared.folder), getattr(torch, prepared.dtype)
     index = folder / "model.safetensors.index.json"
     if index.exists():

@@ -1,4 +1,4 @@
-"""What this machine is and can, measured at the moment of asking. What can't be had here is said, not guessed."""
+"""What this machine has and can do, measured when asked. What is missing is reported, not guessed."""
 
 import importlib.util
 import math
@@ -26,7 +26,7 @@ REPEATS = 5
 
 
 def examine(model: ModelSpec) -> dict[str, Any]:
-    """All but the GPUs. Raises BadInput for a model that is not there."""
+    """The report without GPUs. Raises BadInput for a model that cannot be found."""
     prepared = prepare(model)
     measured = speeds(cache_folder())
     machine = limits(prepared)
@@ -50,7 +50,7 @@ def examine(model: ModelSpec) -> dict[str, Any]:
 
 
 def limits(prepared: Prepared) -> Machine:
-    """One core's, since that is what a worker has, with the model's sizes beside them."""
+    """The limits of one core, which is what a worker has, and the model's sizes."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -71,7 +71,7 @@ def limits(prepared: Prepared) -> Machine:
 
 
 def parameters(folder: Path) -> dict[str, int]:
-    """The number of elements of each weight; of the fp32 file where the folder has the weights in two dtypes."""
+    """The number of elements of each weight. A converted folder has two dtypes; its fp32 file counts."""
     sizes: dict[str, int] = {}
     for file in sorted(folder.glob("*.safetensors")):
         if file.name == "model.bf16.safetensors" and (folder / "model.safetensors").exists():
@@ -83,13 +83,13 @@ def parameters(folder: Path) -> dict[str, int]:
 
 
 def peak_flops_per_s(dtype: torch.dtype) -> float:
-    """Of one core, in a square matrix product that stays in the cache: the best of a few."""
+    """FLOP/s of one core in a square matrix product that stays in the cache: the best of REPEATS."""
     a, b = torch.rand(GEMM, GEMM).to(dtype), torch.rand(GEMM, GEMM).to(dtype)
     return 2 * GEMM**3 / _quickest(lambda: a @ b)
 
 
 def read_bytes_per_s() -> float:
-    """Of one core, summing memory that no cache holds: the best of a few."""
+    """Bytes/s that one core reads from memory too large for any cache: the best of REPEATS."""
     memory = torch.ones(READ_BYTES // 8, dtype=torch.int64)
     return READ_BYTES / _quickest(memory.sum)
 

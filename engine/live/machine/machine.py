@@ -1,4 +1,4 @@
-"""What this machine was measured to be, for whoever reasons about it without loading torch."""
+"""This machine's measured limits, for code that does not load torch."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ class Machine(msgspec.Struct, frozen=True):
     """One core's measured limits, and the sizes of the model that runs on it.
 
     `parameters` are all of the model's, `embedding_parameters` those of its (tied) embedding: prefill multiplies with
-    them for the last token only. `bytes_per_parameter` is that of the dtype the engine chose here.
+    them for the last token only. `bytes_per_parameter` is that of the dtype chosen here.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 def measure(model: ModelSpec) -> Machine:
-    """Measure it now, in a process of its own (some seconds). Nothing else should be running."""
+    """Measure now, for some seconds, in a process of its own. Nothing else should run. Raises WorkerFailed."""
     ran = subprocess.run(
         [sys.executable, "-m", "engine.live.machine.doctor", msgspec.json.encode(model).decode()],
         capture_output=True,

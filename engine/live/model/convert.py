@@ -44,7 +44,7 @@ def convert(source: str, folder: Path) -> None:
         made.mkdir()
         (_tiny if source in TINY_CONFIGS else _gguf)(source, made)
         for file in made.iterdir():
-            file.chmod(0o644)  # safetensors' are for their owner only; an image is built by one user and run by another
+            file.chmod(0o644)  # safetensors makes them private; an image is built by one user and run by another
         try:
             made.rename(folder)
         except OSError:
@@ -53,13 +53,13 @@ def convert(source: str, folder: Path) -> None:
 
 
 def _gguf(source: str, folder: Path) -> None:
-    # transformers asks for the file thrice and for the table of names once a module: more than half of the work
+    # transformers reads the file three times and the table of names once a module: more than half of the time
     for pure in (gguf.GGUFReader, gguf.get_tensor_name_map):
         setattr(gguf, pure.__name__, cache(pure))
     where = {"pretrained_model_name_or_path": str(Path(source).parent), "gguf_file": Path(source).name}
     AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
-    del model.config.quantization_config  # nothing is quantized any more
+    del model.config.quantization_config  # the weights are no longer quantized
     _save(model, folder)
 
 

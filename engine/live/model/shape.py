@@ -1,4 +1,4 @@
-"""The shape of one worker's KV, as sender and receiver must agree on it. No torch: the front process reads it too."""
+"""The layout of KV, on which sender and receiver must agree. No torch: the front needs it too."""
 
 import msgspec
 
@@ -21,7 +21,7 @@ class KvShape(msgspec.Struct, frozen=True):
 
     @property
     def row_bytes(self) -> int:
-        """Keys or values of one block in one layer: what lies in one stretch."""
+        """Bytes of one block's keys or values in one layer, which are contiguous."""
         return self.tray_bytes(1) // (2 * self.layers)
 
     def tray_bytes(self, blocks: int) -> int:

@@ -1,4 +1,4 @@
-"""Text to tokens and back, and prompts to try a model with. No torch: the front process does this, not the workers."""
+"""Text to tokens and back, and synthetic prompts. No torch: the front does this, not the workers."""
 
 import json
 import random
@@ -17,13 +17,13 @@ from tokenizers.decoders import DecodeStream
 
 from engine.live.model.catalog import Prepared
 
-PLAIN = "{% for message in messages %}{{ message.content }}{% endfor %}"  # for models that were never taught to chat
+PLAIN = "{% for message in messages %}{{ message.content }}{% endfor %}"  # for models without a chat template
 TASK = "Answer the question from these notes.\n\n"
-NOTES = "<notes>"  # where the passages go while the template is filled in
+NOTES = "<notes>"  # stands for the passages while the template is rendered
 
 
 class Prompt(NamedTuple):
-    """`text` is what a person should see of it: without the chat template around it."""
+    """`text` is the prompt as people see it, without the chat template."""
 
     ids: tuple[int, ...]
     text: str
@@ -35,7 +35,7 @@ class Passage(NamedTuple):
 
 
 class Text:
-    """A model's tokenizer and chat template; `chat` False: none, a prompt is its words alone."""
+    """A model's tokenizer and chat template; `chat` False: no template, the prompt's text alone."""
 
     def __init__(self, prepared: Prepared, *, chat: bool = True) -> None:
         folder = Path(prepared.folder)
@@ -43,22 +43,22 @@ class Text:
         self._chat = _ChatTemplate(folder, chat)
 
     def encode(self, text: str) -> tuple[int, ...]:
-        """The tokens of the text as it stands; nothing is put before or after it."""
+        """The tokens of the text alone, without special tokens."""
         return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def encode_chat(self, user_text: str) -> tuple[int, ...]:
-        """The tokens of a conversation in which the user has said this and the model is to answer."""
+        """The tokens of a conversation with this user message, which the model is to answer."""
         return self.encode(self._chat.render(user_text))
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(ids))
 
     def stream(self) -> "TextStream":
-        """For one request's output, as it comes."""
+        """A decoder for one request's output as it comes."""
         return TextStream(self._tokenizer)
 
     def synthetic_prompt(self, seed: int, index: int, tokens: int) -> Prompt:
-        """Exactly `tokens` tokens: notes and a question on them where there is room, else the beginning of some notes.
+        """Exactly `tokens` tokens: notes and a question about them if there is room, else the beginning of some notes.
 
         The same `seed` and `index` give the same prompt. The notes are cut at the end to make the length.
         """
@@ -68,7 +68,7 @@ class Text:
         before, after = self._chat.render(TASK + NOTES + question).split(NOTES)
         head, tail = self.encode(before), self.encode(after)
         room = tokens - len(head) - len(tail)
-        if room < len(asked.ids):  # the note that has the answer would not fit
+        if room < len(asked.ids):  # the note with the answer would not fit
             head, tail, room, question = (), (), tokens, ""
         body = list(asked.ids)
         while len(body) < room:
@@ -77,7 +77,7 @@ class Text:
         return Prompt((*head, *body[:room], *tail), f"{TASK}{text.rstrip()}\n{question}" if question else text)
 
     def _shuffled(self, order: random.Random) -> "chain[Passage]":
-        """The passages without end, in another order each time round."""
+        """The passages, repeated without end, each time in another order."""
         return chain.from_iterable(order.sample(self._passages, len(self._passages)) for _ in iter(int, 1))
 
     @cached_property
@@ -104,12 +104,12 @@ class TextStream:
         return text
 
     def end(self) -> str:
-        """What is left once no more tokens come: the beginning of a character, shown as a replacement character."""
+        """The rest, once no more tokens come: an incomplete character becomes a replacement character."""
         return str(self._tokenizer.decode(self._ids))[self._said :]
 
 
 class _ChatTemplate:
-    """A model's own template, in a sandbox: it came with the model and may be anybody's."""
+    """A model's own template, in a sandbox: it came with the model, so it is not trusted."""
 
     def __init__(self, folder: Path, chat: bool) -> None:
         settings = _json(folder / "tokenizer_config.json")
@@ -130,7 +130,7 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _content(token: Any) -> str:
-    """Special tokens are written as a string, or as an object that has one."""
+    """A special token is a string, or an object with a string in it."""
     return str(token.get("content", "") if isinstance(token, dict) else token or "")
 
 

@@ -14,6 +14,7 @@ from engine.errors import TransportFailed
 from engine.events import Event, HandoffMoved, HandoffStarted
 from engine.link import LinkSpec
 from engine.live.compute.kv import Bytes, KvPool, pool_rows
+from engine.live.handoff import courier as courier_module
 from engine.live.handoff.checksum import Checksum, digest
 from engine.live.handoff.courier import MOVED_EVERY_S, PIECE_S, Courier
 from engine.live.handoff.transport import Path, Segment
@@ -153,6 +154,22 @@ def start(log: Log) -> Iterator[Start]:
         courier.close()
 
 
+class SkippingClock:
+    """The real clock, and what a test lets pass at once."""
+
+    skipped_s = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.skipped_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SkippingClock:
+    clock = SkippingClock()
+    monkeypatch.setattr(courier_module, "time", clock)
+    return clock
+
+
 @pytest.fixture
 def recorder(pool: KvPool) -> Recorder:
     return Recorder(pool)
@@ -187,8 +204,8 @@ def test_a_tray_lands_bit_for_bit(
     if layered:
         courier.begin(order, transport, SOURCE)
         for layer in range(SHAPE.layers):
-            time.sleep(0.005)
             courier.layer_ready("r", layer)
+            wait_for(lambda: all_sent(courier))  # so every layer is sent by itself
     else:
         courier.ship(order, transport, SOURCE)
     shipped = log.shipped()
@@ -222,8 +239,7 @@ def test_layers_go_in_order_as_they_are_made(recorder: Recorder, log: Log, start
     courier.begin(ship(), "shm", SOURCE)
     courier.layer_ready("r", 1)  # the first two at once
     rows = tray_rows(SHAPE, BLOCKS, SOURCE).tolist()
-    wait_for(lambda: len(recorder.order()) == len(rows) // 2)
-    time.sleep(0.02)
+    wait_for(lambda: len(recorder.order()) >= len(rows) // 2 and all_sent(courier))
     assert len(recorder.order()) == len(rows) // 2
     courier.layer_ready("r", 3)
     log.shipped()
@@ -265,13 +281,15 @@ def test_never_faster_than_the_link(link: LinkSpec, recorder: Recorder, log: Log
         assert link.seconds(NBYTES) <= log.shipped().seconds <= time.monotonic() - begun
 
 
-def test_waiting_for_a_layer_saves_no_bandwidth_up(recorder: Recorder, log: Log, start: Start) -> None:
+def test_waiting_for_a_layer_saves_no_bandwidth_up(
+    recorder: Recorder, log: Log, start: Start, clock: SkippingClock
+) -> None:
     link = LinkSpec(NBYTES / 0.2)
     courier = start(recorder, link)
     courier.begin(ship(), "shm", SOURCE)
     courier.layer_ready("r", 0)
-    wait_for(lambda: len(recorder.order()) == 2 * len(SOURCE))
-    time.sleep(0.3)
+    wait_for(lambda: len(recorder.order()) == 2 * len(SOURCE) and at_rest(courier))
+    clock.skipped_s += 3600.0
     again = time.monotonic()
     courier.layer_ready("r", SHAPE.layers - 1)
     log.shipped()
@@ -289,14 +307,18 @@ def test_a_faster_link_shortens_the_tray_in_flight(recorder: Recorder, log: Log,
     assert shipped.configured_bytes_per_s == 200e6
 
 
-def test_a_cut_link_moves_nothing_until_it_is_restored(recorder: Recorder, log: Log, start: Start) -> None:
+def test_a_cut_link_moves_nothing_until_it_is_restored(
+    recorder: Recorder, log: Log, start: Start, clock: SkippingClock
+) -> None:
     courier = start(recorder, LinkSpec(NBYTES / 10))
     courier.ship(ship(), "shm", SOURCE)
     log.moved()
     courier.set_link(LinkSpec(0))
-    time.sleep(0.02)
+    wait_for(lambda: at_rest(courier))
     before = len(recorder.pieces)
-    time.sleep(0.1)
+    clock.skipped_s += 3600.0
+    courier.set_link(LinkSpec(0))  # has it look at the clock again
+    wait_for(lambda: at_rest(courier))
     assert len(recorder.pieces) == before
     courier.set_link(UNPACED)
     assert log.shipped().digest == digest(recorder.pool, SOURCE)
@@ -308,7 +330,7 @@ def test_a_slower_link_splits_the_piece_that_waits(
     monkeypatch.setattr("engine.live.handoff.courier.PIECE_S", 1.5)
     courier = start(recorder, LinkSpec(NBYTES / 6))  # a quarter of the tray, in a second and a half
     courier.ship(ship(), "shm", SOURCE)
-    time.sleep(0.05)
+    wait_for(lambda: bool(log.of(HandoffStarted)) and at_rest(courier))
     courier.set_link(LinkSpec(10 * ROW / 1.5))
     wait_for(lambda: bool(recorder.pieces))
     assert len(recorder.pieces[0].source) == 10
@@ -344,13 +366,12 @@ def test_after_abort_not_one_byte_is_written(
         log.moved()
         courier.abort(transport)
         rows[:] = 0
-        time.sleep(0.1)
-        assert not rows.any()
     assert log.silent()
     courier.set_link(UNPACED)  # and the next tray has the wire for itself
     receiver.grants.grant("next", ELSEWHERE)
     courier.ship(ship("next", receiver.endpoints["tcp"], ELSEWHERE), "tcp", SOURCE)
     assert log.shipped().digest == digest(receiver.pool, ELSEWHERE)
+    assert not rows[tray_rows(SHAPE, BLOCKS, TARGET)].any(), "on the same stream, an aborted byte would have come first"
     sender.close()
 
 
@@ -492,6 +513,18 @@ def test_blocks_the_receiver_does_not_have(recorder: Recorder, log: Log, start: 
 def test_a_transport_the_worker_has_not_opened(pool: KvPool, log: Log, start: Start) -> None:
     start(Transports(pool, key=KEY, names=[])).ship(ship(), "tcp", SOURCE)
     assert "no tcp transport" in log.failed().why
+
+
+def all_sent(courier: Courier) -> bool:
+    """Everything that was ready has been sent."""
+    with courier._changed:
+        return courier._busy is None and not any(tray.waits for tray in courier._trays)
+
+
+def at_rest(courier: Courier) -> bool:
+    """Its thread has nothing to send for now: it waits."""
+    with courier._changed:
+        return courier._busy is None and courier._choose(vars(courier_module)["time"].monotonic())[1] > 0
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

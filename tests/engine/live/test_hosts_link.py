@@ -16,7 +16,7 @@ from engine.cli import cli, run_cli
 from engine.errors import BadInput, TransportFailed
 from engine.live.process import hosts_link
 from engine.live.process.hosts_link import COUNT, HOW_MUCH, PING, SEND, TAKE, WORD_BYTES, Stream, measure, serve
-from engine.live.process.join_server import KEY_VARIABLE, JoinServer
+from engine.live.process.join_server import KEY_VARIABLE, JoinServer, join
 from tests.patience import PATIENCE_S
 
 KEY = "a secret that both ends of these tests share"
@@ -33,7 +33,8 @@ def server(outcome: "SimpleQueue[object]") -> int:
 
     def run() -> None:
         try:
-            outcome.put(serve(0, host="127.0.0.1", wait_s=PATIENCE_S, ready=port.put))
+            serve(0, host="127.0.0.1", wait_s=PATIENCE_S, ready=port.put)
+            outcome.put(None)
         except TransportFailed as failed:
             outcome.put(failed)
 
@@ -120,7 +121,7 @@ def test_a_server_that_hangs_up_or_lies_or_falls_silent(monkeypatch: pytest.Monk
 def test_a_caller_that_talks_nonsense_or_sends_too_much(words: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts_link, "MOST_BYTES", 150)
     outcome: SimpleQueue[object] = SimpleQueue()
-    stream, _ = hosts_link.join(("127.0.0.1", server(outcome)), KEY.encode())
+    stream, _ = join(("127.0.0.1", server(outcome)), KEY.encode())
     with stream:
         for word in words:
             stream.send_bytes(word)
@@ -129,7 +130,7 @@ def test_a_caller_that_talks_nonsense_or_sends_too_much(words: list[bytes], monk
 
 def test_a_caller_cannot_make_the_server_send_more_than_it_will(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts_link, "MOST_BYTES", 1000)
-    stream, _ = hosts_link.join(("127.0.0.1", server(SimpleQueue())), KEY.encode())
+    stream, _ = join(("127.0.0.1", server(SimpleQueue())), KEY.encode())
     with stream:
         stream.send_bytes(PING)
         assert stream.recv_bytes(WORD_BYTES) == PING

@@ -46,8 +46,7 @@ def ratio(ours: Act, plain: Act, turns: int) -> float:
     In CPU time of this thread: where others take the core away, nothing is counted.
     """
     spent = [(_spent_s(plain), _spent_s(ours)) for _ in range(turns)]
-    slower, quicker = map(min, zip(*spent, strict=True))
-    return slower / quicker
+    return min(theirs_s for theirs_s, _ in spent) / min(ours_s for _, ours_s in spent)
 
 
 def _spent_s(act: Act) -> float:

@@ -14,7 +14,7 @@ from engine.live.compute.kv import KvPool, pool_rows
 from engine.live.handoff.checksum import Checksum, digest
 from engine.live.handoff.transport import Grants, Path, Segment
 from engine.live.handoff.transports import Transports, why_not
-from engine.live.handoff.transports.tcp import SEGMENT_BYTES, TcpEndpoint
+from engine.live.handoff.transports.tcp import SEGMENT_BYTES, TcpEndpoint, TcpPath
 from engine.live.model.shape import KvShape
 from tests.engine.live.peer import KEY, Peer, tray_rows
 from tests.patience import PATIENCE_S
@@ -210,6 +210,7 @@ def test_a_piece_beyond_the_limit_is_refused(transports: Transports, peer: Peer)
     path = transports.connect("tcp", peer.endpoints["tcp"])
     first = np.zeros(SEGMENT_BYTES // SHAPE.row_bytes + 1, np.int64)
     piece = Segment("r", pool_rows(transports.pool), first, first)
+    assert isinstance(path, TcpPath)
     path._buffer = np.empty((len(first), SHAPE.row_bytes), np.uint8)  # a sender that knows no limit
     with pytest.raises(TransportFailed):
         send(path, [piece])
