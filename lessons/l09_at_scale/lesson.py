@@ -78,7 +78,7 @@ def pool_words(one: Evidence) -> Mapping[str, str]:
         "wrong": f"{rack.planned(False).prefill} and {rack.WORKERS - rack.planned(False).prefill}",
         "tokens": f"{rack.PROMPT:,}",
         "answer": f"{rack.ANSWER}",
-        "rate": f"{rack.BUSY_PER_S:g}",
+        "rate": f"{rack.busy_per_s():.0f}",
     }
 
 
@@ -117,7 +117,7 @@ LESSON = Lesson(
             Number("times", 0.5, 200.0),
             key=lambda evidence: number([rack_ratio()]),
             numbers=rack_words,
-            timed=False,
+            computed=True,
         ),
         Round(
             "pools",
@@ -126,7 +126,7 @@ LESSON = Lesson(
             key=lambda evidence: number([100 * rack.nodes().share]),
             reasons=("All: it is the same 72 GPUs", "Half: one of the two pools is too small", "Nearly none"),
             numbers=pool_words,
-            timed=False,
+            computed=True,
         ),
         Round(
             "check",
@@ -134,7 +134,7 @@ LESSON = Lesson(
             Number("times", 0.5, 50.0),
             key=lambda evidence: number([routing_ratio()]),
             numbers=routing_words,
-            timed=False,
+            computed=True,
         ),
     ),
     claims=(

@@ -26,11 +26,9 @@ INSIDE, BETWEEN = "nvl72", "ib-400g"
 WORKERS = 72 // TP
 PROMPT, ANSWER = 4096, 256
 PROMISE = Slo(ttft_s=1.0, tpot_s=0.03)
-BUSY_PER_S = 110.0  # requests a second for the whole rack
 REQUESTS = 1200
 
 DOCUMENTS, DOCUMENT, QUESTION = 60, 8192, 512  # prompt tokens
-ASKED_PER_S = 40.0
 BLOCK = 512  # tokens by which a cache knows a prompt
 
 
@@ -47,22 +45,30 @@ class Kept(NamedTuple):
     workers: int
 
 
+def reading_s(tokens: int) -> float:
+    """One prompt's prefill on one worker."""
+    return _worker().cost.step_s([(0, tokens)], 0, 0)
+
+
+def busy_per_s() -> float:
+    """Requests a second for the whole rack: a third more than half of its workers can read."""
+    return 1.33 * (WORKERS // 2) / reading_s(PROMPT)
+
+
 @cache
 def nodes() -> Kept:
     """Nine machines of eight GPUs, each a domain of its own, with one prefill and one decode worker: all that fits."""
-    served = _served(1, 2, BUSY_PER_S / (WORKERS // 2), REQUESTS // 3)
+    served = _served(1, 2, busy_per_s() / (WORKERS // 2), REQUESTS // 3)
     return Kept(attainment(served.requests, PROMISE), 1, 2)
 
 
 @cache
 def rack() -> Kept:
     """One domain: of its workers as many prefill as the work asks for."""
-    worker = _worker()
-    reading_s = worker.cost.step_s([(0, PROMPT)], 0, 0)
     batch = 64
-    writing_s = worker.cost.step_s((), batch, batch * (PROMPT + ANSWER)) * ANSWER / batch
-    prefill = round(WORKERS * reading_s / (reading_s + writing_s))
-    served = _served(prefill, WORKERS, BUSY_PER_S, REQUESTS)
+    writing_s = _worker().cost.step_s((), batch, batch * (PROMPT + ANSWER)) * ANSWER / batch
+    prefill = round(WORKERS * reading_s(PROMPT) / (reading_s(PROMPT) + writing_s))
+    served = _served(prefill, WORKERS, busy_per_s(), REQUESTS)
     return Kept(attainment(served.requests, PROMISE), prefill, WORKERS)
 
 
@@ -71,12 +77,13 @@ def planned(planner: bool) -> Kept:
     """A rack whose prefill pool is too small for the long prompts that come first; with a planner, which moves workers
     from one pool to the other as it sees them miss their target."""
     prefill = 5
+    rate_per_s = 1.5 * prefill / reading_s(DOCUMENT)
     rng = random.Random(1)
     asked, t = [], 0.0
     for number in range(REQUESTS):
-        prompt, answer = (8000, 64) if number < REQUESTS / 2 else (1000, 800)
+        prompt, answer = (DOCUMENT, 64) if number < REQUESTS / 2 else (1000, 800)
         asked.append(Draft(number, t, prompt, answer))
-        t += rng.expovariate(ASKED_PER_S)
+        t += rng.expovariate(rate_per_s)
     spec = PlannerSpec(ttft_s=0.5, itl_s=0.03, most_workers=WORKERS) if planner else None
     served = count(
         _scenario(prefill, WORKERS), ClusterSpec(_worker(), network=NetworkSpec("fair"), planner=spec), asked
@@ -93,7 +100,7 @@ def first_token_s(routing: str) -> float:
         first = rng.randrange(DOCUMENTS) * 1000
         blocks = tuple(range(first, first + DOCUMENT // BLOCK))
         asked.append(Draft(number, t, DOCUMENT + QUESTION, 64, blocks))
-        t += rng.expovariate(ASKED_PER_S)
+        t += rng.expovariate(0.95 * (WORKERS // 2) / reading_s(DOCUMENT + QUESTION))
     on = ClusterSpec(_worker(), network=NetworkSpec("fair"), routing=routing, prefix_cache_tokens=8 * DOCUMENT)  # type: ignore[arg-type]
     return count(_scenario(WORKERS // 2, WORKERS), on, asked).metrics.ttft_s.p90
 

@@ -139,7 +139,8 @@ LESSON = Lesson(
             ),
             key=lambda evidence: choice(advice().verdict),
             numbers=advice_words,
-            timed=False,
+            computed=True,
+            recalls=("verdict", "fix"),
         ),
     ),
     claims=(
