@@ -23,7 +23,7 @@ def opening(lesson: Lesson, *, first: bool) -> None:
         before, words, after = text.partition(all_words())  # a dozen rows are for looking up, not for reading first
         st.markdown(before)
         if words:
-            with st.expander("All the words, in three languages"):
+            with st.expander("Glossary: every word, in three languages"):
                 st.markdown(words + after)
     elif text:
         with st.expander("What to know first"):

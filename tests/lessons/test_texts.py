@@ -9,6 +9,7 @@ from engine.live.process.run import make_requests
 from lessons import all_lessons
 from lessons.evidence import turns
 from lessons.lesson import Lesson, Round
+from lessons.words import TERMS, WORDS, table
 
 LESSONS = all_lessons()
 ROUNDS = [(lesson, asked) for lesson in LESSONS for asked in lesson.rounds]
@@ -71,3 +72,19 @@ def test_a_rounds_scenarios_are_valid_on_two_workers(lesson: Lesson, asked: Roun
         for turn in turns(asked.runs(setting), 1):
             assert turn.scenario.checked().deployment.workers == 2
             assert make_requests(turn.scenario)
+
+
+def test_the_glossary_defines_every_word_and_term() -> None:
+    rows = [row for row in table().splitlines() if row.startswith("|") and not row.startswith("|--")]
+    assert len(rows) == len(WORDS) + len(TERMS) + 2
+    assert all(cell.strip() for row in rows for cell in row.strip("|").split("|"))
+
+
+@pytest.mark.parametrize("term", ["ITL", "TTFT", "KV cache", "RAG", "batch", "roofline"])
+def test_a_term_is_explained_where_it_first_appears(term: str) -> None:
+    """In the first sentence that has it, beside its long name or in bold or italics."""
+    told = "\n".join(
+        text for lesson in LESSONS for part, text in lesson.parts().items() if part not in ("In the cluster", "Limits")
+    ).replace(table(), "")
+    first = next(line for line in told.splitlines() if term in line)
+    assert re.search(rf"\*[^*]*{term}[^*]*\*|\({term}[,)]|{term} \(", first), first
