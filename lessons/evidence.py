@@ -1,16 +1,37 @@
-"""What a round's answer rests on: logs of real runs, each repeated, and what this machine was measured to be."""
+"""What a round's answer rests on: logs of real runs, each repeated, and what this machine was measured to be.
 
+A *repeat* is one log of each run, made one after the other. Numbers are compared within a repeat, so that a machine
+that is slow for a while slows both sides; and every number of a text comes from one repeat, so that they fit together.
+"""
+
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from engine.disturbed import disturbed
+from engine.disturbed import disturbed, kept_waiting
 from engine.live.machine.machine import Machine
 from engine.log import Log
 from engine.scenario import Scenario
+
+T = TypeVar("T")
+V = TypeVar("V", covariant=True)
+ATTEMPTS = 3  # that a run gets at most: something else on the machine disturbs one, rarely three in a row
+
+
+class CannotTell(Exception):
+    """What was asked does not follow from this evidence. The message is a sentence for the learner."""
+
+
+class Sample(NamedTuple, Generic[V]):
+    """What one repeat says. `lost`: the share of its time in which a worker did not have its core."""
+
+    value: V
+    repeat: int = 0
+    lost: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -25,9 +46,57 @@ class Evidence:
     machine: Machine | None = None
     reused: int = 0
 
+    def log(self, run: str) -> Log:
+        """The run's log, its first where it was repeated. Raises CannotTell if it was not made."""
+        made = self.logs.get(run)
+        if not made:
+            raise CannotTell(f"The run “{run}” was not made.")
+        return made[0]
+
     def of(self, run: str, fold: Callable[[Log], float]) -> tuple[float, ...]:
-        """A number from each repeat of a run."""
+        """A number from each repeat of a run. Raises CannotTell if it was not made, or does not say."""
+        self.log(run)
         return tuple(fold(log) for log in self.logs[run])
+
+    @property
+    def known_machine(self) -> Machine:
+        """Raises CannotTell if the machine was not measured."""
+        if self.machine is None:
+            raise CannotTell("What this machine can do was not measured.")
+        return self.machine
+
+    @cached_property
+    def repeats(self) -> tuple["Evidence", ...]:
+        """Each repeat as evidence of its own, with one log a run. There is one even where nothing was run."""
+        count = max(map(len, self.logs.values()), default=0)
+        return tuple(
+            Evidence({run: logs[n : n + 1] for run, logs in self.logs.items()}, self.setting, self.machine)
+            for n in range(max(count, 1))
+        )
+
+    @cached_property
+    def lost(self) -> float:
+        """The share of its steps' time in which a worker did not have its core, in the worst of the runs."""
+        every = [kept_waiting(log.events) for logs in self.logs.values() for log in logs]
+        return max((share for share in every if share is not None), default=0.0)
+
+    def each(self, fold: Callable[["Evidence"], T]) -> tuple[Sample[T], ...]:
+        """What each repeat says; those that do not say are left out. Raises CannotTell if none does."""
+        samples: list[Sample[T]] = []
+        why = CannotTell("Nothing was run.")
+        for n, repeat in enumerate(self.repeats):
+            try:
+                value = fold(repeat)
+            except CannotTell as silent:
+                why = silent
+                continue
+            if _finite(value):
+                samples.append(Sample(value, n, repeat.lost))
+            else:
+                why = CannotTell("The runs hold nothing to compare with.")
+        if not samples:
+            raise why
+        return tuple(samples)
 
     def joined(self, other: "Evidence") -> "Evidence":
         """This evidence and that of an earlier round; where both have a run of one name, this one's counts."""
@@ -44,6 +113,22 @@ class Evidence:
         ended = sorted(log.recorded_at for log in logs)
         bad = sum(disturbed(log.events) for log in logs)
         return Made(len(logs), (seeds[0], seeds[-1]), (ended[0], ended[-1]), bad, min(self.reused, len(logs)))
+
+
+def _finite(value: Any) -> bool:
+    """Of a number, or of all numbers of a curve or of named ones; a name is."""
+    if isinstance(value, str):
+        return True
+    if isinstance(value, Mapping):
+        return all(map(_finite, value.values()))
+    return all(map(_finite, value)) if isinstance(value, list | tuple) else math.isfinite(value)
+
+
+def calmer(first: Log | None, second: Log) -> Log:
+    """Of two attempts at the same run, the one in which the workers had more of their cores."""
+    if first is None:
+        return second
+    return min(first, second, key=lambda log: kept_waiting(log.events) or 0.0)
 
 
 class Made(msgspec.Struct, frozen=True):

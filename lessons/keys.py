@@ -1,29 +1,46 @@
-"""The key to a question, computed from repeated runs, and how far a guess was from it."""
+"""The key to a question, computed from repeated runs, and how far a guess was from it.
+
+A key is a value with its spread, or there is none: then `CannotTell` says why. So noise is never scored as knowledge.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import median
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
+from engine.disturbed import MOST
+from lessons.evidence import CannotTell, Sample
+
 SAME = "same"  # the name of the option that says "about the same"
 NEAR, CLOSE = 0.2, 0.6  # in powers of e: within 1.22 x is right, within 1.82 x close
+WIDEST = math.exp(2 * NEAR)  # of the repeats, greatest to least: noise as wide as "right" would make any guess right
+MARGIN = 1.15  # a smaller difference is "about the same"
 
+T = TypeVar("T")
 Value = str | tuple[float, ...]
 
 
 class Key(msgspec.Struct, frozen=True):
     """What was measured: an option's name, or numbers: one, or for a curve one for each x.
 
-    `low` and `high` are the least and the greatest of the repeats; empty for an option.
+    `low` and `high` are the least and the greatest of the repeats; empty for an option. `repeat`: the one in the
+    middle, which has the value; whatever else is said of the runs is taken from it as well.
     """
 
     value: Value
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+    repeat: int = 0
 
 
+class Unclear(msgspec.Struct, frozen=True):
+    """This machine could not tell, and `why`: no verdict, and none that counts. The runs may be made again."""
+
+    why: str
+
+
+Finding = Key | Unclear
 Word = Literal["right", "close", "off"]
 
 
@@ -34,30 +51,120 @@ class Verdict(msgspec.Struct, frozen=True):
     off_by: float
 
 
-def number(samples: Sequence[float]) -> Key:
-    """The median of the repeats, and their range."""
-    return curve([samples])
+# ---- keys
 
 
-def curve(samples: Sequence[Sequence[float]]) -> Key:
-    """`samples` has one sequence of repeats for each x."""
-    middle, low, high = (tuple(fold(one) for one in samples) for fold in (median, min, max))
-    return Key(middle, low, high)
+def number(samples: Sequence[Sample[float] | float], widest: float = WIDEST) -> Key:
+    """The median repeat and the range of all. Raises CannotTell if they differ by more than the factor `widest`."""
+    return curve([Sample([one.value], one.repeat, one.lost) for one in _samples(samples)], widest)
+
+
+def curve(samples: Sequence[Sample[Sequence[float]]], widest: float = WIDEST) -> Key:
+    """Each sample is a whole curve; the key is the one in the middle, and at each x the range of all."""
+    counted = trusted(samples)
+    least = zip(*([value / _slack(one) for value in one.value] for one in counted), strict=True)
+    most = zip(*([value * _slack(one) for value in one.value] for one in counted), strict=True)
+    low, high = tuple(map(min, least)), tuple(map(max, most))
+    for few, many in zip(low, high, strict=True):
+        if many > few * widest:
+            raise CannotTell(_scattered(counted, f"from {few:.3g} to {many:.3g}"))
+    middle = _middle(counted, lambda one: sum(math.log(max(value, 1e-12)) for value in one.value))
+    return Key(tuple(middle.value), low, high, middle.repeat)
+
+
+def exact(samples: Sequence[Sample[float] | float]) -> Key:
+    """What does not depend on time, such as bytes: one value, however busy the machine."""
+    values = {one.value for one in _samples(samples)}
+    if len(values) != 1:
+        raise CannotTell("The repeats differ in a number that has to be the same in each.")
+    (value,) = values
+    return Key((value,), (value,), (value,), _samples(samples)[0].repeat)
 
 
 def choice(name: str) -> Key:
+    """An answer that follows from formulas alone."""
     return Key(name)
 
 
-def greatest(samples: Mapping[str, Sequence[float]], least_ratio: float = 1.15) -> Key:
-    """Which of the runs has the greatest number; `SAME` where the noise or a small difference leaves it open.
+def greatest(samples: Sequence[Sample[Mapping[str, float]]], margin: float = MARGIN, same: str | None = SAME) -> Key:
+    """Which of the named numbers is the greatest in every repeat, by at least `margin`; `same` where none is, because
+    in every repeat all lie within it. Anything between the two is noise, or too close to call: CannotTell.
 
-    Open means: the repeats of the first two overlap, or their medians differ by less than `least_ratio`.
+    `same` None: "about the same" is no answer. What somebody else took of the cores widens every ratio.
     """
-    first, second, *_ = sorted(samples, key=lambda name: median(samples[name]), reverse=True)
-    apart = min(samples[first]) > max(samples[second])
-    wide = median(samples[first]) >= least_ratio * median(samples[second])
-    return Key(first if apart and wide else SAME)
+    counted = trusted(samples)
+    first = max(counted[0].value, key=lambda name: sum(math.log(max(one.value[name], 1e-12)) for one in counted))
+    rivals = [name for name in counted[0].value if name != first]
+
+    def lead(one: Sample[Mapping[str, float]]) -> float:
+        return min(_ratio(one.value[first], one.value[rival]) for rival in rivals)
+
+    middle = _middle(counted, lead)
+    if all(lead(one) / _slack(one) >= margin for one in counted):
+        return Key(first, repeat=middle.repeat)
+    apart = max(_ratio(max(one.value.values()), min(one.value.values())) * _slack(one) for one in counted)
+    if same is not None and apart <= margin:
+        return Key(same, repeat=middle.repeat)
+    leads = sorted(lead(one) for one in counted)
+    raise CannotTell(_scattered(counted, f"the ratio of the two from {leads[0]:.2f} to {leads[-1]:.2f}"))
+
+
+def agreed(samples: Sequence[Sample[str]]) -> Key:
+    """The option that every repeat names."""
+    names = {one.value for one in samples}
+    if len(names) != 1:
+        raise CannotTell("The repeats do not agree.")
+    return Key(names.pop(), repeat=_middle(samples, lambda one: one.lost).repeat)
+
+
+# ---- what counts
+
+
+def trusted(samples: Sequence[Sample]) -> Sequence[Sample]:  # type: ignore[type-arg]  # whatever they are of
+    """Those that nothing disturbed, if there are two (or if only one was asked for); else all, and what somebody else
+    took of the cores counts as uncertainty."""
+    quiet = [one for one in samples if one.lost <= MOST]
+    return quiet if len(quiet) >= min(2, len(samples)) else samples
+
+
+def untimed(samples: Sequence[Sample[T]]) -> list[Sample[T]]:
+    """Of what does not depend on time: no disturbance counts against it."""
+    return [one._replace(lost=0.0) for one in samples]
+
+
+def _samples(values: Sequence[Sample[float] | float]) -> list[Sample[float]]:
+    """Plain numbers are repeats that nothing disturbed."""
+    return [one if isinstance(one, Sample) else Sample(one, n) for n, one in enumerate(values)]
+
+
+def _slack(one: Sample) -> float:  # type: ignore[type-arg]
+    """By which factor a disturbed number may be another."""
+    return 1 / (1 - min(one.lost, 0.95)) if one.lost > MOST else 1.0
+
+
+def _ratio(above: float, below: float) -> float:
+    if below <= 0:
+        return 1.0 if above <= 0 else math.inf
+    return above / below
+
+
+def _middle(samples: Sequence[Sample], by) -> Sample:  # type: ignore[no-untyped-def, type-arg]
+    """The median repeat; of an even number, the lower of the two in the middle."""
+    return sorted(samples, key=by)[(len(samples) - 1) // 2]
+
+
+def _scattered(counted: Sequence[Sample], found: str) -> str:  # type: ignore[type-arg]
+    """Why these samples carry no verdict."""
+    bad = [one.lost for one in counted if one.lost > MOST]
+    if bad:
+        return (
+            f"Something else on this machine took up to {max(bad):.0%} of a worker's time in {len(bad)} of "
+            f"{len(counted)} repeats: they say {found}, and that is too wide for a verdict."
+        )
+    return f"The repeats say {found}: too wide for a verdict."
+
+
+# ---- guesses
 
 
 def judged(guess: Value, key: Key) -> Verdict:

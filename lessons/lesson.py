@@ -11,12 +11,13 @@ from functools import cached_property
 from pathlib import Path
 
 from engine.scenario import Scenario
-from lessons.evidence import Evidence
-from lessons.keys import Key
+from lessons.evidence import CannotTell, Evidence
+from lessons.keys import Finding, Key, Unclear, trusted
 from lessons.question import Answer, Bars, Lines
 from lessons.words import table
 
 TABLE = "<!-- words -->"  # where a text has the table of the three languages
+ONLY_IF = re.compile(r"\[(not )?([a-z-]+)\] ")  # how a paragraph begins that depends on a claim
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,11 @@ class Round:
 
     `runs(setting)` names the scenarios to run, each of them `repeats` times with different seeds; a round without runs
     is answered from the evidence of the rounds before, or by `key` alone. `setting` is the knob's value, 0 without one.
-    `numbers` are the words that the answer's text may use in braces, besides {guess}, {measured} and {times}.
+    `key` may raise CannotTell: then this evidence carries no verdict. `numbers` are the words that the answer's text
+    may use in braces, besides {guess}, {measured} and {times}, all of one repeat. `timed` False: nothing in the answer
+    depends on time, so that one run is as good as ten, and a disturbed one as good as any. `computed`: the
+    answer follows from formulas or a simulation, not from runs. `recalls`: earlier rounds whose runs are looked at as
+    well, where there are runs of its own or it is computed.
     """
 
     name: str
@@ -48,6 +53,23 @@ class Round:
     numbers: Callable[[Evidence], Mapping[str, str]] = lambda evidence: {}
     view: Callable[[Evidence], Bars | Lines] | None = None
     needs_machine: bool = False
+    timed: bool = True
+    computed: bool = False
+    recalls: tuple[str, ...] = ()
+
+    def finding(self, evidence: Evidence) -> Finding:
+        """What this evidence answers, or why it does not."""
+        try:
+            return self.key(evidence)
+        except CannotTell as why:
+            return Unclear(str(why))
+
+    def shown(self, evidence: Evidence) -> Bars | Lines | None:
+        """What else the evidence shows; None if there is nothing, or not enough of it."""
+        try:
+            return self.view(evidence) if self.view else None
+        except CannotTell:
+            return None
 
     @property
     def has_runs(self) -> bool:
@@ -56,11 +78,24 @@ class Round:
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of cause and effect, and the assertion that it is. Read against the evidence of the round `about`."""
+    """A sentence of cause and effect, and the test of it on one repeat of the round `about`.
+
+    `otherwise` is said where the test fails: what this learner's runs show instead. By `name` a text refers to it.
+    """
 
     says: str
     about: str
-    holds: Callable[[Evidence], bool]
+    test: Callable[[Evidence], bool]
+    otherwise: str = ""
+    name: str = ""
+
+    def holds(self, evidence: Evidence) -> bool | None:
+        """Whether every repeat shows it, or none does. None: they disagree, or do not say."""
+        try:
+            shown = {one.value for one in trusted(evidence.each(lambda repeat: float(self.test(repeat))))}
+        except CannotTell:
+            return None
+        return bool(shown.pop()) if len(shown) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -73,6 +108,9 @@ class Lesson:
         ## <round> question   before the guess          ## <round> answer     after it, with {numbers}
         ## Limits             what this shows and what it does not
         ## In the cluster     the same for those who run the machines
+
+    In an answer, a paragraph that begins with [name] stands only where the claim of that name holds on the learner's
+    own evidence, one that begins with [not name] only where it does not.
     """
 
     folder: Path
@@ -94,8 +132,27 @@ class Lesson:
         return next(one for one in self.rounds if one.name == name)
 
     def sources(self, asked: Round) -> tuple[Round, ...]:
-        """The rounds whose evidence answers this one: itself, and those before it if it has no runs of its own."""
-        return (asked,) if asked.has_runs else self.rounds[: self.rounds.index(asked) + 1]
+        """The rounds whose evidence answers this one: itself and those it recalls; all before it if it is measured,
+        but not by runs of its own."""
+        if asked.has_runs or asked.computed:
+            return (*map(self.round, asked.recalls), *([asked] if asked.has_runs else []))
+        return self.rounds[: self.rounds.index(asked) + 1]
+
+    def answer(self, asked: Round, evidence: Evidence, key: Key, said: Mapping[str, str]) -> str:
+        """The answer's text around the numbers of the key's repeat. `said`: what else it may name in braces."""
+        one = evidence.repeats[min(key.repeat, len(evidence.repeats) - 1)]
+        try:
+            words = {**asked.numbers(one), **said}
+        except CannotTell as why:
+            return str(why)
+        holds = {claim.name: claim.holds(evidence) is True for claim in self.claims if claim.about == asked.name}
+        stands = []
+        for paragraph in self.text(f"{asked.name} answer").split("\n\n"):
+            if (condition := ONLY_IF.match(paragraph)) is None:
+                stands.append(paragraph)
+            elif holds[condition[2]] != bool(condition[1]):
+                stands.append(paragraph[condition.end() :])
+        return "\n\n".join(stands).format_map(words)
 
     def text(self, part: str) -> str:
         """The part under that heading; "" if there is none."""

@@ -1,4 +1,5 @@
-"""One table joins the three ways to speak of the same thing. The engine uses the second column only.
+"""The glossary: three ways to speak of the same thing, and the terms of serving. The engine uses the second column.
+
 
 The kitchen is for seeing, serving for reading vLLM's or Dynamo's documentation, cluster for those who run the machines.
 """
@@ -77,7 +78,37 @@ WORDS: dict[str, Word] = {
 }
 
 
+TERMS: dict[str, str] = {
+    "token": "A word or a piece of one: what a model reads and writes.",
+    "TTFT": "Time to first token: from a request's arrival to its first token.",
+    "ITL": "Inter-token latency: the gap between two tokens of an answer. Its tail is what readers notice.",
+    "TPOT": "Time per output token: an answer's mean gap after its first token.",
+    "batch": "The requests that one step works on together.",
+    "chunk": "A piece of a prompt; its size is the step's budget, --max-num-batched-tokens in vLLM.",
+    "block": "A fixed number of tokens' KV cache, the unit in which memory is dealt out and shipped.",
+    "bandwidth": "Bytes a second, of memory or of a link. Latency is the time until the first byte arrives.",
+    "roofline": "The two limits of a machine, arithmetic and memory bandwidth; the knee is where they meet.",
+    "P:D": "How many prefill workers there are for how many decode workers.",
+    "SLO": "Service level objective: what has been promised, such as token 1 within a second.",
+    "goodput": "Requests a second that met every promise.",
+    "tensor parallelism (TP)": "One model cut across several GPUs that work on each step together.",
+    "RAG": "Retrieval-augmented generation: documents are looked up and put before the question, so prompts are long.",
+    "prefix cache": "KV kept from earlier prompts, for later ones that begin alike.",
+}
+
+
 def table() -> str:
-    """The three languages side by side, in Markdown."""
-    rows = [f"| {word.kitchen} | {word.serving} | {word.cluster} |" for word in WORDS.values()]
-    return "\n".join(["| kitchen | serving | cluster |", "|---|---|---|", *rows])
+    """The three languages side by side, with what each thing does; then the terms. In Markdown."""
+    rows = [f"| {word.kitchen} | {word.serving} | {word.cluster} | {word.says} |" for word in WORDS.values()]
+    terms = [f"| {term} | {says} |" for term, says in TERMS.items()]
+    return "\n".join(
+        [
+            "| kitchen | serving | cluster | what it does |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            "| term | what it means |",
+            "|---|---|",
+            *terms,
+        ]
+    )

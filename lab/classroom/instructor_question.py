@@ -8,6 +8,7 @@ from lab.classroom.store import ClassQuestion, Refusal, Room
 from lab.classroom.tally import bins, counted, tally
 from lab.classroom.view import answer_words, attempt, common_run, emphasis, follow, how_made
 from lab.ui.learner import learner
+from lessons.keys import Unclear
 from lessons.lesson import Lesson, Round
 
 TIMERS_S = {"1 min": 60, "2 min": 120, "5 min": 300, "none": 0}
@@ -88,8 +89,10 @@ def _show_answer(classroom: Classroom, room: Room, lesson: Lesson, asked: Round)
     gathered = classroom.evidence(room, lesson, asked)
     if gathered is None:
         raise Refusal("The engine has not run this yet.")
-    key, machine = asked.key(gathered), classroom.engine.machine_name
-    classroom.actions.show_answer(room.code, learner(), key, machine, gathered.made)
+    found = asked.finding(gathered)
+    if isinstance(found, Unclear):
+        raise Refusal(f"This machine could not tell. {found.why} Run it again.")
+    classroom.actions.show_answer(room.code, learner(), found, classroom.engine.machine_name, gathered.made)
 
 
 def _run(classroom: Classroom, room: Room, lesson: Lesson, asked: Round) -> None:

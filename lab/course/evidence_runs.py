@@ -20,7 +20,7 @@ from lab.course.single_flight import SingleFlight
 from lab.runs.engine_client import EngineClient
 from lab.runs.lru import LRU
 from lab.ui.formatting import plain
-from lessons.evidence import Evidence, Turn, collected, turns
+from lessons.evidence import ATTEMPTS, Evidence, Turn, calmer, collected, turns
 from lessons.lesson import Round
 
 
@@ -53,8 +53,11 @@ class Gathering:
     """The runs still to be made. Thread-safe; each call of `advance` is cheap.
 
     `on`: the gathering whose runs these are, itself or an earlier one for the same question that is still under way.
-    `for_all`: a whole class watches. Its runs go before all others, and a disturbed run is repeated once.
+    `for_all`: a whole class watches. Its runs go before all others.
     `fresh`: every run is made, whatever is kept.
+
+    A disturbed run is made again, up to `ATTEMPTS` times, and no more often in all than there are runs; the least
+    disturbed attempt counts.
     """
 
     def __init__(
@@ -74,7 +77,9 @@ class Gathering:
         self._logs: list[tuple[Step, Log]] = []
         self.on = self
         self._reused: set[str] = set()  # rounds
-        self._repeated = -1  # the step that was disturbed and is repeated
+        self._best: Log | None = None  # of the attempts at the run that is on, if it was disturbed
+        self._attempts = 0
+        self._spare = len(self._steps)  # runs that may still be made again
         self._done = 0
         self._seconds: list[float] = []
         self._began = 0.0
@@ -102,8 +107,8 @@ class Gathering:
 
     @property
     def repeats(self) -> bool:
-        """Whether the current or next turn repeats a disturbed run."""
-        return self._done == self._repeated
+        """Whether the turn that is on, or next, is made again because it was disturbed."""
+        return self._attempts > 0
 
     @property
     def name(self) -> str:
@@ -181,15 +186,21 @@ class Gathering:
         elif known is not None and log is not None and log.events:  # else it was evicted, and is made again
             if self._began:
                 self._seconds.append(time.monotonic() - self._began)
-            if self._for_all and not self.repeats and disturbed(log.events):
-                self._repeated = self._done
+            self._best = calmer(self._best, log)
+            self._attempts += 1
+            if self._timed(step) and disturbed(log.events) and self._attempts < ATTEMPTS and self._spare:
+                self._spare -= 1
             else:
-                self._logs.append((step, log))
+                self._logs.append((step, self._best))
+                self._best, self._attempts = None, 0
                 self._done += 1
                 if step == self._steps_of(step.round)[-1]:
                     self._keep(step.round)
                     self._flights.resign(self)  # those who wait still know it by `on`
         self._began = 0.0
+
+    def _timed(self, step: Step) -> bool:
+        return next(part.asked.timed for part in self.parts if part.asked.name == step.round)
 
     def _steps_of(self, round: str) -> list[Step]:
         return [step for step in self._steps if step.turn and step.round == round]
@@ -265,5 +276,5 @@ def _says(gathering: Gathering) -> str:
     left_s = gathering.left_s
     left = f", about {left_s:.0f} s to go" if left_s else ". How long they take is known after the first"
     if gathering.repeats:
-        left += ". Something else on this machine disturbed it; it is repeated"
+        left += ". Something else on this machine disturbed it; it is made again"
     return f"{number} ({plain(gathering.name.replace('_', ' '))}){left}."

@@ -49,10 +49,12 @@ class EvidenceStore:
             return begun
 
     def again(self, learner: str, lesson: Lesson, asked: Round) -> None:
-        """Drop the round's evidence; its runs are made again, whatever is kept."""
+        """Drop the evidence that answers the round, its own or else that of the rounds before; the runs are made again,
+        whatever is kept."""
         key = (learner, lesson.slug, asked.name)
+        names = [one.name for one in ([asked] if asked.has_runs else lesson.sources(asked))]
         with self._lock:
-            self._evidence.drop(lambda held, _: held == key)
+            self._evidence.drop(lambda held, _: held[:2] == key[:2] and held[2] in names)
             self._open.drop(lambda held, _: held == key)
             self._fresh.add(key)
 

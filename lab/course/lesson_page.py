@@ -4,13 +4,15 @@ The page is a function of the learner's book and of the evidence in memory; the 
 So a reload, another tab or a restart of the lab changes no guess and no outcome.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import streamlit as st
 
 from engine.errors import BadInput
-from lab.course.comparison import comparison, locked, opening
+from lab.course.comparison import comparison, locked, opening, unclear
 from lab.course.evidence_runs import Gathering, says
 from lab.course.evidence_store import EvidenceStore
 from lab.course.guess_form import guess_form
@@ -23,7 +25,7 @@ from lab.ui.learner import Books, learner
 from lab.ui.next_step import next_step
 from lessons.book import Entry, Outcome, now
 from lessons.evidence import Evidence
-from lessons.keys import judged
+from lessons.keys import Key, Unclear, judged
 from lessons.lesson import Lesson, Round
 
 
@@ -58,13 +60,27 @@ def page(course: Course, lesson: Lesson, onward: Callable[[], None], onward_labe
         _ask(course, lesson, asked)
         return
     locked(asked, entry)
+    try:
+        _answered(course, lesson, asked, entry, entries)
+    except Exception:  # whatever it is, the guess stands and there is a way on
+        logging.getLogger(__name__).exception("%s, %s", lesson.slug, asked.name)
+        _failed(course, lesson, asked)
+
+
+def _answered(course: Course, lesson: Lesson, asked: Round, entry: Entry, entries: Mapping[str, Entry]) -> None:
+    """The guess is locked: run, judge, compare."""
     evidence = course.evidence.evidence(learner(), lesson, asked)
     if evidence is None and (entry.outcome is None or st.session_state.get(_again(lesson, asked))):
         settings = {name: one.guess.setting for name, one in entries.items()}
         _run(course, lesson, asked, course.evidence.gathering(learner(), lesson, asked, settings))
         return
     if evidence is not None and entry.outcome is None:
-        book.settle(lesson.slug, asked.name, _outcome(course, asked, entry, evidence))
+        with st.spinner("Computing the answer") if asked.computed else nullcontext():
+            found = asked.finding(evidence)
+        if isinstance(found, Unclear):
+            _could_not_tell(course, lesson, asked, found, evidence)
+            return
+        course.books.mine().settle(lesson.slug, asked.name, _outcome(course, entry, found))
         st.rerun()
     assert entry.outcome is not None
     _reveal(course, lesson, asked, entry, entry.outcome, evidence)
@@ -171,8 +187,7 @@ def _progress(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
 # ---- the comparison
 
 
-def _outcome(course: Course, asked: Round, entry: Entry, evidence: Evidence) -> Outcome:
-    key = asked.key(evidence)
+def _outcome(course: Course, entry: Entry, key: Key) -> Outcome:
     return Outcome(key, judged(entry.guess.value, key), course.engine.machine_name, now())
 
 
@@ -188,11 +203,34 @@ def _reveal(
         if st.button("Run it again for me", icon=":material/replay:", help=stays):
             course.evidence.again(learner(), lesson, asked)
             _once_more(lesson, asked)
+    _next(lesson, asked)
+
+
+def _next(lesson: Lesson, asked: Round) -> None:
     at = lesson.rounds.index(asked)
     last = at + 1 == len(lesson.rounds)
     does = "That was the last one." if last else f"Next: {lesson.rounds[at + 1].asks}"
     if _bar(lesson, asked, does, "Finish the lesson" if last else "Next question", seen="reveal"):
         _go(lesson, at + 1)
+
+
+def _could_not_tell(course: Course, lesson: Lesson, asked: Round, found: Unclear, evidence: Evidence) -> None:
+    unclear(asked, found, evidence)
+    _again_button(course, lesson, asked)
+    _next(lesson, asked)
+
+
+def _failed(course: Course, lesson: Lesson, asked: Round) -> None:
+    """Something raised: the lab's log says what."""
+    st.warning("This question could not be worked out from its runs. Your guess stays locked. Run it again, or go on.")
+    _again_button(course, lesson, asked)
+    _next(lesson, asked)
+
+
+def _again_button(course: Course, lesson: Lesson, asked: Round) -> None:
+    if st.button("Run it again", icon=":material/replay:", key=f"{_again(lesson, asked)} now"):
+        course.evidence.again(learner(), lesson, asked)
+        _once_more(lesson, asked)
 
 
 def _without_evidence(lesson: Lesson, asked: Round) -> None:
@@ -218,7 +256,7 @@ def _finale(lesson: Lesson, entries: Mapping[str, Entry], onward: Callable[[], N
         outcome = entry.outcome
         rows["Question"].append(asked.asks)
         rows["You"].append(in_words(asked.answer, entry.guess.value))
-        rows["Measured"].append(in_words(asked.answer, outcome.key.value) if outcome else "not run yet")
+        rows["Measured"].append(in_words(asked.answer, outcome.key.value) if outcome else "no verdict yet")
         rows["Verdict"].append(
             verdict(asked.answer, entry.guess.value, outcome.key, outcome.verdict) if outcome else ""
         )

@@ -22,7 +22,7 @@ from lab.ui.formatting import in_words, times, verdict
 from lessons import lesson as lesson_called
 from lessons.book import Book, Entry, Guess, Outcome, now
 from lessons.evidence import Evidence, Turn
-from lessons.keys import Value, judged
+from lessons.keys import Unclear, Value, judged
 from lessons.lesson import Round
 from lessons.live import gather, kitchen
 from lessons.notebooks import PICTURE
@@ -81,7 +81,8 @@ class Kit:
         if not asked.has_runs:
             self._evidence[name] = self._earlier(asked)
             return None
-        self._evidence[name] = evidence = gather(_front(), asked, entry.guess.setting, _tell)
+        evidence = gather(_front(), asked, entry.guess.setting, _tell)
+        self._evidence[name] = evidence.joined(self._earlier(asked))
         names = list(evidence.logs)
         return Kitchen({run: evidence.logs[run][0] for run in dict.fromkeys((names[0], names[-1]))})
 
@@ -91,30 +92,38 @@ class Kit:
         evidence = self._evidence.get(name)
         if evidence is None:
             raise BadInput("round", name, f'one that has been run: kit.run("{name}")')
-        key = asked.key(evidence)
+        found = asked.finding(evidence)
+        if isinstance(found, Unclear):
+            self._unclear(asked, found)
+            return
+        key = found
         how = judged(entry.guess.value, key)
-        where = next((logs[0].machine for logs in evidence.logs.values()), "computed")
+        where = "" if asked.computed else next((logs[0].machine for logs in evidence.logs.values() if logs), "")
         self._book.settle(self._lesson.slug, name, Outcome(key, how, where, now()))
         answer, guess = asked.answer, entry.guess.value
+        made = "computed" if asked.computed else "measured"
         display(Markdown(f"**{verdict(answer, guess, key, how)}**"))
         if not isinstance(answer, Choice):
-            display(guess_figure(answer, guess, key))
-        display(HTML(_table(guess_table(answer, guess, key))))
-        if asked.view is not None:
-            view = asked.view(evidence)
+            display(guess_figure(answer, guess, key, made))
+        display(HTML(_table(guess_table(answer, guess, key, made))))
+        if (view := asked.shown(evidence)) is not None:
             display(view_figure(view), HTML(_table(view_table(view))))
         words = {
             "guess": in_words(answer, guess),
             "measured": in_words(answer, key.value),
             "times": times(answer, guess, key, how),
-            **asked.numbers(evidence),
         }
-        display(Markdown(self._lesson.text(f"{name} answer").format_map(words)))
+        display(Markdown(self._lesson.answer(asked, evidence, key, words)))
+
+    def _unclear(self, asked: Round, found: Unclear) -> None:
+        """No verdict: the guess stays locked, and the cells can be run again."""
+        again = f'run `kit.run("{asked.name}")` and this cell again.'
+        display(Markdown(f"**This machine could not tell.** {found.why} Your guess is not scored: {again}"))
 
     def _earlier(self, asked: Round) -> Evidence:
         """The evidence of the rounds before; what an earlier kernel ran is run again."""
         joined = Evidence()
-        for before in self._lesson.rounds[: self._lesson.rounds.index(asked)]:
+        for before in [one for one in self._lesson.sources(asked) if one is not asked]:
             if before.name not in self._evidence and self._book.entry(self._lesson.slug, before.name):
                 self.run(before.name)
             joined = self._evidence.get(before.name, Evidence()).joined(joined)

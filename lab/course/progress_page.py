@@ -1,6 +1,7 @@
 """How guesses get better: confidence against being right, error over time, and all guesses to export or delete."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from math import sqrt
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -15,6 +16,10 @@ from lessons import lesson as lesson_of
 from lessons.book import Book, Entry
 from lessons.lesson import Round
 from lessons.question import CONFIDENCES
+
+STILL = {"displayModeBar": False}
+FEWEST = 4  # guesses at one level: fewer say next to nothing
+Z = 1.645  # 90 %, two-sided
 
 
 def page(books: Books, evidence: EvidenceStore, to_lessons: Callable[[], None]) -> None:
@@ -54,7 +59,34 @@ def _calibration(settled: Sequence[Entry]) -> None:
     figure.update_layout(height=230, margin={"l": 10, "r": 10, "t": 10, "b": 10}, dragmode=False)
     alt = "; ".join(f"{sure}: {said}" for sure, said in zip(counts, words, strict=True))
     st.plotly_chart(figure, key="calibration", alt=f"Share of right guesses by confidence. {alt}.", config=STILL)
-    st.caption("Well calibrated: the surer you say you are, the more often you are right. Few guesses say little.")
+    st.caption(calibration_words({sure: (right[sure], len(said)) for sure, said in counts.items()}))
+
+
+def calibration_words(right_of: Mapping[str, tuple[int, int]]) -> str:
+    """Whether those who say that they are surer are right more often, from (right, all) by confidence; or that too
+    little is known to tell: the 90 % intervals of the least and the most sure overlap."""
+    spans = [(sure, wilson(right, all_)) for sure, (right, all_) in right_of.items() if all_ >= FEWEST]
+    if len(spans) < 2:
+        return f"Too little to tell yet: it takes {FEWEST} measured guesses at two levels of confidence."
+    (less, (low, below)), (more, (above, high)) = spans[0], spans[-1]
+    if above > below:
+        return f"When you say “{more}” you are right more often than when you say “{less}”: you know when you know."
+    if high < low:
+        return (
+            f"When you say “{more}” you are right less often than when you say “{less}”. Be less sure, or look again."
+        )
+    said = f"“{less}”: right {low:.0%} to {below:.0%} of the time; “{more}”: {above:.0%} to {high:.0%}".replace(
+        "%", " %"
+    )
+    return f"Too little to tell whether you are right more often when you are surer ({said}, with 90 % confidence)."
+
+
+def wilson(right: int, of: int) -> tuple[float, float]:
+    """The interval in which the true share lies, with 90 % confidence (Wilson's, sound for few guesses)."""
+    share, spread = right / of, Z * Z / of
+    centre = (share + spread / 2) / (1 + spread)
+    half = Z * sqrt(share * (1 - share) / of + spread / (4 * of)) / (1 + spread)
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def _errors(settled: Sequence[Entry]) -> None:
@@ -73,10 +105,11 @@ def _errors(settled: Sequence[Entry]) -> None:
         line={"color": GUESS, "width": 2},
         marker={"size": 10},
         text=[_asks(entry) for _, entry in measured],
-        hovertemplate="%{text}<br>%{y:.2g} times off<extra></extra>",
+        hovertemplate="%{text}<br>off by a factor of %{y:.2g}<extra></extra>",
     )
-    figure.update_yaxes(title="times too much or too little", automargin=True, **log_ticks([1.0, *off]))
-    figure.update_xaxes(title="guess", dtick=1)
+    figure.update_yaxes(title="off by a factor of", automargin=True, **log_ticks([1.0, *off]))
+    last = measured[-1][0]
+    figure.update_xaxes(title="guess", range=[0.5, last + 0.5], dtick=max(1, round(last / 10)))
     figure.update_layout(height=280, margin={"l": 10, "r": 10, "t": 10, "b": 10}, dragmode=False)
     alt = "Times off, guess by guess: " + ", ".join(f"{value:.2g}" for value in off) + ". 1 is exact."
     st.plotly_chart(figure, key="errors", alt=alt, config=STILL)
@@ -94,7 +127,7 @@ def _list(entries: Sequence[Entry]) -> None:
         )
         known = asked is not None and outcome is not None
         rows["Measured"].append(
-            in_words(asked.answer, outcome.key.value) if known and asked and outcome else "not run yet"
+            in_words(asked.answer, outcome.key.value) if known and asked and outcome else "no verdict yet"
         )
         rows["Verdict"].append(
             verdict(asked.answer, entry.guess.value, outcome.key, outcome.verdict) if asked and outcome else ""

@@ -19,22 +19,23 @@ Table = dict[str, list[str]]
 Trace = Mapping[str, Any]
 
 
-def guess_figure(answer: Number | Curve, guess: Value, key: Key) -> go.Figure:
+def guess_figure(answer: Number | Curve, guess: Value, key: Key, how: str = "measured") -> go.Figure:
+    """`how` the key came about."""
     assert not isinstance(guess, str)
     assert not isinstance(key.value, str)
     if isinstance(answer, Curve):
-        return _curve_figure(answer, guess, key)
-    return _number_figure(answer, guess[0], key)
+        return _curve_figure(answer, guess, key, how)
+    return _number_figure(answer, guess[0], key, how)
 
 
-def guess_table(answer: Answer, guess: Value, key: Key) -> Table:
+def guess_table(answer: Answer, guess: Value, key: Key, how: str = "measured") -> Table:
     """The same as a table; a choice has no figure."""
     if isinstance(answer, Choice):
         names = list(answer.options)
         return {
             "Answer": [answer.options[name] for name in names],
             "You": ["your guess" if name == guess else "" for name in names],
-            "Measured": ["measured" if name == key.value else "" for name in names],
+            how.capitalize(): [how if name == key.value else "" for name in names],
         }
     assert not isinstance(guess, str)
     assert not isinstance(key.value, str)
@@ -43,18 +44,18 @@ def guess_table(answer: Answer, guess: Value, key: Key) -> Table:
     places = {answer.x_label: [amount(x) for x in answer.x]} if isinstance(answer, Curve) else {}
     return places | {
         f"Your guess{unit}": [amount(value) for value in guess],
-        f"Measured{unit}": [amount(value) for value in key.value],
+        f"{how.capitalize()}{unit}": [amount(value) for value in key.value],
         "Range of the repeats": ranges,
     }
 
 
-def guess_alt(answer: Answer, guess: Value, key: Key) -> str:
+def guess_alt(answer: Answer, guess: Value, key: Key, how: str = "measured") -> str:
     between = spread(answer, key)
     over = f", over the repeats {between}" if between else ""
-    return f"Your guess: {in_words(answer, guess)}. Measured: {in_words(answer, key.value)}{over}."
+    return f"Your guess: {in_words(answer, guess)}. {how.capitalize()}: {in_words(answer, key.value)}{over}."
 
 
-def _number_figure(answer: Number, guess: float, key: Key) -> go.Figure:
+def _number_figure(answer: Number, guess: float, key: Key, how: str) -> go.Figure:
     """One axis: a flag at the guess, a dot at the measured value with the range of its repeats."""
     log = answer.log and answer.low > 0 and guess > 0 and min(key.low) > 0
     value, low, high = float(key.value[0]), key.low[0], key.high[0]
@@ -65,7 +66,7 @@ def _number_figure(answer: Number, guess: float, key: Key) -> go.Figure:
             "x": [value],
             "y": [0],
             "mode": "markers+text",
-            "text": [f"measured {amount(value, answer.unit)}"],
+            "text": [f"{how} {amount(value, answer.unit)}"],
             "textposition": "bottom center",
             "error_x": error,
             "marker": {"color": MEASURED, "size": 16},
@@ -117,7 +118,7 @@ def log_ticks(values: Sequence[float]) -> dict[str, object]:
     }
 
 
-def _curve_figure(answer: Curve, guess: Sequence[float], key: Key) -> go.Figure:
+def _curve_figure(answer: Curve, guess: Sequence[float], key: Key, how: str) -> go.Figure:
     values = [float(value) for value in key.value]
     up = [high - value for high, value in zip(key.high, values, strict=True)]
     down = [value - low for low, value in zip(key.low, values, strict=True)]
@@ -134,7 +135,7 @@ def _curve_figure(answer: Curve, guess: Sequence[float], key: Key) -> go.Figure:
             "x": answer.x,
             "y": values,
             "mode": "lines+markers",
-            "name": "measured",
+            "name": how,
             "line": {"color": MEASURED, "width": 2.5},
             "marker": {"size": 10},
             "error_y": {"type": "data", "symmetric": False, "array": up, "arrayminus": down},

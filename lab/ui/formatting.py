@@ -5,7 +5,7 @@ from math import ceil, floor, inf, log10
 
 from lessons.evidence import Made
 from lessons.keys import Key, Value, Verdict
-from lessons.question import Answer, Choice, Curve
+from lessons.question import Answer, Choice, Curve, Number
 
 ICONS = {"right": ":material/check_circle:", "close": ":material/adjust:", "off": ":material/cancel:"}
 
@@ -64,15 +64,20 @@ def verdict(answer: Answer, guess: Value, key: Key, judged: Verdict) -> str:
 
 
 def times(answer: Answer, guess: Value, key: Key, judged: Verdict) -> str:
-    """How far off the guess is, as part of a sentence: "2.3 times too high"."""
+    """How far off, as people say it: "it was 43 %, you said 60 %", "30 % too low", "too high by a factor of 2.3"."""
     if isinstance(guess, str) or isinstance(key.value, str):
         return "as measured" if judged.word == "right" else f"measured was “{in_words(answer, key.value)}”"
     if judged.off_by == 0:
         return "zero is infinitely far from it" if min(guess) == 0 else "beyond comparison"
     factor = f"{judged.off_by:.2g}" if judged.off_by < 10 else f"{judged.off_by:,.0f}"
     if isinstance(answer, Curve):
-        return f"{factor} times off on average"
-    return f"{factor} times too {'high' if guess[0] > key.value[0] else 'low'}"
+        return f"off by a factor of {factor} on average"
+    if isinstance(answer, Number) and answer.unit == "%":
+        return f"it was {in_words(answer, key.value)}, you said {in_words(answer, guess)}"
+    way = "high" if guess[0] > key.value[0] else "low"
+    if judged.off_by < 2:
+        return f"{abs(guess[0] / key.value[0] - 1):.0%}".replace("%", " %") + f" too {way}"
+    return f"too {way} by a factor of {factor}"
 
 
 def steps(low: float, high: float, log: bool) -> list[float]:

@@ -6,13 +6,14 @@ from pathlib import Path
 from engine.events import Arrived
 from engine.log import Log
 from engine.scenario import Scenario
-from lessons.evidence import Evidence
-from lessons.keys import number
+from lessons.evidence import CannotTell, Evidence
+from lessons.keys import exact, number
 from lessons.lesson import Claim, Knob, Lesson, Round
 from lessons.question import Number
-from lessons.runs import alone, deployed, handoff_bytes, mb, middle, ms, prefill_s, requests
+from lessons.runs import alone, deployed, e2e_s, handoff_bytes, mb, ms, of, percent, prefill_s
 
 PROMPT, OUTPUT = 256, 16
+PERCENT = Number("%", 1.0, 100.0, log=False)
 
 
 def one_order(setting: float) -> Mapping[str, Scenario]:
@@ -20,71 +21,87 @@ def one_order(setting: float) -> Mapping[str, Scenario]:
 
 
 def prep_percent(log: Log) -> float:
-    return 100 * prefill_s(log) / (requests(log)[0].e2e_s or 1.0)
+    return 100 * prefill_s(log) / e2e_s(log)
 
 
 def words_bytes(log: Log) -> float:
-    return float(next(len(event.prompt.encode()) for event in log.events if isinstance(event, Arrived)))
+    for event in log.events:
+        if isinstance(event, Arrived) and event.prompt:
+            return float(len(event.prompt.encode()))
+    raise CannotTell("The prompt's words are not in the log.")
 
 
-def tray_ratio(evidence: Evidence) -> tuple[float, ...]:
-    return evidence.of("order", lambda log: handoff_bytes(log) / words_bytes(log))
+def tray_ratio(log: Log) -> float:
+    return handoff_bytes(log) / words_bytes(log)
 
 
-def order_words(evidence: Evidence) -> Mapping[str, str]:
-    log = evidence.logs["order"][0]
+def order_words(one: Evidence) -> Mapping[str, str]:
+    log = one.log("order")
     return {
         "prompt": f"{PROMPT}",
         "output": f"{log.scenario.workload.output_tokens}",
-        "prep": ms(middle(evidence.of("order", prefill_s))),
-        "all": ms(middle(evidence.of("order", lambda log: requests(log)[0].e2e_s or 0.0))),
-        "tray": mb(middle(evidence.of("order", handoff_bytes))),
-        "words": f"{middle(evidence.of('order', words_bytes)):,.0f} bytes",
+        "prep": ms(prefill_s(log)),
+        "all": ms(e2e_s(log)),
+        "share": percent(prep_percent(log) / 100),
+    }
+
+
+def tray_words(one: Evidence) -> Mapping[str, str]:
+    log = one.log("order")
+    return {
+        "tray": mb(handoff_bytes(log)),
+        "words": f"{words_bytes(log):,.0f} bytes",
+        "each": f"{handoff_bytes(log) / PROMPT:,.0f} bytes",
     }
 
 
 LESSON = Lesson(
     Path(__file__).parent,
     title="What is a language model's server doing all the time?",
-    minutes=5,
+    minutes=4,
     rounds=(
         Round(
             "order",
-            "What part of an order's time goes into reading its prompt?",
-            Number("%", 1.0, 100.0, log=False),
-            key=lambda evidence: number(evidence.of("order", prep_percent)),
+            "What share of an order's time goes into reading its prompt?",
+            PERCENT,
+            key=lambda evidence: number(evidence.each(of("order", prep_percent))),
             reasons=("There is far more to read than to write", "Writing goes token by token"),
             runs=one_order,
             numbers=order_words,
         ),
         Round(
             "longer",
-            "Change the length of the answer. What part is reading now?",
-            Number("%", 1.0, 100.0, log=False),
-            key=lambda evidence: number(evidence.of("order", prep_percent)),
+            "Choose how long the answer is. What share of the time is reading now?",
+            PERCENT,
+            key=lambda evidence: number(evidence.each(of("order", prep_percent))),
             runs=one_order,
+            repeats=2,
             knob=Knob("answer", (4.0, 32.0, 64.0), "{:g} tokens".format),
             numbers=order_words,
         ),
         Round(
             "check",
-            "How many times as many bytes as the prompt's own words has its tray?",
+            "How much bigger is the tray than the prompt's text?",
             Number("times", 0.01, 1_000_000.0),
-            key=lambda evidence: number(tray_ratio(evidence)),
-            runs=one_order,
-            numbers=order_words,
+            key=lambda evidence: exact(evidence.repeats[0].each(of("order", tray_ratio))),
+            numbers=tray_words,
+            timed=False,
         ),
     ),
     claims=(
         Claim(
-            "Writing a few tokens takes a good part of the time, though the prompt has many times as many",
+            "Writing a few tokens takes a good part of the time, though the prompt has many times as many.",
             "order",
-            lambda evidence: middle(evidence.of("order", prep_percent)) < 65,
+            lambda one: prep_percent(one.log("order")) < 100 * (1 - OUTPUT / PROMPT) - 10,
+            otherwise="Here reading takes nearly all of the time, as the mere count of tokens would have it.",
+            name="weighs",
         ),
         Claim(
-            "A tray is thousands of times larger than the words it was made from",
+            "A tray is thousands of times larger than the words it was made from.",
             "check",
-            lambda evidence: min(tray_ratio(evidence)) > 1000,
+            lambda one: tray_ratio(one.log("order")) > 1000,
+            otherwise="With this model a tray is less than a thousand times as large as the words.",
+            name="heavy",
         ),
     ),
 )

@@ -4,112 +4,176 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from engine.scenario import Scenario
-from lessons.evidence import Evidence
-from lessons.keys import Key, choice, curve, number
+from lessons.evidence import CannotTell, Evidence
+from lessons.keys import curve, greatest, number
 from lessons.lesson import Claim, Knob, Lesson, Round
 from lessons.question import Choice, Curve, Lines, Number
-from lessons.runs import alone, decode_step_s, deployed, middle, ms, prefill_s, prefill_s_per_token, together
+from lessons.runs import (
+    alone,
+    decode_step_s,
+    deployed,
+    in_ms,
+    ms,
+    of,
+    percent,
+    prefill_s,
+    prefill_s_per_token,
+    together,
+)
 
 PROMPT = 256
 BATCHES = (1.0, 2.0, 4.0, 8.0, 16.0)
+LEAST_SHARE = 0.2  # of a limit: whoever uses less of both is held up by something else
 
 
 def phases(setting: float) -> Mapping[str, Scenario]:
     return {"prefill": deployed("disaggregated", alone(PROMPT)), "decode": deployed("disaggregated", together(1))}
 
 
-def per_token_ratio(evidence: Evidence) -> tuple[float, ...]:
-    """How many times a decoded token's seconds are those of a prompt token, in each repeat."""
-    decode, prefill = evidence.of("decode", decode_step_s), evidence.of("prefill", prefill_s_per_token)
-    return tuple(slow / quick for slow, quick in zip(decode, prefill, strict=True))
+def per_token_ratio(one: Evidence) -> float:
+    """How many times a decoded token's seconds are those of a prompt token."""
+    return decode_step_s(one.log("decode")) / prefill_s_per_token(one.log("prefill"))
 
 
-def phase_words(evidence: Evidence) -> Mapping[str, str]:
+def phase_words(one: Evidence) -> Mapping[str, str]:
     return {
-        "prompt_ms": ms(middle(evidence.of("prefill", prefill_s))),
-        "per_prompt_token_ms": ms(middle(evidence.of("prefill", prefill_s_per_token))),
-        "decode_ms": ms(middle(evidence.of("decode", decode_step_s))),
+        "prompt_ms": ms(prefill_s(one.log("prefill"))),
+        "per_prompt_token_ms": ms(prefill_s_per_token(one.log("prefill"))),
+        "decode_ms": ms(decode_step_s(one.log("decode"))),
+        "prompt": f"{PROMPT}",
     }
+
+
+# ---- which limit
+
+
+def prefill_flops_per_s(one: Evidence) -> float:
+    return PROMPT * one.known_machine.prefill_flops_per_token / prefill_s(one.log("prefill"))
+
+
+def decode_flops_per_s(one: Evidence) -> float:
+    return 2.0 * one.known_machine.parameters / decode_step_s(one.log("decode"))
+
+
+def shares(one: Evidence) -> dict[str, float]:
+    """How much of each limit a lone decode step uses. Raises CannotTell where it uses little of either."""
+    machine = one.known_machine
+    reading = machine.weights_bytes / decode_step_s(one.log("decode")) / machine.read_bytes_per_s
+    used = {"compute": decode_flops_per_s(one) / machine.peak_flops_per_s, "bandwidth": reading}
+    if max(used.values()) < LEAST_SHARE:
+        raise CannotTell(
+            f"A decode step used {percent(used['compute'])} of the arithmetic and {percent(reading)} of the bandwidth: "
+            "neither limit held it up, so something else on this machine did."
+        )
+    return used
+
+
+def knee(one: Evidence) -> float:
+    """The batch at which the two limits meet: below, fetching the weights takes longer; above, multiplying does."""
+    machine = one.known_machine
+    fetching_s = machine.weights_bytes / machine.read_bytes_per_s
+    return fetching_s / (2.0 * machine.parameters / machine.peak_flops_per_s)
+
+
+def limit_words(one: Evidence) -> Mapping[str, str]:
+    machine, used = one.known_machine, shares(one)
+    return {
+        "compute_share": percent(used["compute"]),
+        "reading_share": percent(used["bandwidth"]),
+        "prefill_share": percent(prefill_flops_per_s(one) / machine.peak_flops_per_s),
+        "peak": f"{machine.peak_flops_per_s / 1e9:,.0f} GFLOP/s",
+        "read": f"{machine.read_bytes_per_s / 1e9:.3g} GB/s",
+        "weights": f"{machine.weights_bytes / 1e6:,.0f} MB",
+        "floor_ms": ms(machine.weights_bytes / machine.read_bytes_per_s),
+        "each_ms": ms(2.0 * machine.parameters / machine.peak_flops_per_s),
+        "knee": f"{knee(one):.0f}",
+        "prompt": f"{PROMPT}",
+    }
+
+
+def roofline(evidence: Evidence) -> Lines:
+    """Both phases on this machine's roofline: FLOPs per byte of weights read, and the GFLOP/s reached."""
+    machine = evidence.known_machine
+    ridge = machine.peak_flops_per_s / machine.read_bytes_per_s
+    intensity = {"prefill": PROMPT * 2 / machine.bytes_per_parameter, "decode": 2 / machine.bytes_per_parameter}
+    reached = {"prefill": prefill_flops_per_s, "decode": decode_flops_per_s}
+    points = {
+        phase: tuple((intensity[phase], one.value / 1e9) for one in evidence.each(fold))
+        for phase, fold in reached.items()
+    }
+    peak, read = machine.peak_flops_per_s / 1e9, machine.read_bytes_per_s / 1e9
+    least, most = min(0.3, ridge / 2), max(PROMPT * 4.0, ridge * 2)
+    limits = {
+        "memory bandwidth": ((least, least * read), (ridge, peak)),
+        "peak compute": ((ridge, peak), (most, peak)),
+    }
+    return Lines("FLOPs per byte of weights", "GFLOP/s", points, limits)
+
+
+# ---- the knee
 
 
 def batches(setting: float) -> Mapping[str, Scenario]:
     return {f"{n:g}": deployed("disaggregated", together(int(n))) for n in BATCHES}
 
 
-def step_curve(evidence: Evidence) -> Key:
-    return curve([[seconds * 1e3 for seconds in evidence.of(f"{n:g}", decode_step_s)] for n in BATCHES])
+def step_s(one: Evidence, batch: float) -> float:
+    return decode_step_s(one.log(f"{batch:g}"))
 
 
-def step_ms(evidence: Evidence, batch: float) -> float:
-    return middle(evidence.of(f"{batch:g}", decode_step_s)) * 1e3
+def step_curve(one: Evidence) -> list[float]:
+    return [1e3 * step_s(one, batch) for batch in BATCHES]
 
 
-def batch_words(evidence: Evidence) -> Mapping[str, str]:
-    one, many = step_ms(evidence, BATCHES[0]), step_ms(evidence, BATCHES[-1])
+def bound_s(one: Evidence, batch: float) -> float:
+    """By the roofline no step is shorter."""
+    machine = one.known_machine
+    multiplying_s = 2.0 * machine.parameters * batch / machine.peak_flops_per_s
+    return max(machine.weights_bytes / machine.read_bytes_per_s, multiplying_s)
+
+
+def growth(one: Evidence, batch: float) -> float:
+    return step_s(one, batch) / step_s(one, BATCHES[0])
+
+
+def as_foretold(one: Evidence) -> bool:
+    """Up to half of the knee the step hardly grows: by less than half for twice or more of the answers."""
+    flat = [batch for batch in BATCHES[1:] if batch <= max(knee(one) / 2, BATCHES[1])]
+    return growth(one, flat[-1]) < 1.5
+
+
+def batch_words(one: Evidence) -> Mapping[str, str]:
+    few, many = BATCHES[2], BATCHES[-1]
     return {
-        "one_ms": f"{one:.0f} ms",
-        "many_ms": f"{many:.0f} ms",
-        "many": f"{BATCHES[-1]:g}",
-        "slower": f"{many / one:.1f}",
-        "throughput": f"{BATCHES[-1] * one / many:.1f}",
+        "one_ms": ms(step_s(one, BATCHES[0])),
+        "few_ms": ms(step_s(one, few)),
+        "many_ms": ms(step_s(one, many)),
+        "few": f"{few:g}",
+        "many": f"{many:g}",
+        "slower": f"{growth(one, many):.1f}",
+        "throughput": f"{many / growth(one, many):.1f}",
+        "knee": f"{knee(one):.0f}",
+        "one_bound": ms(bound_s(one, BATCHES[0])),
+        "many_bound": ms(bound_s(one, many)),
     }
 
 
-def roofline(evidence: Evidence) -> Lines:
-    """Both phases on this machine's roofline: FLOPs per byte of weights read, and the GFLOP/s reached."""
-    machine = evidence.machine
-    assert machine is not None, "the round asks for it"
-    flops, decode_flops = machine.prefill_flops_per_token, 2.0 * machine.parameters
-    prefill_intensity = PROMPT * 2 / machine.bytes_per_parameter
-    decode_intensity = decode_flops / machine.weights_bytes
-    points = {
-        "prefill": tuple((prefill_intensity, PROMPT * flops / s / 1e9) for s in evidence.of("prefill", prefill_s)),
-        "decode": tuple((decode_intensity, decode_flops / s / 1e9) for s in evidence.of("decode", decode_step_s)),
-    }
-    peak, read = machine.peak_flops_per_s / 1e9, machine.read_bytes_per_s / 1e9
-    least, most = 0.3, PROMPT * 4.0
-    limits = {
-        "memory bandwidth": ((least, least * read), (peak / read, peak)),
-        "peak compute": ((peak / read, peak), (most, peak)),
-    }
-    return Lines("FLOPs per byte of weights", "GFLOP/s", points, limits)
+def steps_and_bound(evidence: Evidence) -> Lines:
+    measured = {n: evidence.of(f"{n:g}", decode_step_s) for n in BATCHES}
+    points = tuple((n, 1e3 * sorted(repeats)[(len(repeats) - 1) // 2]) for n, repeats in measured.items())
+    bound = tuple((n, 1e3 * bound_s(evidence, n)) for n in BATCHES)
+    return Lines("answers in the batch", "one step, ms", {"measured": points}, {"the roofline's bound": bound})
 
 
-def reached(evidence: Evidence, phase: str) -> float:
-    """The median FLOP/s of a phase."""
-    return 1e9 * middle(tuple(y for _, y in roofline(evidence).points[phase]))
-
-
-def scarce(evidence: Evidence) -> Key:
-    """What decode is nearer to its limit of: compute, or reading."""
-    machine = evidence.machine
-    assert machine is not None, "the round asks for it"
-    compute = reached(evidence, "decode") / machine.peak_flops_per_s
-    reading = machine.weights_bytes / middle(evidence.of("decode", decode_step_s)) / machine.read_bytes_per_s
-    return choice("bandwidth" if reading > compute else "compute")
-
-
-def limit_words(evidence: Evidence) -> Mapping[str, str]:
-    machine = evidence.machine
-    assert machine is not None, "the round asks for it"
-    seconds = middle(evidence.of("decode", decode_step_s))
-    return {
-        "compute_share": f"{reached(evidence, 'decode') / machine.peak_flops_per_s:.0%}",
-        "reading_share": f"{machine.weights_bytes / seconds / machine.read_bytes_per_s:.0%}",
-        "prefill_share": f"{reached(evidence, 'prefill') / machine.peak_flops_per_s:.0%}",
-        "peak": f"{machine.peak_flops_per_s / 1e9:,.0f} GFLOP/s",
-        "read": f"{machine.read_bytes_per_s / 1e9:.3g} GB/s",
-        "weights": f"{machine.weights_bytes / 1e6:,.0f} MB",
-        "floor_ms": ms(machine.weights_bytes / machine.read_bytes_per_s),
-    }
+# ---- prompts
 
 
 def prompt_run(setting: float) -> Mapping[str, Scenario]:
     return {"prompt": deployed("disaggregated", alone(int(setting)))}
 
 
-def prompt_words(evidence: Evidence) -> Mapping[str, str]:
-    return {"tokens": f"{evidence.setting:g}", "each_ms": ms(middle(evidence.of("prompt", prefill_s_per_token)))}
+def prompt_words(one: Evidence) -> Mapping[str, str]:
+    return {"tokens": f"{one.setting:g}", "each_ms": ms(prefill_s_per_token(one.log("prompt")))}
 
 
 LESSON = Lesson(
@@ -119,9 +183,9 @@ LESSON = Lesson(
     rounds=(
         Round(
             "phases",
-            "How many times longer does one token take to write than to read?",
+            "How much longer does it take to write one token than to read one?",
             Number("times", 0.1, 1000.0),
-            key=lambda evidence: number(per_token_ratio(evidence)),
+            key=lambda evidence: number(evidence.each(per_token_ratio)),
             reasons=("It is the same arithmetic per token", "Tokens that are read share a step", "Writing is harder"),
             runs=phases,
             numbers=phase_words,
@@ -130,7 +194,7 @@ LESSON = Lesson(
             "limits",
             "When it writes one answer, which limit is this machine nearer to?",
             Choice({"compute": "arithmetic: its FLOP/s", "bandwidth": "memory: the bytes it can read per second"}),
-            key=scarce,
+            key=lambda evidence: greatest(evidence.each(shares), 1.5, same=None),
             runs=phases,
             numbers=limit_words,
             view=roofline,
@@ -138,18 +202,20 @@ LESSON = Lesson(
         ),
         Round(
             "batch",
-            "How long is one decode step when more answers are written side by side? Draw it.",
+            "How long does one decode step take when more answers are written side by side? Draw it.",
             Curve(BATCHES, "answers in the batch", "one step", "ms", 5.0, 5000.0),
-            key=step_curve,
+            key=lambda evidence: curve(evidence.each(step_curve)),
             runs=batches,
             repeats=2,
             numbers=batch_words,
+            view=steps_and_bound,
+            needs_machine=True,
         ),
         Round(
             "check",
-            "Change the prompt's length. How long does its whole prefill take now?",
+            "Choose the prompt's length. How long does its whole prefill take?",
             Number("ms", 5.0, 50_000.0),
-            key=lambda evidence: number([seconds * 1e3 for seconds in evidence.of("prompt", prefill_s)]),
+            key=lambda evidence: number(in_ms(evidence.each(of("prompt", prefill_s)))),
             runs=prompt_run,
             knob=Knob("prompt length", (64.0, 512.0, 1024.0), "{:g} tokens".format),
             numbers=prompt_words,
@@ -157,24 +223,38 @@ LESSON = Lesson(
     ),
     claims=(
         Claim(
-            "A token costs several times more to write alone than to read among others",
+            "A token costs several times more to write alone than to read among others.",
             "phases",
-            lambda evidence: min(per_token_ratio(evidence)) > 3,
+            lambda one: per_token_ratio(one) > 3,
+            otherwise="On your runs a written token costs less than three times one that is read.",
+            name="dear",
         ),
         Claim(
-            "Prefill comes nearer to the machine's peak FLOP/s than decode does",
+            "Decode alone is nearer to the limit of memory than to that of compute.",
             "limits",
-            lambda evidence: reached(evidence, "prefill") > 2 * reached(evidence, "decode"),
+            lambda one: shares(one)["bandwidth"] > 1.5 * shares(one)["compute"],
+            otherwise="On your runs decode is not clearly nearer to the limit of memory.",
+            name="starved",
         ),
         Claim(
-            "Decode alone is nearer to the limit of memory than to that of compute",
+            "Prefill comes nearer to the machine's peak FLOP/s than decode does.",
             "limits",
-            lambda evidence: scarce(evidence).value == "bandwidth",
+            lambda one: prefill_flops_per_s(one) > 2 * decode_flops_per_s(one),
+            otherwise="On your runs prefill comes hardly nearer to the peak than decode.",
         ),
         Claim(
-            "Batching decode is cheap: many answers a step cost far less than as many steps",
+            "Batching decode pays: many answers a step cost far less than as many steps.",
             "batch",
-            lambda evidence: step_ms(evidence, BATCHES[-1]) < 0.5 * BATCHES[-1] * step_ms(evidence, BATCHES[0]),
+            lambda one: growth(one, BATCHES[-1]) < 0.5 * BATCHES[-1],
+            otherwise="On your runs a step of many answers costs more than half as much as that many steps.",
+            name="cheap",
+        ),
+        Claim(
+            "Well below the predicted knee, a step hardly grows with its batch.",
+            "batch",
+            as_foretold,
+            otherwise="On your runs the step grows well before the predicted knee.",
+            name="foretold",
         ),
     ),
 )

@@ -1,51 +1,73 @@
-"""Co-located, one step at a time: a long prefill stops every decode on its worker."""
+"""Co-located, one step at a time: a long prefill stops every answer that is being written on its worker."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean, median
 
 from engine.scenario import Scenario
 from lessons.evidence import Evidence
 from lessons.keys import greatest, number
 from lessons.lesson import Claim, Knob, Lesson, Round
-from lessons.question import Bars, Choice, Number
-from lessons.runs import LONG, SHORT, crowd, deployed, middle, ms, prefill_s_per_token, requests, stall_s
+from lessons.question import Choice, Number
+from lessons.runs import (
+    LONG,
+    SHORT,
+    crowd,
+    deployed,
+    giant_step_s,
+    in_ms,
+    ms,
+    ms_bars,
+    named,
+    of,
+    stall_s,
+    stalled,
+    usual_s,
+)
+
+WITH, WITHOUT = "with the giant", "without it"
+ONE, TWO = "one station", "two stations"
 
 
 def one_station(setting: float) -> Mapping[str, Scenario]:
-    return {"with the giant": deployed("colocated", crowd()), "without it": deployed("colocated", crowd(SHORT))}
+    return {WITH: deployed("colocated", crowd()), WITHOUT: deployed("colocated", crowd(SHORT))}
 
 
-def giant(setting: float) -> Mapping[str, Scenario]:
+def longer(setting: float) -> Mapping[str, Scenario]:
     return {"giant": deployed("colocated", crowd(int(setting)))}
 
 
 def separated(setting: float) -> Mapping[str, Scenario]:
-    return {"one station": deployed("colocated", crowd()), "two stations": deployed("disaggregated", crowd())}
+    return {ONE: deployed("colocated", crowd()), TWO: deployed("disaggregated", crowd())}
 
 
-def usual_s(evidence: Evidence, run: str) -> float:
-    """The median gap between tokens of the short requests."""
-    return middle(tuple(gap for log in evidence.logs[run] for r in requests(log)[:-1] for gap in r.itl_s))
+def is_the_prefill(one: Evidence, run: str) -> bool:
+    """Whether the pause is the giant's own step: as long, but for the token that ends it."""
+    log = one.log(run)
+    return abs(stall_s(log) - giant_step_s(log)) < 0.2 * giant_step_s(log) + 2 * usual_s(log)
 
 
-def stall_words(evidence: Evidence) -> Mapping[str, str]:
+def stall_words(one: Evidence) -> Mapping[str, str]:
+    log = one.log(WITH)
+    gaps = stalled(log).itl_s
     return {
-        "usual": ms(usual_s(evidence, "with the giant")),
-        "without": ms(middle(evidence.of("without it", stall_s))),
+        "usual": ms(usual_s(log)),
+        "without": ms(stall_s(one.log(WITHOUT))),
+        "prefill": ms(giant_step_s(log)),
         "tokens": f"{LONG}",
+        "gaps": f"{len(gaps)}",
+        "median": ms(median(gaps)),
+        "mean": ms(fmean(gaps)),
+        "longest": ms(max(gaps)),
     }
 
 
-def giant_words(evidence: Evidence) -> Mapping[str, str]:
-    per_token = middle(evidence.of("giant", prefill_s_per_token))
-    return {"tokens": f"{evidence.setting:g}", "alone": ms(per_token * evidence.setting)}
+def giant_words(one: Evidence) -> Mapping[str, str]:
+    return {"tokens": f"{one.setting:g}", "prefill": ms(giant_step_s(one.log("giant")))}
 
 
-def separated_words(evidence: Evidence) -> Mapping[str, str]:
-    return {
-        "one": ms(middle(evidence.of("one station", stall_s))),
-        "two": ms(middle(evidence.of("two stations", stall_s))),
-    }
+def separated_words(one: Evidence) -> Mapping[str, str]:
+    return {"one": ms(stall_s(one.log(ONE))), "two": ms(stall_s(one.log(TWO)))}
 
 
 LESSON = Lesson(
@@ -57,61 +79,66 @@ LESSON = Lesson(
             "freeze",
             "How long is the longest pause that a short answer suffers?",
             Number("ms", 5.0, 20_000.0),
-            key=lambda evidence: number([s * 1e3 for s in evidence.of("with the giant", stall_s)]),
+            key=lambda evidence: number(in_ms(evidence.each(of(WITH, stall_s)))),
             reasons=("Steps alternate, so hardly any", "As long as the long prompt's prefill", "Longer than that"),
             runs=one_station,
             numbers=stall_words,
-            view=lambda evidence: Bars(
-                "ms", {run: tuple(s * 1e3 for s in evidence.of(run, stall_s)) for run in evidence.logs}, log=True
-            ),
+            view=lambda evidence: ms_bars(evidence, stall_s, WITH, WITHOUT, log=True),
         ),
         Round(
             "longer",
-            "Change the length of the giant order. How long is the longest pause now?",
+            "Choose the length of the giant order. How long is the longest pause now?",
             Number("ms", 5.0, 50_000.0),
-            key=lambda evidence: number([s * 1e3 for s in evidence.of("giant", stall_s)]),
-            runs=giant,
+            key=lambda evidence: number(in_ms(evidence.each(of("giant", stall_s)))),
+            runs=longer,
+            repeats=2,
             knob=Knob("giant order", (128.0, 256.0, 1024.0), "{:g} tokens".format),
             numbers=giant_words,
         ),
         Round(
             "check",
-            "Same orders, same two workers. Who makes a short answer wait longest?",
+            "The same orders on the same two workers. Who makes a short answer wait longest?",
             Choice(
                 {
-                    "one station": "two all-round cooks: each preps and plates",
-                    "two stations": "a prep station and a plating line",
+                    ONE: "two all-round cooks: each preps and plates",
+                    TWO: "a prep station and a plating line",
                     "same": "about the same",
                 }
             ),
-            key=lambda evidence: greatest({run: evidence.of(run, stall_s) for run in ("one station", "two stations")}),
+            key=lambda evidence: greatest(evidence.each(named(stall_s, ONE, TWO))),
             runs=separated,
             numbers=separated_words,
-            view=lambda evidence: Bars(
-                "ms",
-                {run: tuple(s * 1e3 for s in evidence.of(run, stall_s)) for run in ("one station", "two stations")},
-            ),
+            view=lambda evidence: ms_bars(evidence, stall_s, ONE, TWO),
         ),
     ),
     claims=(
         Claim(
-            "A long prefill freezes the decodes of its worker for many times their usual gap",
+            "A long prefill freezes the answers on its worker for many times their usual gap, as long as it runs.",
             "freeze",
-            lambda evidence: middle(evidence.of("with the giant", stall_s)) > 4 * usual_s(evidence, "with the giant"),
+            lambda one: stall_s(one.log(WITH)) > 6 * usual_s(one.log(WITH)) and is_the_prefill(one, WITH),
+            otherwise="On your runs the longest pause is not the giant's prefill: something else came between.",
+            name="freezes",
         ),
         Claim(
-            "Without the long prompt there is no such pause",
+            "Without the giant there is no such pause.",
             "freeze",
-            lambda evidence: (
-                middle(evidence.of("without it", stall_s)) < 0.6 * middle(evidence.of("with the giant", stall_s))
-            ),
+            lambda one: stall_s(one.log(WITHOUT)) < min(0.3 * stall_s(one.log(WITH)), 5 * usual_s(one.log(WITHOUT))),
+            otherwise="On your runs there is a long pause without the giant too.",
+            name="giant",
         ),
         Claim(
-            "With prefill on another worker, the same prompt freezes nobody as long",
+            "The freeze is as long as the giant's own prefill.",
+            "longer",
+            lambda one: is_the_prefill(one, "giant"),
+            otherwise="On your runs the pause is not as long as the giant's own prefill.",
+            name="prefill",
+        ),
+        Claim(
+            "With prefill on another worker, the same prompt freezes nobody as long.",
             "check",
-            lambda evidence: (
-                middle(evidence.of("two stations", stall_s)) < 0.6 * middle(evidence.of("one station", stall_s))
-            ),
+            lambda one: stall_s(one.log(TWO)) < 0.4 * stall_s(one.log(ONE)),
+            otherwise="On your runs separate stations do not shorten the longest pause by much.",
+            name="apart",
         ),
     ),
 )

@@ -7,8 +7,8 @@ from engine.scenario import Scenario
 from lessons.evidence import Evidence
 from lessons.keys import curve, greatest, number
 from lessons.lesson import Claim, Knob, Lesson, Round
-from lessons.question import Bars, Choice, Curve, Number
-from lessons.runs import LONG, crowd, deployed, long_ttft_s, middle, ms, stall_s
+from lessons.question import Choice, Curve, Number
+from lessons.runs import LONG, crowd, deployed, in_ms, long_ttft_s, ms, ms_bars, named, of, stall_s, usual_s
 
 CHUNKS = (16.0, 64.0, 128.0, 256.0)
 SMALLEST, LARGEST = f"{CHUNKS[0]:g}", f"{CHUNKS[-1]:g}"
@@ -26,37 +26,35 @@ def chosen(setting: float) -> Mapping[str, Scenario]:
     return {"chosen": deployed("chunked", crowd(), chunk=int(setting))}
 
 
-def stall_of(evidence: Evidence, run: str) -> float:
-    return middle(evidence.of(run, stall_s))
+def stall_curve(one: Evidence) -> list[float]:
+    return [1e3 * stall_s(one.log(f"{chunk:g}")) for chunk in CHUNKS]
 
 
-def ttft_of(evidence: Evidence, run: str) -> float:
-    return middle(evidence.of(run, long_ttft_s))
-
-
-def piece_words(evidence: Evidence) -> Mapping[str, str]:
+def piece_words(one: Evidence) -> Mapping[str, str]:
+    small, large = one.log(SMALLEST), one.log(LARGEST)
     return {
-        "small_stall": ms(stall_of(evidence, SMALLEST)),
-        "large_stall": ms(stall_of(evidence, LARGEST)),
+        "small_stall": ms(stall_s(small)),
+        "large_stall": ms(stall_s(large)),
+        "usual": ms(usual_s(small)),
         "small": SMALLEST,
         "large": LARGEST,
     }
 
 
-def price_words(evidence: Evidence) -> Mapping[str, str]:
-    whole, small = ttft_of(evidence, "whole"), ttft_of(evidence, "small")
+def price_words(one: Evidence) -> Mapping[str, str]:
+    whole, small = one.log("whole"), one.log("small")
     return {
-        "whole": ms(whole),
-        "small": ms(small),
-        "price": f"{small / whole:.2f}",
+        "whole": ms(long_ttft_s(whole)),
+        "small": ms(long_ttft_s(small)),
+        "price": f"{long_ttft_s(small) / long_ttft_s(whole):.1f}",
         "pieces": f"{LONG / CHUNKS[0]:g}",
-        "whole_stall": ms(stall_of(evidence, "whole")),
-        "small_stall": ms(stall_of(evidence, "small")),
+        "whole_stall": ms(stall_s(whole)),
+        "small_stall": ms(stall_s(small)),
     }
 
 
-def chosen_words(evidence: Evidence) -> Mapping[str, str]:
-    return {"chunk": f"{evidence.setting:g}", "stall": ms(stall_of(evidence, "chosen"))}
+def chosen_words(one: Evidence) -> Mapping[str, str]:
+    return {"chunk": f"{one.setting:g}", "stall": ms(stall_s(one.log("chosen")))}
 
 
 LESSON = Lesson(
@@ -66,9 +64,9 @@ LESSON = Lesson(
     rounds=(
         Round(
             "curve",
-            "How does the longest pause of a short answer depend on the size of the pieces? Draw it.",
+            "How long is the longest pause of a short answer, for each size of the pieces? Draw it.",
             Curve(CHUNKS, "tokens in a step", "longest pause", "ms", 10.0, 10_000.0),
-            key=lambda evidence: curve([[s * 1e3 for s in evidence.of(f"{c:g}", stall_s)] for c in CHUNKS]),
+            key=lambda evidence: curve(evidence.each(stall_curve)),
             reasons=("It grows with the piece", "It is always the whole prefill", "Any cutting removes it"),
             runs=pieces,
             repeats=2,
@@ -84,38 +82,43 @@ LESSON = Lesson(
                     "same": "about the same",
                 }
             ),
-            key=lambda evidence: greatest({run: evidence.of(run, long_ttft_s) for run in ("whole", "small")}),
+            key=lambda evidence: greatest(evidence.each(named(long_ttft_s, "whole", "small"))),
             runs=against_whole,
             numbers=price_words,
-            view=lambda evidence: Bars(
-                "ms", {run: tuple(s * 1e3 for s in evidence.of(run, long_ttft_s)) for run in ("whole", "small")}
-            ),
+            view=lambda evidence: ms_bars(evidence, long_ttft_s, "whole", "small"),
         ),
         Round(
             "check",
             "Choose the size of the pieces. How long until the long prompt's first token?",
             Number("ms", 10.0, 50_000.0),
-            key=lambda evidence: number([s * 1e3 for s in evidence.of("chosen", long_ttft_s)]),
+            key=lambda evidence: number(in_ms(evidence.each(of("chosen", long_ttft_s)))),
             runs=chosen,
+            repeats=2,
             knob=Knob("tokens in a step", (32.0, 64.0, 256.0), "{:g} tokens".format),
             numbers=chosen_words,
         ),
     ),
     claims=(
         Claim(
-            "Smaller pieces make a shorter freeze",
+            "Smaller pieces make a shorter freeze.",
             "curve",
-            lambda evidence: stall_of(evidence, SMALLEST) < 0.6 * stall_of(evidence, LARGEST),
+            lambda one: stall_s(one.log(SMALLEST)) < 0.6 * stall_s(one.log(LARGEST)),
+            otherwise="On your runs the smallest pieces do not shorten the pause by much.",
+            name="shorter",
         ),
         Claim(
-            "Cut small, the same prompt freezes the others far less than whole",
+            "Cut small, the same prompt freezes the others far less than whole.",
             "price",
-            lambda evidence: stall_of(evidence, "small") < 0.6 * stall_of(evidence, "whole"),
+            lambda one: stall_s(one.log("small")) < 0.4 * stall_s(one.log("whole")),
+            otherwise="On your runs cutting the prompt does not shorten the others' pause by much.",
+            name="spared",
         ),
         Claim(
-            "The smallest pieces make the long prompt wait longer for its own first token",
+            "The smallest pieces make the long prompt wait longer for its own first token.",
             "price",
-            lambda evidence: ttft_of(evidence, "small") > 1.1 * ttft_of(evidence, "whole"),
+            lambda one: long_ttft_s(one.log("small")) > 1.15 * long_ttft_s(one.log("whole")),
+            otherwise="On your runs the long prompt pays little for being cut.",
+            name="pays",
         ),
     ),
 )

@@ -6,12 +6,14 @@ from pathlib import Path
 from engine.log import Log
 from engine.scenario import BLOCK_TOKENS, Scenario
 from lessons.evidence import Evidence
-from lessons.keys import greatest, number
+from lessons.keys import exact, greatest, untimed
 from lessons.lesson import Claim, Knob, Lesson, Round
 from lessons.question import Bars, Choice, Number
-from lessons.runs import alone, deployed, handoff_bytes, mb, middle
+from lessons.runs import alone, deployed, handoff_bytes, mb, named, of
 
 PROMPT = 512
+LAYERS, KV_HEADS, HEAD_SIZE = 30, 3, 64  # of the kitchen's model, as the question says
+ANSWERS = ("short answer", "long answer")
 
 
 def tray(setting: float) -> Mapping[str, Scenario]:
@@ -34,37 +36,33 @@ def blocks(log: Log) -> int:
     return -(-log.scenario.workload.prompt_tokens // BLOCK_TOKENS)
 
 
-def computed_bytes(evidence: Evidence) -> int:
+def computed_bytes(one: Evidence) -> int:
     """From the model's shape alone."""
-    machine = evidence.machine
-    assert machine is not None, "the round asks for it"
-    return blocks(evidence.logs["tray"][0]) * BLOCK_TOKENS * machine.kv_bytes_per_token
+    return blocks(one.log("tray")) * BLOCK_TOKENS * one.known_machine.kv_bytes_per_token
 
 
-def tray_words(evidence: Evidence) -> Mapping[str, str]:
-    machine = evidence.machine
-    assert machine is not None, "the round asks for it"
-    log = evidence.logs["tray"][0]
+def tray_words(one: Evidence) -> Mapping[str, str]:
+    machine, log = one.known_machine, one.log("tray")
+    numbers = 2 * LAYERS * KV_HEADS * HEAD_SIZE
     return {
         "tokens": f"{log.scenario.workload.prompt_tokens:,}",
+        "filled_in": f"2 × {LAYERS} × {KV_HEADS} × {HEAD_SIZE} × {machine.kv_bytes_per_token / numbers:g}",
         "per_token": f"{machine.kv_bytes_per_token:,} bytes",
         "blocks": f"{blocks(log)}",
         "block": f"{BLOCK_TOKENS}",
-        "computed": f"{computed_bytes(evidence):,} bytes",
+        "computed": f"{computed_bytes(one):,} bytes",
         "weighed": f"{handoff_bytes(log):,.0f} bytes",
         "weights": f"{machine.weights_bytes / 1e6:,.0f} MB",
+        "empty": f"{blocks(log) * BLOCK_TOKENS - log.scenario.workload.prompt_tokens}",
     }
 
 
-def answer_words(evidence: Evidence) -> Mapping[str, str]:
-    return {
-        "short": mb(middle(evidence.of("short answer", handoff_bytes))),
-        "long": mb(middle(evidence.of("long answer", handoff_bytes))),
-    }
+def answer_words(one: Evidence) -> Mapping[str, str]:
+    return {run: mb(handoff_bytes(one.log(f"{run} answer"))) for run in ("short", "long")}
 
 
-def exact(evidence: Evidence) -> bool:
-    return set(evidence.of("tray", handoff_bytes)) == {float(computed_bytes(evidence))}
+def is_exact(one: Evidence) -> bool:
+    return handoff_bytes(one.log("tray")) == computed_bytes(one)
 
 
 LESSON = Lesson(
@@ -76,19 +74,23 @@ LESSON = Lesson(
             "tray",
             "How heavy is the tray of a prompt of 512 tokens?",
             Number("MB", 0.001, 10_000.0),
-            key=lambda evidence: number(evidence.of("tray", tray_mb)),
+            key=lambda evidence: exact(evidence.each(of("tray", tray_mb))),
             reasons=("Some bytes a token", "Some kilobytes a token", "As much as the model"),
             runs=tray,
+            repeats=1,
+            timed=False,
             numbers=tray_words,
             needs_machine=True,
         ),
         Round(
             "longer",
-            "Change the prompt's length. How heavy is its tray?",
+            "Choose the prompt's length. How heavy is its tray?",
             Number("MB", 0.001, 10_000.0),
-            key=lambda evidence: number(evidence.of("tray", tray_mb)),
+            key=lambda evidence: exact(evidence.each(of("tray", tray_mb))),
             runs=tray,
-            knob=Knob("prompt length", (64.0, 250.0, 1024.0), "{:g} tokens".format),
+            repeats=1,
+            timed=False,
+            knob=Knob("prompt length", (100.0, 250.0, 1000.0), "{:g} tokens".format),
             numbers=tray_words,
             needs_machine=True,
         ),
@@ -98,22 +100,35 @@ LESSON = Lesson(
             Choice(
                 {"short answer": "the short answer's", "long answer": "the long answer's", "same": "about the same"}
             ),
-            key=lambda evidence: greatest({run: evidence.of(run, tray_mb) for run in ("short answer", "long answer")}),
+            key=lambda evidence: greatest(untimed(evidence.each(named(tray_mb, *ANSWERS)))),
             runs=two_answers,
-            repeats=2,
+            repeats=1,
+            timed=False,
             numbers=answer_words,
-            view=lambda evidence: Bars(
-                "MB", {run: evidence.of(run, tray_mb) for run in ("short answer", "long answer")}
-            ),
+            view=lambda evidence: Bars("MB", {run: evidence.of(run, tray_mb) for run in ANSWERS}),
         ),
     ),
     claims=(
-        Claim("The formula gives the tray's bytes exactly", "tray", exact),
-        Claim("It does so for a length that does not fill its last block", "longer", exact),
         Claim(
-            "What will be written later does not weigh at the handoff",
+            "The formula gives the tray's bytes exactly.",
+            "tray",
+            is_exact,
+            otherwise="The tray does not weigh what the formula says: this kitchen has another model.",
+            name="exact",
+        ),
+        Claim(
+            "It does so for a length that does not fill its last block.",
+            "longer",
+            is_exact,
+            otherwise="The tray does not weigh what the formula says: this kitchen has another model.",
+            name="whole-blocks",
+        ),
+        Claim(
+            "What will be written later does not weigh at the handoff.",
             "check",
-            lambda evidence: evidence.of("short answer", handoff_bytes) == evidence.of("long answer", handoff_bytes),
+            lambda one: handoff_bytes(one.log(ANSWERS[0])) == handoff_bytes(one.log(ANSWERS[1])),
+            otherwise="On your runs the two trays differ.",
+            name="once",
         ),
     ),
 )

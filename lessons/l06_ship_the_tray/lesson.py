@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 from engine.fleet.catalog.hardware import gpu
@@ -9,16 +10,17 @@ from engine.fleet.catalog.hf_config import model
 from engine.fleet.estimate.ruler import Pace, scale_ruler
 from engine.log import Log
 from engine.scenario import Scenario
-from lessons.evidence import Evidence
-from lessons.keys import choice, curve, greatest, number
-from lessons.lesson import Claim, Knob, Lesson, Round
-from lessons.question import Bars, Choice, Curve, Lines, Number
+from lessons.evidence import CannotTell, Evidence
+from lessons.keys import curve, greatest, number
+from lessons.lesson import Claim, Lesson, Round
+from lessons.question import Choice, Curve, Lines, Number
 from lessons.runs import (
-    curve_points,
     handoff_bytes,
     handoff_s,
     middle,
     ms,
+    ms_bars,
+    named,
     prefill_s,
     second_gap_s,
     shipped,
@@ -29,6 +31,7 @@ from lessons.runs import (
 PROMPT = 256
 ROADS = (5.0, 15.0, 50.0, 150.0)
 SLOW, QUICK = f"{ROADS[0]:g}", f"{ROADS[-1]:g}"
+FABRICS = ("nvlink4", "pcie5", "ib-400g", "eth-100g", "eth-10g", "tcp")  # on the ruler
 EVEN = 15.0  # MB/s at which the road is about as quick as prefill: overlap shows best there
 
 
@@ -44,49 +47,47 @@ def both_samplers(setting: float) -> Mapping[str, Scenario]:
     return {who: shipped(PROMPT, ROADS[0], first_token=who) for who in ("prefill", "decode")}
 
 
-def one_road(setting: float) -> Mapping[str, Scenario]:
-    return {"road": shipped(PROMPT, setting)}
+def gap_curve(one: Evidence) -> list[float]:
+    return [1e3 * second_gap_s(one.log(f"{road:g}")) for road in ROADS]
 
 
-def gap_words(evidence: Evidence) -> Mapping[str, str]:
-    log = evidence.logs[SLOW][0]
+def gap_words(one: Evidence) -> Mapping[str, str]:
+    slow, quick = one.log(SLOW), one.log(QUICK)
     return {
         "slow": SLOW,
         "quick": QUICK,
-        "slow_gap": ms(middle(evidence.of(SLOW, second_gap_s))),
-        "quick_gap": ms(middle(evidence.of(QUICK, second_gap_s))),
-        "usual": ms(middle(evidence.of(QUICK, usual_gap_s))),
-        "computed": ms(log.scenario.link.seconds(int(handoff_bytes(log)))),
-        "shipped": ms(middle(evidence.of(SLOW, handoff_s))),
+        "slow_gap": ms(second_gap_s(slow)),
+        "quick_gap": ms(second_gap_s(quick)),
+        "usual": ms(usual_gap_s(quick)),
+        "computed": ms(slow.scenario.link.seconds(int(handoff_bytes(slow)))),
+        "shipped": ms(handoff_s(slow)),
     }
 
 
-def crossing_mb_per_s(evidence: Evidence) -> tuple[float, ...]:
-    """Where the measured handoff takes as long as the prefill, for each repeat: between two roads on log axes."""
-    found = []
-    for repeat in range(len(evidence.logs[SLOW])):
-        logs = [evidence.logs[f"{road:g}"][repeat] for road in ROADS]
-        ratios = [handoff_s(log) / prefill_s(log) for log in logs]
-        at = next((n for n in range(len(ROADS) - 2) if ratios[n + 1] <= 1), len(ROADS) - 2)
-        (road, later), (high, low) = ROADS[at : at + 2], ratios[at : at + 2]
-        share = math.log(high) / math.log(high / low)
-        found.append(road * (later / road) ** share)
-    return tuple(found)
+def crossing_mb_per_s(one: Evidence) -> float:
+    """Where the measured handoff takes as long as the prefill: between two roads, on logarithmic axes. Raises
+    CannotTell where that is on no road that was run, nor between two."""
+    ratios = [handoff_s(log) / prefill_s(log) for log in (one.log(f"{road:g}") for road in ROADS)]
+    for (road, ratio), (wider, less) in pairwise(zip(ROADS, ratios, strict=True)):
+        if ratio >= 1 > less:
+            share = math.log(ratio) / math.log(ratio / less)
+            return float(road * (wider / road) ** share)
+    where = f"below {SLOW}" if ratios[0] < 1 else f"above {QUICK}"
+    raise CannotTell(f"On this machine the two would be equal {where} MB/s, and no such road was run.")
 
 
-def formula_mb_per_s(evidence: Evidence) -> float:
+def formula_mb_per_s(one: Evidence) -> float:
     """KV bytes per token over prefill seconds per token, from all roads: the road has no part in it."""
-    return middle(tuple(handoff_bytes(log) / prefill_s(log) / 1e6 for logs in evidence.logs.values() for log in logs))
+    return middle([handoff_bytes(log) / prefill_s(log) / 1e6 for log in (one.log(f"{road:g}") for road in ROADS)])
 
 
-def ruler_words(evidence: Evidence) -> Mapping[str, str]:
-    log = evidence.logs[SLOW][0]
-    live = Pace(handoff_bytes(log) / PROMPT, middle(evidence.of(SLOW, prefill_s)) / PROMPT)
+def even_words(one: Evidence) -> Mapping[str, str]:
+    log = one.log(SLOW)
+    live = Pace(handoff_bytes(log) / PROMPT, handoff_bytes(log) / PROMPT / formula_mb_per_s(one) / 1e6)
     ruler = scale_ruler(live, model("llama-3.1-8b"), gpu("h100-sxm"))
-    wanted = ("nvlink4", "pcie5", "ib-400g", "eth-100g", "eth-10g", "tcp")
-    marks = [mark for mark in ruler.marks if mark.fabric in wanted]
+    marks = [mark for mark in ruler.marks if mark.fabric in FABRICS]
     return {
-        "formula": f"{formula_mb_per_s(evidence):.3g} MB/s",
+        "formula": f"{formula_mb_per_s(one):.3g} MB/s",
         "per_token": f"{live.kv_bytes_per_token:,.0f} bytes",
         "prefill": f"{live.prefill_s_per_token * 1e3:.2g} ms",
         "ruler": "\n".join(f"- {mark.label}: like {mark.bytes_per_s / 1e6:.3g} MB/s here" for mark in marks),
@@ -94,33 +95,46 @@ def ruler_words(evidence: Evidence) -> Mapping[str, str]:
     }
 
 
-def overlap_words(evidence: Evidence) -> Mapping[str, str]:
+def roads_view(evidence: Evidence) -> Lines:
+    """Handoff and prefill of the middle repeat of each road, the crossing, and the formula's."""
+    shipped_s, read_s = (
+        tuple((road, middle(evidence.of(f"{road:g}", fold))) for road in ROADS) for fold in (handoff_s, prefill_s)
+    )
+    lowest, highest = min(s for _, s in shipped_s), max(s for _, s in shipped_s)
+    at = formula_mb_per_s(evidence)
+    return Lines(
+        "MB/s",
+        "seconds",
+        {"handoff": shipped_s, "prefill": read_s},
+        {"equal by the formula": ((at, lowest), (at, highest))},
+    )
+
+
+def overlap_words(one: Evidence) -> Mapping[str, str]:
+    whole, layers = one.log("whole"), one.log("layers")
     return {
-        "whole": ms(middle(evidence.of("whole", second_gap_s))),
-        "layers": ms(middle(evidence.of("layers", second_gap_s))),
-        "prefill": ms(middle(evidence.of("whole", prefill_s))),
-        "handoff": ms(middle(evidence.of("whole", handoff_s))),
+        "whole": ms(second_gap_s(whole)),
+        "layers": ms(second_gap_s(layers)),
+        "prefill": ms(prefill_s(whole)),
+        "handoff": ms(handoff_s(whole)),
     }
 
 
-def hidden_s(evidence: Evidence) -> float:
-    """By how much shipping layer by layer shortens the gap."""
-    return middle(evidence.of("whole", second_gap_s)) - middle(evidence.of("layers", second_gap_s))
+def hidden(one: Evidence) -> bool:
+    """Whether shipping layer by layer takes most of the handoff out of the gap."""
+    whole, layers = one.log("whole"), one.log("layers")
+    return second_gap_s(whole) - second_gap_s(layers) > 0.5 * handoff_s(whole)
 
 
-def who_waits(evidence: Evidence) -> str:
-    """What the decode worker's sampling makes longer, against the prefill worker's."""
-    grown = {
-        name: middle(evidence.of("decode", fold)) / middle(evidence.of("prefill", fold))
-        for name, fold in (("ttft", ttft_s), ("gap", second_gap_s))
-    }
-    name = max(grown, key=grown.__getitem__)
-    return name if grown[name] > 1.15 else "same"
+def longer_by(one: Evidence) -> dict[str, float]:
+    """What the decode worker's sampling makes longer, against the prefill worker's: each in times."""
+    theirs, ours = one.log("decode"), one.log("prefill")
+    return {"ttft": ttft_s(theirs) / ttft_s(ours), "gap": second_gap_s(theirs) / second_gap_s(ours)}
 
 
-def sampler_words(evidence: Evidence) -> Mapping[str, str]:
+def sampler_words(one: Evidence) -> Mapping[str, str]:
     return {
-        f"{who}_{name}": ms(middle(evidence.of(who, fold)))
+        f"{who}_{name}": ms(fold(one.log(who)))
         for who in ("prefill", "decode")
         for name, fold in (("ttft", ttft_s), ("gap", second_gap_s))
     }
@@ -133,14 +147,14 @@ def keeps_to_the_formula(log: Log) -> bool:
 
 LESSON = Lesson(
     Path(__file__).parent,
-    title="When is carrying it over slower than making it anew?",
-    minutes=12,
+    title="When is carrying it over slower than making it again?",
+    minutes=10,
     rounds=(
         Round(
             "gap",
             "How long is the gap before the second token, for each road? Draw it.",
             Curve(ROADS, "bandwidth, MB/s", "gap before token 2", "ms", 10.0, 10_000.0),
-            key=lambda evidence: curve([[s * 1e3 for s in evidence.of(f"{r:g}", second_gap_s)] for r in ROADS]),
+            key=lambda evidence: curve(evidence.each(gap_curve)),
             runs=roads,
             repeats=2,
             numbers=gap_words,
@@ -149,16 +163,9 @@ LESSON = Lesson(
             "break-even",
             "On which road does carrying a tray take as long as prepping it?",
             Number("MB/s", 0.1, 10_000.0),
-            key=lambda evidence: number(crossing_mb_per_s(evidence)),
-            numbers=ruler_words,
-            view=lambda evidence: Lines(
-                "MB/s",
-                "seconds",
-                {
-                    "handoff": curve_points({r: evidence.of(f"{r:g}", handoff_s) for r in ROADS}),
-                    "prefill": curve_points({r: evidence.of(f"{r:g}", prefill_s) for r in ROADS}),
-                },
-            ),
+            key=lambda evidence: number(evidence.each(crossing_mb_per_s)),
+            numbers=even_words,
+            view=roads_view,
         ),
         Round(
             "overlap",
@@ -166,61 +173,56 @@ LESSON = Lesson(
             Choice(
                 {"whole": "the whole tray at the end", "layers": "each layer as it is made", "same": "about the same"}
             ),
-            key=lambda evidence: greatest({ship: evidence.of(ship, second_gap_s) for ship in ("whole", "layers")}),
+            key=lambda evidence: greatest(evidence.each(named(second_gap_s, "whole", "layers"))),
             runs=both_ways,
             numbers=overlap_words,
-            view=lambda evidence: Bars(
-                "ms", {ship: tuple(s * 1e3 for s in evidence.of(ship, second_gap_s)) for ship in ("whole", "layers")}
-            ),
+            view=lambda evidence: ms_bars(evidence, second_gap_s, "whole", "layers"),
         ),
         Round(
             "first-token",
             "On a slow road, the decode worker samples token 1 instead of the prefill worker. What gets longer?",
-            Choice({"ttft": "the wait for token 1", "gap": "the gap before token 2", "same": "neither"}),
-            key=lambda evidence: choice(who_waits(evidence)),
+            Choice({"ttft": "the wait for token 1", "gap": "the gap before token 2"}),
+            key=lambda evidence: greatest(evidence.each(longer_by), same=None),
             runs=both_samplers,
             repeats=2,
             numbers=sampler_words,
         ),
-        Round(
-            "check",
-            "Choose a road. How long is the gap before the second token?",
-            Number("ms", 10.0, 20_000.0),
-            key=lambda evidence: number([s * 1e3 for s in evidence.of("road", second_gap_s)]),
-            runs=one_road,
-            knob=Knob("road", (3.0, 10.0, 100.0), "{:g} MB/s".format),
-            numbers=lambda evidence: {
-                "road": f"{evidence.setting:g} MB/s",
-                "shipped": ms(middle(evidence.of("road", handoff_s))),
-                "usual": ms(middle(evidence.of("road", usual_gap_s))),
-            },
-        ),
     ),
     claims=(
         Claim(
-            "A slower road makes the gap before the second token longer",
+            "A slower road makes the gap before the second token longer.",
             "gap",
-            lambda evidence: min(evidence.of(SLOW, second_gap_s)) > 2 * max(evidence.of(QUICK, second_gap_s)),
+            lambda one: second_gap_s(one.log(SLOW)) > 4 * second_gap_s(one.log(QUICK)),
+            otherwise="On your runs the slow road makes little difference.",
+            name="slower",
         ),
         Claim(
-            "A handoff takes latency plus bytes over bandwidth, within 5 %",
+            "A handoff takes latency plus bytes over bandwidth, within 5 %.",
             "gap",
-            lambda evidence: all(keeps_to_the_formula(log) for log in (*evidence.logs[SLOW], *evidence.logs["15"])),
+            lambda one: keeps_to_the_formula(one.log(SLOW)) and keeps_to_the_formula(one.log("15")),
+            otherwise="On your runs handoffs take more than 5 % longer than the formula says.",
+            name="formula",
         ),
         Claim(
-            "Break-even: KV bytes per token over prefill seconds per token, within 25 % of the measured crossing",
+            "Break-even: KV bytes per token over prefill seconds per token, within 25 % of the measured crossing.",
             "break-even",
-            lambda evidence: abs(middle(crossing_mb_per_s(evidence)) / formula_mb_per_s(evidence) - 1) < 0.25,
+            lambda one: abs(crossing_mb_per_s(one) / formula_mb_per_s(one) - 1) < 0.25,
+            otherwise="On your runs the measured crossing is more than 25 % from the formula's.",
+            name="even",
         ),
         Claim(
-            "Shipping layer by layer hides most of the handoff behind the prefill",
+            "Shipping layer by layer hides most of the handoff behind the prefill.",
             "overlap",
-            lambda evidence: hidden_s(evidence) > 0.5 * middle(evidence.of("whole", handoff_s)),
+            hidden,
+            otherwise="On your runs shipping layer by layer hides less than half of the handoff.",
+            name="hides",
         ),
         Claim(
-            "If the decode worker samples token 1, the handoff is part of TTFT",
+            "If the decode worker samples token 1, the handoff is part of TTFT.",
             "first-token",
-            lambda evidence: who_waits(evidence) == "ttft",
+            lambda one: ttft_s(one.log("decode")) > ttft_s(one.log("prefill")) + 0.8 * handoff_s(one.log("decode")),
+            otherwise="On your runs TTFT does not grow by the handoff.",
+            name="moves",
         ),
     ),
 )

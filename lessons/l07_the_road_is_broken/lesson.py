@@ -1,93 +1,112 @@
-"""A link that is down: nothing fails, all is slow. How to see it, and why it comes first."""
+"""A link that is down: nothing fails, all is slow. How to see it, and how much depends on what is left."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.log import Log
-from engine.metrics import summarize
+from engine.fleet.catalog.hardware import gpu
+from engine.fleet.catalog.hf_config import model
+from engine.fleet.estimate.ruler import Pace, scale_ruler
 from engine.scenario import Scenario
 from lessons.evidence import Evidence
-from lessons.keys import choice, greatest, number
-from lessons.lesson import Claim, Knob, Lesson, Round
+from lessons.keys import Key, agreed, greatest, number
+from lessons.lesson import Claim, Lesson, Round
 from lessons.question import Bars, Choice, Number
 from lessons.runs import (
-    crowd,
-    deployed,
+    BROKEN,
+    FALLBACK,
+    SOUND,
+    e2e_s,
+    failures,
+    handoff_bytes,
     handoff_s,
-    middle,
+    in_ms,
     ms,
+    ms_bars,
+    of,
+    prefill_s,
     second_gap_s,
     shipped,
     ttft_s,
     usual_gap_s,
 )
 
-PROMPT, LONG_PROMPT = 256, 256
-SOUND, BROKEN = 200.0, 3.0  # MB/s
+PROMPT = 256
+ROADS = {"NVLink": SOUND, "PCIe": FALLBACK, "TCP": BROKEN}
 FOLDS = {"ttft": ttft_s, "gap": second_gap_s, "usual": usual_gap_s}
+WORDS = ("nvlink", "pcie", "tcp")  # the same, as the text names them
+SLOWER = 1.5  # times as long: beyond that a user notices
 
 
-def sound_and_broken(setting: float) -> Mapping[str, Scenario]:
-    return {"sound": shipped(PROMPT, SOUND), "broken": shipped(PROMPT, BROKEN)}
+def up_and_down(setting: float) -> Mapping[str, Scenario]:
+    return {road: shipped(PROMPT, ROADS[road]) for road in ("NVLink", "TCP")}
 
 
-def what_is_left(setting: float) -> Mapping[str, Scenario]:
-    return {"left": shipped(PROMPT, setting)}
+def fallback(setting: float) -> Mapping[str, Scenario]:
+    return {"PCIe": shipped(PROMPT, ROADS["PCIe"])}
 
 
-def other_kitchen(setting: float) -> Mapping[str, Scenario]:
+def grown(one: Evidence, road: str, name: str) -> float:
+    """How many times a number is what it was over NVLink."""
+    return FOLDS[name](one.log(road)) / FOLDS[name](one.log("NVLink"))
+
+
+def grown_all(one: Evidence) -> dict[str, float]:
+    return {name: grown(one, "TCP", name) for name in FOLDS}
+
+
+def grown_bars(evidence: Evidence) -> Bars:
+    every = [one.value for one in evidence.each(grown_all)]
+    labels = {"ttft": "first token", "gap": "second token", "usual": "later tokens"}
+    values = {label: tuple(one[name] for one in every) for name, label in labels.items()}
+    return Bars("times as long as over NVLink", values, log=True)
+
+
+def users_meet(evidence: Evidence) -> Key:
+    """What a user meets over TCP."""
+    if sum(evidence.of("TCP", failures)):
+        return agreed(evidence.each(lambda one: "fail" if failures(one.log("TCP")) else "slow"))
+    whole = evidence.each(lambda one: {"slow": e2e_s(one.log("TCP")), "before": e2e_s(one.log("NVLink"))})
+    return greatest(whole, SLOWER)
+
+
+def whole_words(one: Evidence) -> Mapping[str, str]:
     return {
-        "broken road": deployed("disaggregated", crowd(LONG_PROMPT), mb_per_s=BROKEN),
-        "no road": deployed("chunked", crowd(LONG_PROMPT)),
+        "failed": f"{failures(one.log('TCP'))}",
+        "sound": ms(e2e_s(one.log("NVLink"))),
+        "broken": ms(e2e_s(one.log("TCP"))),
     }
 
 
-def failures(log: Log) -> int:
-    return sum(request.finished not in ("length", "stop") for request in summarize(log.events).requests)
-
-
-def what_happens(evidence: Evidence) -> str:
-    """What a user meets when the road is broken."""
-    if sum(evidence.of("broken", failures)):
-        return "fail"
-    return "slow" if grown(evidence, "gap") > 1.5 else "same"
-
-
-def grown(evidence: Evidence, name: str) -> float:
-    """How many times a number is what it was on the sound road."""
-    fold = FOLDS[name]
-    return middle(evidence.of("broken", fold)) / middle(evidence.of("sound", fold))
-
-
-def worst_s(log: Log) -> float:
-    return summarize(log.events).metrics.max_stall_s
-
-
-def slow_words(evidence: Evidence) -> Mapping[str, str]:
+def see_words(one: Evidence) -> Mapping[str, str]:
     return {
-        "failed": f"{sum(evidence.of('broken', failures)):g}",
-        "sound": ms(middle(evidence.of("sound", second_gap_s))),
-        "broken": ms(middle(evidence.of("broken", second_gap_s))),
-        **{name: f"{grown(evidence, name):.2g}" for name in FOLDS},
-        "handoff": ms(middle(evidence.of("broken", handoff_s))),
+        **{name: f"{grown(one, 'TCP', name):.2g}" for name in FOLDS},
+        "handoff": ms(handoff_s(one.log("TCP"))),
+        "sound_handoff": ms(handoff_s(one.log("NVLink"))),
     }
 
 
-def kitchen_words(evidence: Evidence) -> Mapping[str, str]:
+def fallback_words(one: Evidence) -> Mapping[str, str]:
+    log = one.log("NVLink")
+    live = Pace(handoff_bytes(log) / PROMPT, prefill_s(log) / PROMPT)
+    marks = scale_ruler(live, model("llama-3.1-8b"), gpu("h100-sxm")).marks
+    says = {mark.fabric: f"{mark.bytes_per_s / 1e6:,.3g} MB/s" for mark in marks}
     return {
-        "road": ms(middle(evidence.of("broken road", worst_s))),
-        "none": ms(middle(evidence.of("no road", worst_s))),
+        **{f"{name}_gap": ms(second_gap_s(one.log(road))) for name, road in zip(WORDS, ROADS, strict=True)},
+        "set": ", ".join(f"{road} {mb_per_s:g}" for road, mb_per_s in ROADS.items()),
+        "ruler": f"NVLink {says['nvlink4']}, PCIe {says['pcie5']}, TCP {says['tcp']}",
+        "share": f"{handoff_s(one.log('PCIe')) / prefill_s(one.log('PCIe')):.2g}",
+        "tcp_share": f"{handoff_s(one.log('TCP')) / prefill_s(one.log('TCP')):.2g}",
     }
 
 
 LESSON = Lesson(
     Path(__file__).parent,
     title="Nothing has failed. Why is everything slow?",
-    minutes=7,
+    minutes=6,
     rounds=(
         Round(
             "broken",
-            "The quick link goes down and traffic takes a slow one. What do users meet?",
+            "NVLink goes down, and the trays take plain TCP. What do users meet?",
             Choice(
                 {
                     "fail": "requests fail with errors",
@@ -95,13 +114,11 @@ LESSON = Lesson(
                     "same": "about the same as before",
                 }
             ),
-            key=lambda evidence: choice(what_happens(evidence)),
-            runs=sound_and_broken,
+            key=users_meet,
+            runs=up_and_down,
             repeats=2,
-            numbers=slow_words,
-            view=lambda evidence: Bars(
-                "ms", {run: tuple(s * 1e3 for s in evidence.of(run, second_gap_s)) for run in ("sound", "broken")}, True
-            ),
+            numbers=whole_words,
+            view=lambda evidence: ms_bars(evidence, e2e_s, "NVLink", "TCP"),
         ),
         Round(
             "see",
@@ -113,50 +130,53 @@ LESSON = Lesson(
                     "usual": "the gaps after that",
                 }
             ),
-            key=lambda evidence: choice(max(FOLDS, key=lambda name: grown(evidence, name))),
-            numbers=slow_words,
-        ),
-        Round(
-            "left",
-            "How wide is the road that is left? Say how long the gap before the second token is.",
-            Number("ms", 10.0, 50_000.0),
-            key=lambda evidence: number([s * 1e3 for s in evidence.of("left", second_gap_s)]),
-            runs=what_is_left,
-            repeats=2,
-            knob=Knob("bandwidth left", (2.0, 6.0, 20.0), "{:g} MB/s".format),
-            numbers=lambda evidence: {
-                "left": f"{evidence.setting:g} MB/s",
-                "handoff": ms(middle(evidence.of("left", handoff_s))),
-            },
+            key=lambda evidence: greatest(evidence.each(grown_all), 2.0, same=None),
+            numbers=see_words,
+            view=grown_bars,
         ),
         Round(
             "check",
-            "Until it is repaired: which kitchen has the longest pause in an answer?",
-            Choice(
-                {
-                    "broken road": "two stations, joined by the broken road",
-                    "no road": "two all-round cooks with small portions",
-                    "same": "about the same",
-                }
-            ),
-            key=lambda evidence: greatest({run: evidence.of(run, worst_s) for run in ("broken road", "no road")}),
-            runs=other_kitchen,
+            "And if the trays fall back to PCIe instead of TCP: how long is the gap before the second token?",
+            Number("ms", 5.0, 20_000.0),
+            key=lambda evidence: number(in_ms(evidence.each(of("PCIe", second_gap_s)))),
+            runs=fallback,
             repeats=2,
-            numbers=kitchen_words,
+            recalls=("broken",),
+            numbers=fallback_words,
+            view=lambda evidence: ms_bars(evidence, second_gap_s, *ROADS, log=True),
         ),
     ),
     claims=(
-        Claim("On a broken road nothing fails", "broken", lambda evidence: sum(evidence.of("broken", failures)) == 0),
-        Claim("But the handoff takes many times as long", "broken", lambda evidence: grown(evidence, "gap") > 3),
         Claim(
-            "It shows in the gap before the second token, far less in TTFT or in later gaps",
-            "see",
-            lambda evidence: grown(evidence, "gap") > 2 * max(grown(evidence, "ttft"), grown(evidence, "usual")),
+            "Over TCP nothing fails.",
+            "broken",
+            lambda one: failures(one.log("TCP")) == 0,
+            otherwise="On your runs requests failed over TCP.",
+            name="served",
         ),
         Claim(
-            "With a broken road, co-located with chunked prefill has the shorter worst pause",
+            "But the whole answer takes far longer.",
+            "broken",
+            lambda one: e2e_s(one.log("TCP")) > 2 * e2e_s(one.log("NVLink")),
+            otherwise="On your runs the answer takes less than twice as long.",
+            name="late",
+        ),
+        Claim(
+            "It shows in the gap before the second token, far less in TTFT or in later gaps.",
+            "see",
+            lambda one: grown(one, "TCP", "gap") > 3 * max(grown(one, "TCP", "ttft"), grown(one, "TCP", "usual")),
+            otherwise="On your runs TTFT or later gaps grew as well: something besides the road was slow.",
+            name="between",
+        ),
+        Claim(
+            "Over PCIe the tray takes a small part of the prefill's time, over TCP several times as long.",
             "check",
-            lambda evidence: middle(evidence.of("no road", worst_s)) < middle(evidence.of("broken road", worst_s)),
+            lambda one: (
+                handoff_s(one.log("PCIe")) < 0.5 * prefill_s(one.log("PCIe"))
+                and handoff_s(one.log("TCP")) > 2 * prefill_s(one.log("TCP"))
+            ),
+            otherwise="On this machine the settings for PCIe and TCP are not far enough from its pace of prefill.",
+            name="apart",
         ),
     ),
 )

@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.log import Log
-from engine.metrics import summarize
 from engine.scenario import Scenario, Workload
 from lessons.evidence import Evidence
 from lessons.keys import greatest, number
 from lessons.lesson import Claim, Knob, Lesson, Round
 from lessons.question import Bars, Choice, Number
-from lessons.runs import crowd, deployed, middle, ms, output_tokens_per_s
+from lessons.runs import crowd, deployed, ms, ms_bars, named, output_tokens_per_s, stall_s
 
 BOTH = ("chunked", "disaggregated")
 
@@ -24,36 +22,32 @@ def one_giant(setting: float) -> Mapping[str, Scenario]:
     return {"chunked": deployed("chunked", crowd(), chunk=256), "disaggregated": deployed("disaggregated", crowd())}
 
 
-def gain(evidence: Evidence) -> tuple[float, ...]:
-    """Tokens a second of chunked over those of disaggregated, in each repeat."""
-    rates = (evidence.of(run, output_tokens_per_s) for run in BOTH)
-    return tuple(chunked / split for chunked, split in zip(*rates, strict=True))
+def gain(one: Evidence) -> float:
+    """Tokens a second of chunked over those of disaggregated."""
+    return output_tokens_per_s(one.log("chunked")) / output_tokens_per_s(one.log("disaggregated"))
 
 
-def worst_s(log: Log) -> float:
-    return summarize(log.events).metrics.max_stall_s
-
-
-def rate_words(evidence: Evidence) -> Mapping[str, str]:
+def rate_words(one: Evidence) -> Mapping[str, str]:
     return {
-        "chunked": f"{middle(evidence.of('chunked', output_tokens_per_s)):.3g}",
-        "split": f"{middle(evidence.of('disaggregated', output_tokens_per_s)):.3g}",
-        "output": f"{evidence.logs['chunked'][0].scenario.workload.output_tokens}",
+        "chunked": f"{output_tokens_per_s(one.log('chunked')):.3g}",
+        "split": f"{output_tokens_per_s(one.log('disaggregated')):.3g}",
+        "output": f"{one.log('chunked').scenario.workload.output_tokens}",
     }
 
 
-def pause_words(evidence: Evidence) -> Mapping[str, str]:
-    return {
-        "chunked": ms(middle(evidence.of("chunked", worst_s))),
-        "split": ms(middle(evidence.of("disaggregated", worst_s))),
-    }
+def pause_words(one: Evidence) -> Mapping[str, str]:
+    return {"chunked": ms(stall_s(one.log("chunked"))), "split": ms(stall_s(one.log("disaggregated")))}
 
 
-OPTIONS = {
-    "chunked": "two all-round cooks, small portions",
-    "disaggregated": "a prep station and a plating line",
-    "same": "about the same",
-}
+def options(portions: str) -> Choice:
+    return Choice(
+        {
+            "chunked": f"two all-round cooks, {portions} portions",
+            "disaggregated": "a prep station and a plating line",
+            "same": "about the same",
+        }
+    )
+
 
 LESSON = Lesson(
     Path(__file__).parent,
@@ -63,17 +57,17 @@ LESSON = Lesson(
         Round(
             "few",
             "Many prompts, answers of a few tokens, a road as wide as can be. Who makes more tokens a second?",
-            Choice(OPTIONS),
-            key=lambda evidence: greatest({run: evidence.of(run, output_tokens_per_s) for run in BOTH}),
+            options("small"),
+            key=lambda evidence: greatest(evidence.each(named(output_tokens_per_s, *BOTH))),
             runs=few_outputs,
             numbers=rate_words,
             view=lambda evidence: Bars("tokens/s", {run: evidence.of(run, output_tokens_per_s) for run in BOTH}),
         ),
         Round(
             "longer",
-            "Change the answers' length. How many times the specialists' tokens a second do the all-round cooks make?",
+            "Choose the answers' length. By what factor do the all-round cooks make more tokens a second?",
             Number("times", 0.1, 10.0),
-            key=lambda evidence: number(gain(evidence)),
+            key=lambda evidence: number(evidence.each(gain)),
             runs=few_outputs,
             repeats=2,
             knob=Knob("answers", (6.0, 24.0, 48.0), "{:g} tokens".format),
@@ -81,24 +75,28 @@ LESSON = Lesson(
         ),
         Round(
             "check",
-            "One giant order among short ones, large portions. Who has the longest pause in an answer?",
-            Choice(OPTIONS),
-            key=lambda evidence: greatest({run: evidence.of(run, worst_s) for run in BOTH}),
+            "A giant order comes among short ones, and portions are large. Who makes a short answer wait longest?",
+            options("large"),
+            key=lambda evidence: greatest(evidence.each(named(stall_s, *BOTH))),
             runs=one_giant,
             numbers=pause_words,
-            view=lambda evidence: Bars("ms", {run: tuple(s * 1e3 for s in evidence.of(run, worst_s)) for run in BOTH}),
+            view=lambda evidence: ms_bars(evidence, stall_s, *BOTH),
         ),
     ),
     claims=(
         Claim(
-            "With short answers, two co-located workers with chunked prefill make more tokens a second",
+            "With short answers, two co-located workers with chunked prefill make more tokens a second.",
             "few",
-            lambda evidence: middle(gain(evidence)) > 1.15,
+            lambda one: gain(one) > 1.15,
+            otherwise="On your runs the two make about as many tokens a second.",
+            name="more",
         ),
         Claim(
-            "With a giant order and large chunks, disaggregation has the shorter worst pause",
+            "With a giant order and large chunks, disaggregation has the shorter worst pause.",
             "check",
-            lambda evidence: middle(evidence.of("disaggregated", worst_s)) < middle(evidence.of("chunked", worst_s)),
+            lambda one: stall_s(one.log("disaggregated")) < 0.6 * stall_s(one.log("chunked")),
+            otherwise="On your runs splitting does not shorten the longest pause by much.",
+            name="tails",
         ),
     ),
 )

@@ -8,6 +8,7 @@ import pytest
 from engine.live.process.front import Front
 from lessons import all_lessons
 from lessons.evidence import Evidence
+from lessons.keys import Key
 from lessons.lesson import Lesson, Round
 from lessons.live import gather, kitchen
 
@@ -27,13 +28,11 @@ def test_a_round_has_a_key_and_its_claims_hold(front: Front, lesson: Lesson, ask
     evidence = Evidence()
     for earlier in lesson.sources(asked):
         evidence = gather(front, earlier, _setting(earlier)).joined(evidence)
-    key, words = asked.key(evidence), asked.numbers(evidence)
-    assert key.value
-    logging.getLogger(__name__).info("%s, %s: %s %s", lesson.slug, asked.name, key, dict(words))
-    said = {**words, "guess": "", "measured": "", "times": ""}
-    assert lesson.text(f"{asked.name} answer").format_map(said)
-    if asked.view is not None:
-        assert asked.view(evidence)
+    found = asked.finding(evidence)
+    assert isinstance(found, Key), found.why
+    told = lesson.answer(asked, evidence, found, {"guess": "", "measured": "", "times": ""})
+    logging.getLogger(__name__).info("%s, %s: %s\n%s", lesson.slug, asked.name, found, told)
+    assert asked.view is None or asked.shown(evidence)
     broken = [claim.says for claim in lesson.claims if claim.about == asked.name and not claim.holds(evidence)]
     assert not broken
 

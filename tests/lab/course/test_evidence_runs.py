@@ -1,6 +1,7 @@
 """Gathering evidence, on a made-up engine: what is reused, what is made once more, and which seeds it has."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -176,40 +177,49 @@ def test_a_class_waits_for_nobody_and_others_wait_for_it(engine: Engine, begin: 
 
 
 def test_who_shared_a_disturbed_run_is_told_so(engine: Engine, begin: Begin) -> None:
-    engine.noise = [0.5]
+    engine.noise = [0.5] * 3
     both = [begin(who) for who in "ab"]
-    for _ in range(6):
+    for _ in range(9):
         for one in both:
             one.advance()
-    assert engine.made == [0, 1, 2]
+    assert engine.made == [0, 0, 0, 1, 2]
     assert all("1 of them was disturbed" in said(one.evidence()["first"]) for one in both)
 
 
 def test_a_disturbed_run_is_said_to_be_and_given_to_nobody_else(engine: Engine, gathered: Gathered) -> None:
-    engine.noise = [0.0, 0.5]
+    engine.noise = [0.0, 0.5, 0.5, 0.5]
     assert said(gathered()).endswith("1 of them was disturbed by something else on this machine.")
     assert gathered().reused == 0
-    assert engine.made == [0, 1, 2] * 2
+    assert engine.made == [0, 1, 1, 1, 2, 0, 1, 2]
     assert gathered().reused == 3
 
 
-def test_for_a_class_a_disturbed_run_is_made_once_more(engine: Engine, gathered: Gathered) -> None:
+@pytest.mark.parametrize("for_all", [False, True])
+def test_a_disturbed_run_is_made_again(engine: Engine, gathered: Gathered, for_all: bool) -> None:
     engine.noise = [0.0, 0.5]
-    evidence = gathered(for_all=True)
+    evidence = gathered(for_all=for_all)
     assert engine.made == [0, 1, 1, 2]
     assert "disturbed" not in said(evidence)
     assert len(evidence.logs["one"]) == 3
 
 
-def test_once_more_and_not_for_ever_and_then_it_says_so(engine: Engine, gathered: Gathered) -> None:
-    engine.noise = [0.0, 0.5, 0.5]
-    evidence = gathered(for_all=True)
-    assert engine.made == [0, 1, 1, 2]
-    assert said(evidence).endswith("1 of them was disturbed by something else on this machine.")
+def test_a_busy_machine_is_asked_twice_as_often_at_most_and_then_it_says_so(engine: Engine, gathered: Gathered) -> None:
     engine.noise = [0.9] * 12
-    everything = gathered(seed=100, for_all=True)
-    assert engine.made[4:] == [100, 100, 101, 101, 102, 102]
-    assert said(everything).endswith("All of them were disturbed by something else on this machine.")
+    evidence = gathered()
+    assert engine.made == [0, 0, 0, 1, 1, 2]
+    assert said(evidence).endswith("All of them were disturbed by something else on this machine.")
+
+
+def test_of_several_attempts_the_least_disturbed_counts(engine: Engine, gathered: Gathered) -> None:
+    engine.noise = [0.5, 0.2, 0.9]
+    assert gathered().lost == pytest.approx(0.2)
+
+
+def test_what_does_not_depend_on_time_is_run_once(engine: Engine, clock: Clock) -> None:
+    engine.noise = [0.9] * 3
+    shared = Shared(engine, LRU(100), SingleFlight(clock))
+    complete(Gathering(shared, [Part(replace(ASKED, timed=False), 0.0, 0)], "me"))
+    assert engine.made == [0, 1, 2]
 
 
 def test_again_is_for_who_asked_and_until_it_is_done(engine: Engine) -> None:

@@ -1,0 +1,183 @@
+"""Every claim fails once its cause is taken away, and its sentence gives way to the other one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from engine.events import Arrived, Finished
+from engine.log import Log
+from engine.scenario import Deployment
+from lessons import all_lessons
+from lessons.evidence import Evidence
+from lessons.keys import Key
+from lessons.l09_at_scale import rack
+from lessons.lesson import ONLY_IF, Claim, Lesson
+from tests.lessons.simulated import MACHINE, gathered, log_of
+
+CLAIMS = [(lesson, claim) for lesson in all_lessons() for claim in lesson.claims]
+Mutation = Callable[[Evidence], Evidence]
+
+
+def swap(one: str, other: str) -> Mutation:
+    """What one run is said to have shown, the other one did."""
+    return lambda e: replace(e, logs={**e.logs, one: e.logs[other], other: e.logs[one]})
+
+
+def instead(run: str, other: str) -> Mutation:
+    """The cause is not there: its run went as the other one."""
+    return lambda e: replace(e, logs={**e.logs, run: e.logs[other]})
+
+
+def slower(run: str, factor: float) -> Mutation:
+    """All steps of one run take so many times as long."""
+    return lambda e: replace(e, logs={**e.logs, run: tuple(log_of(log.scenario, factor) for log in e.logs[run])})
+
+
+def machine(**fields: float) -> Mutation:
+    return lambda e: replace(e, machine=msgspec.structs.replace(MACHINE, **fields))
+
+
+def each_log(change: Callable[[Log], Log]) -> Mutation:
+    return lambda e: replace(e, logs={run: tuple(map(change, logs)) for run, logs in e.logs.items()})
+
+
+def workload(**fields: float) -> Mutation:
+    """The same kitchens with other orders."""
+
+    def other(log: Log) -> Log:
+        load = msgspec.structs.replace(log.scenario.workload, **fields)
+        return log_of(msgspec.structs.replace(log.scenario, workload=load))
+
+    return each_log(other)
+
+
+def told_at(run: str, mb_per_s: float) -> Mutation:
+    """The link was another than the log says."""
+
+    def lied(log: Log) -> Log:
+        link = msgspec.structs.replace(log.scenario.link, bandwidth_bytes_per_s=mb_per_s * 1e6)
+        return msgspec.structs.replace(log, scenario=msgspec.structs.replace(log.scenario, link=link))
+
+    return lambda e: replace(e, logs={**e.logs, run: tuple(map(lied, e.logs[run]))})
+
+
+def wordy(log: Log) -> Log:
+    """A prompt with as many bytes as its tray."""
+    events = [msgspec.structs.replace(e, prompt=e.prompt * 10_000) if isinstance(e, Arrived) else e for e in log.events]
+    return msgspec.structs.replace(log, events=tuple(events))
+
+
+def failing(log: Log) -> Log:
+    events = [msgspec.structs.replace(e, reason="failed") if isinstance(e, Finished) else e for e in log.events]
+    return msgspec.structs.replace(log, events=tuple(events))
+
+
+def apart(log: Log) -> Log:
+    """Prefill is done elsewhere."""
+    return log_of(msgspec.structs.replace(log.scenario, deployment=Deployment("disaggregated")))
+
+
+SMALL = {"long_prompt_tokens": 32}  # the giant is taken out
+CAUSES: Mapping[str, Mutation] = {
+    "the-kitchen weighs": workload(output_tokens=2),
+    "the-kitchen heavy": each_log(wordy),
+    "prep-and-plating dear": slower("prefill", 10.0),
+    "prep-and-plating starved": machine(peak_flops_per_s=2e9),
+    "prep-and-plating Prefill": slower("prefill", 20.0),
+    "prep-and-plating cheap": slower("16", 4.0),
+    "prep-and-plating foretold": slower("4", 2.0),
+    "one-station freezes": workload(**SMALL),
+    "one-station giant": swap("with the giant", "without it"),
+    "one-station prefill": each_log(apart),
+    "one-station apart": swap("one station", "two stations"),
+    "cut-it-small shorter": swap("16", "256"),
+    "cut-it-small spared": swap("small", "whole"),
+    "cut-it-small pays": swap("small", "whole"),
+    "two-stations exact": machine(kv_bytes_per_token=23_041),
+    "two-stations whole-blocks": machine(kv_bytes_per_token=23_041),
+    "two-stations once": lambda e: replace(
+        e, logs={**e.logs, "long answer": workload(prompt_tokens=256)(e).logs["long answer"]}
+    ),
+    "ship-the-tray slower": instead("5", "150"),
+    "ship-the-tray formula": told_at("5", 6.0),
+    "ship-the-tray even": lambda e: replace(e, logs={**e.logs, "15": e.logs["5"], "50": e.logs["5"]}),
+    "ship-the-tray hides": instead("layers", "whole"),
+    "ship-the-tray moves": swap("decode", "prefill"),
+    "the-road-is-broken served": each_log(failing),
+    "the-road-is-broken late": instead("TCP", "NVLink"),
+    "the-road-is-broken between": instead("TCP", "NVLink"),
+    "the-road-is-broken apart": swap("PCIe", "TCP"),
+    "two-node-pools prompts": workload(prompt_tokens=32, output_tokens=64),
+    "two-node-pools even": workload(rate_per_s=0.3),
+    "at-scale share": instead("four trays", "one tray"),
+    "when-not-to more": swap("chunked", "disaggregated"),
+    "when-not-to tails": swap("chunked", "disaggregated"),
+    "four-gpus sooner": swap("chunked", "split, TCP"),
+    "four-gpus spared": swap("chunked", "split, NVLink"),
+    "four-gpus road": instead("split, TCP", "split, NVLink"),
+}
+COMPUTED = {"at-scale inside", "at-scale wide", "at-scale planner", "at-scale routing"}
+
+
+def called(lesson: Lesson, claim: Claim) -> str:
+    return f"{lesson.slug} {claim.name or claim.says.split()[0]}"
+
+
+MEASURED = [(lesson, claim) for lesson, claim in CLAIMS if called(lesson, claim) not in COMPUTED]
+
+
+def test_every_claim_has_its_cause() -> None:
+    assert {called(lesson, claim) for lesson, claim in CLAIMS} == set(CAUSES) | COMPUTED
+
+
+@pytest.mark.parametrize(("lesson", "claim"), MEASURED, ids=[called(*pair) for pair in MEASURED])
+def test_without_its_cause_a_claim_fails(lesson: Lesson, claim: Claim) -> None:
+    asked = lesson.round(claim.about)
+    sound = gathered(lesson, asked)
+    assert claim.holds(sound) is True
+    broken = CAUSES[called(lesson, claim)](sound)
+    assert claim.holds(broken) is False
+    assert claim.otherwise
+
+
+@pytest.mark.parametrize(
+    ("name", "patch"),
+    [
+        ("inside", {"tray_s": lambda road: 1.0}),
+        ("wide", {"nodes": rack.rack}),
+        ("planner", {"planned": lambda planner: rack.Kept(0.5, 5, 18)}),
+        ("routing", {"first_token_s": lambda routing: 1.0}),
+    ],
+)
+def test_a_computed_claim_fails_too(name: str, patch: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = next(claim for lesson, claim in CLAIMS if called(lesson, claim) == f"at-scale {name}")
+    assert claim.holds(Evidence()) is True
+    for field, other in patch.items():
+        monkeypatch.setattr(rack, field, other)
+    assert claim.holds(Evidence()) is False
+
+
+@pytest.mark.parametrize("lesson", all_lessons(), ids=lambda lesson: lesson.slug)
+def test_a_sentence_that_depends_on_a_claim_has_its_counterpart(lesson: Lesson) -> None:
+    for asked in lesson.rounds:
+        names = {claim.name for claim in lesson.claims if claim.about == asked.name and claim.name}
+        found = [ONLY_IF.match(part) for part in lesson.text(f"{asked.name} answer").split("\n\n")]
+        conditions = [(match[2], bool(match[1])) for match in found if match]
+        assert sorted(conditions) == sorted((name, negated) for name in names for negated in (False, True))
+
+
+def test_where_a_claim_fails_its_sentence_does_not_stand() -> None:
+    lesson = all_lessons()[2]
+    asked = lesson.round("freeze")
+    said = {"guess": "", "measured": "", "times": ""}
+    sound = gathered(lesson, asked)
+    key = asked.finding(sound)
+    assert isinstance(key, Key)
+    assert "The pause is the giant's prefill" in lesson.answer(asked, sound, key, said)
+    broken = CAUSES["one-station freezes"](sound)
+    told = lesson.answer(asked, broken, key, said)
+    assert "The pause is the giant's prefill" not in told
+    assert "more than the giant's prefill" in told
+    assert "[" not in told

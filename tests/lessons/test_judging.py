@@ -1,0 +1,203 @@
+"""Whatever the evidence, a round has an answer or says why not: never an exception, and never noise as knowledge."""
+
+import math
+from functools import cache
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from engine.events import Arrived, Event, HandoffEnded, StepEnded, StepStarted, TokenMade
+from engine.log import Log
+from engine.scenario import Scenario
+from lessons import all_lessons
+from lessons.evidence import CannotTell, Evidence, Sample
+from lessons.keys import SAME, WIDEST, Key, Unclear, agreed, curve, exact, greatest, judged, number
+from lessons.lesson import Lesson, Round
+from tests.lessons.simulated import MACHINE, disturbed, gathered, with_logs
+
+ROUNDS = [(lesson, asked) for lesson in all_lessons() for asked in lesson.rounds]
+each_round = pytest.mark.parametrize(
+    ("lesson", "asked"), ROUNDS, ids=[f"{lesson.slug}-{asked.name}" for lesson, asked in ROUNDS]
+)
+SAID = {"guess": "", "measured": "", "times": ""}
+
+
+@cache
+def sound(slug: str, name: str) -> Evidence:
+    (lesson, asked) = next(pair for pair in ROUNDS if (pair[0].slug, pair[1].name) == (slug, name))
+    return gathered(lesson, asked)
+
+
+def walk(lesson: Lesson, asked: Round, evidence: Evidence) -> None:
+    """All that a page asks of a round."""
+    found = asked.finding(evidence)
+    assert found.why if isinstance(found, Unclear) else found.value
+    if isinstance(found, Key):
+        assert lesson.answer(asked, evidence, found, SAID)
+        if not isinstance(found.value, str):
+            assert all(map(math.isfinite, (*found.value, *found.low, *found.high)))
+    for claim in lesson.claims:
+        if claim.about == asked.name:
+            assert claim.holds(evidence) in (True, False, None)
+    asked.shown(evidence)
+
+
+@each_round
+def test_sound_evidence_answers(lesson: Lesson, asked: Round) -> None:
+    evidence = sound(lesson.slug, asked.name)
+    assert isinstance(asked.finding(evidence), Key)
+    assert asked.view is None or asked.shown(evidence)
+    walk(lesson, asked, evidence)
+
+
+@each_round
+def test_no_evidence_and_empty_logs_are_no_answer_where_something_is_run(lesson: Lesson, asked: Round) -> None:
+    names = [name for one in lesson.sources(asked) for name in one.runs(one.knob.values[0] if one.knob else 0.0)]
+    empty = Evidence({name: (Log(Scenario()),) for name in names}, machine=MACHINE)
+    for evidence in (Evidence(), empty):
+        walk(lesson, asked, evidence)
+        if asked.has_runs:
+            assert isinstance(asked.finding(evidence), Unclear)
+
+
+KINDS = (TokenMade, StepStarted, StepEnded, HandoffEnded)
+
+
+@st.composite
+def odd(draw: st.DrawFn, evidence: Evidence) -> Evidence:
+    """Cut short, with events missing, clocks standing still, runs lacking, cores taken."""
+
+    def change(log: Log) -> Log:
+        events: list[Event] = list(log.events)
+        match draw(st.sampled_from(["as it was", "cut", "kind", "thinned", "still", "disturbed"])):
+            case "cut":
+                events = events[: draw(st.integers(0, len(events)))]
+            case "kind":
+                kind = draw(st.sampled_from(KINDS))
+                events = [event for event in events if not isinstance(event, kind)]
+            case "thinned":
+                every = draw(st.integers(2, 5))
+                events = [e for n, e in enumerate(events) if n % every or isinstance(e, Arrived)]
+            case "still":
+                events = [msgspec.structs.replace(event, t=0.0) for event in events]
+            case "disturbed":
+                return disturbed(log, draw(st.floats(0, 1)))
+        return msgspec.structs.replace(log, events=tuple(events))
+
+    logs = {}
+    for run, repeats in evidence.logs.items():
+        kept = draw(st.integers(0, len(repeats)))
+        logs[run] = tuple(map(change, repeats[:kept]))
+    return Evidence(logs, evidence.setting, draw(st.sampled_from([None, MACHINE])))
+
+
+@each_round
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_odd_evidence_never_raises(lesson: Lesson, asked: Round, data: st.DataObject) -> None:
+    walk(lesson, asked, data.draw(odd(sound(lesson.slug, asked.name))))
+
+
+@each_round
+def test_a_machine_that_is_twice_as_slow_now_and_then_gets_no_other_verdict(lesson: Lesson, asked: Round) -> None:
+    """Noise may cost the verdict; it never makes a choice the opposite, nor "about the same"."""
+    quiet = asked.finding(sound(lesson.slug, asked.name))
+    assert isinstance(quiet, Key)
+    for slower in ((1.0, 2.0, 1.0), (2.0, 1.0, 2.0)):
+        noisy = asked.finding(gathered(lesson, asked, slower=slower))
+        if isinstance(quiet.value, str) and isinstance(noisy, Key):
+            assert noisy.value == quiet.value
+
+
+@each_round
+def test_taken_cores_do_not_narrow_what_is_known(lesson: Lesson, asked: Round) -> None:
+    quiet = sound(lesson.slug, asked.name)
+    key, noisy = asked.finding(quiet), asked.finding(with_logs(quiet, lambda log: disturbed(log, 0.3)))
+    assert isinstance(key, Key)
+    if isinstance(noisy, Unclear):
+        assert asked.timed
+        assert "too wide" in noisy.why
+        return
+    assert noisy.value == key.value
+    assert all(low <= before for low, before in zip(noisy.low, key.low, strict=True))
+
+
+# ---- the judges themselves
+
+
+def samples(*values: float, lost: float = 0.0) -> list[Sample[float]]:
+    return [Sample(value, n, lost) for n, value in enumerate(values)]
+
+
+def pairs(*ratios: float, lost: float = 0.0) -> list[Sample[dict[str, float]]]:
+    return [Sample({"a": ratio, "b": 1.0}, n, lost) for n, ratio in enumerate(ratios)]
+
+
+def test_a_number_is_the_median_repeat_and_says_which() -> None:
+    assert number(samples(10.0, 12.0, 11.0)) == Key((11.0,), (10.0,), (12.0,), 2)
+
+
+def test_repeats_as_wide_as_what_counts_as_right_carry_no_verdict() -> None:
+    assert number(samples(1.0, 0.99 * WIDEST))
+    with pytest.raises(CannotTell, match=r"from 1 to 1\.51"):
+        number(samples(1.0, 1.01 * WIDEST))
+
+
+def test_disturbed_repeats_are_left_out_if_two_are_sound() -> None:
+    assert number([*samples(10.0, 11.0), Sample(40.0, 2, 0.5)]).high == (11.0,)
+
+
+def test_where_all_are_disturbed_what_was_taken_widens_the_range() -> None:
+    assert number(samples(10.0, 10.0, lost=0.15)).low == (pytest.approx(8.5),)
+    with pytest.raises(CannotTell, match="took up to 40%"):
+        number(samples(10.0, 10.0, lost=0.4))
+
+
+def test_a_curve_is_one_repeat_s_and_never_made_up_of_several() -> None:
+    drawn = [Sample([1.0, 10.0], 0), Sample([1.2, 12.0], 1), Sample([1.1, 11.0], 2)]
+    assert curve(drawn) == Key((1.1, 11.0), (1.0, 10.0), (1.2, 12.0), 2)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "answer"),
+    [((4.0, 3.0, 5.0), "a"), ((0.3, 0.2, 0.25), "b"), ((1.05, 0.98, 1.0), SAME), ((1.16, 1.2), "a")],
+)
+def test_the_greatest_is_so_in_every_repeat(ratios: tuple[float, ...], answer: str) -> None:
+    assert greatest(pairs(*ratios)).value == answer
+
+
+@pytest.mark.parametrize("ratios", [(4.0, 0.9, 4.0), (1.3, 1.05, 1.0), (0.7, 1.4), (1.14, 1.16)])
+def test_noise_that_hides_a_difference_is_not_the_same(ratios: tuple[float, ...]) -> None:
+    with pytest.raises(CannotTell, match="ratio"):
+        greatest(pairs(*ratios))
+
+
+def test_a_large_difference_stands_though_cores_were_taken_a_small_one_does_not() -> None:
+    assert greatest(pairs(4.0, 3.0, lost=0.4)).value == "a"
+    with pytest.raises(CannotTell):
+        greatest(pairs(1.5, 1.4, lost=0.4))
+    with pytest.raises(CannotTell):
+        greatest(pairs(1.0, 1.0, lost=0.4))
+
+
+def test_where_about_the_same_is_no_answer_it_is_none() -> None:
+    with pytest.raises(CannotTell):
+        greatest(pairs(1.0, 1.0), same=None)
+
+
+def test_what_must_be_exact_has_one_value() -> None:
+    assert exact(samples(5.0, 5.0, lost=0.9)).value == (5.0,)
+    with pytest.raises(CannotTell):
+        exact(samples(5.0, 6.0))
+
+
+def test_repeats_that_name_different_options_agree_on_none() -> None:
+    assert agreed([Sample("a"), Sample("a", 1)]).value == "a"
+    with pytest.raises(CannotTell):
+        agreed([Sample("a"), Sample("b", 1)])
+
+
+def test_a_guess_within_the_range_is_right() -> None:
+    key = number(samples(10.0, 12.0, 14.0))
+    assert [judged((guess,), key).word for guess in (13.9, 20.0, 30.0)] == ["right", "close", "off"]
