@@ -181,7 +181,18 @@ function hatchRoom(now, one, x0, x1, geo, { most }) {
     cab: cabinet(one, x0, x1, geo),
   };
 }
-const ROOMS = { prep: prepRoom, plating: plateRoom, cook: cookRoom, portions: cookRoom, hatch: hatchRoom };
+/** A room, and where its worker can be killed. */
+const placed = (room) => (now, one, x0, x1, geo, how) => {
+  if (!how.bare) now.spots?.push({ worker: one.name, x: x1 - 32, y: geo.top + 1 });
+  return room(now, one, x0, x1, geo, how);
+};
+const ROOMS = {
+  prep: placed(prepRoom),
+  plating: placed(plateRoom),
+  cook: placed(cookRoom),
+  portions: placed(cookRoom),
+  hatch: hatchRoom,
+};
 
 /** `rooms`: layers as above; `slabs`: walls between them, [x, to what y]; `belt`, `door`, `served`: what a wide counter has more. */
 function counter(

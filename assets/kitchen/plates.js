@@ -49,10 +49,10 @@ function plate(now, spot, one, { age: says, because } = {}) {
   const count = [`${one.made}/${one.max}`, `${one.made}`].find(
     (text) => dish > 26 && widthOf(text, 12) < 2 * Math.sqrt(Math.max(0, (dish - 6) ** 2 - 196)),
   );
-  if (now.cancels) now.spots?.push({ order: one.order, x: x + w - 22, y: y - 4 });
+  if (now.cancels) now.spots?.push({ order: one.order, x: x + w - 26, y: y + tall / 2 - 12 });
   return g(
-    { class: "sk-plate", key: one.order.request, "data-frozen": hard ? "long" : one.still },
-    w < 2 * dish + 26 ? null : slipOf(one, spot, { says, because, iced, hard, count }),
+    { class: "sk-plate", key: one.order.request, "data-order": one.number, "data-made": one.made, "data-frozen": hard ? "long" : one.still },
+    w < 2 * dish + 26 ? null : slipOf(one, spot, { says, because, iced, hard, count, spare: now.cancels ? 24 : 0 }),
     circle(cx + 1, cy + 3, dish, { class: "cast" }),
     circle(cx, cy, dish, { class: "china" }),
     circle(cx, cy, dish - 7, { class: iced ? "well iced" : "well", fill: iced ? "url(#sk-frost)" : null }),
@@ -77,11 +77,11 @@ function plate(now, spot, one, { age: says, because } = {}) {
 }
 
 /** Paper beside a dish: the answer's last words, or why none come. */
-function slipOf(one, { x, y, w, h: tall, dish }, { says, because, iced, hard, count }) {
+function slipOf(one, { x, y, w, h: tall, dish }, { says, because, iced, hard, count, spare }) {
   const cx = x + dish,
     cy = y + tall / 2,
     left = cx + dish + 7,
-    right = x + w - 7,
+    right = x + w - 7 - spare,
     lines = tall > 42 ? 3 : tall > 34 ? 2 : 1,
     line = tall > 50 ? LINE : 13.6,
     top = cy - (lines * line) / 2,
