@@ -18,7 +18,7 @@ function kitchen(view) {
     draw(edge, force) {
       const width = view.widths.get(root) || 900,
         t = Math.min(view.clock.t, edge),
-        now = Object.assign(moment(view.log, t), { reduced: view.reduced, spots: [], cancels: view.offers("cancel") });
+        now = Object.assign(moment(view.log, t), { reduced: view.reduced, spots: [], cancels: view.offers("cancel"), kills: view.offers("kill") });
       const stations = view.crewAt(now).map((who) => stationAt(now, who)),
         many = stations.some(({ of }) => of > CARDS),
         live = view.isLive(),
@@ -113,7 +113,7 @@ function stationSays(one) {
 
 /** What can be done to an order or a worker, where it is seen. */
 function commands(view, now, stations) {
-  const kills = view.offers("kill"),
+  const { kills } = now,
     button = (x, y, name, label, command, key) =>
       h(
         "button",

@@ -108,7 +108,7 @@ function trays(now, gate, y, scale, x0) {
   more += now.trays.length - shown.length;
   return [
     g({ class: "trays" }, out),
-    more > 0 ? text(x0 + 4, y + TRAY_H / 2 + 18, `+${more} more`, { class: "t13 strong" }) : null,
+    more > 0 && now.spots ? text(x0 + 4, y + TRAY_H / 2 + 18, `+${more} more`, { class: "t13 strong" }) : null,
   ];
 }
 

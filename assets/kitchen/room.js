@@ -7,7 +7,7 @@ function hood(x0, x1, geo, { on, kind, name = "", serving = "", spread = 8 }) {
     y = top + hoodH,
     deep = ((front - back) / (back - y)) * (spread + 6),
     lit = on ? "lit" : "unlit",
-    wide = widthOf(name, 14, 700) + widthOf(serving, 14) < x1 - x0 - 34;
+    wide = widthOf(name, 14, 700) + widthOf(serving, 14) < x1 - x0 - (geo.kills ? 88 : 34);
   return {
     wall: path(`M${f1(x0 + 6)} ${y + 3}L${f1(x1 - 6)} ${y + 3}L${f1(x1 + spread)} ${back}L${f1(x0 - spread)} ${back}Z`, {
       class: `beam ${kind} ${lit}`,

@@ -43,7 +43,6 @@ function slip(now, { order, ticket: waits }, x, y, { line = 3, most = 200 } = {}
   const body = Math.min(most, Math.max(line, Math.round(order.prompt_tokens / tokensALine(now)) * line)),
     left = 40 + whole(order.prompt_tokens).length * 7,
     width = left + body + 6 + (now.cancels ? 24 : 0);
-  if (now.cancels) now.spots.push({ order, x: x + width - 26, y: y + 7 });
   return {
     width,
     drawn: g(
@@ -84,6 +83,7 @@ function topRail(now, width) {
       one = slip(now, now.tickets[n], x, 17, { most: Math.max(12, right - x - 76 - spare) });
     if (x + one.width > right - spare) break;
     out.push(one.drawn);
+    if (now.cancels) now.spots.push({ order: now.tickets[n].order, x: x + one.width - 26, y: 24 });
     x += one.width + 8;
   }
   const more = now.tickets.length - n;
