@@ -88,6 +88,7 @@ function pose(one, geo, cx, { board, hand, calls }) {
           ],
     });
   }
+  if (one.mode === "decode") return cook({ ...spot, down: true, hands: REST(cx, back, k) }); // a long step: no hand on what waits for it
   if (calls) return cook({ ...spot, look: calls, hands: REST(cx, back, k) });
   return cook({ ...spot, hands: HIPS(cx, back, k) });
 }
