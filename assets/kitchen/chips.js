@@ -8,25 +8,33 @@ function figures(now) {
   const { log, t } = now,
     ttft = [],
     at = t >= log.end ? t : Math.floor(t / BIN_S) * BIN_S;
-  let tokens = 0,
-    last = 0,
-    stall = { s: 0, order: null, t: 0 };
+  let stall = { s: 0, order: null, t: 0 };
   for (const order of log.orders.values()) {
     const first = order.tokens[0];
     if (!first || first.t > t) continue;
     ttft.push(first.t - order.t0);
     const made = until(order.tokens, t),
-      by = until(order.tokens, at),
       worst = worstGap(order, made);
-    tokens += by;
-    if (by) last = Math.max(last, order.tokens[by - 1].t);
     if (worst.s > stall.s) stall = { ...worst, order };
     if (made < order.tokens.length || order.t1 == null || order.t1 > t) {
       const since = t - order.tokens[made - 1].t;
       if (since > stall.s) stall = { s: since, order, t: null };
     }
   }
-  return { ttft: median(ttft), gap: medianGap(log, t), stall, pace: last > log.start ? tokens / (last - log.start) : 0 };
+  return { ttft: median(ttft), gap: medianGap(log, t), stall, pace: paceAt(log, at) };
+}
+
+function paceAt(log, t) {
+  if (log.pace?.t === t && log.pace.version === log.version) return log.pace.value;
+  let tokens = 0,
+    last = 0;
+  for (const order of log.orders.values()) {
+    const made = until(order.tokens, t);
+    tokens += made;
+    if (made) last = Math.max(last, order.tokens[made - 1].t);
+  }
+  log.pace = { t, version: log.version, value: last > log.start ? tokens / (last - log.start) : 0 };
+  return log.pace.value;
 }
 
 /** The longest gap between the first `made` tokens: kept as one goes, so that a frame costs nothing. */

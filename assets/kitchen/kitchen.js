@@ -152,7 +152,9 @@ function commands(view, now, stations) {
   ];
 }
 
-function legend(stations, many) {
+const legend = (stations, many) =>
+  kept(`legend ${many} ${[...new Set(stations.map(({ station }) => station))]}`, () => legendOf(stations, many));
+function legendOf(stations, many) {
   const part = (drawn, says) =>
       h("span", {}, h("svg", { width: 28, height: 14, viewBox: "0 0 28 14", "aria-hidden": "true" }, drawn), says),
     split = stations.some(({ station }) => station === "prep"),
@@ -187,7 +189,7 @@ function legend(stations, many) {
 function remark(now, stations) {
   const prep = stations.filter(({ station }) => station === "prep").map(({ name }) => name),
     first = prep.length && [...now.log.orders.values()].find((order) => order.tokens[0])?.tokens[0];
-  if (!first) return null;
+  if (!first) return h("p", { class: "sk-remark" });
   return h(
     "p",
     { class: "sk-remark" },

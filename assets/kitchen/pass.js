@@ -55,7 +55,8 @@ function tray(
   );
 }
 
-function beltBed(x0, x1, y, bandwidth, down) {
+const beltBed = (...how) => kept(`belt ${how.join()}`, () => beltBedOf(...how));
+function beltBedOf(x0, x1, y, bandwidth) {
   const thick = beltPx(bandwidth),
     small = Math.min(5, thick / 3);
   let d = "";

@@ -2,7 +2,8 @@
 // A room gives its layers, back to front; counter.js puts the layers of all rooms together.
 
 /** An extractor hood with the station's name, and a strip light that burns while a step of its kind runs. */
-function hood(x0, x1, geo, { on, kind, name = "", serving = "", spread = 8 }) {
+const hood = (x0, x1, geo, how) => kept(`hood ${x0} ${x1} ${geo.top} ${geo.back} ${geo.front} ${geo.kills} ${JSON.stringify(how)}`, () => hoodOf(x0, x1, geo, how));
+function hoodOf(x0, x1, geo, { on, kind, name = "", serving = "", spread = 8 }) {
   const { top, back, front, hoodH } = geo,
     y = top + hoodH,
     deep = ((front - back) / (back - y)) * (spread + 6),
@@ -138,10 +139,13 @@ const standStill = (frozen, among) =>
 const handsIn = (one) => (one.inPrep.length ? `both hands are in ${orders(one.inPrep, 3)}` : "no hand is on them");
 
 /** Ten places for the last three seconds: a flame a tenth of them in prefill, a stroke a tenth in decode, both in mixed steps. */
-function pips(x, y, { prefill, decode, mixed }, n = 10, pitch = 10) {
+function pips(x, y, { prefill, decode, mixed }, n = 10) {
   const flames = Math.round(prefill * n),
     both = Math.round((prefill + mixed) * n) - flames,
     strokes = Math.min(n, Math.round((prefill + mixed + decode) * n)) - flames - both;
+  return kept(`pips ${x} ${y} ${flames} ${both} ${strokes}`, () => pipsOf(x, y, flames, both, strokes, n));
+}
+function pipsOf(x, y, flames, both, strokes, n, pitch = 10) {
   let hot = "",
     drawn = "",
     idle = "";

@@ -215,11 +215,13 @@ function usualGap(order, count, common) {
 
 /** The guests who have a first token and wait for a tray: for their own, or one before it. They stand as still as a frozen plate. */
 function heldByTrays(now) {
+  if (now.held) return now.held;
   const held = [...now.trays, ...now.waiting].flatMap(({ order, tray }) => {
     const made = until(order.tokens, now.t);
     return made ? [{ order, number: order.number, tray, since: now.t - order.tokens[made - 1].t }] : [];
   });
-  return held.filter(({ since }) => since > LONG_AT * now.usual).sort((a, b) => b.since - a.since);
+  now.held = held.filter(({ since }) => since > LONG_AT * now.usual).sort((a, b) => b.since - a.since);
+  return now.held;
 }
 
 /** Above which a prompt is a giant among those that had come by then. */
