@@ -36,10 +36,8 @@ let found = null;
 (function look() {
   requestAnimationFrame(look);
   if (!found?.isConnected) found = document.body && scene(document);
-  for (const plate of found?.querySelectorAll(".sk-plate:not([data-empty])") || []) {
-    const [chip, count] = plate.querySelector(".sk-row").children;
-    seen[chip.textContent + "/" + count.textContent.split("/")[0]] ??= performance.now();
-  }
+  for (const plate of found?.querySelectorAll(".sk-plate") || [])
+    seen[plate.dataset.order + "/" + plate.dataset.made] ??= performance.now();
 })();
 """
 

@@ -1,12 +1,11 @@
 // The belt's knob and the playhead: they show what is, and are also in somebody's hand.
 
-function knob({ x, y, width, share, bare }) {
+/** A wedge as wide as the belt, and its knob, unless that is a slider's. */
+function knob({ x, y, width, share }, held) {
   return [
     path(`M${f1(x)} ${y + 10}L${f1(x + width)} ${y + 16}V${y + 4}Z`, { class: "wedge" }),
-    path(`M${f1(x)} ${y + 10}L${f1(x + width * share)} ${f1(y + 10 + 6 * share)}V${f1(y + 10 - 6 * share)}Z`, {
-      class: "wedge-full",
-    }),
-    circle(x + width * share, y + 10, 7, { class: "knob" }),
+    path(`M${f1(x)} ${y + 10}L${f1(x + width * share)} ${f1(y + 10 + 6 * share)}V${f1(y + 10 - 6 * share)}Z`, { class: "wedge-full" }),
+    held ? null : circle(x + width * share, y + 10, 7, { class: "knob" }),
   ];
 }
 
@@ -43,7 +42,6 @@ function linkSlider(view) {
       like = likeFabric(view.ruler, bandwidth);
     told = range.value;
     range.setAttribute("aria-valuetext", [rate(bandwidth), like].filter(Boolean).join(", "));
-    range.style.setProperty("--share", `${((100 * range.value) / NOTCHES).toFixed(1)}%`);
     out.textContent = held || view.linkSet ? [rate(bandwidth), like].filter(Boolean).join(": ") : like;
   };
   range.oninput = () => {

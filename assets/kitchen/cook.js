@@ -33,7 +33,8 @@ const TOOLS = {
  * look: -1 to our left .. 0 at us .. 1 to our right; down: the eyes are lowered; lean: -1 .. 1
  * hands: [{ x, y, tool, bend }] for our-left and our-right hand, on the scene; scarf: one role, or both
  */
-function cook({ n, x, y, scale = 1, look = 0, down = false, lean = 0, hands, scarf, works }) {
+const cook = (how) => kept(`cook ${JSON.stringify(how)}`, () => cookOf(how));
+function cookOf({ n, x, y, scale = 1, look = 0, down = false, lean = 0, hands, scarf, works }) {
   const one = COOKS[n % COOKS.length],
     shift = lean * 4,
     sh = [

@@ -40,16 +40,16 @@ function plateRoom(now, one, x0, x1, geo, { titled, most, cols = 2, rows = 2, ta
   const light = hood(x0 + 4, x1 - 4, geo, { on: one.plating, kind: "plate", spread: 5, ...titled }),
     line = onLine(now, one, spots, hand, back + (wide ? 24 : 14));
   const drawn = one.up ? pose(one, geo, cx, { board: cx, hand, calls: wants ? -0.9 : 0 }) : null,
-    room = back - geo.top - geo.hoodH > 90;
+    oldest = Math.max(0, ...one.frozen.concat(one.held).map((plate) => plate.since)),
+    spot = [x1 - 84, Math.max(back - 92, geo.top + geo.hoodH + 38)];
   const says =
-    one.frozen.length && one.up && room
-      ? writing(
-          x1 - 84,
-          back - 92,
-          { since: Math.max(...one.frozen.map((plate) => plate.since)), who: standStill(one.frozen, one.plates.length), why: "" },
-          150,
-        )
-      : null;
+    bare || !one.up || one.plating
+      ? null
+      : one.frozen.length
+        ? writing(...spot, { since: oldest, who: standStill(one.frozen, one.plates.length), why: "" }, 150)
+        : one.held.length
+          ? slowWriting(...spot, one, oldest, 150)
+          : null;
   return {
     ...light,
     says,
@@ -114,10 +114,10 @@ function cookRoom(now, one, x0, x1, geo, { titled, most, bare = false }) {
     cab: cabinet(one, x0 + 2, x1 - 2, geo, { calls: "" }),
   };
 }
-/** Of a mixed step: nothing is frozen, but its tokens come as late as the portion takes. */
+/** Of a long step with a hand on the plates: nothing is frozen, but its tokens come late. */
 function slowWriting(x, y, one, since, width) {
   const who = broken(
-    `${one.held.length === 1 ? `plate ${one.held[0].number} waits` : `${spelled(one.held.length)} plates wait`} for ${whole(one.tokens)} tokens of ${orders(one.inPrep, 2)}`,
+    `${one.held.length === 1 ? `plate ${one.held[0].number} waits` : `${spelled(one.held.length)} plates wait`} for ${one.tokens ? `${whole(one.tokens)} tokens of ${orders(one.inPrep, 2)}` : "one long step"}`,
     13.5,
     width,
   );
@@ -181,7 +181,18 @@ function hatchRoom(now, one, x0, x1, geo, { most }) {
     cab: cabinet(one, x0, x1, geo),
   };
 }
-const ROOMS = { prep: prepRoom, plating: plateRoom, cook: cookRoom, portions: cookRoom, hatch: hatchRoom };
+/** A room, and where its worker can be killed. */
+const placed = (room) => (now, one, x0, x1, geo, how) => {
+  if (!how.bare) now.spots?.push({ worker: one.name, x: x1 - 32, y: geo.top + 1 });
+  return room(now, one, x0, x1, geo, how);
+};
+const ROOMS = {
+  prep: placed(prepRoom),
+  plating: placed(plateRoom),
+  cook: placed(cookRoom),
+  portions: placed(cookRoom),
+  hatch: hatchRoom,
+};
 
 /** `rooms`: layers as above; `slabs`: walls between them, [x, to what y]; `belt`, `door`, `served`: what a wide counter has more. */
 function counter(

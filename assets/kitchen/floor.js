@@ -39,7 +39,7 @@ const titledFor = (one) => ({
 });
 
 function wideFloor(now, stations, width, most, split) {
-  const geo = WIDE,
+  const geo = { ...WIDE, kills: now.kills },
     { back, front, floor } = geo,
     servedX = width - 106,
     doorX = split ? (width > 1150 ? 236 : 190) : 152;
@@ -167,17 +167,14 @@ function heldWriting(now, x, y, width) {
   const held = heldByTrays(now),
     first = now.trays[0] || now.waiting[0];
   if (!held.length || !first) return null;
-  const others = held.filter(({ order }) => order !== first.order).map(({ number }) => number),
-    own = held.length > others.length;
-  const who = others.length
-    ? `${listed(others, 5)} wait${others.length > 1 ? "" : "s"} for tray ${first.order.number}`
-    : `${first.order.number} waits for its tray`;
-  return writing(
-    x,
-    y,
-    { since: held[0].since, who, why: others.length && own ? `and so does ${first.order.number}` : "" },
-    width,
-  );
+  const own = held.length === 1 && held[0].order === first.order;
+  const who = own
+    ? `${first.order.number} waits for its tray`
+    : `${listed(
+        held.map(({ number }) => number),
+        5,
+      )} wait${held.length > 1 ? "" : "s"} for tray ${first.order.number}`;
+  return writing(x, y, { since: held[0].since, who, why: "" }, width);
 }
 
 function passWide(now, gate, by, ly, geo, x0, x1) {
@@ -238,7 +235,7 @@ function passWide(now, gate, by, ly, geo, x0, x1) {
 }
 
 function halfFloor(now, stations, width, most, split) {
-  const geo = HALF,
+  const geo = { ...HALF, kills: now.kills },
     { top, back, front, floor } = geo,
     preps = stations.filter(({ station }) => station === "prep"),
     rest = stations.filter(({ station }) => station !== "prep");

@@ -18,7 +18,7 @@ function kitchen(view) {
     draw(edge, force) {
       const width = view.widths.get(root) || 900,
         t = Math.min(view.clock.t, edge),
-        now = Object.assign(moment(view.log, t), { reduced: view.reduced, spots: [], cancels: view.offers("cancel") });
+        now = Object.assign(moment(view.log, t), { reduced: view.reduced, spots: [], cancels: view.offers("cancel"), kills: view.offers("kill") });
       const stations = view.crewAt(now).map((who) => stationAt(now, who)),
         many = stations.some(({ of }) => of > CARDS),
         live = view.isLive(),
@@ -70,7 +70,7 @@ function kitchen(view) {
               },
               h("clipPath", { id: `sk-${view.key}-room` }, rect(0, 0, floor.width, floor.height, { rx: 10 })),
               g({ "clip-path": `url(#sk-${view.key}-room)` }, floor.drawn),
-              floor.link && !view.can.includes("link") ? knob(floor.link) : null,
+              floor.link ? knob(floor.link, view.can.includes("link")) : null,
             ),
             stations.map((one) =>
               h("span", { class: "sk-work sk-hidden", "data-mode": one.mode, key: one.name }, stationSays(one)),
@@ -113,7 +113,7 @@ function stationSays(one) {
 
 /** What can be done to an order or a worker, where it is seen. */
 function commands(view, now, stations) {
-  const kills = view.offers("kill"),
+  const { kills } = now,
     button = (x, y, name, label, command, key) =>
       h(
         "button",
@@ -152,7 +152,9 @@ function commands(view, now, stations) {
   ];
 }
 
-function legend(stations, many) {
+const legend = (stations, many) =>
+  kept(`legend ${many} ${[...new Set(stations.map(({ station }) => station))]}`, () => legendOf(stations, many));
+function legendOf(stations, many) {
   const part = (drawn, says) =>
       h("span", {}, h("svg", { width: 28, height: 14, viewBox: "0 0 28 14", "aria-hidden": "true" }, drawn), says),
     split = stations.some(({ station }) => station === "prep"),
@@ -187,7 +189,7 @@ function legend(stations, many) {
 function remark(now, stations) {
   const prep = stations.filter(({ station }) => station === "prep").map(({ name }) => name),
     first = prep.length && [...now.log.orders.values()].find((order) => order.tokens[0])?.tokens[0];
-  if (!first) return null;
+  if (!first) return h("p", { class: "sk-remark" });
   return h(
     "p",
     { class: "sk-remark" },

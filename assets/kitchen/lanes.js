@@ -138,16 +138,18 @@ function causeSays(log, stalls, small) {
     who = [...new Set(stalls.flatMap(({ orders: names }) => names.map((name) => orderOf(log, name).number)))];
   const s = who.length === 1 ? "s" : "",
     all = listed(who, 6),
+    cooked = listed(by, 4),
+    tray = `tray${by.length > 1 ? "s" : ""} ${cooked}`,
     own = who.length === 1 && who[0] === by[0];
   if (cause.kind === "prefill")
-    return small ? `${listed(by)} in prep: ${all} still` : `${listed(by)} in prep: ${all} stand${s} still`;
+    return small ? `${cooked} in prep: ${all} still` : `${cooked} in prep: ${all} stand${s} still`;
   if (cause.kind === "mixed")
     return stalls.length > 2 && !small
-      ? `${listed(by)} in portions: each holds ${all}`
-      : `a portion of ${listed(by)} holds ${all}`;
+      ? `${cooked} in portions: each holds ${all}`
+      : `a portion of ${cooked} holds ${all}`;
   if (cause.kind === "tray" && own) return `tray ${all} crosses`;
   if (cause.kind === "tray" || cause.kind === "tray-ahead")
-    return small ? `tray ${listed(by)} holds ${all}` : `tray ${listed(by)} fills the pass: ${all} wait${s}`;
+    return small ? `${tray} hold${by.length > 1 ? "" : "s"} ${all}` : `${tray} fill${by.length > 1 ? "" : "s"} the pass: ${all} wait${s}`;
   if (cause.kind === "room") return `no room on the line: ${all} wait${s}`;
   if (cause.kind === "recall") return `${all} begin${s} once more`;
   return "";

@@ -130,6 +130,17 @@ function memo(make) {
   };
 }
 
+/** What has been drawn like this before: the same object again, at which `patch` does not even look. */
+const KEPT = new Map();
+function kept(key, make) {
+  let made = KEPT.get(key);
+  if (made === undefined) {
+    if (KEPT.size > 2000) KEPT.clear();
+    KEPT.set(key, (made = make()));
+  }
+  return made;
+}
+
 // ---- how wide words are, in the page's font
 
 const PEN = typeof document === "undefined" ? null : document.createElement("canvas").getContext("2d"),
@@ -139,6 +150,7 @@ function setFont(family) {
   if (family !== penFont) {
     penFont = family;
     WIDTHS.clear();
+    KEPT.clear();
   }
 }
 function widthOf(words, size, weight = 400) {

@@ -55,7 +55,8 @@ function tray(
   );
 }
 
-function beltBed(x0, x1, y, bandwidth, down) {
+const beltBed = (...how) => kept(`belt ${how.join()}`, () => beltBedOf(...how));
+function beltBedOf(x0, x1, y, bandwidth) {
   const thick = beltPx(bandwidth),
     small = Math.min(5, thick / 3);
   let d = "";
@@ -108,7 +109,7 @@ function trays(now, gate, y, scale, x0) {
   more += now.trays.length - shown.length;
   return [
     g({ class: "trays" }, out),
-    more > 0 ? text(x0 + 4, y + TRAY_H / 2 + 18, `+${more} more`, { class: "t13 strong" }) : null,
+    more > 0 && now.spots ? text(x0 + 4, y + TRAY_H / 2 + 18, `+${more} more`, { class: "t13 strong" }) : null,
   ];
 }
 

@@ -23,7 +23,7 @@ function patterns() {
         path(`M-1 ${CELL + 1}L${CELL + 1} -1M-1 1L1 -1M${CELL - 1} ${CELL + 1}L${CELL + 1} ${CELL - 1}`, { class: "cell-cook" }),
         lines(CELL),
       ),
-      pattern("lines", 4, 2, {}, rect(0, 0, 4, 1.2, { class: "cell" })),
+      pattern("lines", 4, 3, {}, rect(0, 0, 4, 1.7, { class: "cell" })),
       pattern("bars", 3, 4, {}, rect(0, 0, 1.6, 4, { class: "cell" })),
       pattern("frost", 9, 9, turned, rect(0, 0, 9, 9, { class: "ice" }), rect(0, 0, 3.2, 9, { class: "ice-2" })),
       pattern("stall", 6, 6, turned, rect(0, 0, 6, 6, { class: "stall-2" }), rect(0, 0, 2, 6, { class: "stall-1" })),

@@ -10,7 +10,8 @@ const clockFace = (x, y, scale) =>
   path("M-6 0a6 6 0 1 0 12 0a6 6 0 1 0 -12 0M0 -3.4V.4L2.6 2", { class: "snow", transform: at(x, y, scale) });
 
 /** Places for as many plates as ever stood side by side; a line makes more room when it gets fuller than ever, and never less. */
-const places = (most, x0, x1, y0, y1, cols, rows, tall) => {
+const places = (...how) => kept(`places ${how.join()}`, () => placesOf(...how));
+const placesOf = (most, x0, x1, y0, y1, cols, rows, tall) => {
   while (cols * rows < most && (y1 - y0) / (rows + 1) >= 26) rows += 1;
   while (cols * rows < most && (x1 - x0) / (cols + 1) >= 34) cols += 1;
   const gapX = cols > 3 ? 4 : 10,
@@ -37,7 +38,13 @@ function mostPlates(now, names) {
   return most;
 }
 
-function plate(now, spot, one, { age: says, because } = {}) {
+function plate(now, spot, one, { age: says = "", because = "" } = {}) {
+  if (now.cancels) now.spots?.push({ order: one.order, x: spot.x + spot.w - 26, y: spot.y + spot.h / 2 - 12 });
+  const key = `${spot.x} ${spot.y} ${spot.w} ${spot.h} ${one.made} ${one.still} ${says} ${because} ${now.cancels} ${penFont}`;
+  if (one.order.plated?.key !== key) one.order.plated = { key, drawn: plateOf(now, spot, one, { says, because }) };
+  return one.order.plated.drawn;
+}
+function plateOf(now, spot, one, { says, because }) {
   const { x, y, w, h: tall, dish } = spot,
     cx = x + dish,
     cy = y + tall / 2,
@@ -49,10 +56,9 @@ function plate(now, spot, one, { age: says, because } = {}) {
   const count = [`${one.made}/${one.max}`, `${one.made}`].find(
     (text) => dish > 26 && widthOf(text, 12) < 2 * Math.sqrt(Math.max(0, (dish - 6) ** 2 - 196)),
   );
-  if (now.cancels) now.spots?.push({ order: one.order, x: x + w - 22, y: y - 4 });
   return g(
-    { class: "sk-plate", key: one.order.request, "data-frozen": hard ? "long" : one.still },
-    w < 2 * dish + 26 ? null : slipOf(one, spot, { says, because, iced, hard, count }),
+    { class: "sk-plate", key: one.order.request, "data-order": one.number, "data-made": one.made, "data-frozen": hard ? "long" : one.still },
+    w < 2 * dish + 26 ? null : slipOf(one, spot, { says, because, iced, hard, count, spare: now.cancels ? 24 : 0 }),
     circle(cx + 1, cy + 3, dish, { class: "cast" }),
     circle(cx, cy, dish, { class: "china" }),
     circle(cx, cy, dish - 7, { class: iced ? "well iced" : "well", fill: iced ? "url(#sk-frost)" : null }),
@@ -77,11 +83,11 @@ function plate(now, spot, one, { age: says, because } = {}) {
 }
 
 /** Paper beside a dish: the answer's last words, or why none come. */
-function slipOf(one, { x, y, w, h: tall, dish }, { says, because, iced, hard, count }) {
+function slipOf(one, { x, y, w, h: tall, dish }, { says, because, iced, hard, count, spare }) {
   const cx = x + dish,
     cy = y + tall / 2,
     left = cx + dish + 7,
-    right = x + w - 7,
+    right = x + w - 7 - spare,
     lines = tall > 42 ? 3 : tall > 34 ? 2 : 1,
     line = tall > 50 ? LINE : 13.6,
     top = cy - (lines * line) / 2,

@@ -2,12 +2,13 @@
 // A room gives its layers, back to front; counter.js puts the layers of all rooms together.
 
 /** An extractor hood with the station's name, and a strip light that burns while a step of its kind runs. */
-function hood(x0, x1, geo, { on, kind, name = "", serving = "", spread = 8 }) {
+const hood = (x0, x1, geo, how) => kept(`hood ${x0} ${x1} ${geo.top} ${geo.back} ${geo.front} ${geo.kills} ${JSON.stringify(how)}`, () => hoodOf(x0, x1, geo, how));
+function hoodOf(x0, x1, geo, { on, kind, name = "", serving = "", spread = 8 }) {
   const { top, back, front, hoodH } = geo,
     y = top + hoodH,
     deep = ((front - back) / (back - y)) * (spread + 6),
     lit = on ? "lit" : "unlit",
-    wide = widthOf(name, 14, 700) + widthOf(serving, 14) < x1 - x0 - 34;
+    wide = widthOf(name, 14, 700) + widthOf(serving, 14) < x1 - x0 - (geo.kills ? 88 : 34);
   return {
     wall: path(`M${f1(x0 + 6)} ${y + 3}L${f1(x1 - 6)} ${y + 3}L${f1(x1 + spread)} ${back}L${f1(x0 - spread)} ${back}Z`, {
       class: `beam ${kind} ${lit}`,
@@ -88,6 +89,7 @@ function pose(one, geo, cx, { board, hand, calls }) {
           ],
     });
   }
+  if (one.mode === "decode") return cook({ ...spot, down: true, hands: REST(cx, back, k) }); // a long step: no hand on what waits for it
   if (calls) return cook({ ...spot, look: calls, hands: REST(cx, back, k) });
   return cook({ ...spot, hands: HIPS(cx, back, k) });
 }
@@ -137,10 +139,13 @@ const standStill = (frozen, among) =>
 const handsIn = (one) => (one.inPrep.length ? `both hands are in ${orders(one.inPrep, 3)}` : "no hand is on them");
 
 /** Ten places for the last three seconds: a flame a tenth of them in prefill, a stroke a tenth in decode, both in mixed steps. */
-function pips(x, y, { prefill, decode, mixed }, n = 10, pitch = 10) {
+function pips(x, y, { prefill, decode, mixed }, n = 10) {
   const flames = Math.round(prefill * n),
     both = Math.round((prefill + mixed) * n) - flames,
     strokes = Math.min(n, Math.round((prefill + mixed + decode) * n)) - flames - both;
+  return kept(`pips ${x} ${y} ${flames} ${both} ${strokes}`, () => pipsOf(x, y, flames, both, strokes, n));
+}
+function pipsOf(x, y, flames, both, strokes, n, pitch = 10) {
   let hot = "",
     drawn = "",
     idle = "";

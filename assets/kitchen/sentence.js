@@ -51,9 +51,15 @@ function sentence(now, stations) {
       rest: "No hand is on " + (who.length === 1 ? "it." : "them."),
     };
   }
-  const slow = stations.filter((one) => one.held.length && one.mode === "mixed").sort((a, b) => b.held.length - a.held.length)[0];
+  const slow = stations.filter((one) => one.held.length && one.step).sort((a, b) => b.held.length - a.held.length)[0];
   if (slow) {
     const who = slow.held.map(({ number }) => number);
+    if (!slow.tokens)
+      return {
+        key: `slow ${slow.name} ${who}`,
+        lead: `${capital(plates(who, 8))} wait${who.length === 1 ? "s" : ""} for one long step.`,
+        rest: `It has lasted ${age(slow.since)}.`,
+      };
     return {
       key: `slow ${slow.name} ${who} ${slow.inPrep}`,
       lead: `${capital(plates(who, 8))} wait${who.length === 1 ? "s" : ""} for ${whole(slow.tokens)} tokens of ${orders(slow.inPrep, 3)}.`,

@@ -155,6 +155,12 @@ export function createKitchens(root, { emit = () => {} } = {}) {
     }
   });
   sight.observe(wrapper);
+  const refont = () => {
+    setFont("");
+    restyle();
+    wake(true);
+  };
+  document.fonts?.addEventListener?.("loadingdone", refont); // words are as wide as they are in the font that has come
   const restyle = () => paint(wrapper);
   const themes = new MutationObserver(restyle);
   const attributeFilter = ["class", "style", "data-theme", "data-jp-theme-light"];
@@ -310,6 +316,7 @@ export function createKitchens(root, { emit = () => {} } = {}) {
     clearTimeout(timer);
     for (const view of views.values()) view.feed?.close();
     for (const observer of [sizes, sight, themes]) observer.disconnect();
+    document.fonts?.removeEventListener?.("loadingdone", refont);
     dark.removeEventListener("change", restyle);
     quiet.removeEventListener("change", wake);
     wrapper.remove();

@@ -66,8 +66,10 @@ function stationAt(now, who) {
     .filter(({ prep }) => prep.worker === who.name)
     .map((item) => ({ ...item, ...prepared(worker, item, t) }));
   const plated = (now.plates.get(who.name) || []).map((item) => plateAt(now, item)).sort((a, b) => a.slot - b.slot);
-  if (who.station === "hatch") for (const plate of plated) plate.still = plate.still && "held";
-  else if (step?.mode === "mixed") for (const plate of plated) plate.still = plate.still === "long" ? "held" : null; // in the hands, and slow
+  // with a hand on it, or where nobody can see whether there is one, a plate does not freeze; it is late if the step is long
+  const slow = who.station === "hatch" || step?.mode === "mixed" || (step?.mode === "decode" && t - step.t0 > LONG_AT * now.usual);
+  if (who.station === "hatch" || (step && step.mode !== "prefill"))
+    for (const plate of plated) plate.still = slow && plate.still === "long" ? "held" : null;
   const frozen = plated.filter((plate) => plate.still === "long"),
     held = plated.filter((plate) => plate.still === "held");
   let stroke = null;
@@ -96,7 +98,7 @@ function stationAt(now, who) {
     busy: busy(worker, t),
     shares: shares(worker, t),
     cuts: mode === "prefill" || mode === "mixed",
-    plating: mode === "decode" || (mode === "mixed" && held.length < plated.length),
+    plating: (mode === "decode" || mode === "mixed") && (!plated.length || held.length < plated.length),
   };
 }
 
@@ -213,11 +215,13 @@ function usualGap(order, count, common) {
 
 /** The guests who have a first token and wait for a tray: for their own, or one before it. They stand as still as a frozen plate. */
 function heldByTrays(now) {
+  if (now.held) return now.held;
   const held = [...now.trays, ...now.waiting].flatMap(({ order, tray }) => {
     const made = until(order.tokens, now.t);
     return made ? [{ order, number: order.number, tray, since: now.t - order.tokens[made - 1].t }] : [];
   });
-  return held.filter(({ since }) => since > LONG_AT * now.usual).sort((a, b) => b.since - a.since);
+  now.held = held.filter(({ since }) => since > LONG_AT * now.usual).sort((a, b) => b.since - a.since);
+  return now.held;
 }
 
 /** Above which a prompt is a giant among those that had come by then. */

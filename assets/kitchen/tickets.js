@@ -25,14 +25,15 @@ const zigzag = (width, teeth) => Array.from({ length: teeth }, (_, n) => `l${f1(
 /** Hung by its short side: the longer the prompt, the further down it reaches. */
 function ticket(now, { order, ticket: waits }, x, y, { width = 42, line = 3 } = {}) {
   const body = Math.max(line, Math.round(order.prompt_tokens / tokensALine(now)) * line),
-    tall = 58 + Math.min(body, 100);
+    tall = 58 + Math.min(body, 104);
+  if (now.cancels) now.spots.push({ order, x: x + width / 2 - 12, y: y + tall + 3 });
   return g(
     { class: "ticket", key: order.request, transform: at(x, y) },
     path(`M0 0h${width}v${tall - 3}${zigzag(width, 8)}z`, { class: "paper" }),
     rect(width / 2 - 5, -6, 10, 9, { rx: 2, class: "clip" }),
     chip(width / 2, 15, order.number, isGiant(now, order)),
     text(width / 2, 38, whole(order.prompt_tokens), { class: "t13 strong mid onpaper" }),
-    rect(5, 43, width - 10, Math.min(body, 100), { fill: "url(#sk-lines)" }),
+    rect(5, 43, width - 10, Math.min(body, 104), { fill: "url(#sk-lines)" }),
     text(width / 2, tall - 4.5, age(now.t - waits.t0), { class: "t12 mid onpaper-soft" }),
   );
 }
@@ -41,7 +42,7 @@ function ticket(now, { order, ticket: waits }, x, y, { width = 42, line = 3 } = 
 function slip(now, { order, ticket: waits }, x, y, { line = 3, most = 200 } = {}) {
   const body = Math.min(most, Math.max(line, Math.round(order.prompt_tokens / tokensALine(now)) * line)),
     left = 40 + whole(order.prompt_tokens).length * 7,
-    width = left + body + 6;
+    width = left + body + 6 + (now.cancels ? 24 : 0);
   return {
     width,
     drawn: g(
@@ -82,6 +83,7 @@ function topRail(now, width) {
       one = slip(now, now.tickets[n], x, 17, { most: Math.max(12, right - x - 76 - spare) });
     if (x + one.width > right - spare) break;
     out.push(one.drawn);
+    if (now.cancels) now.spots.push({ order: now.tickets[n].order, x: x + one.width - 26, y: 24 });
     x += one.width + 8;
   }
   const more = now.tickets.length - n;

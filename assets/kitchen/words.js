@@ -69,7 +69,8 @@ function bytes(n) {
   return `${Number((n / unit).toPrecision(3))} ${name}`;
 }
 const rate = (n) => (n == null ? "unpaced" : n === 0 ? "nothing, it is cut" : `${bytes(n)}/s`);
-const whole = (n) => n.toLocaleString("en");
+const COUNT = new Intl.NumberFormat("en");
+const whole = (n) => COUNT.format(n);
 const many = (n, one, more = `${one}s`) => `${whole(n)} ${n === 1 ? one : more}`;
 const spelled = (n) => NUMBERS[n] || whole(n);
 const capital = (says) => says.charAt(0).toUpperCase() + says.slice(1);

@@ -141,8 +141,8 @@ function lanesOf(log, crewed, width, from, to, edge) {
       a = box.x(cause.since);
     const b = box.x(cause.until),
       x = [a + 5, a - wide, b + 4]
-        .map((one) => clamp(one, left, right - wide))
-        .find((one) => says && wide < right - left && place(one, top + 4, wide));
+        .filter((one) => says && one >= left && one <= right - wide)
+        .find((one) => place(one, top + 4, wide));
     if (x != null)
       front.push(
         rect(x, top + 1, wide - 4, 15, { rx: 3, class: "back" }),

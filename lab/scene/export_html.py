@@ -43,7 +43,19 @@ createKitchens(document.getElementById("kitchen")).update(JSON.parse(document.ge
 def kitchen(
     run: Iterable[Event] | Sequence[Motion], title: str, *, id: str = "a", note: str = "", deployment: str = ""
 ) -> dict[str, Any]:
-    """A recorded run in the form that the scene takes; `run` is a log or motions already made of it."""
+    """A recorded run in the form that the scene takes; `run` is a log or motions already made of it.
+
+    The scene takes {"kitchens": [...], "can": [...]}, and may be told more:
+
+    can       what the page lets one do to a run that is open: "link", "cancel", "kill"
+    intro     one sentence above the kitchens; "" for none, absent for the usual one
+    speed     of a replay, 1 if absent
+    scale     how much larger than its pixels, for a wall; `wall`: only what can be read from far away
+
+    Of a kitchen, beside what stands below: `run` (the id of a live one), `seq` (of the last motion that it has),
+    `simulated`, `ruler` ([{"label", "bytes_per_s"}, ...]: real fabrics on the belt's slider), and `machine` (runs on
+    different ones are not compared; absent, the note tells).
+    """
     drawn: list[Any] = list(run)
     if drawn and not isinstance(drawn[0], dict):
         drawn = motions(drawn)

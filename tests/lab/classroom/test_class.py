@@ -291,7 +291,7 @@ def a_learner_s_run_goes_up_is_declined_and_taken_back(room: Class) -> None:
     expect(wall.get_by_text("offered by Ada")).to_have_count(0)
     press(room.teacher, "Put on the projector")
     expect(wall.get_by_text("offered by Ada")).to_be_visible()
-    expect(wall.get_by_role("group", name="Served").get_by_text("8 tok").first).to_be_visible()
+    expect(wall.get_by_text("All 2 orders are served.").first).to_be_visible()
     expect(ada.get_by_text("A run of yours is on the projector.")).to_be_visible()
     room.is_sound("9-offered")
     press(room.teacher, "Take down")

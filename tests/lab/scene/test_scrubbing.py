@@ -14,15 +14,23 @@ from lab.scene.export_html import kitchen
 from lab.scene.motions import Motion, Motions, motions
 from tests.lab.fake_kitchen import Kitchen, cook, requests
 
-# A scene's elements, without what depends on how many scenes there have been.
+# A scene's elements, whatever the order of their attributes, without what depends on how many scenes there have been.
 SHOWN = """
+const told = (node) => node.nodeType === 3 ? node.data
+  : `<${node.tagName}${[...node.attributes].map((one) => ` ${one.name}="${one.value}"`).sort().join("")}>`
+    + [...node.childNodes].map(told).join("") + `</${node.tagName}>`;
+const differ = (t, a, b) => {
+  let n = 0;
+  while (a[n] === b[n]) n += 1;
+  return [t, a.slice(Math.max(0, n - 120), n + 120), b.slice(Math.max(0, n - 120), n + 120)];
+};
 globalThis.scene = (kitchens) => {
   const place = document.createElement("div");
   document.body.append(place);
   const made = createKitchens(place);
   made.update({ kitchens, can: [] });
   if (made.stage.clock.playing) made.stage.toggle();
-  const shown = () => [...place.querySelectorAll(".sk-inner, .sk-told")].map((one) => one.outerHTML).join("")
+  const shown = () => [...place.querySelectorAll(".sk-inner, .sk-told")].map(told).join("")
     .replace(/sk-\\d+-\\d+-/g, "");
   const go = (t) => { made.stage.seek(t); made.stage.draw(); };
   return { shown, go, at: (t) => { go(t); return shown(); }, hear: made.hear,
@@ -37,9 +45,13 @@ COMPARED = """([kitchens, shares]) => {
   let t = 0;
   for (const next of [...times].sort((a, b) => a - b)) {
     for (; t < next; t += end / 25) played.go(t);
-    if (played.at(next) !== seen.get(next)) wrong.push(next);
+    const shown = played.at(next);
+    if (shown !== seen.get(next)) wrong.push(differ(next, shown, seen.get(next)));
   }
-  for (const one of [...times].reverse()) if (scrubbed.at(one) !== seen.get(one)) wrong.push(one);
+  for (const one of [...times].reverse()) {
+    const shown = scrubbed.at(one);
+    if (shown !== seen.get(one)) wrong.push(differ(one, shown, seen.get(one)));
+  }
   played.gone();
   scrubbed.gone();
   return wrong;
@@ -50,7 +62,7 @@ HEARD = """([kitchen, updates, shares]) => {
   for (let n = 0; n < updates.length; n += 7) heard.hear(kitchen.id, { motions: updates.slice(n, n + 7) });
   for (const share of shares) {
     const t = share * whole.edge(), [a, b] = [whole.at(t), heard.at(t)];
-    if (a !== b) { let n = 0; while (a[n] === b[n]) n += 1; wrong.push([t, a.slice(n - 80, n + 80), b.slice(n - 80, n + 80)]); }
+    if (a !== b) wrong.push(differ(t, a, b));
   }
   whole.gone();
   heard.gone();
