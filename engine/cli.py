@@ -15,6 +15,7 @@ from engine.commands import bench_engine
 from engine.commands.advise import advise
 from engine.commands.bench import bench
 from engine.commands.doctor import doctor
+from engine.commands.inside import checked_engine, engine_options, on_vllm
 from engine.commands.outside import answered, endpoint_options, sent, told
 from engine.commands.reality import reality
 from engine.commands.simulate import simulate
@@ -54,6 +55,7 @@ def run_cli(command: click.Command, arguments: Sequence[str] | None = None) -> i
 @click.option("--deployment", default="disaggregated", show_default=True, help=f"One of {', '.join(KINDS)}.")
 @click.option("--record", type=click.Path(path_type=Path), help="Write the event log here (.jsonl or .jsonl.gz).")
 @endpoint_options
+@engine_options
 @scenario_options
 @click.pass_context
 def run(
@@ -64,6 +66,8 @@ def run(
     endpoint: str | None,
     served_model: str,
     api: str,
+    engine: str,
+    vllm_python: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -73,7 +77,7 @@ def run(
     if endpoint is not None:
         log = sent(context, endpoint, served_model, api, options)
     else:
-        (log,) = _run([deployment], options)
+        (log,) = _run([deployment], engine, vllm_python, options)
     if record is not None:
         save(log, record)
     summary = summarize(log.events)
@@ -89,10 +93,11 @@ def run(
 
 
 @cli.command()
+@engine_options
 @scenario_options
-def compare(as_json: bool, **options: Any) -> None:
+def compare(engine: str, vllm_python: str | None, as_json: bool, **options: Any) -> None:
     """Run the same requests on all three deployments, with the same number of workers."""
-    logs = _run(KINDS, options)
+    logs = _run(KINDS, engine, vllm_python, options)
     summaries = [summarize(log.events) for log in logs]
     if as_json:
         reports = [report(log, summary) for log, summary in zip(logs, summaries, strict=True)]
@@ -121,8 +126,10 @@ def worker(address: str, role: str, host: str | None) -> None:
         raise TransportFailed(f"{address} has no seat for a worker of role {role}, or its run is over.") from sent_away
 
 
-def _run(kinds: Sequence[str], options: dict[str, Any]) -> list[Log]:
+def _run(kinds: Sequence[str], engine: str, vllm_python: str | None, options: dict[str, Any]) -> list[Log]:
     """The same options on each deployment, by the same workers; all are checked before these are started."""
+    if checked_engine(engine) == "vllm":
+        return on_vllm(kinds, vllm_python, options)
     from engine.live.process.run import run_each
 
     described_as = [described(kind, **options) for kind in kinds]

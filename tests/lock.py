@@ -19,13 +19,13 @@ LEFT_OUT = ("nvidia-", "cuda-", "triton")
 
 
 def direct() -> list[Requirement]:
-    """What pyproject.toml asks for."""
+    """The dependencies in pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return [Requirement(line) for line in project["dependencies"]]
 
 
 def closure(wanted: list[Requirement]) -> dict[str, str]:
-    """Version by name, of these and of all that they ask for, as installed here."""
+    """The installed version of these and of everything they require, by name."""
     found: dict[str, str] = {}
     seen: set[tuple[str, str]] = set()
     queue = [(one, "") for one in wanted]

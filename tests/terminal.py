@@ -1,4 +1,4 @@
-"""A program at a terminal of its own, as somebody at a keyboard starts it: it may ask, and Ctrl-C ends it."""
+"""Run a program at a terminal of its own, as a person does: it may ask questions, and Ctrl-C ends it."""
 
 import os
 import pty

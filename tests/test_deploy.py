@@ -1,4 +1,4 @@
-"""What deploys the lab and can't be run here, held against the code that it names: manifests, image, settings."""
+"""Manifests, image and settings cannot be deployed here, so they are checked against the code that they name."""
 
 import ast
 import re
@@ -50,13 +50,13 @@ def said(verb: str) -> list[Step]:
 
 
 @each
-def test_the_api_takes_it(path: Path) -> None:
+def test_it_matches_the_api_schema(path: Path) -> None:
     for document in documents(path):
         kubernetes_validate.validate(document, K8S, strict=True)
 
 
 @each
-def test_the_program_takes_every_command(path: Path) -> None:
+def test_every_command_is_valid(path: Path) -> None:
     commands = [container["command"] for container in containers(path) if "command" in container]
     assert len(commands) == len(containers(path)) - 1  # the lab's is the image's own
     ports = {port["port"] for service in documents(path, "Service") for port in service["spec"]["ports"]}
@@ -70,13 +70,13 @@ def test_the_program_takes_every_command(path: Path) -> None:
         assert given["role"] in ("prefill", "decode")
 
 
-def test_a_command_that_the_program_does_not_take_would_be_seen() -> None:
+def test_an_invalid_command_would_be_found() -> None:
     with pytest.raises(click.UsageError):
         cli.commands["worker"].make_context("worker", ["--join", "a:1", "--rank", "prefill"])
 
 
 @each
-def test_what_is_selected_is_there(path: Path) -> None:
+def test_selectors_and_ports_match(path: Path) -> None:
     labels = [pod["metadata"]["labels"] for pod in pods(path)]
     selectors = [one["spec"]["selector"]["matchLabels"] for one in documents(path, "Deployment")]
     assert selectors == labels
@@ -89,7 +89,7 @@ def test_what_is_selected_is_there(path: Path) -> None:
 
 
 @each
-def test_pods_run_as_the_image_is_meant_to_run(path: Path) -> None:
+def test_pods_run_as_the_image_says(path: Path) -> None:
     (user,), (port,), (volume,) = said("USER"), said("EXPOSE"), said("VOLUME")
     for pod in pods(path):
         (container,), spec = pod["spec"]["containers"], pod["spec"]
@@ -131,7 +131,7 @@ def _env(path: Path) -> list[Document]:
 # ---- compose
 
 
-def test_compose_runs_the_image_as_it_is_meant_to_run() -> None:
+def test_compose_runs_the_image_as_the_image_says() -> None:
     (port,), (volume,) = said("EXPOSE"), said("VOLUME")
     lab = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["lab"]
     assert lab["read_only"]
@@ -146,8 +146,8 @@ def test_compose_runs_the_image_as_it_is_meant_to_run() -> None:
 # ---- the image
 
 
-def test_everything_that_is_copied_into_the_image_is_let_into_its_build(tmp_path: Path) -> None:
-    """Without Docker, nobody else would notice what .dockerignore keeps out."""
+def test_the_build_context_contains_everything_that_is_copied(tmp_path: Path) -> None:
+    """Without Docker, only this test notices a file that .dockerignore excludes by mistake."""
     context, copied = Context(ROOT), 0
     for step in said("COPY"):
         if "from" not in step.options:
@@ -162,7 +162,7 @@ def test_everything_that_is_copied_into_the_image_is_let_into_its_build(tmp_path
 
 
 def stages() -> dict[str, list[Step]]:
-    """The steps of each stage by its name; "" is the image."""
+    """The steps of each stage by its name; "" is the final image."""
     found: dict[str, list[Step]] = {}
     for step in DOCKERFILE:
         if step.verb == "FROM":
@@ -172,8 +172,8 @@ def stages() -> dict[str, list[Step]]:
     return found
 
 
-def test_an_edit_of_the_code_ships_the_code_alone() -> None:
-    """Docker makes a step again if a file of it, or a step before it, has changed."""
+def test_an_edit_of_the_code_ships_only_code() -> None:
+    """Docker repeats a step if one of its files, or a step before it, has changed."""
     made_from = {
         name: [word for step in made if step.verb == "COPY" and not step.options for word in step.words.split()[:-1]]
         for name, made in stages().items()
@@ -186,7 +186,7 @@ def test_an_edit_of_the_code_ships_the_code_alone() -> None:
     assert [step.options.get("from", step.verb) for step in layers] == ["RUN", "packages", "model", "code"]
 
 
-def test_the_model_is_converted_by_a_file_that_needs_no_other_of_ours() -> None:
+def test_the_models_converter_imports_nothing_of_ours() -> None:
     tree = ast.parse((ROOT / "engine/live/model/convert.py").read_text())
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {node.module if isinstance(node, ast.ImportFrom) else node.names[0].name for node in imports}
@@ -194,12 +194,12 @@ def test_the_model_is_converted_by_a_file_that_needs_no_other_of_ours() -> None:
     assert not [name for name in names if name and name.partition(".")[0] in ("engine", "lab", "lessons")]
 
 
-def test_the_model_lies_in_the_image_where_the_lab_looks_for_it() -> None:
+def test_the_model_is_where_the_lab_looks_for_it() -> None:
     (converts,) = [step for step in stages()["model"] if step.verb == "RUN"]
     assert f'$(basename "$gguf" .gguf)-$(stat -c %s "$gguf")-v{FORMAT}' in converts.words
 
 
-def test_all_that_the_lab_depends_on_is_locked() -> None:
+def test_every_dependency_is_locked() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     locked = dict(line.split("==") for line in lines if not line.startswith("#"))
     for wanted in direct():
@@ -207,12 +207,12 @@ def test_all_that_the_lab_depends_on_is_locked() -> None:
             assert wanted.specifier.contains(locked[canonicalize_name(wanted.name)]), wanted
 
 
-def test_the_image_is_healthy_where_the_lab_says_so() -> None:
+def test_the_health_check_asks_a_route_of_the_lab() -> None:
     (check,) = said("HEALTHCHECK")
     assert any(f"'{route.path}'" in check.words for route in ROUTES)
 
 
-def test_the_reader_knows_continued_lines_options_and_comments() -> None:
+def test_the_dockerfile_reader_knows_continued_lines_options_and_comments() -> None:
     read = steps("# one\nRUN a \\\n  # two\n  && b\nCOPY --from=build x y\n")
     assert read == [Step("RUN", {}, "a   && b"), Step("COPY", {"from": "build"}, "x y")]
 
@@ -220,13 +220,13 @@ def test_the_reader_knows_continued_lines_options_and_comments() -> None:
 # ---- settings
 
 
-def test_every_setting_is_in_the_table_and_every_row_is_a_setting() -> None:
+def test_the_table_lists_exactly_the_settings() -> None:
     code = [path.read_text() for folder in ("engine", "lab", "lessons") for path in (ROOT / folder).rglob("*.py")]
     table = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/deploying.md").read_text(), re.MULTILINE)
     assert sorted(table) == sorted({name for text in code for name in SETTING.findall(text)})
 
 
-def test_what_is_set_anywhere_is_a_setting() -> None:
+def test_every_variable_that_is_set_is_a_setting() -> None:
     table = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/deploying.md").read_text(), re.MULTILINE))
     files = [ROOT / "Dockerfile", *ROOT.glob("compose*.yaml"), *MANIFESTS]
     set_there = {name for file in files for name in re.findall(r"SPLIT_KITCHEN_[A-Z_]*[A-Z]", file.read_text())}

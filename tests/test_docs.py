@@ -87,7 +87,7 @@ def unread_variables(text: str) -> list[str]:
 def missing_names(text: str) -> list[str]:
     """Modules that `python -m` is to run, and dotted names as `engine.grammar.check`."""
     named = {name for one in code(text) for name in re.findall(r"^(?:engine|lab|lessons|tests)(?:\.\w+)+$", one)}
-    named |= {name for one in code(text) for name in re.findall(r"python -m ([\w.]+)", one)}
+    named |= {name for one in code(text) for name in re.findall(r"python -m ((?:engine|lab|lessons|tests)[\w.]*)", one)}
     return sorted(name for name in named if not _is_there(name))
 
 

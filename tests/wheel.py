@@ -1,4 +1,4 @@
-"""Does what is installed work, without the checkout? `python -m tests.wheel`, or `make wheel-check`.
+"""Check that an installed wheel works without the checkout: `python -m tests.wheel`, or `make wheel-check`.
 
 Builds the sdist and from it the wheel, installs that into an empty environment, and uses it as somebody does who has
 nothing else: at a terminal, with an empty home, in a folder that has nothing to do with it.
@@ -60,7 +60,7 @@ def main(from_index: bool) -> None:
 
 
 def made_pip(folder: Path) -> list[str]:
-    """pip and build in an environment of their own, so that the one to try has nothing but what is tried."""
+    """Install pip and build in an environment of their own, so that the one under test holds only what is tested."""
     venv.create(folder, with_pip=True)
     pip = [str(folder / "bin/python"), "-m", "pip", "--quiet"]
     quietly([*pip, "install", "build"])
@@ -68,7 +68,7 @@ def made_pip(folder: Path) -> list[str]:
 
 
 def built(pip: list[str], work: Path) -> Path:
-    """From the files that git knows, as a release is made."""
+    """Build from the files that git tracks, as for a release."""
     source = work / "source"
     names = quietly(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], folder=ROOT).split("\0")
     for name in filter(None, names):
@@ -81,7 +81,7 @@ def built(pip: list[str], work: Path) -> Path:
 
 
 def complete(wheel: Path) -> int:
-    """How many files the packages have here, all of which are in the wheel."""
+    """Check that the wheel has every file of the packages. Returns their number."""
     names = quietly(["git", "ls-files", "-z", "--", *PACKAGES], folder=ROOT).split("\0")
     here = {name for name in names if name and (ROOT / name).is_file()}
     missing = here - set(zipfile.ZipFile(wheel).namelist())
@@ -90,7 +90,7 @@ def complete(wheel: Path) -> int:
 
 
 def installed(pip: list[str], wheel: Path, folder: Path, *, from_index: bool) -> Path:
-    """The Python of an environment that has the wheel, what it depends on, and nothing of the checkout."""
+    """Install the wheel and its dependencies, with nothing of the checkout. Returns that environment's Python."""
     venv.create(folder)
     python = folder / "bin/python"
     into = [*pip, "--python", str(python), "install"]
@@ -110,7 +110,7 @@ def installed(pip: list[str], wheel: Path, folder: Path, *, from_index: bool) ->
 
 
 def use_lab(python: Path, home: Path) -> None:
-    """At a terminal, with the browser that opens being none."""
+    """Start the lab at a terminal, with no browser to open."""
     port = free_port()
     lab = Address(f"127.0.0.1:{port}")
     line = [str(python.with_name("split-kitchen")), "lab", "--port", str(port)]
@@ -133,14 +133,14 @@ def use_commands(python: Path, home: Path) -> None:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """This one's, without anything that is set for the lab, Streamlit or Python."""
+    """This process's environment without settings of the lab, Streamlit or Python."""
     own = ("SPLIT_KITCHEN_", "STREAMLIT_", "PYTHON", "VIRTUAL_ENV")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     return kept | {"HOME": str(home), "BROWSER": "true"}
 
 
 def quietly(line: list[str], folder: Path | None = None, env: dict[str, str] | None = None) -> str:
-    """What it prints. Raises CalledProcessError, and shows what it said, if it fails."""
+    """Run it and return what it prints. If it fails, shows its output and raises CalledProcessError."""
     ran = subprocess.run(line, cwd=folder, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if ran.returncode:
         say(ran.stdout + ran.stderr)

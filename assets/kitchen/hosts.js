@@ -1,7 +1,11 @@
 // Where motions come from.
 
 function openFeed(path, since, hear, changed) {
-  let seq = since || 0, socket = null, closed = false, wait = 400, timer = 0;
+  let seq = since || 0,
+    socket = null,
+    closed = false,
+    wait = 400,
+    timer = 0;
   function connect() {
     const url = new URL(path, document.baseURI);
     url.protocol = url.protocol.replace("http", "ws");
@@ -15,14 +19,25 @@ function openFeed(path, since, hear, changed) {
       seq = message.seq ?? seq;
       hear(message);
     };
-    socket.onclose = () => { if (closed) return; changed(); timer = setTimeout(connect, wait); wait = Math.min(5000, wait * 2); };
+    socket.onclose = () => {
+      if (closed) return;
+      changed();
+      timer = setTimeout(connect, wait);
+      wait = Math.min(5000, wait * 2);
+    };
   }
   connect();
   return {
-    send(command) { if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(command)); },
+    send(command) {
+      if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(command));
+    },
     isOpen: () => socket.readyState === WebSocket.OPEN,
     says: () => (socket.readyState === WebSocket.OPEN ? "live" : "connecting…"),
-    close() { closed = true; clearTimeout(timer); socket.close(); },
+    close() {
+      closed = true;
+      clearTimeout(timer);
+      socket.close();
+    },
   };
 }
 
@@ -43,13 +58,19 @@ function mountStreamlit(component) {
   }
   mounted.component = component;
   mounted.scene.update(data || {});
-  return () => { if (mounted.component === component) { mounted.scene.destroy(); MOUNTED.delete(parentElement); } };
+  return () => {
+    if (mounted.component === component) {
+      mounted.scene.destroy();
+      MOUNTED.delete(parentElement);
+    }
+  };
 }
 
 /** The kitchen that has played while Streamlit was loading (assets/opening.js), if there is one. Streamlit may keep what it
  *  has built hidden for some frames. */
 function takeOver(parentElement, emit) {
-  const opening = globalThis.splitKitchenOpening, place = parentElement.host || parentElement;
+  const opening = globalThis.splitKitchenOpening,
+    place = parentElement.host || parentElement;
   if (!opening) return null;
   delete globalThis.splitKitchenOpening;
   opening.emit = emit;
@@ -65,12 +86,26 @@ function takeOver(parentElement, emit) {
 
 /** Jupyter: the trait `data` as above; messages of a live run as {kitchen, now, motions, over}. */
 function render({ model, el: node }) {
-  const scene = createKitchens(node, { emit: (name, value) => { if (model.get(name) !== undefined) { model.set(name, value); model.save_changes(); } } });
-  const update = () => scene.update(model.get("data") || {}), hear = (message) => scene.hear(message.kitchen, message);
+  const scene = createKitchens(node, {
+    emit: (name, value) => {
+      if (model.get(name) !== undefined) {
+        model.set(name, value);
+        model.save_changes();
+      }
+    },
+  });
+  const update = () => scene.update(model.get("data") || {}),
+    hear = (message) => scene.hear(message.kitchen, message);
   model.on("change:data", update);
   model.on("msg:custom", hear);
   update();
-  return () => { model.off("change:data", update); model.off("msg:custom", hear); scene.destroy(); };
+  return () => {
+    model.off("change:data", update);
+    model.off("msg:custom", hear);
+    scene.destroy();
+  };
 }
 
-export default function kitchens(host) { return host?.parentElement ? mountStreamlit(host) : { render }; }
+export default function kitchens(host) {
+  return host?.parentElement ? mountStreamlit(host) : { render };
+}

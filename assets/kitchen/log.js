@@ -5,23 +5,41 @@
 //   nodes      a picture is a tree of plain objects; the document hears of differences
 //   log        motions in
 //   state      the kitchen at t: who works, what waits, what stands still
-//   cook, tickets, pass, plates   what is drawn on a counter
-//   room       one worker's place; counter: rooms side by side, floor: which counters, for a wide page, half of it, a phone
+//   cook, tickets, pass, plates    what is drawn on a counter
+//   room       one worker's place; counter: rooms side by side; floor, stacked: which counters, on a wide page and on a phone
 //   tiles      more workers than can be drawn as cooks
 //   sentence   what matters most right now, in one sentence
-//   xray       the timeline, on which every stall stands in the shadow of what caused it
+//   lanes, xray    the timeline, on which every stall stands in the shadow of what caused it
 //   chips      numbers so far, and those of the whole run
 //   moments    cards of the decisive moments
+//   controls   what is in somebody's hand: the belt's knob, the playhead
 //   kitchen    one run, all of the above
-//   player     one clock for all kitchens
+//   patterns   fills that scenes share, and the page's own colour
+//   player, stage    one clock for all kitchens
 //   hosts      a WebSocket that brings motions and takes commands; Streamlit, Jupyter, a plain page, a wall
 //   palette, looks   the style, as CSS
 
-const PAUSE_S = 0.05;       // between two steps of a live worker: nothing that an eye should see. A simulation has none
+const PAUSE_S = 0.05; // between two steps of a live worker: nothing that an eye should see. A simulation has none
 
 function newLog() {
-  return { spans: new Map(), orders: new Map(), workers: new Map(), trays: [], belts: [], links: [], deployed: [],
-    gaps: [], stalls: [], happened: [], names: new Map(), pause: PAUSE_S, start: Infinity, end: 0, version: 0, sorted: true };
+  return {
+    spans: new Map(),
+    orders: new Map(),
+    workers: new Map(),
+    trays: [],
+    belts: [],
+    links: [],
+    deployed: [],
+    gaps: [],
+    stalls: [],
+    happened: [],
+    names: new Map(),
+    pause: PAUSE_S,
+    start: Infinity,
+    end: 0,
+    version: 0,
+    sorted: true,
+  };
 }
 
 function ingest(log, motions) {
@@ -43,10 +61,15 @@ const READERS = {
       log.start = Math.min(log.start, order.t0);
       happen(log, order.t0, `order ${order.number} comes in: ${order.prompt_tokens} prompt tokens`);
     }
-    if (update.t1 != null) happen(log, update.t1, `order ${order.number} ${order.reason === "cancelled" ? "is cancelled" : "is served"}`);
+    if (update.t1 != null)
+      happen(log, update.t1, `order ${order.number} ${order.reason === "cancelled" ? "is cancelled" : "is served"}`);
   },
-  ticket(log, ticket, isNew) { if (isNew) orderOf(log, ticket.request).tickets.push(ticket); },
-  prep(log, prep, isNew) { if (isNew) orderOf(log, prep.request).preps.push(prep); },
+  ticket(log, ticket, isNew) {
+    if (isNew) orderOf(log, ticket.request).tickets.push(ticket);
+  },
+  prep(log, prep, isNew) {
+    if (isNew) orderOf(log, prep.request).preps.push(prep);
+  },
   plate(log, plate, isNew) {
     if (!isNew) return;
     orderOf(log, plate.request).plates.push(plate);
@@ -60,13 +83,18 @@ const READERS = {
       log.trays.push(tray);
       happen(log, tray.t0, () => `tray ${order.number} asks ${named(log, tray.target)} for room`);
     }
-    if (update.accepted != null) happen(log, update.accepted, () => `${named(log, tray.target)} has room for tray ${order.number}`);
+    if (update.accepted != null)
+      happen(log, update.accepted, () => `${named(log, tray.target)} has room for tray ${order.number}`);
     if (update.started != null) {
       tray.slot = place(log.belts, tray, tray.started, leftBelt);
       happen(log, update.started, () => `tray ${order.number} leaves, ${bytes(tray.nbytes)}`);
     }
-    if (update.t1 != null) happen(log, update.t1, () => tray.achieved == null ? `tray ${order.number} is lost`
-      : `tray ${order.number} has landed, ${bytes(tray.nbytes)} in ${secs(tray.seconds)}${tray.verified ? "" : ", checksum wrong"}`);
+    if (update.t1 != null)
+      happen(log, update.t1, () =>
+        tray.achieved == null
+          ? `tray ${order.number} is lost`
+          : `tray ${order.number} has landed, ${bytes(tray.nbytes)} in ${secs(tray.seconds)}${tray.verified ? "" : ", checksum wrong"}`,
+      );
   },
   moved(log, point) {
     const tray = log.spans.get(point.tray);
@@ -80,10 +108,14 @@ const READERS = {
       insert(workerOf(log, step.worker).steps, step, "t0");
       happen(log, step.t0, () => `${named(log, step.worker)} begins a step: ${stepSays(log, step)}`);
     }
-    if (update.t1 != null) happen(log, update.t1, () => `${named(log, step.worker)} ends its step after ${secs(step.t1 - step.t0)}`);
+    if (update.t1 != null)
+      happen(log, update.t1, () => `${named(log, step.worker)} ends its step after ${secs(step.t1 - step.t0)}`);
   },
   worker(log, up, isNew, update) {
-    if (isNew) { workerOf(log, up.worker).ups.push(up); happen(log, up.t0, () => `${named(log, up.worker)} is up`); }
+    if (isNew) {
+      workerOf(log, up.worker).ups.push(up);
+      happen(log, up.t0, () => `${named(log, up.worker)} is up`);
+    }
     if (update.t1 != null) happen(log, update.t1, () => `${named(log, up.worker)} is down: ${up.why || "gone"}`);
   },
   token(log, point) {
@@ -95,9 +127,12 @@ const READERS = {
   },
   /** A token on each of these plates at each of these moments; from the second on, each moment ends a step. */
   leap(log, { worker, requests, ends }) {
-    const orders = requests.map((request) => orderOf(log, request)), plates = orders.length, { steps } = workerOf(log, worker);
+    const orders = requests.map((request) => orderOf(log, request)),
+      plates = orders.length,
+      { steps } = workerOf(log, worker);
     ends.forEach((t, n) => {
-      const point = { t, worker, text: "" }, t0 = ends[n - 1];
+      const point = { t, worker, text: "" },
+        t0 = ends[n - 1];
       if (n) {
         insert(log.gaps, { t, s: t - t0, worker, plates });
         insert(steps, { worker, t0, t1: t, mode: "decode", pieces: [], plates }, "t0");
@@ -109,16 +144,41 @@ const READERS = {
       happen(log, t, () => `${named(log, worker)} puts a token on ${plates === 1 ? "1 plate" : `each of ${plates} plates`}`);
     });
   },
-  stall(log, stall) { insert(log.stalls, stall, "since"); },
-  shelf(log, point) { insert(workerOf(log, point.worker).shelf, point); },
-  link(log, point) { insert(log.links, point); happen(log, point.t, () => `the pass now carries ${rate(point.bandwidth)}`); },
-  deployed(log, point) { insert(log.deployed, point); happen(log, point.t, () => `deployment: ${DEPLOYMENTS[point.deployment] || point.deployment}`); },
-  recalled(log, point) { happen(log, point.t, () => `order ${orderOf(log, point.request).number} is called back: ${point.why}`); },
+  stall(log, stall) {
+    insert(log.stalls, stall, "since");
+  },
+  shelf(log, point) {
+    insert(workerOf(log, point.worker).shelf, point);
+  },
+  link(log, point) {
+    insert(log.links, point);
+    happen(log, point.t, () => `the pass now carries ${rate(point.bandwidth)}`);
+  },
+  deployed(log, point) {
+    insert(log.deployed, point);
+    happen(log, point.t, () => `deployment: ${DEPLOYMENTS[point.deployment] || point.deployment}`);
+  },
+  recalled(log, point) {
+    happen(log, point.t, () => `order ${orderOf(log, point.request).number} is called back: ${point.why}`);
+  },
 };
 
 function orderOf(log, request) {
-  if (!log.orders.has(request)) log.orders.set(request, { request, number: log.orders.size + 1, t0: Infinity, t1: null,
-    prompt_tokens: 0, max_output_tokens: 0, prompt: "", tickets: [], preps: [], trays: [], plates: [], tokens: [] });
+  if (!log.orders.has(request))
+    log.orders.set(request, {
+      request,
+      number: log.orders.size + 1,
+      t0: Infinity,
+      t1: null,
+      prompt_tokens: 0,
+      max_output_tokens: 0,
+      prompt: "",
+      tickets: [],
+      preps: [],
+      trays: [],
+      plates: [],
+      tokens: [],
+    });
   return log.orders.get(request);
 }
 
@@ -127,16 +187,23 @@ function workerOf(log, name) {
   return log.workers.get(name);
 }
 
-function happen(log, t, what) { log.happened.push({ t, what }); log.sorted = false; }
+function happen(log, t, what) {
+  log.happened.push({ t, what });
+  log.sorted = false;
+}
 
 function happened(log) {
-  if (!log.sorted) { log.happened.sort((a, b) => a.t - b.t); log.sorted = true; }
+  if (!log.sorted) {
+    log.happened.sort((a, b) => a.t - b.t);
+    log.sorted = true;
+  }
   return log.happened;
 }
 
 /** Keep a list in order of time; nearly always the new one is the last. */
 function insert(list, item, key = "t") {
-  if (!list.length || list.at(-1)[key] <= item[key]) list.push(item); else list.splice(until(list, item[key], key), 0, item);
+  if (!list.length || list.at(-1)[key] <= item[key]) list.push(item);
+  else list.splice(until(list, item[key], key), 0, item);
 }
 
 /** When a tray's last byte had crossed: before the checksums were compared, which ends the span. */
@@ -152,10 +219,12 @@ function place(slots, span, t, left) {
 
 /** How many items of a list (in order of time) have happened at t. */
 function until(list, t, key = "t") {
-  let low = 0, high = list.length;
+  let low = 0,
+    high = list.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (list[middle] && list[middle][key] <= t) low = middle + 1; else high = middle;
+    if (list[middle] && list[middle][key] <= t) low = middle + 1;
+    else high = middle;
   }
   return low;
 }

@@ -31,7 +31,11 @@ function patch(one, tree) {
   const was = one.tree;
   if (was === tree) return one;
   if (typeof was === "string" || typeof tree === "string" || was.tag !== tree.tag || was.key !== tree.key) {
-    if (typeof was === "string" && typeof tree === "string") { one.node.data = tree; one.tree = tree; return one; }
+    if (typeof was === "string" && typeof tree === "string") {
+      one.node.data = tree;
+      one.tree = tree;
+      return one;
+    }
     const next = mount(tree);
     one.node.replaceWith(next.node);
     return next;
@@ -44,12 +48,18 @@ function patch(one, tree) {
 }
 
 function patchKids(one, trees) {
-  const { node, kids: old } = one, byKey = new Map(), kids = new Array(trees.length);
+  const { node, kids: old } = one,
+    byKey = new Map(),
+    kids = new Array(trees.length);
   for (const kid of old) if (kid.tree.key != null) byKey.set(kid.tree.key, kid);
-  let next = 0, stays = old.length === trees.length;
+  let next = 0,
+    stays = old.length === trees.length;
   trees.forEach((tree, n) => {
     let found = null;
-    if (tree.key != null) { found = byKey.get(tree.key); byKey.delete(tree.key); } else {
+    if (tree.key != null) {
+      found = byKey.get(tree.key);
+      byKey.delete(tree.key);
+    } else {
       while (next < old.length && old[next].tree.key != null) next += 1;
       found = old[next];
       next += 1;
@@ -62,48 +72,75 @@ function patchKids(one, trees) {
   const kept = new Set(kids.map((kid) => kid.node));
   for (const kid of old) if (!kept.has(kid.node) && kid.node.parentNode === node) kid.node.remove();
   let at = node.firstChild;
-  for (const kid of kids) if (kid.node === at) at = at.nextSibling; else node.insertBefore(kid.node, at);
+  for (const kid of kids)
+    if (kid.node === at) at = at.nextSibling;
+    else node.insertBefore(kid.node, at);
 }
 
 function write(node, name, value) {
   if (name === "key") return;
-  if (name.startsWith("on")) { node[name] = value; return; }
-  if (value == null || value === false) { node.removeAttribute(name); return; }
+  if (name.startsWith("on")) {
+    node[name] = value;
+    return;
+  }
+  if (value == null || value === false) {
+    node.removeAttribute(name);
+    return;
+  }
   node.setAttribute(name, value === true ? "" : typeof value === "number" ? f1(value) : value);
 }
 
 /** Puts a tree into a place, and what follows into the same nodes. */
 function canvas(place) {
   let one = null;
-  return (tree) => { if (one) one = patch(one, tree); else { one = mount(tree); place.append(one.node); } return one.node; };
+  return (tree) => {
+    if (one) one = patch(one, tree);
+    else {
+      one = mount(tree);
+      place.append(one.node);
+    }
+    return one.node;
+  };
 }
 
 // ---- shapes
 
 const f1 = (n) => `${Math.round(n * 10) / 10}`;
-const rect = (x, y, width, height, props) => h("rect", { x, y, width: Math.max(0, width), height: Math.max(0, height), ...props });
+const rect = (x, y, width, height, props) =>
+  h("rect", { x, y, width: Math.max(0, width), height: Math.max(0, height), ...props });
 const path = (d, props) => h("path", { d, ...props });
 const circle = (cx, cy, r, props) => h("circle", { cx, cy, r, ...props });
 const g = (props, ...kids) => h("g", props, ...kids);
 const text = (x, y, says, props) => h("text", { x, y, ...props }, says);
 const span = (says, name) => h("tspan", { class: name }, says);
-const at = (x, y, scale) => `translate(${f1(x)} ${f1(y)})${scale == null || scale === 1 ? "" : ` scale(${Math.round(scale * 1000) / 1000})`}`;
+const at = (x, y, scale) =>
+  `translate(${f1(x)} ${f1(y)})${scale == null || scale === 1 ? "" : ` scale(${Math.round(scale * 1000) / 1000})`}`;
 const clamp = (x, low, high) => Math.max(low, Math.min(high, x));
 
 /** What depends on a few values only, made again when one of them changes. */
 function memo(make) {
-  let before = null, made = null;
+  let before = null,
+    made = null;
   return (...keys) => {
-    if (!before || keys.some((key, n) => key !== before[n])) { before = keys; made = make(...keys); }
+    if (!before || keys.some((key, n) => key !== before[n])) {
+      before = keys;
+      made = make(...keys);
+    }
     return made;
   };
 }
 
 // ---- how wide words are, in the page's font
 
-const PEN = typeof document === "undefined" ? null : document.createElement("canvas").getContext("2d"), WIDTHS = new Map();
+const PEN = typeof document === "undefined" ? null : document.createElement("canvas").getContext("2d"),
+  WIDTHS = new Map();
 let penFont = "";
-function setFont(family) { if (family !== penFont) { penFont = family; WIDTHS.clear(); } }
+function setFont(family) {
+  if (family !== penFont) {
+    penFont = family;
+    WIDTHS.clear();
+  }
+}
 function widthOf(words, size, weight = 400) {
   const key = `${size} ${weight} ${words}`;
   let width = WIDTHS.get(key);
@@ -118,11 +155,27 @@ function widthOf(words, size, weight = 400) {
 
 /** A line of text made of [words, classes]: of several wordings the first that is no wider than `room`. */
 function fitted(x, y, room, wordings, props) {
-  const wide = (parts) => parts.reduce((sum, [says, names = ""]) => sum + widthOf(says, /t13/.test(names) ? 13 : 14, /bold|strong/.test(names) ? 650 : 400), 0);
+  const wide = (parts) =>
+    parts.reduce(
+      (sum, [says, names = ""]) => sum + widthOf(says, /t13/.test(names) ? 13 : 14, /bold|strong/.test(names) ? 650 : 400),
+      0,
+    );
   const parts = wordings.find((one) => wide(one) <= room) || wordings.at(-1);
-  return text(x, y, parts.map(([says, names]) => span(says, names)), { class: "t14", ...props });
+  return text(
+    x,
+    y,
+    parts.map(([says, names]) => span(says, names)),
+    { class: "t14", ...props },
+  );
 }
 
-const ICONS = { play: "M6 3.5v13l10-6.5z", pause: "M7 4v12M13 4v12", back: "M14 4v12l-8-6zM5 4v12", ahead: "M6 4v12l8-6zM15 4v12",
-  replay: "M4.5 7A6.5 6.5 0 1 1 3.5 11.5M4 3v4.5h4.5", cancel: "M5 5l10 10M15 5 5 15", kill: "M10 3v7M6 5.5a6.5 6.5 0 1 0 8 0" };
+const ICONS = {
+  play: "M6 3.5v13l10-6.5z",
+  pause: "M7 4v12M13 4v12",
+  back: "M14 4v12l-8-6zM5 4v12",
+  ahead: "M6 4v12l8-6zM15 4v12",
+  replay: "M4.5 7A6.5 6.5 0 1 1 3.5 11.5M4 3v4.5h4.5",
+  cancel: "M5 5l10 10M15 5 5 15",
+  kill: "M10 3v7M6 5.5a6.5 6.5 0 1 0 8 0",
+};
 const icon = (name) => h("svg", { class: "sk-icon", viewBox: "0 0 20 20", "aria-hidden": "true" }, path(ICONS[name]));

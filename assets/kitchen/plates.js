@@ -1,66 +1,148 @@
 // Plates: a dish whose rim fills with tokens, and beside it the answer. A dish that nobody's hand is on lies in the dark and freezes.
 
-const SIZE_OF_WORDS = 12.5, LINE = 15;
-const SNOW = "M0 -7V7M-6 -3.5L6 3.5M-6 3.5L6 -3.5M-2 -6.2L0 -4.2L2 -6.2M-2 6.2L0 4.2L2 6.2M-6.4 -1.2L-3.6 -2.1L-4.3 -5M6.4 1.2L3.6 2.1L4.3 5M-6.4 1.2L-3.6 2.1L-4.3 5M6.4 -1.2L3.6 -2.1L4.3 -5";
+const SIZE_OF_WORDS = 12.5,
+  LINE = 15;
+const SNOW =
+  "M0 -7V7M-6 -3.5L6 3.5M-6 3.5L6 -3.5M-2 -6.2L0 -4.2L2 -6.2M-2 6.2L0 4.2L2 6.2M-6.4 -1.2L-3.6 -2.1L-4.3 -5M6.4 1.2L3.6 2.1L4.3 5M-6.4 1.2L-3.6 2.1L-4.3 5M6.4 -1.2L3.6 -2.1L4.3 -5";
 const snow = (x, y, scale) => path(SNOW, { class: "snow", transform: at(x, y, scale) });
 /** A clock, for what is slow and not frozen. */
-const clockFace = (x, y, scale) => path("M-6 0a6 6 0 1 0 12 0a6 6 0 1 0 -12 0M0 -3.4V.4L2.6 2", { class: "snow", transform: at(x, y, scale) });
+const clockFace = (x, y, scale) =>
+  path("M-6 0a6 6 0 1 0 12 0a6 6 0 1 0 -12 0M0 -3.4V.4L2.6 2", { class: "snow", transform: at(x, y, scale) });
 
 /** Places for as many plates as ever stood side by side; a line makes more room when it gets fuller than ever, and never less. */
 const places = (most, x0, x1, y0, y1, cols, rows, tall) => {
-  while (cols * rows < most && (y1 - y0) / (rows + 1) >= 27) rows += 1;
+  while (cols * rows < most && (y1 - y0) / (rows + 1) >= 26) rows += 1;
   while (cols * rows < most && (x1 - x0) / (cols + 1) >= 34) cols += 1;
-  const gapX = cols > 3 ? 4 : 10, w = (x1 - x0 - gapX * (cols - 1)) / cols, h = Math.min(tall, (y1 - y0) / rows - 4), pitch = (y1 - y0) / rows;
-  return Array.from({ length: rows * cols }, (_, n) => ({ x: x0 + (n % cols) * (w + gapX), y: y0 + Math.floor(n / cols) * pitch + (pitch - h) / 2, w, h, dish: Math.min(h, w) / 2 }));
+  const gapX = cols > 3 ? 4 : 10,
+    w = (x1 - x0 - gapX * (cols - 1)) / cols,
+    h = Math.min(tall, (y1 - y0) / rows - 4),
+    pitch = (y1 - y0) / rows;
+  return Array.from({ length: rows * cols }, (_, n) => ({
+    x: x0 + (n % cols) * (w + gapX),
+    y: y0 + Math.floor(n / cols) * pitch + (pitch - h) / 2,
+    w,
+    h,
+    dish: Math.min(h, w) / 2,
+  }));
 };
 
 /** How many lay side by side at once, until t. */
 function mostPlates(now, names) {
   let most = 0;
-  for (const name of names) for (const order of now.log.orders.values()) for (const plate of order.plates) {
-    if (plate.worker === name && plate.t0 <= now.t) most = Math.max(most, plate.slot + 1);
-  }
+  for (const name of names)
+    for (const order of now.log.orders.values())
+      for (const plate of order.plates) {
+        if (plate.worker === name && plate.t0 <= now.t) most = Math.max(most, plate.slot + 1);
+      }
   return most;
 }
 
 function plate(now, spot, one, { age: says, because } = {}) {
-  const { x, y, w, h: tall, dish } = spot, cx = x + dish, cy = y + tall / 2, rim = dish - 3, hard = one.still === "long" || one.still === "held", iced = one.still === "long";
-  const long = 2 * Math.PI * rim, ring = `M${f1(cx)} ${f1(cy - rim)}A${f1(rim)} ${f1(rim)} 0 1 1 ${f1(cx)} ${f1(cy + rim)}A${f1(rim)} ${f1(rim)} 0 1 1 ${f1(cx)} ${f1(cy - rim)}`;
-  const count = [`${one.made}/${one.max}`, `${one.made}`].find((text) => dish > 26 && widthOf(text, 12) < 2 * Math.sqrt(Math.max(0, (dish - 6) ** 2 - 196)));
+  const { x, y, w, h: tall, dish } = spot,
+    cx = x + dish,
+    cy = y + tall / 2,
+    rim = dish - 3,
+    hard = one.still === "long" || one.still === "held",
+    iced = one.still === "long";
+  const long = 2 * Math.PI * rim,
+    ring = `M${f1(cx)} ${f1(cy - rim)}A${f1(rim)} ${f1(rim)} 0 1 1 ${f1(cx)} ${f1(cy + rim)}A${f1(rim)} ${f1(rim)} 0 1 1 ${f1(cx)} ${f1(cy - rim)}`;
+  const count = [`${one.made}/${one.max}`, `${one.made}`].find(
+    (text) => dish > 26 && widthOf(text, 12) < 2 * Math.sqrt(Math.max(0, (dish - 6) ** 2 - 196)),
+  );
   if (now.cancels) now.spots?.push({ order: one.order, x: x + w - 22, y: y - 4 });
-  return g({ class: "sk-plate", key: one.order.request, "data-frozen": hard ? "long" : one.still }, w < 2 * dish + 26 ? null : slipOf(one, spot, { says, because, iced, hard, count }),
-    circle(cx + 1, cy + 3, dish, { class: "cast" }), circle(cx, cy, dish, { class: "china" }), circle(cx, cy, dish - 7, { class: iced ? "well iced" : "well", fill: iced ? "url(#sk-frost)" : null }),
-    path(ring, { class: "rim" }), path(ring, hard ? { class: "rim-stall" } : { class: one.still === "short" ? "rim-cold" : "rim-done", "stroke-dasharray": `${f1(long * (one.max ? one.made / one.max : 0))} ${f1(long)}` }),
-    count ? [iced ? rect(cx - widthOf(count, 12) / 2 - 2, cy + 4, widthOf(count, 12) + 4, 14, { rx: 4, class: "china" }) : null, chip(cx, cy - 8, one.number), text(cx, cy + 14, count, { class: "t12 mid onchina-soft" })] : chip(cx, cy, one.number));
+  return g(
+    { class: "sk-plate", key: one.order.request, "data-frozen": hard ? "long" : one.still },
+    w < 2 * dish + 26 ? null : slipOf(one, spot, { says, because, iced, hard, count }),
+    circle(cx + 1, cy + 3, dish, { class: "cast" }),
+    circle(cx, cy, dish, { class: "china" }),
+    circle(cx, cy, dish - 7, { class: iced ? "well iced" : "well", fill: iced ? "url(#sk-frost)" : null }),
+    path(ring, { class: "rim" }),
+    path(
+      ring,
+      hard
+        ? { class: "rim-stall" }
+        : {
+            class: one.still === "short" ? "rim-cold" : "rim-done",
+            "stroke-dasharray": `${f1(long * (one.max ? one.made / one.max : 0))} ${f1(long)}`,
+          },
+    ),
+    count
+      ? [
+          iced ? rect(cx - widthOf(count, 12) / 2 - 2, cy + 4, widthOf(count, 12) + 4, 14, { rx: 4, class: "china" }) : null,
+          chip(cx, cy - 8, one.number),
+          text(cx, cy + 14, count, { class: "t12 mid onchina-soft" }),
+        ]
+      : chip(cx, cy, one.number),
+  );
 }
 
 /** Paper beside a dish: the answer's last words, or why none come. */
 function slipOf(one, { x, y, w, h: tall, dish }, { says, because, iced, hard, count }) {
-  const cx = x + dish, cy = y + tall / 2, left = cx + dish + 7, right = x + w - 7, lines = tall > 42 ? 3 : tall > 34 ? 2 : 1, line = tall > 50 ? LINE : 13.6, top = cy - (lines * line) / 2, low = top + lines * line - 3.5;
-  const paper = rect(cx, y + (lines > 1 ? 2 : 1.5), w - dish, tall - (lines > 1 ? 4 : 3), { rx: 6, class: iced ? "slip iced" : "slip" }), sign = iced ? snow : clockFace, tally = `${one.made}/${one.max}`;
+  const cx = x + dish,
+    cy = y + tall / 2,
+    left = cx + dish + 7,
+    right = x + w - 7,
+    lines = tall > 42 ? 3 : tall > 34 ? 2 : 1,
+    line = tall > 50 ? LINE : 13.6,
+    top = cy - (lines * line) / 2,
+    low = top + lines * line - 3.5;
+  const paper = rect(cx, y + (lines > 1 ? 2 : 1.5), w - dish, tall - (lines > 1 ? 4 : 3), {
+      rx: 6,
+      class: iced ? "slip iced" : "slip",
+    }),
+    sign = iced ? snow : clockFace,
+    tally = `${one.made}/${one.max}`;
   if (lines === 1) {
-    const end = says || (right - left > widthOf(tally, 12) ? tally : ""), wide = end ? widthOf(end, says ? 13 : 12, says ? 700 : 400) : 0;
-    return [paper, words(one.order, one.made, right - left - wide - (says ? 20 : 6), 1, line, left, top, !hard), says ? sign(right - wide - 10, cy, 0.72) : null, text(right, cy + 4.4, end, { class: says ? "t13 bold end stall-on" : "t12 end onchina-soft" })];
+    const end = says || (right - left > widthOf(tally, 12) ? tally : ""),
+      wide = end ? widthOf(end, says ? 13 : 12, says ? 700 : 400) : 0;
+    return [
+      paper,
+      words(one.order, one.made, right - left - wide - (says ? 20 : 6), 1, line, left, top, !hard),
+      says ? sign(right - wide - 10, cy, 0.72) : null,
+      text(right, cy + 4.4, end, { class: says ? "t13 bold end stall-on" : "t12 end onchina-soft" }),
+    ];
   }
-  const tag = says ? [sign(left + 6, low - 4.5, 0.75), text(left + 17, low, says, { class: "t13 bold stall-on" })] : because ? text(left, low, because, { class: "t12 strong stall-on" }) : null;
+  const tag = says
+    ? [sign(left + 6, low - 4.5, 0.75), text(left + 17, low, says, { class: "t13 bold stall-on" })]
+    : because
+      ? text(left, low, because, { class: "t12 strong stall-on" })
+      : null;
   const first = count ? 0 : 1; // the dish has no room for the count: it is the first line
-  return [paper, first ? text(left, top + 11.5, tally, { class: "t12 onchina-soft" }) : null, words(one.order, one.made, right - left, lines - first - (tag ? 1 : 0), line, left, top + first * line, !hard), tag];
+  return [
+    paper,
+    first ? text(left, top + 11.5, tally, { class: "t12 onchina-soft" }) : null,
+    words(one.order, one.made, right - left, lines - first - (tag ? 1 : 0), line, left, top + first * line, !hard),
+    tag,
+  ];
 }
 
 /** The last lines of an answer, broken from its start, so that no line moves when a token is added; the newest token is marked. */
 function words(order, count, width, rows, line, x, y, marks) {
   if (width < 24 || !count) return null;
   if (rows < 1) return null;
-  const { lines, last } = wrapped(order, count, width), shown = [...lines, last].slice(-rows), top = y + 11.5;
-  const newest = (order.tokens[count - 1]?.text || "").replace(/\s+/g, " ").trimStart(), marked = marks && newest && last.endsWith(newest) ? newest : "";
-  const before = last.slice(0, last.length - marked.length), low = top + (shown.length - 1) * line, from = x + widthOf(before, SIZE_OF_WORDS);
-  return g({ class: "answer" }, marked ? rect(from - 1.5, low - 11.5, widthOf(marked, SIZE_OF_WORDS, 600) + 3, line, { rx: 3, class: "newest" }) : null,
-    shown.map((said, n) => (n < shown.length - 1 ? text(x, top + n * line, said) : [text(x, low, before), marked ? text(from, low, marked, { class: "strong" }) : null])));
+  const { lines, last } = wrapped(order, count, width),
+    shown = [...lines, last].slice(-rows),
+    top = y + 11.5;
+  const newest = (order.tokens[count - 1]?.text || "").replace(/\s+/g, " ").trimStart(),
+    marked = marks && newest && last.endsWith(newest) ? newest : "";
+  const before = last.slice(0, last.length - marked.length),
+    low = top + (shown.length - 1) * line,
+    from = x + widthOf(before, SIZE_OF_WORDS);
+  return g(
+    { class: "answer" },
+    marked ? rect(from - 1.5, low - 11.5, widthOf(marked, SIZE_OF_WORDS, 600) + 3, line, { rx: 3, class: "newest" }) : null,
+    shown.map((said, n) =>
+      n < shown.length - 1
+        ? text(x, top + n * line, said)
+        : [text(x, low, before), marked ? text(from, low, marked, { class: "strong" }) : null],
+    ),
+  );
 }
 
 /** Greedy lines of the first `count` tokens; each token goes on where the one before it has ended. */
 function wrapped(order, count, width) {
-  const key = Math.round(width), kept = (order.wraps ||= new Map());
+  const key = Math.round(width),
+    kept = (order.wraps ||= new Map());
   if (!kept.has(key)) kept.set(key, [{ lines: [], last: "" }]);
   const all = kept.get(key);
   while (all.length <= count) {
@@ -68,9 +150,14 @@ function wrapped(order, count, width) {
     last = (last + (order.tokens[all.length - 1]?.text || "")).replace(/\s+/g, " ");
     if (!lines.length || last.startsWith(" ")) last = last.trimStart();
     while (widthOf(last, SIZE_OF_WORDS) > width - 2 && last.length > 1) {
-      const ends = [...last.matchAll(/ /g)].map((space) => space.index).filter((end) => end > 0 && widthOf(last.slice(0, end), SIZE_OF_WORDS) <= width);
+      const ends = [...last.matchAll(/ /g)]
+        .map((space) => space.index)
+        .filter((end) => end > 0 && widthOf(last.slice(0, end), SIZE_OF_WORDS) <= width);
       let end = ends.at(-1);
-      if (end == null) { end = last.length - 1; while (end > 1 && widthOf(last.slice(0, end), SIZE_OF_WORDS) > width - 2) end -= 1; }
+      if (end == null) {
+        end = last.length - 1;
+        while (end > 1 && widthOf(last.slice(0, end), SIZE_OF_WORDS) > width - 2) end -= 1;
+      }
       lines = [...lines, last.slice(0, end)].slice(-3);
       last = last.slice(end).trimStart();
     }
@@ -83,7 +170,11 @@ function wrapped(order, count, width) {
 function reach(x, y0, spots, served, cut) {
   const all = served.map((one) => spots[one.slot]).filter(Boolean);
   if (!all.length) return null;
-  const ys = all.map((spot) => spot.y + spot.h / 2), ends = all.map((spot) => (spot.x + spot.dish > x ? spot.x + (spot.x > x ? 1 : spot.dish) : Math.min(x, spot.x + spot.w)));
+  const ys = all.map((spot) => spot.y + spot.h / 2),
+    ends = all.map((spot) => (spot.x + spot.dish > x ? spot.x + (spot.x > x ? 1 : spot.dish) : Math.min(x, spot.x + spot.w)));
   const d = `M${f1(x)} ${f1(y0)}V${f1(Math.max(...ys))}${all.map((spot, n) => `M${f1(x)} ${f1(ys[n])}H${f1(ends[n])}`).join("")}`;
-  return { line: path(d, { class: cut ? "reach cut" : "reach" }), ends: cut ? circle(x, y0 - 8, 7, { class: "nohand" }) : all.map((spot, n) => circle(ends[n], ys[n], 3.6, { class: "touch" })) };
+  return {
+    line: path(d, { class: cut ? "reach cut" : "reach" }),
+    ends: cut ? circle(x, y0 - 8, 7, { class: "nohand" }) : all.map((spot, n) => circle(ends[n], ys[n], 3.6, { class: "touch" })),
+  };
 }

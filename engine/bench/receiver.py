@@ -11,7 +11,7 @@ import msgspec
 
 from engine.live.compute.kv import KvPool
 from engine.live.handoff.checksum import digest
-from engine.live.handoff.transports import Doors
+from engine.live.handoff.transports import Transports
 from engine.live.model.shape import KvShape
 
 KEY = b"what the two processes of a bench share"
@@ -43,16 +43,16 @@ def receiver(shape: KvShape, blocks: int, transports: Sequence[str]) -> Iterator
         process.stdin.close()
 
 
-def main(shape: KvShape, blocks: int, transports: list[str]) -> None:
+def main(shape: KvShape, blocks: int, names: list[str]) -> None:
     pool = KvPool.create(shape, blocks)
     pool.tensor.fill_(1)  # a pool that has been in use: its pages are there
-    doors = Doors(pool, key=KEY, names=transports)
-    _say(doors.endpoints)
+    transports = Transports(pool, key=KEY, names=names)
+    _say(transports.endpoints)
     for line in sys.stdin.buffer:  # until the bench hangs up, however it ends
         begun_s = time.perf_counter()
         digest(pool, msgspec.json.decode(line, type=list[int]))
         _say(time.perf_counter() - begun_s)
-    doors.close()
+    transports.close()
 
 
 def _say(what: object) -> None:

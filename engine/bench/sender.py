@@ -20,7 +20,7 @@ from engine.link import LinkSpec
 from engine.live.compute.kv import KvPool
 from engine.live.handoff.checksum import digest
 from engine.live.handoff.courier import Courier
-from engine.live.handoff.transports import Doors
+from engine.live.handoff.transports import Transports
 from engine.live.model.shape import KvShape
 from engine.messages import Report, Ship, Shipped
 
@@ -35,7 +35,7 @@ class Sender:
         self._reports: SimpleQueue[Report] = SimpleQueue()
         self._shipped = 0
         self._courier = Courier(
-            Doors(pool, key=KEY, names=list(endpoints)),
+            Transports(pool, key=KEY, names=list(endpoints)),
             LinkSpec(),
             say=lambda event: None,
             report=self._reports.put,

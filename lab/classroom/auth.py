@@ -7,7 +7,6 @@ all that was granted with the old one.
 
 import hashlib
 import hmac
-import os
 import secrets
 import threading
 import time
@@ -15,20 +14,31 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.errors import BadInput
+from engine.files import write_whole
 from lab.classroom.store import Refusal
 from lessons.book import opened
 
+KEY_CHARS = 12
 WINDOW_S, TRIES, TRIES_OF_ALL = 60.0, 5, 60  # of one learner, and of all: anybody can make up names in cookies
 
 
 def made_key(folder: Path) -> str:
-    """The key kept in `folder`; made the first time, readable by its owner only."""
+    """The key kept in `folder`; made the first time, readable by its owner only. Raises BadInput for a short one."""
     path = folder / "instructor-key"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(12))
-    return path.read_text().strip()
+    try:
+        if not path.exists() or not path.stat().st_size:  # empty: made where a disk was full, and nobody's key
+            write_whole(path, secrets.token_urlsafe(12).encode(), mode=0o600)
+        return long_enough(str(path), path.read_text("utf-8", "replace").strip())
+    except OSError as why:
+        raise BadInput("SPLIT_KITCHEN_DATA", str(folder), f"a folder that can be written to ({why.strerror})") from why
+
+
+def long_enough(name: str, key: str) -> str:
+    """The key, if it cannot be guessed; else BadInput naming where it stands."""
+    if len(key) < KEY_CHARS:
+        raise BadInput(name, f"{len(key)} characters long", f"at least {KEY_CHARS}")
+    return key
 
 
 class Instructors:

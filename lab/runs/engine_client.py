@@ -37,7 +37,7 @@ from engine.live.process.host import (
     KillWorker,
     Over,
     Quit,
-    Refused,
+    RunRefused,
     StartRun,
     StopRun,
     Told,
@@ -297,12 +297,12 @@ class EngineClient:
                 self.machine = told.machine
             case Happened():
                 self.feed.call(lambda: self._happened(told))
-            case Over() | Refused():
+            case Over() | RunRefused():
                 with self._lock:
                     self._running = ""
                     if isinstance(told, Over):
                         self._took_s.append(time.monotonic() - self._began_s)
-                self._end(told.run, told.why if isinstance(told, Refused) else "")
+                self._end(told.run, told.why if isinstance(told, RunRefused) else "")
                 self._next()
             case Declined():
                 self.feed.call(lambda: self._declined(told))

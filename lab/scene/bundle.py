@@ -16,13 +16,18 @@ PARTS = (
     "room",
     "counter",
     "floor",
+    "stacked",
     "tiles",
     "sentence",
+    "lanes",
     "xray",
     "chips",
     "moments",
+    "controls",
     "kitchen",
+    "patterns",
     "player",
+    "stage",
     "hosts",
 )
 STYLES = ("palette", "looks")

@@ -1,4 +1,4 @@
-"""`python -m tests.image`: build the image, run the lab in it, and say in one line each what was seen."""
+"""`python -m tests.image`: build the image, run the lab in it, and report each finding in one line."""
 
 import secrets
 import sys
@@ -117,7 +117,7 @@ def capabilities(container: Container) -> str:
 
 
 def memory(container: Container) -> int:
-    """Bytes of all its processes; what several share is counted once."""
+    """Bytes of all its processes, counting shared memory once."""
     each = container.ask(["sh", "-c", "cat /proc/[0-9]*/smaps_rollup 2>/dev/null | grep ^Pss:"]).stdout
     return 1024 * sum(int(line.split()[1]) for line in each.splitlines())
 

@@ -1,4 +1,4 @@
-"""Carries out a Dockerfile's steps: one root filesystem a stage, and what the last one says of how to run it."""
+"""Carries out a Dockerfile's steps: one root filesystem per stage, and how the last one says to run it."""
 
 import json
 import os
@@ -107,9 +107,9 @@ class Builder:
         return self._copied(Image(self._base), name)
 
     def _copied(self, base: Image, name: str) -> Image:
-        """A stage that begins as another one ended."""
+        """A stage that starts from the end of another one."""
         image = replace(base, root=self._work / (name or "image"), env=dict(base.env), args=dict(base.args))
-        shutil.rmtree(image.root, ignore_errors=True)  # of a try before this one
+        shutil.rmtree(image.root, ignore_errors=True)  # of an earlier run
         subprocess.run(["cp", "-a", base.root, image.root], check=True)
         self._stages[name] = image
         return image
@@ -119,7 +119,7 @@ class Builder:
         into = len(sources) > 1 or target.endswith("/")
         if "from" in step.options:
             (source,) = (self._stages[step.options["from"]].inside(one) for one in sources)
-            # linked, not copied: nothing is written to either any more
+            # linked, not copied: nothing writes to either from here on
             subprocess.run(["cp", "-al", f"{source}/.", _made(image.inside(target))], check=True)
         else:
             self._context.copy(sources, image.inside(target), into=into)
@@ -143,7 +143,7 @@ class Builder:
 
 
 def describe(step: Step, image: Image) -> None:
-    """What does nothing now, but says how the image is run."""
+    """Instructions that only say how to run the image."""
     match step.verb:
         case "USER":
             image.user = step.words
@@ -162,7 +162,7 @@ def describe(step: Step, image: Image) -> None:
 
 
 def pip_settings() -> tuple[dict[str, str], list[Path]]:
-    """What pip is told on this machine, as variables, and the files and folders that this names."""
+    """pip's settings on this machine as variables, and the files and folders that they name."""
     said = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     ).stdout
@@ -186,7 +186,7 @@ def _made(path: Path, *, file: bool = False) -> Path:
 
 
 def stand_in(folder: Path) -> Path:
-    """A root filesystem with Python in place of the official image: Debian's own, from this machine's mirror."""
+    """A root filesystem with Debian's Python in place of the official image, from this machine's mirror."""
     if not folder.exists():
         index = ["apt-get", "indextargets", "--format", "$(SITE) $(CODENAME)", "Created-By: Packages"]
         release = Path("/etc/os-release").read_text().partition("VERSION_CODENAME=")[2].split()[0]
@@ -199,5 +199,5 @@ def stand_in(folder: Path) -> Path:
             check=True,
         )
         (folder / "usr/local/bin/python").symlink_to("/usr/bin/python3")
-        (folder / "etc/hosts").touch()  # an engine for containers writes it
+        (folder / "etc/hosts").touch()  # a container engine writes it
     return folder

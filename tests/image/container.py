@@ -1,4 +1,4 @@
-"""The lab in its image as a container engine would run it: its user, no capabilities, read-only root, no network."""
+"""Run the lab in its image as a container engine would: its user, no capabilities, read-only root, no network."""
 
 import os
 import shlex
@@ -40,7 +40,7 @@ class Container:
 
     @property
     def first(self) -> int:
-        """The lab's own process, number 1 in its namespace, as this machine counts; 0 while there is none."""
+        """The host's id of the lab's own process, number 1 in its namespace; 0 while there is none."""
         pid = self._process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if self.alive() else []
         return int(children[0]) if children else 0
@@ -59,7 +59,7 @@ class Container:
         return self.first > 0 and self.ask(self._image.health).returncode == 0
 
     def stop(self, patience_s: float) -> float:
-        """Ask it to end, as `docker stop` does; how long it took. Raises TimeoutExpired."""
+        """End it as `docker stop` does. Returns the seconds it took. Raises TimeoutExpired."""
         began = time.monotonic()
         os.kill(self.first, getattr(signal, self._image.stop))
         self._process.wait(patience_s)
@@ -73,7 +73,7 @@ class Container:
 
 
 def enter(image: Image, user: str = "") -> list[str]:
-    """The words that go before a command to have it run in the image, without any privilege."""
+    """The command prefix that runs a command in the image without any privilege."""
     uid, gid = (user or image.user).split(":")
     setpriv = f"setpriv --reuid={uid} --regid={gid} --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs"
     return ["chroot", str(image.root), *setpriv.split(), "env", f"--chdir={image.folder}"]
@@ -95,7 +95,7 @@ def started(
     volume, log, hosts = work / "volume", work / "log", work / "hosts"
     shutil.rmtree(work, ignore_errors=True)
     volume.mkdir(parents=True)
-    os.chown(volume, *map(int, image.user.split(":")))  # as an engine gives a new volume to whom the folder belongs
+    os.chown(volume, *map(int, image.user.split(":")))  # as an engine gives a new volume to the folder's owner
     hosts.write_text(NAMES)
     inside = replace(image, env={**image.env, **(env or {})})
     network = ["nsenter", f"--target={beside.first}", "--net", "unshare"] if beside else ["unshare", "--net"]

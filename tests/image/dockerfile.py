@@ -1,4 +1,4 @@
-"""Reads a Dockerfile and a .dockerignore, as far as ours go; what it does not know it refuses."""
+"""Reads the parts of Dockerfile and .dockerignore syntax that ours use, and rejects everything else."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ class Step(NamedTuple):
 
 
 def steps(text: str) -> list[Step]:
-    """The instructions in their order: comments gone, continued lines joined."""
+    """The instructions in order, without comments, with continued lines joined."""
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     return [_step(line) for line in code.replace("\\\n", "").splitlines() if line.strip()]
 
@@ -51,7 +51,7 @@ class Context:
                 shutil.copy2(file, to)
 
     def _files(self, source: str) -> Iterator[tuple[Path, Path]]:
-        """Each file of a source, and where it lies below the folder that was named."""
+        """Each file of a source, with its path below the named folder."""
         for found in self._folder.glob(source):
             for file in [found] if found.is_file() else found.rglob("*"):
                 if file.is_file() and str(file.relative_to(self._folder)) in self._seen:

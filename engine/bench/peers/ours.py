@@ -1,4 +1,4 @@
-"""This engine as a worker process has it: the worker's mind, the runner and the paged pool, without the channels."""
+"""This engine as in a worker process: scheduler, runner and paged pool, without the channels."""
 
 import sys
 import time

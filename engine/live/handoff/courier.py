@@ -1,10 +1,10 @@
-"""Carries trays to other workers at the link's pace, on a thread beside the computation.
+"""Ships trays to other workers at the link's pace, on a thread beside the computation.
 
-There is one wire per worker, and a tray that came first goes first. A tray whose layers are still being computed
-leaves the wire to the next one as long as it has nothing to send, so no bandwidth is lost to the order.
+Each worker has one wire, and trays go first come, first served. While a tray whose layers are still being computed has
+nothing to send, the next one uses the wire, so no bandwidth is lost to the order.
 
-The thread shares its interpreter with the computation. So it makes few and large moves, all of them in calls that let
-go of the interpreter, and is never late for long: what the wire could have carried in the meantime goes at once.
+The thread shares its interpreter with the computation. So it makes few and large copies, all in calls that release
+the interpreter's lock. After a delay, everything the wire could have carried in the meantime goes at once.
 """
 
 import math
@@ -17,18 +17,18 @@ from engine.events import Event, HandoffMoved, HandoffStarted
 from engine.link import LinkSpec, Wire
 from engine.live.compute.kv import KvPool, Rows, pool_rows, row_numbers
 from engine.live.handoff.checksum import Checksum
-from engine.live.handoff.transport import Path, Piece
-from engine.live.handoff.transports import Doors
+from engine.live.handoff.transport import Path, Segment
+from engine.live.handoff.transports import Transports
 from engine.messages import Report, Ship, ShipFailed, Shipped
 
-PIECE_S = 0.004  # of bandwidth that goes at once: what a change of the link may be late by
-PACED_BYTES = 1 << 19  # that go at once at any pace: the last of a tray are late by their own copying
+PIECE_S = 0.004  # a piece is so much of the bandwidth: a change of the link takes effect within that time
+PACED_BYTES = 1 << 19  # the most in a piece at any pace: a tray's last piece is late by the time of its own copy
 MOVED_EVERY_S = 0.05
-HOUR_S = 3600.0  # to sleep at most: what waits for a link that is cut is woken when it changes
+HOUR_S = 3600.0  # the longest wait; a change of a cut link ends it sooner
 
 
 class _Tray:
-    """One tray on its way. Of its rows `ready` may go and `sent` have gone."""
+    """One tray on its way: the first `ready` of its rows may be sent, the first `sent` have been."""
 
     def __init__(self, ship: Ship, transport: str, pool: KvPool, blocks: tuple[int, ...]) -> None:
         self.ship = ship
@@ -39,8 +39,8 @@ class _Tray:
         self.nbytes = pool.shape.tray_bytes(len(blocks))
         self.ready = 0
         self.sent = 0
-        self.next = 0  # rows that go as soon as the wire has carried them
-        self.since_s = 0.0  # from when on there has been something to send
+        self.next = 0  # rows of the next piece
+        self.since_s = 0.0  # since when there has been something to send
         self.started_s = 0.0
         self.told_s = 0.0
         self.path: Path | None = None  # until it has started
@@ -52,16 +52,16 @@ class _Tray:
         return self.sent < self.ready
 
     def due_s(self, latency_s: float) -> float:
-        """When the wire may begin to carry what waits. The latency is paid once, before the first byte."""
+        """When the wire may begin to carry what is ready. The latency counts once, before the first byte."""
         return max(self.since_s, self.started_s + latency_s) if self.path else self.since_s
 
 
 class Courier:
-    """`say` and `report` are called on the courier's thread; `clock` stamps events and paces nothing."""
+    """`say` and `report` are called on the courier's thread. `clock` stamps events; pacing has its own clock."""
 
     def __init__(
         self,
-        doors: Doors,
+        transports: Transports,
         link: LinkSpec,
         *,
         say: Callable[[Event], None],
@@ -69,22 +69,22 @@ class Courier:
         clock: Callable[[], float],
         name: str,
     ) -> None:
-        self._doors = doors
-        self._pool = doors.pool
+        self._transports = transports
+        self._pool = transports.pool
         self._say = say
         self._report = report
         self._clock = clock
         self._name = name
-        self._memory = pool_rows(doors.pool)
+        self._memory = pool_rows(transports.pool)
         self._row_bytes: int = self._memory.shape[1]
         self._paths: dict[tuple[str, bytes], Path] = {}
 
         # everything below is guarded by this
         self._changed = Condition()
         self._wire = Wire(link, time.monotonic())
-        self._idle = True  # the wire has carried all there was; it saves nothing up
+        self._idle = True  # nothing is waiting; an idle wire earns no credit
         self._trays: list[_Tray] = []  # first come, first served
-        self._busy: _Tray | None = None  # what the thread is at, without holding the lock
+        self._busy: _Tray | None = None  # what the thread works on without holding the lock
         self._gone: set[bytes] = set()  # endpoints of workers that have ended
         self._closed = False
 
@@ -94,15 +94,15 @@ class Courier:
     # ---- called by the worker
 
     def ship(self, ship: Ship, transport: str, blocks: tuple[int, ...]) -> None:
-        """Carry the whole tray that lies in `blocks` of this worker's pool."""
+        """Send the whole tray that lies in `blocks` of this worker's pool."""
         self._begin(ship, transport, blocks, layers=self._pool.shape.layers)
 
     def begin(self, ship: Ship, transport: str, blocks: tuple[int, ...]) -> None:
-        """Carry the tray that will lie in `blocks`, each layer as soon as it is ready."""
+        """Send the tray that is being computed into `blocks`, each layer as soon as it is ready."""
         self._begin(ship, transport, blocks, layers=0)
 
     def layer_ready(self, request: str, layer: int) -> None:
-        """The KV of this and all earlier layers is final. Of no consequence for a tray that is not under way."""
+        """The KV of this and all earlier layers is final. Ignored if the tray has been aborted."""
         with self._changed:
             if tray := self._find(request):
                 if not tray.waits:
@@ -111,19 +111,19 @@ class Courier:
                 self._changed.notify_all()
 
     def set_link(self, link: LinkSpec) -> None:
-        """At once, also for the tray in flight. A link that is cut keeps trays waiting."""
+        """Change the pace at once, also for the tray in flight. On a cut link trays wait."""
         with self._changed:
             self._wire.change(link, time.monotonic())
             self._changed.notify_all()
 
     def abort(self, request: str) -> None:
-        """When this returns, no further byte of the tray is written, and nothing more is said or reported of it."""
+        """When this returns, nothing more of the tray is written, said or reported."""
         with self._changed:
             tray = self._find(request)
             if tray:
                 tray.aborted = True
                 if tray.path is None:
-                    self._trays.remove(tray)  # nothing of it has left, and connecting may take long
+                    self._trays.remove(tray)  # nothing has been sent, and connecting may take long
                 self._changed.notify_all()
             self._changed.wait_for(lambda: tray not in self._trays and not self._is_at(request))
 
@@ -134,14 +134,14 @@ class Courier:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Leave everything that is not yet carried."""
+        """Stop; trays that have not been sent stay unsent."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         self._thread.join()
 
     def _begin(self, ship: Ship, transport: str, blocks: tuple[int, ...], layers: int) -> None:
-        assert len(blocks) == len(ship.blocks) > 0, "a tray has as many blocks here as there"
+        assert len(blocks) == len(ship.blocks) > 0, "a tray has the same number of blocks on both sides"
         tray = _Tray(ship, transport, self._pool, blocks)
         tray.ready = layers * tray.rows_per_layer
         with self._changed:
@@ -177,7 +177,7 @@ class Courier:
         return True
 
     def _next(self) -> _Tray | None:
-        """The tray to advance, as soon as there is one; None: closed."""
+        """Wait for a tray to advance; None: closed."""
         with self._changed:
             self._busy = None
             self._changed.notify_all()
@@ -193,7 +193,7 @@ class Courier:
             return None
 
     def _choose(self, now: float) -> tuple[_Tray | None, float]:
-        """Whose turn it is, if anyone's, and in how many seconds."""
+        """The tray to advance next, if any, and in how many seconds."""
         for tray in self._trays:
             if tray.aborted:
                 return tray, 0.0
@@ -203,7 +203,7 @@ class Courier:
             if due_s <= now:
                 return first, self._carried_in_s(first, due_s, now)
         self._idle = True
-        # while its first byte is under way the wire is that tray's: another's time would be counted from too early
+        # during its latency the wire belongs to that tray: another's time would be counted from too early
         return None, due_s - now if first is not None else math.inf
 
     def _carried_in_s(self, tray: _Tray, due_s: float, now: float) -> float:
@@ -216,7 +216,7 @@ class Courier:
         return self._wire.ready_s(tray.next * self._row_bytes, now)
 
     def _next_rows(self, tray: _Tray) -> int:
-        """How many go at once, before the thread looks up again. Without a pace `_write` keeps an eye on the time."""
+        """How many rows the next piece has. Unpaced: all that are ready; `_write` stops after PIECE_S."""
         ready, paced = tray.ready - tray.sent, self._wire.spec.bandwidth_bytes_per_s
         if paced is None:
             return ready
@@ -243,7 +243,7 @@ class Courier:
             tray.path = path
             tray.target = row_numbers(2 * self._pool.shape.layers, path.blocks, ship.blocks)
             tray.started_s = tray.told_s = time.monotonic()
-            self._idle = True  # its bytes are counted from here, whatever the wire carried before
+            self._idle = True  # its bytes count from here, whatever the wire carried before
             configured = self._wire.spec.bandwidth_bytes_per_s
         self._say(
             HandoffStarted(
@@ -258,13 +258,13 @@ class Courier:
         )
 
     def _write(self, tray: _Tray, path: Path) -> None:
-        """Send the rows that are next, or as many of them as a slow road takes in the time of a piece."""
+        """Send the next piece, or as much of it as a slow transport takes in PIECE_S."""
         until_s = time.monotonic() + PIECE_S
         first, end = tray.sent, tray.sent + tray.next
         most = max(1, path.piece_bytes // self._row_bytes)
         while first < end and time.monotonic() < until_s:
             rows = slice(first, min(end, first + most))
-            path.write(Piece(tray.ship.request, self._memory, tray.source[rows], tray.target[rows]), tray.checksum)
+            path.write(Segment(tray.ship.request, self._memory, tray.source[rows], tray.target[rows]), tray.checksum)
             first = rows.stop
         with self._changed:
             self._wire.carried((first - tray.sent) * self._row_bytes, time.monotonic())
@@ -281,7 +281,7 @@ class Courier:
             self._report(Shipped(tray.ship.request, tray.nbytes, seconds, configured, tray.checksum.hexdigest()))
 
     def _tell_moved(self, tray: _Tray, path: Path) -> float:
-        """Also returns when the bytes had landed."""
+        """Wait until all bytes sent have landed, say so, and return when that was."""
         path.flush()
         tray.told_s = time.monotonic()
         self._say(
@@ -296,17 +296,17 @@ class Courier:
         return tray.told_s
 
     def _forget(self, tray: _Tray) -> bool:
-        """Take the tray off the list; False if nobody is to hear of it."""
+        """Take the tray off the list; False if it was aborted, so nothing may be reported."""
         with self._changed:
             if tray in self._trays:
                 self._trays.remove(tray)
             return not tray.aborted
 
     def _connect(self, transport: str, endpoint: bytes) -> Path:
-        """Paths are kept: the first tray to a worker connects, the next ones find it done."""
+        """Paths are kept: only the first tray to a worker connects."""
         path = self._paths.get((transport, endpoint))
         if path is None:
-            path = self._paths[transport, endpoint] = self._doors.connect(transport, endpoint)
+            path = self._paths[transport, endpoint] = self._transports.connect(transport, endpoint)
         return path
 
     def _drop_gone(self) -> None:

@@ -1,7 +1,8 @@
-"""How the KV of a request gets from one worker's pool into another's: the words all transports share.
+"""What all transports share: paths from one worker's KV pool into another's, and who may write where.
 
-A pool is planes of blocks. A plane is the keys or the values of one layer; a block of a plane, a row, lies in one
-stretch. A tray is one request's blocks of all planes, in the order (plane, block). It travels in pieces.
+A pool consists of planes, and a plane of blocks. A plane is the keys or the values of one layer; a block of a plane is
+a row, contiguous in memory. A tray is one request's blocks of all planes, in the order (plane, block). It travels in
+segments.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,8 +20,8 @@ from engine.live.handoff.checksum import Checksum
 from engine.live.model.shape import KvShape
 
 
-class Piece(NamedTuple):
-    """Rows `source` of the sender's pool `memory`, to become rows `target` of the receiver's, one for one."""
+class Segment(NamedTuple):
+    """Copy rows `source` of the sender's pool `memory` to rows `target` of the receiver's, one for one."""
 
     request: str
     memory: Bytes
@@ -29,13 +30,13 @@ class Piece(NamedTuple):
 
 
 class Path(Protocol):
-    """A way into one other worker's pool. For one thread; any call may raise TransportFailed."""
+    """A way into one other worker's pool. Not thread-safe; any call may raise TransportFailed."""
 
     blocks: int  # of the other worker's pool
-    piece_bytes: int  # that go at once at most, unless a row is larger
+    piece_bytes: int  # the most in one segment, unless a row is larger
 
-    def write(self, piece: Piece, checksum: Checksum) -> None:
-        """Send it, and add it to the checksum. When this returns it may still be on its way."""
+    def write(self, piece: Segment, checksum: Checksum) -> None:
+        """Send the segment and add its bytes to the checksum. It may land later."""
 
     def flush(self) -> None:
         """Return once everything written has landed in the receiver's memory."""
@@ -44,7 +45,7 @@ class Path(Protocol):
 
 
 class Transport(Protocol):
-    """One worker's end of one kind of road: how others reach its pool, and how it reaches theirs."""
+    """One worker's end of one transport: how others reach its pool, and how it reaches theirs."""
 
     endpoint: bytes
 
@@ -53,18 +54,18 @@ class Transport(Protocol):
     def close(self) -> None: ...
 
 
-class Endpoint(msgspec.Struct, frozen=True):
-    """What a sender must know of a receiver, for every transport; each adds its own address."""
+class KvEndpoint(msgspec.Struct, frozen=True):
+    """What a sender must know of a receiver. Each transport adds an address of its own."""
 
     shape: KvShape
     blocks: int
 
 
-E = TypeVar("E", bound=Endpoint)
+E = TypeVar("E", bound=KvEndpoint)
 
 
 def read_endpoint(endpoint: bytes, kind: type[E], mine: KvShape) -> E:
-    """The endpoint of a worker whose KV is laid out as `mine` is. Raises TransportFailed for any other."""
+    """Decode an endpoint. Raises TransportFailed unless it is of this kind, with KV laid out as `mine` is."""
     try:
         theirs = msgspec.msgpack.decode(endpoint, type=kind)
     except msgspec.MsgspecError as error:
@@ -75,9 +76,9 @@ def read_endpoint(endpoint: bytes, kind: type[E], mine: KvShape) -> E:
 
 
 class Grants:
-    """Which blocks of a pool may be written from outside now, and for which request.
+    """Which blocks of a pool other workers may write now, and for which request.
 
-    Bytes may sit in a socket's buffer long after the request they belong to is gone and its blocks are another's.
+    Bytes may sit in a socket's buffer long after their request is gone and its blocks belong to another.
     """
 
     def __init__(self, pool_blocks: int) -> None:
@@ -98,7 +99,7 @@ class Grants:
 
     @contextmanager
     def writing(self, request: str, rows: Rows) -> Iterator[bool]:
-        """Whether `rows` may be written for `request`; holds off `revoke` for as long as it is open."""
+        """Whether `rows` may be written for `request`; `revoke` waits until this context ends."""
         with self._lock:
             granted = self._granted.get(request)
             yield granted is not None and bool(granted[rows % self._pool_blocks].all())

@@ -4,7 +4,6 @@
 """
 
 import functools
-import os
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import WorkerFailed
+from engine.files import write_whole
 from engine.live.this_machine import processor
 
 UPCAST = "upcast"  # the third way: weights stored in bf16 and converted to fp32 for each product
@@ -48,14 +48,13 @@ def faster(speeds: Speeds) -> str:
 def speeds(cache: Path) -> Speeds:
     """This machine's speeds: from the folder `cache`, or measured now (2 s). Raises WorkerFailed if that fails."""
     remembered = cache / f"speeds-of-3-{re.sub(r'[^A-Za-z0-9]+', '-', measured_on()).strip('-').lower()}.json"
-    if remembered.exists():
-        return msgspec.json.decode(remembered.read_bytes(), type=Speeds)
+    with suppress(OSError, msgspec.DecodeError):  # not there, or damaged: measured again
+        kept = msgspec.json.decode(remembered.read_bytes(), type=Speeds)
+        if kept.keys() >= {"float32", "bfloat16", UPCAST}:
+            return kept
     measured = _measured()
     with suppress(OSError):  # a container's cache may be read-only: then the result lasts as long as this process
-        cache.mkdir(parents=True, exist_ok=True)
-        fresh = remembered.with_suffix(f".{os.getpid()}")
-        fresh.write_bytes(msgspec.json.encode(measured))
-        fresh.replace(remembered)
+        write_whole(remembered, msgspec.json.encode(measured))
     return measured
 
 

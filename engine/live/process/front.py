@@ -1,7 +1,7 @@
-"""The front: starts worker processes, joins remote ones, and carries messages between them and the router.
+"""The front: starts worker processes, admits remote ones, and carries messages between them and the router.
 
-It computes nothing. `poll` waits on all channels at once; a channel that closes is a worker that died, and a new
-process takes its name. Only the front writes events down.
+It computes nothing. `poll` waits on all channels at once. A channel that closes means that its worker died, and a new
+process takes its name. Only the front logs events.
 """
 
 import importlib.util
@@ -24,13 +24,13 @@ from engine.live.compute.optimizations import Optimizations
 from engine.live.model.catalog import prepare
 from engine.live.model.text import Text, TextStream
 from engine.live.process.channel import MAX_MESSAGE_BYTES, boot_id
-from engine.live.process.join_server import KEY_VARIABLE, Door, shared_key
+from engine.live.process.join_server import KEY_VARIABLE, JoinServer, shared_key
 from engine.messages import Command, Corrupt, Gone, Greeting, Hello, Ping, Pong, Ready, Report, Start, Stop
 from engine.request import Request
 from engine.router import Output, Router, Send
 from engine.scenario import Deployment, ModelSpec, one_of
 
-DEATHS_BEFORE_READY = 3  # a worker that dies this often before it is ready will not do better the next time
+DEATHS_BEFORE_READY = 3  # a worker that dies this often before it is ready is given up
 CLOCK_PINGS = 5
 
 
@@ -43,7 +43,7 @@ _messages: msgspec.msgpack.Decoder[Report | Greeting] = msgspec.msgpack.Decoder(
 
 @dataclass
 class Seat:
-    """A worker's place in the deployment: the name stays, processes come and go."""
+    """A worker's place in the deployment: the name stays while processes come and go."""
 
     name: str
     core: int
@@ -58,9 +58,9 @@ class Seat:
 class Front:
     """A running engine. Use as a context manager, so that no process outlives it.
 
-    `transports`: roads to open besides the deployment's own, so that it can change. `listen` (host, port): the workers
-    are not started here but join there, with the key in SPLIT_KITCHEN_KEY.
-    Raises BadInput for a model or deployment that cannot be, WorkerFailed if the workers do not come up.
+    `transports`: those to open besides the deployment's own, so that a later deployment may use them. `listen` (host,
+    port): workers are not started here but join there, with the key in SPLIT_KITCHEN_KEY.
+    Raises BadInput for a model or deployment that cannot run; `start` raises WorkerFailed if workers do not come up.
     """
 
     def __init__(
@@ -78,23 +78,23 @@ class Front:
             raise BadInput(
                 "transport", "nixl", "shm or tcp, unless nixl is installed: pip install 'split-kitchen[nixl]'"
             )
-        Optimizations.of_environment()  # the workers read it; a wrong name is refused before there are any
+        Optimizations.of_environment()  # the workers read it; a wrong name is refused before they start
         prepared = prepare(model)
-        # decided here once: two hosts that each chose their own dtype could not read each other's KV
+        # decided once, here: hosts that each chose their own dtype could not read each other's KV
         self.model = msgspec.structs.replace(model, dtype="bf16" if prepared.dtype == "bfloat16" else "fp32")
         self._zero_s = time.monotonic()
         self._boot_id = boot_id()
         self._key = shared_key() if listen else secrets.token_hex(32).encode()
-        self._door = Door(listen, self._key) if listen else None
+        self._join_server = JoinServer(listen, self._key) if listen else None
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [-1]
-        self._policies = deployment.policies  # as seats are taken by; roles may change later, node pools do not
+        self._policies = deployment.policies  # of the first deployment: seats are assigned by them
         self.seats = [Seat(name, cores[n % len(cores)]) for n, name in enumerate(worker_names(deployment.workers))]
         self.router = Router(deployment, [seat.name for seat in self.seats], link)
         self._encoder = msgspec.msgpack.Encoder()
         self._events: list[Event] = []
         self._text = Text(prepared)
-        self._streams: dict[str, TextStream] = {}  # the answers that are being written, by request
-        self._standing: list[Connection[bytes, bytes]] = []  # joined, but not seated yet
+        self._streams: dict[str, TextStream] = {}  # answers in progress, by request
+        self._unseated: list[Connection[bytes, bytes]] = []  # joined, but without a seat yet
 
     def __enter__(self) -> "Front":
         return self
@@ -106,11 +106,11 @@ class Front:
         """Seconds since this engine's zero; the `t` of its events."""
         return time.monotonic() - self._zero_s
 
-    # ---- coming up and going down
+    # ---- start and stop
 
     def start(self, timeout_s: float = 300.0) -> None:
         """Start the workers and return when all are ready. Raises WorkerFailed."""
-        if self._door is None:
+        if self._join_server is None:
             for seat in self.seats:
                 self._spawn(seat)
         give_up_s = time.monotonic() + timeout_s
@@ -121,7 +121,7 @@ class Front:
             self._pump(min(left_s, 1.0))
 
     def close(self) -> None:
-        """Tell every worker to stop and see that it has."""
+        """Stop every worker; kills those that have not stopped within 2 s."""
         for seat in self.seats:
             if seat.channel is not None:
                 self._send(seat, Stop())
@@ -135,20 +135,20 @@ class Front:
             if seat.channel is not None:
                 seat.channel.close()
             seat.channel = seat.process = None
-        if self._door is not None:
-            self._door.close()
+        if self._join_server is not None:
+            self._join_server.close()
 
     # ---- what clients do
 
     def standing(self) -> list[Event]:
-        """How things stand, as the first events of a log: who is up, in which role, joined by what."""
+        """The current state, as the first events of a log: which workers are up, their roles, their link."""
         link = self.router.link
         ups = [WorkerUp(0.0, seat.name, seat.ready.pid, seat.ready.blocks) for seat in self.seats if seat.ready]
         return [self.router.deployed(0.0), LinkChanged(0.0, link.bandwidth_bytes_per_s, link.latency_s), *ups]
 
     @property
     def dtype(self) -> str:
-        """Of the KV, as a torch dtype's name; once the workers are ready."""
+        """Of the KV, as a torch dtype's name. Only once the workers are ready."""
         return next(seat.ready.dtype for seat in self.seats if seat.ready is not None)
 
     @property
@@ -156,31 +156,31 @@ class Front:
         return self.router.idle
 
     def submit(self, request: Request, t: float | None = None) -> None:
-        """Accept a request; `t` is when it arrived, now unless said."""
+        """Accept a request that arrived at `t`, in seconds since this engine's zero (default: now)."""
         self._apply(self.router.submit(request, self.now() if t is None else t))
 
     def cancel(self, request: str) -> None:
         self._apply(self.router.cancel(request, self.now()))
 
     def set_link(self, link: LinkSpec) -> None:
-        """Acts on trays already in flight."""
+        """Change the link's pace and latency, also for trays in flight."""
         self._apply(self.router.set_link(link, self.now()))
 
     def deploy(self, deployment: Deployment) -> None:
-        """Change roles without reloading a weight. Raises BadInput for other worker counts or an unopened road."""
+        """Change roles without reloading a weight. Raises BadInput for other worker counts or a closed transport."""
         one_of("transport", deployment.checked().transport, self.transports)
         self._apply(self.router.deploy(deployment, self.now()))
         self.deployment = deployment
 
     def kill(self, worker: str) -> None:
-        """Fault: the worker process dies at once. A new one takes its place."""
+        """Fault injection: the worker process dies at once. A new one takes its place."""
         process = self._seat(worker).process
         if process is None:
             raise BadInput("worker", worker, "a worker process of this host")
         process.kill()
 
     def corrupt(self, worker: str) -> None:
-        """Fault: a bit of the next tray that lands at this worker flips."""
+        """Fault injection: one bit of the next tray that lands at this worker flips."""
         self._send(self._seat(worker), Corrupt())
 
     def poll(self, timeout_s: float, also: Sequence[Any] = ()) -> list[Event]:
@@ -194,17 +194,17 @@ class Front:
 
     def _pump(self, timeout_s: float, also: Sequence[Any] = ()) -> None:
         channels = {seat.channel: seat for seat in self.seats if seat.channel is not None}
-        bells = [self._door.bell] if self._door is not None else []
-        for ready in wait([*channels, *self._standing, *bells, *also], timeout_s):
+        signals = [self._join_server.signal] if self._join_server is not None else []
+        for ready in wait([*channels, *self._unseated, *signals, *also], timeout_s):
             if ready in channels:
                 self._read(channels[ready])
-            elif ready in bells:
-                self._stand_up()
-            elif ready in self._standing:
-                self._sit_down(ready)
+            elif ready in signals:
+                self._admit()
+            elif ready in self._unseated:
+                self._assign_seat(ready)
 
     def _read(self, seat: Seat) -> None:
-        """Everything the worker has said so far."""
+        """Handle everything the worker has sent so far."""
         assert seat.channel is not None
         try:
             while True:
@@ -239,10 +239,10 @@ class Front:
             if seat.channel is not None:
                 seat.channel.send_bytes(self._encoder.encode(command))
         except OSError:
-            pass  # it died; its closed channel says so to `_read`, which gives its orders to others
+            pass  # it died; `_read` finds its channel closed and reassigns its requests
 
     def _log(self, event: Event) -> None:
-        """Write it down; a token is given its text here, where the whole answer passes by."""
+        """Log the event. A token gets its text here, since only the front sees whole answers."""
         if isinstance(event, TokenMade):
             stream = self._streams.setdefault(event.request, self._text.stream())
             event = msgspec.structs.replace(event, text=stream.add(event.token))
@@ -281,13 +281,13 @@ class Front:
         if was_ready is not None:
             for other in self.seats:  # before a new one is started, which may want that memory
                 self._send(other, Gone(tuple(was_ready.endpoints.values())))
-            why = "its process ended" if self._door is None else "its connection ended"
+            why = "its process ended" if self._join_server is None else "its connection ended"
             self._apply(self.router.worker_down(seat.name, why, self.now()))
-        if self._door is None:
+        if self._join_server is None:
             self._spawn(seat)
 
     def _greet(self, seat: Seat, hello: Hello) -> None:
-        """Agree on the time: a worker that booted with us has our clock, of another we ask a few times."""
+        """Agree on a clock: a worker on this host shares ours; one on another host is asked a few times."""
         if hello.boot_id == self._boot_id:
             self._start(seat, 0.0)
         else:
@@ -304,15 +304,15 @@ class Front:
         if len(seat.round_trips) < CLOCK_PINGS:
             self._ping(seat)
         else:
-            self._start(seat, min(seat.round_trips)[1])  # the quickest answer has the least room for error
+            self._start(seat, min(seat.round_trips)[1])  # the shortest round trip leaves the least room for error
 
     def _start(self, seat: Seat, clock_offset_s: float) -> None:
-        core = seat.core if seat.process is not None else -1  # a remote worker chooses on its own host
+        core = seat.core if seat.process is not None else -1  # a remote worker runs on any core of its host
         zero_s = self._zero_s + clock_offset_s
         self._send(seat, Start(seat.name, self.model, zero_s, self.transports, core))
 
     def _compare(self, ready: Ready) -> None:
-        """All workers must hold the same KV, or a tray of one makes no sense at another."""
+        """All workers must lay out KV alike, or one could not read another's tray. Raises WorkerFailed."""
         for other in (seat.ready for seat in self.seats if seat.ready is not None):
             ours = (other.block_tokens, other.kv_bytes_per_token, other.dtype, other.context_tokens)
             theirs = (ready.block_tokens, ready.kv_bytes_per_token, ready.dtype, ready.context_tokens)
@@ -321,14 +321,14 @@ class Front:
 
     # ---- workers of other hosts
 
-    def _stand_up(self) -> None:
-        assert self._door is not None
-        self._door.bell.recv_bytes()
-        self._standing.append(self._door.newcomers.get())
+    def _admit(self) -> None:
+        assert self._join_server is not None
+        self._join_server.signal.recv_bytes()
+        self._unseated.append(self._join_server.joined.get())
 
-    def _sit_down(self, newcomer: "Connection[bytes, bytes]") -> None:
-        """A newcomer's greeting says which role it wants; then it sits down, or is sent away for lack of a seat."""
-        self._standing.remove(newcomer)
+    def _assign_seat(self, newcomer: "Connection[bytes, bytes]") -> None:
+        """Give a worker that has joined a free seat of the role it asks for; without one, hang up."""
+        self._unseated.remove(newcomer)
         try:
             hello = _messages.decode(newcomer.recv_bytes(MAX_MESSAGE_BYTES))
         except (EOFError, OSError, msgspec.DecodeError):

@@ -1,8 +1,7 @@
 """The engine as a child process of the lab: `python -m engine.live.process.host FD SCENARIO TRANSPORTS [HOST:PORT]`.
 
-One run at a time, changed while it runs. Workers are processes of this host, or join at HOST:PORT from others.
-
-It exists so that a busy web server never delays a handoff, and so that the web server never imports torch.
+It serves one run at a time, which may be changed as it runs. Workers are processes of this host, or join at HOST:PORT.
+As a process of its own, it is never delayed by a busy web server.
 """
 
 import sys
@@ -29,7 +28,7 @@ class Ask(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
 
 
 class StartRun(Ask, frozen=True):
-    """Run this scenario, `prompts` being the first requests' words. Answered by `Refused`, or by `Happened`, `Over`."""
+    """Run this scenario; `prompts` are the first requests' texts. Answered: `RunRefused`, or `Happened` and `Over`."""
 
     run: str
     scenario: Scenario
@@ -37,7 +36,7 @@ class StartRun(Ask, frozen=True):
 
 
 class StopRun(Ask, frozen=True):
-    """Take no more requests and cancel those that are open."""
+    """Submit no more requests and cancel the open ones."""
 
     run: str
 
@@ -53,14 +52,14 @@ class CancelRequest(Ask, frozen=True):
 
 
 class ChangeDeployment(Ask, frozen=True):
-    """Other roles for the same workers, in the middle of the run; they keep their weights."""
+    """Other roles for the same workers, during the run; they keep their weights."""
 
     run: str
     deployment: Deployment
 
 
 class AddRequest(Ask, frozen=True):
-    """One more request, now, with these words; its answer may be as long as the others'."""
+    """Submit one more request now, with this prompt and the run's output limit."""
 
     run: str
     prompt: str
@@ -72,7 +71,7 @@ class KillWorker(Ask, frozen=True):
 
 
 class Examine(Ask, frozen=True):
-    """Measure this machine. It takes a run's turn, since it has the cores to itself: answered by `Examined`, `Over`."""
+    """Measure this machine, in place of a run, since it needs the cores: answered by `Examined` and `Over`."""
 
     run: str
     model: ModelSpec
@@ -93,7 +92,7 @@ class EngineReady(Tell, frozen=True):
 
 
 class Happened(Tell, frozen=True):
-    """Events of a run, on its own clock. `now_s`: what that clock says while this is sent."""
+    """Events of a run, on its own clock. `now_s`: that clock's time when this is sent."""
 
     run: str
     now_s: float
@@ -104,13 +103,13 @@ class Over(Tell, frozen=True):
     run: str
 
 
-class Refused(Tell, frozen=True):
+class RunRefused(Tell, frozen=True):
     run: str
     why: str
 
 
 class Declined(Tell, frozen=True):
-    """A change that was asked for in a run could not be made; the run goes on as it was."""
+    """A change to a run could not be made; the run goes on unchanged."""
 
     run: str
     why: str
@@ -122,20 +121,20 @@ class Examined(Tell, frozen=True):
 
 
 class Broken(Tell, frozen=True):
-    """The engine can't go on; the process ends after this."""
+    """The engine cannot continue; the process ends after this."""
 
     why: str
 
 
 Change = StopRun | ChangeLink | ChangeDeployment | AddRequest | CancelRequest | KillWorker
 Asked = Quit | StartRun | Examine | Change
-Told = EngineReady | Happened | Over | Refused | Declined | Examined | Broken
+Told = EngineReady | Happened | Over | RunRefused | Declined | Examined | Broken
 
 _asked: msgspec.msgpack.Decoder[Asked] = msgspec.msgpack.Decoder(Asked)
 
 
 class Host:
-    """Front and lab, joined. The run's clock starts when it does; `coming` are requests that have not arrived yet."""
+    """Joins the lab to a front. A run's clock starts with the run."""
 
     def __init__(self, lab: "Connection[bytes, bytes]", front: Front) -> None:
         self._lab = lab
@@ -143,7 +142,7 @@ class Host:
         self._encoder = msgspec.msgpack.Encoder()
         self._run = ""
         self._zero_s = 0.0
-        self._coming: deque[Request] = deque()
+        self._coming: deque[Request] = deque()  # requests that have not arrived yet
         self._scenario = Scenario()
         self._added = 0
 
@@ -178,9 +177,9 @@ class Host:
         self.tell(Happened(self._run, self._now_s(), tuple(rebased(events, self._zero_s))))
 
     def _hear(self, ask: Asked) -> None:
-        """Obey, or say in one sentence why not. What concerns a run that is over is too late, and nobody's fault."""
+        """Carry it out, or say in one sentence why not. Commands for a run that is over are ignored."""
         if isinstance(ask, Quit):
-            raise EOFError("the lab said goodbye")
+            raise EOFError("the lab has quit")
         try:
             if isinstance(ask, StartRun):
                 self._start(ask)
@@ -190,15 +189,15 @@ class Host:
                 self._change(ask)
         except BadInput as wrong:
             why = str(wrong)
-            self.tell(Refused(ask.run, why) if isinstance(ask, StartRun | Examine) else Declined(ask.run, why))
+            self.tell(RunRefused(ask.run, why) if isinstance(ask, StartRun | Examine) else Declined(ask.run, why))
 
     def _examine(self, ask: Examine) -> None:
         if self._run:
             raise BadInput("measurement", ask.run, f"asked for after {self._run}, which is not over")
         try:
             self.tell(Examined(ask.run, measure(ask.model)))
-        except WorkerFailed as failed:  # of the measuring process; the engine's own workers are well
-            self.tell(Refused(ask.run, str(failed)))
+        except WorkerFailed as failed:  # in the measuring process; the engine's own workers go on
+            self.tell(RunRefused(ask.run, str(failed)))
         else:
             self.tell(Over(ask.run))
 
@@ -241,7 +240,7 @@ def main() -> None:
     lab: Connection[bytes, bytes] = Connection(int(sys.argv[1]))
     scenario = msgspec.json.decode(sys.argv[2], type=Scenario)
     transports = tuple(sys.argv[3].split(","))
-    elsewhere = sys.argv[4] if len(sys.argv) > 4 else ""  # where the workers join, if they are not started here
+    elsewhere = sys.argv[4] if len(sys.argv) > 4 else ""  # where workers join, if they are not started here
     tell = msgspec.msgpack.Encoder().encode
     try:
         listen = host_and_port("SPLIT_KITCHEN_LISTEN", elsewhere) if elsewhere else None

@@ -1,4 +1,8 @@
-"""Where workers of other hosts join: a TCP port, and a shared key that both sides prove to have without showing it."""
+"""Where workers of other hosts join: a TCP port, and a shared key that each side proves it knows without sending it.
+
+Leans on `answer_challenge` and `deliver_challenge` of `multiprocessing.connection`, which Python has without
+documenting them: what `Client` and `Listener` do with a key, here with a time limit and on threads of our own.
+"""
 
 import os
 import socket
@@ -13,13 +17,13 @@ from engine.errors import BadInput, TransportFailed
 
 KEY_VARIABLE = "SPLIT_KITCHEN_KEY"
 KEY_LENGTH = 16
-PATIENCE_S = 60.0  # for a front that is not there yet
-KNOCK_EVERY_S = 0.5
+PATIENCE_S = 60.0  # for a front that is not listening yet
+RETRY_S = 0.5
 KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 5, "TCP_USER_TIMEOUT": 15_000}  # 15 s of silence
 
 
 def shared_key() -> bytes:
-    """The secret that joins workers of several hosts. Raises BadInput, without repeating it, if it is none."""
+    """The secret in SPLIT_KITCHEN_KEY. Raises BadInput, without repeating it, if it is missing or too short."""
     key = os.environ.get(KEY_VARIABLE, "")
     if len(key) < KEY_LENGTH:
         allowed = f"the same secret everywhere, {KEY_LENGTH} characters or more"
@@ -30,59 +34,59 @@ def shared_key() -> bytes:
 def join(
     address: tuple[str, int], key: bytes, patience_s: float = PATIENCE_S
 ) -> tuple["Connection[bytes, bytes]", str]:
-    """Knock at a front's door until it opens: the connection, and this host's address on that road.
+    """Connect to a front, which may not be listening yet: the connection, and this host's address as the front sees it.
 
-    Raises TransportFailed if nobody opens within `patience_s`, or the keys differ.
+    Raises TransportFailed if nothing listens there within `patience_s`, or the keys differ.
     """
     name = f"{address[0]}:{address[1]}"
-    road = _knock(address, patience_s)
-    own_address = str(road.getsockname()[0])
-    connection: Connection[bytes, bytes] = Connection(road.detach())
+    raw = _connect(address, patience_s)
+    own_address = str(raw.getsockname()[0])
+    connection: Connection[bytes, bytes] = Connection(raw.detach())
     try:
         if not connection.poll(patience_s):
-            raise TransportFailed(f"Whoever listens at {name} does not speak to workers.")
+            raise TransportFailed(f"What listens at {name} does not speak to workers.")
         answer_challenge(connection, key)
         deliver_challenge(connection, key)
     except AuthenticationError as refused:
         raise TransportFailed(f"{name} has another {KEY_VARIABLE}.") from refused
     except (OSError, EOFError) as gone:
-        raise TransportFailed(f"{name} hung up before it had opened: {gone}.") from gone
+        raise TransportFailed(f"{name} hung up during the handshake: {gone}.") from gone
     return connection, own_address
 
 
-def _knock(address: tuple[str, int], patience_s: float) -> socket.socket:
-    """Workers may be started before their front is."""
+def _connect(address: tuple[str, int], patience_s: float) -> socket.socket:
+    """A worker may start before its front, so refused connections are tried again."""
     give_up_s = time.monotonic() + patience_s
     while True:
         left_s = give_up_s - time.monotonic()
         try:
-            road = socket.create_connection(address, timeout=max(left_s, KNOCK_EVERY_S))
-            _smooth(road)
+            raw = socket.create_connection(address, timeout=max(left_s, RETRY_S))
+            _configure(raw)
         except OSError as closed:
             if left_s <= 0:
-                raise TransportFailed(f"Nobody opens at {address[0]}:{address[1]}: {closed}.") from closed
-            time.sleep(KNOCK_EVERY_S)
+                raise TransportFailed(f"Nothing listens at {address[0]}:{address[1]}: {closed}.") from closed
+            time.sleep(RETRY_S)
         else:
-            return road
+            return raw
 
 
-def _smooth(road: socket.socket) -> None:
-    """Small messages leave at once, and a host that vanishes without a word is noticed by the kernel."""
-    road.setblocking(True)
-    road.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    road.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+def _configure(raw: socket.socket) -> None:
+    """Small messages leave at once, and the kernel notices a host that vanishes."""
+    raw.setblocking(True)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in KEEPALIVE.items():
         if hasattr(socket, option):
-            road.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+            raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
-class Door:
-    """Accepts workers in the background. `bell` is readable when `newcomers` may hold one."""
+class JoinServer:
+    """Accepts workers in the background. `bell` is readable when `joined` may hold one."""
 
     def __init__(self, address: tuple[str, int], key: bytes) -> None:
         self._key = key
-        self.bell, self._button = Pipe(duplex=False)
-        self.newcomers: SimpleQueue[Connection[bytes, bytes]] = SimpleQueue()
+        self.signal, self._signalling = Pipe(duplex=False)
+        self.joined: SimpleQueue[Connection[bytes, bytes]] = SimpleQueue()
         try:
             self._listener = Listener(address)
         except OSError as taken:
@@ -100,19 +104,19 @@ class Door:
             try:
                 newcomer = self._listener.accept()
             except OSError:
-                continue  # hung up before it was accepted, or the door is closed
-            # each on its own thread: one that says nothing must not keep the others out
-            Thread(target=self._let_in, args=(newcomer,), daemon=True).start()
+                continue  # the caller hung up before it was accepted, or the server is closed
+            # each on its own thread: a caller that says nothing must not block the others
+            Thread(target=self._authenticate, args=(newcomer,), daemon=True).start()
 
-    def _let_in(self, newcomer: "Connection[bytes, bytes]") -> None:
+    def _authenticate(self, newcomer: "Connection[bytes, bytes]") -> None:
         try:
-            with socket.socket(fileno=os.dup(newcomer.fileno())) as road:
-                _smooth(road)
+            with socket.socket(fileno=os.dup(newcomer.fileno())) as raw:
+                _configure(raw)
             deliver_challenge(newcomer, self._key)
             answer_challenge(newcomer, self._key)
         except (AuthenticationError, EOFError, OSError) as refused:
-            sys.stderr.write(f"A worker was not let in: {refused}\n")
+            sys.stderr.write(f"A worker was refused: {refused}\n")
             newcomer.close()
             return
-        self.newcomers.put(newcomer)
-        self._button.send_bytes(b"")
+        self.joined.put(newcomer)
+        self._signalling.send_bytes(b"")

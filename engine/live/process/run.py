@@ -1,4 +1,4 @@
-"""Run a scenario on the live engine: requests with words in, a log out."""
+"""Run a scenario on the live engine: requests with prompts in, a log out."""
 
 import math
 from collections import deque
@@ -19,19 +19,19 @@ from engine.request import Request
 from engine.scenario import Scenario, Workload
 from engine.workload import drafts
 
-Watch = Callable[[list[Event]], None]
+OnEvents = Callable[[list[Event]], None]
 
 
 def run_live(
     scenario: Scenario,
     prompts: Sequence[str] = (),
-    watch: Watch = lambda events: None,
+    watch: OnEvents = lambda events: None,
     listen: tuple[str, int] | None = None,
 ) -> Log:
     """Start the engine, run the scenario to its end, stop the engine. Raises BadInput before anything starts.
 
-    `prompts`: words of the first requests; the others are synthetic. `watch` is called with events as they come.
-    `listen`: workers of other hosts join there, instead of processes being started here.
+    `prompts`: texts of the first requests; the others are synthetic. `watch` is called with events as they come.
+    `listen` (host, port): workers of other hosts join there, and none is started here.
     """
     (log,) = run_each([scenario], prompts, watch, listen)
     return log
@@ -40,24 +40,24 @@ def run_live(
 def run_each(
     scenarios: Sequence[Scenario],
     prompts: Sequence[str] = (),
-    watch: Watch = lambda events: None,
+    watch: OnEvents = lambda events: None,
     listen: tuple[str, int] | None = None,
 ) -> list[Log]:
-    """The same for several scenarios of one model, one after the other on the same workers. All are checked first."""
+    """`run_live` for several scenarios of one model, in turn on the same workers. All are checked first."""
     asked = [make_requests(scenario, prompts) for scenario in scenarios]
     first = scenarios[0]
-    roads = [scenario.deployment.transport for scenario in scenarios]
-    with Front(first.deployment, first.link, first.model, transports=roads, listen=listen) as front:
+    transports = [scenario.deployment.transport for scenario in scenarios]
+    with Front(first.deployment, first.link, first.model, transports=transports, listen=listen) as front:
         front.start()
         return [run_on(front, scenario, requests, watch) for scenario, requests in zip(scenarios, asked, strict=True)]
 
 
-def run_on(front: Front, scenario: Scenario, requests: Sequence[Request], watch: Watch = lambda events: None) -> Log:
-    """Run requests on an engine that is up and idle, in the scenario's roles and link. The log's second 0 is now."""
+def run_on(front: Front, scenario: Scenario, requests: Sequence[Request], watch: OnEvents = lambda events: None) -> Log:
+    """Run requests on an engine that is up and idle, with the scenario's roles and link. The log's zero is now."""
     front.set_link(scenario.link)
     front.deploy(scenario.deployment)
     zero_s = front.now()
-    front.poll(0.0)  # what came before this run does not belong to it
+    front.poll(0.0)  # earlier events are not part of this run
     events = front.standing()
     coming = deque(requests)
     users = scenario.workload.users
@@ -75,12 +75,12 @@ def run_on(front: Front, scenario: Scenario, requests: Sequence[Request], watch:
 
 
 def _may_come(front: Front, users: int) -> bool:
-    """In a closed loop there is one open request for each user, no more."""
+    """In a closed loop, each user has at most one open request."""
     return not users or len(front.router.open_requests()) < users
 
 
 def make_requests(scenario: Scenario, prompts: Sequence[str] = ()) -> list[Request]:
-    """The workload's requests with words: `prompts` first, then synthetic ones of the wanted length.
+    """The workload's requests with their prompts: `prompts` first, then synthetic ones of the wanted length.
 
     Raises BadInput if a request could never be served: prompt and output must fit the model's context and the KV pool.
     """
@@ -103,7 +103,7 @@ def make_requests(scenario: Scenario, prompts: Sequence[str] = ()) -> list[Reque
 
 @lru_cache(maxsize=4)
 def _text(prepared: Prepared) -> Text:
-    """Kept: each new tokenizer and template would leave some 0.4 MB behind, and an engine makes requests all day."""
+    """Cached: each new tokenizer and template would leave some 0.4 MB behind, and an engine makes requests all day."""
     return Text(prepared)
 
 
@@ -136,6 +136,6 @@ def rebased(events: Sequence[Event], zero_s: float) -> list[Event]:
 
 
 def machine() -> str:
-    """Where this runs, in a few words for people."""
+    """This machine in a few words: its CPU and how many cores this process may use."""
     cores = core_count()
     return f"{processor()}, {cores} core{'s' if cores != 1 else ''}"

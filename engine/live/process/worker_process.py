@@ -1,9 +1,9 @@
 """One worker process: `python -m engine.live.process.worker_process FD` on this host,
 or joined over TCP by `split-kitchen worker`.
 
-Three threads. The main one computes: it obeys commands between steps, runs one step, says what came of it. One reads
-the channel to the front; when that closes, the process ends, whatever it was doing, so none is ever orphaned. One is
-the courier that ships trays. Everything said goes through one lock, so the front hears it in order.
+Three threads. The main one computes: it carries out commands between steps, runs a step, reports the results. One
+reads the channel to the front; when that closes, the process ends at once, so none is ever orphaned. One is the courier
+that ships trays. All messages go through one lock, so the front receives them in order.
 """
 
 import os
@@ -44,30 +44,30 @@ from engine.messages import (
 from engine.plan import Plan
 from engine.worker import Output, Worker
 
-NICENESS = 10  # the front and the lab go first: they need little, and late routing would be measured as serving
+NICENESS = 10  # the front and the lab go first: they need little CPU, and their delays would count as serving time
 
 
 def serve(connection: "Connection[bytes, bytes]", *, role: str = "any", host: str = "127.0.0.1", key: bytes) -> None:
-    """Be a worker until the front hangs up. `host` is where other workers reach this one; `key` is theirs to show."""
+    """Be a worker until the front hangs up. Others reach this one at `host` and must know `key`."""
     channel = Channel(connection)
     channel.send(Hello(boot_id(), os.getpid(), role))
     while not isinstance(command := channel.receive(), Start):
         if isinstance(command, Ping):
             channel.send(Pong(time.monotonic()))
-    take_place(command.core)
+    pin_to(command.core)
     threading.excepthook = _end_with_thread
-    station = Station(channel, command, host, key)
-    threading.Thread(target=_listen, args=(channel, station.hear), daemon=True).start()
-    station.run()
+    process = WorkerProcess(channel, command, host, key)
+    threading.Thread(target=_listen, args=(channel, process.hear), daemon=True).start()
+    process.run()
 
 
-def take_place(core: int) -> None:
-    """Keep to one core where the platform can, one compute thread, and let the front go first."""
+def pin_to(core: int) -> None:
+    """Run on one core (-1: any) with one compute thread, at a lower priority than the front."""
     os.environ["OMP_NUM_THREADS"] = "1"
     if core >= 0 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
     os.nice(NICENESS)
-    sys.setswitchinterval(0.0005)  # the courier shares this interpreter; at 5 ms it would miss its pace
+    sys.setswitchinterval(0.0005)  # the courier shares this interpreter; with the usual 5 ms it would miss its pace
 
 
 def _listen(channel: Channel, hear: Callable[[Command], None]) -> None:
@@ -75,23 +75,23 @@ def _listen(channel: Channel, hear: Callable[[Command], None]) -> None:
         try:
             command = channel.receive()
         except (EOFError, OSError):
-            os._exit(0)  # the front is gone: nobody wants the rest, and every thread must end with it
+            os._exit(0)  # the front is gone: every thread must end with it
         if isinstance(command, Stop):
             os._exit(0)
         hear(command)
 
 
 def _end_with_thread(failed: threading.ExceptHookArgs) -> None:
-    """A worker that has lost a thread serves nobody; dead, it is noticed and replaced."""
+    """A worker that has lost a thread is of no use; once dead, it is noticed and replaced."""
     sys.__excepthook__(failed.exc_type, failed.exc_value or failed.exc_type(), failed.exc_traceback)
     os._exit(1)
 
 
-class Station:
-    """A Worker with hands: model, KV pool, courier, and the doors through which others write into the pool."""
+class WorkerProcess:
+    """A Worker's scheduler joined to what computes and ships: model, KV pool, courier and transports."""
 
     def __init__(self, channel: Channel, start: Start, host: str, key: bytes) -> None:
-        # torch is imported here, after the process has taken its place and greeted the front
+        # torch is imported here, after the process is pinned to its core and has greeted the front
         import torch
 
         from engine.live.compute.kv import KvPool
@@ -100,7 +100,7 @@ class Station:
         from engine.live.compute.weights import served
         from engine.live.handoff.checksum import digest
         from engine.live.handoff.courier import Courier
-        from engine.live.handoff.transports import Doors
+        from engine.live.handoff.transports import Transports
         from engine.live.model.catalog import prepare
 
         torch.set_num_threads(1)
@@ -113,9 +113,9 @@ class Station:
         self._worker = Worker(start.name, BlockPool(self._pool.blocks, self._prepared.kv_shape.block_tokens))
         optimizations = Optimizations.of_environment()
         self._runner = Runner(served(self._prepared, optimizations), self._pool, optimizations)
-        self._doors = Doors(self._pool, key=key, names=start.transports, host=host)
+        self._transports = Transports(self._pool, key=key, names=start.transports, host=host)
         self._courier = Courier(
-            self._doors,
+            self._transports,
             LinkSpec(),
             say=lambda event: channel.send(Said((event,))),
             report=channel.send,
@@ -123,7 +123,7 @@ class Station:
             name=start.name,
         )
         self._transport = start.transports[0]
-        self._layered: dict[str, Ship] = {}  # requests whose layers go out as they are made
+        self._layered: dict[str, Ship] = {}  # requests whose layers are shipped as they are computed
         self._corrupt_next = False
 
     def run(self) -> None:
@@ -137,7 +137,7 @@ class Station:
                 kv_bytes_per_token=self._prepared.kv_shape.bytes_per_token,
                 context_tokens=self._prepared.context_tokens,
                 dtype=self._prepared.dtype,
-                endpoints=self._doors.endpoints,
+                endpoints=self._transports.endpoints,
             )
         )
         while True:
@@ -149,7 +149,7 @@ class Station:
             self._obey_all(wait=not plan)
 
     def hear(self, command: Command) -> None:
-        """Called on the listening thread. What concerns only the courier must not wait for the end of a long step."""
+        """Called on the listening thread: what concerns only the courier must not wait for the end of a long step."""
         match command:
             case Ship():
                 blocks = self._worker.blocks_of(command.request)[: len(command.blocks)]
@@ -165,8 +165,8 @@ class Station:
         return time.monotonic() - self._zero_s
 
     def _step(self, plan: Plan, before_s: float) -> None:
-        """`before_s`: what this process had used of its core when the step began. The courier's share counts too: a
-        worker keeps itself busy; whatever is missing, somebody else had."""
+        """`before_s`: the process's CPU time when the step began. The courier's share counts as the worker's own; the
+        rest of the step's time, other processes had the core."""
         pieces = self._worker.pieces(plan)
         leaving = [piece for piece in pieces if piece.request in self._layered]
         for piece in leaving:
@@ -181,7 +181,7 @@ class Station:
         self._say(self._worker.finish(plan, sampled, self._now(), cpu_s))
 
     def _obey_all(self, wait: bool) -> None:
-        """Obey what has been said; with nothing to compute, wait until something is."""
+        """Carry out the commands received so far. `wait`: with nothing to compute, wait for one first."""
         if wait:
             self._obey(self._inbox.get())
         while not self._inbox.empty():
@@ -211,23 +211,22 @@ class Station:
         blocks = self._worker.blocks_of(admit.request.id)[: admit.nbytes // self._prepared.kv_shape.tray_bytes(1)]
         if self._corrupt_next:
             self._corrupt_next = False
-            self._pool.memory[blocks[0] * self._pool.shape.row_bytes] ^= (
-                1  # in layer 0's keys, the lowest bit of one number
-            )
+            first_key = blocks[0] * self._pool.shape.row_bytes  # of layer 0
+            self._pool.memory[first_key] ^= 1
         verified = self._digest(self._pool, blocks) == admit.digest
         if verified:
             self._worker.admit(admit.request, admit.output_ids)
         self._channel.send(Compared(admit.request.id, verified))
 
     def _drop(self, request: str) -> None:
-        """First nobody writes for it any more, then its blocks may be another's."""
+        """First all writing for the request stops; only then may its blocks go to another."""
         self._courier.abort(request)
-        self._doors.grants.revoke(request)
+        self._transports.grants.revoke(request)
         self._layered.pop(request, None)
         self._say(self._worker.drop(request, self._now()))
 
     def _say(self, outputs: Iterable[Output]) -> None:
-        """Events together, messages one by one, all in order; what is granted here is granted at the doors first."""
+        """Send events in batches and messages one by one, in order. Blocks are granted before they are announced."""
         events: list[Event] = []
         for output in outputs:
             if not isinstance(output, Report):
@@ -237,7 +236,7 @@ class Station:
                 self._channel.send(Said(tuple(events)))
                 events = []
             if isinstance(output, Reserved):
-                self._doors.grants.grant(output.request, output.blocks)
+                self._transports.grants.grant(output.request, output.blocks)
             self._channel.send(output)
         if events:
             self._channel.send(Said(tuple(events)))

@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.live.compute.kv import KvPool, Rows, pool_rows, row_numbers
 from engine.live.handoff.checksum import digest
-from engine.live.handoff.transports import Doors
+from engine.live.handoff.transports import Transports
 from engine.live.model.shape import KvShape
 from tests.patience import PATIENCE_S
 
@@ -87,18 +87,18 @@ class Peer:
         return self.process.stdout.read(length)
 
 
-def main(transports: list[str], blocks: int, shape: KvShape) -> None:
+def main(names: list[str], blocks: int, shape: KvShape) -> None:
     pool = KvPool.create(shape, blocks)
     rows = pool_rows(pool)
-    doors = Doors(pool, key=KEY, names=transports)
-    _say(doors.endpoints)
+    transports = Transports(pool, key=KEY, names=names)
+    _say(transports.endpoints)
     for line in sys.stdin.buffer:
         answer: object = None
         match msgspec.json.decode(line):
             case ["grant", request, granted]:
-                doors.grants.grant(request, granted)
+                transports.grants.grant(request, granted)
             case ["revoke", request]:
-                doors.grants.revoke(request)
+                transports.grants.revoke(request)
             case ["digest", asked]:
                 answer = digest(pool, asked)
             case ["read", asked]:
@@ -108,7 +108,7 @@ def main(transports: list[str], blocks: int, shape: KvShape) -> None:
             case ["clear"]:
                 rows[:] = 0
         _say(answer)
-    doors.close()
+    transports.close()
 
 
 def _say(answer: object) -> None:

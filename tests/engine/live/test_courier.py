@@ -16,8 +16,8 @@ from engine.link import LinkSpec
 from engine.live.compute.kv import Bytes, KvPool, pool_rows
 from engine.live.handoff.checksum import Checksum, digest
 from engine.live.handoff.courier import MOVED_EVERY_S, PIECE_S, Courier
-from engine.live.handoff.transport import Path, Piece
-from engine.live.handoff.transports import Doors, why_not
+from engine.live.handoff.transport import Path, Segment
+from engine.live.handoff.transports import Transports, why_not
 from engine.live.model.shape import KvShape
 from engine.messages import Report, Ship, ShipFailed, Shipped
 from tests.engine.live.peer import KEY, Peer, tray_rows
@@ -77,14 +77,14 @@ class Log:
         return [entry for entry in self.everything if isinstance(entry, kind)]
 
 
-class Recorder(Doors):
+class Recorder(Transports):
     """Its paths go nowhere, and remember who asked for what."""
 
     def __init__(self, pool: KvPool) -> None:
         super().__init__(pool, key=KEY, names=[])
         self.connected = 0
         self.connecting = threading.Lock()  # held: it takes long
-        self.pieces: list[Piece] = []
+        self.pieces: list[Segment] = []
         self.broken = False
 
     def connect(self, transport: str, endpoint: bytes) -> Path:
@@ -102,13 +102,13 @@ class RecordedPath:
     blocks = BLOCKS
     piece_bytes = NBYTES
 
-    def __init__(self, doors: Recorder) -> None:
-        self._doors = doors
+    def __init__(self, transports: Recorder) -> None:
+        self._transports = transports
 
-    def write(self, piece: Piece, checksum: Checksum) -> None:
-        if self._doors.broken:
+    def write(self, piece: Segment, checksum: Checksum) -> None:
+        if self._transports.broken:
             raise TransportFailed("The road is broken.")
-        self._doors.pieces.append(piece)
+        self._transports.pieces.append(piece)
         checksum.add(piece.memory, piece.source)
 
     def flush(self) -> None: ...
@@ -143,8 +143,8 @@ Start = Callable[..., Courier]
 def start(log: Log) -> Iterator[Start]:
     running: list[Courier] = []
 
-    def start(doors: Doors, link: LinkSpec = UNPACED) -> Courier:
-        courier = Courier(doors, link, say=log.say, report=log.report, clock=time.monotonic, name="prefill-0")
+    def start(transports: Transports, link: LinkSpec = UNPACED) -> Courier:
+        courier = Courier(transports, link, say=log.say, report=log.report, clock=time.monotonic, name="prefill-0")
         running.append(courier)
         return courier
 
@@ -159,12 +159,12 @@ def recorder(pool: KvPool) -> Recorder:
 
 
 @pytest.fixture
-def memory() -> Iterator[tuple[Doors, Bytes]]:
+def memory() -> Iterator[tuple[Transports, Bytes]]:
     """A receiver's pool in this process, to look into while bytes arrive."""
     pool = KvPool.create(SHAPE, BLOCKS)
-    doors = Doors(pool, key=KEY)
-    yield doors, pool_rows(pool)
-    doors.close()
+    transports = Transports(pool, key=KEY)
+    yield transports, pool_rows(pool)
+    transports.close()
 
 
 def ship(request: str = "r", endpoint: bytes = b"", blocks: tuple[int, ...] = TARGET) -> Ship:
@@ -179,8 +179,8 @@ def ship(request: str = "r", endpoint: bytes = b"", blocks: tuple[int, ...] = TA
 def test_a_tray_lands_bit_for_bit(
     transport: str, layered: bool, pool: KvPool, peer: Peer, log: Log, start: Start
 ) -> None:
-    doors = Doors(pool, key=KEY, names=[transport])
-    courier = start(doors, LinkSpec(50e6, 0.001))
+    transports = Transports(pool, key=KEY, names=[transport])
+    courier = start(transports, LinkSpec(50e6, 0.001))
     peer.clear()
     peer.grant("r", TARGET)
     order = ship(endpoint=peer.endpoints[transport])
@@ -197,7 +197,7 @@ def test_a_tray_lands_bit_for_bit(
     assert shipped.digest == digest(pool, SOURCE) == peer.digest(TARGET)
     assert (shipped.request, shipped.nbytes, shipped.configured_bytes_per_s) == ("r", NBYTES, 50e6)
     courier.close()
-    doors.close()
+    transports.close()
 
 
 def test_what_it_says_of_a_tray(recorder: Recorder, log: Log, start: Start) -> None:
@@ -332,9 +332,11 @@ def test_pieces_hold_a_few_milliseconds_of_bandwidth(recorder: Recorder, log: Lo
 # ---- when to stop
 
 
-def test_after_abort_not_one_byte_is_written(pool: KvPool, memory: tuple[Doors, Bytes], log: Log, start: Start) -> None:
+def test_after_abort_not_one_byte_is_written(
+    pool: KvPool, memory: tuple[Transports, Bytes], log: Log, start: Start
+) -> None:
     receiver, rows = memory
-    sender = Doors(pool, key=KEY)
+    sender = Transports(pool, key=KEY)
     courier = start(sender, LinkSpec(NBYTES / 10))
     for transport in ("shm", "tcp"):
         receiver.grants.grant(transport, TARGET)
@@ -419,8 +421,8 @@ def test_close_leaves_what_is_not_carried(recorder: Recorder, log: Log, start: S
 def test_a_receiver_that_dies_fails_its_tray_and_no_other(
     transport: str, pool: KvPool, peer: Peer, log: Log, start: Start
 ) -> None:
-    doors = Doors(pool, key=KEY, names=[transport])
-    courier = start(doors, LinkSpec(NBYTES / 10))
+    transports = Transports(pool, key=KEY, names=[transport])
+    courier = start(transports, LinkSpec(NBYTES / 10))
     mortal = Peer([transport], SHAPE, BLOCKS)
     try:
         mortal.grant("r", TARGET)
@@ -439,12 +441,12 @@ def test_a_receiver_that_dies_fails_its_tray_and_no_other(
     finally:
         mortal.close()
         courier.close()
-        doors.close()
+        transports.close()
 
 
-def test_a_receiver_that_refuses(pool: KvPool, memory: tuple[Doors, Bytes], log: Log, start: Start) -> None:
+def test_a_receiver_that_refuses(pool: KvPool, memory: tuple[Transports, Bytes], log: Log, start: Start) -> None:
     receiver, rows = memory
-    sender = Doors(pool, key=KEY)
+    sender = Transports(pool, key=KEY)
     courier = start(sender, LinkSpec(50e6))
     courier.ship(ship("r", receiver.endpoints["tcp"]), "tcp", SOURCE)
     assert "granted r no such blocks" in log.failed().why
@@ -488,7 +490,7 @@ def test_blocks_the_receiver_does_not_have(recorder: Recorder, log: Log, start: 
 
 
 def test_a_transport_the_worker_has_not_opened(pool: KvPool, log: Log, start: Start) -> None:
-    start(Doors(pool, key=KEY, names=[])).ship(ship(), "tcp", SOURCE)
+    start(Transports(pool, key=KEY, names=[])).ship(ship(), "tcp", SOURCE)
     assert "no tcp transport" in log.failed().why
 
 

@@ -25,7 +25,7 @@ from engine.live.process.host import (
     KillWorker,
     Over,
     Quit,
-    Refused,
+    RunRefused,
     StartRun,
     StopRun,
     Told,
@@ -68,7 +68,7 @@ class Lab:
         self.ask(ask)
         events: list[Event] = []
         rest: list[Told] = []
-        while not isinstance(told := self.hear(), Over | Refused):
+        while not isinstance(told := self.hear(), Over | RunRefused):
             if not isinstance(told, Happened):
                 rest.append(told)
                 continue
@@ -156,7 +156,7 @@ def test_link_changes_and_stop_cancels_what_is_open(lab: Lab) -> None:
 def test_a_run_that_can_never_be_served_is_refused(lab: Lab) -> None:
     too_long = msgspec.structs.replace(SCENARIO, workload=Workload(1, None, 3000, 8))
     _, (refused,) = lab.run(StartRun("r", too_long))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RunRefused)
     assert "prompt tokens" in refused.why
 
 
@@ -177,4 +177,4 @@ def test_the_machine_is_measured_in_a_turn_of_its_own(lab: Lab) -> None:
     assert over == Over("m")
     assert examined.machine.peak_flops_per_s > 0
     lab.ask(Examine("m", ModelSpec("no-such-model")))
-    assert isinstance(lab.hear(), Refused)
+    assert isinstance(lab.hear(), RunRefused)

@@ -1,4 +1,4 @@
-"""Workers that join from elsewhere: the key, the door, a seat; and two hosts, each a network namespace of its own."""
+"""Workers that join from elsewhere: the key, the server, a seat; and two hosts, each a network namespace of its own."""
 
 import ctypes
 import json
@@ -21,7 +21,7 @@ from engine.events import Event, HandoffMoved, WorkerDown, WorkerUp
 from engine.grammar import check
 from engine.link import LinkSpec
 from engine.live.process.front import Front
-from engine.live.process.join_server import KEY_VARIABLE, Door, join, shared_key
+from engine.live.process.join_server import KEY_VARIABLE, JoinServer, join, shared_key
 from engine.live.process.run import run_live
 from engine.log import load
 from engine.scenario import Deployment, ModelSpec, Scenario, Workload
@@ -81,49 +81,49 @@ def said(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
-# ---- the door
+# ---- the server
 
 
 @pytest.fixture
-def door() -> Iterator[Door]:
-    door = Door(("127.0.0.1", 0), KEY.encode())
-    yield door
-    door.close()
+def server() -> Iterator[JoinServer]:
+    server = JoinServer(("127.0.0.1", 0), KEY.encode())
+    yield server
+    server.close()
 
 
-def test_whoever_has_the_key_comes_in_and_learns_its_own_address(door: Door) -> None:
-    connection, own_address = join(door.address, KEY.encode())
+def test_whoever_has_the_key_comes_in_and_learns_its_own_address(server: JoinServer) -> None:
+    connection, own_address = join(server.address, KEY.encode())
     assert own_address == "127.0.0.1"
     connection.send_bytes(b"hello")
-    assert door.bell.poll(PATIENCE_S)
-    newcomer = door.newcomers.get()
+    assert server.signal.poll(PATIENCE_S)
+    newcomer = server.joined.get()
     assert newcomer.recv_bytes() == b"hello"
     newcomer.close()
     connection.close()
 
 
-def test_another_key_opens_no_door(door: Door, crew: Crew) -> None:
+def test_another_key_opens_no_door(server: JoinServer, crew: Crew) -> None:
     with pytest.raises(TransportFailed, match=rf"^127\.0\.0\.1:\d+ has another {KEY_VARIABLE}\.$"):
-        join(door.address, b"another secret, as long as it is")
-    code, out, err = said(crew.worker(f"127.0.0.1:{door.address[1]}", key="another secret, as long as it is"))
+        join(server.address, b"another secret, as long as it is")
+    code, out, err = said(crew.worker(f"127.0.0.1:{server.address[1]}", key="another secret, as long as it is"))
     assert (code, out) == (1, "")
-    assert err == f"127.0.0.1:{door.address[1]} has another {KEY_VARIABLE}.\n"
-    assert door.newcomers.empty()
+    assert err == f"127.0.0.1:{server.address[1]} has another {KEY_VARIABLE}.\n"
+    assert server.joined.empty()
 
 
 def test_a_front_that_does_not_know_the_key_is_not_joined() -> None:
     """It may let everybody in: the worker asks for a proof too."""
-    impostor = Door(("127.0.0.1", 0), b"no secret of ours")
+    impostor = JoinServer(("127.0.0.1", 0), b"no secret of ours")
     with pytest.raises(TransportFailed, match="has another"):
         join(impostor.address, KEY.encode())
     impostor.close()
 
 
-def test_silent_and_noisy_strangers_keep_nobody_out(door: Door) -> None:
-    with socket.create_connection(door.address), socket.create_connection(door.address) as noisy:
+def test_silent_and_noisy_strangers_keep_nobody_out(server: JoinServer) -> None:
+    with socket.create_connection(server.address), socket.create_connection(server.address) as noisy:
         noisy.sendall(b"GET / HTTP/1.1\r\n\r\n" * 100)
-        connection, _ = join(door.address, KEY.encode())
-        assert door.bell.poll(PATIENCE_S)
+        connection, _ = join(server.address, KEY.encode())
+        assert server.signal.poll(PATIENCE_S)
         connection.close()
 
 
@@ -135,16 +135,16 @@ def test_a_worker_knocks_until_the_door_opens() -> None:
     knocking.start()
     knocking.join(0.3)
     assert knocking.is_alive()
-    door = Door(address, KEY.encode())
+    server = JoinServer(address, KEY.encode())
     knocking.join(PATIENCE_S)
-    door.close()
+    server.close()
     assert joined == ["127.0.0.1"]
 
 
 def test_a_worker_does_not_knock_for_ever() -> None:
     with socket.create_server(("127.0.0.1", 0)) as placeholder:
         address = placeholder.getsockname()
-    with pytest.raises(TransportFailed, match=rf"^Nobody opens at 127\.0\.0\.1:{address[1]}: .*refused\.$"):
+    with pytest.raises(TransportFailed, match=rf"^Nothing listens at 127\.0\.0\.1:{address[1]}: .*refused\.$"):
         join(address, KEY.encode(), patience_s=0.0)
 
 
@@ -287,12 +287,12 @@ def one_host() -> dict[str, tuple[int, ...]]:
 def test_two_hosts_give_the_tokens_of_one(
     hosts: Hosts, crew: Crew, one_host: dict[str, tuple[int, ...]], tmp_path: Path
 ) -> None:
-    door, load_of = f"{DOOR[0]}:{DOOR[1]}", SCENARIO.workload
-    decoding = crew.worker(door, "decode", inside=hosts.within["b"])  # early: it knocks until the front is there
-    prefilling = crew.worker(door, "prefill", inside=hosts.within["a"])
+    server, load_of = f"{DOOR[0]}:{DOOR[1]}", SCENARIO.workload
+    decoding = crew.worker(server, "decode", inside=hosts.within["b"])  # early: it knocks until the front is there
+    prefilling = crew.worker(server, "prefill", inside=hosts.within["a"])
     record = tmp_path / "run.jsonl"
     front = crew.start(
-        *("run", "--json", "--listen", door, "--record", str(record), "--transport", "tcp", "--link", "20MB/s"),
+        *("run", "--json", "--listen", server, "--record", str(record), "--transport", "tcp", "--link", "20MB/s"),
         *("--deployment", "disaggregated", "--model", "tiny-llama", "--dtype", "fp32", "--ignore-eos"),
         *("--requests", str(load_of.requests), "--prompt-tokens", str(load_of.prompt_tokens)),
         *("--output-tokens", str(load_of.output_tokens)),
@@ -311,16 +311,16 @@ def test_two_hosts_give_the_tokens_of_one(
 @pytest.mark.usefixtures("key")
 def test_a_host_whose_cable_is_pulled(hosts: Hosts, crew: Crew, one_host: dict[str, tuple[int, ...]]) -> None:
     """Nobody says goodbye: both sides notice the silence, and a worker that joins later takes the seat."""
-    door = f"{DOOR[0]}:{DOOR[1]}"
-    crew.worker(door, "prefill", inside=hosts.within["a"])
-    cut_off = crew.worker(door, "decode", inside=hosts.within["b"])
+    server = f"{DOOR[0]}:{DOOR[1]}"
+    crew.worker(server, "prefill", inside=hosts.within["a"])
+    cut_off = crew.worker(server, "decode", inside=hosts.within["b"])
 
     def pull_and_mend(front: Front, event: Event) -> bool:
         if isinstance(event, HandoffMoved):
             hosts.unplug("b")
         if isinstance(event, WorkerDown):
             hosts.plug("b")
-            crew.worker(door, "decode", inside=hosts.within["b"])
+            crew.worker(server, "decode", inside=hosts.within["b"])
         return isinstance(event, WorkerDown)
 
     with hosts.entered("a"):

@@ -15,8 +15,8 @@ import pytest
 from engine.cli import cli, run_cli
 from engine.errors import BadInput, TransportFailed
 from engine.live.process import hosts_link
-from engine.live.process.hosts_link import COUNT, HOW_MUCH, PING, SEND, TAKE, WORD_BYTES, Road, measure, serve
-from engine.live.process.join_server import KEY_VARIABLE, Door
+from engine.live.process.hosts_link import COUNT, HOW_MUCH, PING, SEND, TAKE, WORD_BYTES, Stream, measure, serve
+from engine.live.process.join_server import KEY_VARIABLE, JoinServer
 from tests.patience import PATIENCE_S
 
 KEY = "a secret that both ends of these tests share"
@@ -42,29 +42,29 @@ def server(outcome: "SimpleQueue[object]") -> int:
 
 
 @contextmanager
-def stranger(act: Callable[[Road], None]) -> Iterator[int]:
+def stranger(act: Callable[[Stream], None]) -> Iterator[int]:
     """Somebody who has the key and then does as `act` says."""
-    door = Door(("127.0.0.1", 0), KEY.encode())
+    server = JoinServer(("127.0.0.1", 0), KEY.encode())
 
     def run() -> None:
-        with door.newcomers.get(timeout=PATIENCE_S) as road:
-            act(road)
+        with server.joined.get(timeout=PATIENCE_S) as stream:
+            act(stream)
 
     thread = Thread(target=run, daemon=True)
     thread.start()
-    yield door.address[1]
-    door.close()
+    yield server.address[1]
+    server.close()
     thread.join(PATIENCE_S)
 
 
 def test_bytes_cross_both_ways_and_are_counted() -> None:
     outcome: SimpleQueue[object] = SimpleQueue()
     port = server(outcome)
-    road = measure(("127.0.0.1", port), seconds=30, most_bytes=20_000_000)  # the bytes end it, not the time
+    stream = measure(("127.0.0.1", port), seconds=30, most_bytes=20_000_000)  # the bytes end it, not the time
     whole_pieces = 20_000_000 // hosts_link.PIECE_BYTES * hosts_link.PIECE_BYTES
-    assert road.bytes == 2 * whole_pieces
-    assert road.peer == f"127.0.0.1:{port}"
-    assert min(road.round_trip_s, road.sent_bytes_per_s, road.received_bytes_per_s) > 0
+    assert stream.bytes == 2 * whole_pieces
+    assert stream.peer == f"127.0.0.1:{port}"
+    assert min(stream.round_trip_s, stream.sent_bytes_per_s, stream.received_bytes_per_s) > 0
     assert outcome.get(timeout=PATIENCE_S) is None
 
 
@@ -84,31 +84,31 @@ def test_nobody_there_and_nobody_calling(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(hosts_link, "PATIENCE_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with pytest.raises(TransportFailed, match="Nobody opens"):
+    with pytest.raises(TransportFailed, match="Nothing listens"):
         measure(("127.0.0.1", port))
-    with pytest.raises(TransportFailed, match="Nobody has called"):
+    with pytest.raises(TransportFailed, match="Nobody has connected"):
         serve(0, host="127.0.0.1", wait_s=0.01)
 
 
-def echo(road: Road) -> None:
+def echo(stream: Stream) -> None:
     for _ in range(hosts_link.PINGS):
-        road.send_bytes(road.recv_bytes())
+        stream.send_bytes(stream.recv_bytes())
 
 
 def test_a_server_that_hangs_up_or_lies_or_falls_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    def lie(road: Road) -> None:
-        echo(road)
-        assert road.recv_bytes() == TAKE
-        while road.recv_bytes():
+    def lie(stream: Stream) -> None:
+        echo(stream)
+        assert stream.recv_bytes() == TAKE
+        while stream.recv_bytes():
             pass
-        road.send_bytes(COUNT.pack(1))
-        road.recv_bytes()
-        road.send_bytes(b"x")
-        road.send_bytes(b"")
+        stream.send_bytes(COUNT.pack(1))
+        stream.recv_bytes()
+        stream.send_bytes(b"x")
+        stream.send_bytes(b"")
 
-    def fall_silent(road: Road) -> None:
-        echo(road)
-        road.poll(PATIENCE_S)
+    def fall_silent(stream: Stream) -> None:
+        echo(stream)
+        stream.poll(PATIENCE_S)
 
     for act, words in ((echo, "hung up"), (lie, "got 1 of"), (fall_silent, "fell silent")):
         monkeypatch.setattr(hosts_link, "PATIENCE_S", PATIENCE_S if act is not fall_silent else 1.0)
@@ -120,22 +120,22 @@ def test_a_server_that_hangs_up_or_lies_or_falls_silent(monkeypatch: pytest.Monk
 def test_a_caller_that_talks_nonsense_or_sends_too_much(words: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts_link, "MOST_BYTES", 150)
     outcome: SimpleQueue[object] = SimpleQueue()
-    road, _ = hosts_link.join(("127.0.0.1", server(outcome)), KEY.encode())
-    with road:
+    stream, _ = hosts_link.join(("127.0.0.1", server(outcome)), KEY.encode())
+    with stream:
         for word in words:
-            road.send_bytes(word)
+            stream.send_bytes(word)
         assert isinstance(outcome.get(timeout=PATIENCE_S), TransportFailed)
 
 
 def test_a_caller_cannot_make_the_server_send_more_than_it_will(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosts_link, "MOST_BYTES", 1000)
-    road, _ = hosts_link.join(("127.0.0.1", server(SimpleQueue())), KEY.encode())
-    with road:
-        road.send_bytes(PING)
-        assert road.recv_bytes(WORD_BYTES) == PING
-        road.send_bytes(SEND + HOW_MUCH.pack(1e9, 2**62))
-        assert len(road.recv_bytes()) == 1000
-        assert road.recv_bytes() == b""
+    stream, _ = hosts_link.join(("127.0.0.1", server(SimpleQueue())), KEY.encode())
+    with stream:
+        stream.send_bytes(PING)
+        assert stream.recv_bytes(WORD_BYTES) == PING
+        stream.send_bytes(SEND + HOW_MUCH.pack(1e9, 2**62))
+        assert len(stream.recv_bytes()) == 1000
+        assert stream.recv_bytes() == b""
 
 
 def test_it_needs_a_key_and_an_address(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

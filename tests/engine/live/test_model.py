@@ -137,3 +137,17 @@ def test_a_speed_that_cannot_be_remembered_holds_all_the_same(tmp_path: Path, mo
     assert len(os.listdir(tmp_path / "cache")) == 1
     (tmp_path / "file").touch()
     assert dtypes.speeds(tmp_path / "file" / "cache") == measured
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{}", b"\xff", b'{"float32": {"prefill_s"'])
+def test_speeds_that_are_damaged_are_measured_again(
+    damaged: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = {name: Speed(2.0, 2.0) for name in ("float32", "bfloat16", dtypes.UPCAST)}
+    monkeypatch.setattr(dtypes, "_measured", lambda: measured)
+    dtypes.speeds(tmp_path)
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(damaged)
+    assert dtypes.speeds(tmp_path) == measured
+    monkeypatch.setattr(dtypes, "_measured", dict)
+    assert dtypes.speeds(tmp_path) == measured

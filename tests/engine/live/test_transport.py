@@ -12,9 +12,9 @@ import torch
 from engine.errors import TransportFailed
 from engine.live.compute.kv import KvPool, pool_rows
 from engine.live.handoff.checksum import Checksum, digest
-from engine.live.handoff.transport import Grants, Path, Piece
-from engine.live.handoff.transports import Doors, why_not
-from engine.live.handoff.transports.tcp import PIECE_BYTES, TcpEndpoint
+from engine.live.handoff.transport import Grants, Path, Segment
+from engine.live.handoff.transports import Transports, why_not
+from engine.live.handoff.transports.tcp import SEGMENT_BYTES, TcpEndpoint
 from engine.live.model.shape import KvShape
 from tests.engine.live.peer import KEY, Peer, tray_rows
 from tests.patience import PATIENCE_S
@@ -31,14 +31,14 @@ pytestmark = pytest.mark.live
 
 
 @pytest.fixture(scope="module")
-def doors() -> Iterator[Doors]:
+def transports() -> Iterator[Transports]:
     """The sender's, with noise in its pool."""
     pool = KvPool.create(SHAPE, HERE)
     rows = pool_rows(pool)
     rows[:] = np.random.default_rng(0).integers(1, 256, rows.shape, np.uint8)  # no zeros: each row can be seen
-    doors = Doors(pool, key=KEY, names=NAMES)
-    yield doors
-    doors.close()
+    transports = Transports(pool, key=KEY, names=NAMES)
+    yield transports
+    transports.close()
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +62,13 @@ def mortal_peer() -> Iterator[Peer]:
     peer.close()
 
 
-def pieces(doors: Doors, rows: int = 4, request: str = "r") -> list[Piece]:
+def pieces(transports: Transports, rows: int = 4, request: str = "r") -> list[Segment]:
     source, target = tray_rows(SHAPE, HERE, SOURCE), tray_rows(SHAPE, THERE, TARGET)
     cuts = [slice(first, first + rows) for first in range(0, len(source), rows)]
-    return [Piece(request, pool_rows(doors.pool), source[cut], target[cut]) for cut in cuts]
+    return [Segment(request, pool_rows(transports.pool), source[cut], target[cut]) for cut in cuts]
 
 
-def send(path: Path, pieces: list[Piece]) -> str:
+def send(path: Path, pieces: list[Segment]) -> str:
     """The checksum of what was sent."""
     sent = Checksum(SHAPE.row_bytes)
     for piece in pieces:
@@ -77,40 +77,42 @@ def send(path: Path, pieces: list[Piece]) -> str:
     return sent.hexdigest()
 
 
-def test_a_tray_is_in_the_order_layer_keys_or_values_block(doors: Doors) -> None:
-    tray = pool_rows(doors.pool)[tray_rows(SHAPE, HERE, SOURCE)]
-    by_torch = doors.pool.by_block()[:, :, list(SOURCE)].contiguous()
+def test_a_tray_is_in_the_order_layer_keys_or_values_block(transports: Transports) -> None:
+    tray = pool_rows(transports.pool)[tray_rows(SHAPE, HERE, SOURCE)]
+    by_torch = transports.pool.by_block()[:, :, list(SOURCE)].contiguous()
     assert tray.tobytes() == by_torch.view(torch.uint8).numpy().tobytes()
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_scattered_blocks_land_bit_for_bit_and_nothing_else_does(transport: str, doors: Doors, peer: Peer) -> None:
+def test_scattered_blocks_land_bit_for_bit_and_nothing_else_does(
+    transport: str, transports: Transports, peer: Peer
+) -> None:
     peer.grant("r", TARGET)
-    path = doors.connect(transport, peer.endpoints[transport])
-    sent = send(path, pieces(doors))
+    path = transports.connect(transport, peer.endpoints[transport])
+    sent = send(path, pieces(transports))
     path.close()
-    assert peer.read(TARGET) == pool_rows(doors.pool)[tray_rows(SHAPE, HERE, SOURCE)].tobytes()
+    assert peer.read(TARGET) == pool_rows(transports.pool)[tray_rows(SHAPE, HERE, SOURCE)].tobytes()
     assert peer.written() == sorted(tray_rows(SHAPE, THERE, TARGET).tolist())
-    assert peer.digest(TARGET) == digest(doors.pool, SOURCE) == sent
+    assert peer.digest(TARGET) == digest(transports.pool, SOURCE) == sent
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_two_paths_to_one_receiver(transport: str, doors: Doors, peer: Peer) -> None:
+def test_two_paths_to_one_receiver(transport: str, transports: Transports, peer: Peer) -> None:
     peer.grant("r", TARGET)
-    one, other = (doors.connect(transport, peer.endpoints[transport]) for _ in range(2))
-    for number, piece in enumerate(pieces(doors)):
+    one, other = (transports.connect(transport, peer.endpoints[transport]) for _ in range(2))
+    for number, piece in enumerate(pieces(transports)):
         (one, other)[number % 2].write(piece, Checksum(SHAPE.row_bytes))
     one.flush()
     other.flush()
     one.close()
-    assert peer.digest(TARGET) == digest(doors.pool, SOURCE)
-    send(other, pieces(doors))  # closing one leaves the other
+    assert peer.digest(TARGET) == digest(transports.pool, SOURCE)
+    send(other, pieces(transports))  # closing one leaves the other
     other.close()
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_kv_of_another_shape_is_refused(transport: str, doors: Doors, peer: Peer) -> None:
-    other = Doors(KvPool.create(msgspec.structs.replace(SHAPE, dtype="float32"), HERE), key=KEY, names=[transport])
+def test_kv_of_another_shape_is_refused(transport: str, transports: Transports, peer: Peer) -> None:
+    other = Transports(KvPool.create(msgspec.structs.replace(SHAPE, dtype="float32"), HERE), key=KEY, names=[transport])
     with pytest.raises(TransportFailed, match=r"KV differs: .*float32.* here, .*bfloat16.* there"):
         other.connect(transport, peer.endpoints[transport])
     other.close()
@@ -118,27 +120,27 @@ def test_kv_of_another_shape_is_refused(transport: str, doors: Doors, peer: Peer
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("endpoint", [b"", b"\xc1", msgspec.msgpack.encode({"type": "carrier pigeon"})])
-def test_what_is_no_endpoint_is_refused(transport: str, endpoint: bytes, doors: Doors) -> None:
+def test_what_is_no_endpoint_is_refused(transport: str, endpoint: bytes, transports: Transports) -> None:
     with pytest.raises(TransportFailed, match="endpoint"):
-        doors.connect(transport, endpoint)
+        transports.connect(transport, endpoint)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_receiver_that_dies_is_noticed(transport: str, doors: Doors, mortal_peer: Peer) -> None:
+def test_a_receiver_that_dies_is_noticed(transport: str, transports: Transports, mortal_peer: Peer) -> None:
     mortal_peer.grant("r", TARGET)
     endpoint = mortal_peer.endpoints[transport]
-    path = doors.connect(transport, endpoint)
-    send(path, pieces(doors))
+    path = transports.connect(transport, endpoint)
+    send(path, pieces(transports))
     mortal_peer.kill()
     with pytest.raises(TransportFailed):
-        send(path, pieces(doors))
+        send(path, pieces(transports))
     path.close()
     with pytest.raises(TransportFailed):
-        doors.connect(transport, endpoint)
+        transports.connect(transport, endpoint)
 
 
-def test_a_transport_that_was_not_opened_is_named(doors: Doors, peer: Peer) -> None:
-    only_shm = Doors(doors.pool, key=KEY, names=["shm"])
+def test_a_transport_that_was_not_opened_is_named(transports: Transports, peer: Peer) -> None:
+    only_shm = Transports(transports.pool, key=KEY, names=["shm"])
     with pytest.raises(TransportFailed, match="no tcp transport"):
         only_shm.connect("tcp", peer.endpoints["tcp"])
 
@@ -146,28 +148,28 @@ def test_a_transport_that_was_not_opened_is_named(doors: Doors, peer: Peer) -> N
 # ---- what only TCP can do: refuse
 
 
-def test_blocks_that_are_not_granted_are_not_written(doors: Doors, peer: Peer) -> None:
+def test_blocks_that_are_not_granted_are_not_written(transports: Transports, peer: Peer) -> None:
     peer.grant("r", TARGET[:-1])
-    path = doors.connect("tcp", peer.endpoints["tcp"])
+    path = transports.connect("tcp", peer.endpoints["tcp"])
     with pytest.raises(TransportFailed, match="granted r no such blocks"):
-        send(path, pieces(doors))
+        send(path, pieces(transports))
     path.close()
     assert set(peer.written()) <= set(tray_rows(SHAPE, THERE, TARGET[:-1]).tolist())
 
 
-def test_a_grant_is_for_one_request(doors: Doors, peer: Peer) -> None:
+def test_a_grant_is_for_one_request(transports: Transports, peer: Peer) -> None:
     peer.grant("another", TARGET)
-    path = doors.connect("tcp", peer.endpoints["tcp"])
+    path = transports.connect("tcp", peer.endpoints["tcp"])
     with pytest.raises(TransportFailed, match="granted r no such blocks"):
-        send(path, pieces(doors))
+        send(path, pieces(transports))
     path.close()
     assert peer.written() == []
 
 
-def test_after_a_grant_is_revoked_nothing_is_written(doors: Doors, peer: Peer) -> None:
+def test_after_a_grant_is_revoked_nothing_is_written(transports: Transports, peer: Peer) -> None:
     peer.grant("r", TARGET)
-    path = doors.connect("tcp", peer.endpoints["tcp"])
-    first, *rest = pieces(doors)
+    path = transports.connect("tcp", peer.endpoints["tcp"])
+    first, *rest = pieces(transports)
     send(path, [first])
     peer.revoke("r")
     landed = peer.written()
@@ -193,21 +195,21 @@ def test_revoking_waits_for_the_write_under_way() -> None:
 
 
 @pytest.mark.parametrize("row", [-1, SHAPE.layers * 2 * THERE])
-def test_rows_outside_the_pool_are_refused(row: int, doors: Doors, peer: Peer) -> None:
+def test_rows_outside_the_pool_are_refused(row: int, transports: Transports, peer: Peer) -> None:
     peer.grant("r", range(THERE))
-    path = doors.connect("tcp", peer.endpoints["tcp"])
-    piece = pieces(doors, rows=1)[0]._replace(target=np.array([row]))
+    path = transports.connect("tcp", peer.endpoints["tcp"])
+    piece = pieces(transports, rows=1)[0]._replace(target=np.array([row]))
     with pytest.raises(TransportFailed):
         send(path, [piece])
     path.close()
     assert peer.written() == []
 
 
-def test_a_piece_beyond_the_limit_is_refused(doors: Doors, peer: Peer) -> None:
+def test_a_piece_beyond_the_limit_is_refused(transports: Transports, peer: Peer) -> None:
     peer.grant("r", range(THERE))
-    path = doors.connect("tcp", peer.endpoints["tcp"])
-    first = np.zeros(PIECE_BYTES // SHAPE.row_bytes + 1, np.int64)
-    piece = Piece("r", pool_rows(doors.pool), first, first)
+    path = transports.connect("tcp", peer.endpoints["tcp"])
+    first = np.zeros(SEGMENT_BYTES // SHAPE.row_bytes + 1, np.int64)
+    piece = Segment("r", pool_rows(transports.pool), first, first)
     path._buffer = np.empty((len(first), SHAPE.row_bytes), np.uint8)  # a sender that knows no limit
     with pytest.raises(TransportFailed):
         send(path, [piece])
@@ -215,14 +217,14 @@ def test_a_piece_beyond_the_limit_is_refused(doors: Doors, peer: Peer) -> None:
     assert peer.written() == []
 
 
-def test_nobody_gets_in_without_the_key(doors: Doors, peer: Peer) -> None:
-    stranger = Doors(doors.pool, key=b"another key", names=["tcp"])
+def test_nobody_gets_in_without_the_key(transports: Transports, peer: Peer) -> None:
+    stranger = Transports(transports.pool, key=b"another key", names=["tcp"])
     with pytest.raises(TransportFailed, match="key"):
         stranger.connect("tcp", peer.endpoints["tcp"])
     stranger.close()
 
 
-def test_a_receiver_that_does_not_know_the_key_gets_no_bytes(doors: Doors) -> None:
+def test_a_receiver_that_does_not_know_the_key_gets_no_bytes(transports: Transports) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def pretend() -> None:
@@ -235,10 +237,10 @@ def test_a_receiver_that_does_not_know_the_key_gets_no_bytes(doors: Doors) -> No
         threading.Thread(target=pretend, daemon=True).start()
         address = TcpEndpoint(SHAPE, THERE, "127.0.0.1", listener.getsockname()[1])
         with pytest.raises(TransportFailed, match="does not know our key"):
-            doors.connect("tcp", msgspec.msgpack.encode(address))
+            transports.connect("tcp", msgspec.msgpack.encode(address))
 
 
-def test_strangers_that_say_nothing_or_nonsense_keep_nobody_out(doors: Doors, peer: Peer) -> None:
+def test_strangers_that_say_nothing_or_nonsense_keep_nobody_out(transports: Transports, peer: Peer) -> None:
     address = msgspec.msgpack.decode(peer.endpoints["tcp"], type=TcpEndpoint)
     with (
         socket.create_connection((address.host, address.port)),
@@ -246,19 +248,19 @@ def test_strangers_that_say_nothing_or_nonsense_keep_nobody_out(doors: Doors, pe
     ):
         loud.sendall(b"GET / HTTP/1.1\r\n\r\n" * 100)
         peer.grant("r", TARGET)
-        path = doors.connect("tcp", peer.endpoints["tcp"])
-        send(path, pieces(doors))
+        path = transports.connect("tcp", peer.endpoints["tcp"])
+        send(path, pieces(transports))
         path.close()
 
 
-def test_tcp_can_be_called_at_another_address_than_it_listens_on(doors: Doors) -> None:
+def test_tcp_can_be_called_at_another_address_than_it_listens_on(transports: Transports) -> None:
     pool = KvPool.create(SHAPE, THERE)
-    everywhere = Doors(pool, key=KEY, names=["tcp"], host="0.0.0.0", advertise="localhost")
+    everywhere = Transports(pool, key=KEY, names=["tcp"], host="0.0.0.0", advertise="localhost")
     everywhere.grants.grant("r", TARGET)
-    path = doors.connect("tcp", everywhere.endpoints["tcp"])
-    send(path, pieces(doors))
-    assert digest(pool, TARGET) == digest(doors.pool, SOURCE)
+    path = transports.connect("tcp", everywhere.endpoints["tcp"])
+    send(path, pieces(transports))
+    assert digest(pool, TARGET) == digest(transports.pool, SOURCE)
     everywhere.close()
     with pytest.raises(TransportFailed):
-        send(path, pieces(doors))
+        send(path, pieces(transports))
     path.close()

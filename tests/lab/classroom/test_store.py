@@ -12,9 +12,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from engine.errors import BadInput
 from lab.classroom.actions import MOST_SEED, ClassActions
-from lab.classroom.auth import TRIES, TRIES_OF_ALL, WINDOW_S, Instructors, made_key
+from lab.classroom.auth import KEY_CHARS, TRIES, TRIES_OF_ALL, WINDOW_S, Instructors, made_key
 from lab.classroom.store import Question, Refusal, Room, RoomFile
-from lab.web.settings import KEY_CHARS
 from lessons.book import Guess
 from lessons.evidence import Made
 from lessons.keys import Key
@@ -389,3 +388,25 @@ def test_a_key_is_made_once_and_read_by_its_owner_only(tmp_path: Path) -> None:
     assert len(made) >= KEY_CHARS
     assert made_key(tmp_path / "new") == made
     assert os.stat(tmp_path / "new" / "instructor-key").st_mode & 0o777 == 0o600
+
+
+def test_an_empty_key_file_opens_nothing(tmp_path: Path) -> None:
+    """A first start on a full disk once left one, and then an empty field opened the desk to everybody."""
+    path = tmp_path / "instructor-key"
+    path.touch()
+    made = made_key(tmp_path)
+    assert len(made) >= KEY_CHARS
+    assert made_key(tmp_path) == made == path.read_text()
+
+
+@pytest.mark.parametrize("kept", ["secret", " \n", "\0" * 11])
+def test_a_key_that_is_kept_obeys_the_rule_of_one_that_is_given(kept: str, tmp_path: Path) -> None:
+    (tmp_path / "instructor-key").write_text(kept)
+    with pytest.raises(BadInput, match=r"instructor-key .* at least 12"):
+        made_key(tmp_path)
+
+
+def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="SPLIT_KITCHEN_DATA"):
+        made_key(tmp_path / "file" / "folder")

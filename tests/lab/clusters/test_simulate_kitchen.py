@@ -14,8 +14,7 @@ from engine.sim.leap import Leapt, unfold
 from lab.clusters.simulate_kitchen import SimulatedKitchen, condensed, simulated
 from lab.scene.export_html import export_kitchens, kitchen
 from lab.scene.motions import Motion, motions
-from tests.lab.looks import faults
-from tests.lab.scene.test_export_html import SEEK, SIGHT
+from tests.lab.looks import SEEK, SIGHT, faults
 
 SITE = Sweep("load", "node", "h100-sxm", prompt_tokens=2048, output_tokens=32)
 

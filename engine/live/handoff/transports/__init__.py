@@ -1,4 +1,4 @@
-"""A worker's transports, by name."""
+"""The transports a worker may have: shared memory, TCP, NIXL."""
 
 from collections.abc import Iterable
 
@@ -9,15 +9,15 @@ from engine.live.handoff.transports import nixl, shm, tcp
 
 
 def why_not(name: str) -> str | None:
-    """Why this machine lacks the transport, or None if it has it."""
+    """Why this machine cannot use the transport, or None if it can."""
     return nixl.why_not() if name == "nixl" else None
 
 
-class Doors:
-    """Every way into one worker's pool, and out of it into others'.
+class Transports:
+    """A worker's open transports: the ways into its pool, and out of it into others'.
 
-    `key` is what the workers of one engine share: TCP lets nobody else in. `host` is the address TCP listens on,
-    `advertise` the one other workers are to call, where they differ (0.0.0.0, containers, NAT).
+    `key` is shared by the workers of one engine: TCP admits no one else. TCP listens on `host`; other workers connect
+    to `advertise`, where the two differ (0.0.0.0, containers, NAT).
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Doors:
 
     @property
     def endpoints(self) -> dict[str, bytes]:
-        """What others need to `connect` to this worker."""
+        """By transport, what another worker needs to `connect` to this one."""
         return {name: transport.endpoint for name, transport in self._transports.items()}
 
     def connect(self, transport: str, endpoint: bytes) -> Path:

@@ -1,8 +1,8 @@
 """NIXL, NVIDIA's transfer library, as vLLM, SGLang and Dynamo use it: one-sided writes from pool to pool.
 
 Its UCX backend needs no GPU: between two processes of one machine it writes into the other's memory (cma), between
-machines it takes RDMA or TCP. The receiver takes no part, so it cannot refuse; whoever frees blocks must have stopped
-the sender first.
+machines it uses RDMA or TCP. The receiver takes no part and cannot refuse, so the sender must be stopped before blocks
+are freed.
 """
 
 import atexit
@@ -21,41 +21,41 @@ import numpy as np
 from engine.errors import TransportFailed
 from engine.live.compute.kv import KvPool, pool_rows
 from engine.live.handoff.checksum import Checksum
-from engine.live.handoff.transport import Endpoint, Path, Piece, read_endpoint
+from engine.live.handoff.transport import KvEndpoint, Path, Segment, read_endpoint
 
 PATIENCE_S = 10.0
 POLL_S = 50e-6
 PROGRESS_S = 0.01
 
 
-class NixlEndpoint(Endpoint, frozen=True, tag="nixl"):
+class NixlEndpoint(KvEndpoint, frozen=True, tag="nixl"):
     metadata: bytes
     address: int  # of the pool, in the receiver's memory
 
 
 def why_not() -> str | None:
-    """Why NIXL cannot be had here, or None if it can."""
+    """Why NIXL cannot be used here, or None if it can."""
     try:
         library()
-    except Exception as error:  # missing wheel, missing libraries of its own, another CUDA: all the same to us
+    except Exception as error:  # no wheel, a missing library, another CUDA: all mean the same here
         return f"The nixl package cannot be used: {error}."
     return None
 
 
 def library() -> Any:
     """NIXL's Python API, which its wheel keeps in a module with a private name: the only place that names it."""
-    os.environ.setdefault("NIXL_LOG_LEVEL", "FATAL")  # what goes wrong is raised as well
+    os.environ.setdefault("NIXL_LOG_LEVEL", "FATAL")  # errors are raised as exceptions anyway
     os.environ.setdefault("UCX_LOG_LEVEL", "fatal")
     api = importlib.import_module("nixl._api")
-    logging.getLogger("nixl").setLevel(logging.CRITICAL)  # it speaks on stdout, where a report may be going
+    logging.getLogger("nixl").setLevel(logging.CRITICAL)  # it logs to stdout, where a report may be going
     return api
 
 
 class Nixl:
     """One agent per worker, for both directions.
 
-    Without NIXL's own progress thread, which would keep half a core busy: a write needs no help from the receiver, and
-    the little that does (connecting, hanging up) can wait for `_progress`.
+    NIXL's own progress thread stays off: it would keep half a core busy. Writes need no help from the receiver, and
+    what does (connecting, hanging up) can wait for `_progress`.
     """
 
     def __init__(self, pool: KvPool) -> None:
@@ -74,14 +74,14 @@ class Nixl:
         self.endpoint = msgspec.msgpack.encode(
             NixlEndpoint(pool.shape, pool.blocks, self.agent.get_agent_metadata(), memory.ctypes.data)
         )
-        self._paths: Counter[str] = Counter()  # to each peer: the agent knows peers, not paths
+        self._paths: Counter[str] = Counter()  # open ones by peer: the agent knows peers, not paths
         self._closed = Event()
         self._thread = Thread(target=self._progress, name="kv-nixl", daemon=True)
         self._thread.start()
-        atexit.register(self.close)  # a thread that the interpreter ends inside NIXL takes the process with it
+        atexit.register(self.close)  # a thread that the interpreter ends inside NIXL crashes the process
 
     def dlist(self, agent: str, regions: list[tuple[int, int]]) -> Any:
-        """(address, rows) of each region as descriptors, one per row, to be picked by number for each write."""
+        """Descriptors of all rows of the regions, (address, rows) each; a write picks rows by number."""
         rows = [(address, self.row_bytes, 0, self.row_bytes, count) for address, count in regions]
         return self.agent.prep_xfer_dlist(agent, np.array(rows, np.uint64), "DRAM")
 
@@ -89,7 +89,7 @@ class Nixl:
         return NixlPath(self, read_endpoint(endpoint, NixlEndpoint, self.pool.shape))
 
     def greet(self, metadata: bytes) -> str:
-        """The name of the peer that sent its metadata."""
+        """Load a peer's metadata; returns its name."""
         peer: str = self.agent.add_remote_agent(metadata).decode()
         self._paths[peer] += 1
         return peer
@@ -105,12 +105,12 @@ class Nixl:
 
     def _progress(self) -> None:
         while not self._closed.wait(PROGRESS_S):
-            with suppress(Exception):  # a peer that is gone: whoever writes to it hears of it
+            with suppress(Exception):  # a peer is gone: the next write to it will fail
                 self.agent.get_new_notifs()
 
 
 class NixlPath:
-    piece_bytes = 1 << 23  # a transfer cannot be stopped, so none is longer than some milliseconds
+    piece_bytes = 1 << 23  # a transfer cannot be stopped, so none may take longer than some milliseconds
 
     def __init__(self, mine: Nixl, theirs: NixlEndpoint) -> None:
         self.blocks = theirs.blocks
@@ -123,21 +123,21 @@ class NixlPath:
         except Exception as error:  # NIXL's exceptions share no base class
             raise TransportFailed(f"The receiver's NIXL agent cannot be used: {error}.") from error
         try:
-            # the first transfer connects, which takes tens of milliseconds: no tray shall pay for it
+            # the first transfer connects, which takes tens of milliseconds that no tray should pay for
             self._transfer("READ", np.array([mine.rows], np.int32), np.array([0], np.int32))
         except TransportFailed:
             self.close()
             raise
 
-    def write(self, piece: Piece, checksum: Checksum) -> None:
+    def write(self, piece: Segment, checksum: Checksum) -> None:
         self._transfer("WRITE", piece.source.astype(np.int32), piece.target.astype(np.int32))
         checksum.add(piece.memory, piece.source)
 
     def flush(self) -> None:
-        """NIXL calls a write done when it has landed, and `write` waits for that."""
+        """Nothing to wait for: NIXL ends a write when it has landed, and `write` waits for that."""
 
     def close(self) -> None:
-        with suppress(Exception):  # it is gone already, which is as good
+        with suppress(Exception):  # the peer is already gone
             self._agent.release_dlist_handle(self._remote)
             self._mine.leave(self._peer)
 

@@ -1,6 +1,6 @@
 """Shared memory: the sender maps the receiver's pool and writes into it, one-sided, as RDMA does.
 
-The receiver takes no part, so it cannot refuse; whoever frees blocks must have stopped the sender first.
+The receiver takes no part and cannot refuse, so the sender must be stopped before blocks are freed.
 """
 
 import os
@@ -10,10 +10,10 @@ import msgspec
 from engine.errors import TransportFailed
 from engine.live.compute.kv import KvPool, pool_rows
 from engine.live.handoff.checksum import Checksum
-from engine.live.handoff.transport import Endpoint, Path, Piece, read_endpoint
+from engine.live.handoff.transport import KvEndpoint, Path, Segment, read_endpoint
 
 
-class ShmEndpoint(Endpoint, frozen=True, tag="shm"):
+class ShmEndpoint(KvEndpoint, frozen=True, tag="shm"):
     path: str
 
 
@@ -26,7 +26,7 @@ class Shm:
         return ShmPath(read_endpoint(endpoint, ShmEndpoint, self._shape))
 
     def close(self) -> None:
-        """Nothing is held: the memory goes with the pool."""
+        """Nothing to close: the memory is the pool's."""
 
 
 class ShmPath:
@@ -42,11 +42,11 @@ class ShmPath:
             raise TransportFailed(f"The receiver's memory cannot be mapped: {error}.") from error
         self._rows = pool_rows(self._pool)
 
-    def write(self, piece: Piece, checksum: Checksum) -> None:
+    def write(self, piece: Segment, checksum: Checksum) -> None:
         checksum.add_and_copy(piece.memory, piece.source, self._rows, piece.target)
 
     def flush(self) -> None:
-        """A copy has landed when it is made. But memory we map outlives its owner: ask whether it is still there."""
+        """A copy has landed once it is made. But mapped memory outlives its owner, so check that the owner is there."""
         try:
             alive = _file(self._path) == self._file
         except OSError:
@@ -55,7 +55,7 @@ class ShmPath:
             raise TransportFailed("The receiver is gone; its memory is no longer there.")
 
     def close(self) -> None:
-        """The mapping goes with the last reference to it."""
+        """The memory is unmapped with the last reference to this path."""
 
 
 def _file(path: str) -> tuple[int, int]:

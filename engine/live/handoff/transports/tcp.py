@@ -1,15 +1,15 @@
-"""TCP: for workers that share no memory. The receiver reads pieces off a socket and writes them into its pool itself.
+"""TCP: for workers that share no memory. The receiver reads segments from a socket and writes them into its own pool.
 
     sender                                  receiver
                                          <- 32 random bytes
     32 random bytes, proof of the key    ->
                                          <- proof of the key
-    Hello                                -> Answer
+    PoolHello                                -> Answer
     Write, then the rows' bytes          -> Answer, when they lie in the pool
     ...
 
-Both sides prove that they know the key without sending it; what follows is neither encrypted nor signed, so this is
-for a network one trusts. Messages are a length and MessagePack; nothing that is read can run code.
+Both sides prove that they know the key without sending it. What follows is neither encrypted nor signed, so this is
+for a trusted network. A message is a length and MessagePack; decoding it cannot run code.
 """
 
 import hmac
@@ -26,23 +26,23 @@ import numpy as np
 from engine.errors import TransportFailed
 from engine.live.compute.kv import Bytes, KvPool, Rows, pool_rows
 from engine.live.handoff.checksum import Checksum
-from engine.live.handoff.transport import Endpoint, Grants, Path, Piece, read_endpoint
+from engine.live.handoff.transport import Grants, KvEndpoint, Path, Segment, read_endpoint
 from engine.live.model.shape import KvShape
 
-PATIENCE_S = 10.0  # a peer that says nothing for so long is taken for gone
-PIECE_BYTES = 5 << 17  # that a receiver takes at once; a cache of 1 MiB holds them from one end to the other
-IN_FLIGHT = 2  # pieces without an answer: one on the wire while the receiver copies the other
-MESSAGE_BYTES = 1 << 17  # more than any header needs, little enough for a stranger to ask for
+PATIENCE_S = 10.0  # a peer that is silent for so long counts as gone
+SEGMENT_BYTES = 5 << 17  # the most in one segment; small enough to stay in a cache of 1 MiB
+IN_FLIGHT = 2  # segments without an answer: one on the wire while the receiver copies the other
+MESSAGE_BYTES = 1 << 17  # more than any header needs, and harmless if a stranger asks for it
 LENGTH = struct.Struct("!I")
 NONCE_BYTES = PROOF_BYTES = 32
 
 
-class TcpEndpoint(Endpoint, frozen=True, tag="tcp"):
+class TcpEndpoint(KvEndpoint, frozen=True, tag="tcp"):
     host: str
     port: int
 
 
-class Hello(msgspec.Struct, frozen=True, tag=True):
+class PoolHello(msgspec.Struct, frozen=True, tag=True):
     shape: KvShape
     blocks: int
 
@@ -77,7 +77,7 @@ class Tcp:
         return TcpPath(read_endpoint(endpoint, TcpEndpoint, self._pool.shape), self._key)
 
     def close(self) -> None:
-        """When this returns, nothing is received any more, and no thread is left."""
+        """When this returns, nothing more is received, and no thread is left."""
         self._closed.set()
         _hang_up(self._listener)
         self._accepting.join()
@@ -91,7 +91,7 @@ class Tcp:
         while not self._closed.is_set():
             try:
                 connection, _ = self._listener.accept()
-            except OSError:  # closed, or a caller that left before its turn, or no file descriptor left for it
+            except OSError:  # closed, or the caller has left, or no file descriptor is free
                 self._closed.wait(0.1)
                 continue
             thread = Thread(target=self._serve, args=(connection,), name="kv-tcp", daemon=True)
@@ -102,29 +102,29 @@ class Tcp:
     def _serve(self, connection: socket.socket) -> None:
         try:
             _prepare(connection)
-            if _is_let_in(connection, self._key):
-                connection.settimeout(None)  # a path may be idle for long; keep-alive tells if the host is gone
+            if _authenticates(connection, self._key):
+                connection.settimeout(None)  # a path may be idle for long; keep-alive notices when the host is gone
                 self._receive(connection)
         except (OSError, ValueError, msgspec.MsgspecError):
-            pass  # a sender that left or talks nonsense: its router hears of it from the sender, or of its death
+            pass  # the sender left or broke the protocol: the router learns it from the sender, or from its death
         finally:
             with self._lock:
                 del self._serving[connection]
             _hang_up(connection)
 
     def _receive(self, connection: socket.socket) -> None:
-        here = Hello(self._pool.shape, self._pool.blocks)
-        there = _read(connection, Hello)
+        here = PoolHello(self._pool.shape, self._pool.blocks)
+        there = _read(connection, PoolHello)
         if here != there:
             return _say(connection, Answer(f"It has {here}, not {there}."))
         _say(connection, Answer())
         memory = pool_rows(self._pool)
-        buffer = _piece_buffer(here.shape)
+        buffer = _segment_buffer(here.shape)
         while True:
             write = _read(connection, Write)
             rows = np.frombuffer(write.rows, np.dtype("<i8"))
             if not 0 < len(rows) <= len(buffer) or rows.min(initial=0) < 0 or rows.max(initial=0) >= len(memory):
-                return _say(connection, Answer("Such rows it has not."))
+                return _say(connection, Answer("It has no such rows."))
             _fill(connection, buffer[: len(rows)].data.cast("B"))
             _say(connection, self._land(write.request, rows, memory, buffer[: len(rows)]))
 
@@ -137,13 +137,13 @@ class Tcp:
 
 
 class TcpPath:
-    piece_bytes = PIECE_BYTES
+    piece_bytes = SEGMENT_BYTES
 
     def __init__(self, theirs: TcpEndpoint, key: bytes) -> None:
         self.blocks = theirs.blocks
         self._name = f"{theirs.host}:{theirs.port}"
         self._unanswered = 0
-        self._buffer = _piece_buffer(theirs.shape)
+        self._buffer = _segment_buffer(theirs.shape)
         try:
             self._socket = socket.create_connection((theirs.host, theirs.port), timeout=PATIENCE_S)
         except OSError as error:
@@ -151,7 +151,7 @@ class TcpPath:
         try:
             _prepare(self._socket)
             _enter(self._socket, key)
-            _say(self._socket, Hello(theirs.shape, theirs.blocks))
+            _say(self._socket, PoolHello(theirs.shape, theirs.blocks))
             self._unanswered = 1
             self.flush()
         except OSError as error:
@@ -161,7 +161,7 @@ class TcpPath:
             self.close()
             raise
 
-    def write(self, piece: Piece, checksum: Checksum) -> None:
+    def write(self, piece: Segment, checksum: Checksum) -> None:
         payload = self._buffer[: len(piece.source)]
         checksum.add_and_copy(piece.memory, piece.source, payload, np.arange(len(payload)))
         try:
@@ -179,7 +179,7 @@ class TcpPath:
         _hang_up(self._socket)
 
     def _listen(self, unanswered: int) -> None:
-        """Hear answers until no more than so many are missing."""
+        """Read answers until at most `unanswered` are missing."""
         while self._unanswered > unanswered:
             try:
                 answer = _read(self._socket, Answer)
@@ -196,8 +196,8 @@ class TcpPath:
 # ---- the key
 
 
-def _is_let_in(connection: socket.socket, key: bytes) -> bool:
-    """The receiver's side: the sender proves itself first."""
+def _authenticates(connection: socket.socket, key: bytes) -> bool:
+    """The receiver's side: the sender proves first that it knows the key."""
     ours = secrets.token_bytes(NONCE_BYTES)
     connection.sendall(ours)
     theirs = _read_bytes(connection, NONCE_BYTES)
@@ -208,7 +208,7 @@ def _is_let_in(connection: socket.socket, key: bytes) -> bool:
 
 
 def _enter(connection: socket.socket, key: bytes) -> None:
-    """The sender's side. Raises OSError if the receiver hangs up or does not know the key itself."""
+    """The sender's side. Raises OSError if the receiver hangs up or does not know the key."""
     theirs = _read_bytes(connection, NONCE_BYTES)
     ours = secrets.token_bytes(NONCE_BYTES)
     connection.sendall(ours + _proof(key, b"sender", theirs + ours))
@@ -226,11 +226,11 @@ def _proof(key: bytes, role: bytes, nonces: bytes) -> bytes:
 
 # ---- bytes and messages
 
-M = TypeVar("M", Hello, Write, Answer)
+M = TypeVar("M", PoolHello, Write, Answer)
 
 
-def _piece_buffer(shape: KvShape) -> Bytes:
-    return np.empty((max(1, PIECE_BYTES // shape.row_bytes), shape.row_bytes), np.uint8)
+def _segment_buffer(shape: KvShape) -> Bytes:
+    return np.empty((max(1, SEGMENT_BYTES // shape.row_bytes), shape.row_bytes), np.uint8)
 
 
 def _prepare(connection: socket.socket) -> None:
@@ -239,7 +239,7 @@ def _prepare(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
-def _say(connection: socket.socket, message: Hello | Write | Answer) -> None:
+def _say(connection: socket.socket, message: PoolHello | Write | Answer) -> None:
     data = msgspec.msgpack.encode(message)
     connection.sendall(LENGTH.pack(len(data)) + data)
 
@@ -266,7 +266,7 @@ def _fill(connection: socket.socket, buffer: memoryview) -> None:
 
 
 def _hang_up(connection: socket.socket) -> None:
-    """Wakes whoever is blocked on the socket; closing alone would not."""
+    """Close the socket and wake any thread blocked on it, which closing alone would not."""
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
     connection.close()

@@ -1,0 +1,65 @@
+// Fills that every scene shares, and the colour that is behind it.
+
+/** Fills that every scene shares. */
+function patterns() {
+  const pattern = (id, width, height, props, ...kids) =>
+      h("pattern", { id: `sk-${id}`, width, height, patternUnits: "userSpaceOnUse", ...props }, kids),
+    turned = { patternTransform: "rotate(45)" };
+  const lines = (size) => path(`M0 .5H${size}M.5 0V${size}`, { class: "cell-line" });
+  return h(
+    "svg",
+    { width: 0, height: 0, class: "sk-defs", "aria-hidden": "true" },
+    h(
+      "defs",
+      {},
+      pattern("cells", CELL, CELL, {}, rect(0, 0, CELL, CELL, { class: "cell" }), lines(CELL)),
+      pattern("ghost", CELL, CELL, {}, path(`M0 .5H${CELL}M.5 0V${CELL}`, { class: "cell-ghost" })),
+      pattern(
+        "cook",
+        CELL,
+        CELL,
+        {},
+        rect(0, 0, CELL, CELL, { class: "cell-pale" }),
+        path(`M-1 ${CELL + 1}L${CELL + 1} -1M-1 1L1 -1M${CELL - 1} ${CELL + 1}L${CELL + 1} ${CELL - 1}`, { class: "cell-cook" }),
+        lines(CELL),
+      ),
+      pattern("lines", 4, 2, {}, rect(0, 0, 4, 1.2, { class: "cell" })),
+      pattern("bars", 3, 4, {}, rect(0, 0, 1.6, 4, { class: "cell" })),
+      pattern("frost", 9, 9, turned, rect(0, 0, 9, 9, { class: "ice" }), rect(0, 0, 3.2, 9, { class: "ice-2" })),
+      pattern("stall", 6, 6, turned, rect(0, 0, 6, 6, { class: "stall-2" }), rect(0, 0, 2, 6, { class: "stall-1" })),
+      pattern("tiles", 40, 32, {}, path("M0 .5H40M0 16.5H40M.5 0V16M20.5 16V32", { class: "joints" })),
+    ),
+  );
+}
+
+/** The nearest moment before or after t at which something happened, and what. */
+function neighbour(log, t, way) {
+  const all = happened(log),
+    at = way > 0 ? until(all, t + 1e-9) : until(all, t - 1e-9) - 1;
+  if (!all[at]) return null;
+  const when = all[at].t,
+    first = way > 0 ? at : until(all, when - 1e-9),
+    says = [];
+  for (let n = first; n < all.length && all[n].t === when; n += 1)
+    says.push(typeof all[n].what === "function" ? all[n].what() : all[n].what);
+  return { t: when, says: says.length > 3 ? `${says.slice(0, 3).join("; ")}; and ${says.length - 3} more` : says.join("; ") };
+}
+
+/** Light or dark follows from the colour that is really behind the scene. */
+function paint(wrapper) {
+  let paper = null;
+  for (let node = wrapper.parentNode; node && !paper; node = node.parentNode || node.host) {
+    if (!(node instanceof Element)) continue;
+    const colour = getComputedStyle(node).backgroundColor,
+      parts = (colour.match(/[\d.]+/g) || []).map(Number);
+    if (parts.length >= 3 && (parts[3] ?? 1) > 0.5)
+      paper = colour.startsWith("color(") ? parts.slice(0, 3).map((part) => part * 255) : parts.slice(0, 3);
+  }
+  const dark =
+    matchMedia("(prefers-color-scheme: dark)").matches && getComputedStyle(document.documentElement).colorScheme.includes("dark");
+  paper ||= dark ? [18, 18, 18] : [255, 255, 255];
+  const [r, g, b] = paper;
+  wrapper.style.setProperty("--page", `rgb(${r} ${g} ${b})`);
+  setFont(getComputedStyle(wrapper).fontFamily);
+  mark(wrapper, "data-theme", 0.2126 * r + 0.7152 * g + 0.0722 * b < 128 ? "dark" : "light");
+}

@@ -1,0 +1,318 @@
+// The stage: one clock and one animation frame for any number of kitchens, and the page that they stand on.
+
+/** One clock, one animation frame, any number of kitchens. `emit(name, value)` tells the host of a user's choice. */
+export function createKitchens(root, { emit = () => {} } = {}) {
+  const clock = { t: 0, playing: false, speed: 1, following: false, caption: "" },
+    quiet = matchMedia("(prefers-reduced-motion: reduce)");
+  const wrapper = h2("div", "sk"),
+    floor = h2("div", "sk-kitchens"),
+    intro = canvas(wrapper),
+    views = new Map();
+  wrapper.tabIndex = -1;
+  let frame = 0,
+    timer = 0,
+    before = 0,
+    seen = true,
+    gone = false;
+
+  const stage = {
+    clock,
+    edge: () => Math.max(0, ...[...views.values()].map((view) => view.edge())),
+    isLive: () => [...views.values()].some((view) => view.isLive()),
+    /** Where "live" is: at the run that is going on. One that is over beside it is replayed in step with it. */
+    front() {
+      const running = [...views.values()].filter((view) => view.isRunning()).map((view) => view.edge());
+      return running.length ? Math.max(...running) : stage.edge();
+    },
+    toggle() {
+      if (!clock.playing && !stage.isLive() && clock.t >= stage.edge()) clock.t = stage.opening();
+      Object.assign(clock, { playing: !clock.playing, following: false, caption: "" });
+      before = 0;
+      wake();
+    },
+    follow() {
+      Object.assign(clock, { following: true, playing: true, speed: 1, caption: "" });
+      wake();
+    },
+    pace(speed) {
+      clock.speed = speed;
+      if (speed !== 1) clock.following = false;
+      wake();
+    },
+    seek(t) {
+      clock.t = Math.max(0, Math.min(t, stage.edge()));
+      clock.following = false;
+      clock.caption = "";
+      wake(true);
+    },
+    replay() {
+      clock.t = stage.opening();
+      Object.assign(clock, { playing: true, following: false, caption: "" });
+      before = 0;
+      wake(true);
+    },
+    draw: () => draw(true), // at once, for whoever does not want to wait for a frame
+    opening: () => Math.max(0, Math.min(...[...views.values()].map((view) => view.log.start)) - 0.02) || 0,
+    step(way) {
+      const near = [...views.values()].map((view) => neighbour(view.log, clock.t, way)).filter(Boolean);
+      Object.assign(clock, { playing: false, following: false });
+      if (!near.length) {
+        wake(true);
+        return;
+      }
+      const t = way > 0 ? Math.min(...near.map((one) => one.t)) : Math.max(...near.map((one) => one.t));
+      Object.assign(clock, {
+        t,
+        caption: `${t.toFixed(3)} s: ${near
+          .filter((one) => one.t === t)
+          .map((one) => one.says)
+          .join("; ")}`,
+      });
+      wake(true);
+    },
+  };
+  const controls = player(stage),
+    sheet = document.createElement("style"),
+    after = h2("div", "sk-after"),
+    putAfter = canvas(after);
+  sheet.textContent = CSS;
+  wrapper.append(sheet);
+  intro(h("p", { class: "sk-intro" }, ""));
+  wrapper.append(mount(patterns()).node, floor, controls.root, after);
+  root.append(wrapper);
+
+  const draw = (force) => {
+    for (const view of views.values()) view.scene.draw(view.edge(), force);
+    controls.draw();
+    mark(wrapper, "data-playing", clock.playing);
+    drawAfter();
+  };
+  /** What is told of whole runs: of two, how they compare. */
+  function drawAfter() {
+    const all = [...views.values()],
+      told = all.length === 2 && all.every(isWhole);
+    putAfter(
+      h(
+        "div",
+        { class: "sk-told" },
+        told ? verdict(all) : null,
+        all.map((view) =>
+          h(
+            "div",
+            { key: view.id },
+            cards(
+              view,
+              (t) => {
+                stage.seek(t);
+                wrapper.scrollIntoView({ block: "start" });
+              },
+              all.length > 1 ? view.title : "",
+            ),
+          ),
+        ),
+      ),
+    );
+  }
+  function tick(now) {
+    frame = 0;
+    const passed = before ? Math.min(0.25, (now - before) / 1000) : 0,
+      edge = stage.edge();
+    before = now;
+    if (clock.playing && clock.following)
+      clock.t = stage.front() < clock.t - 1 ? stage.front() : Math.max(clock.t, stage.front());
+    else if (clock.playing) clock.t = Math.min(edge, clock.t + passed * clock.speed);
+    if (clock.playing && clock.t >= edge) {
+      if (stage.isLive()) clock.following = clock.speed >= 1;
+      else clock.playing = false;
+    }
+    draw(!clock.playing);
+    if (!clock.playing) {
+      before = 0;
+      return;
+    }
+    if (quiet.matches || (clock.following && [...views.values()].every((view) => view.idle()))) timer = setTimeout(wake, 250);
+    else wake();
+  }
+  function wake(force) {
+    if (gone) return;
+    if (force === true && !clock.playing) before = 0;
+    clearTimeout(timer);
+    if (!frame && seen) frame = requestAnimationFrame(tick);
+  }
+
+  const sizes = new ResizeObserver((entries) => {
+    for (const view of views.values())
+      for (const { target, contentRect } of entries) if (view.widths.has(target)) view.widths.set(target, contentRect.width);
+    wake();
+  });
+  // on a busy machine the scene is away and back, or back and away, before this hears of it: the last counts
+  const sight = new IntersectionObserver((entries) => {
+    seen = entries.at(-1).isIntersecting;
+    if (seen) wake();
+    else {
+      cancelAnimationFrame(frame);
+      frame = 0;
+    }
+  });
+  sight.observe(wrapper);
+  const restyle = () => paint(wrapper);
+  const themes = new MutationObserver(restyle);
+  const attributeFilter = ["class", "style", "data-theme", "data-jp-theme-light"];
+  for (const node of [document.documentElement, document.body]) themes.observe(node, { attributes: true, attributeFilter });
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  dark.addEventListener("change", restyle);
+  quiet.addEventListener("change", wake);
+  wrapper.addEventListener("keydown", (event) => {
+    const at = event.composedPath()[0],
+      press = { " ": () => stage.toggle(), ",": () => stage.step(-1), ".": () => stage.step(1) }[event.key];
+    if (!press || event.ctrlKey || event.metaKey || event.altKey || (event.key === " " && at.closest?.("button, summary")))
+      return;
+    event.preventDefault();
+    press();
+  });
+  wrapper.addEventListener("toggle", () => wake(true), true);
+
+  function newView(spec) {
+    const view = {
+      id: spec.id,
+      key: `${views.size}-${(KEYS.next += 1)}`,
+      log: newLog(),
+      clock,
+      widths: new Map(),
+      can: [],
+      feed: null,
+      over: false,
+      offset: null,
+      taken: null,
+      emit,
+      crew: memo((_, roles) => crew(roles)),
+      crewAt: (now) => view.crew(JSON.stringify(now.roles), now.roles),
+      first: () => !views.size || views.values().next().value === view,
+      window: (t) => windowOf(t, stage.edge()),
+      to: () => stage.edge(),
+      alone: () => views.size < 2,
+      isLive: () => !!view.feed && !view.over,
+      isRunning: () => view.isLive() && view.offset != null, // before that it waits for its turn
+      edge() {
+        if (!view.isLive()) return view.log.end + (view.log.end ? TAIL_S : 0);
+        if (view.offset == null) return view.log.end;
+        return Math.max(0, (view.feed.isOpen() ? performance.now() / 1000 + view.offset : view.heardAt) - LIVE_LAG_S); // deaf is not stalled
+      },
+      offers: (what) => view.can.includes(what) && view.isLive() && (clock.following || clock.t > view.edge() - 0.5),
+      idle: () => {
+        for (const order of view.log.orders.values()) if (order.t1 == null || order.t1 > clock.t) return false;
+        return true;
+      },
+      send: (command) => view.feed?.send(command),
+      order(command) {
+        view.send(command);
+        wrapper.focus({ preventScroll: true });
+      }, // the button pressed will soon be gone
+      seek: stage.seek,
+      watch(node) {
+        view.widths.set(node, 0);
+        sizes.observe(node);
+      },
+      get reduced() {
+        return quiet.matches;
+      },
+      says: () =>
+        view.isLive() ? (view.isRunning() || !view.feed.isOpen() ? view.feed.says() : "waiting for its turn") : view.note,
+    };
+    view.scene = kitchen(view);
+    return view;
+  }
+
+  function hear(view, message) {
+    if (message.now != null) {
+      view.heardAt = message.now;
+      view.offset = Math.max(view.offset ?? -Infinity, message.now - performance.now() / 1000);
+    }
+    if (message.motions) ingest(view.log, message.motions);
+    if (message.over) {
+      view.over = true;
+      view.feed?.close();
+    }
+    wake();
+  }
+
+  /** Take what the page sends, as often as it sends it: only a new run starts anew. `motions` may be JSON: a long run
+   *  costs the page less so. */
+  function take(view, spec, data) {
+    Object.assign(view, {
+      title: spec.title || "",
+      note: spec.note || "",
+      machine: spec.machine || "",
+      simulated: spec.simulated,
+      ruler: spec.ruler || data.ruler || [],
+      can: data.can || [],
+    });
+    const key = JSON.stringify([spec.stream, spec.run, spec.motions?.length, spec.motions?.at(-1)]);
+    if (key === view.taken) return false;
+    const sameRun =
+      view.taken && (spec.run != null ? spec.run === view.run : view.stream && (!spec.stream || spec.stream === view.stream));
+    const sameStream = spec.stream && spec.stream === view.stream;
+    Object.assign(view, { taken: key, run: spec.run });
+    if (!sameStream) {
+      view.feed?.close();
+      Object.assign(view, { feed: null, offset: null, over: false, stream: spec.stream });
+    }
+    if (spec.motions || !sameRun) {
+      view.log = newLog();
+      view.log.deployment = spec.deployment;
+      view.log.pause = spec.simulated ? 0 : PAUSE_S;
+      ingest(view.log, typeof spec.motions === "string" ? JSON.parse(spec.motions) : spec.motions || []);
+    }
+    if (spec.stream && !sameStream) view.feed = openFeed(spec.stream, spec.seq, (message) => hear(view, message), wake);
+    return !sameRun;
+  }
+
+  function update(data) {
+    let fresh = false;
+    const wanted = new Set((data.kitchens || []).map((spec) => spec.id));
+    for (const [id, view] of views)
+      if (!wanted.has(id)) {
+        view.feed?.close();
+        view.scene.root.remove();
+        views.delete(id);
+      }
+    for (const spec of data.kitchens || []) {
+      if (!views.has(spec.id)) {
+        views.set(spec.id, newView(spec));
+        floor.append(views.get(spec.id).scene.root);
+      }
+      fresh = take(views.get(spec.id), spec, data) || fresh;
+    }
+    mark(floor, "data-count", `${views.size}`);
+    intro(h("p", { class: "sk-intro" }, data.intro ?? INTRO));
+    mark(wrapper, "data-wall", !!data.wall);
+    wrapper.style.zoom = data.scale || 1;
+    if (fresh) {
+      if (stage.isLive()) stage.follow();
+      else stage.replay();
+      clock.t = stage.isLive() ? 0 : clock.t;
+      clock.speed = data.speed || clock.speed;
+    }
+    restyle();
+    wake(true);
+  }
+
+  /** To another place in the document, in the middle of whatever it plays. */
+  function move(place) {
+    place.append(wrapper);
+    restyle();
+    wake(true);
+  }
+
+  function destroy() {
+    gone = true;
+    cancelAnimationFrame(frame);
+    clearTimeout(timer);
+    for (const view of views.values()) view.feed?.close();
+    for (const observer of [sizes, sight, themes]) observer.disconnect();
+    dark.removeEventListener("change", restyle);
+    quiet.removeEventListener("change", wake);
+    wrapper.remove();
+  }
+  return { update, move, destroy, hear: (id, message) => views.has(id) && hear(views.get(id), message), stage };
+}

@@ -1,0 +1,104 @@
+"""A deployment as vLLM servers on this machine's cores: what each is started with. Nothing is started here.
+
+Chunked prefill is all that vLLM's scheduler does: a token budget above every prompt makes it co-located, a smaller one
+chunked. A prefill and a decode server are joined by NixlConnector, which pulls.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from engine.live.model.catalog import Prepared
+from engine.scenario import Deployment
+
+PLUGIN = Path(__file__).with_name("plugin")
+SERVED = "kitchen"
+LONGEST = 4096  # tokens of a sequence
+SEQUENCES = 16
+KV_GIB = "1"
+ROLES = {"prefill": "kv_producer", "decode": "kv_consumer"}
+
+
+class Server(msgspec.Struct, frozen=True):
+    """One vLLM process group: `command` with `env` added to the environment; it listens on `port` of loopback."""
+
+    name: str
+    role: str  # "prefill", "decode" or "" for both
+    port: int
+    command: tuple[str, ...]
+    env: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+def servers(
+    deployment: Deployment,
+    prepared: Prepared,
+    python: str,
+    folder: Path,
+    ports: tuple[int, ...],
+    cores: tuple[int, ...],
+) -> list[Server]:
+    """All servers of the deployment. `ports`: two for each worker. `cores` are taken in turn, one a server.
+
+    `folder` has the model's weights in one file; the servers write beside it into `folder.parent`.
+    """
+    roles = [""] * deployment.workers
+    if deployment.kind == "disaggregated":
+        roles = ["prefill"] * deployment.prefill_workers + ["decode"] * deployment.decode_workers
+    made = []
+    for number, role in enumerate(roles):
+        port, side_port = ports[2 * number], ports[2 * number + 1]
+        name = f"{role or 'worker'}-{number}"
+        core = cores[number % len(cores)]
+        arguments = {
+            "model": str(folder),
+            "served-model-name": SERVED,
+            "host": "127.0.0.1",
+            "port": str(port),
+            "dtype": prepared.dtype,
+            "max-model-len": str(min(LONGEST, prepared.context_tokens)),
+            "max-num-seqs": str(SEQUENCES),
+            "max-num-batched-tokens": str(_budget(deployment, prepared)),
+        }
+        flags = [part for key, value in arguments.items() for part in (f"--{key}", value)]
+        flags += ["--enforce-eager", "--no-enable-prefix-caching"]
+        if role:
+            transfer = {
+                "kv_connector": "NixlConnector",
+                "kv_role": ROLES[role],
+                "kv_buffer_device": "cpu",
+                "engine_id": name,
+            }
+            flags += ["--kv-transfer-config", json.dumps(transfer)]
+        command = ("taskset", "-c", str(core), python, "-m", "vllm.entrypoints.openai.api_server", *flags)
+        made.append(Server(name, role, port, command, _env(name, core, side_port, folder.parent)))
+    return made
+
+
+def _budget(deployment: Deployment, prepared: Prepared) -> int:
+    """Tokens of one step. vLLM wants at least as many as sequences."""
+    return max(SEQUENCES, deployment.chunk if deployment.kind == "chunked" else min(LONGEST, prepared.context_tokens))
+
+
+def _env(name: str, core: int, side_port: int, folder: Path) -> dict[str, str]:
+    """Each server has a folder for temporary files: one that is killed leaves sockets behind."""
+    return {
+        "PYTHONPATH": os.pathsep.join([str(PLUGIN), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "SPLIT_KITCHEN_WATCH": str(folder),
+        "SPLIT_KITCHEN_WATCH_NAME": name,
+        "TMPDIR": str(folder / f"{name}-tmp"),
+        "VLLM_CPU_OMP_THREADS_BIND": str(core),
+        "VLLM_CPU_KVCACHE_SPACE": KV_GIB,
+        "VLLM_NIXL_SIDE_CHANNEL_HOST": "127.0.0.1",
+        "VLLM_NIXL_SIDE_CHANNEL_PORT": str(side_port),
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+    }

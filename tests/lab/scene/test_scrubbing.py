@@ -1,0 +1,123 @@
+"""The picture of a moment is a function of the log and the time: however one gets there, and however it was heard."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+from playwright.sync_api import Browser, Page
+
+from engine.link import LinkSpec
+from engine.scenario import KINDS, Kind
+from lab.scene.bundle import SCENE
+from lab.scene.export_html import kitchen
+from lab.scene.motions import Motion, Motions, motions
+from tests.lab.fake_kitchen import Kitchen, cook, requests
+
+# A scene's elements, without what depends on how many scenes there have been.
+SHOWN = """
+globalThis.scene = (kitchens) => {
+  const place = document.createElement("div");
+  document.body.append(place);
+  const made = createKitchens(place);
+  made.update({ kitchens, can: [] });
+  if (made.stage.clock.playing) made.stage.toggle();
+  const shown = () => [...place.querySelectorAll(".sk-inner, .sk-told")].map((one) => one.outerHTML).join("")
+    .replace(/sk-\\d+-\\d+-/g, "");
+  const go = (t) => { made.stage.seek(t); made.stage.draw(); };
+  return { shown, go, at: (t) => { go(t); return shown(); }, hear: made.hear,
+    edge: made.stage.edge, gone: () => { made.destroy(); place.remove(); } };
+};
+"""
+# Played from the start in steps of a frame, against going there and back in any order.
+COMPARED = """([kitchens, shares]) => {
+  const played = scene(kitchens), scrubbed = scene(kitchens), end = played.edge(), wrong = [];
+  const times = shares.map((share) => share * end), seen = new Map();
+  for (const t of times) seen.set(t, scrubbed.at(t));
+  let t = 0;
+  for (const next of [...times].sort((a, b) => a - b)) {
+    for (; t < next; t += end / 25) played.go(t);
+    if (played.at(next) !== seen.get(next)) wrong.push(next);
+  }
+  for (const one of [...times].reverse()) if (scrubbed.at(one) !== seen.get(one)) wrong.push(one);
+  played.gone();
+  scrubbed.gone();
+  return wrong;
+}"""
+# Heard motion by motion, against all of it at once.
+HEARD = """([kitchen, updates, shares]) => {
+  const whole = scene([kitchen]), heard = scene([{ ...kitchen, motions: [] }]), wrong = [];
+  for (let n = 0; n < updates.length; n += 7) heard.hear(kitchen.id, { motions: updates.slice(n, n + 7) });
+  for (const share of shares) {
+    const t = share * whole.edge(), [a, b] = [whole.at(t), heard.at(t)];
+    if (a !== b) { let n = 0; while (a[n] === b[n]) n += 1; wrong.push([t, a.slice(n - 80, n + 80), b.slice(n - 80, n + 80)]); }
+  }
+  whole.gone();
+  heard.gone();
+  return wrong;
+}"""
+
+shares = st.lists(st.floats(0, 1), min_size=2, max_size=6, unique=True)
+
+
+@st.composite
+def evenings(draw: st.DrawFn) -> tuple[Kind, list[Any]]:
+    """A kitchen of any kind and size, a link of any width, and whatever may go wrong."""
+    kind: Kind = draw(st.sampled_from(KINDS))
+    workers = draw(st.integers(2, 5))
+    faults = draw(st.lists(st.tuples(st.floats(0.1, 5), st.sampled_from(["kill", "cancel", "link"])), max_size=3))
+    orders = draw(st.integers(1, 16))
+
+    def happen(kitchen: Kitchen) -> None:
+        for n, (t, fault) in enumerate(faults):
+            if fault == "kill":
+                kitchen.at(t, lambda k, n=n: k.kill(f"worker-{n % workers}"))
+            elif fault == "cancel":
+                kitchen.at(t, lambda k, n=n: k.router.cancel(f"r{n}", k.t))
+            else:
+                kitchen.at(t, lambda k: k.router.set_link(LinkSpec(5e6, 0.002), k.t))
+
+    link = LinkSpec(draw(st.sampled_from([1e6, 20e6, 2e9])), 0.001)
+    load = requests(orders, every_s=draw(st.floats(0.02, 0.5)))
+    return kind, cook(
+        kind,
+        load,
+        workers=workers,
+        prefill_workers=draw(st.integers(1, workers - 1)),
+        link=link,
+        happenings=happen,
+    )
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    page.set_content("<!doctype html><html lang=en><body></body></html>")
+    page.add_script_tag(content=SCENE.replace("export default", "").replace("export ", "") + SHOWN)
+    yield page
+    page.close()
+
+
+calm = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.mark.browser
+@calm
+@given(evenings(), shares)
+def test_scrubbing_is_playing(page: Page, evening: tuple[Kind, list[Any]], shares: list[float]) -> None:
+    kind, log = evening
+    other = cook("colocated", requests(3))
+    for kitchens in ([kitchen(log, kind)], [kitchen(log, kind), kitchen(other, "other", id="b")]):
+        assert page.evaluate(COMPARED, [kitchens, shares]) == []
+
+
+@pytest.mark.browser
+@calm
+@given(evenings(), shares)
+def test_a_run_that_is_watched_is_the_run_that_is_replayed(
+    page: Page, evening: tuple[Kind, list[Any]], shares: list[float]
+) -> None:
+    kind, log = evening
+    fold = Motions().fold
+    updates: list[Motion] = [update for event in log for update in fold(event)]
+    assert page.evaluate(HEARD, [kitchen(motions(log), kind), updates, shares]) == []
