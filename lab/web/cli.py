@@ -13,9 +13,9 @@ from lab.bench.all_benches import all_command
 from lab.bench.classroom import class_command
 from lab.bench.page import page_command
 from lab.bench.soak import soak_command
-from lab.classroom.auth import instructor_key
-from lab.ui.learner import DATA
+from lab.classroom.auth import made_key
 from lab.ui.streamlit_options import flags
+from lab.web.settings import Settings
 
 __all__ = ["cli", "main"]
 
@@ -34,7 +34,9 @@ __all__ = ["cli", "main"]
 def lab(port: int, host: str, open_browser: bool) -> None:
     """Open the lab: a kitchen in the browser, on the real engine."""
     whole("port", port, 1, 65535)
-    instructor_key(DATA)  # refused here, where it is one sentence
+    settings = Settings.of_environment()  # refused here, where it is one sentence
+    if not settings.instructor_key:
+        made_key(settings.data)
     app = str(Path(__file__).with_name("app.py"))
     click.echo(f"  Split Kitchen: {address(host, port)}", err=True)
     command = [sys.executable, "-P", "-m", "streamlit", "run", app]  # -P: no module of the folder it is started in
