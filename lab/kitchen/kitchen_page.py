@@ -41,6 +41,7 @@ OPENS, RESETS = "open the kitchen", "as shown"  # keys of buttons in the session
 def page(engine: EngineClient, offer_own: Callable[[Sequence[str]], None]) -> None:
     """`offer_own` draws the button that offers one's own runs to a class."""
     style(ONE_ROW)
+    st.session_state["runs"] = [run for run in _runs() if engine.run(run)]  # the lab forgets the oldest
     _note(engine)
     st.title(HEADING, anchor=False)
     if st.session_state.get(RESETS):
