@@ -1,10 +1,10 @@
 """Why answers stood still: a fold over the events that finds each stall and what held it up.
 
 A *stall* is a gap between two tokens of an answer, longer than `LONG` usual gaps. What is usual is the median of all
-gaps of the run so far or, if that is less, of this answer's. Before there are `ENOUGH` gaps it is the decode step that
-ended the gap; where that is not known either, nothing is called a stall. The wait from the end of a request's prefill
-to its first token is measured alike (phase "first"): with it, KV that crosses a link before the first token counts too.
-Answers that one step of a worker sets going again, and that one cause had held, are one stall.
+gaps of the run so far, the same for every answer: those that stood still equally long are told alike. Before there are
+`ENOUGH` gaps it is the decode step that ended the gap; where that is not known either, nothing is called a stall. The
+wait from the end of a request's prefill to its first token is measured alike (phase "first"): so KV that crosses a link
+before the first token counts too. Answers that one step sets going again, and that one cause had held, are one stall.
 
 The *cause* is what overlaps at least half of the stall, and most of it; "none" says that nothing in this log does.
 
@@ -96,7 +96,6 @@ class _Request:
     made: int = 0
     last: float | None = None  # its last token, or before the first the end of its prefill
     prefilled: bool = False  # in this life: a recalled one begins another
-    gaps: RunningMedian = field(default_factory=RunningMedian)
     trays: list[_Tray] = field(default_factory=list)
     recalls: list[Part] = field(default_factory=list)  # since its last token
 
@@ -192,11 +191,10 @@ class Stalls:
         if request.last is not None:
             gap_s = event.t - request.last
             usual_s = worker.usual_s if worker.ended == event.t else self._usual_s
-            if usual_s is not None and gap_s > LONG * min(usual_s, request.gaps.value or usual_s):
+            if usual_s is not None and gap_s > LONG * usual_s:
                 worker.group.append(self._stall(event, request.last, "next" if request.made else "first"))
             if request.made:
                 self._gaps.add(gap_s)
-                request.gaps.add(gap_s)
         request.made = max(request.made, event.index + 1)
         request.last, request.recalls = event.t, []
         request.trays = [tray for tray in request.trays if tray.landed is None]
@@ -217,7 +215,6 @@ class Stalls:
             self._gaps.add(end_s - before, len(requests))
         more = len(ends_s) - 1
         for request in (self._requests[name] for name in requests if more):
-            request.gaps.add((ends_s[-1] - ends_s[0]) / more, more)
             request.made += more
             request.last = ends_s[-1]
         return out

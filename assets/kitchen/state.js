@@ -106,8 +106,7 @@ function plateAt(now, { order, plate }) {
   const { t } = now,
     made = until(order.tokens, t),
     last = order.tokens[made - 1];
-  const usual = Math.min(now.usual, usualGap(order, made, now.usual)),
-    from = last && made > 1 ? last.t : Math.max(last ? last.t : 0, plate.t0),
+  const from = last && made > 1 ? last.t : Math.max(last ? last.t : 0, plate.t0),
     since = t - from;
   return {
     order,
@@ -116,7 +115,7 @@ function plateAt(now, { order, plate }) {
     max: order.max_output_tokens,
     slot: plate.slot,
     since,
-    still: since > LONG_AT * usual ? "long" : since > FROZEN_AT * usual ? "short" : null,
+    still: since > LONG_AT * now.usual ? "long" : since > FROZEN_AT * now.usual ? "short" : null,
   };
 }
 
@@ -199,18 +198,6 @@ function medianGap(log, t) {
     return null;
   };
   return (ranked((known.total - 1) >> 1) + ranked(known.total >> 1)) / 2;
-}
-
-/** The gap that the eye has got used to: of this plate's last tokens. */
-function usualGap(order, count, common) {
-  if (count < 3) return common;
-  if (order.usualAt !== count) {
-    const gaps = [];
-    for (let n = Math.max(1, count - 12); n < count; n += 1) gaps.push(order.tokens[n].t - order.tokens[n - 1].t);
-    order.usual = median(gaps);
-    order.usualAt = count;
-  }
-  return order.usual;
 }
 
 /** The guests who have a first token and wait for a tray: for their own, or one before it. They stand as still as a frozen plate. */

@@ -26,8 +26,9 @@ from lab.ui.style import style
 WORKING_S, IDLE_S = 1.0, 10.0  # between two looks at the engine's state; each costs the page a frame or two
 ONE_ROW = """
 .stMainBlockContainer h1 { font-size: 1.5rem; }
-.st-key-controls { row-gap: 8px; }
-.st-key-settings p, .st-key-set p { margin: 0; font-size: 14px; }
+.st-key-controls { row-gap: 8px; margin-top: 4px; }
+:is(.st-key-settings, .st-key-set, .st-key-controls) [data-testid=stMarkdownContainer] { margin: 0; }
+:is(.st-key-settings, .st-key-set) p { margin: 0; font-size: 14px; }
 @media (max-width: 640px) { /* what moves comes first, with what keeps it from being misread */
   .stVerticalBlock > :has(> .st-key-set) { order: 1; }
   .stVerticalBlock > :has(> .st-key-below) { order: 2; }
@@ -40,6 +41,7 @@ OPENS, RESETS = "open the kitchen", "as shown"  # keys of buttons in the session
 def page(engine: EngineClient, offer_own: Callable[[Sequence[str]], None]) -> None:
     """`offer_own` draws the button that offers one's own runs to a class."""
     style(ONE_ROW)
+    st.session_state["runs"] = [run for run in _runs() if engine.run(run)]  # the lab forgets the oldest
     _note(engine)
     st.title(HEADING, anchor=False)
     if st.session_state.get(RESETS):

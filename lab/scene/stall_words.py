@@ -25,7 +25,7 @@ def headline(stalls: Sequence[Stall], name: Name = number) -> str:
     worst = max(stalls, key=lambda stall: stall.seconds)
     answers = f"{COUNTS[len(orders)] if len(orders) < len(COUNTS) else len(orders)} answer{'s' * (len(orders) > 1)}"
     lasted = f"for {'up to ' * (len({in_seconds(s.seconds) for s in stalls}) > 1)}{in_seconds(worst.seconds)}"
-    giant = listed("order", [cause.request], name)
+    giant = listed("order", [cause.request], name) if cause.request else ""  # none, or a worker's that was down
     match cause.kind:
         case "prefill":
             return f"{_capital(listed('order', cause.requests, name))} froze {answers} {lasted}"

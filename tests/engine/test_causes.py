@@ -165,10 +165,9 @@ def test_stalls_are_the_gaps_longer_than_eight_usual_ones(heard: list[Event]) ->
     every = gaps(events)
     for request, end, gap in every:
         before = [s for _, t, s in every if t < end]
-        own = [s for r, t, s in every if r == request and t < end]
         if len(before) < ENOUGH:
             continue  # then the step says what is usual
-        usual = min(float(np.median(before)), float(np.median(own or before)))
+        usual = float(np.median(before))
         if abs(gap - LONG * usual) > 1e-9 and not any(t == end for r, t, _ in every if r != request):
             assert ((request, end) in found) == (gap > LONG * usual), (request, end, gap, usual)
 
@@ -188,6 +187,18 @@ def test_a_cause_overlaps_at_least_half_of_its_stall(heard: list[Event]) -> None
         assert cause.until > stall.since
         found = spans[cause.kind, stall.worker if cause.kind in ("prefill", "mixed", "recall") else ""]
         assert covered(found, stall.since, stall.until) >= HALF * stall.seconds - 1e-6, stall
+
+
+@settings(max_examples=60)
+@given(logs)
+def test_equal_gaps_that_one_step_ended_are_told_alike(heard: list[Event]) -> None:
+    events = in_order(heard)
+    found = {(request, stall.until) for stall in causes(events) for request in stall.requests}
+    made_by = {(event.request, event.t): event.worker for event in events if isinstance(event, TokenMade)}
+    by_step: defaultdict[tuple[str, float, float], set[bool]] = defaultdict(set)
+    for request, end, gap in gaps(events):
+        by_step[made_by[request, end], end, round(gap, 9)].add((request, end) in found)
+    assert all(len(told) == 1 for told in by_step.values())
 
 
 def what_happened(events: Sequence[Event]) -> dict[tuple[str, str], list[Span]]:

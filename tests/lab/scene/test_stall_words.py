@@ -67,4 +67,6 @@ HEADLINES = [
 
 @pytest.mark.parametrize(("stalls", "says"), HEADLINES, ids=[says for _, says in HEADLINES])
 def test_headlines(stalls: list[tuple[float, tuple[str, ...], Cause]], says: str) -> None:
-    assert headline([Stall(0.0, seconds, "w", orders, "next", cause) for seconds, orders, cause in stalls]) == says
+    known = {f"r{n}": f"{n}" for n in range(1, 9)}
+    found = [Stall(0.0, seconds, "w", orders, "next", cause) for seconds, orders, cause in stalls]
+    assert headline(found, known.__getitem__) == says
