@@ -7,7 +7,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from engine.client.endpoint import APIS, KEY_VARIABLE, NoAnswer
+from engine.client.answer import NoAnswer
+from engine.client.endpoint import APIS, KEY_VARIABLE
 from engine.client.run import run_outside
 from engine.client.said import said
 from engine.errors import BadInput
