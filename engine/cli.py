@@ -1,6 +1,7 @@
 """`split-kitchen`'s commands that need no browser. `lab` joins them in `lab/web/cli.py`.
 
-Bad input ends with exit code 2 and one sentence on stderr, before anything has started.
+Bad input ends with exit code 2 and one sentence on stderr, before anything has started. A run in which a request
+failed, or every handoff, says so first and ends with 1, after its numbers: engine/failures.py.
 """
 
 from collections.abc import Sequence
@@ -16,11 +17,12 @@ from engine.commands.advise import advise
 from engine.commands.bench import bench
 from engine.commands.doctor import doctor
 from engine.commands.inside import checked_engine, engine_options, on_vllm
-from engine.commands.outside import answered, endpoint_options, sent, told
+from engine.commands.outside import endpoint_options, sent, told
 from engine.commands.reality import reality
 from engine.commands.simulate import simulate
 from engine.commands.watch import watch
 from engine.errors import BadInput, EngineError, TransportFailed
+from engine.failures import said_first
 from engine.log import Log, save
 from engine.metrics import summarize
 from engine.options import described, scenario_options
@@ -36,7 +38,7 @@ def cli() -> None:
 def run_cli(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code. Bad input is one sentence and 2, an engine that failed is one and 1."""
     try:
-        command.main(arguments, standalone_mode=False)
+        code = command.main(arguments, standalone_mode=False)
     except click.UsageError as wrong:
         click.echo(wrong.format_message(), err=True)
         return 2
@@ -48,7 +50,7 @@ def run_cli(command: click.Command, arguments: Sequence[str] | None = None) -> i
         return 1
     except (click.Abort, KeyboardInterrupt):
         return 130
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 @cli.command()
@@ -80,6 +82,9 @@ def run(
         (log,) = _run([deployment], engine, vllm_python, options)
     if record is not None:
         save(log, record)
+    failures = said_first(log.events)
+    for sentence in failures:
+        click.echo(sentence, err=True)
     summary = summarize(log.events)
     if as_json:
         click.echo(msgspec.json.encode(report(log, summary)).decode())
@@ -89,22 +94,29 @@ def run(
         table([(OUTSIDE if endpoint else deployment, summary)])
         remarks([(OUTSIDE if endpoint else deployment, log)])
         told(log)
-    answered(log)
+    if failures:
+        context.exit(1)
 
 
 @cli.command()
 @engine_options
 @scenario_options
-def compare(engine: str, vllm_python: str | None, as_json: bool, **options: Any) -> None:
+@click.pass_context
+def compare(context: click.Context, /, engine: str, vllm_python: str | None, as_json: bool, **options: Any) -> None:
     """Run the same requests on all three deployments, with the same number of workers."""
     logs = _run(KINDS, engine, vllm_python, options)
+    failures = [f"{kind}: {said}" for kind, log in zip(KINDS, logs, strict=True) for said in said_first(log.events)]
+    for sentence in failures:
+        click.echo(sentence, err=True)
     summaries = [summarize(log.events) for log in logs]
     if as_json:
         reports = [report(log, summary) for log, summary in zip(logs, summaries, strict=True)]
         click.echo(msgspec.json.encode({"deployments": reports}).decode())
-        return
-    table(list(zip(KINDS, summaries, strict=True)))
-    remarks(list(zip(KINDS, logs, strict=True)))
+    else:
+        table(list(zip(KINDS, summaries, strict=True)))
+        remarks(list(zip(KINDS, logs, strict=True)))
+    if failures:
+        context.exit(1)
 
 
 @cli.command()

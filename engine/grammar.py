@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from engine.errors import BadInput
 from engine.events import (
     Arrived,
     BlocksFreed,
@@ -38,6 +39,20 @@ def check(events: Sequence[Event], *, complete: bool = True) -> None:
         assert not left, f"never finished: {sorted(left)}"
 
 
+def admit(events: Sequence[Event], name: str) -> None:
+    """For a log from outside, which may be anybody's: raises BadInput where it breaks the rules."""
+    wild = next((event.t for event in events if abs(event.t) > LONGEST_S), None)
+    if wild is not None:
+        raise BadInput(f"{name} time", wild, f"in seconds, at most {LONGEST_S:g}")
+    try:
+        check(events, complete=False)
+    except AssertionError as breach:
+        raise BadInput(name, f"{breach}"[:200], "a recording made by --record") from breach
+    except KeyError as unknown:
+        raise BadInput(name, f"about {unknown}, which never arrived", "a recording made by --record") from unknown
+
+
+LONGEST_S = 1e9
 INSIDE = (StepStarted, StepEnded, HandoffOffered, HandoffAccepted, HandoffStarted, HandoffEnded, BlocksFreed, Recalled)
 
 

@@ -1,6 +1,7 @@
 """A run on disk, as JSON lines: the first says what was run and where, then one event a line."""
 
 import gzip
+import io
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from engine.events import Connected, Event
 from engine.scenario import Scenario
 
 VERSION = 1
+MOST_BYTES = 64_000_000  # of events, as JSON lines: about 400,000, which take some ten times as much memory
 
 
 class Log(msgspec.Struct, frozen=True):
@@ -54,9 +56,13 @@ def dump(log: Log) -> bytes:
 def parse(data: bytes, name: str = "log") -> Log:
     """The log in JSON lines (gzipped or not). Raises BadInput naming the line that is wrong."""
     try:
-        lines = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).splitlines()
+        # no more is unpacked than is allowed: a megabyte of zeros packs a gigabyte
+        whole = gzip.GzipFile(fileobj=io.BytesIO(data)).read(MOST_BYTES + 1) if data[:2] == b"\x1f\x8b" else data
     except (OSError, EOFError, zlib.error) as broken:
         raise BadInput(name, "broken gzip data", "a recording made by --record") from broken
+    if len(whole) > MOST_BYTES:
+        raise BadInput(name, "longer", f"at most {MOST_BYTES // 1_000_000} MB of events, unpacked")
+    lines = whole.splitlines()
     if not lines:
         raise BadInput(name, "empty", "a recording made by --record")
     number = 1
@@ -65,7 +71,7 @@ def parse(data: bytes, name: str = "log") -> Log:
         events: list[Event] = []
         for number, line in enumerate(lines[1:], start=2):  # noqa: B007 (named in the error)
             events.append(_event.decode(line))
-    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
         raise BadInput(f"{name} line {number}", _short(wrong), "a line of a recording made by --record") from wrong
     if header.version != VERSION:
         raise BadInput(f"{name} version", header.version, f"{VERSION}")
@@ -81,8 +87,11 @@ def save(log: Log, path: str | Path) -> None:
 def load(path: str | Path) -> Log:
     """Read a log. Raises BadInput if the file cannot be read or is not a log."""
     try:
-        data = Path(path).read_bytes()
-    except OSError as missing:
+        if not Path(path).is_file():  # a device or a pipe may never end
+            raise FileNotFoundError(path)
+        with Path(path).open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as missing:
         raise BadInput("log", str(path), "a file that can be read") from missing
     return parse(data, str(path))
 

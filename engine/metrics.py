@@ -2,6 +2,8 @@
 
 TTFT  arrival -> first token              ITL  each gap between two consecutive tokens of a request
 E2E   arrival -> last token               TPOT (E2E - TTFT) / (output tokens - 1), per request
+
+A request that failed is listed, and enters none of these: engine/failures.py.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,6 +22,7 @@ from engine.events import (
     TokenMade,
     WorkerDown,
 )
+from engine.failures import FAILED
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -61,9 +64,9 @@ class HandoffResult(msgspec.Struct, frozen=True):
 
 
 class Metrics(msgspec.Struct, frozen=True):
-    """`output_tokens_per_s`: all tokens made, over the time from the first arrival to the last token; the same wherever
-    tokens/s are shown. `max_stall_s`: the longest any running request waited for its next token. `busy`: share of time,
-    by worker.
+    """`output_tokens_per_s`: the tokens of all requests but those that failed, over the time from the first arrival to
+    the last token; the same wherever tokens/s are shown. `max_stall_s`: the longest any running request waited for its
+    next token, one that failed later too. `busy`: share of time, by worker.
     """
 
     ttft_s: Spread
@@ -116,6 +119,8 @@ def _result(arrived: Arrived, tokens: list[TokenMade], finished: Finished | None
 
 
 def _metrics(requests: Sequence[RequestResult], events: Sequence[Event]) -> Metrics:
+    longest_s = max((gap for request in requests for gap in request.itl_s), default=0.0)
+    requests = [request for request in requests if request.finished != FAILED]
     gaps = [gap for request in requests for gap in request.itl_s]
     span = _span(events)
     return Metrics(
@@ -124,7 +129,7 @@ def _metrics(requests: Sequence[RequestResult], events: Sequence[Event]) -> Metr
         tpot_s=Spread.of(sum(r.itl_s) / len(r.itl_s) for r in requests if r.itl_s),
         e2e_s=Spread.of(r.e2e_s for r in requests if r.e2e_s is not None),
         output_tokens_per_s=sum(r.output_tokens for r in requests) / span if span else 0.0,
-        max_stall_s=max(gaps, default=0.0),
+        max_stall_s=longest_s,
         busy={worker: seconds / span for worker, seconds in busy_s(events).items()} if span else {},
     )
 

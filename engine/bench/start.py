@@ -60,7 +60,7 @@ def _engine_s(model: ModelSpec) -> "tuple[float, Memory]":
 def _bare_s(prepared: Prepared) -> float:
     begun_s = time.perf_counter()
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
-    line = [sys.executable, "-c", BARE, prepared.folder, prepared.dtype, prepared.variant]
+    line = [sys.executable, "-P", "-c", BARE, prepared.folder, prepared.dtype, prepared.variant]
     subprocess.run(line, check=True, capture_output=True, env=environment)
     return time.perf_counter() - begun_s
 

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 import httpx2
 import msgspec
 
-from engine.client.endpoint import Endpoint, NoAnswer, find, open_client
+from engine.client.answer import NoAnswer
+from engine.client.endpoint import Endpoint, find, open_client
 from engine.errors import BadInput
 from engine.events import SERVER, UNSEEN, Arrived, Connected, Counted, Event, Failed, Finished, TokenMade
 from engine.live.model.catalog import prepare
@@ -36,7 +37,7 @@ def run_outside(
 
 
 async def _run(scenario: Scenario, url: str, served_model: str, api: str, prompts: Sequence[str]) -> Log:
-    async with open_client() as client:
+    async with open_client(url) as client:
         endpoint = await find(client, url, served_model, api)
         asked = make_requests(scenario, endpoint, prompts)
         kept = _Notebook()

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import msgspec
 
-from engine.client.endpoint import NoAnswer
+from engine.client.answer import NoAnswer
 from engine.request import Request
 
 SILENCE_S = 600.0

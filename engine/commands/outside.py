@@ -7,11 +7,11 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from engine.client.endpoint import APIS, KEY_VARIABLE, NoAnswer
+from engine.client.endpoint import APIS, KEY_VARIABLE
 from engine.client.run import run_outside
 from engine.client.said import said
 from engine.errors import BadInput
-from engine.events import Arrived, Failed
+from engine.events import Failed
 from engine.log import Log, seen_from_outside
 from engine.options import described
 
@@ -50,10 +50,3 @@ def told(log: Log) -> None:
         return
     for line in (*said(log), *(f"{e.request}: {e.why}" for e in log.events if isinstance(e, Failed))):
         click.echo(textwrap.fill(line, 110))
-
-
-def answered(log: Log) -> None:
-    """Raises if a server answered nothing at all: then there is no run to speak of, however well it was logged."""
-    lost = [event.why for event in log.events if isinstance(event, Failed)]
-    if lost and len(lost) == sum(isinstance(event, Arrived) for event in log.events):
-        raise NoAnswer(f"No request was answered. {lost[0]}")

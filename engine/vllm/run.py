@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from engine.client.endpoint import NoAnswer
+from engine.client.answer import NoAnswer
 from engine.client.split import healthy, open_client, pieces
 from engine.errors import BadInput
 from engine.live.model.catalog import Prepared, prepare

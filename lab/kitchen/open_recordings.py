@@ -3,6 +3,7 @@
 import streamlit as st
 
 from engine.errors import BadInput
+from engine.grammar import admit
 from engine.log import parse
 
 MOST = 3  # beside each other
@@ -25,7 +26,10 @@ def choose_recordings() -> bool:
         try:
             if len(files) > MOST:
                 raise BadInput("recordings", len(files), f"at most {MOST}")
-            st.session_state["opened"] = [parse(file.getvalue(), file.name) for file in files]
+            logs = [parse(file.getvalue(), file.name) for file in files]
+            for file, log in zip(files, logs, strict=True):
+                admit(log.events, file.name)
+            st.session_state["opened"] = logs
         except BadInput as wrong:
             st.error(str(wrong))
             return False

@@ -81,7 +81,7 @@ class BackgroundJob:
                 if self._given_up():
                     return CANCELLED
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", self._module],
+                    [sys.executable, "-P", "-m", self._module],
                     cwd=ROOT,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,

@@ -99,6 +99,7 @@ class EngineClient:
         scenario = Scenario(settings.reachable(Deployment(workers=settings.workers)), model=settings.model)
         command = [
             sys.executable,
+            "-P",  # nothing is imported from the folder that the lab is started in
             "-m",
             "engine.live.process.host",
             str(fd),

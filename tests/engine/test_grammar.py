@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from engine.errors import BadInput
 from engine.events import (
     SERVER,
     UNSEEN,
@@ -27,7 +28,7 @@ from engine.events import (
     TokenMade,
     WorkerDown,
 )
-from engine.grammar import check
+from engine.grammar import admit, check
 from engine.plan import Slice
 
 PREFILL, DECODE = "worker-0", "worker-1"
@@ -180,3 +181,21 @@ def test_what_a_client_sees_is_a_log() -> None:
 def test_what_no_client_sees_is_none(log: tuple[Event, ...], says: str) -> None:
     with pytest.raises(AssertionError, match=says):
         check(log, complete=False)
+
+
+@pytest.mark.parametrize(
+    ("events", "sentence"),
+    [
+        ([TokenMade(0.0, "worker-0", "r1", 0, 1)], "never arrived"),
+        ([Finished(0.0, "r1", "stop", 0)], "finished out of turn"),
+        ([Arrived(1.7e308, "r1", 1, 1)], "at most 1e"),
+        ([Arrived(0.0, "r1", 1, 1)] * 2, "arrived twice"),
+    ],
+)
+def test_a_log_of_somebody_else_s_is_judged_at_the_door(events: list[Event], sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        admit(events, "theirs.jsonl")
+
+
+def test_a_run_that_is_not_over_is_admitted() -> None:
+    admit([Arrived(0.0, "r1", 1, 1)], "mine.jsonl")

@@ -1,6 +1,8 @@
 """What is written down is read back the same; what is no recording is refused, with the line that is wrong."""
 
 import gzip
+import os
+import tracemalloc
 import types
 import typing
 from pathlib import Path
@@ -12,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 from engine.errors import BadInput
 from engine.events import Arrived, Event, Finished, TokenMade
 from engine.link import LinkSpec
-from engine.log import Log, dump, in_order, load, parse, save
+from engine.log import MOST_BYTES, Log, dump, in_order, load, parse, save
 from engine.request import Sampling
 from engine.scenario import Deployment, ModelSpec, Scenario, Workload
 
@@ -159,3 +161,31 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         load(tmp_path / "nothing.jsonl")
     with pytest.raises(BadInput, match="but must be a file that can be read"):
         load(tmp_path)
+
+
+# ---- logs that somebody made to do harm
+
+
+def test_a_small_file_unpacks_to_a_bounded_one() -> None:
+    packed = gzip.compress(b"\n" * (20 * MOST_BYTES))
+    assert len(packed) < 2_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadInput, match="at most 64 MB of events"):
+            parse(packed, "bomb.jsonl.gz")
+        assert tracemalloc.get_traced_memory()[1] < 4 * MOST_BYTES
+    finally:
+        tracemalloc.stop()
+
+
+def test_deep_json_is_a_line_that_is_wrong() -> None:
+    deep = dump(PLAIN) + b'{"kind": "Arrived", "t": ' + b"[" * 100_000
+    with pytest.raises(BadInput, match="line 5"):
+        parse(deep)
+
+
+def test_what_never_ends_is_no_log(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/zero", tmp_path / "pipe", tmp_path, "x" * 5000, "\0"):
+        with pytest.raises(BadInput, match="a file that can be read"):
+            load(path)

@@ -39,7 +39,7 @@ class Machine(msgspec.Struct, frozen=True):
 def measure(model: ModelSpec) -> Machine:
     """Measure now, for some seconds, in a process of its own. Nothing else should run. Raises WorkerFailed."""
     ran = subprocess.run(
-        [sys.executable, "-m", "engine.live.machine.doctor", msgspec.json.encode(model).decode()],
+        [sys.executable, "-P", "-m", "engine.live.machine.doctor", msgspec.json.encode(model).decode()],
         capture_output=True,
         check=False,
     )

@@ -107,7 +107,7 @@ def _converted(path: str, source: str, key: str) -> Path:
     """The cache's folder for `source`, made now if need be. If two processes race, the first to finish wins."""
     folder = cache_folder() / f"{key}-v{FORMAT}"
     if not folder.exists():
-        run = [sys.executable, "-m", "engine.live.model.convert", source, str(folder)]
+        run = [sys.executable, "-P", "-m", "engine.live.model.convert", source, str(folder)]
         offline = os.environ | {"HF_HUB_OFFLINE": "1"}  # all it needs is here
         ran = subprocess.run(run, capture_output=True, text=True, check=False, env=offline)
         if ran.returncode:

@@ -61,7 +61,7 @@ def speeds(cache: Path) -> Speeds:
 @functools.cache
 def _measured() -> Speeds:
     """A process of its own may set its threads as it likes, and keeps torch out of this one."""
-    command = [sys.executable, "-m", "engine.live.compute.measure_dtypes"]
+    command = [sys.executable, "-P", "-m", "engine.live.compute.measure_dtypes"]
     ran = subprocess.run(command, capture_output=True, check=False)
     if ran.returncode:
         raise WorkerFailed(f"The speed of bf16 and fp32 could not be measured: {ran.stderr.decode()[-500:]}")

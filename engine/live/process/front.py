@@ -262,7 +262,7 @@ class Front:
         ours, theirs = Pipe()
         fd = theirs.fileno()
         environment = {**os.environ, "OMP_NUM_THREADS": "1", KEY_VARIABLE: self._key.decode()}
-        command = [sys.executable, "-m", "engine.live.process.worker_process", str(fd)]
+        command = [sys.executable, "-P", "-m", "engine.live.process.worker_process", str(fd)]
         seat.process = subprocess.Popen(command, pass_fds=[fd], env=environment, stdin=subprocess.DEVNULL)
         theirs.close()
         seat.channel = ours

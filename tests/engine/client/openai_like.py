@@ -1,7 +1,7 @@
 """A small real server that speaks the OpenAI protocol over a socket, and does as it is told: also the wrong thing.
 
 A prompt's first word decides what becomes of it: "cut" ends the stream half way, "refuse" is HTTP 500, "garble" sends
-no JSON, "bundle" sends two tokens a piece; anything else is answered well.
+no JSON, "bundle" sends two tokens a piece; anything else is answered well. What is set as `plays` is sent instead.
 """
 
 import asyncio
@@ -24,8 +24,14 @@ class Server:
         self.asked: list[dict[str, Any]] = []
         self.open = self.most_open = 0
         self.url = ""
+        self.plays, self.kind = b"", "text/event-stream"
+        self.models: tuple[int, object] = (200, {"data": [{"id": "one", "owned_by": owner, "max_model_len": 500}]})
+        self.targets: list[str] = []
+        self.logins: list[str] = []
+        self.connections = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         try:
             while head := (await reader.readuntil(b"\r\n\r\n")).decode():
                 fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
@@ -39,13 +45,20 @@ class Server:
     async def _answer(
         self, writer: asyncio.StreamWriter, path: str, fields: dict[str, str], body: dict[str, Any]
     ) -> None:
+        self.targets.append(path)
+        self.logins.append(fields.get("authorization", ""))
+        path = path.partition("?")[0]
         if self.key and fields.get("authorization") != f"bearer {self.key}":
             return self._say(writer, 401, {"error": {"message": "no"}})
         if path == "/v1/models":
-            return self._say(writer, 200, {"data": [{"id": "one", "owned_by": self.owner, "max_model_len": 500}]})
+            return self._say(writer, *self.models)
         if path not in ("/v1/chat/completions", "/v1/completions"):
             return self._say(writer, 404, {"detail": "Not Found"})
         self.asked.append(body)
+        if self.plays:
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: {self.kind}\r\nContent-Length: {len(self.plays)}\r\n\r\n"
+            writer.write(head.encode() + self.plays)
+            return None
         chat = path.startswith("/v1/chat")
         words = body["messages"][0]["content"] if chat else body["prompt"]
         mood = words.split()[0]
