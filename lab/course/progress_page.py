@@ -17,7 +17,6 @@ from lessons.book import Book, Entry
 from lessons.lesson import Round
 from lessons.question import CONFIDENCES
 
-STILL = {"displayModeBar": False}
 FEWEST = 4  # guesses at one level: fewer say next to nothing
 Z = 1.645  # 90 %, two-sided
 
