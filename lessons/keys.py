@@ -67,7 +67,8 @@ def curve(samples: Sequence[Sample[Sequence[float]]], widest: float = WIDEST) ->
     low, high = tuple(map(min, least)), tuple(map(max, most))
     for few, many in zip(low, high, strict=True):
         if many > few * widest:
-            raise CannotTell(_scattered(counted, f"from {few:.3g} to {many:.3g}"))
+            factor = many / few if few > 0 else math.inf
+            raise CannotTell(_scattered(counted, f"What they say may differ by a factor of {factor:.2g}"))
     middle = _middle(counted, lambda one: sum(math.log(max(value, 1e-12)) for value in one.value))
     return Key(tuple(middle.value), low, high, middle.repeat)
 
@@ -106,7 +107,7 @@ def greatest(samples: Sequence[Sample[Mapping[str, float]]], margin: float = MAR
     if same is not None and apart <= margin:
         return Key(same, repeat=middle.repeat)
     leads = sorted(lead(one) for one in counted)
-    raise CannotTell(_scattered(counted, f"the ratio of the two from {leads[0]:.2f} to {leads[-1]:.2f}"))
+    raise CannotTell(_scattered(counted, f"They put the ratio of the two between {leads[0]:.2g} and {leads[-1]:.2g}"))
 
 
 def agreed(samples: Sequence[Sample[str]]) -> Key:
@@ -157,11 +158,13 @@ def _scattered(counted: Sequence[Sample], found: str) -> str:  # type: ignore[ty
     """Why these samples carry no verdict."""
     bad = [one.lost for one in counted if one.lost > MOST]
     if bad:
+        share = f"{max(bad):.0%}".replace("%", " %")
+        disturbed = f"in {len(bad)} of {len(counted)} repeats" if len(counted) > 1 else "while it ran"
         return (
-            f"Something else on this machine took up to {max(bad):.0%} of a worker's time in {len(bad)} of "
-            f"{len(counted)} repeats: they say {found}, and that is too wide for a verdict."
+            f"Something else on this machine took up to {share} of a worker's time {disturbed}. {found}, "
+            "and that is too wide for a verdict."
         )
-    return f"The repeats say {found}: too wide for a verdict."
+    return f"The repeats do not agree. {found}, and that is too wide for a verdict."
 
 
 # ---- guesses

@@ -140,7 +140,7 @@ def test_a_number_is_the_median_repeat_and_says_which() -> None:
 
 def test_repeats_as_wide_as_what_counts_as_right_carry_no_verdict() -> None:
     assert number(samples(1.0, 0.99 * WIDEST))
-    with pytest.raises(CannotTell, match=r"from 1 to 1\.51"):
+    with pytest.raises(CannotTell, match=r"a factor of 1\.5"):
         number(samples(1.0, 1.01 * WIDEST))
 
 
@@ -150,7 +150,7 @@ def test_disturbed_repeats_are_left_out_if_two_are_sound() -> None:
 
 def test_where_all_are_disturbed_what_was_taken_widens_the_range() -> None:
     assert number(samples(10.0, 10.0, lost=0.15)).low == (pytest.approx(8.5),)
-    with pytest.raises(CannotTell, match="took up to 40%"):
+    with pytest.raises(CannotTell, match="took up to 40 %"):
         number(samples(10.0, 10.0, lost=0.4))
 
 
