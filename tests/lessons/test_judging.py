@@ -127,11 +127,13 @@ def test_taken_cores_do_not_narrow_what_is_known(lesson: Lesson, asked: Round) -
 
 
 def samples(*values: float, lost: float = 0.0) -> list[Sample[float]]:
-    return [Sample(value, n, lost) for n, value in enumerate(values)]
+    return [Sample(value, n, lost, value * (1 - lost) if lost else None) for n, value in enumerate(values)]
 
 
 def pairs(*ratios: float, lost: float = 0.0) -> list[Sample[dict[str, float]]]:
-    return [Sample({"a": ratio, "b": 1.0}, n, lost) for n, ratio in enumerate(ratios)]
+    """`lost`: of the first of the two."""
+    calm = [{"a": ratio * (1 - lost), "b": 1.0} if lost else None for ratio in ratios]
+    return [Sample({"a": ratio, "b": 1.0}, n, lost, calm[n]) for n, ratio in enumerate(ratios)]
 
 
 def test_a_number_is_the_median_repeat_and_says_which() -> None:
