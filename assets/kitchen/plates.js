@@ -57,7 +57,13 @@ function plateOf(now, spot, one, { says, because }) {
     (text) => dish > 26 && widthOf(text, 12) < 2 * Math.sqrt(Math.max(0, (dish - 6) ** 2 - 196)),
   );
   return g(
-    { class: "sk-plate", key: one.order.request, "data-order": one.number, "data-made": one.made, "data-frozen": hard ? "long" : one.still },
+    {
+      class: "sk-plate",
+      key: one.order.request,
+      "data-order": one.number,
+      "data-made": one.made,
+      "data-frozen": hard ? "long" : one.still,
+    },
     w < 2 * dish + 26 ? null : slipOf(one, spot, { says, because, iced, hard, count, spare: now.cancels ? 24 : 0 }),
     circle(cx + 1, cy + 3, dish, { class: "cast" }),
     circle(cx, cy, dish, { class: "china" }),
