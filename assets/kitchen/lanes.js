@@ -73,8 +73,7 @@ function guestRow(log, order, box, y, height, slot) {
   const first = order.tokens[0],
     mid = y + height / 2,
     out = [],
-    x = box.x,
-    last = order.tokens.at(-1);
+    x = box.x;
   if (order.t0 > box.to || (order.t1 ?? Infinity) < box.from) return out;
   if (!slot) {
     const until = first ? first.t : (order.t1 ?? Math.min(box.to, log.end));
@@ -102,7 +101,7 @@ function guestRow(log, order, box, y, height, slot) {
       path(
         ticks
           .map(
-            (token, n) =>
+            (token) =>
               `M${f1(x(token.t))} ${token.index ? y + 1.5 : y}v${slot ? height - 2 : token.index ? height - 5 : height - 2}`,
           )
           .join(""),

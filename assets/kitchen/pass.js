@@ -114,7 +114,7 @@ function trays(now, gate, y, scale, x0) {
 }
 
 /** What stands beside the gate: the bytes that are across, and those to go. */
-function crossing(now, long) {
+function crossing(now) {
   const first = now.trays[0];
   if (!first) return null;
   const { order, tray: one } = first,

@@ -53,6 +53,8 @@ function crew(roles) {
   });
 }
 
+const named = (log, worker) => crew(log.deployed.at(-1)?.roles || []).find(({ name }) => name === worker)?.called || worker;
+
 /** One worker at t: its step, what it preps, its plates, and which of them stand still. */
 function stationAt(now, who) {
   const { log, t } = now,
