@@ -126,7 +126,11 @@ function servedPile(now, x, y, most, width = 98) {
       .slice(0, most)
       .map((order, n) =>
         g(
-          { key: order.request, transform: at(x, y + n * 38) },
+          {
+            key: order.request,
+            "data-stands": stands(now, order, "served", x, y + n * 38) && order.request,
+            transform: at(x, y + n * 38),
+          },
           rect(15, 2, width - 15, 26, { rx: 6, class: "slip" }),
           circle(16, 18, 15, { class: "cast" }),
           circle(15, 15, 15, { class: "china" }),

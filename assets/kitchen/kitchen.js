@@ -7,6 +7,7 @@ function kitchen(view) {
     hidden = h2("p", "sk-hidden"),
     put = canvas(root),
     slider = linkSlider(view),
+    fly = flights(),
     scrub = scrubber(view);
   hidden.setAttribute("role", "status");
   root.append(hidden);
@@ -21,6 +22,7 @@ function kitchen(view) {
         now = Object.assign(moment(view.log, t), {
           reduced: view.reduced,
           spots: [],
+          stands: [],
           cancels: view.offers("cancel"),
           kills: view.offers("kill"),
         });
@@ -90,6 +92,7 @@ function kitchen(view) {
           table(view, now),
         ),
       );
+      fly(root, now, view.clock.playing && !view.reduced);
       if (says.key !== spoken && (performance.now() - spokenAt > SPEAK_S * 1000 || (force && !view.clock.playing))) {
         spokenAt = performance.now();
         spoken = says.key;

@@ -40,6 +40,7 @@ function mostPlates(now, names) {
 
 function plate(now, spot, one, { age: says = "", because = "" } = {}) {
   if (now.cancels) now.spots?.push({ order: one.order, x: spot.x + spot.w - 26, y: spot.y + spot.h / 2 - 12 });
+  stands(now, one.order, "plate", spot.x, spot.y);
   const key = `${spot.x} ${spot.y} ${spot.w} ${spot.h} ${one.made} ${one.still} ${says} ${because} ${now.cancels} ${penFont}`;
   if (one.order.plated?.key !== key) one.order.plated = { key, drawn: plateOf(now, spot, one, { says, because }) };
   return one.order.plated.drawn;
@@ -60,6 +61,7 @@ function plateOf(now, spot, one, { says, because }) {
     {
       class: "sk-plate",
       key: one.order.request,
+      "data-stands": one.order.request,
       "data-order": one.number,
       "data-made": one.made,
       "data-frozen": hard ? "long" : one.still,

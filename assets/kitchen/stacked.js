@@ -135,6 +135,6 @@ function shaft(now, width, y) {
   };
 }
 function trayOnly(now, order, k, crossed) {
-  const one = tray(now, 0, 0, order, { scale: k, crossed });
+  const one = tray({ ...now, stands: null }, 0, 0, order, { scale: k, crossed });
   return { ...one, key: undefined, kids: one.kids.slice(0, 1) };
 }
