@@ -44,8 +44,7 @@ SIGHT = """() => {
     let seen = [255, 255, 255];
     for (const one of below) {
       const style = getComputedStyle(one), drawn = one instanceof SVGElement;
-      if (drawn && one.matches("text, tspan, svg, g")) continue;
-      if (drawn && (style.fill === "none" || style.fill.startsWith("url"))) continue;
+      if (drawn && (one.matches("text, tspan, svg, g") || /^(none|url)/.test(style.fill))) continue;
       const colour = rgba(drawn ? style.fill : style.backgroundColor), share = colour[3] / 255 * opacity(one);
       seen = seen.map((v, n) => v * (1 - share) + colour[n] * share);
     }
@@ -59,8 +58,9 @@ SIGHT = """() => {
     if (control && (box.width < 24 || box.height < 24)) wrong.push(["small target", node.className]);
     if (![...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim())) continue;
     const drawn = node instanceof SVGElement;
-    const here = document.elementsFromPoint(box.left + box.width / 2, box.top + box.height / 2);
-    if (drawn && !here.some((one) => node.contains(one) || (one.matches("text") && one.contains(node)))) continue; // of what is drawn twice, for the past and for what is to come, one is clipped
+    const shown = document.elementsFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+    if (drawn && !shown.some((one) => node.contains(one) || (one.matches("text") && one.contains(node))))
+      continue; // of what is drawn twice, for the past and for what is to come, one is clipped
     const seen = behind(node, box);
     if (!seen) continue;
     const [a, b] = [light(rgba(drawn ? style.fill : style.color)), light(seen)];
