@@ -1,7 +1,11 @@
 """Whether a run had the machine to itself, computed from its steps."""
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import msgspec
 
 from engine.events import Event, StepEnded, StepStarted
 
@@ -40,3 +44,36 @@ def disturbance(events: Iterable[Event]) -> str:
         f"Disturbed: for {share:.0%} of its steps' time a worker did not have its core, because of something else on "
         "this machine."
     )
+
+
+def calmed(events: Sequence[Event]) -> tuple[Event, ...]:
+    """The run as it might have been, had each worker had its core: while a step runs of which a share was lost, time
+    goes by slower by that share (by the worst one's, where several do). An estimate, as far as others' time is a loss:
+    the truth lies between the run and this. What handoffs say of themselves stays."""
+    began: dict[str, float] = {}
+    held_up: list[tuple[float, float, float]] = []  # from, to, share that was lost
+    for event in events:
+        match event:
+            case StepStarted():
+                began[event.worker] = event.t
+            case StepEnded(cpu_s=float(cpu_s)) if event.worker in began:
+                start_s = began.pop(event.worker)
+                took_s = event.t - start_s
+                if took_s > cpu_s:
+                    held_up.append((start_s, event.t, 1 - max(cpu_s, 0.0) / took_s))
+    marks = sorted({t for start_s, end_s, _ in held_up for t in (start_s, end_s)})
+    lost_s = [0.0]
+    for start_s, end_s in pairwise(marks):
+        share = max((lost for first, last, lost in held_up if first <= start_s and end_s <= last), default=0.0)
+        lost_s.append(lost_s[-1] + share * (end_s - start_s))
+
+    def earlier(t: float) -> float:
+        at = bisect_right(marks, t) - 1
+        if at < 0:
+            return t
+        if at + 1 == len(marks):
+            return t - lost_s[at]
+        share = (lost_s[at + 1] - lost_s[at]) / (marks[at + 1] - marks[at])
+        return t - lost_s[at] - share * (t - marks[at])
+
+    return tuple(msgspec.structs.replace(event, t=earlier(event.t)) for event in events)

@@ -134,8 +134,8 @@ def opened(path: str | Path) -> Iterator[sqlite3.Connection]:
 
 
 def in_use(path: str | Path) -> sqlite3.Connection:
-    """To be held for as long as the file is used: whoever closes it last, writes its log back and waits for the disk,
-    which then is nobody after every single act."""
+    """Hold this for as long as the file is used. The last connection to close writes the log back and waits for the
+    disk; held open, that is not every single act."""
     db = sqlite3.connect(path, check_same_thread=False)
     db.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
     return db

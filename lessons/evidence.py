@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from engine.disturbed import disturbed, kept_waiting
+from engine.disturbed import MOST, calmed, disturbed, kept_waiting
 from engine.live.machine.machine import Machine
 from engine.log import Log
 from engine.scenario import Scenario
@@ -27,11 +27,13 @@ class CannotTell(Exception):
 
 
 class Sample(NamedTuple, Generic[V]):
-    """What one repeat says. `lost`: the share of its time in which a worker did not have its core."""
+    """What one repeat says. `lost`: the share of its time in which a worker did not have its core; `calm`: what a
+    disturbed repeat might have said, had it had it. The truth lies between the two."""
 
     value: V
     repeat: int = 0
     lost: float = 0.0
+    calm: V | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,15 @@ class Evidence:
         every = [kept_waiting(log.events) for logs in self.logs.values() for log in logs]
         return max((share for share in every if share is not None), default=0.0)
 
+    @cached_property
+    def calmed(self) -> "Evidence":
+        """As it might have been without what somebody else took of the cores."""
+        logs = {
+            run: tuple(msgspec.structs.replace(log, events=calmed(log.events)) for log in repeats)
+            for run, repeats in self.logs.items()
+        }
+        return Evidence(logs, self.setting, self.machine)
+
     def each(self, fold: Callable[["Evidence"], T]) -> tuple[Sample[T], ...]:
         """What each repeat says; those that do not say are left out. Raises CannotTell if none does."""
         samples: list[Sample[T]] = []
@@ -87,11 +98,12 @@ class Evidence:
         for n, repeat in enumerate(self.repeats):
             try:
                 value = fold(repeat)
+                calm = fold(repeat.calmed) if repeat.lost > MOST else None
             except CannotTell as silent:
                 why = silent
                 continue
-            if _finite(value):
-                samples.append(Sample(value, n, repeat.lost))
+            if _finite(value) and (calm is None or _finite(calm)):
+                samples.append(Sample(value, n, repeat.lost, calm))
             else:
                 why = CannotTell("The runs hold nothing to compare with.")
         if not samples:

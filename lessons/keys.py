@@ -56,18 +56,20 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def number(samples: Sequence[Sample[float] | float], widest: float = WIDEST) -> Key:
     """The median repeat and the range of all. Raises CannotTell if they differ by more than the factor `widest`."""
-    return curve([Sample([one.value], one.repeat, one.lost) for one in _samples(samples)], widest)
+    every = _samples(samples)
+    calm = [None if one.calm is None else [one.calm] for one in every]
+    return curve([Sample([one.value], one.repeat, one.lost, c) for one, c in zip(every, calm, strict=True)], widest)
 
 
 def curve(samples: Sequence[Sample[Sequence[float]]], widest: float = WIDEST) -> Key:
     """Each sample is a whole curve; the key is the one in the middle, and at each x the range of all."""
     counted = trusted(samples)
-    least = zip(*([value / _slack(one) for value in one.value] for one in counted), strict=True)
-    most = zip(*([value * _slack(one) for value in one.value] for one in counted), strict=True)
-    low, high = tuple(map(min, least)), tuple(map(max, most))
+    ends = list(zip(*(end for one in counted for end in _ends(one)), strict=True))
+    low, high = tuple(map(min, ends)), tuple(map(max, ends))
     for few, many in zip(low, high, strict=True):
         if many > few * widest:
-            raise CannotTell(_scattered(counted, f"from {few:.3g} to {many:.3g}"))
+            factor = many / few if few > 0 else math.inf
+            raise CannotTell(_scattered(counted, f"What they say may differ by a factor of {factor:.2g}"))
     middle = _middle(counted, lambda one: sum(math.log(max(value, 1e-12)) for value in one.value))
     return Key(tuple(middle.value), low, high, middle.repeat)
 
@@ -90,23 +92,24 @@ def greatest(samples: Sequence[Sample[Mapping[str, float]]], margin: float = MAR
     """Which of the named numbers is the greatest in every repeat, by at least `margin`; `same` where none is, because
     in every repeat all lie within it. Anything between the two is noise, or too close to call: CannotTell.
 
-    `same` None: "about the same" is no answer. What somebody else took of the cores widens every ratio.
+    `same` None: "about the same" is no answer. What somebody else took of the cores counts against every ratio.
     """
     counted = trusted(samples)
     first = max(counted[0].value, key=lambda name: sum(math.log(max(one.value[name], 1e-12)) for one in counted))
     rivals = [name for name in counted[0].value if name != first]
 
-    def lead(one: Sample[Mapping[str, float]]) -> float:
-        return min(_ratio(one.value[first], one.value[rival]) for rival in rivals)
+    def lead(values: Mapping[str, float]) -> float:
+        return min(_ratio(values[first], values[rival]) for rival in rivals)
 
-    middle = _middle(counted, lead)
-    if all(lead(one) / _slack(one) >= margin for one in counted):
+    middle = _middle(counted, lambda one: lead(one.value))
+    ends = [end for one in counted for end in _ends(one)]
+    leads = sorted(map(lead, ends))
+    if leads[0] >= margin:
         return Key(first, repeat=middle.repeat)
-    apart = max(_ratio(max(one.value.values()), min(one.value.values())) * _slack(one) for one in counted)
+    apart = max(_ratio(max(end.values()), min(end.values())) for end in ends)
     if same is not None and apart <= margin:
         return Key(same, repeat=middle.repeat)
-    leads = sorted(lead(one) for one in counted)
-    raise CannotTell(_scattered(counted, f"the ratio of the two from {leads[0]:.2f} to {leads[-1]:.2f}"))
+    raise CannotTell(_scattered(counted, f"They put the ratio of the two between {leads[0]:.2g} and {leads[-1]:.2g}"))
 
 
 def agreed(samples: Sequence[Sample[str]]) -> Key:
@@ -129,7 +132,7 @@ def trusted(samples: Sequence[Sample]) -> Sequence[Sample]:  # type: ignore[type
 
 def untimed(samples: Sequence[Sample[T]]) -> list[Sample[T]]:
     """Of what does not depend on time: no disturbance counts against it."""
-    return [one._replace(lost=0.0) for one in samples]
+    return [one._replace(lost=0.0, calm=None) for one in samples]
 
 
 def _samples(values: Sequence[Sample[float] | float]) -> list[Sample[float]]:
@@ -137,9 +140,9 @@ def _samples(values: Sequence[Sample[float] | float]) -> list[Sample[float]]:
     return [one if isinstance(one, Sample) else Sample(one, n) for n, one in enumerate(values)]
 
 
-def _slack(one: Sample) -> float:  # type: ignore[type-arg]
-    """By which factor a disturbed number may be another."""
-    return 1 / (1 - min(one.lost, 0.95)) if one.lost > MOST else 1.0
+def _ends(one: Sample[T]) -> tuple[T, ...]:
+    """Between these the truth lies."""
+    return (one.value,) if one.calm is None else (one.value, one.calm)
 
 
 def _ratio(above: float, below: float) -> float:
@@ -157,11 +160,13 @@ def _scattered(counted: Sequence[Sample], found: str) -> str:  # type: ignore[ty
     """Why these samples carry no verdict."""
     bad = [one.lost for one in counted if one.lost > MOST]
     if bad:
+        share = f"{max(bad):.0%}".replace("%", " %")
+        disturbed = f"in {len(bad)} of {len(counted)} repeats" if len(counted) > 1 else "while it ran"
         return (
-            f"Something else on this machine took up to {max(bad):.0%} of a worker's time in {len(bad)} of "
-            f"{len(counted)} repeats: they say {found}, and that is too wide for a verdict."
+            f"Something else on this machine took up to {share} of a worker's time {disturbed}. {found}, "
+            "and that is too wide for a verdict."
         )
-    return f"The repeats say {found}: too wide for a verdict."
+    return f"The repeats do not agree. {found}, and that is too wide for a verdict."
 
 
 # ---- guesses

@@ -233,7 +233,7 @@ def ms_bars(evidence: Evidence, fold: Callable[[Log], float], *runs: str, log: b
 
 
 def in_ms(samples: Sequence[Sample[float]]) -> list[Sample[float]]:
-    return [one._replace(value=one.value * 1e3) for one in samples]
+    return [one._replace(value=one.value * 1e3, calm=None if one.calm is None else one.calm * 1e3) for one in samples]
 
 
 def of(run: str, fold: Callable[[Log], float]) -> Callable[[Evidence], float]:

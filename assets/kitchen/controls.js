@@ -4,7 +4,9 @@
 function knob({ x, y, width, share }, held) {
   return [
     path(`M${f1(x)} ${y + 10}L${f1(x + width)} ${y + 16}V${y + 4}Z`, { class: "wedge" }),
-    path(`M${f1(x)} ${y + 10}L${f1(x + width * share)} ${f1(y + 10 + 6 * share)}V${f1(y + 10 - 6 * share)}Z`, { class: "wedge-full" }),
+    path(`M${f1(x)} ${y + 10}L${f1(x + width * share)} ${f1(y + 10 + 6 * share)}V${f1(y + 10 - 6 * share)}Z`, {
+      class: "wedge-full",
+    }),
     held ? null : circle(x + width * share, y + 10, 7, { class: "knob" }),
   ];
 }

@@ -61,7 +61,7 @@ function plateRoom(now, one, x0, x1, geo, { titled, most, cols = 2, rows = 2, ta
 }
 
 /** Board on the left, plates on the right, and one pair of hands. */
-function cookRoom(now, one, x0, x1, geo, { titled, most, bare = false }) {
+function cookRoom(now, one, x0, x1, geo, { most, bare = false }) {
   const wide = x1 - x0 > 340,
     cut = Math.min(138, (x1 - x0) * 0.34),
     { back, front, top, hoodH, k } = geo,

@@ -8,8 +8,7 @@ const NEEDS = { prep: 150, plating: 160, cook: 250, portions: 250, hatch: 250 },
   PASS_WIDE = 168;
 
 function floorOf(now, stations, width) {
-  const names = stations.map(({ name }) => name),
-    most = Math.max(3, ...stations.filter(({ station }) => station !== "prep").map(({ name }) => mostPlates(now, [name])));
+  const most = Math.max(3, ...stations.filter(({ station }) => station !== "prep").map(({ name }) => mostPlates(now, [name])));
   const split = stations.some(({ station }) => station === "prep"),
     wide = width >= 860;
   const needs =
@@ -54,9 +53,7 @@ function wideFloor(now, stations, width, most, split) {
     ...preps.map((one, n) => ROOMS.prep(now, one, ...spotsA[n], geo, { ...titledFor(one), shared: spotsA[n] })),
     ...rest.map((one, n) => ROOMS[one.station](now, one, ...spotsB[n], geo, { ...titledFor(one), most })),
   ];
-  const y1 = front + 30,
-    y2 = front + 51,
-    by = 308,
+  const by = 308,
     ly = by - TRAY_H / 2 - 30;
   const walls = [
     path(`M${f1(servedX + 20)} ${back}V92a33 33 0 0 1 66 0V${back}z`, { class: "opening" }),
@@ -129,7 +126,11 @@ function servedPile(now, x, y, most, width = 98) {
       .slice(0, most)
       .map((order, n) =>
         g(
-          { key: order.request, transform: at(x, y + n * 38) },
+          {
+            key: order.request,
+            "data-stands": stands(now, order, "served", x, y + n * 38) && order.request,
+            transform: at(x, y + n * 38),
+          },
           rect(15, 2, width - 15, 26, { rx: 6, class: "slip" }),
           circle(16, 18, 15, { class: "cast" }),
           circle(15, 15, 15, { class: "china" }),

@@ -7,6 +7,7 @@ function kitchen(view) {
     hidden = h2("p", "sk-hidden"),
     put = canvas(root),
     slider = linkSlider(view),
+    fly = flights(),
     scrub = scrubber(view);
   hidden.setAttribute("role", "status");
   root.append(hidden);
@@ -18,7 +19,13 @@ function kitchen(view) {
     draw(edge, force) {
       const width = view.widths.get(root) || 900,
         t = Math.min(view.clock.t, edge),
-        now = Object.assign(moment(view.log, t), { reduced: view.reduced, spots: [], cancels: view.offers("cancel"), kills: view.offers("kill") });
+        now = Object.assign(moment(view.log, t), {
+          reduced: view.reduced,
+          spots: [],
+          stands: [],
+          cancels: view.offers("cancel"),
+          kills: view.offers("kill"),
+        });
       const stations = view.crewAt(now).map((who) => stationAt(now, who)),
         many = stations.some(({ of }) => of > CARDS),
         live = view.isLive(),
@@ -85,6 +92,7 @@ function kitchen(view) {
           table(view, now),
         ),
       );
+      fly(root, now, view.clock.playing && !view.reduced);
       if (says.key !== spoken && (performance.now() - spokenAt > SPEAK_S * 1000 || (force && !view.clock.playing))) {
         spokenAt = performance.now();
         spoken = says.key;
@@ -173,15 +181,19 @@ function legendOf(stations, many) {
           ),
           part(path("M3 3v8M8 3v8M13 3v8M18 3v8M23 3v8", { class: "ticks" }), "a token (decode)"),
           part(rect(1, 2, 26, 10, { class: "hatch" }), `no token for more than ${LONG_AT} usual gaps`),
-          part(
-            [rect(1, 0, 26, 14, { class: "shadow" }), path("M1 0V14M27 0V14", { class: "shadow-edge" })],
-            `what held ${split ? "the hands or the pass" : "the hands"} meanwhile`,
-          ),
+          hatch
+            ? null
+            : part(
+                [rect(1, 0, 26, 14, { class: "shadow" }), path("M1 0V14M27 0V14", { class: "shadow-edge" })],
+                `what held ${split ? "the hands or the pass" : "the hands"} meanwhile`,
+              ),
         ],
-    part(
-      [path("M2 13C1 8 6 6 6 1C9 6 12 8 10 13Z", { class: "flames" }), path("M17 13l4 -12", { class: "strokes" })],
-      "of the last 3 s: a tenth in prefill, a tenth in decode",
-    ),
+    hatch || many
+      ? null
+      : part(
+          [path("M2 13C1 8 6 6 6 1C9 6 12 8 10 13Z", { class: "flames" }), path("M17 13l4 -12", { class: "strokes" })],
+          "of the last 3 s: a tenth in prefill, a tenth in decode",
+        ),
   );
 }
 

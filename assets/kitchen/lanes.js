@@ -73,8 +73,7 @@ function guestRow(log, order, box, y, height, slot) {
   const first = order.tokens[0],
     mid = y + height / 2,
     out = [],
-    x = box.x,
-    last = order.tokens.at(-1);
+    x = box.x;
   if (order.t0 > box.to || (order.t1 ?? Infinity) < box.from) return out;
   if (!slot) {
     const until = first ? first.t : (order.t1 ?? Math.min(box.to, log.end));
@@ -102,7 +101,7 @@ function guestRow(log, order, box, y, height, slot) {
       path(
         ticks
           .map(
-            (token, n) =>
+            (token) =>
               `M${f1(x(token.t))} ${token.index ? y + 1.5 : y}v${slot ? height - 2 : token.index ? height - 5 : height - 2}`,
           )
           .join(""),
@@ -141,15 +140,14 @@ function causeSays(log, stalls, small) {
     cooked = listed(by, 4),
     tray = `tray${by.length > 1 ? "s" : ""} ${cooked}`,
     own = who.length === 1 && who[0] === by[0];
-  if (cause.kind === "prefill")
-    return small ? `${cooked} in prep: ${all} still` : `${cooked} in prep: ${all} stand${s} still`;
+  if (cause.kind === "prefill") return small ? `${cooked} in prep: ${all} still` : `${cooked} in prep: ${all} stand${s} still`;
   if (cause.kind === "mixed")
-    return stalls.length > 2 && !small
-      ? `${cooked} in portions: each holds ${all}`
-      : `a portion of ${cooked} holds ${all}`;
+    return stalls.length > 2 && !small ? `${cooked} in portions: each holds ${all}` : `a portion of ${cooked} holds ${all}`;
   if (cause.kind === "tray" && own) return `tray ${all} crosses`;
   if (cause.kind === "tray" || cause.kind === "tray-ahead")
-    return small ? `${tray} hold${by.length > 1 ? "" : "s"} ${all}` : `${tray} fill${by.length > 1 ? "" : "s"} the pass: ${all} wait${s}`;
+    return small
+      ? `${tray} hold${by.length > 1 ? "" : "s"} ${all}`
+      : `${tray} fill${by.length > 1 ? "" : "s"} the pass: ${all} wait${s}`;
   if (cause.kind === "room") return `no room on the line: ${all} wait${s}`;
   if (cause.kind === "recall") return `${all} begin${s} once more`;
   return "";
@@ -229,4 +227,3 @@ function manyLanes(log, crewed, box, edge, small) {
   y += 34;
   return { box, lanes, under: [], labels, front: [], names, rowOf: new Map(), bottom: y };
 }
-

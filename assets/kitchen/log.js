@@ -5,6 +5,7 @@
 //   nodes      a picture is a tree of plain objects; the document hears of differences
 //   log        motions in
 //   state      the kitchen at t: who works, what waits, what stands still
+//   flights    what goes from one place to the next
 //   cook, tickets, pass, plates    what is drawn on a counter
 //   room       one worker's place; counter: rooms side by side; floor, stacked: which counters, on a wide page and on a phone
 //   tiles      more workers than can be drawn as cooks

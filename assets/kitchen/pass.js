@@ -32,8 +32,9 @@ function tray(
   const done = made >= tokens ? cells : Math.floor(made / BLOCK / blocksACell(now)),
     cooking = cellsOf(now, next),
     px = length * scale;
+  stands(now, order, crossed == null && made === tokens ? "belt" : crossed == null ? "board" : "belt", x, y);
   return g(
-    { class: held ? "tray is-held" : "tray", key: order.request, transform: at(x, y) },
+    { class: held ? "tray is-held" : "tray", key: order.request, "data-stands": order.request, transform: at(x, y) },
     g(
       { transform: at(0, 0, scale) },
       length > 40 ? path(`M-1 ${TRAY_H / 2 - 7}h-4v14h4M${length + 1} ${TRAY_H / 2 - 7}h4v14h-4`, { class: "handle" }) : null,
@@ -114,7 +115,7 @@ function trays(now, gate, y, scale, x0) {
 }
 
 /** What stands beside the gate: the bytes that are across, and those to go. */
-function crossing(now, long) {
+function crossing(now) {
   const first = now.trays[0];
   if (!first) return null;
   const { order, tray: one } = first,

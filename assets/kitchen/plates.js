@@ -40,6 +40,7 @@ function mostPlates(now, names) {
 
 function plate(now, spot, one, { age: says = "", because = "" } = {}) {
   if (now.cancels) now.spots?.push({ order: one.order, x: spot.x + spot.w - 26, y: spot.y + spot.h / 2 - 12 });
+  stands(now, one.order, "plate", spot.x, spot.y);
   const key = `${spot.x} ${spot.y} ${spot.w} ${spot.h} ${one.made} ${one.still} ${says} ${because} ${now.cancels} ${penFont}`;
   if (one.order.plated?.key !== key) one.order.plated = { key, drawn: plateOf(now, spot, one, { says, because }) };
   return one.order.plated.drawn;
@@ -57,7 +58,14 @@ function plateOf(now, spot, one, { says, because }) {
     (text) => dish > 26 && widthOf(text, 12) < 2 * Math.sqrt(Math.max(0, (dish - 6) ** 2 - 196)),
   );
   return g(
-    { class: "sk-plate", key: one.order.request, "data-order": one.number, "data-made": one.made, "data-frozen": hard ? "long" : one.still },
+    {
+      class: "sk-plate",
+      key: one.order.request,
+      "data-stands": one.order.request,
+      "data-order": one.number,
+      "data-made": one.made,
+      "data-frozen": hard ? "long" : one.still,
+    },
     w < 2 * dish + 26 ? null : slipOf(one, spot, { says, because, iced, hard, count, spare: now.cancels ? 24 : 0 }),
     circle(cx + 1, cy + 3, dish, { class: "cast" }),
     circle(cx, cy, dish, { class: "china" }),

@@ -2,7 +2,10 @@
 // A room gives its layers, back to front; counter.js puts the layers of all rooms together.
 
 /** An extractor hood with the station's name, and a strip light that burns while a step of its kind runs. */
-const hood = (x0, x1, geo, how) => kept(`hood ${x0} ${x1} ${geo.top} ${geo.back} ${geo.front} ${geo.kills} ${JSON.stringify(how)}`, () => hoodOf(x0, x1, geo, how));
+const hood = (x0, x1, geo, how) =>
+  kept(`hood ${x0} ${x1} ${geo.top} ${geo.back} ${geo.front} ${geo.kills} ${JSON.stringify(how)}`, () =>
+    hoodOf(x0, x1, geo, how),
+  );
 function hoodOf(x0, x1, geo, { on, kind, name = "", serving = "", spread = 8 }) {
   const { top, back, front, hoodH } = geo,
     y = top + hoodH,

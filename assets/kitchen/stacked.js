@@ -16,7 +16,16 @@ function stacked(now, stations, width, most, split) {
     const cookFits = one.station === "cook" || one.station === "portions",
       lines = Math.min(12, Math.max(cookFits || one.station === "plating" ? 3 : 2, one.station === "prep" ? 0 : most)),
       deep = one.station === "prep" ? 62 : lines * 32 + 16;
-    const geo = { top: y, back: y + 134, front: y + 134 + deep, floor: y + 134 + deep + 62, hoodH: 26, cook: 0.68, k: 0.7, kills: now.kills };
+    const geo = {
+      top: y,
+      back: y + 134,
+      front: y + 134 + deep,
+      floor: y + 134 + deep + 62,
+      hoodH: 26,
+      cook: 0.68,
+      k: 0.7,
+      kills: now.kills,
+    };
     const titled =
       one.of > 1
         ? { name: capital(one.called), serving: WORDS[one.station].serving }
@@ -126,6 +135,6 @@ function shaft(now, width, y) {
   };
 }
 function trayOnly(now, order, k, crossed) {
-  const one = tray(now, 0, 0, order, { scale: k, crossed });
+  const one = tray({ ...now, stands: null }, 0, 0, order, { scale: k, crossed });
   return { ...one, key: undefined, kids: one.kids.slice(0, 1) };
 }

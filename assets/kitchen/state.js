@@ -53,6 +53,8 @@ function crew(roles) {
   });
 }
 
+const named = (log, worker) => crew(log.deployed.at(-1)?.roles || []).find(({ name }) => name === worker)?.called || worker;
+
 /** One worker at t: its step, what it preps, its plates, and which of them stand still. */
 function stationAt(now, who) {
   const { log, t } = now,
@@ -67,7 +69,8 @@ function stationAt(now, who) {
     .map((item) => ({ ...item, ...prepared(worker, item, t) }));
   const plated = (now.plates.get(who.name) || []).map((item) => plateAt(now, item)).sort((a, b) => a.slot - b.slot);
   // with a hand on it, or where nobody can see whether there is one, a plate does not freeze; it is late if the step is long
-  const slow = who.station === "hatch" || step?.mode === "mixed" || (step?.mode === "decode" && t - step.t0 > LONG_AT * now.usual);
+  const slow =
+    who.station === "hatch" || step?.mode === "mixed" || (step?.mode === "decode" && t - step.t0 > LONG_AT * now.usual);
   if (who.station === "hatch" || (step && step.mode !== "prefill"))
     for (const plate of plated) plate.still = slow && plate.still === "long" ? "held" : null;
   const frozen = plated.filter((plate) => plate.still === "long"),

@@ -27,8 +27,9 @@ function ticket(now, { order, ticket: waits }, x, y, { width = 42, line = 3 } = 
   const body = Math.max(line, Math.round(order.prompt_tokens / tokensALine(now)) * line),
     tall = 58 + Math.min(body, 104);
   if (now.cancels) now.spots.push({ order, x: x + width / 2 - 12, y: y + tall + 3 });
+  stands(now, order, "door", x, y);
   return g(
-    { class: "ticket", key: order.request, transform: at(x, y) },
+    { class: "ticket", key: order.request, "data-stands": order.request, transform: at(x, y) },
     path(`M0 0h${width}v${tall - 3}${zigzag(width, 8)}z`, { class: "paper" }),
     rect(width / 2 - 5, -6, 10, 9, { rx: 2, class: "clip" }),
     chip(width / 2, 15, order.number, isGiant(now, order)),
@@ -46,7 +47,7 @@ function slip(now, { order, ticket: waits }, x, y, { line = 3, most = 200 } = {}
   return {
     width,
     drawn: g(
-      { class: "ticket", key: order.request, transform: at(x, y) },
+      { class: "ticket", key: order.request, "data-stands": order.request, transform: at(x, y) },
       path(`M0 0h${f1(width)}v38H0z`, { class: "paper" }),
       rect(11, -5, 10, 8, { rx: 2, class: "clip" }),
       chip(18, 12.5, order.number, isGiant(now, order)),
@@ -83,6 +84,7 @@ function topRail(now, width) {
       one = slip(now, now.tickets[n], x, 17, { most: Math.max(12, right - x - 76 - spare) });
     if (x + one.width > right - spare) break;
     out.push(one.drawn);
+    stands(now, now.tickets[n].order, "door", x, 17);
     if (now.cancels) now.spots.push({ order: now.tickets[n].order, x: x + one.width - 26, y: 24 });
     x += one.width + 8;
   }

@@ -83,7 +83,7 @@ function lanesOf(log, crewed, width, from, to, edge) {
         (order) =>
           (order.plates.at(-1) || order.preps.at(-1) || order.tickets.at(-1))?.worker === who.name || who.station === "hatch",
       );
-      name(y + 14, who.station === "hatch" ? "Answers" : capital(who.called));
+      name(y + 14, who.station === "hatch" ? (small ? "Plates" : "Answers") : capital(who.called));
       if (who.station !== "hatch") {
         lanes.push(...prepLane(log, who.name, box, y, edge));
         barOf.set(who.name, y + 20);

@@ -107,8 +107,7 @@ def _tested(claim: Claim, holds: bool | None, where: str) -> str:
 
 def unclear(asked: Round, found: Unclear, evidence: Evidence) -> None:
     """No verdict: why, and what the runs show nevertheless."""
-    with st.container(key="arrive"):
-        st.subheader(":material/question_mark: This machine could not tell", anchor=False)
+    st.subheader(":material/question_mark: This machine could not tell", anchor=False)
     st.markdown(
         f"{found.why} Your guess stays locked and is not scored. "
         "Close what else runs on this machine and run it again, now or later."

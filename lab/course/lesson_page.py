@@ -20,7 +20,7 @@ from lab.course.reveal import Table
 from lab.runs.engine_client import EngineClient
 from lab.runs.live_scene import live
 from lab.scene.component import scene
-from lab.ui.formatting import in_words, verdict
+from lab.ui.formatting import asked_words, in_words, verdict
 from lab.ui.learner import Books, learner
 from lab.ui.next_step import next_step
 from lessons.book import Entry, Outcome, now
@@ -250,13 +250,13 @@ def _once_more(lesson: Lesson, asked: Round) -> None:
 def _finale(lesson: Lesson, entries: Mapping[str, Entry], onward: Callable[[], None], onward_label: str) -> None:
     with st.container(key="arrive"):
         st.subheader("What you found", anchor=False)
-    rows: Table = {"Question": [], "You": [], "Measured": [], "Verdict": []}
+    rows: Table = {"Question": [], "You": [], "Found": [], "Verdict": []}
     for asked in lesson.rounds:
         entry = entries[asked.name]
         outcome = entry.outcome
-        rows["Question"].append(asked.asks)
+        rows["Question"].append(asked_words(asked, entry.guess.setting))
         rows["You"].append(in_words(asked.answer, entry.guess.value))
-        rows["Measured"].append(in_words(asked.answer, outcome.key.value) if outcome else "no verdict yet")
+        rows["Found"].append(in_words(asked.answer, outcome.key.value) if outcome else "no verdict yet")
         rows["Verdict"].append(
             verdict(asked.answer, entry.guess.value, outcome.key, outcome.verdict) if outcome else ""
         )

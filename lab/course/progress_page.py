@@ -9,7 +9,7 @@ import streamlit as st
 from lab.course.evidence_store import EvidenceStore
 from lab.course.reveal import GUESS, MEASURED, Table, log_ticks
 from lab.ui.downloads import download
-from lab.ui.formatting import in_words, verdict
+from lab.ui.formatting import asked_words, in_words, verdict
 from lab.ui.learner import Books, learner, remembered
 from lab.ui.style import READING, STILL, style
 from lessons import lesson as lesson_of
@@ -17,7 +17,6 @@ from lessons.book import Book, Entry
 from lessons.lesson import Round
 from lessons.question import CONFIDENCES
 
-STILL = {"displayModeBar": False}
 FEWEST = 4  # guesses at one level: fewer say next to nothing
 Z = 1.645  # 90 %, two-sided
 
@@ -117,16 +116,16 @@ def _errors(settled: Sequence[Entry]) -> None:
 
 def _list(entries: Sequence[Entry]) -> None:
     st.subheader("All your guesses", anchor=False)
-    rows: Table = {"Question": [], "You": [], "Measured": [], "Verdict": []}
+    rows: Table = {"Question": [], "You": [], "Found": [], "Verdict": []}
     for entry in reversed(entries):
         asked, outcome = _round(entry), entry.outcome
-        rows["Question"].append(_asks(entry))
+        rows["Question"].append(asked_words(asked, entry.guess.setting) if asked else _asks(entry))
         rows["You"].append(
             (in_words(asked.answer, entry.guess.value) if asked else str(entry.guess.value))
             + f" ({entry.guess.confidence})"
         )
         known = asked is not None and outcome is not None
-        rows["Measured"].append(
+        rows["Found"].append(
             in_words(asked.answer, outcome.key.value) if known and asked and outcome else "no verdict yet"
         )
         rows["Verdict"].append(

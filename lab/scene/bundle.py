@@ -9,6 +9,7 @@ PARTS = (
     "nodes",
     "log",
     "state",
+    "flights",
     "cook",
     "tickets",
     "pass",

@@ -5,6 +5,7 @@ from math import ceil, floor, inf, log10
 
 from lessons.evidence import Made
 from lessons.keys import Key, Value, Verdict
+from lessons.lesson import Round
 from lessons.question import Answer, Choice, Curve, Number
 
 ICONS = {"right": ":material/check_circle:", "close": ":material/adjust:", "off": ":material/cancel:"}
@@ -14,6 +15,11 @@ def amount(value: float, unit: str = "") -> str:
     """Three digits: a few repeats justify no more."""
     digits = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return f"{digits} {unit}".rstrip()
+
+
+def asked_words(asked: Round, setting: float) -> str:
+    """The question, and where the knob stood if it has one."""
+    return f"{asked.asks} ({asked.knob.label}: {asked.knob.words(setting)})" if asked.knob else asked.asks
 
 
 def in_words(answer: Answer, value: Value) -> str:

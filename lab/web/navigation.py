@@ -31,14 +31,14 @@ def offer_own(runs: Sequence[str]) -> None:
 
 def one_lesson(lesson: Lesson, following: Lesson | None) -> Callable[[], None]:
     def onward() -> None:
-        st.switch_page(course[following.slug] if following else results)
+        st.switch_page(course[following.slug] if following else advisor)
 
     def show() -> None:
         if lab.classroom.at_question(learner()):
             the_class()
         else:
             services = Course(lab.engine, lab.evidence, lab.books, offer_own)
-            lesson_page.page(services, lesson, onward, "Next lesson" if following else "See your progress")
+            lesson_page.page(services, lesson, onward, "Next lesson" if following else "Your own GPUs")
 
     return show
 
@@ -72,12 +72,13 @@ projector = st.Page(
     lambda: projector_page.page(lab.classroom), title="Projector", url_path="projector", visibility="hidden"
 )
 classroom = st.Page(the_class, title="Class", url_path="join")
+advisor = st.Page(lambda: advisor_page.page(lab.jobs), title="Your lab", url_path="advisor")
 menu = [
     st.Page(lambda: kitchen_page.page(lab.engine, offer_own), title="Kitchen", url_path="kitchen", default=True),
     contents,
     st.Page(lambda: scale_page.page(lab.jobs), title="Scale up", url_path="scale"),
     st.Page(lambda: reality_page.page(lab.engine), title="Model and reality", url_path="reality"),
-    st.Page(lambda: advisor_page.page(lab.jobs), title="Your lab", url_path="advisor"),
+    advisor,
     classroom,
     results,
 ]

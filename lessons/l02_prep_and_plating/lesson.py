@@ -137,8 +137,8 @@ def growth(one: Evidence, batch: float) -> float:
 
 
 def as_foretold(one: Evidence) -> bool:
-    """Up to half of the knee the step hardly grows: by less than half for twice or more of the answers."""
-    flat = [batch for batch in BATCHES[1:] if batch <= max(knee(one) / 2, BATCHES[1])]
+    """Far below the knee, up to an eighth of it, the step hardly grows: by less than half for twice or more answers."""
+    flat = [batch for batch in BATCHES[1:] if batch <= max(knee(one) / 8, BATCHES[1])]
     return growth(one, flat[-1]) < 1.5
 
 
@@ -250,10 +250,10 @@ LESSON = Lesson(
             name="cheap",
         ),
         Claim(
-            "Well below the predicted knee, a step hardly grows with its batch.",
+            "Far below the predicted knee, a step hardly grows with its batch.",
             "batch",
             as_foretold,
-            otherwise="On your runs the step grows well before the predicted knee.",
+            otherwise="On your runs the step grows from the start, far below the predicted knee.",
             name="foretold",
         ),
     ),

@@ -1,4 +1,4 @@
-"""One notebook a lesson, made from the same source: `python -m lessons.notebooks` writes them anew, here."""
+"""One notebook a lesson, made from the same source: `python -m lessons.notebooks` writes them, here."""
 
 import math
 from pathlib import Path

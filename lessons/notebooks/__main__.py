@@ -1,4 +1,4 @@
-"""Write all notebooks anew."""
+"""Write all notebooks."""
 
 from lessons import all_lessons
 from lessons.notebooks import FOLDER, file_name, notebook

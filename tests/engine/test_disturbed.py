@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.disturbed import MOST, disturbance, disturbed, kept_waiting
+from engine.disturbed import MOST, calmed, disturbance, disturbed, kept_waiting
 from engine.events import Event, StepEnded, StepStarted, WorkerDown
 from engine.plan import Slice
 
@@ -66,3 +66,18 @@ def test_a_step_that_a_dying_worker_did_not_end_is_left_out() -> None:
         WorkerDown(0.5, "worker-0", "killed"),
     ]
     assert kept_waiting(cut + step(3.0, 0.5, 0.5)) == 0.0
+
+
+def test_without_what_was_lost_a_step_takes_its_own_time_and_all_after_it_is_earlier() -> None:
+    log = [*step(1.0, 0.5, 0.2), *step(2.0, 0.5, 0.5)]
+    assert [event.t for event in calmed(log)] == pytest.approx([1.0, 1.2, 1.7, 2.2])
+
+
+def test_where_two_workers_lost_time_at_once_the_worse_one_counts_once() -> None:
+    log = sorted([*step(0.0, 1.0, 0.5), *step(0.5, 1.0, 0.2, "worker-1")], key=lambda event: event.t)
+    assert [event.t for event in calmed(log)] == pytest.approx([0.0, 0.25, 0.35, 0.45])
+
+
+@pytest.mark.parametrize("log", [[], steps((0.5, None)), steps((0.5, 0.5), (0.25, 0.3))])
+def test_a_run_that_lost_nothing_is_as_calm_as_it_was(log: list[Event]) -> None:
+    assert list(calmed(log)) == log

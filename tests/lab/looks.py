@@ -44,7 +44,7 @@ SIGHT = """() => {
     let seen = [255, 255, 255];
     for (const one of below) {
       const style = getComputedStyle(one), drawn = one instanceof SVGElement;
-      if (drawn && (one.matches("text, tspan, svg, g") || style.fill === "none" || style.fill.startsWith("url"))) continue;
+      if (drawn && (one.matches("text, tspan, svg, g") || /^(none|url)/.test(style.fill))) continue;
       const colour = rgba(drawn ? style.fill : style.backgroundColor), share = colour[3] / 255 * opacity(one);
       seen = seen.map((v, n) => v * (1 - share) + colour[n] * share);
     }
@@ -58,7 +58,8 @@ SIGHT = """() => {
     if (control && (box.width < 24 || box.height < 24)) wrong.push(["small target", node.className]);
     if (![...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim())) continue;
     const drawn = node instanceof SVGElement;
-    if (drawn && !document.elementsFromPoint(box.left + box.width / 2, box.top + box.height / 2).some((one) => node.contains(one) || (one.matches("text") && one.contains(node))))
+    const shown = document.elementsFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+    if (drawn && !shown.some((one) => node.contains(one) || (one.matches("text") && one.contains(node))))
       continue; // of what is drawn twice, for the past and for what is to come, one is clipped
     const seen = behind(node, box);
     if (!seen) continue;
@@ -69,7 +70,8 @@ SIGHT = """() => {
     if (drawn && !node.closest(".next, .ticket")) boxes.push([node, box]);
   }
   for (const [n, [one, a]] of boxes.entries()) for (const [other, b] of boxes.slice(n + 1)) {
-    const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left), high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+    const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+    const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
     if (wide > 2 && high > 5 && !one.contains(other) && one.ownerSVGElement === other.ownerSVGElement)
       wrong.push(["overlap", one.textContent, other.textContent]);
   }

@@ -87,7 +87,7 @@ CAUSES: Mapping[str, Mutation] = {
     "prep-and-plating starved": machine(peak_flops_per_s=2e9),
     "prep-and-plating Prefill": slower("prefill", 20.0),
     "prep-and-plating cheap": slower("16", 4.0),
-    "prep-and-plating foretold": slower("4", 2.0),
+    "prep-and-plating foretold": slower("2", 2.0),
     "one-station freezes": workload(**SMALL),
     "one-station giant": swap("with the giant", "without it"),
     "one-station prefill": each_log(apart),

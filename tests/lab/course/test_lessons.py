@@ -348,7 +348,9 @@ def test_a_lesson_by_keyboard(browser: Browser, sample_lab: Lab, width: int, sch
         me.is_sound()
         me.press("button", "Finish the lesson", "Enter")
         expect(page.get_by_role("heading", name="What you found")).to_be_visible()
-        me.press("button", "See your progress", "Enter")
+        me.press("button", "Your own GPUs", "Enter")
+        expect(page.get_by_role("heading", name="Your lab")).to_be_visible()
+        page.goto(sample_lab.url + "/progress")
 
         expect(page.get_by_role("heading", name="Do you know when you know?")).to_be_visible()
         me.is_sound()
