@@ -235,7 +235,7 @@ function table(view, now) {
     return h(
       "tr",
       { key: order.request },
-      h("th", { scope: "row" }, `${order.number}`),
+      h("th", { scope: "row", title: order.prompt }, `${order.number}`),
       cells.map((says) => h("td", {}, says)),
     );
   };
