@@ -23,7 +23,7 @@ from engine.commands.simulate import simulate
 from engine.commands.watch import watch
 from engine.errors import BadInput, EngineError, TransportFailed
 from engine.failures import said_first
-from engine.log import Log, save
+from engine.log import Log, can_be_saved, save
 from engine.metrics import summarize
 from engine.options import described, scenario_options
 from engine.report import OUTSIDE, remarks, report, table
@@ -74,15 +74,18 @@ def run(
     **options: Any,
 ) -> None:
     """Run a workload on one deployment of the real engine, or send it to a server of yours with --endpoint."""
-    if record is not None and not record.parent.is_dir():
-        raise BadInput("record", str(record), "in a folder that exists")
+    if record is not None:
+        can_be_saved(record)
     if endpoint is not None:
         log = sent(context, endpoint, served_model, api, options)
     else:
         (log,) = _run([deployment], engine, vllm_python, options)
-    if record is not None:
-        save(log, record)
     failures = said_first(log.events)
+    if record is not None:
+        try:
+            save(log, record)
+        except BadInput as lost:  # the disk is full by now: the numbers are worth printing all the same
+            failures.append(str(lost))
     for sentence in failures:
         click.echo(sentence, err=True)
     summary = summarize(log.events)

@@ -16,7 +16,7 @@ from engine.fleet.catalog.hardware import gpu as gpu_named
 from engine.fleet.catalog.precision import PRECISIONS
 from engine.goodput import Slo, attainment, goodput_per_s
 from engine.link import LinkSpec
-from engine.log import Log, load, save
+from engine.log import Log, can_be_saved, load, save
 from engine.metrics import Summary, summarize
 from engine.options import described, scenario_options, without
 from engine.report import report, table
@@ -95,8 +95,8 @@ def simulate(
         ttft_s=units.seconds("ttft slo", ttft_slo) if ttft_slo else None,
         tpot_s=units.seconds("tpot slo", tpot_slo) if tpot_slo else None,
     ).checked()
-    if file is not None and not file.parent.is_dir():
-        raise BadInput("record", str(file), "in a folder that exists")
+    if file is not None:
+        can_be_saved(file)
     served = _served(context, gpu, tp, precision, kv_dtype, engine)
     if served and not _given(context, "chunk"):
         options["chunk"] = served.chunk_tokens
