@@ -145,10 +145,12 @@ function kept(key, make) {
 
 const PEN = typeof document === "undefined" ? null : document.createElement("canvas").getContext("2d"),
   WIDTHS = new Map();
-let penFont = "";
+let penFont = "",
+  penTurn = 0; // of fonts: what was measured in another one is void
 function setFont(family) {
   if (family !== penFont) {
     penFont = family;
+    penTurn += 1;
     WIDTHS.clear();
     KEPT.clear();
   }
