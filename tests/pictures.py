@@ -42,7 +42,9 @@ def stop(page: Page) -> None:
 def moving(browser: Browser, path: Path) -> None:
     """The two runs that ship with the lab, side by side: frames of the real scene, a tenth of a second apart."""
     kitchens = [replayed(TITLES[kind], recorded(kind)) for kind in FIRST_SEEN]
-    page = browser.new_page(viewport={"width": 1180, "height": 1200})
+    page = browser.new_page(
+        viewport={"width": 1180, "height": 1400}
+    )  # the player at its bottom stays out of the picture
     page.set_content(export_kitchens(kitchens, "Split Kitchen"))
     scene = page.locator(".sk-kitchens")
     scene.wait_for()

@@ -28,7 +28,8 @@ ONE_ROW = """
 .stMainBlockContainer h1 { font-size: 1.5rem; }
 .st-key-controls { row-gap: 8px; margin-top: 4px; }
 :is(.st-key-settings, .st-key-set, .st-key-controls) [data-testid=stMarkdownContainer] { margin: 0; }
-:is(.st-key-settings, .st-key-set) p { margin: 0; font-size: 14px; }
+:is(.st-key-settings, .st-key-set, .st-key-controls) p { margin: 0; }
+:is(.st-key-settings, .st-key-set) p { font-size: 14px; }
 @media (max-width: 640px) { /* what moves comes first, with what keeps it from being misread */
   .stVerticalBlock > :has(> .st-key-set) { order: 1; }
   .stVerticalBlock > :has(> .st-key-below) { order: 2; }

@@ -33,11 +33,10 @@ COVER = Template("""
       #opening { position: fixed; inset: 0; z-index: 1000000; overflow: auto; background: #fff; color: #2f2d2b;
         color-scheme: light; --st-font: "Source Sans", sans-serif; font: 16px/1.6 var(--st-font); }
       #opening > div { max-width: 1360px; margin: auto; padding: 3.6rem 1rem 3rem; box-sizing: border-box; }
-      #opening :is(h1, p) { margin: 0; } #opening h1 { font-size: 2rem; line-height: 1.2; font-weight: 700; }
-      #opening-says { padding: 1rem 0; }
-      @media (min-width: 900px) {
-        #opening > div { padding-inline: 5rem; } #opening-says { height: 222px; box-sizing: border-box; }
-      }
+      #opening :is(h1, p) { margin: 0; } #opening h1 { font-size: 1.5rem; line-height: 1.2; font-weight: 700; }
+      #opening-says { padding: 1rem 0; height: 187.6px; box-sizing: border-box; }
+      @media (min-width: 641px) { #opening-says { height: 154.4px; } }
+      @media (min-width: 900px) { #opening > div { padding-inline: 5rem; } #opening-says { height: 106.4px; } }
       @media (prefers-color-scheme: dark) { #opening { background: #171614; color: #edebe8; color-scheme: dark; } }
     </style>
     <div id="opening"><div>
