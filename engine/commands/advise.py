@@ -144,8 +144,12 @@ def _take_load(context: click.Context, asked: dict[str, Any], page: Path) -> lis
         raise BadInput(
             "metrics", str(page), "a file that can be read, as curl HOST:8000/metrics > FILE makes it"
         ) from wrong
-    _take(context, asked, isl_tokens=load.isl_tokens, osl_tokens=load.osl_tokens, prefix_reuse=load.prefix_reuse)
-    if load.rate_per_s is not None and context.get_parameter_source("rate") is ParameterSource.DEFAULT:
+    _take(context, asked, isl_tokens=load.isl_tokens, osl_tokens=load.osl_tokens)
+    if load.prefix_reuse is not None:
+        _take(context, asked, prefix_reuse=load.prefix_reuse)
+    if context.get_parameter_source("rate") is ParameterSource.DEFAULT and not context.params["users"]:
+        if load.rate_per_s is None:
+            raise BadInput("rate", "unknown: the page does not say when its server began", "given with --rate")
         asked["rate_per_s"] = load.rate_per_s
     return load.sentences()
 

@@ -175,7 +175,8 @@ def _take_load() -> str:
     for field, value in found.items():
         least, most = LIMITS[field]
         st.session_state[field] = min(most, max(least, value))
-    st.session_state["reuse_percent"] = min(95, round(100 * load.prefix_reuse))
+    if load.prefix_reuse is not None:
+        st.session_state["reuse_percent"] = min(95, round(100 * load.prefix_reuse))
     return " ".join(load.sentences())
 
 

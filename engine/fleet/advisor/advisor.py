@@ -18,7 +18,7 @@ from engine.fleet.advisor.capacity import MARGIN, best, pays, ranking
 from engine.fleet.advisor.plan import Plan, Verdict
 from engine.fleet.advisor.question import Question
 from engine.fleet.advisor.sensitivity import Scale, fewest_gpus, flips, next_tier
-from engine.fleet.advisor.trial import Outcome, confirmed, tried
+from engine.fleet.advisor.trial import MOST_OF_TRACE, Outcome, busiest, confirmed, tried
 from engine.fleet.catalog.calibration import Calibration
 from engine.fleet.estimate.step_cost import calibrated, error_of
 from engine.fleet.host.findings import NVLINK_FIX, Finding, Tray
@@ -268,7 +268,10 @@ def _about_roads(question: Question) -> Iterator[Finding]:
 
 def _assumes(question: Question) -> str:
     promise = "ITL at the 99th of all gaps." if question.promised == "itl" else "TPOT at the 90th of all requests."
+    of_trace = ""
+    if len(busiest(question.trace)) < len(question.trace):
+        of_trace = f"Of the trace's {len(question.trace):,} requests, the busiest {MOST_OF_TRACE:,} in a row. "
     return (
-        f"{question.shape.label} with {question.shape.formats}. {error_of(question.card, question.engine)} "
+        f"{of_trace}{question.shape.label} with {question.shape.formats}. {error_of(question.card, question.engine)} "
         f"TTFT at the 90th percentile, {promise} Simulated, not measured on your GPUs."
     )
