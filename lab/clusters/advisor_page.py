@@ -10,6 +10,7 @@ from engine.fleet.exports.files import files
 from engine.fleet.host.findings import Finding, Tray, findings
 from engine.fleet.host.nvml import example_fleet
 from lab.clusters.advisor_form import ask, chosen_model, this_machine
+from lab.clusters.capacity_chart import capacity_alt, capacity_figure
 from lab.clusters.flip_chart import flips_alt, flips_figure
 from lab.clusters.jobs import AdvisorJob, Jobs
 from lab.ui.downloads import download
@@ -80,6 +81,8 @@ def _waiting() -> None:
 
 def _answer(advice: Advice) -> None:
     _verdict(advice)
+    figure = capacity_figure(advice)
+    st.plotly_chart(figure, key="capacity", alt=capacity_alt(advice), config={"displayModeBar": False})
     _mend(advice.findings)
     reasons, turning = st.columns(2, gap="large")
     with reasons:
@@ -96,13 +99,16 @@ def _verdict(advice: Advice) -> None:
         st.subheader(f"{icon} {kitchen}", anchor=False)
         st.markdown(f"In serving's words: **{serving}**.")
         st.markdown(advice.sentence)
-        sure = "Firm" if advice.firm else "On the edge"
+        sure = "Too close to call" if advice.close else "Firm" if advice.firm else "On the edge"
         st.markdown(f"**{sure}.** {_sureness(advice)}")
 
 
 def _sureness(advice: Advice) -> str:
+    if advice.close:
+        return advice.close.removeprefix("Too close to call: ").capitalize()
     if advice.firm:
-        return "Other arrivals, and efficiencies 20 % up or down, give the same verdict."
+        tried = ", ".join(variation.what for variation in advice.uncertainty)
+        return f"The verdict is the same with each of these: {tried}."
     turned = [f"{v.what}: **{v.verdict}**" for v in advice.uncertainty if v.verdict != advice.verdict]
     return f"What nobody knows exactly would turn it. With {'; with '.join(turned)}."
 
@@ -148,8 +154,6 @@ def _compared(advice: Advice) -> None:
     rows += [_row(outcome, "") for outcome in sorted(rest, key=lambda outcome: -outcome.headroom)]
     head = ["| | Kitchen | Bears, orders/s | TTFT, p90 | TPOT, p90 | ITL, p99 |", "|---|---|---:|---:|---:|---:|"]
     st.markdown("\n".join([*head, *rows]))
-    if advice.close:
-        st.warning(advice.close, icon=":material/balance:")
     chosen = advice.chosen.then
     st.caption(
         f"Bears: the highest rate that keeps both promises, ±{advice.error:.0%}, once the house is full. The chosen "
