@@ -152,20 +152,22 @@ def _compared(advice: Advice) -> None:
     rows = [_row(advice.chosen, "chosen")] + ([_row(other, "runner-up")] if other else [])
     rest = [o for o in advice.tried if o.candidate not in (advice.chosen.candidate, other and other.candidate)]
     rows += [_row(outcome, "") for outcome in sorted(rest, key=lambda outcome: -outcome.headroom)]
-    head = ["| | Kitchen | Bears, orders/s | TTFT, p90 | TPOT, p90 | ITL, p99 |", "|---|---|---:|---:|---:|---:|"]
+    head = ["| Kitchen | Bears, /s | TTFT | TPOT | ITL |", "|---|---:|---:|---:|---:|"]
     st.markdown("\n".join([*head, *rows]))
     chosen = advice.chosen.then
     st.caption(
         f"Bears: the highest rate that keeps both promises, ±{advice.error:.0%}, once the house is full. The chosen "
         f"one was simulated there for {chosen.requests:,} orders: the house was replaced {chosen.turnovers:.1f} times. "
-        f"Times are at {advice.question.rate_per_s:.3g} orders/s, or where less is borne, at that. {advice.assumes}"
+        "Times are in ms: TTFT and TPOT at the 90th, ITL at the 99th percentile, at "
+        f"{advice.question.rate_per_s:.3g} orders/s, or where less is borne, at that. {advice.assumes}"
     )
 
 
 def _row(outcome: Outcome, place: str) -> str:
     kept = ":material/check:" if outcome.keeps else ":material/close:"
-    times = [f"{1e3 * seconds:,.1f} ms" for seconds in (outcome.ttft_s, outcome.tpot_s, outcome.itl_s)]
-    return f"| {place} | {outcome.candidate.label} | {outcome.bears_per_s:.3g} {kept} | {' | '.join(times)} |"
+    times = [f"{1e3 * seconds:,.3g}" for seconds in (outcome.ttft_s, outcome.tpot_s, outcome.itl_s)]
+    named = f"**{outcome.candidate.label}**, {place}" if place else outcome.candidate.label
+    return f"| {named} | {outcome.bears_per_s:.3g} {kept} | {' | '.join(times)} |"
 
 
 def _downloads(advice: Advice) -> None:

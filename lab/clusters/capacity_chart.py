@@ -32,9 +32,14 @@ def capacity_figure(advice: Advice) -> go.Figure:
             hovertemplate="%{y}: %{x:.3g} orders/s<extra></extra>",
         )
     rate = advice.question.rate_per_s
-    figure.add_vline(x=rate, line={"color": ASKED, "dash": "dash"}, annotation_text=f"asked: {rate:.3g}")
+    figure.add_vline(
+        x=rate,
+        line={"color": ASKED, "dash": "dash"},
+        annotation_text=f"asked: {rate:.3g}",
+        annotation_position="bottom right",
+    )
     figure.update_yaxes(categoryorder="array", categoryarray=[_label(one, advice) for one in reversed(bars)])
-    figure.update_xaxes(title="orders/s borne within both promises", rangemode="tozero")
+    figure.update_xaxes(title="orders/s borne within both promises", rangemode="tozero", title_standoff=24)
     figure.update_layout(
         height=120 + ROW * len(bars), margin={"l": 10, "r": 10, "t": 30, "b": 40}, legend={"orientation": "h", "y": 1.2}
     )
