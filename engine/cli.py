@@ -17,6 +17,7 @@ from engine.commands.advise import advise
 from engine.commands.bench import bench
 from engine.commands.doctor import doctor
 from engine.commands.inside import checked_engine, engine_options, on_vllm
+from engine.commands.model import model
 from engine.commands.outside import endpoint_options, sent, told
 from engine.commands.reality import reality
 from engine.commands.simulate import simulate
@@ -155,6 +156,7 @@ def _run(kinds: Sequence[str], engine: str, vllm_python: str | None, options: di
 cli.add_command(doctor)
 cli.add_command(advise)
 cli.add_command(simulate)
+cli.add_command(model)
 cli.add_command(reality)
 cli.add_command(watch)
 for command in (bench_engine.compute, bench_engine.handoff, bench_engine.start, bench_engine.growth):

@@ -52,7 +52,11 @@ WORDS_AND_HOSTS: dict[str, Any] = {
 @click.option("--kv-dtype", default="", help="Of the KV cache: bf16 or fp8.  [default: the model's]")
 @click.option("--engine", default="vllm", show_default=True, help=f"Its overhead and limits: {', '.join(ENGINES)}.")
 @click.option("--cost", default="measured", show_default=True, help="Without --gpu: a log to fit, or measured now.")
-@click.option("--trace", type=click.Path(path_type=Path), help="Azure CSV or Mooncake JSONL, instead of a workload.")
+@click.option(
+    "--trace",
+    type=click.Path(path_type=Path),
+    help="Azure, BurstGPT, Mooncake or Qwen-Bailian file, instead of a workload.",
+)
 @click.option("--routing", default="least-loaded", show_default=True, help=f"One of {', '.join(ROUTINGS)}.")
 @click.option("--prefix-cache-tokens", type=int, default=0, help="Of earlier prompts, per worker; with --trace.")
 @click.option("--sharing", default="fifo", show_default=True, help=f"Of links: one of {', '.join(SHARINGS)}.")
