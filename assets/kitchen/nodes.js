@@ -156,6 +156,7 @@ function setFont(family) {
   }
 }
 function widthOf(words, size, weight = 400) {
+  if (/^\d/.test(words)) words = words.replace(/\d/g, "0"); // digits are as wide as each other, and a clock has many
   const key = `${size} ${weight} ${words}`;
   let width = WIDTHS.get(key);
   if (width == null) {
