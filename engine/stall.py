@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from engine import units
+from engine.events import SERVER
 
 CauseKind = Literal["prefill", "mixed", "tray", "tray-ahead", "room", "recall", "none"]
 Phase = Literal["first", "next"]
@@ -142,6 +143,8 @@ def _because(stall: Stall, name: Name) -> str:
             return f"until there was room for {'their' if several else 'its'} KV cache"
         case "recall":
             return f"until {'they were' if several else 'it was'} prefilled once more, because of a fault: {cause.why}"
+        case "none" if stall.worker == SERVER:
+            return "and a client cannot see why"
         case "none":
             return "and nothing in this run's log says why"
 

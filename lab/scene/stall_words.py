@@ -6,6 +6,7 @@ The same sentence goes to the scene, the screen reader and the export.
 from collections.abc import Sequence
 
 from engine import units
+from engine.events import SERVER
 from engine.stall import Name, Stall, in_seconds, listed, number, owned
 
 COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -40,7 +41,13 @@ def headline(stalls: Sequence[Stall], name: Name = number) -> str:
         case "recall":
             return f"A fault kept {answers} waiting {lasted}"
         case "none":
-            return f"{_capital(answers)} stood still {lasted}, for no reason in this kitchen"
+            return f"{_capital(answers)} stood still {lasted}, {_unknown(worst)}"
+
+
+def _unknown(stall: Stall) -> str:
+    return (
+        "for a reason that cannot be seen from outside" if stall.worker == SERVER else "for no reason in this kitchen"
+    )
 
 
 def _capital(text: str) -> str:
@@ -65,7 +72,7 @@ def _because(stall: Stall, name: Name) -> str:
         case "recall":
             return f"until {'they had' if several else 'it had'} been prepped once more: {cause.why}"
         case "none":
-            return "for no reason in this kitchen"
+            return _unknown(stall)
 
 
 def _them(several: bool) -> str:

@@ -140,6 +140,7 @@ def test_from_outside_there_are_stalls_but_no_causes() -> None:
     events = [Arrived(0.0, "q", 9, 32), *(TokenMade(t, SERVER, "q", n, UNSEEN) for n, t in enumerate(times))]
     (stall,) = causes(events)
     assert (stall.cause.kind, stall.requests, stall.until) == ("none", ("q",), 2.0)
+    assert says(stall).endswith("request q, and a client cannot see why.")
 
 
 # ---- what always holds
