@@ -241,7 +241,7 @@ def test_two_kitchens_beside_each_other(browser: Browser, lab: Lab) -> None:
         kitchen.open("Open the kitchens")
         both = ["Two stations and a pass", "Each cook does both"]
         for name in both:
-            expect(kitchen.page.get_by_role("region", name=name)).to_be_visible()
+            expect(kitchen.page.get_by_role("region", name=name, exact=True)).to_be_visible()
         kitchen.over()
         assert kitchen.page.locator(".sk-kitchen .sk-title").all_inner_texts() == both
         columns = kitchen.page.get_by_role("table").filter(has_text="TTFT median").get_by_role("columnheader")
@@ -270,7 +270,7 @@ def test_broken_recordings_are_refused_in_one_sentence_and_a_whole_one_is_opened
             kitchen.button(f"Remove {name}").click()
             expect(alert).to_have_count(0)
         files.set_input_files(RECORDED / "chunked.jsonl.gz")
-        expect(kitchen.page.get_by_role("region", name="Prep cut into portions")).to_be_visible()
+        expect(kitchen.page.get_by_role("region", name="Prep cut into portions", exact=True)).to_be_visible()
         expect(kitchen.page.get_by_text(re.compile("recorded .* on "))).to_be_visible()
 
 
@@ -280,9 +280,9 @@ def test_a_server_of_ones_own_is_opened_beside_another_run(browser: Browser, lab
     with visit(browser, lab) as kitchen:
         kitchen.page.get_by_text("Open a recording").click()
         kitchen.page.locator("input[type=file]").set_input_files(files)
-        hatch = kitchen.page.get_by_role("region", name="A server, from outside")
+        hatch = kitchen.page.get_by_role("region", name="A server, from outside", exact=True)
         expect(hatch.get_by_text("Hands unseen")).to_be_visible()
-        expect(kitchen.page.get_by_role("region", name="Prep cut into portions")).to_be_visible()
+        expect(kitchen.page.get_by_role("region", name="Prep cut into portions", exact=True)).to_be_visible()
         expect(kitchen.page.get_by_text("806 as the server counts")).to_be_visible()
 
 
@@ -325,7 +325,7 @@ def test_it_opens_on_the_two_that_teach_in_the_same_numbers(browser: Browser, la
         kitchen.slider("Time").press("End")
         table = kitchen.page.get_by_role("table").filter(has_text="TTFT median")
         for n, title in enumerate(("Each cook does both", "Two stations and a pass")):
-            scene = kitchen.page.get_by_role("region", name=title)
+            scene = kitchen.page.get_by_role("region", name=title, exact=True)
             for row, chip in (
                 ("TTFT median", "First token"),
                 ("Longest stall", "Longest stall"),
