@@ -17,13 +17,14 @@ from engine.commands.advise import advise
 from engine.commands.bench import bench
 from engine.commands.doctor import doctor
 from engine.commands.inside import checked_engine, engine_options, on_vllm
+from engine.commands.model import model
 from engine.commands.outside import endpoint_options, sent, told
 from engine.commands.reality import reality
 from engine.commands.simulate import simulate
 from engine.commands.watch import watch
 from engine.errors import BadInput, EngineError, TransportFailed
 from engine.failures import said_first
-from engine.log import Log, save
+from engine.log import Log, can_be_saved, save
 from engine.metrics import summarize
 from engine.options import described, scenario_options
 from engine.report import OUTSIDE, remarks, report, table
@@ -74,15 +75,18 @@ def run(
     **options: Any,
 ) -> None:
     """Run a workload on one deployment of the real engine, or send it to a server of yours with --endpoint."""
-    if record is not None and not record.parent.is_dir():
-        raise BadInput("record", str(record), "in a folder that exists")
+    if record is not None:
+        can_be_saved(record)
     if endpoint is not None:
         log = sent(context, endpoint, served_model, api, options)
     else:
         (log,) = _run([deployment], engine, vllm_python, options)
-    if record is not None:
-        save(log, record)
     failures = said_first(log.events)
+    if record is not None:
+        try:
+            save(log, record)
+        except BadInput as lost:  # the disk is full by now: the numbers are worth printing all the same
+            failures.append(str(lost))
     for sentence in failures:
         click.echo(sentence, err=True)
     summary = summarize(log.events)
@@ -152,6 +156,7 @@ def _run(kinds: Sequence[str], engine: str, vllm_python: str | None, options: di
 cli.add_command(doctor)
 cli.add_command(advise)
 cli.add_command(simulate)
+cli.add_command(model)
 cli.add_command(reality)
 cli.add_command(watch)
 for command in (bench_engine.compute, bench_engine.handoff, bench_engine.start, bench_engine.growth):

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import tempfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import msgspec
 
 from engine.errors import BadInput
 from engine.events import Connected, Event
+from engine.files import write_whole
 from engine.scenario import Scenario
 
 VERSION = 1
@@ -79,9 +81,26 @@ def parse(data: bytes, name: str = "log") -> Log:
 
 
 def save(log: Log, path: str | Path) -> None:
-    """Write the log; a name that ends in .gz is compressed."""
+    """Write the log, all of it or nothing; a name that ends in .gz is compressed. Raises BadInput if that fails."""
     data = dump(log)
-    Path(path).write_bytes(gzip.compress(data, mtime=0) if str(path).endswith(".gz") else data)
+    can_be_saved(Path(path))
+    try:
+        write_whole(Path(path), gzip.compress(data, mtime=0) if str(path).endswith(".gz") else data)
+    except OSError as why:
+        raise BadInput("record", str(path), f"a file that can be written ({why.strerror})") from why
+
+
+def can_be_saved(path: Path) -> None:
+    """Raises BadInput where a log could not be written to `path`; to be asked before a long run."""
+    try:
+        if not path.parent.is_dir():
+            raise BadInput("record", str(path), "in a folder that exists")
+        if path.exists() and not path.is_file():  # a device or a pipe would be replaced by a file
+            raise BadInput("record", str(path), "a file")
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except (OSError, ValueError) as why:
+        raise BadInput("record", str(path), f"a file that can be written ({_short(why)})") from why
 
 
 def load(path: str | Path) -> Log:

@@ -122,28 +122,26 @@ function cab(x0, x1, geo, says, below) {
 function servedPile(now, x, y, most, width = 98) {
   return g(
     { class: "pile" },
-    now.served
-      .slice(0, most)
-      .map((order, n) =>
-        g(
-          {
-            key: order.request,
-            "data-stands": stands(now, order, "served", x, y + n * 38) && order.request,
-            transform: at(x, y + n * 38),
-          },
-          rect(15, 2, width - 15, 26, { rx: 6, class: "slip" }),
-          circle(16, 18, 15, { class: "cast" }),
-          circle(15, 15, 15, { class: "china" }),
-          circle(15, 15, 12.5, { class: "rim-done" }),
-          chip(15, 15, order.number),
-          text(
-            width - 7,
-            19.5,
-            order.reason === "cancelled" ? "gone" : secs(order.tokens[0] ? order.tokens[0].t - order.t0 : null),
-            { class: "t13 end onchina" },
-          ),
+    now.served.slice(0, most).map((order, n) =>
+      g(
+        {
+          key: order.request,
+          "data-stands": stands(now, order, "served", x, y + n * 38) && order.request,
+          transform: at(x, y + n * 38),
+        },
+        rect(15, 2, width - 15, 26, { rx: 6, class: "slip" }),
+        circle(16, 18, 15, { class: "cast" }),
+        circle(15, 15, 15, { class: "china" }),
+        circle(15, 15, 12.5, { class: "rim-done" }),
+        chip(15, 15, order.number),
+        text(
+          width - 7,
+          19.5,
+          order.reason === "cancelled" ? "gone" : secs(order.tokens[0] ? order.tokens[0].t - order.t0 : null),
+          { class: "t13 end onchina" },
         ),
       ),
+    ),
   );
 }
 
@@ -168,14 +166,13 @@ function heldWriting(now, x, y, width) {
   const held = heldByTrays(now),
     first = now.trays[0] || now.waiting[0];
   if (!held.length || !first) return null;
-  const own = held.length === 1 && held[0].order === first.order;
-  const who = own
-    ? `${first.order.number} waits for its tray`
-    : `${listed(
-        held.map(({ number }) => number),
-        5,
-      )} wait${held.length > 1 ? "" : "s"} for tray ${first.order.number}`;
-  return writing(x, y, { since: held[0].since, who, why: "" }, width);
+  const own = held.length === 1 && held[0].order === first.order,
+    who = listed(
+      held.map(({ number }) => number),
+      5,
+    );
+  const why = `wait${held.length > 1 ? "" : "s"} for ${own ? "its tray" : `tray ${first.order.number}`}`;
+  return writing(x, y, own ? { since: held[0].since, who: `${who} ${why}`, why: "" } : { since: held[0].since, who, why }, width);
 }
 
 function passWide(now, gate, by, ly, geo, x0, x1) {

@@ -28,7 +28,7 @@ function newLog() {
     orders: new Map(),
     workers: new Map(),
     trays: [],
-    belts: [],
+    belts: 0, // how many trays ever crossed at once
     links: [],
     deployed: [],
     gaps: [],
@@ -51,6 +51,19 @@ function ingest(log, motions) {
     READERS[motion.kind]?.(log, known || motion, !known, motion);
     for (const t of [motion.t, motion.t0, motion.t1]) if (t != null && t > log.end && motion.kind !== "worker") log.end = t;
   }
+  if (motions.some(({ kind }) => kind === "plate"))
+    for (const { plates: all } of log.workers.values())
+      seat(
+        all,
+        (plate) => plate.t0,
+        (plate) => plate.t1,
+      );
+  if (motions.some(({ kind }) => kind === "tray" || kind === "moved"))
+    log.belts = seat(
+      log.trays.filter((tray) => tray.started != null),
+      (tray) => tray.started,
+      leftBelt,
+    );
   log.version += 1;
 }
 
@@ -74,7 +87,7 @@ const READERS = {
   plate(log, plate, isNew) {
     if (!isNew) return;
     orderOf(log, plate.request).plates.push(plate);
-    plate.slot = place(workerOf(log, plate.worker).slots, plate, plate.t0, (last) => last.t1);
+    workerOf(log, plate.worker).plates.push(plate);
   },
   tray(log, tray, isNew, update) {
     const order = orderOf(log, tray.request);
@@ -86,10 +99,7 @@ const READERS = {
     }
     if (update.accepted != null)
       happen(log, update.accepted, () => `${named(log, tray.target)} has room for tray ${order.number}`);
-    if (update.started != null) {
-      tray.slot = place(log.belts, tray, tray.started, leftBelt);
-      happen(log, update.started, () => `tray ${order.number} leaves, ${bytes(tray.nbytes)}`);
-    }
+    if (update.started != null) happen(log, update.started, () => `tray ${order.number} leaves, ${bytes(tray.nbytes)}`);
     if (update.t1 != null)
       happen(log, update.t1, () =>
         tray.achieved == null
@@ -184,7 +194,7 @@ function orderOf(log, request) {
 }
 
 function workerOf(log, name) {
-  if (!log.workers.has(name)) log.workers.set(name, { name, ups: [], steps: [], shelf: [], slots: [] });
+  if (!log.workers.has(name)) log.workers.set(name, { name, ups: [], steps: [], shelf: [], plates: [] });
   return log.workers.get(name);
 }
 
@@ -210,12 +220,16 @@ function insert(list, item, key = "t") {
 /** When a tray's last byte had crossed: before the checksums were compared, which ends the span. */
 const leftBelt = (tray) => tray.landed ?? (tray.seconds != null && tray.started != null ? tray.started + tray.seconds : tray.t1);
 
-/** The lowest slot that is free at t, so that a plate or tray keeps its place while it is there. */
-function place(slots, span, t, left) {
-  let slot = slots.findIndex((last) => left(last) != null && left(last) <= t + 1e-6);
-  if (slot < 0) slot = slots.length;
-  slots[slot] = span;
-  return slot;
+/** Each in the lowest place that is free when it comes, where it stays; how many places there must be. Whoever is heard late
+ *  has come no later. */
+function seat(spans, from, left) {
+  const places = [];
+  for (const span of [...spans].sort((a, b) => from(a) - from(b))) {
+    const free = places.findIndex((last) => left(last) != null && left(last) <= from(span) + 1e-6);
+    span.slot = free < 0 ? places.length : free;
+    places[span.slot] = span;
+  }
+  return places.length;
 }
 
 /** How many items of a list (in order of time) have happened at t. */

@@ -123,7 +123,7 @@ function cards(view, seek, title) {
   const made = (view.cards ||= memo((log) => decisive(log).map((one) => ({ ...one, still: still(log, one) }))))(
     view.log,
     view.log.version,
-    penFont,
+    penTurn,
   );
   if (!made.length) return null;
   return h(

@@ -145,15 +145,18 @@ function kept(key, make) {
 
 const PEN = typeof document === "undefined" ? null : document.createElement("canvas").getContext("2d"),
   WIDTHS = new Map();
-let penFont = "";
+let penFont = "",
+  penTurn = 0; // of fonts: what was measured in another one is void
 function setFont(family) {
   if (family !== penFont) {
     penFont = family;
+    penTurn += 1;
     WIDTHS.clear();
     KEPT.clear();
   }
 }
 function widthOf(words, size, weight = 400) {
+  if (/^\d/.test(words)) words = words.replace(/\d/g, "0"); // digits are as wide as each other, and a clock has many
   const key = `${size} ${weight} ${words}`;
   let width = WIDTHS.get(key);
   if (width == null) {

@@ -41,7 +41,7 @@ function mostPlates(now, names) {
 function plate(now, spot, one, { age: says = "", because = "" } = {}) {
   if (now.cancels) now.spots?.push({ order: one.order, x: spot.x + spot.w - 26, y: spot.y + spot.h / 2 - 12 });
   stands(now, one.order, "plate", spot.x, spot.y);
-  const key = `${spot.x} ${spot.y} ${spot.w} ${spot.h} ${one.made} ${one.still} ${says} ${because} ${now.cancels} ${penFont}`;
+  const key = `${spot.x} ${spot.y} ${spot.w} ${spot.h} ${one.made} ${one.still} ${says} ${because} ${now.cancels} ${penTurn}`;
   if (one.order.plated?.key !== key) one.order.plated = { key, drawn: plateOf(now, spot, one, { says, because }) };
   return one.order.plated.drawn;
 }
@@ -107,20 +107,26 @@ function slipOf(one, { x, y, w, h: tall, dish }, { says, because, iced, hard, co
     sign = iced ? snow : clockFace,
     tally = `${one.made}/${one.max}`;
   if (lines === 1) {
-    const end = says || (right - left > widthOf(tally, 12) ? tally : ""),
+    const end = [says, tally].find((one) => one && right - left >= widthOf(one, says ? 13 : 12, says ? 700 : 400)) || "",
       wide = end ? widthOf(end, says ? 13 : 12, says ? 700 : 400) : 0;
     return [
       paper,
       words(one.order, one.made, right - left - wide - (says ? 20 : 6), 1, line, left, top, !hard),
-      says ? sign(right - wide - 10, cy, 0.72) : null,
+      end && says && right - left > wide + 20 ? sign(right - wide - 10, cy, 0.72) : null,
       text(right, cy + 4.4, end, { class: says ? "t13 bold end stall-on" : "t12 end onchina-soft" }),
     ];
   }
-  const tag = says
-    ? [sign(left + 6, low - 4.5, 0.75), text(left + 17, low, says, { class: "t13 bold stall-on" })]
-    : because
-      ? text(left, low, because, { class: "t12 strong stall-on" })
-      : null;
+  const room = right - left - widthOf(says || because, says ? 13 : 12, says ? 700 : 600);
+  const tag =
+    room < 0
+      ? null
+      : says && room < 17
+        ? text(left, low, says, { class: "t13 bold stall-on" })
+        : says
+          ? [sign(left + 6, low - 4.5, 0.75), text(left + 17, low, says, { class: "t13 bold stall-on" })]
+          : because
+            ? text(left, low, because, { class: "t12 strong stall-on" })
+            : null;
   const first = count ? 0 : 1; // the dish has no room for the count: it is the first line
   return [
     paper,
@@ -155,7 +161,7 @@ function words(order, count, width, rows, line, x, y, marks) {
 
 /** Greedy lines of the first `count` tokens; each token goes on where the one before it has ended. */
 function wrapped(order, count, width) {
-  const key = Math.round(width),
+  const key = `${Math.round(width)} ${penTurn}`,
     kept = (order.wraps ||= new Map());
   if (!kept.has(key)) kept.set(key, [{ lines: [], last: "" }]);
   const all = kept.get(key);

@@ -61,7 +61,7 @@ function lanesOf(log, crewed, width, from, to, edge) {
         a = box.x(one.started),
         b = box.x(Math.min(to, leftBelt(one) ?? edge)),
         says = `${order.number}: ${bytes(one.nbytes)}`,
-        belts = Math.min(3, log.belts.length),
+        belts = Math.min(3, log.belts),
         row = top + ((one.slot % 3) * 16) / belts;
       lanes.push(
         path(`M${f1(a)} ${f1(row)}H${f1(Math.max(a + 2, b))}v${f1(16 / belts - (belts > 1 ? 1 : 0))}H${f1(a)}z`, {

@@ -13,14 +13,16 @@ from engine.errors import BadInput
 from engine.fleet.advisor.advice import Advice
 from engine.fleet.advisor.advisor import advise as advised
 from engine.fleet.advisor.metrics_page import read_metrics
-from engine.fleet.advisor.question import Question
+from engine.fleet.advisor.question import Question, rate_of_users
 from engine.fleet.advisor.question_from_host import here
 from engine.fleet.catalog.engines import ENGINES
 from engine.fleet.catalog.hardware import fabrics, gpus
 from engine.fleet.catalog.hf_config import model as real_model, models
+from engine.fleet.catalog.precision import PRECISIONS
 from engine.fleet.exports.files import files
 from engine.fleet.host.findings import Tray, findings
 from engine.fleet.host.nvml import read_fleet
+from engine.scenario import whole
 from engine.sim.traces import read_trace
 
 WIDTH = 110
@@ -32,12 +34,17 @@ WIDTH = 110
 @click.option(
     "--model", default="llama-3.1-8b", show_default=True, help=f"A config.json, or one of {', '.join(models())}."
 )
+@click.option("--tp", type=int, default=0, help="GPUs a worker.  [default: whatever bears most]")
+@click.option("--precision", default="", help=f"Of weights: {', '.join(PRECISIONS)}.  [default: the model's]")
+@click.option("--kv-dtype", default="", help="Of the KV cache: bf16 or fp8.  [default: the model's]")
 @click.option("--engine", default="vllm", show_default=True, help=f"One of {', '.join(ENGINES)}.")
 @click.option("--isl", "isl_tokens", type=int, default=4096, show_default=True, help="Prompt tokens.")
 @click.option("--osl", "osl_tokens", type=int, default=256, show_default=True, help="Output tokens.")
 @click.option("--rate", default="4", show_default=True, help="Requests/s.")
+@click.option("--users", type=int, default=0, help="A closed loop instead of a rate: so many wait for their answers.")
 @click.option("--ttft-slo", default="2s", show_default=True, help="For 90 % of the requests.")
 @click.option("--itl-slo", default="50ms", show_default=True, help="For 99 % of the gaps between tokens.")
+@click.option("--tpot-slo", default="", help="Instead of --itl-slo: for the mean gap of 90 % of the requests.")
 @click.option("--prefix-reuse", type=float, default=0.0, help="Share of a prompt whose KV workers have, as 0.3.")
 @click.option("--fabric", default="", help=f"Between pools; one of {', '.join(fabrics())}.  [default: the GPU's]")
 @click.option("--links-down", type=int, default=0, help="How many of those do not work.")
@@ -58,6 +65,8 @@ def advise(
     rate: str,
     ttft_slo: str,
     itl_slo: str,
+    tpot_slo: str,
+    users: int,
     from_here: bool,
     metrics: Path | None,
     trace: Path | None,
@@ -72,10 +81,12 @@ def advise(
     per_s = units.rate_per_s("rate", rate)
     if per_s is None:
         raise BadInput("rate", rate, "requests per second above 0: with all at once there is no gap to keep")
-    if metrics and trace:
-        raise BadInput("metrics", str(metrics), "left out beside --trace: both say what the load is")
+    _one_load(context, metrics, trace, users)
     asked |= {"rate_per_s": per_s, "ttft_slo_s": units.seconds("ttft slo", ttft_slo)}
-    asked |= {"itl_slo_s": units.seconds("itl slo", itl_slo), "trace": tuple(read_trace(trace)) if trace else ()}
+    asked |= {"promised": "tpot" if tpot_slo else "itl", "itl_slo_s": units.seconds("itl slo", tpot_slo or itl_slo)}
+    if users:
+        asked["rate_per_s"] = rate_of_users(users, asked["osl_tokens"], asked["ttft_slo_s"], asked["itl_slo_s"])
+    asked |= {"trace": tuple(read_trace(trace)) if trace else ()}
     told = [
         *(_take_here(context, asked) if from_here else ()),
         *(_take_load(context, asked, metrics) if metrics else ()),
@@ -98,6 +109,24 @@ def advise(
         click.echo(f"\nWritten to {folder}: {', '.join(sorted(files(advice)))}")
 
 
+def _one_load(context: click.Context, metrics: Path | None, trace: Path | None, users: int) -> None:
+    """Nothing that is given may be ignored. Raises BadInput."""
+    whole("users", users, 0, 100_000)
+
+    def given(option: str) -> bool:
+        return context.get_parameter_source(option) is not ParameterSource.DEFAULT
+
+    if metrics and trace:
+        raise BadInput("metrics", str(metrics), "left out beside --trace: both say what the load is")
+    for option, name in (("rate", "rate"), ("isl_tokens", "isl"), ("osl_tokens", "osl")):
+        if trace and given(option):
+            raise BadInput(name, context.params[option], "left out beside --trace, which says it")
+    if users and (given("rate") or trace):
+        raise BadInput("users", users, "left out beside --rate and --trace: each says how many requests come")
+    if given("tpot_slo") and given("itl_slo"):
+        raise BadInput("tpot slo", context.params["tpot_slo"], "left out beside --itl-slo: one of them is the promise")
+
+
 def _take_here(context: click.Context, asked: dict[str, Any]) -> list[str]:
     fleet = read_fleet()
     found = here(fleet)
@@ -115,8 +144,12 @@ def _take_load(context: click.Context, asked: dict[str, Any], page: Path) -> lis
         raise BadInput(
             "metrics", str(page), "a file that can be read, as curl HOST:8000/metrics > FILE makes it"
         ) from wrong
-    _take(context, asked, isl_tokens=load.isl_tokens, osl_tokens=load.osl_tokens, prefix_reuse=load.prefix_reuse)
-    if load.rate_per_s is not None and context.get_parameter_source("rate") is ParameterSource.DEFAULT:
+    _take(context, asked, isl_tokens=load.isl_tokens, osl_tokens=load.osl_tokens)
+    if load.prefix_reuse is not None:
+        _take(context, asked, prefix_reuse=load.prefix_reuse)
+    if context.get_parameter_source("rate") is ParameterSource.DEFAULT and not context.params["users"]:
+        if load.rate_per_s is None:
+            raise BadInput("rate", "unknown: the page does not say when its server began", "given with --rate")
         asked["rate_per_s"] = load.rate_per_s
     return load.sentences()
 
@@ -140,16 +173,26 @@ def _show(advice: Advice) -> None:
     click.echo(f"{advice.verdict}\n")
     click.echo(textwrap.fill(advice.sentence, WIDTH))
     other = advice.runner_up
-    ranked = [f"{other.candidate.label}, at {other.headroom:.2g} times the targets"] if other else []
+    ranked = [f"{other.candidate.label} bears {other.bears_per_s:.3g} requests/s"] if other else []
     tier = [advice.next_tier.sentence] if advice.next_tier else []
     turned = [v for v in advice.uncertainty if v.verdict != advice.verdict]
     sure = [f"With {variation.what}: {variation.verdict}." for variation in turned]
+    sure = [advice.close, *sure] if advice.close else sure
+    chosen = advice.chosen.then
+    sure.append(
+        f"What it bears was found in {chosen.requests:,} requests, which replaced those in the house "
+        f"{chosen.turnovers:.1f} times; times may be off by {advice.error:.0%}."
+    )
+    front = [f"{one.candidate.label}: TTFT {one.ttft_s:.3g} s, ITL {one.itl_s * 1e3:.3g} ms" for one in advice.frontier]
+    few = [f"{advice.fewest_gpus} of these GPUs bear the rate together."] if advice.fewest_gpus else []
     for title, lines in (
         ("Why", [reason.sentence for reason in advice.reasons]),
         ("Runner-up", ranked),
         ("What would change it", [flip.sentence for flip in advice.flips]),
         ("Next tier", tier),
-        ("How sure", ["The verdict is the same in all that was varied."] if advice.firm else sure),
+        ("Fewest GPUs", few),
+        ("Nothing beats these at the rate asked", front),
+        ("How sure", [*(["The verdict is the same in all that was varied."] if advice.firm else []), *sure]),
         ("Findings", [f"{found.severity}: {found.what} {found.effect} {found.fix}" for found in advice.findings]),
         ("Assumed", [advice.assumes]),
     ):

@@ -16,7 +16,7 @@ from engine.fleet.catalog.hardware import gpu as gpu_named
 from engine.fleet.catalog.precision import PRECISIONS
 from engine.goodput import Slo, attainment, goodput_per_s
 from engine.link import LinkSpec
-from engine.log import Log, load, save
+from engine.log import Log, can_be_saved, load, save
 from engine.metrics import Summary, summarize
 from engine.options import described, scenario_options, without
 from engine.report import report, table
@@ -52,7 +52,11 @@ WORDS_AND_HOSTS: dict[str, Any] = {
 @click.option("--kv-dtype", default="", help="Of the KV cache: bf16 or fp8.  [default: the model's]")
 @click.option("--engine", default="vllm", show_default=True, help=f"Its overhead and limits: {', '.join(ENGINES)}.")
 @click.option("--cost", default="measured", show_default=True, help="Without --gpu: a log to fit, or measured now.")
-@click.option("--trace", type=click.Path(path_type=Path), help="Azure CSV or Mooncake JSONL, instead of a workload.")
+@click.option(
+    "--trace",
+    type=click.Path(path_type=Path),
+    help="Azure, BurstGPT, Mooncake or Qwen-Bailian file, instead of a workload.",
+)
 @click.option("--routing", default="least-loaded", show_default=True, help=f"One of {', '.join(ROUTINGS)}.")
 @click.option("--prefix-cache-tokens", type=int, default=0, help="Of earlier prompts, per worker; with --trace.")
 @click.option("--sharing", default="fifo", show_default=True, help=f"Of links: one of {', '.join(SHARINGS)}.")
@@ -95,8 +99,8 @@ def simulate(
         ttft_s=units.seconds("ttft slo", ttft_slo) if ttft_slo else None,
         tpot_s=units.seconds("tpot slo", tpot_slo) if tpot_slo else None,
     ).checked()
-    if file is not None and not file.parent.is_dir():
-        raise BadInput("record", str(file), "in a folder that exists")
+    if file is not None:
+        can_be_saved(file)
     served = _served(context, gpu, tp, precision, kv_dtype, engine)
     if served and not _given(context, "chunk"):
         options["chunk"] = served.chunk_tokens

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from engine.errors import BadInput
-from engine.log import save
+from engine.log import can_be_saved, save
 from engine.metrics import summarize
 from engine.report import report, table
 from engine.vllm.raw import Raw, parse
@@ -20,8 +20,8 @@ from engine.vllm.translate import Translation, translate
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def watch(folder: Path, record: Path | None, as_json: bool) -> None:
     """Translate what a vLLM with the plugin wrote into FOLDER. The Kitchen opens the log that --record writes."""
-    if record is not None and not record.parent.is_dir():
-        raise BadInput("record", str(record), "in a folder that exists")
+    if record is not None:
+        can_be_saved(record)
     found = watched(folder)
     if record is not None:
         save(found.log, record)

@@ -1,13 +1,16 @@
-"""Recorded traffic: the Azure LLM inference traces (CSV) and Mooncake's (JSON lines).
+"""Recorded traffic, as the files that people have: CSV or JSON lines, told apart by their columns.
 
-Azure: columns TIMESTAMP, ContextTokens, GeneratedTokens (github.com/Azure/AzurePublicDataset, CC-BY 4.0).
+Azure 2023 and 2024: TIMESTAMP, ContextTokens, GeneratedTokens (github.com/Azure/AzurePublicDataset, CC-BY 4.0).
+BurstGPT: Timestamp in s, Request tokens, Response tokens (github.com/HPMLL/BurstGPT, CC-BY 4.0).
 Mooncake: timestamp in ms, input_length, output_length, hash_ids of blocks of 512 prompt tokens
-(github.com/kvcache-ai/Mooncake, Apache-2.0). Which of the two a file is, its first character says.
+(github.com/kvcache-ai/Mooncake, Apache-2.0). Qwen-Bailian: the same keys with the timestamp in s, and a chat_id
+(github.com/alibaba-edu/qwen-bailian-usagetraces-anon, Apache-2.0), in blocks of 16 tokens.
 """
 
 import csv
+import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,10 @@ from engine.errors import BadInput
 from engine.workload import Draft
 
 AZURE_COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
+BURST_COLUMNS = ("Timestamp", "Request tokens", "Response tokens")
 MOONCAKE_BLOCK_TOKENS = 512
+BAILIAN_BLOCKS = 32  # of 16 tokens, in one of Mooncake's
+READABLE = "an Azure or BurstGPT CSV or a Mooncake or Qwen-Bailian JSONL file that can be read"
 
 
 def read_trace(path: str | Path, limit: int | None = None) -> list[Draft]:
@@ -27,10 +33,10 @@ def read_trace(path: str | Path, limit: int | None = None) -> list[Draft]:
     A request without output tokens counts as one of one token: it is served all the same.
     """
     try:
-        text = Path(path).read_text("utf-8")
+        text = Path(path).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as wrong:
-        raise BadInput("trace", str(path), "an Azure CSV or Mooncake JSONL file that can be read") from wrong
-    rows = _mooncake(text) if text.lstrip().startswith("{") else _azure(text)
+        raise BadInput("trace", str(path), READABLE) from wrong
+    rows = _mooncake(text) if text.lstrip().startswith("{") else _csv(text)
     drafts: list[Draft] = []
     zero_s = before_s = 0.0
     for number, (row, t, prompt, output, hashes) in enumerate(islice(rows, limit)):
@@ -48,19 +54,40 @@ def read_trace(path: str | Path, limit: int | None = None) -> list[Draft]:
 _Row = tuple[int, float, int, int, tuple[int, ...]]  # row, second, prompt and output tokens, blocks of the prompt
 
 
-def _azure(text: str) -> Iterator[_Row]:
-    reader = csv.DictReader(text.splitlines())
-    missing = [column for column in AZURE_COLUMNS if column not in (reader.fieldnames or ())]
-    if missing:
-        raise BadInput("trace row 1", ",".join(reader.fieldnames or ()), f"a header with {', '.join(AZURE_COLUMNS)}")
-    for number, row in enumerate(reader, start=2):
-        stamp = row["TIMESTAMP"]
-        try:
-            t = datetime.fromisoformat(stamp[:26]).timestamp()  # seven digits of a second are one too many
-        except (ValueError, TypeError) as wrong:
-            raise BadInput(f"trace row {number}, column TIMESTAMP", stamp, "a date and time") from wrong
-        prompt = _count(number, "ContextTokens", row["ContextTokens"], least=1)
-        yield number, t, prompt, _count(number, "GeneratedTokens", row["GeneratedTokens"], least=0), ()
+def _csv(text: str) -> Iterator[_Row]:
+    lines = text.splitlines()
+    blank = next((n for n, line in enumerate(lines) if line.strip()), 0)
+    reader = csv.DictReader(lines[blank:])
+    header = tuple(reader.fieldnames or ())
+    columns = BURST_COLUMNS if set(BURST_COLUMNS) <= set(header) else AZURE_COLUMNS
+    if missing := [column for column in columns if column not in header]:
+        allowed = f"a header with {', '.join(AZURE_COLUMNS)}"
+        raise BadInput(f"trace row {blank + 1}", ",".join(header), f"{allowed} (missing: {', '.join(missing)})")
+    when, prompts, outputs = columns
+    for number, row in enumerate(reader, start=blank + 2):
+        if None in row or None in row.values():
+            fields = len([value for value in row.values() if isinstance(value, str)]) + len(row.get(None) or ())
+            raise BadInput(f"trace row {number}", f"one of {fields} fields", f"one of {len(header)}, as the header has")
+        t = _clock(number, row[when]) if columns is AZURE_COLUMNS else _seconds(number, row[when])
+        prompt = _count(number, prompts, row[prompts], least=1)
+        yield number, t, prompt, _count(number, outputs, row[outputs], least=0), ()
+
+
+def _clock(row: int, stamp: str) -> float:
+    """A date and time, in UTC where the file names no zone: the machine's own zone changes nothing."""
+    plain = re.sub(r"(\.\d{6})\d+", r"\1", stamp.strip())  # seven digits of a second are one too many
+    try:
+        moment = datetime.fromisoformat(plain)
+    except ValueError as wrong:
+        raise BadInput(f"trace row {row}, column TIMESTAMP", stamp, "a date and time") from wrong
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _seconds(row: int, stamp: str) -> float:
+    try:
+        return float(stamp)
+    except ValueError as wrong:
+        raise BadInput(f"trace row {row}, column Timestamp", stamp, "a time in seconds") from wrong
 
 
 def _mooncake(text: str) -> Iterator[_Row]:
@@ -74,17 +101,24 @@ def _mooncake(text: str) -> Iterator[_Row]:
         t = row.get("timestamp")
         if isinstance(t, bool) or not isinstance(t, (int, float)):
             raise BadInput(f"trace row {number}, column timestamp", t, "a time in milliseconds")
+        bailian = "chat_id" in row  # its times are in seconds, its blocks of 16 tokens: each 32nd stands for all before
+        seconds = t if bailian else t / 1000
         hashes = row.get("hash_ids", [])
         if not isinstance(hashes, list) or not all(isinstance(block, int) for block in hashes):
             raise BadInput(f"trace row {number}, column hash_ids", str(hashes)[:60], "a list of whole numbers")
         prompt = _count(number, "input_length", row.get("input_length"), least=1)
         output = _count(number, "output_length", row.get("output_length"), least=0)
-        yield number, t / 1000, prompt, output, tuple(hashes)
+        blocks = hashes[BAILIAN_BLOCKS - 1 :: BAILIAN_BLOCKS] if bailian else hashes
+        yield number, seconds, prompt, output, tuple(blocks)
 
 
 def _count(row: int, column: str, value: object, least: int) -> int:
     """A number of tokens, given as a number or in digits."""
-    number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+    number: object = value
+    if isinstance(value, str) and re.fullmatch(r"[0-9]+(\.0*)?", value.strip()):
+        number = int(float(value))
+    elif isinstance(value, float) and value.is_integer():
+        number = int(value)
     if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= 10_000_000:
         raise BadInput(f"trace row {row}, column {column}", value, f"a whole number from {least} to 10,000,000")
     return number

@@ -17,6 +17,7 @@ from engine.fleet.catalog.engines import ENGINES
 from engine.fleet.catalog.hardware import fabrics, gpus
 from engine.fleet.catalog.hf_config import models, read_config
 from engine.fleet.catalog.models import ModelShape
+from engine.fleet.catalog.precision import PRECISIONS
 from engine.fleet.host.nvml import Fleet, example_fleet, read_fleet
 from engine.sim.traces import read_trace
 from engine.workload import Draft
@@ -42,6 +43,7 @@ OWN_FABRIC = "as the GPU has"
 OWN_MODEL = "the uploaded config.json"
 TRACE_MB, CONFIG_MB = 5, 1
 LIMITS = {"isl_tokens": (1, 1_000_000), "osl_tokens": (1, 100_000), "rate_per_s": (0.01, 100_000.0)}
+PROMISES = {"itl": "99 % of gaps (ITL)", "tpot": "mean gaps (TPOT)"}
 
 
 def ask() -> Question | None:
@@ -73,9 +75,20 @@ def _fields() -> tuple[bool, UploadedFile | None]:
         with promise:
             st.markdown("##### Promises: targets")
             st.number_input("First token within, seconds (TTFT)", 0.01, 600.0, key="ttft_slo_s")
-            st.number_input("Next token within, milliseconds (ITL)", 1.0, 10_000.0, key="itl_slo_ms")
+            st.number_input("Next token within, milliseconds", 1.0, 10_000.0, key="itl_slo_ms")
+            st.segmented_control(
+                "That is promised for",
+                tuple(PROMISES),
+                format_func=PROMISES.__getitem__,
+                key="promised",
+                required=True,
+                help="One long step among hundreds breaks the first promise and hardly moves the second.",
+            )
             st.slider("Prompt already prepped (prefix reuse), %", 0, 95, key="reuse_percent")
             st.selectbox("Engine", tuple(ENGINES), key="engine")
+            own, kinds = "as the model's file says", ("", *PRECISIONS)
+            st.selectbox("Weights", kinds, format_func=lambda kind: kind or own, key="precision")
+            st.selectbox("KV cache", ("", "bf16", "fp8"), format_func=lambda kind: kind or own, key="kv_dtype")
         with st.expander("Orders as they were: upload a trace instead of lengths and rate"):
             trace = st.file_uploader(
                 f"Azure CSV or Mooncake JSONL, at most {TRACE_MB} MB", ["csv", "jsonl"], max_upload_size=TRACE_MB
@@ -175,7 +188,8 @@ def _take_load() -> str:
     for field, value in found.items():
         least, most = LIMITS[field]
         st.session_state[field] = min(most, max(least, value))
-    st.session_state["reuse_percent"] = min(95, round(100 * load.prefix_reuse))
+    if load.prefix_reuse is not None:
+        st.session_state["reuse_percent"] = min(95, round(100 * load.prefix_reuse))
     return " ".join(load.sentences())
 
 
@@ -205,7 +219,10 @@ def _take_roads(fleet: Fleet) -> str:
 
 def _take_preset(preset: str) -> None:
     question = PRESETS[preset]
-    taken = ("gpus", "gpu", "model", "engine", "isl_tokens", "osl_tokens", "links_down")
+    taken = (
+        *("gpus", "gpu", "model", "engine", "precision", "kv_dtype"),
+        *("isl_tokens", "osl_tokens", "links_down", "promised"),
+    )
     st.session_state.update({field: getattr(question, field) for field in taken})
     st.session_state.update(
         fabric=question.fabric or OWN_FABRIC,
@@ -230,6 +247,9 @@ def _question(trace: Sequence[Draft]) -> Question:
         model=own.name if own else state["model"],
         own_model=own,
         engine=state["engine"],
+        precision=state["precision"],
+        kv_dtype=state["kv_dtype"],
+        promised=state["promised"],
         isl_tokens=state["isl_tokens"],
         osl_tokens=state["osl_tokens"],
         rate_per_s=state["rate_per_s"],

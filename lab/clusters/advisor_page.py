@@ -10,6 +10,7 @@ from engine.fleet.exports.files import files
 from engine.fleet.host.findings import Finding, Tray, findings
 from engine.fleet.host.nvml import example_fleet
 from lab.clusters.advisor_form import ask, chosen_model, this_machine
+from lab.clusters.capacity_chart import capacity_alt, capacity_figure
 from lab.clusters.flip_chart import flips_alt, flips_figure
 from lab.clusters.jobs import AdvisorJob, Jobs
 from lab.ui.downloads import download
@@ -80,6 +81,8 @@ def _waiting() -> None:
 
 def _answer(advice: Advice) -> None:
     _verdict(advice)
+    figure = capacity_figure(advice)
+    st.plotly_chart(figure, key="capacity", alt=capacity_alt(advice), config={"displayModeBar": False})
     _mend(advice.findings)
     reasons, turning = st.columns(2, gap="large")
     with reasons:
@@ -96,13 +99,16 @@ def _verdict(advice: Advice) -> None:
         st.subheader(f"{icon} {kitchen}", anchor=False)
         st.markdown(f"In serving's words: **{serving}**.")
         st.markdown(advice.sentence)
-        sure = "Firm" if advice.firm else "On the edge"
+        sure = "Too close to call" if advice.close else "Firm" if advice.firm else "On the edge"
         st.markdown(f"**{sure}.** {_sureness(advice)}")
 
 
 def _sureness(advice: Advice) -> str:
+    if advice.close:
+        return advice.close.removeprefix("Too close to call: ").capitalize()
     if advice.firm:
-        return "Other arrivals, and efficiencies 20 % up or down, give the same verdict."
+        tried = ", ".join(variation.what for variation in advice.uncertainty)
+        return f"The verdict is the same with each of these: {tried}."
     turned = [f"{v.what}: **{v.verdict}**" for v in advice.uncertainty if v.verdict != advice.verdict]
     return f"What nobody knows exactly would turn it. With {'; with '.join(turned)}."
 
@@ -146,15 +152,22 @@ def _compared(advice: Advice) -> None:
     rows = [_row(advice.chosen, "chosen")] + ([_row(other, "runner-up")] if other else [])
     rest = [o for o in advice.tried if o.candidate not in (advice.chosen.candidate, other and other.candidate)]
     rows += [_row(outcome, "") for outcome in sorted(rest, key=lambda outcome: -outcome.headroom)]
-    head = ["| | Kitchen | TTFT, p90 | ITL, p99 | Both targets |", "|---|---|---:|---:|---|"]
+    head = ["| Kitchen | Bears, /s | TTFT | TPOT | ITL |", "|---|---:|---:|---:|---:|"]
     st.markdown("\n".join([*head, *rows]))
-    st.caption(advice.assumes)
+    chosen = advice.chosen.then
+    st.caption(
+        f"Bears: the highest rate that keeps both promises, ±{advice.error:.0%}, once the house is full. The chosen "
+        f"one was simulated there for {chosen.requests:,} orders: the house was replaced {chosen.turnovers:.1f} times. "
+        "Times are in ms: TTFT and TPOT at the 90th, ITL at the 99th percentile, at "
+        f"{advice.question.rate_per_s:.3g} orders/s, or where less is borne, at that. {advice.assumes}"
+    )
 
 
 def _row(outcome: Outcome, place: str) -> str:
-    kept = ":material/check: kept" if outcome.keeps else ":material/close: missed"
-    shape = outcome.candidate.label
-    return f"| {place} | {shape} | {1e3 * outcome.ttft_s:,.0f} ms | {1e3 * outcome.itl_s:.1f} ms | {kept} |"
+    kept = ":material/check:" if outcome.keeps else ":material/close:"
+    times = [f"{1e3 * seconds:,.3g}" for seconds in (outcome.ttft_s, outcome.tpot_s, outcome.itl_s)]
+    named = f"**{outcome.candidate.label}**, {place}" if place else outcome.candidate.label
+    return f"| {named} | {outcome.bears_per_s:.3g} {kept} | {' | '.join(times)} |"
 
 
 def _downloads(advice: Advice) -> None:

@@ -22,6 +22,7 @@ from engine.errors import BadInput
 from lab.ui.learner import NameLearners
 from lab.ui.streamlit_options import OPTIONS
 from lab.web.guard import Guard
+from lab.web.hosts import Hosts
 from lab.web.routes import ROUTES
 from lab.web.services import Lab, hand_over
 from lab.web.settings import Settings
@@ -58,6 +59,6 @@ except BadInput as wrong:
     click.echo(f"split-kitchen: {wrong}", err=True)
     sys.exit(2)
 
-MIDDLEWARE = [Middleware(Guard), Middleware(NameLearners)]
+MIDDLEWARE = [Middleware(Guard, hosts=Hosts(settings.hosts)), Middleware(NameLearners)]
 
 app = st.App("navigation.py", lifespan=lifespan, routes=ROUTES, middleware=MIDDLEWARE)

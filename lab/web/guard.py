@@ -8,17 +8,25 @@ import base64
 import hashlib
 import re
 import time
+from collections.abc import Container
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
+import click
 import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lab.web.hosts import same_place
 from lab.web.landing import OPENING, SHELL
 
 POLICY_VIOLATION, TOO_BIG = 1008, 1009
+MISDIRECTED = 421
+MOST_LOGGED = 20
+UNKNOWN = (
+    "This lab does not answer to the name in your address bar. Open it by its address in digits, "
+    "or have its name put into SPLIT_KITCHEN_HOSTS where it runs."
+)
 READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -64,10 +72,18 @@ HEADERS = {
 class Guard:
     """The outermost middleware."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, hosts: Container[str]) -> None:
         self._app = app
+        self._hosts = hosts
+        self._refused: set[str] = set()  # names that the log knows about
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket") and not self._known(Headers(scope=scope).get("host")):
+            if scope["type"] == "http":
+                await PlainTextResponse(UNKNOWN, MISDIRECTED)(scope, receive, send)
+            else:
+                await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            return
         match scope["type"]:
             case "http":
                 await self._page(scope, receive, send)
@@ -79,6 +95,17 @@ class Guard:
                 await self._app(scope, line.receive, line.send)
             case _:
                 await self._app(scope, receive, send)
+
+    def _known(self, host: str | None) -> bool:
+        """Browsers always name the host that they ask."""
+        if host is None or host in self._hosts:
+            return True
+        if host not in self._refused and len(self._refused) < MOST_LOGGED:
+            self._refused.add(host)
+            click.echo(
+                f"  Refused: a page of {host[:100]!r}. If that is this lab, name it in SPLIT_KITCHEN_HOSTS.", err=True
+            )
+        return False
 
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def dressed(message: Message) -> None:
@@ -98,9 +125,9 @@ def from_here(headers: Headers) -> bool:
     """Whether the page that asks is the lab's own, or is allowed by server.corsAllowedOrigins. Browsers always send an
     Origin; programs need not."""
     origin = headers.get("origin")
-    if origin is None or urlsplit(origin).netloc == headers.get("host"):
+    if origin is None or same_place(origin, headers.get("host", "")):
         return True
-    return origin in st.get_option("server.corsAllowedOrigins")
+    return origin.rstrip("/") in [allowed.rstrip("/") for allowed in st.get_option("server.corsAllowedOrigins")]
 
 
 class LimitedSocket:

@@ -11,16 +11,18 @@ from engine.scenario import MAX_WORKERS, TRANSPORTS, ModelSpec, one_of, whole
 from engine.units import host_and_port
 from lab.classroom.auth import long_enough, made_key
 from lab.runs.engine_client import EngineSettings
+from lab.web.hosts import name_in
 
 
 class Settings(msgspec.Struct, frozen=True):
     """`data`: the folder for guesses and classes. `url`: where browsers find the lab; "" if it can tell by itself.
-    `instructor_key`: "" for one that the lab makes and keeps."""
+    `instructor_key`: "" for one that the lab makes and keeps. `hosts`: names under which browsers may know the lab."""
 
     data: Path
     engine: EngineSettings
     url: str = ""
     instructor_key: str = ""
+    hosts: tuple[str, ...] = ()
 
     def key(self) -> str:
         """The instructor's key: the one that is set, else the one in `data`, made the first time. Raises BadInput."""
@@ -33,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True):
             data=Path(environment.get("SPLIT_KITCHEN_DATA", "~/.local/share/split-kitchen")).expanduser(),
             engine=_engine(environment),
             url=environment.get("SPLIT_KITCHEN_URL", "").rstrip("/"),
+            hosts=_hosts(environment),
             instructor_key=_instructor_key("SPLIT_KITCHEN_INSTRUCTOR_KEY", environment),
         )
 
@@ -64,3 +67,13 @@ def _workers(name: str, environment: Mapping[str, str]) -> int:
 def _instructor_key(name: str, environment: Mapping[str, str]) -> str:
     key = environment.get(name, "")
     return long_enough(name, key) if key else ""
+
+
+def _hosts(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Those that are named, and the one in the lab's public address."""
+    named = [name.strip() for name in environment.get("SPLIT_KITCHEN_HOSTS", "").split(",")]
+    for name in filter(None, named):
+        if name_in(name) != name.lower():
+            raise BadInput("SPLIT_KITCHEN_HOSTS", name, "names without scheme and port, separated by commas")
+    public = name_in(environment.get("SPLIT_KITCHEN_URL", "").partition("://")[2].partition("/")[0])
+    return tuple(name for name in (*named, public) if name)

@@ -23,6 +23,7 @@ from lessons.runs import (
     ms,
     ms_bars,
     of,
+    percent,
     prefill_s,
     second_gap_s,
     shipped,
@@ -94,8 +95,8 @@ def fallback_words(one: Evidence) -> Mapping[str, str]:
         **{f"{name}_gap": ms(second_gap_s(one.log(road))) for name, road in zip(WORDS, ROADS, strict=True)},
         "set": ", ".join(f"{road} {mb_per_s:g}" for road, mb_per_s in ROADS.items()),
         "ruler": f"NVLink {says['nvlink4']}, PCIe {says['pcie5']}, TCP {says['tcp']}",
-        "share": f"{handoff_s(one.log('PCIe')) / prefill_s(one.log('PCIe')):.2g}",
-        "tcp_share": f"{handoff_s(one.log('TCP')) / prefill_s(one.log('TCP')):.2g}",
+        "share": percent(handoff_s(one.log("PCIe")) / prefill_s(one.log("PCIe"))),
+        "tcp_share": percent(handoff_s(one.log("TCP")) / prefill_s(one.log("TCP"))),
     }
 
 

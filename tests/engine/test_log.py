@@ -1,5 +1,6 @@
 """What is written down is read back the same; what is no recording is refused, with the line that is wrong."""
 
+import errno
 import gzip
 import os
 import tracemalloc
@@ -14,9 +15,11 @@ from hypothesis import given, settings, strategies as st
 from engine.errors import BadInput
 from engine.events import Arrived, Event, Finished, TokenMade
 from engine.link import LinkSpec
-from engine.log import MOST_BYTES, Log, dump, in_order, load, parse, save
+from engine.log import MOST_BYTES, Log, can_be_saved, dump, in_order, load, parse, save
 from engine.request import Sampling
 from engine.scenario import Deployment, ModelSpec, Scenario, Workload
+from lab.web.cli import cli, run_cli
+from tests.engine.client.openai_like import openai_like
 
 KINDS = typing.get_args(Event)
 PLAIN = Log(Scenario(), (Arrived(0.0, "r1", 10, 2), TokenMade(1.0, "worker-0", "r1", 0, 7), Finished(1.0, "r1", "", 1)))
@@ -189,3 +192,28 @@ def test_what_never_ends_is_no_log(tmp_path: Path) -> None:
     for path in ("/dev/zero", tmp_path / "pipe", tmp_path, "x" * 5000, "\0"):
         with pytest.raises(BadInput, match="a file that can be read"):
             load(path)
+
+
+def test_where_nothing_can_be_written_is_refused_before_a_run(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", tmp_path / "none" / "log", tmp_path / ("x" * 300), Path("/dev/full")):
+        for refuse in (can_be_saved, lambda path: save(PLAIN, path)):
+            with pytest.raises(BadInput, match="record"):
+                refuse(path)
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+    assert not Path("/dev/full").is_file()
+
+
+def test_numbers_are_printed_though_the_recording_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("engine.log.write_whole", full)
+    with openai_like() as server:
+        line = ["run", "--endpoint", server.url, "--requests", "1", "--output-tokens", "2", "--model", "tiny-llama"]
+        assert run_cli(cli, [*line, "--record", str(tmp_path / "log.jsonl")]) == 1
+    out, err = capfd.readouterr()
+    assert "No space left on device" in err
+    assert "TTFT" in out

@@ -203,3 +203,17 @@ def test_repeats_that_name_different_options_agree_on_none() -> None:
 def test_a_guess_within_the_range_is_right() -> None:
     key = number(samples(10.0, 12.0, 14.0))
     assert [judged((guess,), key).word for guess in (13.9, 20.0, 30.0)] == ["right", "close", "off"]
+
+
+@pytest.mark.parametrize(("slug", "name"), [("ship-the-tray", "gap"), ("at-scale", "crowd"), ("four-gpus", "verdict")])
+def test_what_waits_for_a_road_stays_known_though_half_of_a_core_was_taken(slug: str, name: str) -> None:
+    asked = next(asked for lesson, asked in ROUNDS if (lesson.slug, asked.name) == (slug, name))
+    evidence = with_logs(sound(slug, name), lambda log: disturbed(log, 0.5))
+    assert evidence.lost == pytest.approx(0.5)
+    assert isinstance(asked.finding(evidence), Key)
+
+
+def test_what_waits_for_a_held_up_step_does_not() -> None:
+    asked = next(asked for lesson, asked in ROUNDS if (lesson.slug, asked.name) == ("one-station", "freeze"))
+    found = asked.finding(with_logs(sound("one-station", "freeze"), lambda log: disturbed(log, 0.5)))
+    assert isinstance(found, Unclear)

@@ -49,8 +49,10 @@ class Variation(msgspec.Struct, frozen=True):
 class Advice(msgspec.Struct, frozen=True):
     """`plan` is what to run now, also with the verdict "fix-first". `runner_up`: the best of the other kind.
 
-    `flips` and the efficiencies of `uncertainty` come from formulas that were scaled to agree with the simulation;
-    `tried` is the simulation, of the fleet as it is. With "fix-first", flips count from when the roads are mended.
+    `flips`, `fewest_gpus` and the efficiencies of `uncertainty` come from formulas that were scaled to agree with the
+    simulation; `tried` is the simulation, of the fleet as it is. With "fix-first", flips count from when the roads are
+    mended. `close`: why the verdict is too close to call, empty if it is not. `error`: by which share simulated times
+    may be off. `fewest_gpus`: that bear the rate together; None if even all of them do not.
     """
 
     verdict: Verdict
@@ -66,6 +68,19 @@ class Advice(msgspec.Struct, frozen=True):
     tried: tuple[Outcome, ...]
     question: Question
     assumes: str
+    close: str = ""
+    error: float = 0.0
+    fewest_gpus: int | None = None
+
+    @property
+    def frontier(self) -> tuple[Outcome, ...]:
+        """Of what keeps the promises at the asked rate: those that no other beats in TTFT and ITL, fastest first."""
+        kept = sorted((one for one in self.tried if one.keeps), key=lambda one: (one.ttft_s, one.itl_s))
+        front: list[Outcome] = []
+        for one in kept:
+            if not front or one.itl_s < front[-1].itl_s:
+                front.append(one)
+        return tuple(front)
 
     @property
     def firm(self) -> bool:

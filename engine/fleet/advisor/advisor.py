@@ -1,8 +1,9 @@
 """Should prefill and decode be split on this fleet, for this load? Formulas screen, the simulator decides.
 
-Chunked prefill is the answer as long as it keeps both targets: splitting does not raise throughput, it keeps promises
+Deployments are judged by what they bear: the highest rate that keeps the promises once the house is full. Chunked
+prefill is the answer as long as it bears the rate that is asked: splitting does not raise throughput, it keeps promises
 that chunked prefill cannot, and costs a second copy of the weights and a handoff a request. So the best split, at the
-same number of GPUs, has to do what the best chunked deployment does not, by more than a margin.
+same number of GPUs, has to bear what the best chunked deployment does not, by more than a margin.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,18 +14,20 @@ import numpy as np
 from engine.fleet.advisor import reasons
 from engine.fleet.advisor.advice import Advice, Variation
 from engine.fleet.advisor.candidates import Candidate, colocated, splits
+from engine.fleet.advisor.capacity import MARGIN, best, pays, ranking
 from engine.fleet.advisor.plan import Plan, Verdict
 from engine.fleet.advisor.question import Question
-from engine.fleet.advisor.screen import MARGIN, foresee, pays
-from engine.fleet.advisor.sensitivity import Scale, best, flips, next_tier
-from engine.fleet.advisor.trial import Outcome, tried
+from engine.fleet.advisor.sensitivity import Scale, fewest_gpus, flips, next_tier
+from engine.fleet.advisor.trial import MOST_OF_TRACE, Outcome, busiest, confirmed, tried
 from engine.fleet.catalog.calibration import Calibration
 from engine.fleet.estimate.step_cost import calibrated, error_of
 from engine.fleet.host.findings import NVLINK_FIX, Finding, Tray
 
-SHORTLIST = 3  # of each kind, simulated
-SEEDS = (1, 2)  # other arrivals, for the uncertainty
+SHORTLIST, NEAR = 2, 0.93  # of each kind, so many are simulated, if they bear nearly as much by the formulas
+SEEDS = (1,)  # other arrivals, for the uncertainty
+ARRIVALS = 0.15  # by which other arrivals may change what is borne
 OFF = 0.2  # by which a part of a peak may be another
+PARTS = ("compute", "memory")
 THRESHOLDS = (50, 75)  # percentiles of a trace's prompts, above which only they are prefilled elsewhere
 
 Progress = Callable[[float, str], None]
@@ -72,6 +75,7 @@ def advise(question: Question, progress: Progress | None = None) -> Advice:
     chosen = found.chosen
     other = found.split if chosen is found.chunked else found.chunked
     say(1.0, "Done")
+    error = calibrated(question.card, question.engine).error
     return Advice(
         verdict=verdict,
         sentence=reasons.sentence(verdict, found.question, chosen, other, tier),
@@ -86,7 +90,25 @@ def advise(question: Question, progress: Progress | None = None) -> Advice:
         tried=tuple(found.all),
         question=found.question,
         assumes=_assumes(found.question),
+        close=_close(verdict, found, uncertainty, error),
+        error=error,
+        fewest_gpus=fewest_gpus(mended.question, scale),
     )
+
+
+def _close(verdict: Verdict, found: _Found, uncertainty: tuple[Variation, ...], error: float) -> str:
+    """Why nobody should bet on the verdict; empty if there is no such reason."""
+    turned = {variation.what for variation in uncertainty if variation.verdict != verdict}
+    for part in PARTS:
+        if {_changed(part, -OFF), _changed(part, OFF)} <= turned:
+            return f"Too close to call: both {_changed(part, -OFF)} and {_changed(part, OFF)} turn the verdict."
+    if found.chunked and found.split:
+        chunked, split = found.chunked.headroom, found.split.headroom
+        if min(chunked, split) > 0 and max(chunked, split) / min(chunked, split) < 1 + error and chunked < 1 + error:
+            return f"Too close to call: both kinds bear the same within the {error:.0%} that times may be off."
+    if any(what.startswith("other arrivals") for what in turned):
+        return "Too close to call: other arrivals turn the verdict."
+    return ""
 
 
 def _verdict(found: _Found, mended: _Found) -> Verdict:
@@ -106,18 +128,37 @@ def _search(question: Question, say: Progress, begin: float, end: float) -> _Fou
     for n, candidate in enumerate(candidates):
         say(begin + (end - begin) * n / len(candidates), f"Simulating {candidate.label}")
         outcomes.append(tried(question, candidate))
-    counts = np.cumsum([len(chunked), len(apart)])
-    shared, split, mixed = (outcomes[: counts[0]], outcomes[counts[0] : counts[1]], outcomes[counts[1] :])
+    shared = outcomes[: len(chunked)]
+    split = _confirmed(question, outcomes[len(chunked) : len(chunked) + len(apart)], say, end)
+    mixed = outcomes[len(chunked) + len(apart) :]
     picked, some = _best(split), _best(mixed)
     if some and (not picked or some.headroom >= MARGIN * picked.headroom):
         picked = some
-    return _Found(question, _best(shared), picked, outcomes)
+    return _Found(question, _best(shared), picked, [*shared, *split, *mixed])
+
+
+def _confirmed(question: Question, outcomes: list[Outcome], say: Progress, share: float) -> list[Outcome]:
+    """With the best of them simulated whole: others stay in miniature, as what they are said to bear is less."""
+    whole: dict[Candidate, Outcome] = {}
+    while outcomes:
+        now = [whole.get(one.candidate, one) for one in outcomes]
+        best_now = max(now, key=lambda one: one.headroom)
+        if best_now.candidate in whole:
+            return now
+        say(share, f"Simulating all of {best_now.candidate.label}")
+        whole[best_now.candidate] = confirmed(question, best_now)
+    return []
 
 
 def _shortlist(question: Question, candidates: Iterable[Candidate]) -> list[Candidate]:
-    ranked = [(-foresee(question, candidate).headroom(question), candidate) for candidate in candidates]
-    ranked.sort(key=lambda pair: pair[0])
-    return [candidate for room, candidate in ranked[:SHORTLIST] if room < 0]
+    """The most promising, each of another TP: chunks and ratios beside the best one bear about as much as it does."""
+    picked: dict[tuple[int, ...], Candidate] = {}
+    ranked = ranking(question, candidates)
+    for bears, candidate in ranked:
+        if bears < NEAR * ranked[0][0]:
+            break
+        picked.setdefault(tuple(pool.tp for pool in (candidate.both, *(candidate.split or ())) if pool), candidate)
+    return list(picked.values())[:SHORTLIST]
 
 
 def _conditional(question: Question, split: Candidate) -> Iterator[Candidate]:
@@ -141,24 +182,36 @@ def _scale(found: _Found) -> Scale:
     foreseen = best(found.question)
     chunked = found.chunked.headroom / foreseen.chunked if found.chunked and foreseen.chunked else 1.0
     split = found.split.headroom / foreseen.split if found.split and foreseen.split else 1.0
-    return Scale(chunked or 1.0, split or 1.0)
+    return chunked or 1.0, split or 1.0
 
 
 def _uncertainty(found: _Found, mended: _Found, scale: Scale, say: Progress) -> Iterator[Variation]:
     question = found.question
-    for n, seed in enumerate(SEEDS):
+    for n, seed in enumerate(SEEDS if _near(found) else ()):
         say(0.6 + 0.25 * n / len(SEEDS), f"Other arrivals: seed {seed}")
         again = _Found(question, _again(question, found.chunked, seed), _again(question, found.split, seed), [])
         yield Variation(f"other arrivals (seed {seed})", _verdict(again, mended))
     own = _scale(found)
-    for part in ("compute", "memory"):
+    for part in PARTS:
         for change in (-OFF, OFF):
             reached = calibrated(question.card, question.engine).scaled(**{part: 1 + change})
-            yield Variation(f"{change:+.0%} {part} efficiency", _foreseen_verdict(found, own, reached))
+            yield Variation(_changed(part, change), _foreseen_verdict(found, own, reached))
+
+
+def _near(found: _Found) -> bool:
+    """Could other arrivals turn the verdict at all?"""
+    chunked = found.chunked.headroom if found.chunked else 0.0
+    split = found.split.headroom if found.split else 0.0
+    ratio = split / (MARGIN * chunked) if chunked else 0.0
+    return (abs(chunked - 1) < ARRIVALS and split > 1) or (chunked < 1 and abs(ratio - 1) < ARRIVALS)
+
+
+def _changed(part: str, change: float) -> str:
+    return f"{change:+.0%} {part} efficiency"
 
 
 def _again(question: Question, outcome: Outcome | None, seed: int) -> Outcome | None:
-    return tried(question, outcome.candidate, seed=seed) if outcome else None
+    return tried(question, outcome.candidate, seed=seed, near_per_s=outcome.bears_per_s) if outcome else None
 
 
 def _foreseen_verdict(found: _Found, scale: Scale, reached: Calibration) -> Verdict:
@@ -214,7 +267,11 @@ def _about_roads(question: Question) -> Iterator[Finding]:
 
 
 def _assumes(question: Question) -> str:
+    promise = "ITL at the 99th of all gaps." if question.promised == "itl" else "TPOT at the 90th of all requests."
+    of_trace = ""
+    if len(busiest(question.trace)) < len(question.trace):
+        of_trace = f"Of the trace's {len(question.trace):,} requests, the busiest {MOST_OF_TRACE:,} in a row. "
     return (
-        f"{question.shape.label} with {question.shape.formats}; {error_of(question.card, question.engine)} "
-        "TTFT at the 90th, ITL at the 99th percentile. Simulated, not measured on your GPUs."
+        f"{of_trace}{question.shape.label} with {question.shape.formats}. {error_of(question.card, question.engine)} "
+        f"TTFT at the 90th percentile, {promise} Simulated, not measured on your GPUs."
     )

@@ -7,19 +7,14 @@ import msgspec
 from engine.fleet.advisor.plan import Pool
 from engine.fleet.advisor.question import Question
 from engine.fleet.catalog.calibration import Calibration
-from engine.fleet.estimate.roofline import kv_capacity_tokens, smallest_tp
+from engine.fleet.catalog.engines import serving_engine
+from engine.fleet.estimate.roofline import CRAMPED, kv_capacity_tokens, smallest_tp
 from engine.fleet.estimate.step_cost import step_cost
 from engine.fleet.estimate.workers import link_of
 from engine.link import LinkSpec
 from engine.sim.cost import GpuCost
 
-CHUNKS = (
-    512,
-    1024,
-    2048,
-    4096,
-    8192,
-)  # token budgets of a step: from Sarathi's strict one to vLLM's default on an H100
+CHUNKS = (256, 512, 1024, 2048, 4096, 8192, 16_384)  # token budgets of a step: from Sarathi's strict one upwards
 MOST_RATIOS = 12  # prefill:decode ratios that are screened per pair of TPs, on many GPUs
 
 
@@ -51,10 +46,12 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 def colocated(question: Question) -> Iterator[Candidate]:
-    """Every TP that leaves no GPU over, with every chunk budget."""
+    """Every TP that leaves no GPU over, with the engine's own chunk budget and, where prompts are cut, every other."""
+    engine = serving_engine(question.engine)
+    usual = engine.chunk_on(question.card)
     for tp in tensor_parallel(question):
         if question.gpus % tp == 0:
-            for chunk in CHUNKS:
+            for chunk in (usual, *(chunk for chunk in CHUNKS if engine.mixes and chunk != usual)):
                 yield Candidate(both=Pool(question.gpu, question.gpus // tp, tp), chunk_tokens=chunk)
 
 
@@ -71,8 +68,10 @@ def splits(question: Question, most_ratios: int = MOST_RATIOS) -> Iterator[Candi
 
 
 def tensor_parallel(question: Question) -> list[int]:
-    """Powers of two that hold the model and fit into a node."""
-    tp = smallest_tp(question.shape, question.card)
+    """Powers of two that hold the model and fit into a node; only the one that was asked for, if one was."""
+    if question.tp:
+        return [question.tp]
+    tp = smallest_tp(question.shape, question.card, CRAMPED)
     sizes = []
     while tp <= min(question.gpus, question.card.node_gpus):
         sizes.append(tp)

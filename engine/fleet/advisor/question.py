@@ -1,5 +1,7 @@
 """What the advisor is asked: the hardware, the model, the load and its targets, and what state the roads are in."""
 
+from typing import Literal
+
 import msgspec
 
 from engine.errors import BadInput
@@ -16,13 +18,24 @@ MAX_GPUS = 512
 BRIDGED = 2  # GPUs that an NVLink bridge between PCIe cards joins
 
 
+def rate_of_users(users: int, osl_tokens: int, ttft_s: float, gap_s: float) -> float:
+    """Requests/s of so many users who each wait for their answer, where answers take as long as is promised.
+
+    A fleet that answers faster gets more of them.
+    """
+    return users / (ttft_s + max(1, osl_tokens - 1) * gap_s)
+
+
 class Question(msgspec.Struct, frozen=True):
     """`fabric`: what KV crosses from prefill to decode, by name; "" for what the GPU has (its peer road within a node,
     its network beyond). `links_down`: how many of those roads do not work. `nvlink_gpus`: how many GPUs one NVLink
-    domain joins, 0 for what is usual (a node, or a pair of PCIe cards). `prefix_reuse`: share of a prompt whose KV
-    workers have already. `trace`: requests that were recorded, instead of the same prompt at `rate_per_s`.
-    `findings`: what NVML says, passed on to the advice. `own_model`: a shape of the asker's, instead of `model`.
-    `precision` and `kv_dtype`: what weights and KV are kept in; "" for what the model's file says.
+    domain joins, 0 for what is usual (a node, or a pair of PCIe cards). `tp`: GPUs of every worker, 0 for whatever
+    bears most. `precision`, `kv_dtype`: what weights and KV are kept in; "" for what the model's file says.
+
+    `itl_slo_s` is for 99 % of the gaps between tokens or, with `promised` "tpot", for the mean gap of 90 % of the
+    requests. `prefix_reuse`: share of a prompt whose KV workers have already. `trace`: requests that were recorded,
+    instead of the same prompt at `rate_per_s`. `findings`: what NVML says, passed on to the advice. `own_model`: a
+    shape of the asker's, instead of `model`.
     """
 
     gpus: int = 8
@@ -41,6 +54,8 @@ class Question(msgspec.Struct, frozen=True):
     links_down: int = 0
     nvlink_gpus: int = 0
     trace: tuple[Draft, ...] = ()
+    promised: Literal["itl", "tpot"] = "itl"
+    tp: int = 0
     findings: tuple[Finding, ...] = ()
     own_model: ModelShape | None = None
 
@@ -54,6 +69,10 @@ class Question(msgspec.Struct, frozen=True):
         number("rate", self.rate_per_s, above=0, unit="requests/s")
         number("ttft slo", self.ttft_slo_s, above=0, unit="seconds")
         number("itl slo", self.itl_slo_s, above=0, unit="seconds")
+        whole("tp", self.tp, 0, card.node_gpus)
+        if self.tp and (self.tp < smallest_tp(shape, card) or self.tp > self.gpus):
+            raise BadInput("tp", self.tp, f"from {smallest_tp(shape, card)}, so that the model fits, to {self.gpus}")
+        one_of("promised", self.promised, ("itl", "tpot"))
         if not 0 <= self.prefix_reuse < 1:
             raise BadInput("prefix reuse", self.prefix_reuse, "a share from 0 to below 1")
         whole("links down", self.links_down, 0, MAX_GPUS)
@@ -65,7 +84,7 @@ class Question(msgspec.Struct, frozen=True):
         if self.links_down and road.kind == "tcp":
             raise BadInput("links down", self.links_down, "0 over TCP: there is nothing left to fall back to")
         if (least := smallest_tp(shape, card)) > min(self.gpus, card.node_gpus):
-            raise BadInput("gpus", self.gpus, f"at least {least} in one node, so that {shape.label} fits")
+            raise BadInput("gpus", self.gpus, _fits_where(least, shape.label, card))
         return self._with_the_traces_means() if self.trace else self
 
     def _with_the_traces_means(self) -> "Question":
@@ -87,6 +106,11 @@ class Question(msgspec.Struct, frozen=True):
     @property
     def shape(self) -> ModelShape:
         return (self.own_model or model(self.model)).served(self.precision, self.kv_dtype)
+
+    @property
+    def has_hashes(self) -> bool:
+        """The trace says which prompts begin alike, so reuse is simulated, not assumed."""
+        return any(draft.prefix_blocks for draft in self.trace[:100])
 
     @property
     def cached_tokens(self) -> int:
@@ -143,3 +167,11 @@ class Question(msgspec.Struct, frozen=True):
 
     def mended(self) -> "Question":
         return msgspec.structs.replace(self, links_down=0)
+
+
+def _fits_where(least: int, model_label: str, card: GpuSpec) -> str:
+    if least > card.node_gpus:
+        return (
+            f"of a kind with more memory: {model_label} needs {least} × {card.label}, and a node has {card.node_gpus}"
+        )
+    return f"at least {least} in one node, so that {model_label} fits"

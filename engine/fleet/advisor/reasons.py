@@ -26,7 +26,8 @@ def reasons(question: Question, chunked: Outcome | None, split: Outcome | None) 
 def sentence(verdict: Verdict, question: Question, chosen: Outcome, other: Outcome | None, tier: Tier | None) -> str:
     """The verdict in one."""
     where = f"{question.gpus} × {question.card.label}"
-    keeps = "keeps both targets" if chosen.keeps else "comes nearest to the targets, and misses them"
+    keeps = f"bears {chosen.bears_per_s:.3g} requests/s within both promises"
+    keeps += "" if chosen.keeps else f", not the {question.rate_per_s:.3g} that are asked for"
     if verdict == "fix-first":
         later = f" Disaggregation is the next tier: {tier.sentence}" if tier else ""
         broken = f"{question.road.label} is down, so a handoff would take {question.road_now.label}: mend that first."
@@ -39,14 +40,24 @@ def sentence(verdict: Verdict, question: Question, chosen: Outcome, other: Outco
 
 
 def _simulated(name: str, who: str, question: Question, outcome: Outcome) -> Iterator[Reason]:
-    said = f"{who} ({outcome.candidate.label})"
+    said, asked = f"{who} ({outcome.candidate.label})", question.rate_per_s
+    text = f"{said} bears {_rate(outcome.bears_per_s)} within the promises; {_rate(asked)} are asked for."
+    yield Reason(f"{name}_bears_per_s", outcome.bears_per_s, "requests/s", asked, text)
+    if outcome.asked.requests == 0:
+        return
+    at = f"at {_rate(outcome.asked.rate_per_s)}" if outcome.keeps else "at the most that it bears"
+    itl, tpot = question.promised == "itl", question.promised == "tpot"
     for metric, value, limit, percentile in (
-        ("ttft", outcome.ttft_s, question.ttft_slo_s, "90 % of first tokens within"),
-        ("itl", outcome.itl_s, question.itl_slo_s, "99 % of gaps between tokens within"),
+        ("ttft", outcome.ttft_s, question.ttft_slo_s, "90 % of first tokens come within"),
+        ("itl", outcome.itl_s, question.itl_slo_s if itl else None, "99 % of gaps between tokens are within"),
+        ("tpot", outcome.tpot_s, question.itl_slo_s if tpot else None, "90 % of requests have a mean gap within"),
     ):
-        verb = "kept" if value <= limit else "missed"
-        text = f"{said}: {percentile} {_time(value)}; the target of {_time(limit)} is {verb}."
-        yield Reason(f"{name}_{metric}_s", value, "s", limit, text)
+        against = f"; promised: {_time(limit)}" if limit else ""
+        yield Reason(f"{name}_{metric}_s", value, "s", limit, f"{said}, {at}: {percentile} {_time(value)}{against}.")
+
+
+def _rate(per_s: float) -> str:
+    return f"{per_s:.3g} requests/s"
 
 
 def _of_the_handoff(question: Question, split: Outcome) -> Iterator[Reason]:

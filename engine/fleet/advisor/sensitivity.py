@@ -1,4 +1,4 @@
-"""What would change a verdict: the formulas of `screen`, scaled to agree with the simulation where it was asked."""
+"""What would change a verdict: the formulas of `capacity`, scaled to agree with the simulation where it was asked."""
 
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -6,11 +6,10 @@ from typing import Literal
 import msgspec
 
 from engine.fleet.advisor.advice import Flip, Tier
-from engine.fleet.advisor.candidates import Candidate, colocated, splits
+from engine.fleet.advisor.candidates import colocated
+from engine.fleet.advisor.capacity import best, ranking
 from engine.fleet.advisor.plan import Verdict
 from engine.fleet.advisor.question import MAX_GPUS, Question
-from engine.fleet.advisor.screen import foresee, pays
-from engine.fleet.catalog.calibration import Calibration
 from engine.fleet.catalog.hardware import FabricSpec, fabric, fabrics
 
 Field = Literal["rate_per_s", "isl_tokens", "osl_tokens", "itl_slo_s", "ttft_slo_s"]
@@ -21,43 +20,13 @@ FIELDS: dict[Field, tuple[str, str]] = {
     "itl_slo_s": ("ITL target", "s"),
     "ttft_slo_s": ("TTFT target", "s"),
 }
-RATIOS = 6  # of pools, per pair of TPs: fewer than when screening
 FARTHEST = 64.0  # an input is changed by at most this factor
 PRECISION = 1.02
+JUST_ABOVE = 1.02
 REUSES = (0.25, 0.5, 0.75, 0.9)
 
 
-class Scale(msgspec.Struct, frozen=True):
-    """Headrooms that were simulated, over those foreseen: of chunked prefill, and of splitting."""
-
-    chunked: float = 1.0
-    split: float = 1.0
-
-
-AS_FORESEEN = Scale()
-
-
-class Best(msgspec.Struct, frozen=True):
-    """The best headroom of each kind, and what has it."""
-
-    chunked: float
-    split: float
-    split_candidate: Candidate | None
-
-    @property
-    def pays(self) -> bool:
-        return pays(self.chunked, self.split)
-
-
-def best(question: Question, scale: Scale = AS_FORESEEN, reached: Calibration | None = None) -> Best:
-    """By formulas alone."""
-    chunked = max((foresee(question, c, reached).headroom(question) for c in colocated(question)), default=0.0)
-    split, candidate = 0.0, None
-    for other in splits(question, RATIOS):
-        room = foresee(question, other, reached).headroom(question)
-        if room > split:
-            split, candidate = room, other
-    return Best(scale.chunked * chunked, scale.split * split, candidate)
+Scale = tuple[float, float]  # what was simulated over what was foreseen: of chunked prefill, of splitting
 
 
 def flips(question: Question, scale: Scale) -> list[Flip]:
@@ -82,14 +51,17 @@ def flips(question: Question, scale: Scale) -> list[Flip]:
 
 
 def next_tier(question: Question, scale: Scale) -> Tier | None:
-    """The first of 1, 2, 4 ... times the GPUs where splitting bears a rate that chunked prefill no longer does."""
+    """The first of 1, 2, 4 ... times the GPUs where splitting bears a rate that chunked prefill no longer does.
+
+    On the same GPUs only where that rate is above the one asked for.
+    """
     gpus = question.gpus
     while gpus <= min(MAX_GPUS, max(128, question.gpus)):
         road = question.road if _reaches(question, gpus, question.road) else fabric(question.card.network)
         larger = msgspec.structs.replace(question, gpus=gpus, fabric=road.name, links_down=0, trace=())
-        rate = _where_chunked_ends(larger, scale)
-        there = best(msgspec.structs.replace(larger, rate_per_s=rate), scale)
-        if there.pays and there.split >= 1 and there.split_candidate:
+        rate = JUST_ABOVE * question.rate_per_s * best(larger, scale).chunked
+        there = best(msgspec.structs.replace(larger, rate_per_s=rate), scale) if rate > 0 else None
+        if there and there.pays and there.split >= 1 and there.split_candidate and rate > question.rate_per_s:
             shape = there.split_candidate.label
             sentence = (
                 f"on {gpus} GPUs over {road.label}, above {rate:.3g} requests/s, chunked prefill misses the targets "
@@ -100,23 +72,19 @@ def next_tier(question: Question, scale: Scale) -> Tier | None:
     return None
 
 
+def fewest_gpus(question: Question, scale: Scale) -> int | None:
+    """How many of these GPUs bear the rate without splitting; None if all of them do not."""
+    sizes = [gpus for gpus in (1, 2, 4, 8, 16, 32, 64, 128, 256) if gpus < question.gpus] + [question.gpus]
+    for gpus in sizes:
+        fewer = msgspec.structs.replace(question, gpus=gpus)
+        found = ranking(fewer, colocated(fewer))
+        if found and scale[0] * found[0][0] >= question.rate_per_s:
+            return gpus
+    return None
+
+
 def _reaches(question: Question, gpus: int, road: FabricSpec) -> bool:
     return road.kind in ("rdma", "tcp") or road.name == "nvl72" or gpus <= question.card.node_gpus
-
-
-def _where_chunked_ends(question: Question, scale: Scale) -> float:
-    """Requests/s, just above what chunked prefill bears."""
-
-    def misses(rate: float) -> bool:
-        return best(msgspec.structs.replace(question, rate_per_s=rate), scale).chunked < 1
-
-    low, high = 1e-3, 2e-3
-    while not misses(high) and high < 1e6:
-        low, high = high, 2 * high
-    while high / low > PRECISION:
-        middle = (low * high) ** 0.5
-        low, high = (low, middle) if misses(middle) else (middle, high)
-    return high
 
 
 def _nearest(question: Question, field: Field, differs: Callable[[Question], bool]) -> Iterator[float]:

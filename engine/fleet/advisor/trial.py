@@ -1,15 +1,19 @@
-"""A candidate in the simulator: the same requests for all, served by the engine's own worker and router."""
+"""A candidate in the simulator: the highest rate at which it keeps the promises once its house is full.
 
-from collections.abc import Sequence
+A fleet of many alike workers is simulated in miniature, which corrects the formulas by what it bears over what they say
+it would. Replicas that share nothing scale; the best split, whose pools may be in another ratio, is simulated whole.
+"""
+
+from collections.abc import Callable, Sequence
 
 import msgspec
 import numpy as np
 
 from engine.errors import BadInput
 from engine.fleet.advisor.candidates import Candidate, link
+from engine.fleet.advisor.capacity import bears_per_s
 from engine.fleet.advisor.plan import Pool
 from engine.fleet.advisor.question import Question
-from engine.fleet.advisor.screen import headroom
 from engine.fleet.catalog.calibration import Calibration
 from engine.fleet.catalog.engines import serving_engine
 from engine.fleet.estimate.workers import worker_on
@@ -18,55 +22,200 @@ from engine.scenario import Deployment, Scenario, Workload
 from engine.sim.network import NetworkSpec
 from engine.sim.run import ClusterSpec, count
 from engine.sim.station import WorkerSpec
+from engine.sim.tally import Served
 from engine.workload import Draft, drafts
 
-FEWEST, MORE_PER_GPU = 150, 12  # requests; at most FEWEST and so many for each GPU
-TOKENS_PER_GPU = 40_000  # simulated at most, unless the fewest requests have more: an advice shall take seconds
-WARMING = 0.1  # share of them whose TTFT does not count: they find everything empty
-TURNOVERS = 3  # as many requests as are in the house at a time, so often
+TURNOVERS = 4  # how often the requests in the house are replaced; the first time does not count
+FEWEST, MOST = 120, 2500  # requests of one simulation
+MOST_OF_TRACE = 1000  # requests of a trace that are simulated, in a row
+GROWS = 1.5  # TTFT of the later half over the earlier one, from which on the queue is taken to grow
+PRECISION = 1.06  # of a capacity, as a factor
+SMALL = 4  # workers of a miniature, prefill and decode together
+LOWERED = 5  # times that a rate is lowered by `PRECISION` before it is taken as it is
+FIRST_STEP = 1.1
+REPLICAS = 2  # of a miniature that is not split
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What was seen at `rate_per_s`. `ttft_s` and `tpot_s`: 90th percentiles over requests; `itl_s`: 99th over gaps.
+
+    `turnovers`: how often the house was replaced after the first time. `steady`: its queue did not grow meanwhile.
+    """
+
+    rate_per_s: float
+    ttft_s: float
+    itl_s: float
+    tpot_s: float
+    requests: int
+    turnovers: float
+    steady: bool
+    busy: dict[str, float]
+
+    def keeps(self, question: Question) -> bool:
+        gap_s = self.itl_s if question.promised == "itl" else self.tpot_s
+        return self.steady and self.ttft_s <= question.ttft_slo_s and gap_s <= question.itl_slo_s
+
+
+NOTHING = Kept(0.0, float("inf"), float("inf"), float("inf"), 0, 0.0, False, {})
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """`ttft_s`: 90th percentile; `itl_s`: 99th of all gaps; `busy`: of each worker, its share of the time."""
+    """`bears_per_s`: the highest rate that keeps the promises; `then`: what was seen there, and `asked` at the rate
+    that was asked for (the same where it bears less)."""
 
     candidate: Candidate
-    ttft_s: float
-    itl_s: float
+    bears_per_s: float
     headroom: float
-    requests: int
+    then: Kept
+    asked: Kept
     seed: int
-    busy: dict[str, float]
 
     @property
     def keeps(self) -> bool:
         return self.headroom >= 1
 
+    @property
+    def ttft_s(self) -> float:
+        return self.asked.ttft_s
 
-def tried(question: Question, candidate: Candidate, *, seed: int = 0, reached: Calibration | None = None) -> Outcome:
-    """The same for the same arguments."""
-    requests = load(question, seed)
+    @property
+    def itl_s(self) -> float:
+        return self.asked.itl_s
+
+    @property
+    def tpot_s(self) -> float:
+        return self.asked.tpot_s
+
+
+def tried(question: Question, candidate: Candidate, *, seed: int = 0, near_per_s: float = 0.0) -> Outcome:
+    """The same for the same arguments. `near_per_s`: where to begin looking (0: where the formulas say)."""
+    small = candidate if question.trace else miniature(candidate)
+    foreseen, foreseen_small = bears_per_s(question, candidate), bears_per_s(question, small)
+    if min(foreseen, foreseen_small) <= 0:
+        return Outcome(candidate, 0.0, 0.0, NOTHING, NOTHING, seed)
+    times = foreseen / foreseen_small
+    near = near_per_s / times or foreseen_small
+    seen: dict[float, Kept] = {}
+
+    def holds(rate: float) -> bool:
+        seen[rate] = at_rate(question, small, rate, seed=seed)
+        return seen[rate].keeps(question)
+
+    low = _highest(holds, near)
+    asked_each = question.rate_per_s / times
+    then = _of_all(seen.get(low, NOTHING), times)
+    asked = _of_all(at_rate(question, small, asked_each, seed=seed), times) if low >= asked_each else then
+    return Outcome(candidate, low * times, low * times / question.rate_per_s, then, asked, seed)
+
+
+def _of_all(seen: Kept, times: float) -> Kept:
+    """What was seen in a miniature, with the rate of the whole fleet."""
+    return msgspec.structs.replace(seen, rate_per_s=seen.rate_per_s * times)
+
+
+def confirmed(question: Question, outcome: Outcome) -> Outcome:
+    """The same with the whole fleet simulated: at the rate that its miniature foretells, or the next that holds."""
+    rate = outcome.bears_per_s
+    if outcome.candidate == miniature(outcome.candidate) or question.trace or not rate:
+        return outcome
+    for _ in range(LOWERED):
+        then = at_rate(question, outcome.candidate, rate, seed=outcome.seed)
+        if then.keeps(question):
+            break
+        rate /= PRECISION
+    return msgspec.structs.replace(outcome, bears_per_s=rate, headroom=rate / question.rate_per_s, then=then)
+
+
+def _highest(holds: Callable[[float], bool], near: float) -> float:
+    """Within `PRECISION`, 0 if not even a hundredth of `near` holds."""
+    low, high = (near, 0.0) if holds(near) else (0.0, near)
+    step = FIRST_STEP
+    while not high:
+        if holds(low * step):
+            low *= step
+        else:
+            high = low * step
+        step *= FIRST_STEP
+    step = FIRST_STEP
+    while not low:
+        if high < near / 100:
+            return 0.0
+        low = high / step if holds(high / step) else 0.0
+        high = high if low else high / step
+        step *= 1.3
+    while high / low > PRECISION:
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
+def miniature(candidate: Candidate) -> Candidate:
+    """A smaller fleet of the same kind, its pools in nearly the same ratio."""
+    if candidate.both:
+        return msgspec.structs.replace(candidate, both=_of(candidate.both, min(REPLICAS, candidate.both.replicas)))
+    assert candidate.prefill
+    assert candidate.decode
+    p, d = candidate.prefill.replicas, candidate.decode.replicas
+    if p + d <= SMALL:
+        return candidate
+    sizes = [(a, b) for a in range(1, SMALL) for b in range(1, SMALL + 1 - a)]
+    a, b = min(sizes, key=lambda size: (round(abs(size[0] / size[1] / (p / d) - 1), 2), -sum(size)))
+    return msgspec.structs.replace(candidate, prefill=_of(candidate.prefill, a), decode=_of(candidate.decode, b))
+
+
+def _of(pool: Pool, replicas: int) -> Pool:
+    return msgspec.structs.replace(pool, replicas=replicas)
+
+
+# ---- one simulation
+
+
+def at_rate(
+    question: Question,
+    candidate: Candidate,
+    rate_per_s: float,
+    *,
+    seed: int = 0,
+    requests: int = 0,
+    reached: Calibration | None = None,
+) -> Kept:
+    """The promises at this rate; a trace is played faster or slower. `requests` 0: enough for `TURNOVERS`."""
+    coming = load(question, rate_per_s, seed, requests)
     try:
         on, deployment, road = _set_up(question, candidate, reached)
-        scenario = Scenario(deployment, road, Workload(requests=len(requests), seed=seed))
-        counted = count(scenario, on, requests)
+        counted = count(Scenario(deployment, road, Workload(requests=len(coming), seed=seed)), on, coming)
     except BadInput:  # a prompt that no worker of it has room for
-        return Outcome(candidate, float("inf"), float("inf"), 0.0, len(requests), seed, {})
-    warm = counted.requests[int(WARMING * len(counted.requests)) :]
-    ttft_s = float(np.percentile([served.ttft_s or 0.0 for served in warm], 90))
-    itl_s = counted.metrics.itl_s.p99
-    room = headroom(ttft_s, itl_s, question)
-    return Outcome(candidate, ttft_s, itl_s, room, len(requests), seed, counted.metrics.busy)
+        return NOTHING
+    inside = rate_per_s * counted.metrics.e2e_s.mean
+    first = min(round(inside), len(coming) // 3)
+    full = counted.requests[first:]
+    return Kept(
+        rate_per_s=rate_per_s,
+        ttft_s=_percentile([served.ttft_s or 0.0 for served in full], 90),
+        itl_s=counted.metrics.itl_s.p99,
+        tpot_s=_percentile([_tpot_s(served) for served in full], 90),
+        requests=len(coming),
+        turnovers=(len(coming) - first) / max(1.0, inside),
+        steady=bool(question.trace) or not _grows(full, question.ttft_slo_s),
+        busy=counted.metrics.busy,
+    )
 
 
-def load(question: Question, seed: int = 0) -> Sequence[Draft]:
-    """The trace, or Poisson arrivals of the one prompt: enough to fill the house a few times."""
+def load(question: Question, rate_per_s: float, seed: int = 0, requests: int = 0) -> Sequence[Draft]:
+    """The trace at this rate, or Poisson arrivals of the one prompt."""
     shared = (0,) if question.cached_tokens else ()
     if question.trace:
-        return [msgspec.structs.replace(draft, prefix_blocks=shared) for draft in question.trace[: _most(question)]]
-    inside = question.rate_per_s * (question.ttft_slo_s / 2 + question.osl_tokens * min(question.itl_slo_s, 0.05))
+        faster, part = question.rate_per_s / rate_per_s, busiest(question.trace)
+        zero_s = part[0].arrival_s
+        replay = [msgspec.structs.replace(draft, arrival_s=(draft.arrival_s - zero_s) * faster) for draft in part]
+        if question.has_hashes:
+            return replay
+        return [msgspec.structs.replace(draft, prefix_blocks=shared) for draft in replay]
+    answer_s = question.ttft_slo_s / 4 + question.osl_tokens * min(question.itl_slo_s, 0.04)
+    enough = min(MOST, max(FEWEST, round(TURNOVERS * rate_per_s * answer_s)))
     workload = Workload(
-        requests=min(_most(question), max(FEWEST, round(TURNOVERS * inside))),
-        rate_per_s=question.rate_per_s,
+        requests=requests or enough,
+        rate_per_s=rate_per_s,
         prompt_tokens=question.isl_tokens,
         output_tokens=question.osl_tokens,
         seed=seed,
@@ -74,39 +223,63 @@ def load(question: Question, seed: int = 0) -> Sequence[Draft]:
     return [msgspec.structs.replace(draft, prefix_blocks=shared) for draft in drafts(workload)]
 
 
-def _most(question: Question) -> int:
-    """Long answers have gaps enough in fewer of them."""
-    by_tokens = round(TOKENS_PER_GPU * question.gpus / question.osl_tokens)
-    return min(FEWEST + MORE_PER_GPU * question.gpus, max(FEWEST, by_tokens))
+def busiest(trace: Sequence[Draft]) -> Sequence[Draft]:
+    """The requests of a trace that are simulated: all, or as many in a row as came in the shortest time."""
+    if len(trace) <= MOST_OF_TRACE:
+        return trace
+    starts = range(len(trace) - MOST_OF_TRACE + 1)
+    begin = min(starts, key=lambda n: trace[n + MOST_OF_TRACE - 1].arrival_s - trace[n].arrival_s)
+    return trace[begin : begin + MOST_OF_TRACE]
+
+
+def _grows(served: Sequence[Served], ttft_slo_s: float) -> bool:
+    """Does the queue get longer and longer? Only where waiting is a good part of what is promised."""
+    times = [one.ttft_s or 0.0 for one in served]
+    half = len(times) // 2
+    earlier, later = float(np.mean(times[:half] or [0.0])), float(np.mean(times[half:]))
+    return later > GROWS * earlier and later > ttft_slo_s / 3
+
+
+def _tpot_s(served: Served) -> float:
+    return (served.last_s - served.first_s) / (served.output_tokens - 1) if served.output_tokens > 1 else 0.0
+
+
+def _percentile(values: Sequence[float], share: float) -> float:
+    return float(np.percentile(values, share)) if values else 0.0
 
 
 def _set_up(
     question: Question, candidate: Candidate, reached: Calibration | None
 ) -> tuple[ClusterSpec, Deployment, LinkSpec]:
     cached, block = question.cached_tokens, max(1, question.cached_tokens)  # what is shared is one block
+    engine = serving_engine(question.engine)
     if candidate.both:
-        deployment = Deployment("chunked", candidate.both.replicas, chunk=candidate.chunk_tokens)
+        kind = "chunked" if engine.mixes else "colocated"
+        deployment = Deployment(kind, candidate.both.replicas, chunk=candidate.chunk_tokens)  # type: ignore[arg-type]
         worker = _worker(question, candidate.both, reached)
+        if question.has_hashes:
+            return ClusterSpec(worker, prefix_cache_tokens=worker.context_tokens // 2), deployment, LinkSpec()
         return ClusterSpec(worker, prefix_cache_tokens=cached, prefix_block_tokens=block), deployment, LinkSpec()
     assert candidate.prefill
     assert candidate.decode
     prefill, decode = candidate.prefill, candidate.decode
-    pushed = serving_engine(question.engine).pushes
     deployment = Deployment(
         "disaggregated",
         prefill.replicas + decode.replicas,
         prefill.replicas,
         candidate.chunk_tokens,
-        ship="layers" if pushed else "whole",
-        first_token="prefill" if pushed else "decode",
+        ship="layers" if engine.pushes else "whole",
+        first_token="prefill" if engine.pushes else "decode",
         local_prefill_tokens=candidate.remote_above_tokens or 0,
     )
+    worker = _worker(question, prefill, reached)
+    hashed = question.has_hashes
     on = ClusterSpec(
-        _worker(question, prefill, reached),
+        worker,
         _worker(question, decode, reached),
         network=NetworkSpec(sharing="fair"),
-        prefix_cache_tokens=cached,
-        prefix_block_tokens=block,
+        prefix_cache_tokens=worker.context_tokens // 2 if hashed else cached,
+        **({} if hashed else {"prefix_block_tokens": block}),  # type: ignore[arg-type]
     )
     return on, deployment, link(question, candidate)
 

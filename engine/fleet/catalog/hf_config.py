@@ -1,7 +1,7 @@
 """Any Hugging Face `config.json` to a `ModelShape`: the shipped models' rows in data/models.toml, or a file of yours.
 
-Read without transformers, whose configuration classes would bring torch. A family that keeps its KV in another way
-(state-space, linear or sparse attention, layers of several shapes) is refused, not guessed.
+A file of yours goes through transformers' own classes first, in a process of its own (`on_meta_device`): they know the
+defaults that it leaves out and count every parameter. Where they do not know its type, the file is read as it is.
 """
 
 import functools
@@ -11,18 +11,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from engine.errors import BadInput
+from engine.fleet.catalog.layers import layer_kinds, state_bytes, window_of
 from engine.fleet.catalog.models import Experts, Latent, ModelShape
+from engine.fleet.catalog.on_meta_device import NotKnown, filled
+from engine.fleet.catalog.precision import kv_bytes
+from engine.fleet.catalog.quantization import formats
 from engine.fleet.catalog.tables import named, read_table
 
-TIED = ("gemma", "gemma2", "gemma3_text", "opt", "gpt2")  # families that share the two tables unless they say otherwise
-PLAIN_FFN = ("opt", "gpt2", "gpt_neox", "phi", "starcoder2")  # two matrices, no gate
-WINDOW_EVERY = {"gpt_oss": 2, "gemma2": 2, "gemma3_text": 6, "cohere2": 4}  # one in so many layers sees everything
-KNOWN_LAYERS = {"full_attention", "sliding_attention"}
-OTHER_KV = (  # beginnings of keys that tell of a state beside the KV, or of layers whose KV differs in shape
-    *("mamba", "ssm", "linear_", "rwkv", "conv_L", "compress_ratios", "index_topk", "sparse_attention", "swa_"),
-    *("block_configs", "global_head_dim", "hybrid_layer_pattern", "attention_chunk_size", "interleave_moe"),
+TIED = ("gemma", "gemma2", "gemma3_text", "opt", "gpt2", "gpt_bigcode", "bloom", "mpt")  # one table, by default
+UNTIED = ("falcon",)  # whose published files hold both tables, whatever the class says
+PLAIN_FFN = (  # two matrices, no gate
+    *("opt", "gpt2", "gpt_neo", "gpt_neox", "gptj", "gpt_bigcode", "phi", "starcoder2", "falcon", "bloom", "mpt"),
+    *("apertus", "nemotron", "nemotron_h", "arcee", "codegen", "persimmon"),
 )
+NESTED = ("text_config", "language_config", "llm_config", "thinker_config")
+MOST_INDEX_BYTES = 132  # of an indexer's key: 128 numbers of one byte and a scale
 
 OUR_KEYS = ("label", "source", "hub")  # of data/models.toml
 MOST_BYTES, MOST_LAYERS = 1_000_000, 10_000
@@ -46,16 +52,35 @@ def model(name: str) -> ModelShape:
         return named("model", name, models(), other=", or the path of a config.json")
     try:
         data = file.read_bytes()
+        beside = [file.parent / "hf_quant_config.json", file.parent / f"{file.stem}.hf_quant_config.json"]
+        quant = next((one.read_bytes() for one in beside if one.is_file()), b"")
     except OSError as wrong:
         raise BadInput("model", name, f"a config.json that can be read ({wrong})") from wrong
-    return read_config(data, name, file.resolve().parent.name)
+    called = file.parent.name if file.stem == "config" else file.stem
+    return read_config(data, name, called, quant if file.stem == "config" or beside[1].is_file() else b"")
 
 
-def read_config(data: bytes, field: str, name: str) -> ModelShape:
+@functools.lru_cache(maxsize=64)
+def read_config(data: bytes, field: str, name: str, quant: bytes = b"") -> ModelShape:
     """The shape in a `config.json` of anybody's; `field` is what an error calls it. Raises BadInput.
 
-    `name` is for one that does not name itself. Names end up in scripts and manifests, so only plain letters stay.
+    `name` is what it is called: names inside files are paths on somebody's disk. They end up in scripts and manifests,
+    so only plain letters stay. `quant`: the hf_quant_config.json beside it.
     """
+    config = _object(data, field)
+    beside = _object(quant, "hf_quant_config.json") if quant else None
+    plain = re.sub(r"[^A-Za-z0-9._/-]+", "-", name).lstrip("-/")[:96] or "model"
+    own = {key: value for key, value in config.items() if key not in OUR_KEYS}
+    try:
+        found = filled(json.dumps(own)) if own.get("model_type") else {}
+    except NotKnown as why:
+        shape = model_shape(own, plain, beside)
+        note = f"transformers could not build it ({why}), so its parameters come from formulas."
+        return msgspec.structs.replace(shape, assumed=(*shape.assumed, note))
+    return model_shape(own, plain, beside, found)
+
+
+def _object(data: bytes, field: str) -> dict[str, Any]:
     if len(data) > MOST_BYTES:
         raise BadInput("model", field, f"a config.json of at most {MOST_BYTES / 1e6:g} MB")
     try:
@@ -64,25 +89,29 @@ def read_config(data: bytes, field: str, name: str) -> ModelShape:
         raise BadInput("model", field, f"a config.json that can be read ({wrong})") from wrong
     if not isinstance(config, dict):
         raise BadInput("model", field, "a config.json with a JSON object in it")
-    own = {key: value for key, value in config.items() if key not in OUR_KEYS}
-    plain = re.sub(r"[^A-Za-z0-9._/-]+", "-", str(config.get("_name_or_path") or name)).lstrip("-")
-    return model_shape(own, plain[:96] or "model")
+    return config
 
 
-def model_shape(config: Config, name: str) -> ModelShape:
-    """The shape that a config describes. Raises BadInput, naming the key that is missing or senseless."""
-    if isinstance(config.get("text_config"), Mapping):  # a model that also sees pictures
-        config = config["text_config"]
+def model_shape(
+    config: Config, name: str, beside: Config | None = None, found: Mapping[str, Any] | None = None
+) -> ModelShape:
+    """The shape that a config describes. `found`: what transformers made of it. Raises BadInput, naming the key."""
+    kept = formats(config, beside, name)
+    config = _text(config)
+    if found:
+        config = {**found["config"], **{k: v for k, v in config.items() if v is not None}}
     family = str(config.get("model_type", ""))
-    if other := [key for key, value in config.items() if key.startswith(OTHER_KV) and value]:
-        raise BadInput("model", name, f"one that keeps the same keys and values in every layer (it has {other[0]})")
-    hidden, heads = _whole(config, name, "hidden_size", "n_embd"), _whole(config, name, "num_attention_heads", "n_head")
-    layers = _whole(config, name, "num_hidden_layers", "n_layer")
+    hidden = _whole(config, name, "hidden_size", "n_embd", "d_model")
+    heads = _whole(config, name, "num_attention_heads", "n_head", "n_heads")
+    layers = _whole(config, name, "num_hidden_layers", "n_layer", "n_layers", "num_layers")
     if layers > MOST_LAYERS:
         raise BadInput(f"layers of model {name}", layers, f"at most {MOST_LAYERS:,}")
-    ffn = _whole(config, name, "intermediate_size", "ffn_dim", "n_inner", default=4 * hidden)
-    weights, expert_weights = _weights(config)
-    return ModelShape(
+    ffn = _whole(config, name, "intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size", default=4 * hidden)
+    kinds = layer_kinds(config, name, family, layers)
+    head_dim = _whole(config, name, "head_dim", default=max(1, hidden // heads))
+    state, state_note = state_bytes(config, family, heads, head_dim, kinds.count("state"))
+    tied = bool(config.get("tie_word_embeddings", family in TIED)) and family not in UNTIED
+    shape = ModelShape(
         name=name,
         label=str(config.get("label", name)),
         source=str(config.get("source", "its config.json")),
@@ -90,18 +119,59 @@ def model_shape(config: Config, name: str) -> ModelShape:
         layers=layers,
         hidden=hidden,
         heads=heads,
-        kv_heads=_whole(config, name, "num_key_value_heads", default=heads),
-        head_dim=_whole(config, name, "head_dim", default=hidden // heads),
+        kv_heads=_kv_heads(config, name, heads),
+        head_dim=head_dim,
         ffn=ffn,
         vocab=_whole(config, name, "vocab_size"),
         gated=family not in PLAIN_FFN,
-        tied=bool(config.get("tie_word_embeddings", family in TIED)),
+        tied=tied,
         latent=_latent(config, name),
-        experts=_experts(config, name, layers, ffn, expert_weights),
-        windowed_layers=_windowed_layers(config, name, family, layers),
-        window=_optional(config, name, "sliding_window"),
-        precision=weights,
+        experts=_experts(config, name, layers, ffn, kept.experts),
+        windowed_layers=kinds.count("window"),
+        window=window_of(config, name) if "window" in kinds else 0,
+        precision=kept.rest,
+        kv_element_bytes=kv_bytes(kept.kv),
+        state_layers=kinds.count("state"),
+        state_bytes=state,
+        index_bytes=MOST_INDEX_BYTES if config.get("index_head_dim") and config.get("index_topk") else 0,
+        assumed=(*kept.assumed, *state_note),
     )
+    return _counted(shape, family, found)
+
+
+def _counted(shape: ModelShape, family: str, found: Mapping[str, Any] | None) -> ModelShape:
+    """With the number of parameters that its own classes have, or that is known of its family."""
+    if family == "minimax_text_01":  # its linear layers have q, k, v, gate and output of all heads
+        linear = 5 * shape.hidden * shape.heads * shape.head_dim
+        usual = shape.hidden * shape.head_dim * (2 * shape.heads + 2 * shape.kv_heads)
+        return msgspec.structs.replace(shape, exact_params=shape.params + shape.state_layers * (linear - usual))
+    if not found or not found["params"]:
+        return shape
+    exact = int(found["params"]) + (shape.vocab * shape.hidden if family in UNTIED else 0)
+    if shape.experts and found["routed"]:
+        per_layer = shape.expert_params // shape.experts.layers * shape.experts.count
+        with_experts = round(found["routed"] / per_layer) if per_layer else shape.experts.layers
+        if 0 < with_experts <= shape.layers:
+            experts = msgspec.structs.replace(shape.experts, layers=with_experts)
+            shape = msgspec.structs.replace(shape, experts=experts)
+    routed = shape.expert_params * shape.experts.count if shape.experts else 0
+    return msgspec.structs.replace(shape, exact_params=exact) if exact > routed else shape
+
+
+def _text(config: Config) -> Config:
+    """The part of it that speaks, with what the whole says of all parts."""
+    for key in NESTED:
+        if isinstance(config.get(key), Mapping):
+            above = {k: config[k] for k in ("tie_word_embeddings", "label", "source", "hub") if k in config}
+            return _text({**above, **config[key]})
+    return config
+
+
+def _kv_heads(config: Config, name: str, heads: int) -> int:
+    if config.get("multi_query") and not config.get("new_decoder_architecture"):
+        return 1
+    keys = ("num_key_value_heads", "num_kv_heads", "n_head_kv", "num_attention_groups", "multi_query_group_num")
+    return _whole(config, name, *keys, default=heads)
 
 
 def _whole(config: Config, name: str, *keys: str, default: int | None = None) -> int:
@@ -137,49 +207,47 @@ def _latent(config: Config, name: str) -> Latent | None:
     )
 
 
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_routed_experts")
+CHOSEN = (
+    "num_experts_per_tok",
+    "experts_per_token",
+    "moe_k",
+    "moe_top_k",
+    "moe_topk",
+    "top_k_experts",
+    "num_experts_per_token",
+)
+ALWAYS = ("n_shared_experts", "moe_num_shared_experts", "num_shared_experts")
+
+
 def _experts(config: Config, name: str, layers: int, ffn: int, weights: str) -> Experts | None:
-    keys = [key for key in ("num_experts", "num_local_experts", "n_routed_experts") if _optional(config, name, key) > 1]
+    keys = [key for key in EXPERTS if isinstance(config.get(key), int) and _optional(config, name, key) > 1]
     if not keys:
         return None
-    width = _whole(config, name, "moe_intermediate_size", default=ffn)
-    every = _whole(config, name, "decoder_sparse_step", "moe_layer_freq", default=1)
-    dense = _list(config, name, "mlp_only_layers")
-    sparse = range(_optional(config, name, "first_k_dense_replace"), layers)
+    width = _whole(config, name, "moe_intermediate_size", "expert_ffn_hidden_size", default=ffn)
     shared = _optional(config, name, "shared_expert_intermediate_size")
+    shared = shared or _optional(config, name, "moe_shared_expert_intermediate_size")
+    always = next((_optional(config, name, key) for key in ALWAYS if config.get(key)), 0)
     return Experts(
-        layers=sum(1 for layer in sparse if layer not in dense and (layer + 1) % every == 0),
+        layers=_expert_layers(config, name, layers),
         count=_whole(config, name, *keys),
-        active=_whole(config, name, "num_experts_per_tok", "experts_per_token"),
+        active=_whole(config, name, *CHOSEN),
         ffn=width,
-        shared_ffn=shared or _optional(config, name, "n_shared_experts") * width,
+        shared_ffn=shared or always * width,
         precision=weights,
     )
 
 
-def _windowed_layers(config: Config, name: str, family: str, layers: int) -> int:
-    kinds = _list(config, name, "layer_types")
-    if unknown := {str(kind) for kind in kinds} - KNOWN_LAYERS:
-        raise BadInput(f"layer_types of model {name}", ", ".join(sorted(unknown)), "full or sliding attention")
-    if not _optional(config, name, "sliding_window") or not config.get("use_sliding_window", True):
-        return 0
-    if kinds:
-        return kinds.count("sliding_attention")
-    if "max_window_layers" in config:  # Qwen: the layers from there on
-        return max(0, layers - _optional(config, name, "max_window_layers"))
-    every = _optional(config, name, "sliding_window_pattern") or WINDOW_EVERY.get(family)
-    return layers - layers // every if every else layers
-
-
-def _weights(config: Config) -> tuple[str, str]:
-    """The precision of ordinary weights, and of routed experts."""
-    quantization = config.get("quantization_config")
-    if not isinstance(quantization, Mapping):
-        return "bf16", "bf16"
-    method = quantization.get("quant_method")
-    if method == "mxfp4":  # gpt-oss: the experts alone
-        return "bf16", "mxfp4"
-    if method in ("fp8", "fbgemm_fp8"):
-        return "fp8", "fp8"
-    name = {"4": "int4", "8": "int8"}.get(str(quantization.get("bits")), "bf16")  # GPTQ, AWQ
-    left_out = "self_attn" in str(quantization.get("ignore"))
-    return "bf16" if left_out else name, name
+def _expert_layers(config: Config, name: str, layers: int) -> int:
+    """How many layers have routed experts."""
+    every = config.get("decoder_sparse_step") or config.get("moe_layer_freq") or config.get("moe_layer_interval") or 1
+    if isinstance(every, list):
+        if len(every) != layers:
+            raise BadInput(f"moe_layer_freq of model {name}", every[:8], f"one number a layer, {layers} in all")
+        return max(1, sum(bool(one) for one in every))
+    step = _whole({"every": every}, name, "every")
+    dense = _list(config, name, "mlp_only_layers")
+    first = _optional(config, name, "first_k_dense_replace") or _optional(config, name, "moe_layer_start_index")
+    last = config.get("moe_layer_end_index")
+    end = min(layers, last + 1) if isinstance(last, int) and last > 0 else layers
+    return max(1, sum(1 for layer in range(first, end) if layer not in dense and (layer + 1) % step == 0))

@@ -7,6 +7,7 @@ from engine.fleet.catalog.models import ModelShape
 from engine.fleet.estimate.step_cost import kv_shards, step_cost
 
 WEIGHTS_SHARE = 0.8  # of a GPU's memory, at most: the rest is for KV and activations
+CRAMPED = 0.86  # a worker that only prefills, or few prompts at a time, gets by with less
 
 
 def prefill_s(
@@ -45,9 +46,9 @@ def kv_capacity_tokens(model: ModelShape, gpu: GpuSpec, *, tp: int = 1, context:
     return max(0, int(room / per_token))
 
 
-def smallest_tp(model: ModelShape, gpu: GpuSpec) -> int:
-    """The fewest GPUs, a power of two, over which the weights leave room for KV."""
+def smallest_tp(model: ModelShape, gpu: GpuSpec, share: float = WEIGHTS_SHARE) -> int:
+    """The fewest GPUs, a power of two, of whose memory the weights take at most this share."""
     tp = 1
-    while model.weight_bytes > WEIGHTS_SHARE * tp * gpu.memory_bytes:
+    while model.weight_bytes > share * tp * gpu.memory_bytes:
         tp *= 2
     return tp

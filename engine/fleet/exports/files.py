@@ -27,11 +27,12 @@ def advice_report(advice: Advice) -> str:
     turning = [flip.sentence for flip in advice.flips]
     if advice.next_tier:
         turning.append(f"Next tier: {advice.next_tier.sentence}")
+    turning += [advice.close] if advice.close else []
     turning += [f"With {v.what}: {v.verdict}." for v in advice.uncertainty if v.verdict != advice.verdict]
     return report(
         advice.plan,
         reasons=[advice.sentence, *(reason.sentence for reason in advice.reasons), advice.assumes],
-        runner_up=f"{other.candidate.label}: {other.headroom:.2g} times the targets kept." if other else "",
+        runner_up=f"{other.candidate.label}: bears {other.bears_per_s:.3g} requests/s." if other else "",
         flips=turning,
         findings=advice.findings,
     )

@@ -7,17 +7,16 @@ from hypothesis import given, settings, strategies as st
 from engine.errors import BadInput
 from engine.fleet.advisor.advisor import _scale, _search, advise
 from engine.fleet.advisor.candidates import colocated, handoff_s, splits
+from engine.fleet.advisor.capacity import best, pays
 from engine.fleet.advisor.question import Question
-from engine.fleet.advisor.screen import pays
-from engine.fleet.advisor.sensitivity import best
-from engine.fleet.advisor.trial import tried
+from engine.fleet.advisor.trial import at_rate, confirmed, tried
 from engine.fleet.catalog.hardware import fabrics
 from engine.fleet.estimate.roofline import prefill_s
 from engine.fleet.exports.files import files
 from engine.workload import Draft
 
 SEED_CASE = Question(gpus=4, gpu="a100-pcie-80g", fabric="nvlink3", links_down=1, rate_per_s=1.0)
-TIGHT = Question(gpus=8, gpu="a100-sxm4-80g", rate_per_s=4.0, itl_slo_s=0.015)
+TIGHT = Question(gpus=8, gpu="a100-sxm4-80g", rate_per_s=8.0, itl_slo_s=0.015)
 
 
 def but(question: Question, **changes: object) -> Question:
@@ -72,7 +71,8 @@ def test_reasons_reproduce_their_numbers(tight_advice):
     chunked = max((o for o in tight_advice.tried if o.candidate.both), key=lambda o: o.headroom)
     split = max((o for o in tight_advice.tried if o.candidate.split), key=lambda o: o.headroom)
     for name, outcome in (("chunked", chunked), ("split", split)):
-        again = tried(question, outcome.candidate)
+        again = confirmed(question, tried(question, outcome.candidate))
+        assert said[f"{name}_bears_per_s"].value == again.bears_per_s
         assert said[f"{name}_ttft_s"].value == again.ttft_s
         assert said[f"{name}_itl_s"].value == again.itl_s
     alone = prefill_s(question.shape, question.card, question.isl_tokens, tp=split.candidate.prefill.tp)
@@ -85,6 +85,26 @@ def test_the_verdict_follows_from_what_was_tried(tight_advice):
     split = max(o.headroom for o in tight_advice.tried if o.candidate.split)
     assert tight_advice.verdict == ("disaggregate" if pays(chunked, split) else "colocate-chunked")
     assert tight_advice.verdict == "disaggregate"
+
+
+def test_eight_h100s_and_a_small_model_are_run_as_replicas():
+    """The default question as an expert answers it; the formulas are checked against 3,000 simulated requests."""
+    advice = advise(but(Question(), rate_per_s=10.0))
+    assert advice.verdict == "colocate-chunked"
+    assert advice.plan.both.tp in (1, 2)
+    assert advice.fewest_gpus in (1, 2)
+    bears = advice.chosen.bears_per_s
+    assert bears > 30
+    full = at_rate(advice.question, advice.chosen.candidate, bears / 1.1, requests=3000)
+    assert full.keeps(advice.question)
+    assert not at_rate(advice.question, advice.chosen.candidate, bears * 1.15, requests=3000).keeps(advice.question)
+
+
+def test_what_is_promised_decides_the_chunk():
+    gaps, means = (advise(but(Question(), rate_per_s=10.0, promised=promised)) for promised in ("itl", "tpot"))
+    assert means.plan.chunk_tokens > gaps.plan.chunk_tokens  # a long step now and then hardly moves a mean
+    assert means.chosen.bears_per_s > gaps.chosen.bears_per_s
+    assert means.chosen.then.itl_s > means.question.itl_slo_s > means.chosen.then.tpot_s
 
 
 def test_every_candidate_uses_all_gpus():

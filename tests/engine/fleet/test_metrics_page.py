@@ -74,8 +74,8 @@ vllm:time_to_first_token_seconds_bucket{{le="+Inf",model_name="m"}} {inf}
     ("page", "sentence"),
     [
         ("<html>not found</html>", "Prometheus text"),
-        ("", "without any vllm"),
-        ("sglang:num_running_reqs 3\n", "without any vllm"),
+        ("", "without prompt lengths"),
+        ("sglang:num_running_reqs 3\n", "without prompt lengths"),
         ("vllm:num_requests_running 3\n", "without prompt lengths"),
         ("vllm:request_prompt_tokens_count 0\n", "without one finished request"),
         ('vllm:request_prompt_tokens_count{model_name="a"} 1\nvllm:x{model_name="b"} 1\n', "not of a, b"),
@@ -111,3 +111,61 @@ def test_the_command_line_wins_over_the_page(
     assert run_cli(cli, ["advise", "--metrics", str(page), "--trace", str(page)]) == 2
     assert len(asked) == 2
     capfd.readouterr()
+
+
+# ---- other engines, older names, several servers
+
+HISTOGRAM = "{name}_count{labels} {count}\n{name}_sum{labels} {total}\n"
+
+
+def histogram(name: str, count: float, total: float, labels: str = "") -> str:
+    return HISTOGRAM.format(name=name, labels=labels, count=count, total=total)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "outputs", "more", "reuse"),
+    [
+        (
+            "vllm:request_prompt_tokens",
+            "vllm:request_generation_tokens",
+            "vllm:gpu_prefix_cache_queries_total 2e6\nvllm:gpu_prefix_cache_hits_total 1.2e6\n",
+            0.6,
+        ),
+        ("vllm:request_prompt_tokens", "vllm:request_generation_tokens", "", None),
+        (
+            "sglang:prompt_tokens_histogram",
+            "sglang:generation_tokens_histogram",
+            "sglang:cached_tokens_total 5e5\nsglang:prompt_tokens_total 2e6\n",
+            0.25,
+        ),
+        ("dynamo_frontend_input_sequence_tokens", "dynamo_frontend_output_sequence_tokens", "", None),
+        ("tgi_request_input_length", "tgi_request_generated_tokens", "", None),
+    ],
+)
+def test_every_engine_s_names(prompts: str, outputs: str, more: str, reuse: float | None) -> None:
+    load = read_metrics(histogram(prompts, 1000, 2e6) + histogram(outputs, 1000, 2e5) + more)
+    assert (load.requests, load.isl_tokens, load.osl_tokens, load.prefix_reuse) == (1000, 2000, 200, reuse)
+    assert load.rate_per_s is None
+    assert all(sentence.endswith(".") for sentence in load.sentences())
+
+
+def server(label: str, outputs: float, began_s: float) -> str:
+    labels = f'{{role="{label}"}}'
+    return (
+        histogram("vllm:request_prompt_tokens", 1000, 2e6, labels)
+        + histogram("vllm:request_generation_tokens", 1000, outputs, labels)
+        + f"vllm:request_prompt_tokens_created{labels} {began_s}\n"
+    )
+
+
+def test_a_prefill_and_a_decode_server_saw_the_same_requests() -> None:
+    load = read_metrics(server("p", 1000, 0.0) + server("d", 2e5, 0.0), 100.0)
+    assert (load.requests, load.isl_tokens) == (1000, 2000)
+    assert load.osl_tokens == 200
+    assert load.rate_per_s == pytest.approx(10.0)
+
+
+def test_of_several_servers_each_counts_over_its_own_time() -> None:
+    load = read_metrics(server("a", 2e5, 0.0) + server("b", 2e5, 90.0), 100.0)
+    assert load.requests == 2000
+    assert load.rate_per_s == pytest.approx(1000 / 100 + 1000 / 10)

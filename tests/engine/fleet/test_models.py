@@ -129,7 +129,9 @@ def dropped(folder: Path, config: object) -> str:
 def test_a_config_dropped_in_is_the_shipped_model(tmp_path: Path) -> None:
     folder = dropped(tmp_path, LLAMA)
     here, shipped = model(folder), model("llama-3.1-8b")
-    assert (here.params, here.kv_bytes_per_token) == (shipped.params, shipped.kv_bytes_per_token)
+    assert here.params == 8_030_261_248  # norms included, as transformers counts them
+    assert here.params == pytest.approx(shipped.params, rel=1e-4)
+    assert here.kv_bytes_per_token == shipped.kv_bytes_per_token
     assert model(f"{folder}/config.json") == here
 
 
@@ -161,11 +163,13 @@ def test_heads_experts_and_text_inside_a_picture_model() -> None:
 @pytest.mark.parametrize(
     ("config", "word"),
     [
-        ({k: v for k, v in LLAMA.items() if k != "hidden_size"}, "hidden_size"),
+        ({k: v for k, v in LLAMA.items() if k not in ("hidden_size", "model_type")}, "hidden_size"),
         (LLAMA | {"num_hidden_layers": 0}, "num_hidden_layers"),
         (LLAMA | {"num_hidden_layers": "32"}, "num_hidden_layers"),
-        (LLAMA | {"layer_types": ["linear_attention"] * 32}, "linear_attention"),
-        (LLAMA | {"mamba_d_state": 16}, "mamba_d_state"),
+        (LLAMA | {"layer_types": ["hyena"] * 32, "model_type": "new"}, "hyena"),
+        (LLAMA | {"quantization_config": {"quant_method": "quip"}}, "quip"),
+        (LLAMA | {"quantization_config": {"quant_algo": "FP2"}}, "FP2"),
+        (LLAMA | {"quantization_config": {"config_groups": {"a": {"weights": {"num_bits": 1}}}}}, "num_bits"),
         (LLAMA | {"num_experts": 8, "num_experts_per_tok": 2, "moe_layer_freq": [0, 1]}, "moe_layer_freq"),
         (LLAMA | {"sliding_window": "wide"}, "sliding_window"),
         ([1, 2], "JSON object"),
@@ -230,5 +234,5 @@ def test_a_config_cannot_write_into_a_script() -> None:
     plain = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 100}
     evil = plain | {"_name_or_path": "-x\nrm -rf ~; `y`", "hub": "$(z)", "label": "# Big"}
     shape = read_config(json.dumps(evil).encode(), "config.json", "mine")
-    assert (shape.name, shape.label, shape.hub) == ("x-rm--rf-y-", "x-rm--rf-y-", "")
+    assert (shape.name, shape.label, shape.hub) == ("mine", "mine", "")
     assert read_config(json.dumps(plain).encode(), "config.json", "mine").name == "mine"

@@ -24,6 +24,8 @@ def test_steps_in_a_row_are_the_steps_one_by_one(cost, rows: int, context: int, 
 
 def test_a_step_is_the_sum_of_its_parts() -> None:
     cost = msgspec.structs.replace(DENSE, every_s=0.0, row_s=0.0)
+    assert cost.prefill_s > 0
+    cost = msgspec.structs.replace(cost, prefill_s=0.0)
     assert cost.step_s((), 1, 0) == DENSE.weights_s  # one row: reading the weights takes longest
     assert cost.step_s((), 1, 1000) == pytest.approx(DENSE.weights_s + 1000 * DENSE.kv_token_s)
     prompt_s = 4096 * DENSE.token_s + DENSE.sampled_s + 4096**2 / 2 * DENSE.pair_s
@@ -53,7 +55,7 @@ def test_a_window_bounds_what_a_row_reads_and_a_prompt_computes() -> None:
 
 
 def test_a_chunked_prompt_costs_as_many_pairs_as_a_whole_one() -> None:
-    cost = msgspec.structs.replace(DENSE, every_s=0.0, sampled_s=0.0)
+    cost = msgspec.structs.replace(DENSE, every_s=0.0, prefill_s=0.0, sampled_s=0.0)
     chunks = [(start, 1024) for start in range(0, 4096, 1024)]
     assert sum(cost.step_s([chunk], 0, 0) for chunk in chunks) == pytest.approx(cost.step_s([(0, 4096)], 0, 0))
 

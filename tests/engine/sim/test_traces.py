@@ -1,5 +1,6 @@
 """Traces: both formats, and one sentence for a bad row. The rows here are made up."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,39 @@ def test_mooncake(read) -> None:
     assert read(MOONCAKE + later) == [(0.0, 700, 5, (0, 1)), (1.5, 700, 5, (0, 2))]
 
 
+def test_a_time_zone_of_the_file_counts_and_that_of_the_machine_does_not(read, monkeypatch) -> None:
+    rows = "2024-05-10 00:00:00.009930+00:00,2162,5\n2024-05-10 00:00:03+00:00,2399,6\n2024-05-10 02:00:04+02:00,1,1\n"
+    times = [0.0, pytest.approx(2.99007), pytest.approx(3.99007)]
+    for zone in ("Asia/Tokyo", "America/New_York"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        assert [row[0] for row in read("TIMESTAMP,ContextTokens,GeneratedTokens\n" + rows)] == times
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_mark_a_blank_line_and_a_decimal_point_change_nothing(read) -> None:
+    plain = read(AZURE)
+    assert read("\ufeff" + AZURE) == plain
+    assert read("\n" + AZURE) == plain
+    assert read(AZURE.replace("4808", "4808.0")) == plain
+
+
+def test_qwen_bailian_counts_in_seconds(read) -> None:
+    row = '{"chat_id": 0, "timestamp": %s, "input_length": 700, "output_length": 5, "hash_ids": %s}\n'
+    hashes = list(range(44))
+    found = read(row % (0.5, hashes) + row % (2.0, hashes))
+    assert [one[0] for one in found] == [0.0, 1.5]
+    assert found[0][3] == (31,)  # 512 tokens, as 32 blocks of 16
+
+
+def test_burstgpt(read) -> None:
+    text = (
+        "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,ChatGPT,472,18,490,Conversation log\n"
+    )
+    assert read(text + text.splitlines()[1].replace("5,", "9,", 1)) == [(0.0, 472, 18, ()), (4.0, 472, 18, ())]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -41,7 +75,8 @@ def test_mooncake(read) -> None:
         (AZURE + "soon,1,1\n", "trace row 4, column TIMESTAMP is 'soon', but must be a date and time"),
         (AZURE + "2023-11-16 18:17:05,many,1\n", "trace row 4, column ContextTokens is 'many'"),
         (AZURE + "2023-11-16 18:17:05,0,1\n", "trace row 4, column ContextTokens is '0'"),
-        (AZURE + "2023-11-16 18:17:05,5\n", "trace row 4, column GeneratedTokens is None"),
+        (AZURE + "2023-11-16 18:17:05,5\n", "trace row 4 is 'one of 2 fields', but must be one of 3"),
+        (AZURE + "2023-11-16 18:17:05,123,4808,10\n", "trace row 4 is 'one of 4 fields', but must be one of 3"),
         (AZURE + "2023-11-16 18:17:01,5,5\n", "trace row 4, column timestamp is .* no earlier than the row before"),
         (MOONCAKE + "{\n", "trace row 2 is '{', but must be a JSON object"),
         (MOONCAKE.replace("500", '"x"'), "trace row 1, column timestamp is 'x'"),

@@ -1,6 +1,7 @@
 """The picture of a moment is a function of the log and the time: however one gets there, and however it was heard."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from playwright.sync_api import Browser, Page
 
 from engine.link import LinkSpec
+from engine.router import Output
 from engine.scenario import KINDS, Kind
 from lab.scene.bundle import SCENE
 from lab.scene.export_html import kitchen
@@ -72,6 +74,14 @@ HEARD = """([kitchen, updates, shares]) => {
 shares = st.lists(st.floats(0, 1), min_size=2, max_size=6, unique=True)
 
 
+def suffer(fault: str, worker: int, order: int, kitchen: Kitchen) -> Iterable[Output]:
+    if fault == "kill":
+        return kitchen.kill(f"worker-{worker}")
+    if fault == "cancel":
+        return kitchen.router.cancel(f"r{order}", kitchen.t)
+    return kitchen.router.set_link(LinkSpec(5e6, 0.002), kitchen.t)
+
+
 @st.composite
 def evenings(draw: st.DrawFn) -> tuple[Kind, list[Any]]:
     """A kitchen of any kind and size, a link of any width, and whatever may go wrong."""
@@ -82,12 +92,7 @@ def evenings(draw: st.DrawFn) -> tuple[Kind, list[Any]]:
 
     def happen(kitchen: Kitchen) -> None:
         for n, (t, fault) in enumerate(faults):
-            if fault == "kill":
-                kitchen.at(t, lambda k, n=n: k.kill(f"worker-{n % workers}"))
-            elif fault == "cancel":
-                kitchen.at(t, lambda k, n=n: k.router.cancel(f"r{n}", k.t))
-            else:
-                kitchen.at(t, lambda k: k.router.set_link(LinkSpec(5e6, 0.002), k.t))
+            kitchen.at(t, partial(suffer, fault, n % workers, n))
 
     link = LinkSpec(draw(st.sampled_from([1e6, 20e6, 2e9])), 0.001)
     load = requests(orders, every_s=draw(st.floats(0.02, 0.5)))

@@ -44,7 +44,7 @@ def test_a_recorded_kitchen_moves_without_streamlit(browser: Browser, lab: Lab, 
     with held_up(browser, lab, viewport={"width": width, "height": 844}, color_scheme=scheme) as (visit, _):
         assert visit.page.locator(".stApp").count() == 0
         visit.moves()
-        expect(visit.page.get_by_text("a recording")).to_be_visible()
+        expect(visit.page.get_by_text("a recording").first).to_be_visible()
         visit.page.wait_for_function("document.fonts.check('16px \"Source Sans\"') && document.fonts.size > 0")
         assert faults(visit.page) == []
 

@@ -1,0 +1,195 @@
+"""How many requests a second a deployment bears within its promises, by formulas: quick and rough.
+
+Every worker has a capacity of its own. Prefill is one server with equal service times (M/D/1, DistServe section 3.1),
+decode a batch that holds as many requests as arrive while one is served (Little's law), a link a server as well. The
+advisor screens with this and looks for flips; the simulator decides.
+"""
+
+from collections.abc import Callable, Iterable
+from math import ceil, inf, sqrt
+
+import msgspec
+
+from engine.fleet.advisor.candidates import Candidate, colocated, cost, kv_tokens, link, splits
+from engine.fleet.advisor.question import Question
+from engine.fleet.catalog.calibration import Calibration
+from engine.fleet.catalog.engines import serving_engine
+from engine.sim.cost import GpuCost
+
+P90 = 2.3  # a queue's wait is nearly exponential: its 90th percentile over its mean; -ln 0.1
+P99_SIGMA = 2.3  # of a batch's size, which varies like a Poisson number
+RARE = 0.01  # a gap this seldom is beyond the 99th percentile
+FULL = 0.97  # the most that a worker can be busy and its queue not grow
+HALVINGS = 14
+MARGIN = 1.1  # splitting must bear more by more than what is about the same
+
+Reached = Calibration | None
+
+
+class Best(msgspec.Struct, frozen=True):
+    """The most that each kind bears, in requests/s over those asked for, and which split bears it."""
+
+    chunked: float
+    split: float
+    split_candidate: Candidate | None
+
+    @property
+    def pays(self) -> bool:
+        return pays(self.chunked, self.split)
+
+
+def pays(chunked: float, split: float) -> bool:
+    """Does splitting, by what each kind bears over what is asked? It must do what chunked prefill cannot."""
+    return chunked < 1 <= max(split, 1.0) and split > 0 and split >= MARGIN * chunked
+
+
+def best(question: Question, scale: tuple[float, float] = (1.0, 1.0), reached: Reached = None) -> Best:
+    """By formulas alone, each kind times its `scale`: what was simulated over what was foreseen."""
+    ranked = ranking(question, colocated(question), reached)
+    chunked = ranked[0][0] if ranked else 0.0
+    apart = ranking(question, splits(question), reached)
+    split, candidate = apart[0] if apart else (0.0, None)
+    asked = question.rate_per_s
+    return Best(scale[0] * chunked / asked, scale[1] * split / asked, candidate)
+
+
+def ranking(
+    question: Question, candidates: Iterable[Candidate], reached: Reached = None
+) -> list[tuple[float, Candidate]]:
+    """What each bears, in requests/s, the most first; those that cannot work are left out."""
+    workers = _Workers(question, reached)
+    found = [(workers.bears_per_s(candidate), candidate) for candidate in candidates]
+    return sorted([pair for pair in found if pair[0] > 0], key=lambda pair: -pair[0])
+
+
+def bears_per_s(question: Question, candidate: Candidate, reached: Reached = None) -> float:
+    """Requests/s that one candidate bears."""
+    return _Workers(question, reached).bears_per_s(candidate)
+
+
+class _Workers:
+    """What a worker of each kind bears; candidates share them."""
+
+    def __init__(self, question: Question, reached: Reached) -> None:
+        self._question, self._reached = question, reached
+        self._costs: dict[int, GpuCost] = {}
+        self._rooms: dict[int, float] = {}
+        self._known: dict[tuple[object, ...], float] = {}
+
+    def bears_per_s(self, candidate: Candidate) -> float:
+        if candidate.both:
+            return candidate.both.replicas * self._one(self._both, candidate.both.tp, candidate.chunk_tokens)
+        assert candidate.prefill
+        assert candidate.decode
+        prefill, decode = candidate.prefill, candidate.decode
+        road = link(self._question, candidate)
+        ship_s = road.seconds(self._question.shape.kv_bytes(self._question.isl_tokens))
+        crossing = FULL * min(prefill.replicas, decode.replicas) / ship_s
+        prefilled = prefill.replicas * self._one(self._prefill, prefill.tp, round(ship_s, 6))
+        return min(crossing, prefilled, decode.replicas * self._one(self._decode, decode.tp))
+
+    def _one(self, bears: Callable[..., float], *of: float) -> float:
+        key = (bears.__name__, *of)
+        if key not in self._known:
+            self._known[key] = bears(*of)
+        return self._known[key]
+
+    def _cost(self, tp: int) -> GpuCost:
+        if tp not in self._costs:
+            self._costs[tp] = cost(self._question, tp, self._reached)
+        return self._costs[tp]
+
+    def _room(self, tp: int) -> float:
+        """Requests that one worker decodes at most."""
+        if tp not in self._rooms:
+            question = self._question
+            held = kv_tokens(question, tp) // (question.isl_tokens + question.osl_tokens)
+            self._rooms[tp] = min(serving_engine(question.engine).running_on(question.card), held)
+        return self._rooms[tp]
+
+    def _step_s(self, tp: int, piece: list[tuple[int, int]], rows: float) -> float:
+        context = rows * (self._question.isl_tokens + self._question.osl_tokens / 2)
+        return self._cost(tp).step_s(piece, rows, context)  # type: ignore[arg-type]  # means need not be whole numbers
+
+    def _prefill(self, tp: int, ship_s: float) -> float:
+        """Of a worker that only prefills: the wait that the TTFT leaves room for says how busy it may be."""
+        question = self._question
+        service_s = self._cost(tp).step_s([(question.cached_tokens, question.uncached_tokens)], 0, 0)
+        room_s = (
+            question.ttft_slo_s - service_s - ship_s - (0.0 if question.osl_tokens == 1 else question.itl_slo_s / 2)
+        )
+        return _busy(room_s, service_s) / service_s
+
+    def _decode(self, tp: int) -> float:
+        """Of a worker that only decodes: the largest batch whose steps keep the promise."""
+        question, room = self._question, self._room(tp)
+        if question.osl_tokens == 1:
+            return inf
+
+        def keeps(rows: float) -> bool:
+            most = rows + P99_SIGMA * sqrt(rows) if question.promised == "itl" else rows
+            return self._step_s(tp, [], min(room, most)) <= question.itl_slo_s
+
+        rows = _most(keeps, room)
+        return rows / (question.osl_tokens * self._step_s(tp, [], rows)) if rows else 0.0
+
+    def _both(self, tp: int, chunk: int) -> float:
+        """Of a worker that does both: the largest batch at which both promises are kept."""
+        question, room = self._question, self._room(tp)
+        uncached, mixes = question.uncached_tokens, serving_engine(question.engine).mixes
+        pieces = ceil(uncached / chunk) if mixes else 1
+        piece = [
+            (question.cached_tokens + (uncached - uncached // pieces) // 2, ceil(uncached / pieces))
+        ]  # a middle one
+
+        def rate_and_gap(rows: float) -> tuple[float, float, float]:
+            """Requests/s that fill so many rows, mean gap, and how long a step with a piece in it is."""
+            pure_s, mixed_s = self._step_s(tp, [], rows), self._step_s(tp, piece, rows if mixes else 0.0)
+            each = rows * pieces / question.osl_tokens  # pieces that come in the time of one token
+            if mixes:
+                gap_s = pure_s * max(0.0, 1 - each) + each * mixed_s
+            else:
+                gap_s = pure_s + each * mixed_s
+                mixed_s += pure_s
+            return rows / (question.osl_tokens * gap_s), gap_s, mixed_s
+
+        def keeps(rows: float) -> bool:
+            rate, gap_s, mixed_s = rate_and_gap(rows)
+            service_s = pieces * mixed_s
+            busy = rate * service_s
+            if busy > _busy(question.ttft_slo_s - service_s, service_s):
+                return False
+            if question.osl_tokens == 1:
+                return True
+            if question.promised == "tpot":
+                return gap_s <= question.itl_slo_s
+            most = min(room, rows + P99_SIGMA * sqrt(rows))
+            common = rows * pieces / question.osl_tokens > RARE
+            beside_s = self._step_s(tp, piece, most) if mixes else mixed_s
+            return (beside_s if common else self._step_s(tp, [], most)) <= question.itl_slo_s
+
+        rows = _most(keeps, room)
+        return rate_and_gap(rows)[0] if rows else 0.0
+
+
+def _busy(room_s: float, service_s: float) -> float:
+    """The load of M/D/1 at which 90 % wait no longer than `room_s`."""
+    if room_s <= 0:
+        return 0.0
+    weight = 2 * room_s / (P90 * service_s)
+    return min(FULL, weight / (1 + weight))
+
+
+def _most(keeps: Callable[[float], bool], room: float) -> float:
+    """The most rows, up to `room`, that keep a promise; they need not be a whole number."""
+    low, high = 0.0, room
+    if room <= 0 or keeps(room):
+        return max(0.0, room)
+    least = min(0.02, room)
+    if not keeps(least):
+        return 0.0
+    low = least
+    for _ in range(HALVINGS):
+        middle = sqrt(low * high)
+        low, high = (middle, high) if keeps(middle) else (low, middle)
+    return low
