@@ -25,7 +25,7 @@ def filled(config: str) -> dict[str, Any]:
 
     Raises NotKnown.
     """
-    command = [sys.executable, "-m", "engine.fleet.catalog.on_meta_device"]
+    command = [sys.executable, "-P", "-m", "engine.fleet.catalog.on_meta_device"]
     try:
         done = subprocess.run(command, input=config, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     except subprocess.TimeoutExpired as late:
