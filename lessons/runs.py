@@ -1,6 +1,6 @@
 """What lessons share: small scenarios for two workers, and small folds over their logs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
@@ -244,8 +244,3 @@ def of(run: str, fold: Callable[[Log], float]) -> Callable[[Evidence], float]:
 def named(fold: Callable[[Log], float], *runs: str) -> Callable[[Evidence], dict[str, float]]:
     """A number of each run, by its name."""
     return lambda one: {run: fold(one.log(run)) for run in runs}
-
-
-def curve_points(values: Mapping[float, tuple[float, ...]]) -> tuple[tuple[float, float], ...]:
-    """(x, y) for each repeat."""
-    return tuple((x, y) for x, many in values.items() for y in many)

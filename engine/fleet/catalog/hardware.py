@@ -63,11 +63,6 @@ class GpuSpec(msgspec.Struct, frozen=True):
         has = {"bf16": True, "fp8": self.fp8_flops_per_s is not None, "fp4": self.fp4_flops_per_s is not None}
         return wanted if has[wanted] else "bf16"
 
-    @property
-    def ridge_flops_per_byte(self) -> float:
-        """Arithmetic intensity from which bf16 work is bound by compute. With bf16 weights: tokens in a step."""
-        return self.bf16_flops_per_s / self.memory_bytes_per_s
-
 
 @functools.cache
 def gpus() -> dict[str, GpuSpec]:

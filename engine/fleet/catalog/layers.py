@@ -23,7 +23,6 @@ WINDOW: LayerKind = "window"
 STATE: LayerKind = "state"
 PATTERNS = ("layer_types", "layers_block_type", "block_types", "hybrid_layer_types")
 WINDOW_EVERY = {"gpt_oss": 2, "gemma2": 2, "gemma3_text": 6, "cohere2": 4}  # one in so many layers sees everything
-WINDOWS = ("sliding_window", "attention_chunk_size", "sliding_window_size", "attention_window_size", "window_size")
 STATE_NUMBER_BYTES = 4  # states are kept in 32 bits
 
 

@@ -29,13 +29,6 @@ def handoff_s(model: ModelShape, fabric: FabricSpec, tokens: int, *, tp: int = 1
     return fabric.link.seconds(model.kv_bytes(tokens) // kv_shards(model, tp))
 
 
-def break_even_bytes_per_s(
-    model: ModelShape, gpu: GpuSpec, tokens: int, *, tp: int = 1, overhead: float = 1.0
-) -> float:
-    """Bandwidth, of all links together, at which shipping takes `overhead` times as long as the prefill."""
-    return model.kv_bytes(tokens) / (overhead * prefill_s(model, gpu, tokens, tp=tp))
-
-
 def kv_capacity_tokens(model: ModelShape, gpu: GpuSpec, *, tp: int = 1, context: int = 2048, used: float = 0.9) -> int:
     """Tokens, in requests of `context` each, whose KV fits beside the weights.
 

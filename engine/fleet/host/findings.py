@@ -39,7 +39,6 @@ class Finding(msgspec.Struct, frozen=True):
     bytes_per_s: float | None = None
     handoff_s: float | None = None
     healthy_bytes_per_s: float | None = None
-    healthy_handoff_s: float | None = None
 
 
 class Tray(msgspec.Struct, frozen=True):

@@ -14,10 +14,10 @@ from engine.goodput import Slo, attainment
 from engine.link import LinkSpec
 from engine.scenario import Deployment, Scenario, Workload
 from engine.sim.cost import LinearCost
-from engine.sim.published import published
 from engine.sim.run import count
 from engine.sim.search import attained, highest_rate
 from engine.sim.station import WorkerSpec
+from tests.engine.sim.published import published
 from tests.engine.stages import stages
 
 WORKER = WorkerSpec(
