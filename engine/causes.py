@@ -45,7 +45,7 @@ from engine.events import (
 )
 from engine.plan import Slice
 from engine.stall import Cause, Part, Phase, Stall, overlapping
-from engine.usual import RunningMedian
+from engine.usual_gap import RunningMedian
 
 LONG = 8  # usual gaps, and a longer one is a stall
 ENOUGH = 8  # gaps, and their median says what is usual

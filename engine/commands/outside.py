@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from engine.client.endpoint import APIS, KEY_VARIABLE
 from engine.client.run import run_outside
-from engine.client.said import said
+from engine.client.summary import sentences
 from engine.errors import BadInput
 from engine.events import Failed
 from engine.log import Log, seen_from_outside
@@ -48,5 +48,5 @@ def told(log: Log) -> None:
     outside = seen_from_outside(log)
     if outside is None:
         return
-    for line in (*said(log), *(f"{e.request}: {e.why}" for e in log.events if isinstance(e, Failed))):
+    for line in (*sentences(log), *(f"{e.request}: {e.why}" for e in log.events if isinstance(e, Failed))):
         click.echo(textwrap.fill(line, 110))

@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from engine.causes import causes
-from engine.client.said import said
+from engine.client.summary import sentences
 from engine.disturbed import disturbance
 from engine.log import Log, dump, seen_from_outside
 from engine.stall import longest
@@ -38,7 +38,7 @@ def show_results(logs: Sequence[Log], heading: str, *, gaps: bool) -> None:
         st.plotly_chart(gaps_figure(logs), key="gaps", alt=gaps_alt(logs))
     for log in logs:
         if seen_from_outside(log):
-            st.caption(" ".join(said(log)))
+            st.caption(" ".join(sentences(log)))
         if words := disturbance(log.events):
             st.warning(f"{titles([log])[0]}. {words}", icon=":material/warning:")
     st.caption(DEFINITIONS)

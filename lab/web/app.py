@@ -21,8 +21,8 @@ import lab
 from engine.errors import BadInput
 from lab.ui.learner import NameLearners
 from lab.ui.streamlit_options import OPTIONS
+from lab.web.allowed_hosts import Hosts
 from lab.web.guard import Guard
-from lab.web.hosts import Hosts
 from lab.web.routes import ROUTES
 from lab.web.services import Lab, hand_over
 from lab.web.settings import Settings

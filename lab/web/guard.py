@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lab.web.hosts import same_place
+from lab.web.allowed_hosts import same_place
 from lab.web.landing import OPENING, SHELL
 
 POLICY_VIOLATION, TOO_BIG = 1008, 1009

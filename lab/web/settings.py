@@ -11,7 +11,7 @@ from engine.scenario import MAX_WORKERS, TRANSPORTS, ModelSpec, one_of, whole
 from engine.units import host_and_port
 from lab.classroom.auth import long_enough, made_key
 from lab.runs.engine_client import EngineSettings
-from lab.web.hosts import name_in
+from lab.web.allowed_hosts import name_in
 
 
 class Settings(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from engine.client.run import run_outside
-from engine.client.said import said
+from engine.client.summary import sentences
 from engine.errors import BadInput
 from engine.events import SERVER, UNSEEN, Arrived, Connected, Counted, Event, Failed, Finished, TokenMade
 from engine.grammar import check
@@ -84,15 +84,15 @@ def test_pieces_of_several_tokens(owner: str, tokens: int) -> None:
         log = run_outside(FEW, server.url, prompts=["bundle"] * 3)
     check(log.events)
     assert [request.output_tokens for request in summarize(log.events).requests] == [tokens] * 3
-    assert any("in 6 pieces, and the server counts 12" in line for line in said(log)) == (tokens == 2)
-    assert f"{3 * PROMPT_TOKENS:,} as the server counts" in " ".join(said(log))
+    assert any("in 6 pieces, and the server counts 12" in line for line in sentences(log)) == (tokens == 2)
+    assert f"{3 * PROMPT_TOKENS:,} as the server counts" in " ".join(sentences(log))
 
 
 def test_a_server_that_does_not_count() -> None:
     with openai_like(usage=False) as server:
         log = run_outside(FEW, server.url)
     check(log.events)
-    assert "did not say how many tokens" in " ".join(said(log))
+    assert "did not say how many tokens" in " ".join(sentences(log))
 
 
 def test_in_a_closed_loop_nobody_asks_twice_at_once() -> None:
@@ -138,7 +138,7 @@ def test_what_fails_fails_alone() -> None:
     assert why["r3"] == "The server refused it: HTTP 500, out of pans."
     assert "no chunk of an answer" in why["r4"]
     assert all(sentence.endswith(".") and "\n" not in sentence for sentence in why.values())
-    assert "3 of 5 requests failed." in said(log)
+    assert "3 of 5 requests failed." in sentences(log)
 
 
 @pytest.mark.parametrize(

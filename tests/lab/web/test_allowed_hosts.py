@@ -7,8 +7,8 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from engine.errors import BadInput
+from lab.web.allowed_hosts import Hosts, same_place
 from lab.web.guard import Guard
-from lab.web.hosts import Hosts, same_place
 from lab.web.settings import Settings
 
 OURS = ["localhost", "localhost:8501", "127.0.0.1:8501", "[::1]:8501", "192.168.1.5", "lab.example:80", "LAB.example."]

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import given, strategies as st
 
-from engine.usual import RunningMedian
+from engine.usual_gap import RunningMedian
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e3), st.integers(1, 5)), min_size=1, max_size=60))

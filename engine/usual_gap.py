@@ -1,4 +1,4 @@
-"""What is usual: a median that keeps up with a run."""
+"""The usual gap between tokens: a median that keeps up with a run."""
 
 from heapq import heappop, heappush
 

@@ -4,7 +4,7 @@ from engine.events import Arrived, Counted, Failed, Finished
 from engine.log import Log, seen_from_outside
 
 
-def said(log: Log) -> list[str]:
+def sentences(log: Log) -> list[str]:
     """What a client's log is, and whether both sides counted alike: a sentence each."""
     outside = seen_from_outside(log)
     assert outside is not None
