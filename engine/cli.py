@@ -159,6 +159,12 @@ cli.add_command(simulate)
 cli.add_command(model)
 cli.add_command(reality)
 cli.add_command(watch)
-for command in (bench_engine.compute, bench_engine.handoff, bench_engine.start, bench_engine.growth):
+for command in (
+    bench_engine.compute,
+    bench_engine.guard,
+    bench_engine.handoff,
+    bench_engine.start,
+    bench_engine.growth,
+):
     bench.add_command(command)
 cli.add_command(bench)

@@ -1,4 +1,4 @@
-"""`split-kitchen bench compute`, `handoff`, `start`, `growth`: the engine's own benches, all in one form."""
+"""`split-kitchen bench compute`, `guard`, `handoff`, `start`, `growth`: the engine's own benches, all in one form."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +34,19 @@ def compute(model: str, dtype: Any, repeat: int, vllm_python: str | None, as_jso
 
     whole("repeat", repeat, 1, 100)
     say(measure(ModelSpec(model, dtype).checked(), repeat, vllm_python), as_json)
+
+
+@click.command()
+@common
+@click.pass_context
+def guard(context: click.Context, model: str, as_json: bool) -> None:
+    """Has the engine become slower beside plain transformers? Ends with 1 if a ratio is below its limit."""
+    from engine.bench import guard
+
+    findings = guard.measure(ModelSpec(model).checked())
+    say(findings, as_json)
+    if not guard.passed(findings):
+        context.exit(1)
 
 
 @click.command()

@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+from click.testing import CliRunner
 
 from engine.bench.figure import Figure, amount, as_json, as_table, beside, found
 from engine.bench.handoff import itl_s
@@ -152,3 +153,34 @@ def test_compute_s_peers_answer_on_a_tiny_model() -> None:
         assert ours.ask("prefill", 40) > 0
         ours.ask("gather", 3, 20)
         assert ours.ask("step") > 0
+
+
+def test_the_guard_compares_the_best_turn_of_each() -> None:
+    from engine.bench.guard import compared
+
+    figure = compared("decode", 8, [4.0, 2.0, 9.0], [50.0, 3.0, 4.0], least=1.5)
+    assert (figure.value, figure.beside, figure.ratio) == (4.0, 8 / 3, 1.5)
+    assert figure.reached
+
+
+@pytest.mark.parametrize(("ours_s", "code", "verdict"), [(2.0, 0, "reached"), (2.1, 1, "missed")])
+def test_the_guard_ends_with_1_below_a_limit(
+    ours_s: float, code: int, verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.bench import guard
+
+    figures = [guard.compared("prefill", 8, [1.0], [1.0], 0.9), guard.compared("decode", 8, [ours_s], [3.0], 1.5)]
+    monkeypatch.setattr(guard, "measure", lambda model: found("guard", "a machine", figures))
+    ended = CliRunner().invoke(cli, ["bench", "guard"])
+    assert ended.exit_code == code
+    assert ended.output.splitlines()[2].split()[-1] == verdict
+
+
+@pytest.mark.live
+def test_the_guard_measures_both_engines_on_a_tiny_model() -> None:
+    from engine.bench import guard
+    from engine.scenario import ModelSpec
+
+    figures = guard.measure(ModelSpec("tiny-llama", "bf16")).figures
+    assert [figure.name for figure in figures] == ["decode, batch 1", "decode, batch 4", "prefill, 256 tokens"]
+    assert all(figure.value > 0 and figure.beside for figure in figures)
