@@ -2,7 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
+from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,23 +34,29 @@ from engine.sim.leap import Happening, Leapt
 from engine.sim.run import run as simulate_record, simulate
 from engine.stall import Cause, Stall, by_cause, longest, says
 from tests.engine.sim.kitchenette import WORKER, scenario
-from tests.engine.test_router import build, cancels, deployments, kills, request_lists
+from tests.engine.test_router import Drawn, Kills, build, cancel, cancels, deployments, kills, request_lists
 from tests.engine.virtual_cluster import VirtualCluster
 
 Span = tuple[float, float]
-GIANTS = {"requests": 8, "rate_per_s": 6.0, "prompt_tokens": 32, "long_prompt_tokens": 8000, "long_every": 4}
+GIANTS: dict[str, Any] = {
+    "requests": 8,
+    "rate_per_s": 6.0,
+    "prompt_tokens": 32,
+    "long_prompt_tokens": 8000,
+    "long_every": 4,
+}
 ORDERS = GIANTS | {"output_tokens": 60}
 
 
-def ran(deployment, drawn, kills, cancels, blocks, seed) -> list[Event]:
+def ran(deployment: Deployment, drawn: Drawn, kills: Kills, cancels: Kills, blocks: int, seed: int) -> list[Event]:
     """A log with faults, as it was heard."""
     cluster = VirtualCluster(deployment, LinkSpec(1e5, 0.01), blocks, seed)
     for request in build(drawn):
         cluster.submit(request)
     for t, number in kills:
-        cluster.at(t, lambda name=f"worker-{number % deployment.workers}": cluster.kill(name))
+        cluster.at(t, partial(cluster.kill, f"worker-{number % deployment.workers}"))
     for t, number in cancels:
-        cluster.at(t, lambda number=number: cluster.router.cancel(f"r{number}", cluster.t))
+        cluster.at(t, partial(cancel, cluster, f"r{number}"))
     cluster.run()
     return cluster.log
 
@@ -137,7 +146,10 @@ def test_after_a_fault_the_fault_is_the_cause() -> None:
 
 def test_from_outside_there_are_stalls_but_no_causes() -> None:
     times = [0.5 + 0.02 * n for n in range(12)] + [2.0]
-    events = [Arrived(0.0, "q", 9, 32), *(TokenMade(t, SERVER, "q", n, UNSEEN) for n, t in enumerate(times))]
+    events: list[Event] = [
+        Arrived(0.0, "q", 9, 32),
+        *(TokenMade(t, SERVER, "q", n, UNSEEN) for n, t in enumerate(times)),
+    ]
     (stall,) = causes(events)
     assert (stall.cause.kind, stall.requests, stall.until) == ("none", ("q",), 2.0)
     assert says(stall).endswith("request q, and a client cannot see why.")
@@ -254,7 +266,7 @@ def test_what_is_heard_later_changes_nothing(heard: list[Event], data: st.DataOb
 
 @settings(max_examples=60)
 @given(logs, st.randoms(use_true_random=False))
-def test_a_log_with_holes_is_read_as_far_as_it_goes(heard: list[Event], random) -> None:
+def test_a_log_with_holes_is_read_as_far_as_it_goes(heard: list[Event], random: Random) -> None:
     events = [event for event in in_order(heard) if random.random() < 0.7]
     for stall in causes(events):
         assert stall.since < stall.until

@@ -2,10 +2,10 @@
 
 import pytest
 
+from engine.cli import cli, run_cli
 from engine.events import Arrived, Event, Failed, Finished, HandoffEnded, HandoffOffered, Recalled, TokenMade
 from engine.failures import failed_requests, said_first
 from engine.metrics import summarize
-from lab.web.cli import cli, run_cli
 from tests.engine.client.openai_like import openai_like
 
 REFUSED = "The server refused it: HTTP 500."
@@ -47,7 +47,7 @@ def test_handoffs_that_all_fail_are_said_even_where_every_answer_ends_well() -> 
     """With few output tokens, prefilling again makes each of them: the engine then ran without a decode worker."""
     offered = HandoffOffered(0.1, "r1", "worker-0", "worker-1", 4000)
     recalled = Recalled(0.2, "r1", "worker-1 cannot be reached")
-    end = [TokenMade(0.3, "worker-0", "r1", 0, 1), Finished(0.3, "r1", "length", 1)]
+    end: list[Event] = [TokenMade(0.3, "worker-0", "r1", 0, 1), Finished(0.3, "r1", "length", 1)]
     (sentence,) = said_first([Arrived(0.0, "r1", 9, 1), offered, recalled, *end])
     assert "No handoff succeeded" in sentence
     assert sentence.endswith("Worker-1 cannot be reached.")

@@ -12,13 +12,13 @@ import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from engine.cli import cli, run_cli
 from engine.errors import BadInput
 from engine.events import Arrived, Event, Finished, TokenMade
 from engine.link import LinkSpec
 from engine.log import MOST_BYTES, Log, can_be_saved, dump, in_order, load, parse, save
 from engine.request import Sampling
 from engine.scenario import Deployment, ModelSpec, Scenario, Workload
-from lab.web.cli import cli, run_cli
 from tests.engine.client.openai_like import openai_like
 
 KINDS = typing.get_args(Event)

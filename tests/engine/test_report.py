@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from engine.events import Arrived, Finished, Recalled, TokenMade
+from engine.events import Arrived, Event, Finished, Recalled, TokenMade
 from engine.link import LinkSpec
 from engine.log import Log
 from engine.metrics import summarize
@@ -50,7 +50,7 @@ def test_what_had_to_begin_again_is_said(capsys: Capture) -> None:
 
 
 def test_a_handoff_that_never_succeeds_is_not_hidden(capsys: Capture) -> None:
-    events = [Arrived(0.0, "r1", 9, 32), TokenMade(0.1, "worker-0", "r1", 0, 1)]
+    events: list[Event] = [Arrived(0.0, "r1", 9, 32), TokenMade(0.1, "worker-0", "r1", 0, 1)]
     events += [Recalled(0.2 + n, "r1", "the checksum does not match") for n in range(5)]
     log = Log(scenario(), (*events, Finished(5.0, "r1", "failed", 1)))
     remarks([("disaggregated", log)])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMMAND = Path(sys.executable).with_name("split-kitchen")
+COMMAND = str(Path(sys.executable).with_name("split-kitchen"))
 NAMES = ("numpy", "random", "torch", "engine", "msgspec")
 
 

@@ -100,7 +100,9 @@ class Lab(Address):
 
 def socket_to(lab: Address, path: str, **options: Any) -> ClientConnection:
     patience = {"open_timeout": PATIENCE_S, "ping_timeout": PATIENCE_S, "close_timeout": 1}
-    return connect(f"ws://{lab.host}{path}", **{"origin": Origin(lab.url), "max_size": None, **patience, **options})
+    options = {"origin": Origin(lab.url), "max_size": None, **patience, **options}
+    line: ClientConnection = connect(f"ws://{lab.host}{path}", **options)
+    return line
 
 
 @contextmanager
@@ -112,7 +114,7 @@ def open_lab(
     port = port or free_port()
     line = [str(COMMAND), "lab", "--no-open", "--port", str(port)]
     with tempfile.NamedTemporaryFile(suffix=".log") as log, tempfile.TemporaryDirectory() as data:
-        environment = os.environ | {"SPLIT_KITCHEN_MODEL": MODEL, "SPLIT_KITCHEN_DATA": data} | (env or {})
+        environment = {**os.environ, "SPLIT_KITCHEN_MODEL": MODEL, "SPLIT_KITCHEN_DATA": data, **(env or {})}
         environment |= {"PYTHONPATH": str(root)}  # before the project that the command belongs to
         process = subprocess.Popen(line, cwd=root, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         lab = Lab(process, port, Path(log.name))
@@ -206,7 +208,7 @@ class Visitor:
         self._socket.send(message.SerializeToString())
         while True:
             heard = ForwardMsg()
-            heard.ParseFromString(self._socket.recv(timeout=PATIENCE_S))  # type: ignore[arg-type]
+            heard.ParseFromString(self._socket.recv(timeout=PATIENCE_S))
             match heard.WhichOneof("type"):
                 case "new_session" if not part:
                     self.elements, self.timers = [], []

@@ -151,7 +151,7 @@ def test_disturbed_repeats_are_left_out_if_two_are_sound() -> None:
 
 
 def test_where_all_are_disturbed_what_was_taken_widens_the_range() -> None:
-    assert number(samples(10.0, 10.0, lost=0.15)).low == (pytest.approx(8.5),)
+    assert number(samples(10.0, 10.0, lost=0.15)).low == pytest.approx((8.5,))
     with pytest.raises(CannotTell, match="took up to 40 %"):
         number(samples(10.0, 10.0, lost=0.4))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engine.cli import cli, run_cli
 from engine.client.run import run_outside
 from engine.errors import BadInput
 from engine.events import Connected, Counted, Failed
@@ -13,7 +14,6 @@ from engine.grammar import check
 from engine.log import Log
 from engine.metrics import summarize
 from engine.scenario import ModelSpec, Scenario, Workload
-from lab.web.cli import cli, run_cli
 from tests.engine.client.openai_like import KEY, openai_like
 
 ONE = Scenario(workload=Workload(requests=1, prompt_tokens=40, output_tokens=4), model=ModelSpec("tiny-llama"))

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from engine.errors import BadInput
+from engine.fleet.advisor.advice import Advice
 from engine.fleet.advisor.advisor import _scale, _search, advise
 from engine.fleet.advisor.candidates import colocated, handoff_s, splits
 from engine.fleet.advisor.capacity import best, pays
@@ -24,19 +25,19 @@ def but(question: Question, **changes: object) -> Question:
 
 
 @pytest.fixture(scope="module")
-def seed_advice():
+def seed_advice() -> Advice:
     return advise(SEED_CASE)
 
 
 @pytest.fixture(scope="module")
-def tight_advice():
+def tight_advice() -> Advice:
     return advise(TIGHT)
 
 
 # ---- the seed's own case
 
 
-def test_four_gpus_with_a_pair_down_chunk_now_mend_first_and_split_at_scale(seed_advice):
+def test_four_gpus_with_a_pair_down_chunk_now_mend_first_and_split_at_scale(seed_advice: Advice) -> None:
     assert seed_advice.verdict == "fix-first"
     assert seed_advice.plan.both is not None
     assert seed_advice.plan.gpus == 4
@@ -50,14 +51,15 @@ def test_four_gpus_with_a_pair_down_chunk_now_mend_first_and_split_at_scale(seed
     assert "next tier" in seed_advice.sentence
 
 
-def test_the_next_tier_is_where_splitting_keeps_what_chunking_does_not(seed_advice):
+def test_the_next_tier_is_where_splitting_keeps_what_chunking_does_not(seed_advice: Advice) -> None:
     tier = seed_advice.next_tier
+    assert tier is not None
     there = but(SEED_CASE, gpus=tier.gpus, rate_per_s=tier.rate_per_s, fabric=tier.fabric, links_down=0)
     scale = _scale(_search(SEED_CASE.mended(), lambda share, what: None, 0, 1))
     assert best(there, scale).chunked < 1 <= best(there, scale).split
 
 
-def test_without_the_fault_the_same_fleet_is_simply_told_to_chunk():
+def test_without_the_fault_the_same_fleet_is_simply_told_to_chunk() -> None:
     advice = advise(but(SEED_CASE, links_down=0))
     assert advice.verdict == "colocate-chunked"
     assert not advice.findings
@@ -66,7 +68,7 @@ def test_without_the_fault_the_same_fleet_is_simply_told_to_chunk():
 # ---- what an advice is made of
 
 
-def test_reasons_reproduce_their_numbers(tight_advice):
+def test_reasons_reproduce_their_numbers(tight_advice: Advice) -> None:
     question, said = tight_advice.question, {reason.name: reason for reason in tight_advice.reasons}
     chunked = max((o for o in tight_advice.tried if o.candidate.both), key=lambda o: o.headroom)
     split = max((o for o in tight_advice.tried if o.candidate.split), key=lambda o: o.headroom)
@@ -75,22 +77,24 @@ def test_reasons_reproduce_their_numbers(tight_advice):
         assert said[f"{name}_bears_per_s"].value == again.bears_per_s
         assert said[f"{name}_ttft_s"].value == again.ttft_s
         assert said[f"{name}_itl_s"].value == again.itl_s
+    assert split.candidate.prefill is not None
     alone = prefill_s(question.shape, question.card, question.isl_tokens, tp=split.candidate.prefill.tp)
     assert said["handoff_share"].value == pytest.approx(handoff_s(question, split.candidate) / alone)
     assert said["copies"].value == 8
 
 
-def test_the_verdict_follows_from_what_was_tried(tight_advice):
+def test_the_verdict_follows_from_what_was_tried(tight_advice: Advice) -> None:
     chunked = max(o.headroom for o in tight_advice.tried if o.candidate.both)
     split = max(o.headroom for o in tight_advice.tried if o.candidate.split)
     assert tight_advice.verdict == ("disaggregate" if pays(chunked, split) else "colocate-chunked")
     assert tight_advice.verdict == "disaggregate"
 
 
-def test_eight_h100s_and_a_small_model_are_run_as_replicas():
+def test_eight_h100s_and_a_small_model_are_run_as_replicas() -> None:
     """The default question as an expert answers it; the formulas are checked against 3,000 simulated requests."""
     advice = advise(but(Question(), rate_per_s=10.0))
     assert advice.verdict == "colocate-chunked"
+    assert advice.plan.both is not None
     assert advice.plan.both.tp in (1, 2)
     assert advice.fewest_gpus in (1, 2)
     bears = advice.chosen.bears_per_s
@@ -100,33 +104,33 @@ def test_eight_h100s_and_a_small_model_are_run_as_replicas():
     assert not at_rate(advice.question, advice.chosen.candidate, bears * 1.15, requests=3000).keeps(advice.question)
 
 
-def test_what_is_promised_decides_the_chunk():
+def test_what_is_promised_decides_the_chunk() -> None:
     gaps, means = (advise(but(Question(), rate_per_s=10.0, promised=promised)) for promised in ("itl", "tpot"))
     assert means.plan.chunk_tokens > gaps.plan.chunk_tokens  # a long step now and then hardly moves a mean
     assert means.chosen.bears_per_s > gaps.chosen.bears_per_s
     assert means.chosen.then.itl_s > means.question.itl_slo_s > means.chosen.then.tpot_s
 
 
-def test_every_candidate_uses_all_gpus():
+def test_every_candidate_uses_all_gpus() -> None:
     for question in (SEED_CASE, TIGHT, but(TIGHT, model="llama-3.3-70b"), but(TIGHT, gpus=6)):
         for candidate in (*colocated(question), *splits(question)):
             pools = candidate.split or (candidate.both,)
-            assert sum(pool.gpus for pool in pools) == question.gpus
+            assert sum(pool.gpus for pool in pools if pool) == question.gpus
 
 
-def test_flips_turn_the_verdict_of_the_formulas(tight_advice):
+def test_flips_turn_the_verdict_of_the_formulas(tight_advice: Advice) -> None:
     assert tight_advice.flips
     for flip in tight_advice.flips:
         assert flip.verdict != tight_advice.verdict
 
 
-def test_exports_come_with_the_advice(seed_advice, tight_advice):
+def test_exports_come_with_the_advice(seed_advice: Advice, tight_advice: Advice) -> None:
     assert {"report.md", "vllm.sh", "kubernetes.yaml", "dynamo.yaml"} <= set(files(tight_advice))
     assert "kv_producer" in files(tight_advice)["vllm.sh"]
     assert "Next tier" in files(seed_advice)["report.md"]
 
 
-def test_progress_is_told_and_can_end_the_advice():
+def test_progress_is_told_and_can_end_the_advice() -> None:
     told = []
     advise(SEED_CASE, lambda share, what: told.append(share))
     assert told == sorted(told)
@@ -139,7 +143,7 @@ def test_progress_is_told_and_can_end_the_advice():
         advise(SEED_CASE, enough)
 
 
-def test_mixed_prompts_may_be_split_by_length():
+def test_mixed_prompts_may_be_split_by_length() -> None:
     """Conditional needs prompts that differ: a trace. Where it is the verdict, it has its threshold."""
     trace = tuple(Draft(n, n / 8, 12_000 if n % 4 == 0 else 300, 200) for n in range(240))
     advice = advise(but(TIGHT, trace=trace))
@@ -148,7 +152,7 @@ def test_mixed_prompts_may_be_split_by_length():
     assert (advice.plan.remote_above_tokens is not None) == (advice.verdict == "conditional")
 
 
-def test_an_advice_survives_json(seed_advice):
+def test_an_advice_survives_json(seed_advice: Advice) -> None:
     assert msgspec.json.decode(msgspec.json.encode(seed_advice), type=type(seed_advice)) == seed_advice
 
 
@@ -171,7 +175,7 @@ def test_an_advice_survives_json(seed_advice):
     ],
     ids=str,
 )
-def test_bad_input_is_one_sentence(wrong):
+def test_bad_input_is_one_sentence(wrong: dict[str, object]) -> None:
     with pytest.raises(BadInput) as said:
         advise(but(Question(), **wrong))
     assert "\n" not in str(said.value)
@@ -196,7 +200,7 @@ few = settings(max_examples=25)
 
 @few
 @given(questions, st.sampled_from(sorted(fabrics())))
-def test_a_faster_link_never_turns_yes_into_no(question, name):
+def test_a_faster_link_never_turns_yes_into_no(question: Question, name: str) -> None:
     """Latency counts as well: faster is at least as quick to begin and at least as wide."""
     slow, fast = sorted((fabrics()[question.fabric], fabrics()[name]), key=lambda road: road.achieved_bytes_per_s)
     if fast.latency_s > slow.latency_s:
@@ -207,14 +211,14 @@ def test_a_faster_link_never_turns_yes_into_no(question, name):
 
 @few
 @given(questions, st.floats(1, 4))
-def test_a_looser_itl_target_never_turns_kept_by_chunking_into_split(question, factor):
+def test_a_looser_itl_target_never_turns_kept_by_chunking_into_split(question: Question, factor: float) -> None:
     if not best(question).pays and best(question).chunked >= 1:
         assert not best(but(question, itl_slo_s=question.itl_slo_s * factor)).pays
 
 
 @few
 @given(questions, st.floats(1, 4))
-def test_longer_answers_never_help_chunking(question, factor):
+def test_longer_answers_never_help_chunking(question: Question, factor: float) -> None:
     """So where splitting still keeps the targets with them, it still is the answer."""
     longer = but(question, osl_tokens=round(question.osl_tokens * factor))
     now, then = best(question), best(longer)
@@ -224,12 +228,12 @@ def test_longer_answers_never_help_chunking(question, factor):
 
 @few
 @given(questions, st.integers(1, 3))
-def test_one_more_fault_never_turns_no_into_yes(question, down):
+def test_one_more_fault_never_turns_no_into_yes(question: Question, down: int) -> None:
     whole = but(question, fabric="nvlink4")
     assert not best(but(whole, links_down=down)).split > best(whole).split + 1e-9
 
 
 @few
 @given(questions)
-def test_one_gpu_never_splits(question):
+def test_one_gpu_never_splits(question: Question) -> None:
     assert not best(but(question, gpus=1)).pays

@@ -43,8 +43,8 @@ def test_rows_are_whole() -> None:
         assert spec.fp8_flops_per_s is None or spec.fp8_flops_per_s == pytest.approx(
             2 * spec.bf16_flops_per_s, rel=0.02
         )
-        for road in (spec.peer, spec.host, spec.network):
-            assert fabric(road).bytes_per_s > 0
+        for name in (spec.peer, spec.host, spec.network):
+            assert fabric(name).bytes_per_s > 0
     for road in fabrics().values():
         assert road.source
         assert 0 < road.efficiency <= 1

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from engine.cli import cli, run_cli
 from engine.errors import BadInput
 from engine.fleet.advisor.metrics_page import read_metrics
 from engine.fleet.advisor.question import Question
-from lab.web.cli import cli, run_cli
 
 FILE = Path(__file__).with_name("vllm-metrics.txt")
 PAGE = FILE.read_text()
@@ -44,6 +44,7 @@ def test_two_engines_are_one_load() -> None:
     twice = PAGE + PAGE.replace('engine="0"', 'engine="1"')
     one, two = read_metrics(PAGE, BEGAN_S + 100), read_metrics(twice, BEGAN_S + 100)
     assert (two.requests, two.isl_tokens, two.osl_tokens) == (2 * one.requests, one.isl_tokens, one.osl_tokens)
+    assert one.rate_per_s is not None
     assert two.rate_per_s == pytest.approx(2 * one.rate_per_s)
     assert two.ttft_p90_s == pytest.approx(one.ttft_p90_s)
 

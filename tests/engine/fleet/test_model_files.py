@@ -203,7 +203,9 @@ def test_a_state_has_a_size_or_it_is_said_that_nobody_knows() -> None:
     ],
     ids=lambda value: value.get("model_type") if isinstance(value, dict) else "",
 )
-def test_class_defaults_and_exact_counts(tmp_path, config, params, kv_bytes_per_token) -> None:
+def test_class_defaults_and_exact_counts(
+    tmp_path: Path, config: dict[str, Any], params: float | None, kv_bytes_per_token: int | None
+) -> None:
     shape = read(tmp_path, config)
     assert params is None or shape.params == pytest.approx(params, rel=0.01)
     assert kv_bytes_per_token is None or shape.kv_bytes_per_token == kv_bytes_per_token

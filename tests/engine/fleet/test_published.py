@@ -147,29 +147,30 @@ def reproduced(advice: Advice) -> None:
             assert said[f"{kind}_bears_per_s"] in {o.bears_per_s for o in tried}
             assert (said[f"{kind}_ttft_s"], said[f"{kind}_itl_s"]) in {(o.ttft_s, o.itl_s) for o in tried}
     chunked = max((o for o in advice.tried if o.candidate.both), key=lambda o: o.headroom).candidate.both
+    assert chunked is not None
     alone = prefill_s(question.shape, question.card, question.isl_tokens, cached=question.cached_tokens, tp=chunked.tp)
     assert said["prefill_share"] == pytest.approx(question.rate_per_s * alone / chunked.replicas)
     assert said["copies"] == question.gpus // smallest_tp(question.shape, question.card)
 
 
 @pytest.mark.parametrize("question", STAY.values(), ids=STAY)
-def test_stay_together(question):
+def test_stay_together(question: Question) -> None:
     assert not splits_by_verdict(question)
 
 
 @pytest.mark.parametrize("question", SPLIT.values(), ids=SPLIT)
-def test_split(question):
+def test_split(question: Question) -> None:
     assert splits_by_verdict(question)
 
 
 @pytest.mark.parametrize("question", MEND.values(), ids=MEND)
-def test_mend_first(question):
+def test_mend_first(question: Question) -> None:
     advice = advise(question)
     reproduced(advice)
     assert advice.verdict == "fix-first"
 
 
-def test_they_are_twenty_and_each_says_what_is_ours():
+def test_they_are_twenty_and_each_says_what_is_ours() -> None:
     cases = [*STAY, *SPLIT, *MEND]
     assert len(cases) == len(OURS) == 20
     assert all(sum(case.startswith(begin) for begin in OURS) == 1 for case in cases)
@@ -199,7 +200,7 @@ def apart(gpu: str, prefill: tuple[int, int], decode: tuple[int, int]) -> Candid
     return Candidate(prefill=Pool(gpu, *prefill), decode=Pool(gpu, *decode))
 
 
-def test_4p1d_bears_what_dynamo_issue_402_measured():
+def test_4p1d_bears_what_dynamo_issue_402_measured() -> None:
     """Llama-70B in FP8: 6.8 to 7.2 requests/s at a p99 ITL of 19 to 20 ms, 1.6 times what it bears aggregated."""
     question = SPLIT_70B.checked()
     bears = bears_per_s(question, apart("h100-sxm", (4, 1), (1, 4)))
@@ -208,7 +209,7 @@ def test_4p1d_bears_what_dynamo_issue_402_measured():
     assert best(question).pays
 
 
-def test_6p2d_beats_8_replicas_of_qwen3_32b_as_dynamo_measured():
+def test_6p2d_beats_8_replicas_of_qwen3_32b_as_dynamo_measured() -> None:
     question = A_OR_B.checked()
     together = max(
         bears_per_s(question, Candidate(both=Pool("h200-sxm", 8, 2), chunk_tokens=chunk)) for chunk in CHUNKS
@@ -217,7 +218,7 @@ def test_6p2d_beats_8_replicas_of_qwen3_32b_as_dynamo_measured():
 
 
 @pytest.mark.parametrize("name", ["qwen3-0.6b", "llama-3.1-8b", "qwen3-8b"])
-def test_one_prefill_and_one_decode_worker_of_a_small_model_do_less_than_two_replicas(name):
+def test_one_prefill_and_one_decode_worker_of_a_small_model_do_less_than_two_replicas(name: str) -> None:
     """vllm issues 21037 and 11345, sglang issue 7141: 1P1D was slower."""
     question = Question(2, "a100-sxm4-80g", name, isl_tokens=1024, osl_tokens=128, rate_per_s=2).checked()
     together = ranking(question, colocated(question))[0][0]

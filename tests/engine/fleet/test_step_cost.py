@@ -34,7 +34,9 @@ def test_every_gpu_and_engine_has_constants_with_a_source() -> None:
         ("minimax-m2.5", "h200-sxm", 8, "", 4, 1536, 8.01),
     ],
 )
-def test_a_small_batch_takes_what_servers_take(name, on, tp, kept, rows, context, ms) -> None:
+def test_a_small_batch_takes_what_servers_take(
+    name: str, on: str, tp: int, kept: str, rows: int, context: int, ms: float
+) -> None:
     cost = step_cost(model(name).served(kept), gpu(on), tp=tp)
     assert cost.step_s((), rows, rows * context) * 1e3 == pytest.approx(ms, rel=0.1)
 

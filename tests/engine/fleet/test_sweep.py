@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,7 +16,7 @@ from engine.fleet.estimate.workers import link_of, worker_on
 from engine.fleet.sweep.sweep import LOADS, MAP_ROADS, Begun, Borne, Refused, Said, Sweep, Tried, sweep, winner
 from tests.patience import PATIENCE_S
 
-SMALL = {"site": "lab", "gpu": "h100-sxm", "prompt_tokens": 8192, "output_tokens": 16}
+SMALL: dict[str, Any] = {"site": "lab", "gpu": "h100-sxm", "prompt_tokens": 8192, "output_tokens": 16}
 
 
 def test_a_latent_is_read_and_sent_whole_by_every_gpu() -> None:

@@ -1,7 +1,9 @@
 """Small things for the simulator's tests: a worker, and runs in one line."""
 
+from typing import Any, cast
+
 from engine.link import LinkSpec
-from engine.scenario import Deployment, Scenario, Workload
+from engine.scenario import Deployment, Kind, Scenario, Workload
 from engine.sim.cost import LinearCost
 from engine.sim.station import WorkerSpec
 
@@ -9,6 +11,6 @@ COST = LinearCost(step=0.01, prefill_step=0.003, prefill_token=1e-4, attention_p
 WORKER = WorkerSpec(COST, kv_blocks=4000, kv_bytes_per_token=1000, context_tokens=60_000, layers=10)
 
 
-def scenario(kind: str = "disaggregated", link: LinkSpec = LinkSpec(), **settings) -> Scenario:  # noqa: B008
+def scenario(kind: str = "disaggregated", link: LinkSpec = LinkSpec(), **settings: Any) -> Scenario:  # noqa: B008
     deployment = {k: settings.pop(k) for k in list(settings) if k in Deployment.__struct_fields__}
-    return Scenario(Deployment(kind, **deployment), link, Workload(**settings))
+    return Scenario(Deployment(cast(Kind, kind), **deployment), link, Workload(**settings))

@@ -7,6 +7,7 @@ from hypothesis import given, strategies as st
 from engine.fleet.catalog.hardware import gpu
 from engine.fleet.catalog.hf_config import model
 from engine.fleet.estimate.step_cost import step_cost
+from engine.sim.cost import StepCost
 from tests.engine.sim.kitchenette import COST
 
 H200 = gpu("h200-sxm")
@@ -16,7 +17,7 @@ COSTS = [COST, DENSE, step_cost(model("gpt-oss-120b"), H200), step_cost(model("d
 
 @pytest.mark.parametrize("cost", COSTS)
 @given(rows=st.integers(1, 400), context=st.integers(0, 500_000), steps=st.integers(1, 300))
-def test_steps_in_a_row_are_the_steps_one_by_one(cost, rows: int, context: int, steps: int) -> None:
+def test_steps_in_a_row_are_the_steps_one_by_one(cost: StepCost, rows: int, context: int, steps: int) -> None:
     assert cost.decode_s(rows, context, steps) == pytest.approx(
         [cost.step_s((), rows, context + step * rows) for step in range(steps)], rel=1e-9
     )
@@ -64,7 +65,7 @@ def test_a_chunked_prompt_costs_as_many_pairs_as_a_whole_one() -> None:
 @given(
     rows=st.integers(0, 300), context=st.integers(1, 10**6), tokens=st.integers(1, 8192), start=st.integers(0, 10**5)
 )
-def test_more_work_never_takes_less_time(cost, rows: int, context: int, tokens: int, start: int) -> None:
+def test_more_work_never_takes_less_time(cost: StepCost, rows: int, context: int, tokens: int, start: int) -> None:
     piece = [(start, tokens)]
     now = cost.step_s(piece, rows, context)
     assert cost.step_s(piece, rows + 1, context) >= now

@@ -1,5 +1,7 @@
 """A cost fitted to a log is the cost the log was made with; and reality laid over itself shows no gap."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -11,7 +13,7 @@ from engine.sim.fit import fit, non_negative, scatter, unpaced_bytes_per_s
 from engine.sim.reality import against, calibrated
 from tests.engine.sim.kitchenette import COST, WORKER, scenario
 
-MIXED = {"requests": 30, "rate_per_s": 3.0, "long_every": 3, "long_prompt_tokens": 900, "workers": 2}
+MIXED: dict[str, Any] = {"requests": 30, "rate_per_s": 3.0, "long_every": 3, "long_prompt_tokens": 900, "workers": 2}
 
 
 def test_fitting_a_simulated_log_gives_its_cost_back() -> None:

@@ -1,15 +1,16 @@
 """Leaping over decode steps changes nothing: every event is the same as when steps are taken one by one."""
 
+from collections.abc import Iterable
+
 from hypothesis import given, settings, strategies as st
 
-from engine.events import Event
 from engine.grammar import check
 from engine.link import LinkSpec
 from engine.log import in_order
 from engine.scenario import Deployment
 from engine.sim.cluster import Cluster
 from engine.sim.cost import LinearCost
-from engine.sim.leap import Leapt, unfold
+from engine.sim.leap import Happening, Leapt, unfold
 from engine.sim.network import NetworkSpec
 from engine.sim.run import _request
 from engine.sim.station import WorkerSpec
@@ -34,7 +35,9 @@ drafts = st.lists(st.tuples(st.floats(0, 3), st.integers(1, 700), st.integers(1,
 fabrics = st.builds(NetworkSpec, sharing=st.sampled_from(["fifo", "fair"]), handshake_s=st.sampled_from([0.0, 0.3]))
 
 
-def run(deployment: Deployment, wanted: list[Draft], blocks: int, fabric: NetworkSpec, *, leaping: bool):
+def run(
+    deployment: Deployment, wanted: list[Draft], blocks: int, fabric: NetworkSpec, *, leaping: bool
+) -> list[Happening]:
     worker = WorkerSpec(COST, kv_blocks=blocks, kv_bytes_per_token=1000)
     names = [f"worker-{n}" for n in range(deployment.workers)]
     link = LinkSpec(5e6, 0.001)
@@ -44,14 +47,16 @@ def run(deployment: Deployment, wanted: list[Draft], blocks: int, fabric: Networ
     return cluster.record
 
 
-def as_a_set(events: list[Event]) -> list[str]:
+def as_a_set(events: Iterable[Happening]) -> list[str]:
     """By time; what is said in one and the same nanosecond has no order."""
     return [f"{event.t:.9f} {event}" for event in sorted(events, key=lambda event: (event.t, repr(event)))]
 
 
 @settings(max_examples=150)
 @given(deployments, drafts, st.integers(50, 200), fabrics)
-def test_leaps_spell_out_to_the_very_events_of_single_steps(deployment, wanted, blocks, fabric) -> None:
+def test_leaps_spell_out_to_the_very_events_of_single_steps(
+    deployment: Deployment, wanted: list[Draft], blocks: int, fabric: NetworkSpec
+) -> None:
     leapt = run(deployment, wanted, blocks, fabric, leaping=True)
     stepped = run(deployment, wanted, blocks, fabric, leaping=False)
     assert not any(isinstance(event, Leapt) for event in stepped)

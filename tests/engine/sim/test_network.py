@@ -1,5 +1,7 @@
 """Trays on the way: shares of links, queues, layers, handshakes, and links that change."""
 
+from typing import Any
+
 import pytest
 
 from engine.link import LinkSpec
@@ -10,12 +12,12 @@ from engine.sim.network import Flow, Network, NetworkSpec
 class Trays:
     """A network, and when what was sent over it landed."""
 
-    def __init__(self, link: LinkSpec, **spec) -> None:
+    def __init__(self, link: LinkSpec, **spec: Any) -> None:
         self.clock = Clock()
         self.network = Network(self.clock, link, NetworkSpec(**spec))
         self.landed: dict[str, float] = {}
 
-    def send(self, name: str, source: str, target: str, nbytes: int, at: float = 0.0, **layers) -> Flow:
+    def send(self, name: str, source: str, target: str, nbytes: int, at: float = 0.0, **layers: Any) -> Flow:
         def landed(seconds: float) -> None:
             self.landed[name] = self.clock.s
 
@@ -23,7 +25,11 @@ class Trays:
         self.clock.alarm(self.clock.at(at), lambda _: self.network.send(flow))
         return flow
 
-    def run(self) -> dict[str, float]:
+    def change(self, at: float, bandwidth_bytes_per_s: float) -> None:
+        self.clock.alarm(self.clock.at(at), lambda _: self.network.change(LinkSpec(bandwidth_bytes_per_s)))
+
+    def run(self) -> dict[str, Any]:
+        """When each landed, approximately."""
         self.clock.env.run()
         return {name: pytest.approx(t, abs=1e-6) for name, t in self.landed.items()}
 
@@ -92,7 +98,7 @@ def test_a_change_of_the_link_acts_on_what_is_in_flight() -> None:
     trays = Trays(LinkSpec(1e6))
     trays.send("1", "a", "b", 10**6)
     for at, bandwidth in ((0.5, 0.0), (2.0, 0.25e6)):
-        trays.clock.alarm(trays.clock.at(at), lambda _, b=bandwidth: trays.network.change(LinkSpec(b)))
+        trays.change(at, bandwidth)
     assert trays.run() == {"1": 4.0}
 
 

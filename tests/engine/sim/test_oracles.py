@@ -1,6 +1,7 @@
 """What published systems and queueing theory say must hold, whatever the numbers: see docs/decisions/0023."""
 
 from itertools import pairwise
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -12,7 +13,7 @@ from engine.fleet.catalog.hf_config import model
 from engine.fleet.estimate.step_cost import step_cost
 from engine.goodput import Slo, attainment
 from engine.link import LinkSpec
-from engine.scenario import Deployment, Scenario, Workload
+from engine.scenario import Deployment, Kind, Scenario, Workload
 from engine.sim.cost import LinearCost
 from engine.sim.run import count
 from engine.sim.search import attained, highest_rate
@@ -31,8 +32,8 @@ WORKER = WorkerSpec(
 NVLINK = LinkSpec(337e9, 1e-5)
 
 
-def scene(kind: str, workers: int, prefill: int = 1, link: LinkSpec = NVLINK, **load) -> Scenario:
-    deployment = Deployment(kind, workers, prefill, chunk=load.pop("chunk", 512))
+def scene(kind: str, workers: int, prefill: int = 1, link: LinkSpec = NVLINK, **load: Any) -> Scenario:
+    deployment = Deployment(cast(Kind, kind), workers, prefill, chunk=load.pop("chunk", 512))
     return Scenario(deployment, link, Workload(**{"requests": 300, "ignore_eos": True, **load}))
 
 
@@ -50,7 +51,7 @@ def test_colocated_falls_off_a_cliff_where_disaggregated_still_holds() -> None:
     """DistServe, table 2: past its knee the co-located curve falls faster."""
     worker = msgspec.structs.replace(WORKER, cost=published("opt-13b-tp1"), kv_bytes_per_token=819_200, kv_blocks=4100)
     slo = Slo(ttft_s=0.25, tpot_s=0.03)
-    load = {"prompt_tokens": 512, "output_tokens": 64}
+    load: dict[str, Any] = {"prompt_tokens": 512, "output_tokens": 64}
     rates = (2.0, 4.0, 6.0, 8.0, 10.0)
     together = [attained(scene("colocated", 2, **load), worker, slo, rate) for rate in rates]
     apart = [attained(scene("disaggregated", 2, **load), worker, slo, rate) for rate in rates]
@@ -63,7 +64,7 @@ def test_colocated_falls_off_a_cliff_where_disaggregated_still_holds() -> None:
 
 def test_the_gain_shrinks_as_the_tpot_slo_is_relaxed() -> None:
     """Mooncake, FAST'25: +498 %, +157 %, +59 % at 100, 200, 300 ms."""
-    load = {"prompt_tokens": 4000, "output_tokens": 200}
+    load: dict[str, Any] = {"prompt_tokens": 4000, "output_tokens": 200}
     gains = []
     for tpot_s in (0.015, 0.025, 0.1):
         slo = Slo(ttft_s=2.0, tpot_s=tpot_s)
@@ -77,7 +78,7 @@ def test_the_gain_shrinks_as_the_tpot_slo_is_relaxed() -> None:
 
 def best_prefill_workers(prompt_tokens: int, output_tokens: int) -> tuple[int, list[float]]:
     slo = Slo(ttft_s=0.8, tpot_s=0.02)
-    load = {"prompt_tokens": prompt_tokens, "output_tokens": output_tokens}
+    load: dict[str, Any] = {"prompt_tokens": prompt_tokens, "output_tokens": output_tokens}
     shares = (1, 2, 6, 7)
     rates = [
         highest_rate(scene("disaggregated", 8, p, **load), WORKER, slo, precision=0.1, span_s=10.0) for p in shares
@@ -97,7 +98,7 @@ def test_the_best_ratio_lies_inside_and_moves_with_the_lengths() -> None:
 def test_the_wrong_ratio_loses_to_colocation() -> None:
     """Mooncake's 2P+2D on TTFT: an imbalance can lose."""
     slo = Slo(ttft_s=2.0, tpot_s=0.05)
-    load = {"prompt_tokens": 8000, "output_tokens": 100}
+    load: dict[str, Any] = {"prompt_tokens": 8000, "output_tokens": 100}
     together = highest_rate(scene("chunked", 4, **load), WORKER, slo)
     assert highest_rate(scene("disaggregated", 4, 1, **load), WORKER, slo) < together
 
@@ -132,7 +133,7 @@ def test_ttft_is_flat_above_the_bandwidth_that_the_load_needs_and_steep_below() 
 
 
 def test_at_low_load_on_two_gpus_with_short_prompts_colocation_wins() -> None:
-    load = {"prompt_tokens": 200, "output_tokens": 50, "rate_per_s": 0.5, "requests": 100}
+    load: dict[str, Any] = {"prompt_tokens": 200, "output_tokens": 50, "rate_per_s": 0.5, "requests": 100}
     together, apart = (
         count(scene(kind, 2, link=LinkSpec(3e9, 1e-4), **load), WORKER).metrics
         for kind in ("colocated", "disaggregated")
@@ -143,7 +144,7 @@ def test_at_low_load_on_two_gpus_with_short_prompts_colocation_wins() -> None:
 
 def test_for_throughput_alone_chunked_colocation_is_no_worse() -> None:
     """vLLM's documentation: disaggregated prefill does not improve throughput. At the best ratio, by at most 5 %."""
-    load = {"prompt_tokens": 2000, "output_tokens": 200, "requests": 600}
+    load: dict[str, Any] = {"prompt_tokens": 2000, "output_tokens": 200, "requests": 600}
     together = count(
         scene("chunked", 4, chunk=2048, **load), WORKER
     ).metrics.output_tokens_per_s  # tuned for throughput
@@ -153,7 +154,7 @@ def test_for_throughput_alone_chunked_colocation_is_no_worse() -> None:
 
 def test_infinitely_fast_links_make_two_pools_two_queues() -> None:
     """Prefill workers then see what co-located ones with nothing to decode see."""
-    load = {"prompt_tokens": 2000, "rate_per_s": 8.0, "requests": 500}
+    load: dict[str, Any] = {"prompt_tokens": 2000, "rate_per_s": 8.0, "requests": 500}
     alone = count(scene("colocated", 1, output_tokens=1, **load), WORKER).metrics.ttft_s
     apart = count(scene("disaggregated", 2, link=LinkSpec(), output_tokens=20, **load), WORKER).metrics.ttft_s
     assert apart.mean == pytest.approx(alone.mean, rel=1e-6)

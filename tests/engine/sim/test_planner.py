@@ -81,7 +81,9 @@ def test_throughput_mode_sizes_pools_for_the_demand_it_saw() -> None:
     st.integers(50, 1500),
     st.integers(2, 60),
 )
-def test_whatever_the_planner_does_every_request_ends(mode, change_roles, rates, prompt, output) -> None:
+def test_whatever_the_planner_does_every_request_ends(
+    mode: str, change_roles: bool, rates: list[tuple[float, float]], prompt: int, output: int
+) -> None:
     planner = msgspec.structs.replace(LOAD, mode=mode, change_roles=change_roles, interval_s=3.0, most_workers=6)
     planned(planner, wave([*rates, (1.0, 1.0)], prompt, output), workers=4, prefill=2)
 

@@ -59,7 +59,7 @@ def test_cached_prefixes_are_not_prefilled_again() -> None:
     spec = ClusterSpec(WORKER, prefix_cache_tokens=10_000)
     log = run_simulated(scenario("colocated", workers=1), spec, SHARED)
     check(log.events)
-    first = {}
+    first: dict[str, int] = {}
     for event in log.events:
         for piece in event.plan if isinstance(event, StepStarted) else ():
             first.setdefault(piece.request, piece.start)
@@ -73,7 +73,7 @@ def test_kv_aware_routing_finds_more_in_small_caches_than_round_robin() -> None:
     wanted = [Draft(n, n * 0.12, 1100, 8, (n % 4, 100 + n % 4)) for n in range(60)]
     hits = {}
     for routing in ("round-robin", "kv-aware"):
-        spec = ClusterSpec(WORKER, routing=routing, prefix_cache_tokens=2048)  # type: ignore[arg-type]
+        spec = ClusterSpec(WORKER, routing=routing, prefix_cache_tokens=2048)
         cluster = run(scenario("colocated", workers=3), spec, lambda event: None, wanted)
         assert cluster.prefixes is not None
         hits[routing] = cluster.prefixes.hit_tokens / cluster.prefixes.asked_tokens

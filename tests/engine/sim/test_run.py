@@ -11,6 +11,7 @@ from engine.link import LinkSpec
 from engine.log import dump, parse
 from engine.metrics import summarize
 from engine.scenario import KINDS
+from engine.sim.leap import Happening
 from engine.sim.run import count, run
 from tests.engine.sim.kitchenette import COST, WORKER, scenario
 from tests.engine.stages import stages
@@ -109,7 +110,7 @@ def test_scatter_is_seeded_and_keeps_the_mean() -> None:
 def test_what_is_written_down_grows_with_the_requests_and_no_faster(rate: float | None) -> None:
     sizes = []
     for requests in (500, 1000):
-        record: list = []
+        record: list[Happening] = []
         run(
             scenario("colocated", requests=requests, rate_per_s=rate, prompt_tokens=20, workers=2),
             WORKER,

@@ -1,6 +1,7 @@
 """Traces: both formats, and one sentence for a bad row. The rows here are made up."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,13 @@ AZURE = (
     "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600,4808,10\n2023-11-16 18:17:04.4799600,10,0\n"
 )
 MOONCAKE = '{"timestamp": 500, "input_length": 700, "output_length": 5, "hash_ids": [0, 1]}\n'
+Rows = list[tuple[float, int, int, tuple[int, ...]]]
+Read = Callable[..., Rows]
 
 
 @pytest.fixture
-def read(tmp_path: Path):
-    def read(text: str, limit: int | None = None):
+def read(tmp_path: Path) -> Read:
+    def read(text: str, limit: int | None = None) -> Rows:
         file = tmp_path / "trace"
         file.write_text(text)
         return [(d.arrival_s, d.prompt_tokens, d.output_tokens, d.prefix_blocks) for d in read_trace(file, limit)]
@@ -24,17 +27,19 @@ def read(tmp_path: Path):
     return read
 
 
-def test_azure(read) -> None:
+def test_azure(read: Read) -> None:
     assert read(AZURE) == [(0.0, 4808, 10, ()), (pytest.approx(0.5), 10, 1, ())]
     assert len(read(AZURE, 1)) == 1
 
 
-def test_mooncake(read) -> None:
+def test_mooncake(read: Read) -> None:
     later = MOONCAKE.replace("500", "2000").replace("[0, 1]", "[0, 2]")
     assert read(MOONCAKE + later) == [(0.0, 700, 5, (0, 1)), (1.5, 700, 5, (0, 2))]
 
 
-def test_a_time_zone_of_the_file_counts_and_that_of_the_machine_does_not(read, monkeypatch) -> None:
+def test_a_time_zone_of_the_file_counts_and_that_of_the_machine_does_not(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = "2024-05-10 00:00:00.009930+00:00,2162,5\n2024-05-10 00:00:03+00:00,2399,6\n2024-05-10 02:00:04+02:00,1,1\n"
     times = [0.0, pytest.approx(2.99007), pytest.approx(3.99007)]
     for zone in ("Asia/Tokyo", "America/New_York"):
@@ -45,14 +50,14 @@ def test_a_time_zone_of_the_file_counts_and_that_of_the_machine_does_not(read, m
     time.tzset()
 
 
-def test_a_mark_a_blank_line_and_a_decimal_point_change_nothing(read) -> None:
+def test_a_mark_a_blank_line_and_a_decimal_point_change_nothing(read: Read) -> None:
     plain = read(AZURE)
     assert read("\ufeff" + AZURE) == plain
     assert read("\n" + AZURE) == plain
     assert read(AZURE.replace("4808", "4808.0")) == plain
 
 
-def test_qwen_bailian_counts_in_seconds(read) -> None:
+def test_qwen_bailian_counts_in_seconds(read: Read) -> None:
     row = '{"chat_id": 0, "timestamp": %s, "input_length": 700, "output_length": 5, "hash_ids": %s}\n'
     hashes = list(range(44))
     found = read(row % (0.5, hashes) + row % (2.0, hashes))
@@ -60,7 +65,7 @@ def test_qwen_bailian_counts_in_seconds(read) -> None:
     assert found[0][3] == (31,)  # 512 tokens, as 32 blocks of 16
 
 
-def test_burstgpt(read) -> None:
+def test_burstgpt(read: Read) -> None:
     text = (
         "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,ChatGPT,472,18,490,Conversation log\n"
     )
@@ -84,7 +89,7 @@ def test_burstgpt(read) -> None:
         (MOONCAKE.replace("[0, 1]", "7"), "trace row 1, column hash_ids is '7'"),
     ],
 )
-def test_a_bad_row_is_named(read, text: str, sentence: str) -> None:
+def test_a_bad_row_is_named(read: Read, text: str, sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
         read(text)
 

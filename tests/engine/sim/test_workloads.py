@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from statistics import mean, pstdev
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from engine.workload import drafts
 from tests.engine.sim.kitchenette import WORKER, scenario
 
 
-def gaps(**settings) -> list[float]:
+def gaps(**settings: Any) -> list[float]:
     arrivals = [draft.arrival_s for draft in drafts(Workload(requests=20_000, rate_per_s=4.0, **settings))]
     return [after - before for before, after in pairwise(arrivals)]
 

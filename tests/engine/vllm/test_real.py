@@ -25,7 +25,7 @@ BLOCK_TOKENS = 128  # vLLM's on a CPU
 @pytest.fixture(scope="module")
 def logs() -> dict[str, Log]:
     """The same four requests on each deployment, greedy, in fp32."""
-    made = {}
+    made: dict[str, Log] = {}
     for kind in KINDS:
         scenario = Scenario(Deployment(kind, chunk=256), workload=LOAD, model=ModelSpec(dtype="fp32"))
         found = run_vllm(scenario, python=os.environ[VARIABLE])

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, WebSocket, expect
 
 from tests.lab.conftest import Lab, open_lab, with_sample
 from tests.lab.looks import faults, wear
@@ -83,12 +83,16 @@ class Class:
         self.learners: list[Page] = []
 
     def open(self, path: str, width: int = 390, height: int = 844) -> Page:
-        size = {"width": width, "height": height}
+        size: ViewportSize = {"width": width, "height": height}
         page = self._browser.new_context(viewport=size, reduced_motion="reduce").new_page()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("websocket", lambda socket: "_stcore" in socket.url and socket.on("framesent", self._count))
+        page.on("websocket", self._listen)
         page.goto(f"{self._lab.url}/{path}", wait_until="commit")  # the others come at the same time
         return page
+
+    def _listen(self, socket: WebSocket) -> None:
+        if "_stcore" in socket.url:
+            socket.on("framesent", self._count)
 
     def _count(self, _: object) -> None:
         self.said += 1

@@ -42,7 +42,8 @@ def code(teacher: Visitor) -> str:
     """Of a class that is at the course's first question, and nobody has voted."""
     teacher.press("Open a class")
     teacher.press("Ask this")
-    return re.findall(r"with \*\*(\w+)\*\*", said(teacher))[0]
+    code: str = re.findall(r"with \*\*(\w+)\*\*", said(teacher))[0]
+    return code
 
 
 def fill(visitor: Visitor, fields: dict[str, str], button: str) -> None:
@@ -100,7 +101,8 @@ def offered(teacher: Visitor) -> str:
 
 def voted(teacher: Visitor) -> str:
     teacher.run()
-    return re.findall(r"(\d+ of \d+) have voted", teacher.component("pulse")["says"])[0]
+    share: str = re.findall(r"(\d+ of \d+) have voted", teacher.component("pulse")["says"])[0]
+    return share
 
 
 @pytest.mark.live

@@ -91,6 +91,7 @@ def test_who_comes_late_or_back_is_at_the_question(rooms: ClassActions, code: st
         found = rooms.room_of(learner)
         assert found is not None
         assert (found.code, found.question, found.members) == (code, at(rooms, code), 3)
+    assert found is not None
     own = rooms.own(found, ME, 1)
     assert own is not None
     assert (own.guess, own.number) == (A, 1)

@@ -1,5 +1,7 @@
 """The advisor's page in Chromium: asked by mouse, answered, within WCAG AA, and no wider than a phone."""
 
+from typing import Literal
+
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -10,7 +12,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.live]
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_a_visitor_asks_and_can_read_the_answer(lab: Lab, browser: Browser, width: int, scheme: str) -> None:
+def test_a_visitor_asks_and_can_read_the_answer(
+    lab: Lab, browser: Browser, width: int, scheme: Literal["light", "dark"]
+) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.goto(f"{lab.url}/advisor")
     page.get_by_role("button", name="Ask the advisor").click()

@@ -127,7 +127,7 @@ class Visit:
 @contextmanager
 def visit(browser: Browser, lab: Lab, query: str = "", **context: Any) -> Iterator[Visit]:
     """The page in a window of its own. Whatever is done there, nothing goes wrong and no other host is asked."""
-    options = {"viewport": {"width": 1280, "height": 900}, "accept_downloads": True} | context
+    options: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}, "accept_downloads": True} | context
     window = browser.new_context(**options)
     try:
         visited = Visit(window.new_page())

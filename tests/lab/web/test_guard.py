@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 from playwright.sync_api import Browser
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection
@@ -188,10 +189,10 @@ def test_every_answer_has_the_headers(lab: Lab, path: str) -> None:
 
 def test_nothing_is_told_to_streamlit_s_makers(lab: Lab) -> None:
     with dial(lab, STREAMLITS) as line:
-        line.send(BackMsg(rerun_script={"query_string": ""}).SerializeToString())
+        line.send(BackMsg(rerun_script=ClientState(query_string="")).SerializeToString())
         heard = ForwardMsg()
         while heard.WhichOneof("type") != "new_session":
-            heard.ParseFromString(line.recv(timeout=PATIENCE_S))  # type: ignore[arg-type]
+            heard.ParseFromString(line.recv(timeout=PATIENCE_S))
     assert not heard.new_session.config.gather_usage_stats
 
 

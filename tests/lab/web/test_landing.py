@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
@@ -21,7 +22,7 @@ STREAMLIT = re.compile(r"/static/js/index\.(?!esm)")
 
 
 @contextmanager
-def held_up(browser: Browser, lab: Lab, **window: object) -> Iterator[tuple[Visit, list[Route]]]:
+def held_up(browser: Browser, lab: Lab, **window: Any) -> Iterator[tuple[Visit, list[Route]]]:
     """The page while Streamlit's own script is still on its way; `continue_` lets it come."""
     context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **window})
     try:
