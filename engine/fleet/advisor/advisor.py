@@ -262,7 +262,6 @@ def _about_roads(question: Question) -> Iterator[Finding]:
         rates[0],
         tray.bytes / rates[0],
         rates[1],
-        tray.bytes / rates[1],
     )
 
 

@@ -26,7 +26,7 @@ PUSH_FIX = "Until then let prefill push: NixlPushConnector instead of NixlConnec
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """`bytes_per_s` and `handoff_s`: now, on the worst road that is meant; `healthy_*`: if it were mended.
+    """`bytes_per_s` and `handoff_s`: now, on the worst road that is meant; `healthy_bytes_per_s`: if it were mended.
 
     None where a finding is not about a road. Times are for one prompt of the model that `effect` names.
     """
@@ -172,7 +172,7 @@ def _pcie(fleet: Fleet, tray: Tray) -> Iterator[Finding]:
                 f"{tray}: {tray.over(now)} through this slot, instead of {tray.over(whole)}.",
                 "Reseat the card or its riser; see which slots share lanes; BIOS bifurcation.",
                 (gpu.index,),
-                *(now, tray.bytes / now, whole, tray.bytes / whole),
+                *(now, tray.bytes / now, whole),
             )
     for (now, most), gpus in _alike(
         fleet, lambda gpu: (gpu.pcie.generation, gpu.pcie.max_generation) if gpu.pcie else (0, 0)
@@ -203,7 +203,7 @@ def _about_road(severity: Severity, what: str, road: Road | None, tray: Tray, fi
         effect += f", instead of {tray.over(healthy)}"
     if road.kind == "pcie":
         fix = f"{fix} {PUSH_FIX}"
-    numbers = (now, tray.bytes / now, healthy, tray.bytes / healthy)
+    numbers = (now, tray.bytes / now, healthy)
     return Finding(severity, what, f"{effect}.", fix, (road.a, road.b), *numbers)
 
 
