@@ -8,10 +8,14 @@ function figures(now) {
   const { log, t } = now,
     ttft = [],
     at = t >= log.end ? t : Math.floor(t / BIN_S) * BIN_S;
-  let stall = { s: 0, order: null, t: 0 };
+  let stall = { s: 0, order: null, t: 0 },
+    waiting = 0;
   for (const order of log.orders.values()) {
     const first = order.tokens[0];
-    if (!first || first.t > t) continue;
+    if (!first || first.t > t) {
+      if (order.t0 <= t && !(order.t1 <= t)) waiting += 1;
+      continue;
+    }
     ttft.push(first.t - order.t0);
     const made = until(order.tokens, t),
       worst = worstGap(order, made);
@@ -21,7 +25,7 @@ function figures(now) {
       if (since > stall.s) stall = { s: since, order, t: null };
     }
   }
-  return { ttft: median(ttft), gap: medianGap(log, t), stall, pace: paceAt(log, at) };
+  return { ttft: median(ttft), counted: ttft.length, waiting, gap: medianGap(log, t), stall, pace: paceAt(log, at) };
 }
 
 function paceAt(log, t) {
@@ -106,10 +110,11 @@ function chips(view, now, stations, edge, width) {
     it.stall.order && it.gap != null
       ? `order ${it.stall.order.number}${it.stall.t == null ? ", now" : `, at ${secs(it.stall.t, 1)}`}`
       : "";
+  const partly = it.counted && it.waiting; // who waits for a first token is not in the median yet
   const one = (name, term, value, course, says, below) =>
     h(
       "div",
-      { class: "sk-chip" },
+      { class: "sk-chip", title: says || null },
       h("dt", {}, name, h("span", { class: "sk-term" }, term)),
       h("dd", {}, h("strong", {}, value), h("span", { class: "sk-below" }, below)),
       h(
@@ -124,7 +129,14 @@ function chips(view, now, stations, edge, width) {
   return h(
     "dl",
     { class: "sk-numbers", "aria-label": "So far" },
-    one("First token", "TTFT, median", secs(it.ttft), draw[0], "", ""),
+    one(
+      "First token",
+      `TTFT, median${partly ? ` of ${many(it.counted, "order")}` : ""}`,
+      secs(it.ttft),
+      draw[0],
+      partly ? `median of ${many(it.counted, "order")} so far; ${it.waiting} still wait${it.waiting > 1 ? "" : "s"}` : "",
+      "",
+    ),
     one("Token gap", "ITL, median", secs(it.gap), draw[1], "", ""),
     one("Longest stall", "", it.gap == null ? "–" : secs(it.stall.s), draw[2], "", whose),
     one("Tokens/s", PACE, it.pace ? (it.pace < 9.95 ? it.pace.toFixed(1) : whole(Math.round(it.pace))) : "–", draw[3], "", ""),

@@ -80,7 +80,21 @@ function wideFloor(now, stations, width, most, split) {
         ? [`longest ${age(now.t - Math.min(...now.tickets.map(({ ticket }) => ticket.t0)))}`]
         : ["orders hang on the rail", "no order waits", ""],
     ),
-    cab(servedX - 2, width - 6, geo, [[["TTFT", "strong"]]], now.served.length ? ["of the last", ""] : ["none yet", ""]),
+    now.served.length // until then it has nothing to head
+      ? cab(
+          servedX - 2,
+          width - 6,
+          geo,
+          [
+            [
+              ["TTFT", "strong"],
+              [" of the", "t13 soft"],
+            ],
+            [["TTFT", "strong"]],
+          ],
+          ["last served", ""],
+        )
+      : null,
     pass?.cab,
   ];
   if (split)
@@ -189,12 +203,13 @@ function passWide(now, gate, by, ly, geo, x0, x1) {
     it
       ? [
           text(x, back + 44, [span(bytes(it.done), "t17 strong"), span(" across", "t13 soft")]),
-          text(x, back + 61, [span(`${bytes(it.nbytes - it.done)} of tray ${it.number} to go`, "soft")], { class: "t13" }),
+          text(x, back + 61, `${bytes(it.nbytes - it.done)} to go`, { class: "t13 soft" }),
         ]
       : text(x, back + 43, "nothing to carry", { class: "t13 soft" }),
+    now.link?.latency ? text(x, back + (it ? 78 : 60), `+ ${secs(now.link.latency)} latency`, { class: "t13 soft" }) : null,
   ];
   const sx = left + 10,
-    sw = right - left - 100,
+    sw = right - left - 20,
     bandwidth = now.link?.bandwidth,
     share = linkShare(bandwidth),
     waits = now.waiting.length;
@@ -221,7 +236,6 @@ function passWide(now, gate, by, ly, geo, x0, x1) {
           ],
     ),
     text(right - 9, y1, rate(bandwidth), { class: "t14 strong end" }),
-    text(right - 9, y2, now.link?.latency ? `+ ${secs(now.link.latency)}` : "", { class: "t13 soft end" }),
   ];
   return {
     belt: base.belt,

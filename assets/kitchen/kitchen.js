@@ -86,7 +86,7 @@ function kitchen(view) {
             commands(view, now, stations),
           ),
           h("div", { class: "sk-line" }, line.drawn, own(scrub.root)),
-          legend(stations, many),
+          legend(stations, many, view.log),
           remark(now, stations),
           now.arrived && !view.alone?.() ? null : wholeRun(view),
           table(view, now),
@@ -160,11 +160,18 @@ function commands(view, now, stations) {
   ];
 }
 
-const legend = (stations, many) =>
-  kept(`legend ${many} ${[...new Set(stations.map(({ station }) => station))]}`, () => legendOf(stations, many));
-function legendOf(stations, many) {
-  const part = (drawn, says) =>
-      h("span", {}, h("svg", { width: 28, height: 14, viewBox: "0 0 28 14", "aria-hidden": "true" }, drawn), says),
+/** The signs that this run shows: a snowflake or a queue before the pass is told of once there is one. */
+const legend = (stations, many, log) => {
+  const froze = log.stalls.length > 0,
+    queued = log.trays.some(queuedForPass);
+  return kept(`legend ${many} ${froze} ${queued} ${[...new Set(stations.map(({ station }) => station))]}`, () =>
+    legendOf(stations, many, froze, queued),
+  );
+};
+function legendOf(stations, many, froze, queued) {
+  const part = (drawn, says, wide = 28) =>
+      h("span", {}, h("svg", { width: wide, height: 14, viewBox: `0 0 ${wide} 14`, "aria-hidden": "true" }, drawn), says),
+    both = stations.some(({ station }) => station === "portions"),
     split = stations.some(({ station }) => station === "prep"),
     hatch = stations.some(({ station }) => station === "hatch");
   return h(
@@ -172,6 +179,7 @@ function legendOf(stations, many) {
     { class: "sk-legend" },
     hatch ? null : part(rect(1, 1, 26, 12, { rx: 2, class: "b-prep" }), "prep (prefill)"),
     split ? part(rect(1, 2, 26, 10, { rx: 2, class: "b-pass" }), "a tray crosses (KV cache)") : null,
+    split && queued && !many ? part(path("M1 4H27V13", { class: "queue" }), "a tray waits for the pass") : null,
     many
       ? part(rect(1, 2, 26, 10, { class: "bar-plate" }), "plates (decode)")
       : [
@@ -180,19 +188,21 @@ function legendOf(stations, many) {
             "comes in, waits for its first token",
           ),
           part(path("M3 3v8M8 3v8M13 3v8M18 3v8M23 3v8", { class: "ticks" }), "a token (decode)"),
-          part(rect(1, 2, 26, 10, { class: "hatch" }), `no token for more than ${LONG_AT} usual gaps`),
+          part(rect(1, 2, 26, 10, { class: "hatch" }), `no token for over ${LONG_AT} times the usual gap`),
+          froze && !hatch ? part(snow(7, 7, 0.9), "frozen: gets no token", 14) : null,
           hatch
             ? null
             : part(
                 [rect(1, 0, 26, 14, { class: "shadow" }), path("M1 0V14M27 0V14", { class: "shadow-edge" })],
-                `what held ${split ? "the hands or the pass" : "the hands"} meanwhile`,
+                `the prep step ${split ? "or tray " : ""}that caused it`,
               ),
         ],
     hatch || many
       ? null
       : part(
-          [path("M2 13C1 8 6 6 6 1C9 6 12 8 10 13Z", { class: "flames" }), path("M17 13l4 -12", { class: "strokes" })],
-          "of the last 3 s: a tenth in prefill, a tenth in decode",
+          pipsOf(0, 13.5, 1, both ? 1 : 0, 1, both ? 3 : 2, 12),
+          `each mark is a tenth of the last ${WINDOW_S} s: ${both ? "prefill, both in one step, or decode" : "prefill or decode"}`,
+          both ? 38 : 28,
         ),
   );
 }

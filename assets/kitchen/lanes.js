@@ -142,11 +142,11 @@ function causeSays(log, stalls, small) {
     own = who.length === 1 && who[0] === by[0];
   if (cause.kind === "prefill") return small ? `${cooked} in prep: ${all} still` : `${cooked} in prep: ${all} stand${s} still`;
   if (cause.kind === "mixed")
-    return stalls.length > 2 && !small ? `${cooked} in portions: each holds ${all}` : `a portion of ${cooked} holds ${all}`;
+    return `${stalls.length > 2 && !small ? `${cooked} in portions: each` : `a portion of ${cooked}`} holds up ${orders(who, 6)}`;
   if (cause.kind === "tray" && own) return `tray ${all} crosses`;
   if (cause.kind === "tray" || cause.kind === "tray-ahead")
     return small
-      ? `${tray} hold${by.length > 1 ? "" : "s"} ${all}`
+      ? `${tray} hold${by.length > 1 ? "" : "s"} up ${all}`
       : `${tray} fill${by.length > 1 ? "" : "s"} the pass: ${all} wait${s}`;
   if (cause.kind === "room") return `no room on the line: ${all} wait${s}`;
   if (cause.kind === "recall") return `${all} begin${s} once more`;

@@ -1,7 +1,8 @@
 // Plates: a dish whose rim fills with tokens, and beside it the answer. A dish that nobody's hand is on lies in the dark and freezes.
 
 const SIZE_OF_WORDS = 12.5,
-  LINE = 15;
+  LINE = 15,
+  SQUEEZE = 1.3; // a word longer than its line by up to this is set narrower; only a longer one is broken
 const SNOW =
   "M0 -7V7M-6 -3.5L6 3.5M-6 3.5L6 -3.5M-2 -6.2L0 -4.2L2 -6.2M-2 6.2L0 4.2L2 6.2M-6.4 -1.2L-3.6 -2.1L-4.3 -5M6.4 1.2L3.6 2.1L4.3 5M-6.4 1.2L-3.6 2.1L-4.3 5M6.4 -1.2L3.6 -2.1L4.3 -5";
 const snow = (x, y, scale) => path(SNOW, { class: "snow", transform: at(x, y, scale) });
@@ -54,9 +55,9 @@ function plateOf(now, spot, one, { says, because }) {
     iced = one.still === "long";
   const long = 2 * Math.PI * rim,
     ring = `M${f1(cx)} ${f1(cy - rim)}A${f1(rim)} ${f1(rim)} 0 1 1 ${f1(cx)} ${f1(cy + rim)}A${f1(rim)} ${f1(rim)} 0 1 1 ${f1(cx)} ${f1(cy - rim)}`;
-  const count = [`${one.made}/${one.max}`, `${one.made}`].find(
-    (text) => dish > 26 && widthOf(text, 12) < 2 * Math.sqrt(Math.max(0, (dish - 6) ** 2 - 196)),
-  );
+  // in the dish only if its last count fits there too: it does not change its place as it grows
+  const fits = dish > 26 && widthOf(`${one.max}/${one.max}`, 12) < 2 * Math.sqrt(Math.max(0, (dish - 6) ** 2 - 196)),
+    count = fits ? `${one.made}/${one.max}` : "";
   return g(
     {
       class: "sk-plate",
@@ -94,8 +95,9 @@ function plateOf(now, spot, one, { says, because }) {
 function slipOf(one, { x, y, w, h: tall, dish }, { says, because, iced, hard, count, spare }) {
   const cx = x + dish,
     cy = y + tall / 2,
-    left = cx + dish + 7,
-    right = x + w - 7 - spare,
+    pad = w < 110 ? 4 : 7,
+    left = cx + dish + pad,
+    right = x + w - pad - spare,
     lines = tall > 42 ? 3 : tall > 34 ? 2 : 1,
     line = tall > 50 ? LINE : 13.6,
     top = cy - (lines * line) / 2,
@@ -148,13 +150,20 @@ function words(order, count, width, rows, line, x, y, marks) {
   const before = last.slice(0, last.length - marked.length),
     low = top + (shown.length - 1) * line,
     from = x + widthOf(before, SIZE_OF_WORDS);
+  const narrowed = (wide, drawn) => {
+    const k = Math.min(1, width / wide);
+    return g({ transform: k < 1 ? `translate(${f1(x * (1 - k))} 0) scale(${k.toFixed(3)} 1)` : null }, drawn);
+  };
   return g(
     { class: "answer" },
-    marked ? rect(from - 1.5, low - 11.5, widthOf(marked, SIZE_OF_WORDS, 600) + 3, line, { rx: 3, class: "newest" }) : null,
     shown.map((said, n) =>
       n < shown.length - 1
-        ? text(x, top + n * line, said)
-        : [text(x, low, before), marked ? text(from, low, marked, { class: "strong" }) : null],
+        ? narrowed(widthOf(said, SIZE_OF_WORDS), text(x, top + n * line, said))
+        : narrowed(from - x + widthOf(marked, SIZE_OF_WORDS, 600), [
+            marked ? rect(from - 1.5, low - 11.5, widthOf(marked, SIZE_OF_WORDS, 600) + 3, line, { rx: 3, class: "newest" }) : null,
+            text(x, low, before),
+            marked ? text(from, low, marked, { class: "strong" }) : null,
+          ]),
     ),
   );
 }
@@ -170,10 +179,13 @@ function wrapped(order, count, width) {
     last = (last + (order.tokens[all.length - 1]?.text || "")).replace(/\s+/g, " ");
     if (!lines.length || last.startsWith(" ")) last = last.trimStart();
     while (widthOf(last, SIZE_OF_WORDS) > width - 2 && last.length > 1) {
-      const ends = [...last.matchAll(/ /g)]
-        .map((space) => space.index)
-        .filter((end) => end > 0 && widthOf(last.slice(0, end), SIZE_OF_WORDS) <= width);
-      let end = ends.at(-1);
+      const ends = [...last.matchAll(/ /g)].map((space) => space.index).filter((end) => end > 0),
+        first = ends[0] ?? last.length;
+      let end = ends.filter((end) => widthOf(last.slice(0, end), SIZE_OF_WORDS) <= width).at(-1);
+      if (end == null && widthOf(last.slice(0, first), SIZE_OF_WORDS) <= width * SQUEEZE) {
+        if (first === last.length) break;
+        end = first;
+      }
       if (end == null) {
         end = last.length - 1;
         while (end > 1 && widthOf(last.slice(0, end), SIZE_OF_WORDS) > width - 2) end -= 1;

@@ -226,20 +226,20 @@ function doing(one, calls) {
     ];
   if (one.mode === "mixed")
     return [
+      ...[`${tokens} tokens of ${taken}`, taken].map((what) => [
+        ["Plating ", "plate-t strong"],
+        [`${many(count, "plate")}, `, "strong"],
+        ["prepping ", "prep-t strong"],
+        [what, "strong"],
+      ]),
       [
-        [`Plating ${count}`, "plate-t strong"],
-        [" and prepping ", "prep-t strong"],
-        [`${tokens} tokens of ${taken}`, "strong"],
+        [`${many(count, "plate")}, `, "plate-t strong"],
+        ["prepping ", "prep-t strong"],
+        [taken, "strong"],
       ],
       [
-        [`Plating ${count}`, "plate-t strong"],
-        [" and prepping ", "prep-t strong"],
-        [few, "strong"],
-      ],
-      [
-        [`Plating ${count}`, "plate-t strong"],
-        [" + prep ", "prep-t strong"],
-        [few, "strong"],
+        [many(count, "plate"), "plate-t strong"],
+        [` + ${taken}`, "prep-t strong"],
       ],
       [["Plating + prep", "plate-t strong"]],
     ];
@@ -254,10 +254,7 @@ function doing(one, calls) {
         ["Plating ", "plate-t strong"],
         [many(count, "plate"), "strong"],
       ],
-      [
-        ["Plating ", "plate-t strong"],
-        [`${count}`, "strong"],
-      ],
+      [[many(count, "plate"), "plate-t strong"]],
     ];
   const idle =
     one.station === "hatch" ? "Hands unseen" : calls && calls !== "no plates" && calls !== "no orders" ? "Waits" : "Hands free";

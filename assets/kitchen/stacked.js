@@ -67,10 +67,14 @@ function shaft(now, width, y) {
   const says = heldByTrays(now),
     rows = [
       text(12, y + 24, [span("The pass", "bold"), span("  KV handoff", "t13 light")], { class: "t14 oninslab" }),
-      text(
+      fitted(
         12,
         y + 44,
-        [span(rate(now.link?.bandwidth), "strong"), span(now.link?.latency ? `  + ${secs(now.link.latency)}` : "", "t13 light")],
+        sx - 66,
+        [now.link?.latency ? `  + ${secs(now.link.latency)} latency` : "", ""].map((late) => [
+          [rate(now.link?.bandwidth), "strong"],
+          [late, "t13 light"],
+        ]),
         { class: "t14 oninslab" },
       ),
       it

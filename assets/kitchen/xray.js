@@ -3,6 +3,9 @@
 
 const ROWS_MOST = 12; // of orders; more of them share the rows of the places on their lines
 
+/** Long enough to be drawn as a queue. */
+const queuedForPass = (one) => one.started != null && one.started - one.t0 > 0.05;
+
 /** All of a short run; of a longer one, the minute around the playhead. */
 function windowOf(t, edge) {
   if (edge <= 90) return [0, Math.max(1, edge <= 20 ? Math.ceil(edge - 0.35) : [30, 45, 60, 90].find((end) => end >= edge))];
@@ -69,7 +72,7 @@ function lanesOf(log, crewed, width, from, to, edge) {
         }),
         belts < 2 && b - a > widthOf(says, 12.5, 600) + 10 ? text(a + 6, top + 12.5, says, { class: "in-bar in-pass" }) : null,
       );
-      if (one.started - one.t0 > 0.05)
+      if (queuedForPass(one))
         under.push(path(`M${f1(box.x(one.t0))} ${prepEnd + 3 + 2.2 * (order.number % 4)}H${f1(a)}V${top}`, { class: "queue" }));
     }
     barOf.set("pass", top + 16);

@@ -138,3 +138,33 @@ def test_a_run_that_is_watched_is_the_run_that_is_replayed(
     fold = Motions().fold
     updates: list[Motion] = [update for event in log for update in fold(event)]
     assert page.evaluate(HEARD, [kitchen(motions(log), kind), updates, shares]) == []
+
+
+# An answer of few words at many widths, down to where its longest word must be squeezed: the words that are not whole.
+BROKEN = """([tokens, longest]) => {
+  const wrong = [], known = new Set(tokens.join("").split(" "));
+  for (let width = Math.ceil(widthOf(longest, 12.5) / SQUEEZE); width < 200; width += 1) {
+    const { lines, last } = wrapped({ tokens: tokens.map((text) => ({ text })) }, tokens.length, width);
+    wrong.push(...[...lines, last].flatMap((line) => line.split(" ")).filter((word) => !known.has(word)));
+  }
+  return wrong;
+}"""
+
+
+@pytest.mark.browser
+def test_an_answer_is_broken_between_its_words(page: Page) -> None:
+    assert page.evaluate(BROKEN, [["All", " inform", "ation", ".", " Then"], "information."]) == []
+    assert page.evaluate(BROKEN, [["inform", "ation", "."], "information."]) == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("dish", [20, 31, 40])
+def test_a_plate_counts_its_tokens_out_of_all(page: Page, dish: int) -> None:
+    says = page.evaluate(
+        """(dish) => [7, 94, 100, 128].map((made) => {
+          const order = { request: "r1", tokens: [] }, spot = { x: 0, y: 0, w: 190, h: 2 * dish, dish };
+          return mount(plateOf({}, spot, { made, max: 128, number: 1, order }, {})).node.textContent;
+        })""",
+        dish,
+    )
+    assert ["/128" in text for text in says] == [True] * 4
