@@ -50,7 +50,7 @@ def stalls_in_words(logs: Sequence[Log]) -> list[str]:
     sentences = []
     for title, log in zip(titles(logs), logs, strict=True):
         stall = longest(causes(log.events))
-        says = kitchen_says(stall) if stall else "No answer stood still for more than eight usual gaps."
+        says = kitchen_says(stall) if stall else "No answer stood still for over eight times the usual gap."
         sentences.append(f"**{title}**, longest stall: {says}")
     return sentences
 
