@@ -32,6 +32,7 @@ from tests.patience import PATIENCE_S, comes
 
 ROOT = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("split-kitchen")
+NAME = "lab.school"  # by which a class may know the lab
 MODEL = os.environ.get("SPLIT_KITCHEN_TEST_MODEL", "tiny-llama")  # the real one is for measuring by hand
 LONG = "kitchen=Two+stations+and+a+pass&orders=24&rate=0.25&answer=16"  # a run that takes LONG_S at least
 LONG_S = 24 / 0.25
@@ -152,7 +153,7 @@ def with_sample(root: Path) -> Path:
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """One for all who leave it as they found it, which is: with nothing running."""
-    with open_lab() as running:
+    with open_lab(env={"SPLIT_KITCHEN_HOSTS": NAME}) as running:
         yield running
 
 

@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection
 from websockets.typing import Origin, Subprotocol
 
 from lab.kitchen.controls import MAX_ORDERS
-from tests.lab.conftest import LONG, ROOT, Address, Lab, Visitor, socket_to
+from tests.lab.conftest import LONG, NAME, ROOT, Address, Lab, Visitor, socket_to
 from tests.lab.web.test_server import LINK, assert_goes_on, closing_code, drawn
 from tests.patience import PATIENCE_S
 
@@ -75,11 +75,11 @@ def test_a_page_of_another_site_opens_no_socket(lab: Lab, stream: str, ours: boo
 
 
 @pytest.mark.parametrize("ours", [True, False], ids=["our socket", "Streamlit's"])
-def test_a_class_may_know_the_lab_by_any_name(lab: Lab, stream: str, ours: bool) -> None:
-    """As http://lab.school:8501 in the school's network: what counts is that page and socket have the same name."""
+def test_a_class_may_know_the_lab_by_a_name_that_is_set(lab: Lab, stream: str, ours: bool) -> None:
+    """As http://lab.school:8501 in the network of a school, which names it in SPLIT_KITCHEN_HOSTS."""
     _, port = lab.host.split(":")
     road = socket.create_connection(("127.0.0.1", int(port)))
-    named = Address(f"lab.school:{port}")
+    named = Address(f"{NAME}:{port}")
     with dial(named, stream if ours else STREAMLITS, sock=road) as line:
         assert line.response is not None
         assert line.response.status_code == 101
