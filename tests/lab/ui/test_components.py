@@ -107,7 +107,7 @@ BELT = """async ([source, data]) => {
     close() {}
   };
   mount({ parentElement, data, setStateValue: (name, value) => told.push(value) });
-  window.belt = () => parentElement.querySelector("input[type=range]:not([aria-label])");
+  window.belt = () => parentElement.querySelector("input.sk-link");
   window.drag = (notch) => {
     belt().value = notch;
     belt().dispatchEvent(new Event("input"));

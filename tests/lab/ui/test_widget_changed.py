@@ -7,7 +7,7 @@ import pytest
 from streamlit.proto.Common_pb2 import StringArray
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 
-from tests.lab.conftest import LONG, Lab, Visitor
+from tests.lab.conftest import LONG, Lab, Visitor, open_lab
 
 pytestmark = pytest.mark.live
 
@@ -51,8 +51,9 @@ def test_a_site_sets_its_usual_gpu(lab: Lab) -> None:
         assert (gpu.set_value, gpu.raw_value) == (True, usual)
 
 
-def test_a_preset_fills_the_form(lab: Lab) -> None:
-    with Visitor(lab, page="advisor") as visitor:
+def test_a_preset_fills_the_form() -> None:
+    """In a lab of its own: one that has been asked already answers at once, and then nothing looks."""
+    with open_lab() as lab, Visitor(lab, page="advisor") as visitor:
         visitor.press("Ask the advisor")  # while it thinks, a fragment looks how far it is
         preset, gpus = labelled(visitor, "selectbox", "Begin with"), labelled(visitor, "number_input", "GPUs, in all")
         rack = next(name for name in preset.options if "NVL72" in name)
