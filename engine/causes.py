@@ -44,7 +44,7 @@ from engine.events import (
     WorkerUp,
 )
 from engine.plan import Slice
-from engine.stall import Cause, Part, Phase, Stall, overlapping
+from engine.stall import Cause, Phase, Stall, StallPart, overlapping
 from engine.usual_gap import RunningMedian
 
 LONG = 8  # usual gaps, and a longer one is a stall
@@ -82,7 +82,7 @@ class _Worker:
     """`prefills`: its steps with a prompt in them, in order. `due`: requests whose token its last step still owes."""
 
     prefills: list[tuple[_Step, float]] = field(default_factory=list)  # and when they ended
-    downs: list[Part] = field(default_factory=list)
+    downs: list[StallPart] = field(default_factory=list)
     step: _Step | None = None
     ended: float | None = None  # its last step,
     usual_s: float | None = None  # and what a gap usually was then
@@ -97,7 +97,7 @@ class _Request:
     last: float | None = None  # its last token, or before the first the end of its prefill
     prefilled: bool = False  # in this life: a recalled one begins another
     trays: list[_Tray] = field(default_factory=list)
-    recalls: list[Part] = field(default_factory=list)  # since its last token
+    recalls: list[StallPart] = field(default_factory=list)  # since its last token
 
 
 class Stalls:
@@ -126,7 +126,7 @@ class Stalls:
     @fold.register
     def _recalled(self, event: Recalled) -> list[Stall]:
         request = self._requests[event.request]
-        request.recalls.append(Part(event.request, event.t, tokens=request.prompt_tokens, why=event.why))
+        request.recalls.append(StallPart(event.request, event.t, tokens=request.prompt_tokens, why=event.why))
         request.prefilled = False
         for tray in request.trays:
             tray.landed = event.t if tray.landed is None else tray.landed
@@ -286,7 +286,7 @@ class Stalls:
     def _down(self, event: WorkerDown) -> list[Stall]:
         worker = self._workers[event.worker]
         worker.step = None
-        worker.downs.append(Part("", event.t, worker=event.worker, why=f"{event.worker} was down"))
+        worker.downs.append(StallPart("", event.t, worker=event.worker, why=f"{event.worker} was down"))
         return self._flush(worker)
 
     @fold.register
@@ -316,11 +316,13 @@ class Stalls:
             best = overlapping("tray-ahead", ahead + own, since, until)
         return best if best.share >= HALF else Cause("none")
 
-    def _on_the_way(self, request: _Request, since: float, until: float) -> tuple[list[Part], list[Part], list[Part]]:
+    def _on_the_way(
+        self, request: _Request, since: float, until: float
+    ) -> tuple[list[StallPart], list[StallPart], list[StallPart]]:
         """Its own KV on the link, others' ahead of it, and its wait for room at the receiver."""
         own, ahead, room = [], [], []
         for tray in request.trays:
-            room.append(Part(tray.request, tray.offered, tray.accepted))
+            room.append(StallPart(tray.request, tray.offered, tray.accepted))
             if tray.started is not None:
                 own.append(_crossing(tray))
             for other in self._sent[tray.source]:
@@ -332,16 +334,16 @@ class Stalls:
         return own, ahead, room
 
 
-def _crossing(tray: _Tray) -> Part:
-    return Part(tray.request, tray.started or 0.0, tray.landed, tray.tokens, tray.nbytes, tray.source)
+def _crossing(tray: _Tray) -> StallPart:
+    return StallPart(tray.request, tray.started or 0.0, tray.landed, tray.tokens, tray.nbytes, tray.source)
 
 
-def _prefills(at: _Worker, name: str, worker: str, since: float, *, mixed: bool) -> list[Part]:
+def _prefills(at: _Worker, name: str, worker: str, since: float, *, mixed: bool) -> list[StallPart]:
     """Of its steps that ended after `since`, those that worked on other prompts: a part for each piece."""
-    parts: list[Part] = []
+    parts: list[StallPart] = []
     for step, ended in reversed(at.prefills):
         if ended <= since:
             break
         if (len(step.pieces) < len(step.plan)) == mixed and all(piece.request != name for piece in step.pieces):
-            parts += [Part(piece.request, step.since, ended, piece.tokens, worker=worker) for piece in step.pieces]
+            parts += [StallPart(piece.request, step.since, ended, piece.tokens, worker=worker) for piece in step.pieces]
     return parts

@@ -65,7 +65,7 @@ def by_cause(stalls: Iterable[Stall]) -> list[list[Stall]]:
 
 
 @dataclass
-class Part:
+class StallPart:
     """A part of a cause: what `request` had to do with it from `since` to `until` (None: it still has)."""
 
     request: str
@@ -81,11 +81,11 @@ class Part:
         return max(0.0, end - max(self.since, since))
 
 
-def _begun(part: Part) -> float:
+def _begun(part: StallPart) -> float:
     return part.since
 
 
-def overlapping(kind: CauseKind, parts: list[Part], since: float, until: float) -> Cause:
+def overlapping(kind: CauseKind, parts: list[StallPart], since: float, until: float) -> Cause:
     """Of the parts that overlap the stall; its share is that of all together, as far as they do not overlap."""
     parts = [part for part in parts if part.overlap_s(since, until) > 0]
     if not parts or until <= since:

@@ -13,7 +13,7 @@ from engine.link import LinkSpec
 from engine.sim.station import WorkerSpec
 
 
-class Served(msgspec.Struct, frozen=True):
+class OnHardware(msgspec.Struct, frozen=True):
     """The hardware and engine that the options name. `tp` 0: as few GPUs as hold the model."""
 
     gpu: GpuSpec

@@ -11,7 +11,7 @@ from engine.live.model.catalog import prepare
 from engine.log import Log, load, seen_from_outside
 from engine.options import described, scenario_options
 from engine.scenario import KINDS, Scenario
-from engine.sim.reality import Verdict, against, calibrated
+from engine.sim.reality import RealityVerdict, against, calibrated
 from engine.sim.run import worker_like
 
 
@@ -49,7 +49,7 @@ def reality(
         click.echo(f"{kind:14} steps took, by what they took while calibrating: {factors}")
 
 
-def _verdict(calibration: Log, live: Log) -> Verdict:
+def _verdict(calibration: Log, live: Log) -> RealityVerdict:
     return against(live, calibrated(worker_like(prepare(live.scenario.model)), calibration.events))
 
 

@@ -9,7 +9,7 @@ import msgspec
 from click.core import ParameterSource
 
 from engine import units
-from engine.commands.on_hardware import Served
+from engine.commands.on_hardware import OnHardware
 from engine.errors import BadInput
 from engine.fleet.catalog.engines import ENGINES, serving_engine
 from engine.fleet.catalog.hardware import gpu as gpu_named
@@ -151,7 +151,7 @@ def _print_json(log: Log, slo: Slo, about: dict[str, object] | None) -> None:
     click.echo(msgspec.json.encode(said).decode())
 
 
-def _served(context: click.Context, card: str, tp: int, kept: str, kv: str, engine: str) -> Served | None:
+def _served(context: click.Context, card: str, tp: int, kept: str, kv: str, engine: str) -> OnHardware | None:
     """None without --gpu. Raises BadInput."""
     if not card:
         for option in ("tp", "precision", "kv_dtype", "engine"):
@@ -162,7 +162,7 @@ def _served(context: click.Context, card: str, tp: int, kept: str, kv: str, engi
         raise BadInput("cost", context.params["cost"], "left out with --gpu")
     whole("tp", tp, 0, 64)
     serving_engine(engine)
-    return Served(gpu_named(card), tp, kept, kv, engine)
+    return OnHardware(gpu_named(card), tp, kept, kv, engine)
 
 
 def measured_worker(cost: str, scenario: Scenario) -> WorkerSpec:

@@ -27,7 +27,7 @@ class Gap(msgspec.Struct, frozen=True):
     error_at_same_speed: float
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class RealityVerdict(msgspec.Struct, frozen=True):
     """Both distributions, and the gaps between them.
 
     `decode_contention`, `prefill_contention`: by which factor the live run's steps were slower, on average, than steps
@@ -62,7 +62,7 @@ def calibrated(worker: WorkerSpec, events: Sequence[Event]) -> WorkerSpec:
     )
 
 
-def against(live: Log, worker: WorkerSpec) -> Verdict:
+def against(live: Log, worker: WorkerSpec) -> RealityVerdict:
     """Simulate the live log's scenario with this worker and lay the two over each other."""
     lived, simulated = summarize(live.events).metrics, summarize(simulate(live.scenario, worker).events).metrics
     decode, prefill = scatter(worker.cost, live.events)
@@ -73,7 +73,7 @@ def against(live: Log, worker: WorkerSpec) -> Verdict:
         for percentile in PERCENTILES:
             real, model, also = (_number(metrics, metric, percentile) for metrics in (lived, simulated, same_speed))
             gaps.append(Gap(metric, percentile, real, model, _error(model, real), _error(also, real)))
-    return Verdict(lived, simulated, *slower, tuple(gaps))
+    return RealityVerdict(lived, simulated, *slower, tuple(gaps))
 
 
 def _slowed(worker: WorkerSpec, decode: float, prefill: float) -> WorkerSpec:

@@ -148,25 +148,25 @@ def _must_fit(coming: Sequence[Draft], worker: WorkerSpec) -> None:
             raise BadInput("prompt tokens", asked, f"at most {most:,} together, what KV pool and context hold")
 
 
-class KvShape(Protocol):
+class KvSizes(Protocol):
     @property
     def bytes_per_token(self) -> int: ...
     @property
     def layers(self) -> int: ...
 
 
-class Prepared(Protocol):
+class SizedModel(Protocol):
     """What `engine.live` knows of a model without loading it."""
 
     @property
-    def kv_shape(self) -> KvShape: ...
+    def kv_shape(self) -> KvSizes: ...
     @property
     def kv_blocks(self) -> int: ...
     @property
     def context_tokens(self) -> int: ...
 
 
-def worker_like(prepared: Prepared) -> WorkerSpec:
+def worker_like(prepared: SizedModel) -> WorkerSpec:
     """A live worker's memory; its cost is to be calibrated."""
     shape = prepared.kv_shape
     return WorkerSpec(LinearCost(), prepared.kv_blocks, shape.bytes_per_token, prepared.context_tokens, shape.layers)

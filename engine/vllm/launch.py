@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from engine.errors import BadInput, WorkerFailed
-from engine.vllm.servers import Server
+from engine.vllm.servers import VllmServer
 
 START_S = 600.0  # on a loaded machine two of them take some minutes
 LOOK_S, TELL_S = 0.5, 10.0
@@ -45,7 +45,7 @@ def free_ports(count: int) -> tuple[int, ...]:
 
 @contextmanager
 def running(
-    servers: Sequence[Server], folder: Path, healthy: Callable[[str], bool], progress: Progress
+    servers: Sequence[VllmServer], folder: Path, healthy: Callable[[str], bool], progress: Progress
 ) -> Iterator[None]:
     """The servers, up, until the block is left. `healthy` asks one for its health.
 
@@ -71,7 +71,7 @@ def running(
 
 
 @contextmanager
-def _process(server: Server, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _process(server: VllmServer, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process group of its own: an engine has children, which must not outlive it."""
     Path(server.env["TMPDIR"]).mkdir()
     with (folder / f"{server.name}.log").open("wb") as log:
@@ -96,7 +96,7 @@ def _process(server: Server, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def last_words(server: Server, folder: Path) -> str:
+def last_words(server: VllmServer, folder: Path) -> str:
     """What a server wrote last, an error if there is one."""
     lines = (folder / f"{server.name}.log").read_text("utf-8", "replace").splitlines()
     told = [line.strip() for line in lines if "Error" in line] or [line.strip() for line in lines if line.strip()]

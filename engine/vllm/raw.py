@@ -34,7 +34,7 @@ class Asked(Line, frozen=True, tag="arrived"):
     text: str = ""
 
 
-class Said(Line, frozen=True, tag="token"):
+class AnswerPiece(Line, frozen=True, tag="token"):
     """Piece `i` of an answer, as it streamed in."""
 
     r: str
@@ -128,22 +128,22 @@ class Missing(Line, frozen=True, tag="missing"):
     what: str
 
 
-class Broken(Line, frozen=True, tag="broken"):
+class HookBroke(Line, frozen=True, tag="broken"):
     """A hook raised; the engine went on, and what the hook would have said is not in the lines."""
 
     hook: str
     why: str = ""
 
 
-class Dropped(Line, frozen=True, tag="dropped"):
+class LinesDropped(Line, frozen=True, tag="dropped"):
     """So many lines found the plugin's queue full."""
 
     lines: int
 
 
 Raw = (
-    Zero | Asked | Said | Unanswered | Up | Queued | Scheduled | Computed | Preempted | Offered | Accepted | Landed
-    | Freed | Ended | Missing | Broken | Dropped
+    Zero | Asked | AnswerPiece | Unanswered | Up | Queued | Scheduled | Computed | Preempted | Offered | Accepted | Landed
+    | Freed | Ended | Missing | HookBroke | LinesDropped
 )  # fmt: skip
 _line: msgspec.json.Decoder[Raw] = msgspec.json.Decoder(Raw)
 _kind = msgspec.json.Decoder(type=dict[str, object])

@@ -22,7 +22,7 @@ from engine.request import Request
 from engine.scenario import Scenario
 from engine.vllm.launch import Progress, free_ports, last_words, running, usable
 from engine.vllm.raw import SAID_BY_CLIENT, Raw, parse
-from engine.vllm.servers import SERVED, Server, servers
+from engine.vllm.servers import SERVED, VllmServer, servers
 from engine.vllm.translate import Translation, translate
 
 
@@ -88,7 +88,7 @@ def one_file_of_weights(prepared: Prepared) -> Iterator[str]:
 class _Client:
     """Sends requests at their times, in turn to the servers of each role, and writes down what a client sees."""
 
-    def __init__(self, started: Sequence[Server], scenario: Scenario) -> None:
+    def __init__(self, started: Sequence[VllmServer], scenario: Scenario) -> None:
         prefill = [server.url for server in started if server.role == "prefill"]
         self._prefill = cycle(prefill or [""])
         self._decode = cycle([server.url for server in started if server.role != "prefill"])

@@ -22,7 +22,7 @@ KV_GIB = "1"
 ROLES = {"prefill": "kv_producer", "decode": "kv_consumer"}
 
 
-class Server(msgspec.Struct, frozen=True):
+class VllmServer(msgspec.Struct, frozen=True):
     """One vLLM process group: `command` with `env` added to the environment; it listens on `port` of loopback."""
 
     name: str
@@ -43,7 +43,7 @@ def servers(
     folder: Path,
     ports: tuple[int, ...],
     cores: tuple[int, ...],
-) -> list[Server]:
+) -> list[VllmServer]:
     """All servers of the deployment. `ports`: two for each worker. `cores` are taken in turn, one a server.
 
     `folder` has the model's weights in one file; the servers write beside it into `folder.parent`.
@@ -77,7 +77,7 @@ def servers(
             }
             flags += ["--kv-transfer-config", json.dumps(transfer)]
         command = ("taskset", "-c", str(core), python, "-m", "vllm.entrypoints.openai.api_server", *flags)
-        made.append(Server(name, role, port, command, _env(name, core, side_port, folder.parent)))
+        made.append(VllmServer(name, role, port, command, _env(name, core, side_port, folder.parent)))
     return made
 
 

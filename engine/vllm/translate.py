@@ -41,19 +41,19 @@ from engine.plan import Plan, Slice
 from engine.scenario import Deployment, Kind, Scenario, Workload
 from engine.vllm.raw import (
     Accepted,
+    AnswerPiece,
     Asked,
-    Broken,
     Computed,
-    Dropped,
     Ended,
     Freed,
+    HookBroke,
     Landed,
+    LinesDropped,
     Missing,
     Offered,
     Preempted,
     Queued,
     Raw,
-    Said,
     Scheduled,
     Unanswered,
     Up,
@@ -70,8 +70,8 @@ MOMENTS = (
 )
 # Lines of one moment, in the order in which an engine acts.
 ORDER: tuple[type, ...] = (
-    *(Zero, Up, Asked, Queued, Offered, Accepted, Scheduled, Landed, Computed, Said, Preempted, Freed, Ended),
-    *(Unanswered, Missing, Broken, Dropped),
+    *(Zero, Up, Asked, Queued, Offered, Accepted, Scheduled, Landed, Computed, AnswerPiece, Preempted, Freed, Ended),
+    *(Unanswered, Missing, HookBroke, LinesDropped),
 )
 
 
@@ -106,7 +106,7 @@ class _Translator:
         self._lines, self._zero = ordered, zero
         self._engines = {line.w: line for line in ordered if isinstance(line, Up)}
         self._asked = {line.r: line for line in ordered if isinstance(line, Asked) and line.t >= zero}
-        self._texts = {(line.r, line.i): line.text for line in ordered if isinstance(line, Said)}
+        self._texts = {(line.r, line.i): line.text for line in ordered if isinstance(line, AnswerPiece)}
         producers = [name for name, up in self._engines.items() if up.role == PRODUCER]
         self._split = 0 < len(producers) < len(self._engines)
         self._producers = frozenset(producers if self._split else ())
@@ -142,8 +142,8 @@ class _Translator:
         return Translation(
             Log(self._scenario(), in_order(self._events), f"vLLM {first.vllm}", recorded_at),
             unasked=len(seen - self._asked.keys()),
-            dropped=sum(line.lines for line in self._lines if isinstance(line, Dropped)),
-            misses=tuple(sorted({_miss(line) for line in self._lines if isinstance(line, Missing | Broken)})),
+            dropped=sum(line.lines for line in self._lines if isinstance(line, LinesDropped)),
+            misses=tuple(sorted({_miss(line) for line in self._lines if isinstance(line, Missing | HookBroke)})),
         )
 
     # ---- what is known from all lines
@@ -210,7 +210,7 @@ class _Translator:
                 self._running[line.w, line.n] = line
             case Computed():
                 self._step(line, t)
-            case Said() | Queued() | Missing() | Broken() | Dropped():
+            case AnswerPiece() | Queued() | Missing() | HookBroke() | LinesDropped():
                 pass
             case _ if request not in self._asked or request in self._ended:
                 self._free_late(line, t, request)
@@ -300,5 +300,5 @@ class _Translator:
             self._free(line, t, request)
 
 
-def _miss(line: Missing | Broken) -> str:
+def _miss(line: Missing | HookBroke) -> str:
     return f"no {line.what} in this vLLM" if isinstance(line, Missing) else f"hook {line.hook} broke: {line.why}"

@@ -33,14 +33,14 @@ UNKNOWN_CLASS = 4404
 Sees = Literal["", "away", "offers", "members", "run"]  # the whole class, or one thing alone
 
 
-class Clock(NamedTuple):
+class UpdateClock(NamedTuple):
     """Real time, unless a test brings its own. Seconds."""
 
     now_s: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
-REAL = Clock()
+REAL = UpdateClock()
 
 
 class Service(Protocol):
@@ -146,7 +146,7 @@ class Turns:
     """Pages are told one after another, `each_s` apart and while no page is drawn: a page that is told while another
     draws would only wait in another line. An uncontended caller proceeds at once."""
 
-    def __init__(self, each_s: float, busy: Callable[[], bool], clock: Clock = REAL) -> None:
+    def __init__(self, each_s: float, busy: Callable[[], bool], clock: UpdateClock = REAL) -> None:
         self._each_s = each_s
         self._busy = busy
         self._clock = clock
@@ -167,7 +167,7 @@ class Looks:
     """What was last seen of each class, for all its pages; None for an unknown class. A look older than `look_s` is
     made again for the next caller."""
 
-    def __init__(self, classroom: Service, look_s: float = LOOK_S, clock: Clock = REAL) -> None:
+    def __init__(self, classroom: Service, look_s: float = LOOK_S, clock: UpdateClock = REAL) -> None:
         self._classroom = classroom
         self._look_s = look_s
         self._clock = clock
@@ -245,7 +245,9 @@ class Follower:
 class LiveUpdates:
     """The sockets of all classes. Used on the event loop's thread."""
 
-    def __init__(self, looks: Looks, turns: Turns, look_s: float = LOOK_S, line_s: float = LINE_S, clock: Clock = REAL):
+    def __init__(
+        self, looks: Looks, turns: Turns, look_s: float = LOOK_S, line_s: float = LINE_S, clock: UpdateClock = REAL
+    ):
         self._looks, self._turns = looks, turns
         self._look_s, self._line_s = look_s, line_s
         self._clock = clock

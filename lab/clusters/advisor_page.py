@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from engine.fleet.advisor.advice import Advice
-from engine.fleet.advisor.trial import Outcome
+from engine.fleet.advisor.trial import TrialResult
 from engine.fleet.exports.files import files
 from engine.fleet.host.findings import Finding, Tray, findings
 from engine.fleet.host.nvml import example_fleet
@@ -163,7 +163,7 @@ def _compared(advice: Advice) -> None:
     )
 
 
-def _row(outcome: Outcome, place: str) -> str:
+def _row(outcome: TrialResult, place: str) -> str:
     kept = ":material/check:" if outcome.keeps else ":material/close:"
     times = [f"{1e3 * seconds:,.3g}" for seconds in (outcome.ttft_s, outcome.tpot_s, outcome.itl_s)]
     named = f"**{outcome.candidate.label}**, {place}" if place else outcome.candidate.label

@@ -3,14 +3,14 @@
 import plotly.graph_objects as go
 
 from engine.fleet.advisor.advice import Advice
-from engine.fleet.advisor.trial import Outcome
+from engine.fleet.advisor.trial import TrialResult
 
 CHUNKED, SPLIT, ASKED = "#0072b2", "#d95f02", "#808a94"
 ROW = 46  # pixels
 MOST = 5  # bars
 
 
-def shown(advice: Advice) -> list[Outcome]:
+def shown(advice: Advice) -> list[TrialResult]:
     """The chosen one, the best of the other kind, then what else was simulated; the most capable first."""
     first = [one for one in (advice.chosen, advice.runner_up) if one]
     others = [one for one in advice.tried if one.candidate not in {kept.candidate for kept in first}]
@@ -51,5 +51,5 @@ def capacity_alt(advice: Advice) -> str:
     return f"{'; '.join(said)}, each within {advice.error:.0%}. Asked for: {advice.question.rate_per_s:.3g}."
 
 
-def _label(one: Outcome, advice: Advice) -> str:
+def _label(one: TrialResult, advice: Advice) -> str:
     return f"{one.candidate.label}{' (chosen)' if one.candidate == advice.chosen.candidate else ''}"

@@ -9,7 +9,7 @@ from threading import BoundedSemaphore
 import msgspec
 
 from engine.fleet.advisor.advice import Advice
-from engine.fleet.advisor.desk import Answered, Heard, Line, Sorry
+from engine.fleet.advisor.desk import Answered, Line, Progressed, Sorry
 from engine.fleet.advisor.question import Question
 from engine.fleet.sweep.sweep import Begun, Borne, Refused, Said, Sweep, Tried
 from lab.clusters.simulate_kitchen import SimulatedKitchen, SimulatedRun
@@ -32,7 +32,7 @@ class AdvisorJob:
     """One question to the advisor: `progress` until `job.over`, then `advice`, or `job.why` there is none."""
 
     def __init__(self, jobs: "Jobs", question: Question) -> None:
-        self.progress = Heard(0.0, "Waiting for a free seat at the desk")
+        self.progress = Progressed(0.0, "Waiting for a free seat at the desk")
         self.advice: Advice | None = None
         self._jobs = jobs
         self._key = msgspec.json.encode(question)
@@ -42,7 +42,7 @@ class AdvisorJob:
         match said := _advisor_line.decode(line):
             case Sorry(why):
                 return why
-            case Heard():
+            case Progressed():
                 self.progress = said
             case Answered(advice):
                 self.advice = advice

@@ -4,7 +4,7 @@ import plotly.graph_objects as go
 
 from engine.log import Log
 from engine.metrics import summarize
-from engine.sim.reality import Verdict
+from engine.sim.reality import RealityVerdict
 from lab.course.reveal import GUESS, MEASURED, log_ticks
 
 CLOSE = 0.15
@@ -44,7 +44,7 @@ def shares_alt(live: Log, simulated: Log, name: str) -> str:
     return f"{name}: half of it within {half[0]:.0f} ms live and {half[1]:.0f} ms simulated."
 
 
-def verdict_table(verdict: Verdict) -> dict[str, list[str]]:
+def verdict_table(verdict: RealityVerdict) -> dict[str, list[str]]:
     gaps = verdict.gaps
     return {
         "": [f"{METRICS[gap.metric]} {gap.percentile}" for gap in gaps],
@@ -55,7 +55,7 @@ def verdict_table(verdict: Verdict) -> dict[str, list[str]]:
     }
 
 
-def verdict_says(verdict: Verdict) -> str:
+def verdict_says(verdict: RealityVerdict) -> str:
     close = sum(abs(gap.error) <= CLOSE for gap in verdict.gaps)
     worst = verdict.worst
     return (

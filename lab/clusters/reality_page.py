@@ -9,7 +9,7 @@ from engine.link import LinkSpec
 from engine.live.model.catalog import prepare
 from engine.log import Log
 from engine.scenario import Deployment, Scenario, Workload
-from engine.sim.reality import Verdict, against, calibrated
+from engine.sim.reality import RealityVerdict, against, calibrated
 from engine.sim.run import simulate, worker_like
 from engine.units import in_words
 from lab.clusters.reality_charts import CLOSE, shares_alt, shares_figure, verdict_says, verdict_table
@@ -152,6 +152,6 @@ def _verdict(engine: EngineClient) -> None:
 
 
 @st.cache_data(max_entries=16, show_spinner="Simulating", hash_funcs={Log: lambda log: len(log.events)})
-def _predict(run: str, learned: Log, live: Log) -> tuple[Verdict, Log]:
+def _predict(run: str, learned: Log, live: Log) -> tuple[RealityVerdict, Log]:
     worker = calibrated(worker_like(prepare(live.scenario.model)), learned.events)
     return against(live, worker), simulate(live.scenario, worker)

@@ -4,7 +4,7 @@ import msgspec
 
 from engine.fleet.advisor.plan import Plan, Verdict
 from engine.fleet.advisor.question import Question
-from engine.fleet.advisor.trial import Outcome
+from engine.fleet.advisor.trial import TrialResult
 from engine.fleet.host.findings import Finding
 
 
@@ -58,14 +58,14 @@ class Advice(msgspec.Struct, frozen=True):
     verdict: Verdict
     sentence: str
     plan: Plan
-    chosen: Outcome
+    chosen: TrialResult
     reasons: tuple[Reason, ...]
-    runner_up: Outcome | None
+    runner_up: TrialResult | None
     flips: tuple[Flip, ...]
     next_tier: Tier | None
     uncertainty: tuple[Variation, ...]
     findings: tuple[Finding, ...]
-    tried: tuple[Outcome, ...]
+    tried: tuple[TrialResult, ...]
     question: Question
     assumes: str
     close: str = ""
@@ -73,10 +73,10 @@ class Advice(msgspec.Struct, frozen=True):
     fewest_gpus: int | None = None
 
     @property
-    def frontier(self) -> tuple[Outcome, ...]:
+    def frontier(self) -> tuple[TrialResult, ...]:
         """Of what keeps the promises at the asked rate: those that no other beats in TTFT and ITL, fastest first."""
         kept = sorted((one for one in self.tried if one.keeps), key=lambda one: (one.ttft_s, one.itl_s))
-        front: list[Outcome] = []
+        front: list[TrialResult] = []
         for one in kept:
             if not front or one.itl_s < front[-1].itl_s:
                 front.append(one)

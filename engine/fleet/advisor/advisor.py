@@ -18,7 +18,7 @@ from engine.fleet.advisor.capacity import MARGIN, best, pays, ranking
 from engine.fleet.advisor.plan import Plan, Verdict
 from engine.fleet.advisor.question import Question
 from engine.fleet.advisor.sensitivity import Scale, fewest_gpus, flips, next_tier
-from engine.fleet.advisor.trial import MOST_OF_TRACE, Outcome, busiest, confirmed, tried
+from engine.fleet.advisor.trial import MOST_OF_TRACE, TrialResult, busiest, confirmed, tried
 from engine.fleet.catalog.calibration import Calibration
 from engine.fleet.estimate.step_cost import calibrated, error_of
 from engine.fleet.host.findings import NVLINK_FIX, Finding, Tray
@@ -37,9 +37,9 @@ class _Found(msgspec.Struct):
     """The best of each kind that was simulated. `split` may be conditional."""
 
     question: Question
-    chunked: Outcome | None
-    split: Outcome | None
-    all: list[Outcome]
+    chunked: TrialResult | None
+    split: TrialResult | None
+    all: list[TrialResult]
 
     @property
     def verdict(self) -> Verdict:
@@ -48,7 +48,7 @@ class _Found(msgspec.Struct):
         return "disaggregate" if self.split.candidate.remote_above_tokens is None else "conditional"
 
     @property
-    def chosen(self) -> Outcome:
+    def chosen(self) -> TrialResult:
         picked = self.chunked if self.verdict == "colocate-chunked" else self.split
         assert picked is not None  # a model that fits can be co-located with the smallest TP that divides the GPUs
         return picked
@@ -123,7 +123,7 @@ def _search(question: Question, say: Progress, begin: float, end: float) -> _Fou
     chunked = _shortlist(question, colocated(question))
     apart = _shortlist(question, splits(question))
     conditional = [candidate for split in apart[:1] for candidate in _conditional(question, split)]
-    outcomes: list[Outcome] = []
+    outcomes: list[TrialResult] = []
     candidates = [*chunked, *apart, *conditional]
     for n, candidate in enumerate(candidates):
         say(begin + (end - begin) * n / len(candidates), f"Simulating {candidate.label}")
@@ -137,9 +137,9 @@ def _search(question: Question, say: Progress, begin: float, end: float) -> _Fou
     return _Found(question, _best(shared), picked, [*shared, *split, *mixed])
 
 
-def _confirmed(question: Question, outcomes: list[Outcome], say: Progress, share: float) -> list[Outcome]:
+def _confirmed(question: Question, outcomes: list[TrialResult], say: Progress, share: float) -> list[TrialResult]:
     """With the best of them simulated whole: others stay in miniature, as what they are said to bear is less."""
-    whole: dict[Candidate, Outcome] = {}
+    whole: dict[Candidate, TrialResult] = {}
     while outcomes:
         now = [whole.get(one.candidate, one) for one in outcomes]
         best_now = max(now, key=lambda one: one.headroom)
@@ -170,7 +170,7 @@ def _conditional(question: Question, split: Candidate) -> Iterator[Candidate]:
             yield msgspec.structs.replace(split, remote_above_tokens=above)
 
 
-def _best(outcomes: list[Outcome]) -> Outcome | None:
+def _best(outcomes: list[TrialResult]) -> TrialResult | None:
     return max(outcomes, key=lambda outcome: outcome.headroom, default=None)
 
 
@@ -210,7 +210,7 @@ def _changed(part: str, change: float) -> str:
     return f"{change:+.0%} {part} efficiency"
 
 
-def _again(question: Question, outcome: Outcome | None, seed: int) -> Outcome | None:
+def _again(question: Question, outcome: TrialResult | None, seed: int) -> TrialResult | None:
     return tried(question, outcome.candidate, seed=seed, near_per_s=outcome.bears_per_s) if outcome else None
 
 

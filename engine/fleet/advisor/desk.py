@@ -1,7 +1,7 @@
 """One advice in a process of its own: `python -m engine.fleet.advisor.desk`, a question on stdin,
 lines of JSON on stdout.
 
-First come `Heard` lines, then one `Answered` or `Sorry`. Whoever no longer wants the answer kills the process.
+First come `Progressed` lines, then one `Answered` or `Sorry`. Whoever no longer wants the answer kills the process.
 """
 
 import os
@@ -15,7 +15,7 @@ from engine.fleet.advisor.advisor import advise
 from engine.fleet.advisor.question import Question
 
 
-class Heard(msgspec.Struct, frozen=True, tag=True):
+class Progressed(msgspec.Struct, frozen=True, tag=True):
     """`share` from 0 to 1 of the work is done; `what` is next."""
 
     share: float
@@ -33,14 +33,14 @@ class Sorry(msgspec.Struct, frozen=True, tag=True):
 
 
 NICENESS = 10  # a live engine on the same machine goes first
-Line = Heard | Answered | Sorry
+Line = Progressed | Answered | Sorry
 
 
 def serve() -> None:
     os.nice(NICENESS)
     try:
         question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
-        _say(Answered(advise(question, lambda share, what: _say(Heard(share, what)))))
+        _say(Answered(advise(question, lambda share, what: _say(Progressed(share, what)))))
     except BadInput as bad:
         _say(Sorry(str(bad)))
 

@@ -60,7 +60,7 @@ NAMES = (
 )
 
 
-class Load(msgspec.Struct, frozen=True):
+class ServerLoad(msgspec.Struct, frozen=True):
     """Means over `requests`; percentiles as far as buckets tell. None: the page, or the clock, does not say."""
 
     requests: int
@@ -98,7 +98,7 @@ class Load(msgspec.Struct, frozen=True):
         return said
 
 
-def read_metrics(text: str, read_at_s: float | None = None) -> Load:
+def read_metrics(text: str, read_at_s: float | None = None) -> ServerLoad:
     """`read_at_s`: when the page was read, seconds since 1970; None if nobody knows. Raises BadInput."""
     if len(text) > MOST_BYTES:
         raise BadInput("metrics", f"{len(text) / 1e6:.0f} MB", f"at most {MOST_BYTES / 1e6:.0f} MB")
@@ -113,7 +113,7 @@ def read_metrics(text: str, read_at_s: float | None = None) -> Load:
         output_tokens -= outputs
     queries = page.total(names.queries)
     rate = page.rate_per_s(read_at_s)
-    return Load(
+    return ServerLoad(
         requests=round(requests),
         isl_tokens=max(1, round(prompt_tokens / requests)),
         osl_tokens=max(1, round(output_tokens / outputs)),

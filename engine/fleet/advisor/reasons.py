@@ -6,14 +6,14 @@ from engine.fleet.advisor.advice import Reason, Tier
 from engine.fleet.advisor.candidates import handoff_s
 from engine.fleet.advisor.plan import Verdict
 from engine.fleet.advisor.question import Question
-from engine.fleet.advisor.trial import Outcome
+from engine.fleet.advisor.trial import TrialResult
 from engine.fleet.estimate.roofline import prefill_s, smallest_tp
 from engine.units import in_words
 
 SHARE = 0.2  # of a prefill: a handoff that takes longer is dear, even if nobody waits for it
 
 
-def reasons(question: Question, chunked: Outcome | None, split: Outcome | None) -> Iterator[Reason]:
+def reasons(question: Question, chunked: TrialResult | None, split: TrialResult | None) -> Iterator[Reason]:
     """Simulated ones first; those that need no simulation after them."""
     if chunked:
         yield from _simulated("chunked", "Tuned chunked prefill", question, chunked)
@@ -23,7 +23,9 @@ def reasons(question: Question, chunked: Outcome | None, split: Outcome | None) 
     yield from _of_the_load(question, chunked)
 
 
-def sentence(verdict: Verdict, question: Question, chosen: Outcome, other: Outcome | None, tier: Tier | None) -> str:
+def sentence(
+    verdict: Verdict, question: Question, chosen: TrialResult, other: TrialResult | None, tier: Tier | None
+) -> str:
     """The verdict in one."""
     where = f"{question.gpus} × {question.card.label}"
     keeps = f"bears {chosen.bears_per_s:.3g} requests/s within both promises"
@@ -39,7 +41,7 @@ def sentence(verdict: Verdict, question: Question, chosen: Outcome, other: Outco
     return f"Split {kind} on {where}: {chosen.candidate.label} {keeps}{than}."
 
 
-def _simulated(name: str, who: str, question: Question, outcome: Outcome) -> Iterator[Reason]:
+def _simulated(name: str, who: str, question: Question, outcome: TrialResult) -> Iterator[Reason]:
     said, asked = f"{who} ({outcome.candidate.label})", question.rate_per_s
     text = f"{said} bears {_rate(outcome.bears_per_s)} within the promises; {_rate(asked)} are asked for."
     yield Reason(f"{name}_bears_per_s", outcome.bears_per_s, "requests/s", asked, text)
@@ -60,7 +62,7 @@ def _rate(per_s: float) -> str:
     return f"{per_s:.3g} requests/s"
 
 
-def _of_the_handoff(question: Question, split: Outcome) -> Iterator[Reason]:
+def _of_the_handoff(question: Question, split: TrialResult) -> Iterator[Reason]:
     candidate = split.candidate
     assert candidate.prefill
     assert candidate.decode
@@ -78,7 +80,7 @@ def _of_the_handoff(question: Question, split: Outcome) -> Iterator[Reason]:
         yield Reason("handoff_mended_s", whole_s, "s", now_s, text)
 
 
-def _of_the_load(question: Question, chunked: Outcome | None) -> Iterator[Reason]:
+def _of_the_load(question: Question, chunked: TrialResult | None) -> Iterator[Reason]:
     shape, card = question.shape, question.card
     least = smallest_tp(shape, card)
     tp, replicas = (

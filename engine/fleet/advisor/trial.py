@@ -36,7 +36,7 @@ FIRST_STEP = 1.1
 REPLICAS = 2  # of a miniature that is not split
 
 
-class Kept(msgspec.Struct, frozen=True):
+class KeptPromises(msgspec.Struct, frozen=True):
     """What was seen at `rate_per_s`. `ttft_s` and `tpot_s`: 90th percentiles over requests; `itl_s`: 99th over gaps.
 
     `turnovers`: how often the house was replaced after the first time. `steady`: its queue did not grow meanwhile.
@@ -56,18 +56,18 @@ class Kept(msgspec.Struct, frozen=True):
         return self.steady and self.ttft_s <= question.ttft_slo_s and gap_s <= question.itl_slo_s
 
 
-NOTHING = Kept(0.0, float("inf"), float("inf"), float("inf"), 0, 0.0, False, {})
+NOTHING = KeptPromises(0.0, float("inf"), float("inf"), float("inf"), 0, 0.0, False, {})
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class TrialResult(msgspec.Struct, frozen=True):
     """`bears_per_s`: the highest rate that keeps the promises; `then`: what was seen there, and `asked` at the rate
     that was asked for (the same where it bears less)."""
 
     candidate: Candidate
     bears_per_s: float
     headroom: float
-    then: Kept
-    asked: Kept
+    then: KeptPromises
+    asked: KeptPromises
     seed: int
 
     @property
@@ -87,15 +87,15 @@ class Outcome(msgspec.Struct, frozen=True):
         return self.asked.tpot_s
 
 
-def tried(question: Question, candidate: Candidate, *, seed: int = 0, near_per_s: float = 0.0) -> Outcome:
+def tried(question: Question, candidate: Candidate, *, seed: int = 0, near_per_s: float = 0.0) -> TrialResult:
     """The same for the same arguments. `near_per_s`: where to begin looking (0: where the formulas say)."""
     small = candidate if question.trace else miniature(candidate)
     foreseen, foreseen_small = bears_per_s(question, candidate), bears_per_s(question, small)
     if min(foreseen, foreseen_small) <= 0:
-        return Outcome(candidate, 0.0, 0.0, NOTHING, NOTHING, seed)
+        return TrialResult(candidate, 0.0, 0.0, NOTHING, NOTHING, seed)
     times = foreseen / foreseen_small
     near = near_per_s / times or foreseen_small
-    seen: dict[float, Kept] = {}
+    seen: dict[float, KeptPromises] = {}
 
     def holds(rate: float) -> bool:
         seen[rate] = at_rate(question, small, rate, seed=seed)
@@ -105,15 +105,15 @@ def tried(question: Question, candidate: Candidate, *, seed: int = 0, near_per_s
     asked_each = question.rate_per_s / times
     then = _of_all(seen.get(low, NOTHING), times)
     asked = _of_all(at_rate(question, small, asked_each, seed=seed), times) if low >= asked_each else then
-    return Outcome(candidate, low * times, low * times / question.rate_per_s, then, asked, seed)
+    return TrialResult(candidate, low * times, low * times / question.rate_per_s, then, asked, seed)
 
 
-def _of_all(seen: Kept, times: float) -> Kept:
+def _of_all(seen: KeptPromises, times: float) -> KeptPromises:
     """What was seen in a miniature, with the rate of the whole fleet."""
     return msgspec.structs.replace(seen, rate_per_s=seen.rate_per_s * times)
 
 
-def confirmed(question: Question, outcome: Outcome) -> Outcome:
+def confirmed(question: Question, outcome: TrialResult) -> TrialResult:
     """The same with the whole fleet simulated: at the rate that its miniature foretells, or the next that holds."""
     rate = outcome.bears_per_s
     if outcome.candidate == miniature(outcome.candidate) or question.trace or not rate:
@@ -178,7 +178,7 @@ def at_rate(
     seed: int = 0,
     requests: int = 0,
     reached: Calibration | None = None,
-) -> Kept:
+) -> KeptPromises:
     """The promises at this rate; a trace is played faster or slower. `requests` 0: enough for `TURNOVERS`."""
     coming = load(question, rate_per_s, seed, requests)
     try:
@@ -189,7 +189,7 @@ def at_rate(
     inside = rate_per_s * counted.metrics.e2e_s.mean
     first = min(round(inside), len(coming) // 3)
     full = counted.requests[first:]
-    return Kept(
+    return KeptPromises(
         rate_per_s=rate_per_s,
         ttft_s=_percentile([served.ttft_s or 0.0 for served in full], 90),
         itl_s=counted.metrics.itl_s.p99,

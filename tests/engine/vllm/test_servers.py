@@ -13,7 +13,7 @@ from engine.live.model.catalog import prepare
 from engine.scenario import Deployment, ModelSpec
 from engine.vllm.launch import free_ports, running, usable
 from engine.vllm.run import run_vllm
-from engine.vllm.servers import Server, servers
+from engine.vllm.servers import VllmServer, servers
 from tests.disturbed import children
 from tests.patience import comes
 
@@ -28,12 +28,12 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Health).serve_forever()
 """
 
 
-def made(deployment: Deployment, tmp_path: Path) -> list[Server]:
+def made(deployment: Deployment, tmp_path: Path) -> list[VllmServer]:
     ports = tuple(range(9000, 9000 + 2 * deployment.workers))
     return servers(deployment, prepare(ModelSpec("tiny-llama")), "python", tmp_path / "model", ports, (0, 1))
 
 
-def flag(server: Server, name: str) -> str:
+def flag(server: VllmServer, name: str) -> str:
     return dict(itertools.pairwise(server.command))[name]
 
 
@@ -75,10 +75,10 @@ def test_bad_input_is_said_before_anything_starts() -> None:
 # ---- starting and ending
 
 
-def stand_in(name: str, program: str, folder: Path) -> Server:
+def stand_in(name: str, program: str, folder: Path) -> VllmServer:
     (port,) = free_ports(1)
     env = {"TMPDIR": str(folder / f"{name}-tmp")}
-    return Server(name, "", port, (sys.executable, "-c", program, str(port)), env)
+    return VllmServer(name, "", port, (sys.executable, "-c", program, str(port)), env)
 
 
 def healthy(url: str) -> bool:

@@ -17,13 +17,13 @@ from lab.classroom.live_updates import (
     LOOK_S,
     PAGE_S,
     UNKNOWN_CLASS,
-    Clock,
     LiveUpdates,
     Look,
     Looks,
     Sees,
     Stand,
     Turns,
+    UpdateClock,
     digest,
     look_at,
     stand,
@@ -197,7 +197,7 @@ def test_turns_lie_apart_and_an_uncontended_caller_proceeds_at_once() -> None:
         now_s[0] += waits[-1]
 
     async def three_and_one_later() -> None:
-        turns = Turns(0.5, lambda: False, Clock(lambda: now_s[0], sleep))
+        turns = Turns(0.5, lambda: False, UpdateClock(lambda: now_s[0], sleep))
         await asyncio.gather(*(turns.take() for _ in range(3)))
         now_s[0] += 60
         await turns.take()
@@ -212,7 +212,7 @@ def test_nobody_is_told_while_a_page_is_drawn_unless_that_takes_too_long() -> No
     async def sleep(seconds: float) -> None:
         waits.append(max(0.0, seconds))
 
-    clock = Clock(sleep=sleep)
+    clock = UpdateClock(sleep=sleep)
     drawing = iter([True, True, False])
     asyncio.run(Turns(0.0, lambda: next(drawing), clock).take())
     assert waits == [0, BUSY_S, BUSY_S]
@@ -407,7 +407,7 @@ def test_who_comes_back_after_a_look_has_failed_is_told_again(group: Classroom) 
 class VirtualTime:
     def __init__(self) -> None:
         self.now_s = 100.0
-        self.clock = Clock(lambda: self.now_s, self._sleep)
+        self.clock = UpdateClock(lambda: self.now_s, self._sleep)
         self._sleepers: list[tuple[float, asyncio.Event]] = []
 
     async def _sleep(self, seconds: float) -> None:

@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 from engine.live.model.catalog import prepare
 from engine.log import Log
 from engine.scenario import ModelSpec
-from engine.sim.reality import Verdict, against, calibrated
+from engine.sim.reality import RealityVerdict, against, calibrated
 from engine.sim.run import simulate, worker_like
 from lab.clusters.reality_charts import samples_ms, shares_alt, shares_figure, verdict_says, verdict_table
 from lab.runs.engine_client import EngineClient, EngineSettings
@@ -18,14 +18,14 @@ from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(scope="module", params=["colocated", "chunked", "disaggregated"])
-def foretold(request: Any) -> tuple[Log, Log, Verdict]:
+def foretold(request: Any) -> tuple[Log, Log, RealityVerdict]:
     """A recorded live run, the same simulated after learning from it, and the verdict."""
     live = recorded(request.param)
     worker = calibrated(worker_like(prepare(ModelSpec("tiny-llama"))), live.events)
     return live, simulate(live.scenario, worker), against(live, worker)
 
 
-def test_a_curve_has_every_sample_and_ends_at_all(foretold: tuple[Log, Log, Verdict]) -> None:
+def test_a_curve_has_every_sample_and_ends_at_all(foretold: tuple[Log, Log, RealityVerdict]) -> None:
     live, simulated, _ = foretold
     load = live.scenario.workload
     assert len(samples_ms(live, "TTFT")) == load.requests
@@ -37,7 +37,7 @@ def test_a_curve_has_every_sample_and_ends_at_all(foretold: tuple[Log, Log, Verd
         assert name in shares_alt(live, simulated, name)
 
 
-def test_table_and_sentence_say_the_verdict(foretold: tuple[Log, Log, Verdict]) -> None:
+def test_table_and_sentence_say_the_verdict(foretold: tuple[Log, Log, RealityVerdict]) -> None:
     verdict = foretold[2]
     table = verdict_table(verdict)
     assert {len(column) for column in table.values()} == {6}
