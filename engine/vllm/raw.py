@@ -142,8 +142,8 @@ class LinesDropped(Line, frozen=True, tag="dropped"):
 
 
 Raw = (
-    Zero | Asked | AnswerPiece | Unanswered | Up | Queued | Scheduled | Computed | Preempted | Offered | Accepted | Landed
-    | Freed | Ended | Missing | HookBroke | LinesDropped
+    Zero | Asked | AnswerPiece | Unanswered | Up | Queued | Scheduled | Computed | Preempted | Offered | Accepted
+    | Landed | Freed | Ended | Missing | HookBroke | LinesDropped
 )  # fmt: skip
 _line: msgspec.json.Decoder[Raw] = msgspec.json.Decoder(Raw)
 _kind = msgspec.json.Decoder(type=dict[str, object])

@@ -70,11 +70,6 @@ def kitchen(
     }
 
 
-def export_html(run: Iterable[Event] | Sequence[Motion], title: str, *, note: str = "") -> str:
-    """One run as a page of its own. `note` says where it comes from ("recorded on …, machine")."""
-    return export_kitchens([kitchen(run, "", note=note)], title)
-
-
 def export_kitchens(kitchens: Sequence[dict[str, Any]], title: str) -> str:
     """One or two recorded kitchens, by one clock, as a page of its own."""
     return PAGE.format(

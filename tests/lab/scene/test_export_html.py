@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,11 +12,16 @@ from playwright.sync_api import Browser
 
 from engine.events import Arrived, Event
 from lab.scene.bundle import SCENE
-from lab.scene.export_html import export_html, export_kitchens, kitchen
-from lab.scene.motions import motions
+from lab.scene.export_html import export_kitchens, kitchen
+from lab.scene.motions import Motion, motions
 from lessons.words import WORDS
 from tests.lab.fake_kitchen import cook, requests
 from tests.lab.looks import SEEK, SIGHT, faults
+
+
+def export_html(run: Sequence[Event] | Sequence[Motion], title: str, *, note: str = "") -> str:
+    """One kitchen alone on its page."""
+    return export_kitchens([kitchen(run, "", note=note)], title)
 
 
 def data_of(page: str) -> dict[str, list[dict[str, object]]]:
