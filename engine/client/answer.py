@@ -6,7 +6,7 @@ passed over; what says that the server failed, or says nothing at all, raises `N
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -41,11 +41,15 @@ class Heard(msgspec.Struct, frozen=True):
     end: str = ""
 
 
-async def answer(client: httpx2.AsyncClient, url: httpx2.URL, body: dict[str, Any]) -> AsyncIterator[Heard]:
+async def answer(
+    client: httpx2.AsyncClient, url: httpx2.URL, body: dict[str, Any], headers: Mapping[str, str] | None = None
+) -> AsyncIterator[Heard]:
     """The pieces of one answer, as they come. Raises NoAnswer."""
     ended = said = False
     try:
-        async with client.stream("POST", url, json=body, headers={"Accept": "text/event-stream"}) as response:
+        async with client.stream(
+            "POST", url, json=body, headers={"Accept": "text/event-stream"} | dict(headers or {})
+        ) as response:
             await _accepted(response)
             events = aiter(httpx2.EventSource(_Whole(response)))  # type: ignore[arg-type]  # all that it uses
             async for event in events:

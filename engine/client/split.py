@@ -7,12 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx2
-import msgspec
 
-from engine.client.answer import NoAnswer
+from engine.client.answer import SILENCE_S, NoAnswer, answer, message, short
 from engine.request import Request
 
-SILENCE_S = 600.0
 KEEP_FOR_DECODE = {
     "do_remote_decode": True,
     "do_remote_prefill": False,
@@ -24,14 +22,15 @@ KEEP_FOR_DECODE = {
 
 
 def open_client() -> httpx2.AsyncClient:
+    """For servers of this host that we started: no key, and no proxy of the environment."""
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
-    return httpx2.AsyncClient(timeout=SILENCE_S, limits=limits)
+    return httpx2.AsyncClient(timeout=SILENCE_S, limits=limits, trust_env=False)
 
 
 def healthy(url: str) -> bool:
     """Whether the server at `url` (scheme, host, port) says that it is."""
     try:
-        return httpx2.get(f"{url}/health", timeout=5.0).status_code == 200
+        return httpx2.get(f"{url}/health", timeout=5.0, trust_env=False).status_code == 200
     except httpx2.HTTPError:
         return False
 
@@ -51,41 +50,27 @@ async def pieces(
         "seed": asked.sampling.seed,
     }
     headers = {"X-Request-Id": asked.id}
+    if prefill:
+        body["kv_transfer_params"] = await _kept_kv(client, prefill, body, headers)
+        prefilled()
+    body |= {"max_tokens": asked.max_output_tokens, "ignore_eos": not asked.stop_ids, "stream": True}
+    async for heard in answer(client, httpx2.URL(f"{decode}/v1/completions"), body, headers):
+        yield heard.text
+
+
+async def _kept_kv(
+    client: httpx2.AsyncClient, prefill: str, body: dict[str, Any], headers: dict[str, str]
+) -> dict[str, Any]:
+    """Where the prefill server keeps the prompt's KV. Without that the decode server would quietly prefill again."""
+    first = body | {"max_tokens": 1, "kv_transfer_params": KEEP_FOR_DECODE}
     try:
-        if prefill:
-            first = body | {"max_tokens": 1, "kv_transfer_params": KEEP_FOR_DECODE}
-            answer = await client.post(f"{prefill}/v1/completions", json=first, headers=headers)
-            if answer.status_code != 200:
-                raise NoAnswer(f"The prefill server refused it: HTTP {answer.status_code}, {answer.text[:200]}.")
-            body["kv_transfer_params"] = answer.json().get("kv_transfer_params")
-            prefilled()
-        body |= {"max_tokens": asked.max_output_tokens, "ignore_eos": not asked.stop_ids, "stream": True}
-        async with client.sse(f"{decode}/v1/completions", method="POST", json=body, headers=headers) as events:
-            if events.response.status_code != 200:
-                said = (await events.response.aread())[:200].decode("utf-8", "replace")
-                raise NoAnswer(f"The server refused it: HTTP {events.response.status_code}, {said}.")
-            async for event in events:
-                if event.data == "[DONE]":
-                    break
-                yield _text(event.data)
-    except httpx2.HTTPError as broken:
-        raise NoAnswer(f"The connection broke off ({type(broken).__name__}: {broken}).") from broken
-
-
-def _text(data: str) -> str:
-    try:
-        chunk = msgspec.json.decode(data, type=_Chunk)
-    except msgspec.DecodeError as wrong:
-        raise NoAnswer(f"The server sent what is not a chunk of an answer ({wrong}).") from wrong
-    if chunk.error is not None:
-        raise NoAnswer(f"The server gave up half way: {chunk.error}.")
-    return chunk.choices[0].text if chunk.choices else ""
-
-
-class _Choice(msgspec.Struct):
-    text: str = ""
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
-    error: Any = None
+        got = await client.post(f"{prefill}/v1/completions", json=first, headers=headers)
+        said = got.json()
+    except (httpx2.HTTPError, ValueError) as broken:
+        raise NoAnswer(f"The prefill server gave no answer ({short(broken)}).") from broken
+    if got.status_code != 200:
+        raise NoAnswer(f"The prefill server refused it: HTTP {got.status_code}, {message(said)}.")
+    kept = said.get("kv_transfer_params") if isinstance(said, dict) else None
+    if not isinstance(kept, dict):
+        raise NoAnswer("The prefill server kept no KV for the decode server.")
+    return kept
