@@ -129,10 +129,12 @@ function slipOf(one, { x, y, w, h: tall, dish }, { says, because, iced, hard, co
           : because
             ? text(left, low, because, { class: "t12 strong stall-on" })
             : null;
+  const narrowed = (what, room) =>
+    widthOf(what, 12, 400) > room ? { textLength: f1(room), lengthAdjust: "spacingAndGlyphs" } : {};
   const first = count ? 0 : 1; // the dish has no room for the count: it is the first line
   return [
     paper,
-    first ? text(left, top + 11.5, tally, { class: "t12 onchina-soft" }) : null,
+    first ? text(left, top + 11.5, tally, { class: "t12 onchina-soft", ...narrowed(tally, right - left) }) : null,
     words(one.order, one.made, right - left, lines - first - (tag ? 1 : 0), line, left, top + first * line, !hard),
     tag,
   ];
