@@ -63,14 +63,15 @@ def page(engine: EngineClient, offer_own: Callable[[Sequence[str]], None]) -> No
     _follow_link(engine, wish.scenarios[0].link)
     st.session_state["kinds"] = kinds
     logs = _shown(engine)
-    _mismatch(engine, wish, logs)
+    with st.container():  # with or without a sentence in it: what follows keeps its place and is not made again
+        _mismatch(engine, wish, logs)
     with st.container(gap=None, key="set"):
         st.markdown(f"**Set:** {described(wish.scenarios)}.")
         idle = engine.state == "ready" and all(map(engine.over, _runs()))
         st.fragment(_status, run_every=IDLE_S if idle else WORKING_S)(engine)
     _show(engine, logs, scale)
     with st.container(key="below"):
-        with st.container():  # one place, with or without results: what follows keeps its place and is not made again
+        with st.container():  # the same, with or without results
             offer_own(_runs())
             _results(engine, logs)
         if choose_recordings():
