@@ -2,8 +2,8 @@
 
 const PACE = "so far"; // all tokens made, over the time from the first arrival to now, or to the last of them
 
-/** At t. The stall is the longest gap that has been felt, one under way included, and whose it was. The pace is looked up every
- *  quarter second. */
+/** At t. The stall is the longest gap that has been felt, one under way included, and whose it was. The pace
+ *  and the gap are looked up every quarter second, the gap together with the usual one: it is a median of all gaps. */
 function figures(now) {
   const { log, t } = now,
     ttft = [],
@@ -25,7 +25,7 @@ function figures(now) {
       if (since > stall.s) stall = { s: since, order, t: null };
     }
   }
-  return { ttft: median(ttft), counted: ttft.length, waiting, gap: medianGap(log, t), stall, pace: paceAt(log, at) };
+  return { ttft: median(ttft), counted: ttft.length, waiting, gap: medianGap(log, at), stall, pace: paceAt(log, at) };
 }
 
 function paceAt(log, t) {
@@ -118,12 +118,15 @@ function chips(view, now, stations, edge, width) {
       h("dt", {}, name, h("span", { class: "sk-term" }, term)),
       h("dd", {}, h("strong", {}, value), h("span", { class: "sk-below" }, below)),
       h(
-        "svg",
-        { width: wide, height: 40, viewBox: `0 0 ${wide} 40`, "aria-hidden": "true" },
-        path(`M0 39.5H${wide}`, { class: "base" }),
-        course,
-        rect(x, -1, wide - x + 1, 40, { class: "cover" }),
-        path(`M${f1(x)} 0V40`, { class: "now-line" }),
+        "div",
+        { class: "sk-course", style: `width:${wide}px`, "aria-hidden": "true" },
+        h(
+          "svg",
+          { width: wide, height: 40, viewBox: `0 0 ${wide} 40` },
+          path(`M0 39.5H${wide}`, { class: "base" }),
+          course,
+        ),
+        h("div", { class: "cover", style: `transform:translateX(${f1(x)}px)` }), // what is to come
       ),
     );
   return h(

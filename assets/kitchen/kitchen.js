@@ -32,7 +32,7 @@ function kitchen(view) {
         says = sentence(now, stations);
       const floor = (many ? tilesFloor : floorOf)(now, stations, Math.floor(width)),
         line = xray(view, now, stations, edge, Math.floor(width));
-      root.setAttribute("aria-label", view.title || "Kitchen");
+      mark(root, "aria-label", view.title || "Kitchen");
       const origin = view.simulated
           ? "simulated"
           : live
@@ -62,6 +62,7 @@ function kitchen(view) {
             "div",
             {
               class: "sk-floor",
+              style: `height:${floor.height}px`,
               "data-kind": stations.some(({ station }) => station === "prep") ? "split" : "joint",
               "data-many": many,
             },

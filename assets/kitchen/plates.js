@@ -42,23 +42,14 @@ function mostPlates(now, names) {
 function plate(now, spot, one, { age: says = "", because = "" } = {}) {
   if (now.cancels) now.spots?.push({ order: one.order, x: spot.x + spot.w - 26, y: spot.y + spot.h / 2 - 12 });
   stands(now, one.order, "plate", spot.x, spot.y);
-  const key = `${spot.x} ${spot.y} ${spot.w} ${spot.h} ${one.made} ${one.still} ${says} ${because} ${now.cancels} ${penTurn}`;
-  if (one.order.plated?.key !== key) one.order.plated = { key, drawn: plateOf(now, spot, one, { says, because }) };
-  return one.order.plated.drawn;
-}
-function plateOf(now, spot, one, { says, because }) {
-  const { x, y, w, h: tall, dish } = spot,
-    cx = x + dish,
-    cy = y + tall / 2,
-    rim = dish - 3,
-    hard = one.still === "long" || one.still === "held",
-    iced = one.still === "long";
-  const long = 2 * Math.PI * rim,
-    ring = `M${f1(cx)} ${f1(cy - rim)}A${f1(rim)} ${f1(rim)} 0 1 1 ${f1(cx)} ${f1(cy + rim)}A${f1(rim)} ${f1(rim)} 0 1 1 ${f1(cx)} ${f1(cy - rim)}`;
-  // in the dish only if its last count fits there too: it does not change its place as it grows
-  const fits = dish > 26 && widthOf(`${one.max}/${one.max}`, 12) < 2 * Math.sqrt(Math.max(0, (dish - 6) ** 2 - 196)),
-    count = fits ? `${one.made}/${one.max}` : "";
-  return g(
+  const small = isSmall(spot, one),
+    looks = `${spot.x} ${spot.y} ${spot.w} ${spot.h} ${small ? "" : one.made} ${one.still} ${says} ${because} ${now.cancels} ${penTurn}`,
+    key = `${one.made} ${looks}`,
+    last = one.order.plated;
+  if (last?.key === key) return last.drawn;
+  const dish = last?.looks === looks ? last.dish : plateOf(now, spot, one, { says, because, small }),
+    hard = one.still === "long" || one.still === "held";
+  const drawn = g(
     {
       class: "sk-plate",
       key: one.order.request,
@@ -67,7 +58,55 @@ function plateOf(now, spot, one, { says, because }) {
       "data-made": one.made,
       "data-frozen": hard ? "long" : one.still,
     },
-    w < 2 * dish + 26 ? null : slipOf(one, spot, { says, because, iced, hard, count, spare: now.cancels ? 24 : 0 }),
+    dish,
+  );
+  one.order.plated = { key, looks, dish, drawn };
+  return drawn;
+}
+/** A count fits in a dish only if its last value fits there too: it does not change its place as it grows. */
+const countFits = ({ dish }, { max }) =>
+  dish > 26 && widthOf(`${max}/${max}`, 12) < 2 * Math.sqrt(Math.max(0, (dish - 6) ** 2 - 196));
+const slipFits = ({ w, dish }) => w >= 2 * dish + 26;
+/** Nothing on it changes with a token but its rim, and `rims` draws those of a whole line at once. */
+const isSmall = (spot, one) => !slipFits(spot) && !countFits(spot, one);
+
+/** How far small plates are, as one path each for those that go on and those that wait: sixty at once are one change to the page. */
+function rims(spots, shown) {
+  const arcs = { done: "", cold: "" };
+  for (const one of shown) {
+    const spot = spots[one.slot];
+    if (!one.made || one.still === "long" || one.still === "held" || !isSmall(spot, one)) continue;
+    const r = spot.dish - 1.5,
+      cx = spot.x + spot.dish,
+      cy = spot.y + spot.h / 2,
+      share = Math.min(1, one.made / one.max) * 2 * Math.PI,
+      half = Math.min(share, Math.PI),
+      end = (angle) => `${f1(cx + r * Math.sin(angle))} ${f1(cy - r * Math.cos(angle))}`,
+      arc = (angle) => `A${f1(r)} ${f1(r)} 0 0 1 ${end(angle)}`;
+    arcs[one.still === "short" ? "cold" : "done"] += `M${f1(cx)} ${f1(cy - r)}${arc(half)}${share > half ? arc(share) : ""}`;
+  }
+  return [arcs.done ? path(arcs.done, { class: "rim-done" }) : null, arcs.cold ? path(arcs.cold, { class: "rim-cold" }) : null];
+}
+function plateOf(now, spot, one, { says, because, small }) {
+  const { x, y, w, h: tall, dish } = spot,
+    cx = x + dish,
+    cy = y + tall / 2,
+    rim = dish - 3,
+    hard = one.still === "long" || one.still === "held",
+    iced = one.still === "long";
+  const long = 2 * Math.PI * rim,
+    ring = `M${f1(cx)} ${f1(cy - rim)}A${f1(rim)} ${f1(rim)} 0 1 1 ${f1(cx)} ${f1(cy + rim)}A${f1(rim)} ${f1(rim)} 0 1 1 ${f1(cx)} ${f1(cy - rim)}`;
+  const count = countFits(spot, one) ? `${one.made}/${one.max}` : "";
+  if (small && !hard)
+    return g(
+      {},
+      circle(cx, cy, dish - 3, { class: "china" }),
+      path(ring, { class: "rim" }),
+      chip(cx, cy, one.number),
+    );
+  return g(
+    {},
+    !slipFits(spot) ? null : slipOf(one, spot, { says, because, iced, hard, count, spare: now.cancels ? 24 : 0 }),
     circle(cx + 1, cy + 3, dish, { class: "cast" }),
     circle(cx, cy, dish, { class: "china" }),
     circle(cx, cy, dish - 7, { class: iced ? "well iced" : "well", fill: iced ? "url(#sk-frost)" : null }),

@@ -319,6 +319,7 @@ function onLine(now, one, spots, hand, y0) {
   return {
     plates: [
       line?.line,
+      g({ class: "rims" }, rims(spots, shown)),
       g({ class: "plates" }, drawn),
       all.length > shown.length && now.spots
         ? text(spots[0].x, spots.at(-1).y + spots.at(-1).h + 14, `+${all.length - shown.length} more plates`, {

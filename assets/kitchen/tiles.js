@@ -170,7 +170,6 @@ function tile(now, one, { x, y, w }) {
   return g(
     { class: "sk-tile", key: one.name, "data-mode": one.mode, "data-frozen": still ? "long" : null, transform: at(x, y) },
     rect(0, 0, w, TILE_H, { rx: 5, class: `tile ${lit || "dark"}` }),
-    one.mode === "both" ? null : null,
     still ? rect(1, 1, w - 2, TILE_H - 2, { rx: 4, fill: "url(#sk-frost)", class: "tile-ice" }) : null,
     rect(0, 30, w, TILE_H - 30, { class: "tile-top" }),
     one.mode === "down"
@@ -186,7 +185,7 @@ function tile(now, one, { x, y, w }) {
         ),
     one.station === "prep"
       ? done
-        ? [rect(w / 2 - 12, 34, 24, 8, { rx: 2, class: "tile-tray" }), null]
+        ? rect(w / 2 - 12, 34, 24, 8, { rx: 2, class: "tile-tray" })
         : one.cuts
           ? rect(8, 34, w - 16, 8, { rx: 2, class: "tile-board" })
           : null

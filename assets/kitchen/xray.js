@@ -170,7 +170,15 @@ function gridOf(box, bottom, width) {
   return g({}, out);
 }
 
-/** The picture: the past in full colour, what is to come pale, the playhead between them. */
+const layer = (width, tall, ...drawn) =>
+  h("svg", { width, height: tall, viewBox: `0 0 ${width} ${tall}`, "aria-hidden": "true" }, drawn);
+const layersOf = (lines, width, tall) => [
+  layer(width, tall, gridOf(lines.box, lines.bottom, width), g({}, lines.under), g({}, lines.lanes)),
+  layer(width, tall, g({}, lines.names), g({}, lines.labels), g({}, lines.front)),
+];
+
+/** The picture, in layers, so that a frame moves two of them and paints none: below, all of the run, pale; over it, as wide as the
+ *  past, the same in full colour; then what is said of both. Between the last two the line of the playhead, on top its time. */
 function xray(view, now, stations, edge, width) {
   const [from, to] = view.window(now.t, edge),
     live = view.isLive(),
@@ -188,47 +196,38 @@ function xray(view, now, stations, edge, width) {
     { box, bottom } = it;
   const x = clamp(box.x(now.t), box.left, box.right),
     tall = bottom + 22,
-    grid = (view.grid ||= memo(gridOf))(box, bottom, width);
-  const still = live
-    ? [...stations.flatMap((one) => [...one.frozen, ...one.held]), ...heldByTrays(now)].map(({ order, since }) => {
-        const row = it.rowOf.get(order.request);
-        return (
-          row &&
-          rect(box.x(now.t - since) + 1, row[0] + 1, Math.max(0, x - box.x(now.t - since) - 1), row[1] - 3, { class: "hatch" })
-        );
-      })
-    : null;
-  const lanes = (view.twice ||= memo((all) => g({}, all)))(it.lanes),
+    still = live
+      ? [...stations.flatMap((one) => [...one.frozen, ...one.held]), ...heldByTrays(now)].map(({ order, since }) => {
+          const row = it.rowOf.get(order.request);
+          return (
+            row &&
+            rect(box.x(now.t - since) + 1, row[0] + 1, Math.max(0, x - box.x(now.t - since) - 1), row[1] - 3, { class: "hatch" })
+          );
+        })
+      : null;
+  const [below, above] = (view.layers ||= memo(layersOf))(it, width, tall),
     says = secs(now.t),
-    pill = Math.max(54, widthOf(says, 13, 700) + 18),
-    px = clamp(x, pill / 2, width - pill / 2),
-    id = `sk-${view.key}`;
-  view.headAt = x;
+    pill = Math.max(54, Math.ceil(widthOf(says, 13, 700) / 6) * 6 + 18);
   return {
     box,
-    tall,
     drawn: h(
-      "svg",
+      "div",
       {
         class: "sk-xray",
-        width,
-        height: tall,
-        viewBox: `0 0 ${width} ${tall}`,
+        style: `height:${tall}px`,
         role: "img",
         "aria-label": "Timeline: prep, the pass, and what each guest got; the slider on it moves through time",
       },
-      h("clipPath", { id: `${id}-past` }, rect(0, 0, x, tall)),
-      h("clipPath", { id: `${id}-next` }, rect(x, 0, Math.max(0, width - x), tall)),
-      grid,
-      g({}, it.under),
-      g({ class: "past", "clip-path": `url(#${id}-past)` }, lanes, still),
-      g({ class: "next", "clip-path": `url(#${id}-next)` }, lanes),
-      g({}, it.names),
-      path(`M${f1(x)} 18V${bottom + 1}`, { class: "head-line" }),
-      g({}, it.labels),
-      g({}, it.front),
-      rect(px - pill / 2, 0, pill, 20, { rx: 10, class: "head-pill" }),
-      text(px, 14.5, says, { class: "t13 bold mid head-says" }),
+      h("div", { class: "next" }, below),
+      h("div", { class: "past", style: `width:${f1(x)}px` }, below),
+      still?.length ? h("div", {}, layer(width, tall, still)) : null,
+      h("div", { class: "head-line", style: `height:${bottom - 17}px;transform:translate(${f1(x - 1)}px,18px)` }),
+      h("div", { class: "over" }, above),
+      h(
+        "div",
+        { class: "head-says", style: `width:${pill}px;transform:translateX(${f1(clamp(x - pill / 2, 0, width - pill))}px)` },
+        says,
+      ),
     ),
   };
 }

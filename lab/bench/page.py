@@ -1,4 +1,4 @@
-"""`split-kitchen bench page`: frames a second and main-thread work per frame, two busy kitchens side by side.
+"""`split-kitchen bench page`: frames a second and main-thread work per frame, of two busy kitchens and of a rack.
 
 The page is a run exported as HTML, so the scene is all there is on it. Chromium's own trace says what each frame cost.
 """
@@ -43,10 +43,9 @@ NO_GPU = "Headless Chromium without a GPU: rasterising is done by other threads 
 WORKER = WorkerSpec(LinearCost(step=0.02, prefill_token=2e-4, row=1e-3))
 
 
-def run(kind: Kind, orders: int) -> Log:
+def run(deployment: Deployment, load: Workload, link: LinkSpec) -> Log:
     """All orders at once, the same for each deployment; simulated tokens have no text, so they are given words."""
-    load = Workload(requests=orders, prompt_tokens=64, output_tokens=400)
-    log = simulate(Scenario(Deployment(kind), LinkSpec(100e6, 0.001), load), WORKER)
+    log = simulate(Scenario(deployment, link, load), WORKER)
     events = (replace(event, text=WORD) if isinstance(event, TokenMade) else event for event in log.events)
     return replace(log, events=list(events))
 
@@ -54,8 +53,16 @@ def run(kind: Kind, orders: int) -> Log:
 def page(orders: int) -> str:
     """Two kitchens at work on the same orders."""
     kinds: tuple[Kind, ...] = ("chunked", "disaggregated")
-    kitchens = [kitchen(run(kind, orders).events, kind, id=kind, deployment=kind) for kind in kinds]
+    load, link = Workload(requests=orders, prompt_tokens=64, output_tokens=400), LinkSpec(100e6, 0.001)
+    kitchens = [kitchen(run(Deployment(kind), load, link).events, kind, id=kind, deployment=kind) for kind in kinds]
     return export_kitchens(kitchens, "Two kitchens")
+
+
+def rack() -> str:
+    """54 prep stations and 18 plating lines: all of them work while the scene is watched."""
+    stations = Deployment("disaggregated", workers=72, prefill_workers=54)
+    load = Workload(requests=360, prompt_tokens=2048, output_tokens=120)
+    return export_kitchens([kitchen(run(stations, load, LinkSpec(100e9, 0.001)).events, "A rack")], "A rack")
 
 
 @contextmanager
@@ -184,22 +191,30 @@ def _per_frame(begins: Sequence[float], events: Sequence[dict[str, Any]], names:
     return sums
 
 
-def measure(model: str, orders: int, seconds: float, visits: int, minutes: float) -> Findings:
-    html = page(orders)
+def drawing(scene: str, html: str, seconds: float) -> list[Figure]:
+    """Frames a second of a scene, and what each costs the page's main thread."""
     frames = Frames(traced(html, seconds))
     gap, work, paint = Spread.of(frames.gaps_s), Spread.of(frames.work_s), Spread.of(frames.paint_s)
     slow_s = sorted(frames.work_s)[int(0.95 * len(frames.work_s))]
-    figures = [
-        *opening(model, visits),
-        Figure("frames a second, median", 1 / gap.p50, "/s", least=59.0),
+    return [
+        Figure(f"{scene}: frames a second, median", 1 / gap.p50, "/s", least=59.0),
         Figure("frames a second, mean", 1 / gap.mean, "/s", least=59.0),
         Figure("script, style and layout a frame, median", work.p50, "s", most=0.008),
         Figure("script, style and layout a frame, 95 of 100", slow_s, "s", most=0.008),
         Figure("of it script, median", Spread.of(frames.script_s).p50, "s"),
         Figure("painting on the main thread, median", paint.p50, "s"),
+    ]
+
+
+def measure(model: str, orders: int, seconds: float, visits: int, minutes: float) -> Findings:
+    html = page(orders)
+    figures = [
+        *opening(model, visits),
+        *drawing("two kitchens", html, seconds),
+        *drawing("54 and 18 stations", rack(), seconds),
         *heap(html, minutes),
     ]
-    notes = [f"Two kitchens, {orders} orders in each, a quarter of the speed, {seconds:g} s.", NO_GPU]
+    notes = [f"Two kitchens, {orders} orders in each; a quarter of the speed, {seconds:g} s.", NO_GPU]
     return found("page", machine(), figures, notes)
 
 

@@ -50,6 +50,7 @@ SIGHT = """() => {
     }
     return seen;
   };
+  const picture = (node) => node.closest(".sk-xray") || node.ownerSVGElement; // one timeline is drawn in layers
   const wrong = [], boxes = [];
   for (const node of document.querySelectorAll(".sk *")) {
     const box = node.getBoundingClientRect(), style = getComputedStyle(node);
@@ -60,7 +61,7 @@ SIGHT = """() => {
     const drawn = node instanceof SVGElement;
     const shown = document.elementsFromPoint(box.left + box.width / 2, box.top + box.height / 2);
     if (drawn && !shown.some((one) => node.contains(one) || (one.matches("text") && one.contains(node))))
-      continue; // of what is drawn twice, for the past and for what is to come, one is clipped
+      continue; // of what is drawn twice, for the past and for what is to come, one is covered
     const seen = behind(node, box);
     if (!seen) continue;
     const [a, b] = [light(rgba(drawn ? style.fill : style.color)), light(seen)];
@@ -72,7 +73,7 @@ SIGHT = """() => {
   for (const [n, [one, a]] of boxes.entries()) for (const [other, b] of boxes.slice(n + 1)) {
     const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
     const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-    if (wide > 2 && high > 5 && !one.contains(other) && one.ownerSVGElement === other.ownerSVGElement)
+    if (wide > 2 && high > 5 && !one.contains(other) && picture(one) === picture(other))
       wrong.push(["overlap", one.textContent, other.textContent]);
   }
   return wrong;

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from engine.events import TokenMade
+from engine.link import LinkSpec
+from engine.scenario import Deployment, Workload
 from lab.bench.page import Frames, run
 
 
@@ -32,7 +34,8 @@ def test_work_is_counted_by_the_frame_it_began_in_and_once() -> None:
 
 
 def test_every_order_of_the_scene_is_in_flight_at_once() -> None:
-    tokens = [event for event in run("disaggregated", 5).events if isinstance(event, TokenMade)]
+    log = run(Deployment("disaggregated"), Workload(requests=5, prompt_tokens=64, output_tokens=400), LinkSpec(100e6))
+    tokens = [event for event in log.events if isinstance(event, TokenMade)]
     begun = {token.request: token.t for token in tokens if token.index == 0}
     ended = {token.request: token.t for token in tokens}
     assert len(begun) == 5
