@@ -211,14 +211,14 @@ function passWide(now, gate, by, ly, geo, x0, x1) {
   const sx = left + 10,
     sw = right - left - 20,
     bandwidth = now.link?.bandwidth,
-    share = linkShare(bandwidth),
+    share = shareOf(now.link),
     waits = now.waiting.length;
   const cabs = [
     rect(left, front + 12, right - left, geo.floor - front - 18, { rx: 4, class: "cab" }),
     fitted(
       left + 9,
       y1,
-      right - left - 24 - widthOf(rate(bandwidth), 14, 650),
+      right - left - 24 - widthOf(carries(now.link), 14, 650),
       waits
         ? [
             [
@@ -235,7 +235,7 @@ function passWide(now, gate, by, ly, geo, x0, x1) {
             [[it ? "Carrying" : "Free", "pass-t strong"]],
           ],
     ),
-    text(right - 9, y1, rate(bandwidth), { class: "t14 strong end" }),
+    text(right - 9, y1, carries(now.link), { class: "t14 strong end" }),
   ];
   return {
     belt: base.belt,
@@ -286,7 +286,7 @@ function halfFloor(now, stations, width, most, split) {
     waits = now.waiting.length;
   const says = [
     text(x, back + 18, "The pass", { class: "t14 bold" }),
-    text(x, back + 35, rate(now.link?.bandwidth), { class: "t13" }),
+    text(x, back + 35, carries(now.link), { class: "t13" }),
     text(x, back + 51, it ? `${Math.floor(100 * it.share)} % of ${it.number}` : "empty", { class: "t13 soft" }),
   ];
   const cabs = [
@@ -310,7 +310,7 @@ function halfFloor(now, stations, width, most, split) {
       x: left + 8,
       y: y2 - 15,
       width: right - left - 16,
-      share: linkShare(now.link?.bandwidth),
+      share: shareOf(now.link),
       bandwidth: now.link?.bandwidth,
     },
     buttons: [],

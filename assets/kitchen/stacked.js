@@ -72,7 +72,7 @@ function shaft(now, width, y) {
         y + 44,
         sx - 66,
         [now.link?.latency ? `  + ${secs(now.link.latency)} latency` : "", ""].map((late) => [
-          [rate(now.link?.bandwidth), "strong"],
+          [carries(now.link), "strong"],
           [late, "t13 light"],
         ]),
         { class: "t14 oninslab" },
@@ -121,7 +121,7 @@ function shaft(now, width, y) {
       x: 12,
       y: y + 50,
       width: Math.min(150, width - 200),
-      share: linkShare(now.link?.bandwidth),
+      share: shareOf(now.link),
       bandwidth: now.link?.bandwidth,
       bare: true,
     },

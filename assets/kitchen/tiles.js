@@ -100,7 +100,7 @@ function tilesFloor(now, stations, width) {
         ? text(8, by - 32, [span("The pass ", "bold"), span(passSays(now, it), "light")], { class: "t13" })
         : [
             text(gate + 14, top + 28, "The pass", { class: "t14 bold" }),
-            text(gate + 14, top + 46, rate(now.link?.bandwidth), { class: "t13" }),
+            text(gate + 14, top + 46, carries(now.link), { class: "t13" }),
             it ? text(gate + 14, top + 64, `${now.trays.length} crossing`, { class: "t13 soft" }) : null,
             now.waiting.length ? text(gate + 14, top + 82, `${now.waiting.length} wait`, { class: "t13 strong pass-t" }) : null,
           ],
@@ -145,7 +145,7 @@ function tilesFloor(now, stations, width) {
   return { width, height: y + 68, drawn: out, buttons: [], link: null };
 }
 const passSays = (now, it) =>
-  `${rate(now.link?.bandwidth)}${it ? `, ${now.trays.length} crossing` : ""}${now.waiting.length ? `, ${now.waiting.length} wait` : ""}`;
+  `${carries(now.link)}${it ? `, ${now.trays.length} crossing` : ""}${now.waiting.length ? `, ${now.waiting.length} wait` : ""}`;
 
 function threads(now, spotOf, gate, by, x0, x1, phone) {
   const d = now.trays.slice(0, 4).map(({ tray: one }) => {

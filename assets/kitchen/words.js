@@ -68,6 +68,8 @@ function bytes(n) {
   const [unit, name] = n >= 1e9 ? [1e9, "GB"] : n >= 1e6 ? [1e6, "MB"] : [1e3, "kB"];
   return `${Number((n / unit).toPrecision(3))} ${name}`;
 }
+/** What the pass carries; before the run has said it, nobody knows. */
+const carries = (link) => (link ? rate(link.bandwidth) : "–");
 const rate = (n) => (n == null ? "unpaced" : n === 0 ? "nothing, it is cut" : `${bytes(n)}/s`);
 const COUNT = new Intl.NumberFormat("en");
 const whole = (n) => COUNT.format(n);
@@ -90,6 +92,7 @@ const SLOWEST = 0.5e6,
   FASTEST = 2e9,
   NOTCHES = 200;
 const linkShare = (n) => (n == null ? 1 : Math.min(1, Math.log(Math.max(n, SLOWEST) / SLOWEST) / Math.log(FASTEST / SLOWEST)));
+const shareOf = (link) => (link ? linkShare(link.bandwidth) : 0);
 const notchOf = (n) => (n == null ? NOTCHES : Math.round((NOTCHES - 1) * linkShare(n)));
 const rateOf = (notch) =>
   notch >= NOTCHES ? null : Number((SLOWEST * (FASTEST / SLOWEST) ** (notch / (NOTCHES - 1))).toPrecision(2));

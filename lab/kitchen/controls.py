@@ -48,6 +48,9 @@ def choose_kinds() -> list[Kind]:
         width=214,
         label_visibility="collapsed",
     )
+    with st.container(width="content"):  # with or without a word in it: what follows keeps its place
+        if beside == first:
+            st.caption("the same, so one kitchen", width="content")
     return beside_each_other(first, beside)
 
 
