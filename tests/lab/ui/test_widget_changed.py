@@ -55,7 +55,7 @@ def test_a_preset_fills_the_form() -> None:
     """In a lab of its own: one that has been asked already answers at once, and then nothing looks."""
     with open_lab() as lab, Visitor(lab, page="advisor") as visitor:
         visitor.press("Ask the advisor")  # while it thinks, a fragment looks how far it is
-        preset, gpus = labelled(visitor, "selectbox", "Begin with"), labelled(visitor, "number_input", "GPUs, in all")
+        preset, gpus = labelled(visitor, "selectbox", "Start from"), labelled(visitor, "number_input", "GPUs, in all")
         rack = next(name for name in preset.options if "NVL72" in name)
         still = WidgetState(id=gpus.id, int_value=4)
         told_by_a_timer_first(visitor, [still, WidgetState(id=preset.id, string_value=rack)])
