@@ -34,6 +34,7 @@ def write(folder: Path, benches: Sequence[Findings]) -> list[Path]:
 
 
 def page(benches: Sequence[Findings], picture: Path) -> str:
+    """The findings as a page of Markdown. `picture`: the path of its picture, relative to the page."""
     reached = [figure.reached for findings in benches for figure in findings.figures if figure.reached is not None]
     machines = " / ".join(dict.fromkeys(findings.machine for findings in benches))
     lines = [

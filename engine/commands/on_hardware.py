@@ -24,12 +24,15 @@ class OnHardware(msgspec.Struct, frozen=True):
 
     @property
     def chunk_tokens(self) -> int:
+        """The engine's default token budget of a step on this GPU."""
         return serving_engine(self.engine).chunk_on(self.gpu)
 
     def shape(self, name: str) -> ModelShape:
+        """The model called `name`, in these formats."""
         return model(name).served(self.precision, self.kv_dtype)
 
     def worker(self, name: str, context: int) -> WorkerSpec:
+        """A simulated worker for requests of `context` tokens, prompt plus output."""
         return worker_on(self.shape(name), self.gpu, context=context, tp=self.tp, engine=self.engine)
 
     def link(self, name: str, tp: int) -> LinkSpec:

@@ -17,6 +17,8 @@ def ns(seconds: float) -> int:
 
 
 class Clock:
+    """The simulation's time, and its alarms."""
+
     def __init__(self) -> None:
         self.env = simpy.Environment(initial_time=0)
 

@@ -138,14 +138,17 @@ class Jobs:
     def process(
         self, module: str, question: bytes, slots: BoundedSemaphore, whose: AdvisorJob | SweepJob | KitchenJob
     ) -> BackgroundJob:
+        """Start a job in `module`, which reads `question` from stdin; `whose` gets its lines."""
         job = BackgroundJob(module, question, slots=slots, hear=whose.hear, done=whose.done, idle_s=self._idle_s)
         job.start()
         return job
 
 
 def borne(points: Sequence[Point]) -> list[Borne]:
+    """The highest rates among a sweep's points."""
     return [point for point in points if isinstance(point, Borne)]
 
 
 def tried(points: Sequence[Point]) -> list[Tried]:
+    """The single simulations among a sweep's points."""
     return [point for point in points if isinstance(point, Tried)]

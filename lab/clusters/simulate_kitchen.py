@@ -39,6 +39,7 @@ class SimulatedKitchen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def requests(self) -> int:
+        """How many orders are simulated."""
         most = min(MOST, MOST_EACH * bench(self.sweep).workers)
         return min(most, max(FEWEST, round(SPAN_S * self.rate_per_s)))
 

@@ -487,5 +487,6 @@ def rounded(seconds: float) -> float:
 
 
 def shortened(prompt: str) -> str:
+    """A prompt on one line, of at most `PROMPT_CHARS` characters."""
     text = " ".join(prompt.split())
     return text if len(text) <= PROMPT_CHARS else text[: PROMPT_CHARS - 1] + "…"

@@ -32,6 +32,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
     @property
     def split(self) -> tuple[Pool, Pool] | None:
+        """The prefill and the decode pool, if there are two."""
         return (self.prefill, self.decode) if self.prefill and self.decode else None
 
     @property

@@ -35,6 +35,7 @@ class Best(msgspec.Struct, frozen=True):
 
     @property
     def pays(self) -> bool:
+        """Whether splitting pays, by these formulas."""
         return pays(self.chunked, self.split)
 
 

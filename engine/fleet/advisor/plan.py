@@ -21,6 +21,7 @@ class Pool(msgspec.Struct, frozen=True):
 
     @property
     def gpus(self) -> int:
+        """How many GPUs the pool has."""
         return self.replicas * self.tp
 
 
@@ -52,15 +53,18 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def pools(self) -> dict[str, Pool]:
+        """The plan's pools by role: "worker", or "prefill" and "decode"."""
         named = {"worker": self.both, "prefill": self.prefill, "decode": self.decode}
         return {role: pool for role, pool in named.items() if pool}
 
     @property
     def gpus(self) -> int:
+        """How many GPUs the plan has in all."""
         return sum(pool.gpus for pool in self.pools.values())
 
     @property
     def road(self) -> FabricSpec:
+        """The fabric. Raises BadInput if its name is unknown."""
         return fabric(self.fabric)
 
     @property
@@ -104,4 +108,5 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def gpu_of(pool: Pool) -> GpuSpec:
+    """The GPU of a pool. Raises BadInput if its name is unknown."""
     return gpu(pool.gpu)

@@ -101,10 +101,12 @@ class Question(msgspec.Struct, frozen=True):
 
     @property
     def card(self) -> GpuSpec:
+        """The GPU. Raises BadInput if its name is unknown."""
         return gpu(self.gpu)
 
     @property
     def shape(self) -> ModelShape:
+        """The model in the formats asked for. Raises BadInput if a name is unknown."""
         return (self.own_model or model(self.model)).served(self.precision, self.kv_dtype)
 
     @property
@@ -119,6 +121,7 @@ class Question(msgspec.Struct, frozen=True):
 
     @property
     def uncached_tokens(self) -> int:
+        """Tokens of each prompt that have to be computed; at least one."""
         return self.isl_tokens - self.cached_tokens
 
     # ---- roads

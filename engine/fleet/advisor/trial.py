@@ -75,6 +75,7 @@ class TrialResult(msgspec.Struct, frozen=True):
 
     @property
     def keeps(self) -> bool:
+        """Whether it sustains the asked rate."""
         return self.headroom >= 1
 
     @property

@@ -23,6 +23,7 @@ class FabricSpec(msgspec.Struct, frozen=True):
 
     @property
     def achieved_bytes_per_s(self) -> float:
+        """The bandwidth that handoffs reach."""
         return self.bytes_per_s * self.efficiency
 
     @property

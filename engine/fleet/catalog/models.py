@@ -115,6 +115,7 @@ class ModelShape(msgspec.Struct, frozen=True):
 
     @property
     def weight_bytes(self) -> float:
+        """The size of all weights."""
         return self.read_bytes(self.experts.count if self.experts else 0) + self._table_only * TABLE_BYTES
 
     # ---- KV
@@ -160,6 +161,7 @@ class ModelShape(msgspec.Struct, frozen=True):
 
     @property
     def head_params(self) -> int:
+        """Parameters of the head, which the embedding table also has."""
         return self.vocab * self.hidden
 
     @property

@@ -21,6 +21,7 @@ class Site(msgspec.Struct, frozen=True):
     one_port: bool = False
 
     def fabric(self, card: GpuSpec) -> FabricSpec:
+        """The link between two GPUs of this kind at the site."""
         return fabric(self.road or card.peer)
 
 

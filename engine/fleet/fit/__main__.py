@@ -32,6 +32,7 @@ LEAST_S = 1e-7  # shorter times are written as 0
 
 
 def main(folder: Path) -> None:
+    """Fit all generations and engines to the measurements in `folder`, and print the file. Takes some minutes."""
     systems = folder / "aiconfigurator_core" / "systems"
     measured = points(systems / "silicon_sample.csv")
     found: dict[str, dict[str, Calibration]] = {}

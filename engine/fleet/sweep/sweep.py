@@ -65,10 +65,12 @@ class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def gpus_each(self) -> int:
+        """GPUs per worker. Raises BadInput if a name is unknown."""
         return self.tp or smallest_tp(model(self.model), gpu(self.gpu))
 
     @property
     def slo(self) -> Slo:
+        """Both SLOs, in seconds."""
         return Slo(self.ttft_slo_s, self.tpot_slo_s)
 
 
