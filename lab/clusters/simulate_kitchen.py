@@ -12,7 +12,8 @@ import msgspec
 from engine.errors import BadInput
 from engine.fleet.sweep.sweep import Refused, Sweep, bench
 from engine.scenario import KINDS, Kind, number, one_of, whole
-from lab.scene.motions import Motion, motions
+from lab.scene.motions import motions
+from lab.scene.spans import Motion
 
 SPAN_S = 15.0  # how long orders arrive, unless that makes too many or too few to watch
 FEWEST, MOST = 24, 900  # requests

@@ -133,12 +133,6 @@ class ModelShape(msgspec.Struct, frozen=True):
 
     # ---- work
 
-    def prefill_flops(self, tokens: int, cached: int = 0) -> float:
-        """FLOPs of a prompt of `tokens`, the first `cached` of which already have KV. The head runs once."""
-        full, windowed = self._attended(cached, tokens)
-        scores = self.attention_flops(absorbed=False) * (full * self.full_layers + windowed * self.windowed_layers)
-        return 2.0 * self.matmul_params * (tokens - cached) + scores + 2.0 * self.head_params
-
     @property
     def full_layers(self) -> int:
         """How many layers have full attention."""
@@ -217,14 +211,3 @@ class ModelShape(msgspec.Struct, frozen=True):
         if self.experts is None:
             return 0
         return round(self.experts.layers * experts * (3 if self.gated else 2) * self.hidden * self.experts.ffn)
-
-    def _attended(self, start: int, end: int) -> tuple[float, float]:
-        """(query, key) pairs of the tokens from `start` to `end` in a full and in a windowed layer."""
-        full = _pairs(end, end) - _pairs(start, start)
-        return full, _pairs(end, self.window) - _pairs(start, self.window)
-
-
-def _pairs(tokens: int, window: int) -> float:
-    """Pairs of each of `tokens` tokens with itself and the ones before it, at most `window`."""
-    inside = min(tokens, window)
-    return inside * (inside + 1) / 2 + (tokens - inside) * window
