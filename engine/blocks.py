@@ -12,6 +12,7 @@ class BlockPool:
 
     @property
     def used(self) -> int:
+        """How many blocks have an owner."""
         return self.blocks - len(self._free)
 
     def needed(self, tokens: int) -> int:
@@ -19,6 +20,7 @@ class BlockPool:
         return -(-tokens // self.block_tokens)
 
     def owned(self, owner: str) -> tuple[int, ...]:
+        """The owner's blocks, in position order; empty if it has none."""
         return self._owned.get(owner, ())
 
     def take(self, owner: str, tokens: int) -> tuple[int, ...] | None:

@@ -114,6 +114,7 @@ class Stalls:
 
     @singledispatchmethod
     def fold(self, event: Any) -> list[Stall]:
+        """Take the next event. The stalls that it ends, which are now explained."""
         return []
 
     # ---- requests

@@ -32,6 +32,7 @@ def kept_waiting(events: Iterable[Event]) -> float | None:
 
 
 def disturbed(events: Iterable[Event]) -> bool:
+    """Whether other processes kept the run's workers waiting for more than a share of `MOST`."""
     return (kept_waiting(events) or 0.0) > MOST
 
 

@@ -14,6 +14,8 @@ UNSEEN = -1  # in a client's log, a token's id: only its text is known
 
 
 class Fact(msgspec.Struct, frozen=True, tag=True, tag_field="kind", gc=False):  # values only: never in a cycle
+    """What all events have: `t`, in seconds since the engine's zero."""
+
     t: float
 
 
@@ -142,6 +144,8 @@ class Finished(Fact, frozen=True):
 
 
 class LinkChanged(Fact, frozen=True):
+    """From now on links have this bandwidth (None: unpaced) and latency."""
+
     bandwidth_bytes_per_s: float | None
     latency_s: float
 
@@ -190,12 +194,16 @@ class Failed(Fact, frozen=True):
 
 
 class WorkerUp(Fact, frozen=True):
+    """A worker is ready, with `blocks` KV blocks."""
+
     worker: str
     pid: int
     blocks: int
 
 
 class WorkerDown(Fact, frozen=True):
+    """A worker is gone, with all the KV that it held."""
+
     worker: str
     why: str
 

@@ -32,6 +32,7 @@ class Slo(msgspec.Struct, frozen=True):
     e2e_s: float | None = None
 
     def checked(self) -> "Slo":
+        """The SLOs themselves. Raises BadInput if one is not above 0."""
         for field in self.__struct_fields__:
             value = getattr(self, field)
             if value is not None and not value > 0:
@@ -39,6 +40,7 @@ class Slo(msgspec.Struct, frozen=True):
         return self
 
     def met_by(self, request: Timed) -> bool:
+        """Whether the request finished normally and within every limit that is set."""
         ttft_s, e2e_s = request.ttft_s, request.e2e_s
         if request.finished not in ("stop", "length") or ttft_s is None or e2e_s is None:
             return False

@@ -27,11 +27,14 @@ class Load:
 
 
 class Loads:
+    """Every worker's load, from the orders that are booked on it."""
+
     def __init__(self, workers: Iterable[str]) -> None:
         self.of = {worker: Load() for worker in workers}
         self._shares: dict[str, list[Share]] = {}
 
     def join(self, worker: str) -> None:
+        """Add a worker without load; does nothing if it is known."""
         self.of.setdefault(worker, Load())
 
     def book(self, order: Order, source_hands_off: bool) -> None:

@@ -12,7 +12,7 @@ from engine.scenario import ModelSpec
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
-    pass
+    """What all messages between router and workers have in common."""
 
 
 # ---- a worker joins
@@ -31,6 +31,8 @@ class Ping(Message, frozen=True):
 
 
 class Pong(Message, frozen=True):
+    """The worker's monotonic clock when it answered a `Ping`, in seconds."""
+
     clock_s: float
 
 
@@ -58,6 +60,8 @@ class Configure(Message, frozen=True):
 
 
 class SetLink(Message, frozen=True):
+    """Pace handoffs by this link from now on, also those under way."""
+
     link: LinkSpec
 
 
@@ -111,7 +115,7 @@ class Corrupt(Message, frozen=True):
 
 
 class Stop(Message, frozen=True):
-    pass
+    """End the process."""
 
 
 # ---- worker -> router
@@ -136,6 +140,8 @@ class Prefilled(Message, frozen=True):
 
 
 class Reserved(Message, frozen=True):
+    """The decode worker has reserved these blocks for the request's KV."""
+
     request: str
     blocks: tuple[int, ...]
 
@@ -151,6 +157,8 @@ class Shipped(Message, frozen=True):
 
 
 class ShipFailed(Message, frozen=True):
+    """The KV could not be sent; `why` in words."""
+
     request: str
     why: str
 
@@ -163,6 +171,8 @@ class Compared(Message, frozen=True):
 
 
 class Dropped(Message, frozen=True):
+    """The worker no longer holds anything of the request."""
+
     request: str
 
 

@@ -36,6 +36,7 @@ class Spread(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, samples: Iterable[float]) -> "Spread":
+        """The spread of the samples; all zeros if there are none."""
         ordered = sorted(samples)
         if not ordered:
             return cls()
@@ -44,6 +45,8 @@ class Spread(msgspec.Struct, frozen=True):
 
 
 class RequestResult(msgspec.Struct, frozen=True):
+    """One request's answer and its times in seconds; None or empty where it made no token."""
+
     id: str
     prompt_tokens: int
     output_tokens: int
@@ -56,6 +59,8 @@ class RequestResult(msgspec.Struct, frozen=True):
 
 
 class HandoffResult(msgspec.Struct, frozen=True):
+    """One handoff as measured. `verified` None: its checksums were not compared."""
+
     request: str
     bytes: int
     seconds: float
@@ -79,6 +84,8 @@ class Metrics(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
+    """A log's requests in order of arrival, its metrics, and its handoffs."""
+
     requests: tuple[RequestResult, ...]
     metrics: Metrics
     handoffs: tuple[HandoffResult, ...]

@@ -27,10 +27,12 @@ class Order:
 
     @property
     def tokens(self) -> int:
+        """Tokens of the prompt and of the answer so far."""
         return len(self.request.prompt_ids) + len(self.output_ids)
 
     @property
     def worst_tokens(self) -> int:
+        """Tokens of the prompt and of the longest possible answer, for which blocks are reserved."""
         return len(self.request.prompt_ids) + self.request.max_output_tokens
 
     @property

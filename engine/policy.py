@@ -37,6 +37,7 @@ class Job:
 
     @property
     def output_tokens(self) -> int:
+        """How many output tokens the job has made."""
         return len(self.tokens) - len(self.request.prompt_ids)
 
 
@@ -44,6 +45,7 @@ Choice = list[tuple[Job, int]]
 
 
 def whole_prompts(waiting: Sequence[Job]) -> Choice:
+    """Whole prompts in order of arrival, as long as they fit into `PREFILL_BATCH_TOKENS`; at least one."""
     chosen: Choice = []
     room = PREFILL_BATCH_TOKENS
     for job in waiting:
@@ -55,14 +57,17 @@ def whole_prompts(waiting: Sequence[Job]) -> Choice:
 
 
 def one_each(running: Collection[Job]) -> Choice:
+    """One token for every running job."""
     return [(job, 1) for job in running]
 
 
 def prefill_first(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Choice:
+    """Waiting prompts before everything else; decode only if there are none."""
     return whole_prompts(waiting) or one_each(running)
 
 
 def chunked(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Choice:
+    """A token for every running job, then pieces of prompts up to `chunk` tokens in all."""
     chosen = one_each(running)
     room = chunk - len(chosen)
     for job in waiting:
@@ -74,10 +79,12 @@ def chunked(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Cho
 
 
 def prefill_only(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Choice:
+    """Only waiting prompts: the policy of a prefill worker."""
     return whole_prompts(waiting)
 
 
 def decode_only(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Choice:
+    """Only running jobs: the policy of a decode worker."""
     return one_each(running)
 
 

@@ -94,6 +94,7 @@ def _remarks(log: Log) -> Iterator[str]:
 
 
 def table(rows: Sequence[tuple[str, Summary]]) -> None:
+    """Print one line of metrics per run, for people."""
     click.echo(
         f"{'':14}{'TTFT p50':>10}{'p90':>8}{'ITL p50':>10}{'p99':>8}{'max stall':>11}{'E2E p50':>10}{'tok/s':>8}"
     )
@@ -115,6 +116,7 @@ def _s(spread: Spread) -> str:
 
 
 def plain(value: object) -> str:
+    """A value of a report in words: lists and mappings on one line, floats with four digits."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "; ".join(plain(item) for item in value) or "none"
     if isinstance(value, dict):

@@ -26,10 +26,12 @@ class Roster:
         return self._choosable.get(policy, ())
 
     def came(self, worker: str, ready: Ready) -> None:
+        """The worker is up."""
         self.up[worker] = ready
         self._take_stock()
 
     def went(self, worker: str) -> None:
+        """The worker is gone; its role stays, for its successor."""
         self.up.pop(worker, None)
         self._take_stock()
 
@@ -43,6 +45,7 @@ class Roster:
         self._take_stock()
 
     def assign(self, worker: str, policy: str) -> None:
+        """Give a worker another role, also one that was to retire."""
         self._retired.discard(worker)
         self.roles[worker] = policy
         self._take_stock()

@@ -65,6 +65,8 @@ from engine.scenario import BLOCK_TOKENS, Deployment
 
 
 class Send(msgspec.Struct, frozen=True):
+    """A command for a worker."""
+
     worker: str
     command: Command
 
@@ -123,6 +125,7 @@ class Router:
         return self._recall(order, "cancelled", t)
 
     def set_link(self, link: LinkSpec, t: float) -> list[Output]:
+        """Change every worker's link."""
         self.link = link
         changed = LinkChanged(t, link.bandwidth_bytes_per_s, link.latency_s)
         return [changed, *(Send(name, SetLink(link)) for name in self.roster.up)]
@@ -142,6 +145,7 @@ class Router:
 
     @property
     def loads(self) -> Mapping[str, Load]:
+        """Every worker's load, by name."""
         return self._loads.of
 
     def expect(self, worker: str, policy: str) -> None:
@@ -162,6 +166,7 @@ class Router:
     # ---- called for workers
 
     def worker_up(self, worker: str, ready: Ready, t: float) -> list[Output]:
+        """A worker is ready: configure it, and continue what waited for one."""
         self.roster.came(worker, ready)
         up = WorkerUp(t, worker, ready.pid, ready.blocks)
         return [up, Send(worker, SetLink(self.link)), Send(worker, self._configure(worker)), *self._resume(t)]
@@ -399,6 +404,7 @@ class Router:
         return [self.deployed(t), *configures, *self._dispatch(t)]
 
     def deployed(self, t: float) -> Deployed:
+        """The present roles as an event."""
         return Deployed(t, self.deployment.kind, tuple(self.roster.roles.items()), self.deployment.transport)
 
     def _configure(self, worker: str) -> Configure:

@@ -13,6 +13,8 @@ from engine.order import Order
 
 
 class Route(Protocol):
+    """Chooses the worker that serves an order."""
+
     def choose(self, order: Order, workers: Sequence[str], loads: Mapping[str, Load]) -> str:
         """One of `workers`, which is not empty. The order is not yet part of any load."""
 
@@ -24,6 +26,7 @@ Cached = Callable[[str, str], int]  # request, worker -> tokens
 
 
 def nothing_cached(request: str, worker: str) -> int:
+    """No worker has any KV of a request's prefix."""
     return 0
 
 
@@ -77,6 +80,7 @@ class KvAware(LeastLoaded):
         return min(workers, key=lambda worker: self.cost(order, worker, loads[worker]))
 
     def cost(self, order: Order, worker: str, load: Load) -> float:
+        """The order's cost at the worker, in blocks; the lowest wins."""
         credit = self.overlap_credit * self.cached(order, worker)
         to_prefill = max(load.prefill_tokens + order.tokens - credit, 0) / self.block_tokens
         return self.prefill_scale * to_prefill + load.kv_tokens / self.block_tokens

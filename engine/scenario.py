@@ -42,10 +42,12 @@ class Deployment(msgspec.Struct, frozen=True):
 
     @property
     def decode_workers(self) -> int:
+        """How many workers decode, if the deployment is disaggregated."""
         return self.workers - self.prefill_workers
 
     @property
     def decode_policy(self) -> str:
+        """The policy of decode workers: "chunked" if they also prefill short prompts."""
         return "chunked" if self.local_prefill_tokens else "decode_only"
 
     @property
@@ -58,6 +60,7 @@ class Deployment(msgspec.Struct, frozen=True):
         return ("prefill_only",) * self.prefill_workers + (self.decode_policy,) * self.decode_workers
 
     def checked(self, most_workers: int = MAX_WORKERS) -> "Deployment":
+        """The deployment itself. Raises BadInput if it is impossible."""
         one_of("deployment", self.kind, KINDS)
         one_of("transport", self.transport, TRANSPORTS)
         one_of("ship", self.ship, SHIPPING)
@@ -95,6 +98,7 @@ class Workload(msgspec.Struct, frozen=True):
     users: int = 0
 
     def checked(self) -> "Workload":
+        """The workload itself. Raises BadInput if it is impossible."""
         whole("requests", self.requests, 1, 100_000)
         if self.rate_per_s is not None:
             number("rate", self.rate_per_s, above=0, unit="requests/s, or inf")
@@ -124,6 +128,7 @@ class ModelSpec(msgspec.Struct, frozen=True):
     kv_blocks: int = 2048
 
     def checked(self) -> "ModelSpec":
+        """The spec itself. Raises BadInput; whether the model exists is checked when it is prepared."""
         one_of("dtype", self.dtype, DTYPES)
         whole("kv blocks", self.kv_blocks, 1, 1_000_000)
         return self
@@ -155,16 +160,19 @@ def checked_link(link: LinkSpec) -> LinkSpec:
 
 
 def one_of(field: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Raises BadInput if the value is not allowed."""
     if value not in allowed:
         raise BadInput(field, value, "one of " + ", ".join(allowed))
 
 
 def whole(field: str, value: int, least: int, most: int) -> None:
+    """Raises BadInput if the value is not a whole number from `least` to `most`."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise BadInput(field, value, f"a whole number from {least:,} to {most:,}")
 
 
 def number(field: str, value: float, *, above: float = -math.inf, least: float = -math.inf, unit: str) -> None:
+    """Raises BadInput if the value is not finite, or not within its bound. `unit`: for the message."""
     if not (math.isfinite(value) and value > above and value >= least):
         bound = f"above {above:g}" if above > -math.inf else f"{least:g} or more"
         raise BadInput(field, value, f"{bound}, in {unit}")

@@ -44,6 +44,7 @@ class Stall(msgspec.Struct, frozen=True):
 
     @property
     def seconds(self) -> float:
+        """How long it lasted."""
         return self.until - self.since
 
 
@@ -77,6 +78,7 @@ class StallPart:
     why: str = ""
 
     def overlap_s(self, since: float, until: float) -> float:
+        """How many seconds of the part lie between `since` and `until`."""
         end = until if self.until is None else min(self.until, until)
         return max(0.0, end - max(self.since, since))
 

@@ -13,6 +13,7 @@ class RunningMedian:
         self._low_weight = 0
 
     def add(self, sample: float, weight: int = 1) -> None:
+        """Add a sample that counts `weight` times."""
         self.weight += weight
         if self._low and sample <= -self._low[0][0]:
             self._push_low(sample, weight)

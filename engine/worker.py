@@ -47,6 +47,7 @@ class Worker:
         self._reserved: set[str] = set()
 
     def configure(self, policy: str, chunk: int, samples_first_token: bool = True) -> None:
+        """Set the policy, its chunk in tokens, and whether a prefill worker samples the first token."""
         self.policy = policy
         self._choose = POLICIES[policy]
         self._chunk = chunk
@@ -55,9 +56,11 @@ class Worker:
 
     @property
     def idle(self) -> bool:
+        """Whether there is nothing to compute."""
         return not (self._waiting or self._running)
 
     def blocks_of(self, request: str) -> tuple[int, ...]:
+        """The request's blocks, in position order; empty if it has none."""
         return self.pool.owned(request)
 
     def pieces(self, plan: Plan) -> list[Piece]:

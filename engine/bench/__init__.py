@@ -1,1 +1,1 @@
-"""`split-kitchen bench`: figures of this code, each beside a limit or a peer that was measured in the same run."""
+"""`split-kitchen bench`: this code's performance, compared with limits and peers measured in the same run."""

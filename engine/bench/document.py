@@ -8,19 +8,19 @@ import msgspec
 
 from engine.bench.figure import HEAD, Figure, Findings, as_json, as_rows, said_versions
 
-LINE, LEFT, UNIT, MOST = 20, 420, 150, 3.0  # pixels a row, before the bars, and for "just as wanted"; the longest bar
-HALO = 'stroke="#ffffff" stroke-width="4" paint-order="stroke"'  # a number that stands on the line stays readable
+LINE, LEFT, UNIT, MOST = 20, 420, 150, 3.0  # pixels per row, left of the bars, and at the goal; longest bar in goals
+HALO = 'stroke="#ffffff" stroke-width="4" paint-order="stroke"'  # keeps a number on the goal's line readable
 GOOD, BAD = "#2a7f62", "#b5502f"
 
 
 def kept(folder: Path) -> list[Findings]:
-    """What was written there before."""
+    """The findings that `write` last wrote to this folder; empty if there are none."""
     file = folder / "performance.json"
     return msgspec.json.decode(file.read_bytes(), type=list[Findings]) if file.exists() else []
 
 
 def write(folder: Path, benches: Sequence[Findings]) -> list[Path]:
-    """`performance.md` in `folder`, its picture and JSON beside it. What was written."""
+    """Write `performance.md`, its picture and `performance.json` to `folder`. Returns the files written."""
     picture = Path("pictures", "performance.svg")
     texts = {
         Path("performance.md"): page(benches, picture),
@@ -34,6 +34,7 @@ def write(folder: Path, benches: Sequence[Findings]) -> list[Path]:
 
 
 def page(benches: Sequence[Findings], picture: Path) -> str:
+    """The findings as a page of Markdown. `picture`: the path of its picture, relative to the page."""
     reached = [figure.reached for findings in benches for figure in findings.figures if figure.reached is not None]
     machines = " / ".join(dict.fromkeys(findings.machine for findings in benches))
     lines = [
@@ -61,7 +62,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def bars(benches: Sequence[Findings]) -> str:
-    """An SVG: a bar for each figure with a goal, as long as it comes near to it; the line is the goal."""
+    """An SVG with a bar for each figure that has a goal; the dashed line is the goal."""
     rows = [
         (f"{findings.bench}: {figure.name}" + (f" / {figure.against}" if figure.against else ""), nearness(figure))
         for findings in benches
@@ -89,7 +90,7 @@ def bars(benches: Sequence[Findings]) -> str:
 
 
 def nearness(figure: Figure) -> float:
-    """1 and more: the goal is reached. Of two bounds the one that is nearer to be missed."""
+    """How near a figure is to its goal: 1 or more reaches it. With two bounds, the one closer to being missed."""
     judged = figure.value if figure.ratio is None else figure.ratio
     near = [judged / figure.least] if figure.least else []
     if figure.most is not None:

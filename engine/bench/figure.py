@@ -1,4 +1,4 @@
-"""What a bench finds: values beside what they are compared with, and what was wanted of them."""
+"""What a bench finds: values, what they are compared with, and their goals."""
 
 import importlib.metadata
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,9 +10,9 @@ VERSIONS = ("torch", "transformers", "numpy", "nixl", "playwright")
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """`value` and `beside` are in `unit`; `beside` is None where a value stands alone.
+    """`value` and `beside` are in `unit`; `beside`: the value of `against`, None if there is nothing to compare with.
 
-    `least`, `most`: what is wanted, of the ratio if there is one, else of the value.
+    `least`, `most`: the goal, for the ratio if there is one, otherwise for the value.
     """
 
     name: str
@@ -25,11 +25,12 @@ class Figure(msgspec.Struct, frozen=True):
 
     @property
     def ratio(self) -> float | None:
+        """`value` over `beside`; None without a comparison."""
         return self.value / self.beside if self.beside else None
 
     @property
     def reached(self) -> bool | None:
-        """None: nothing was wanted of it."""
+        """Whether the goal is reached; None without a goal."""
         judged = self.value if self.ratio is None else self.ratio
         if self.least is None and self.most is None:
             return None
@@ -37,9 +38,9 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Findings(msgspec.Struct, frozen=True):
-    """One bench, run once. `notes`: what it could not measure here and why, or how a value is to be read.
+    """One run of a bench. `notes`: what it could not measure here and why, or how to read a value.
 
-    `measured`: the day and the settings, for findings that are kept.
+    `measured`: the date and the settings, for findings that are kept.
     """
 
     bench: str
@@ -57,19 +58,19 @@ def found(
     notes: Sequence[str] = (),
     peers: Mapping[str, str] | None = None,
 ) -> Findings:
-    """`peers`: versions of what is not installed beside this code."""
+    """Findings with the installed versions. `peers`: versions of software in other environments."""
     return Findings(bench, machine, versions() | dict(peers or {}), tuple(figures), tuple(notes))
 
 
 def beside(
     name: str, ours: Sequence[float], theirs: Sequence[float], unit: str, against: str, **wanted: float
 ) -> Figure:
-    """Medians of interleaved repeats."""
+    """A figure of two medians, over measurements taken in turn."""
     return Figure(name, median(ours), unit, against, median(theirs), **wanted)
 
 
 def versions() -> dict[str, str]:
-    """Of what a result may depend on, as far as it is installed."""
+    """The versions of installed packages that a result may depend on."""
     here = {}
     for name in VERSIONS:
         try:
@@ -80,7 +81,7 @@ def versions() -> dict[str, str]:
 
 
 def as_json(findings: Findings) -> str:
-    """One object; each figure with its ratio and whether it is what was wanted."""
+    """One JSON object; each figure with its ratio and whether it reaches its goal."""
     plain = msgspec.to_builtins(findings)
     for figure, said in zip(findings.figures, plain["figures"], strict=True):
         said |= {"ratio": figure.ratio, "reached": figure.reached}
@@ -91,7 +92,7 @@ HEAD = ("", "here", "beside", "", "ratio", "wanted", "")
 
 
 def as_rows(findings: Findings) -> list[tuple[str, ...]]:
-    """A row a figure, under `HEAD`."""
+    """One row per figure, with the columns of `HEAD`."""
     rows: list[tuple[str, ...]] = []
     for figure in findings.figures:
         other = amount(figure.beside, figure.unit) if figure.beside is not None else ""
@@ -103,7 +104,7 @@ def as_rows(findings: Findings) -> list[tuple[str, ...]]:
 
 
 def as_table(findings: Findings) -> str:
-    """A line a figure, for people."""
+    """A table in plain text, then notes and versions."""
     rows = [HEAD, *as_rows(findings)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -111,6 +112,7 @@ def as_table(findings: Findings) -> str:
 
 
 def said_versions(findings: Findings) -> str:
+    """The versions in one line."""
     return ", ".join(f"{name} {version}" for name, version in findings.versions.items())
 
 
@@ -121,7 +123,7 @@ def _wanted(figure: Figure) -> str:
 
 
 def amount(value: float, unit: str) -> str:
-    """`1.2 GB/s`, `54 ms`: three digits, and the prefix that suits them."""
+    """`1.2 GB/s`, `54 ms`: three digits and a suitable prefix."""
     prefixes = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
     for scale, prefix in prefixes if unit in ("B", "B/s", "FLOP/s") else ():
         if abs(value) >= scale:

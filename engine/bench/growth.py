@@ -1,4 +1,4 @@
-"""`bench growth`: what a token costs as contexts, batches and runs grow, and what memory an engine keeps over time."""
+"""`bench growth`: what a token costs as contexts, batches and runs grow, and how much memory an engine keeps."""
 
 import os
 import time
@@ -24,6 +24,7 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def measure(model: ModelSpec, repeat: int, minutes: float) -> Findings:
+    """Run the bench, on the live engine and on the simulator."""
     one = Scenario(Deployment("colocated", workers=1), model=model)
     with Front(one.deployment, one.link, model) as front:
         front.start()
@@ -42,7 +43,7 @@ def by_context(front: Front, one: Scenario, repeat: int) -> list[Figure]:
 
 
 def by_batch(front: Front, one: Scenario, repeat: int) -> list[Figure]:
-    """Seconds per token, when that many requests share each step: the step's time over their number."""
+    """Seconds per token when a batch shares each step: the step's time over the batch size."""
     took = {n: [] for n in BATCHES}  # type: dict[int, list[float]]
     for _ in range(repeat):
         for batch, seconds in took.items():
@@ -51,7 +52,7 @@ def by_batch(front: Front, one: Scenario, repeat: int) -> list[Figure]:
 
 
 def by_requests(repeat: int) -> list[Figure]:
-    """Seconds of simulating per output token."""
+    """Seconds of simulation per output token."""
     worker = WorkerSpec(LinearCost(step=0.01, prefill_token=1e-4, row=1e-4))
     took = {n: [] for n in REQUESTS}  # type: dict[int, list[float]]
     for turn in range(1 + repeat):
@@ -66,7 +67,7 @@ def by_requests(repeat: int) -> list[Figure]:
 
 
 def soak(front: Front, one: Scenario, minutes: float) -> list[Figure]:
-    """Memory after the first fifth of the time and at its end, while runs follow each other; and a token's cost."""
+    """Memory and the cost of a token, after the first fifth of the time and at its end, with runs back to back."""
     begun_s = time.monotonic()
     settled: tuple[dict[str, int], float] | None = None
     runs = 0
@@ -98,17 +99,18 @@ def _itl_s(log: Log) -> float:
 
 
 def _resident(front: Front) -> dict[str, int]:
-    """RSS of the front and of its workers."""
+    """The RSS of the front and of its workers, by name, in bytes."""
     workers = {seat.name: seat.process.pid for seat in front.seats if seat.process is not None}
     return {name: resident_bytes(pid) for name, pid in {"front": os.getpid(), **workers}.items()}
 
 
 def resident_bytes(pid: int) -> int:
+    """A process's resident memory. Linux only; raises OSError if the process has ended."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
 
 
 def _against_first(name: str, values: dict[int, float], unit: str, **wanted: float) -> list[Figure]:
-    """Each beside the smallest size's."""
+    """Each size's value, compared with that of the smallest."""
     (least, base), *others = values.items()
     first = Figure(name.format(least), base, unit)
     return [first, *(Figure(name.format(n), value, unit, f"at {least:,}", base, **wanted) for n, value in others)]

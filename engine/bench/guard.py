@@ -1,8 +1,8 @@
-"""`bench guard`: has the engine become slower? A ratio to plain transformers, measured in one process, within a minute.
+"""`bench guard`: has the engine become slower? Its speed relative to plain transformers, measured within a minute.
 
-Both take turns on one thread and are timed in its CPU time: where other programs take the core away, nothing is
-counted. Either's best turn counts, not the median as in `bench compute`: a busy machine makes a turn slower, never
-quicker. The limits are far below what `bench compute` finds, so that other machines reach them too.
+Both take turns on one thread and are timed in its CPU time, so time that other programs take from the core does not
+count. The best turn of each counts, not the median as in `bench compute`: a busy machine makes turns slower, never
+faster. The limits are far below what `bench compute` finds, so that other machines reach them too.
 """
 
 import time
@@ -26,7 +26,7 @@ DECODE_TURNS, PREFILL_TURNS = 11, 5
 
 
 def measure(model: ModelSpec) -> Findings:
-    """Tokens per second of CPU time, this engine's beside those of plain transformers."""
+    """Tokens per second of CPU time, compared with plain transformers."""
     with _one_thread():
         prepared = prepare(model)
         ours, plain = Ours(prepared), Plain(prepared)
@@ -42,14 +42,14 @@ def measure(model: ModelSpec) -> Findings:
 
 
 def compared(name: str, tokens: int, ours_s: Sequence[float], theirs_s: Sequence[float], least: float) -> Figure:
-    """`ours_s`, `theirs_s`: what each turn took, in seconds, to make or read `tokens`. `least`: of the ratio."""
+    """`ours_s`, `theirs_s`: seconds that each turn took to make or read `tokens`. `least`: the ratio's limit."""
     return Figure(name, tokens / min(ours_s), "tokens/s", "transformers", tokens / min(theirs_s), least=least)
 
 
 def in_turn(
     ours: Callable[[], object], theirs: Callable[[], object], turns: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Seconds of this thread's CPU time that each turn took: ours, theirs."""
+    """Seconds of this thread's CPU time for each turn: ours, theirs."""
     theirs_s, ours_s = zip(*((_cpu_s(theirs), _cpu_s(ours)) for _ in range(turns)), strict=True)
     return ours_s, theirs_s
 

@@ -1,4 +1,4 @@
-"""`bench handoff`: a tray's way from one worker's pool into another's, beside the fastest that bytes can go here."""
+"""`bench handoff`: KV from one worker's pool to another's, compared with the fastest copies this machine can make."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -23,12 +23,12 @@ from engine.scenario import Deployment, ModelSpec, Scenario, Workload
 
 TRAY_BYTES = (8_000_000, 16_000_000, 32_000_000)
 PACES = (1e6, 10e6, 100e6, 1e9)
-PACED_S = 0.5  # how long a paced tray may take, unless it is one block or as large as they get
-LINK = LinkSpec(50e6)  # at which trays travel while tokens are watched
+PACED_S = 0.5  # how long a paced handoff takes, unless it is a single block or of the largest size
+LINK = LinkSpec(50e6)  # the link of handoffs while tokens are timed
 
 
 def measure(model: ModelSpec, repeat: int, watched: int) -> Findings:
-    """All of it, on trays as the model's KV makes them. `watched`: trays that come in while tokens are made."""
+    """Run the bench with handoffs of the model's KV. `watched`: how many arrive while tokens are timed."""
     shape = prepare(model).kv_shape
     figures, notes = shared_memory(shape, repeat), []
     if lacking := why_not("nixl"):
@@ -37,7 +37,7 @@ def measure(model: ModelSpec, repeat: int, watched: int) -> Findings:
         figures += nixl(shape, repeat)
     figures += pacing(shape, repeat)
     if core_count() < 2:
-        notes.append("Tokens were not watched: with one core the two workers would only measure each other.")
+        notes.append("Tokens were not timed: on one core the two workers would only measure each other.")
     else:
         figures.append(tokens_during(model, watched))
     return found("handoff", machine(), figures, notes)
@@ -45,18 +45,18 @@ def measure(model: ModelSpec, repeat: int, watched: int) -> Findings:
 
 @contextmanager
 def joined(shape: KvShape, blocks: int, transports: Sequence[str]) -> Iterator[tuple[Peer, Receiver]]:
-    """A sender and a receiver, each in a process of its own, with as many blocks in their pools."""
+    """A sender and a receiver, each in its own process, with `blocks` blocks each."""
     with receiver(shape, blocks, transports) as theirs:
         told = msgspec.json.encode((shape, blocks, theirs.endpoints)).decode()
         with peer("the sender", *OWN, "engine.bench.sender", told) as sender:
             yield sender, theirs
 
 
-# ---- shared memory beside memcpy
+# ---- shared memory, compared with memcpy
 
 
 def shared_memory(shape: KvShape, repeat: int, sizes: Sequence[int] = TRAY_BYTES) -> list[Figure]:
-    """Trays in neighbouring blocks, as an engine hands them out, and in scattered ones; copies of as many bytes."""
+    """Handoffs in consecutive blocks, as an engine allocates them, and in scattered ones; copies of the same size."""
     blocks = 3 * _blocks(shape, max(sizes))
     order = random.Random(0)
     figures = []
@@ -81,7 +81,7 @@ def shared_memory(shape: KvShape, repeat: int, sizes: Sequence[int] = TRAY_BYTES
 
 
 def _places(order: random.Random, blocks: int, count: int) -> tuple[int, int]:
-    """Where such a tray begins at either end: each time elsewhere."""
+    """The first block at either end, different each time."""
     return order.randrange(blocks - count), order.randrange(blocks - count)
 
 
@@ -89,13 +89,13 @@ def _blocks(shape: KvShape, nbytes: float) -> int:
     return max(1, round(nbytes / shape.tray_bytes(1)))
 
 
-# ---- NIXL beside itself
+# ---- NIXL, compared with bare NIXL
 
 
 def nixl(shape: KvShape, repeat: int, sizes: Sequence[int] = TRAY_BYTES) -> list[Figure]:
-    """Trays in neighbouring blocks; beside them one transfer of the same bytes, straight through NIXL's own calls.
+    """Handoffs in consecutive blocks, compared with one transfer of the same bytes through NIXL's own calls.
 
-    It copies on the core that calls it, so a checksum can only come on top. What is left beside both is the courier's.
+    NIXL copies on the calling core, so a checksum always adds to it. The difference to both is the courier's overhead.
     """
     blocks = 2 * _blocks(shape, max(sizes))
     order = random.Random(0)
@@ -123,7 +123,7 @@ def nixl(shape: KvShape, repeat: int, sizes: Sequence[int] = TRAY_BYTES) -> list
 
 
 def pacing(shape: KvShape, repeat: int, paces: Sequence[float] = PACES) -> list[Figure]:
-    """How far the time of a tray is from `bytes / bandwidth`, as a share of it."""
+    """How far the time of a handoff is from `bytes / bandwidth`, in percent of it."""
     most = _blocks(shape, max(TRAY_BYTES))
     figures = []
     with joined(shape, most, ["shm"]) as (sender, _):
@@ -138,13 +138,13 @@ def pacing(shape: KvShape, repeat: int, paces: Sequence[float] = PACES) -> list[
     return figures
 
 
-# ---- tokens while trays travel
+# ---- tokens during handoffs
 
 
 def tokens_during(model: ModelSpec, trays: int, prompt_tokens: int = 1024, quiet_tokens: int = 32) -> Figure:
-    """Gaps between one request's tokens while others' trays come in, beside its gaps while nobody else is there.
+    """Gaps between one request's tokens while others' KV arrives, compared with its gaps while it is alone.
 
-    The decode worker's batch is the one request both times, and the prefill worker computes at neither.
+    In both cases the decode worker's batch is that one request, and the prefill worker computes nothing.
     """
     load = Workload(requests=trays + 1, prompt_tokens=prompt_tokens, output_tokens=2, ignore_eos=True)
     scenario = Scenario(Deployment("disaggregated"), LINK, load, model)
@@ -161,7 +161,7 @@ def tokens_during(model: ModelSpec, trays: int, prompt_tokens: int = 1024, quiet
 
 
 def _until_alone(front: Front, request: str, tokens: int) -> list[Event]:
-    """Until no other request is open, and as many more of its tokens are made; or until it ends."""
+    """Events until no other request is open and `tokens` more tokens are made, or until the request ends."""
     events: list[Event] = []
     made = 0
     while front.router.open_requests() and made < tokens:
@@ -173,7 +173,7 @@ def _until_alone(front: Front, request: str, tokens: int) -> list[Event]:
 
 
 def itl_s(events: Sequence[Event], request: str) -> tuple[list[float], list[float]]:
-    """Gaps between the request's tokens: while another's tray travelled, and while it was alone."""
+    """Gaps in seconds between the request's tokens: during other requests' handoffs, and while it was alone."""
     travels, visits, arrived = [], [], {}
     for event in events:
         match event:
@@ -186,7 +186,7 @@ def itl_s(events: Sequence[Event], request: str) -> tuple[list[float], list[floa
             case Finished() if event.request != request:
                 visits.append((arrived[event.request], event.t))
     times = [event.t for event in events if isinstance(event, TokenMade) and event.request == request]
-    gaps = list(pairwise(times))[2:]  # its own way to the decode worker lies before
+    gaps = list(pairwise(times))[2:]  # its own handoff is before these
     during = [b - a for a, b in gaps if any(begin <= a and b <= end for begin, end in travels)]
     alone = [b - a for a, b in gaps if not any(begin < b and a < end for begin, end in visits)]
     return during, alone

@@ -1,4 +1,4 @@
-"""A receiver of trays in a process of its own: `python -m engine.bench.receiver SHAPE BLOCKS TRANSPORTS`."""
+"""A receiver of handoffs, in its own process: `python -m engine.bench.receiver '[SHAPE, BLOCKS, TRANSPORTS]'`."""
 
 import subprocess
 import sys
@@ -14,18 +14,18 @@ from engine.live.handoff.checksum import digest
 from engine.live.handoff.transports import Transports
 from engine.live.model.shape import KvShape
 
-KEY = b"what the two processes of a bench share"
+KEY = b"the shared secret of a bench's two processes"
 
 
 class Receiver:
-    """The bench's hold on it. `endpoints`: of its pool, by transport."""
+    """The bench's handle to the process. `endpoints`: of its pool, by transport."""
 
     def __init__(self, asked: IO[bytes], answers: IO[bytes]) -> None:
         self._asked, self._answers = asked, answers
         self.endpoints = msgspec.json.decode(answers.readline(), type=dict[str, bytes])
 
     def verify_s(self, blocks: Sequence[int]) -> float:
-        """Seconds for the checksum of what lies in these blocks: what a worker does when a tray has come."""
+        """Seconds for the checksum of these blocks, as a worker computes it after a handoff."""
         self._asked.write(msgspec.json.encode(list(blocks)) + b"\n")
         self._asked.flush()
         return msgspec.json.decode(self._answers.readline(), type=float)
@@ -33,7 +33,7 @@ class Receiver:
 
 @contextmanager
 def receiver(shape: KvShape, blocks: int, transports: Sequence[str]) -> Iterator[Receiver]:
-    """For as long as the block is open."""
+    """Start a receiver, which ends with the block."""
     command = [
         sys.executable,
         "-P",
@@ -50,11 +50,12 @@ def receiver(shape: KvShape, blocks: int, transports: Sequence[str]) -> Iterator
 
 
 def main(shape: KvShape, blocks: int, names: list[str]) -> None:
+    """Print the pool's endpoints, then answer each list of blocks with its checksum's seconds."""
     pool = KvPool.create(shape, blocks)
     pool.tensor.fill_(1)  # maps all pages, as in a pool that has been in use
     transports = Transports(pool, key=KEY, names=names)
     _say(transports.endpoints)
-    for line in sys.stdin.buffer:  # until the bench hangs up, however it ends
+    for line in sys.stdin.buffer:  # until the bench closes it, however the bench ends
         begun_s = time.perf_counter()
         digest(pool, msgspec.json.decode(line, type=list[int]))
         _say(time.perf_counter() - begun_s)

@@ -1,6 +1,6 @@
-"""A sender of trays in a process and on a core of its own, as a worker is.
+"""A sender of handoffs, in its own process and on its own core, like a worker.
 
-It is asked for trays, and in turn for what they stand beside: copies and bare NIXL writes between the same pools.
+It makes handoffs on request and, in turn with them, the copies and bare NIXL writes that they are compared with.
 """
 
 import random
@@ -26,7 +26,7 @@ from engine.messages import Report, Ship, Shipped
 
 
 class Sender:
-    """A courier and the pool it ships from; `endpoints` lead to a receiver with as many blocks."""
+    """A courier and the pool that it sends from; `endpoints`: of a receiver with the same number of blocks."""
 
     def __init__(self, shape: KvShape, blocks: int, endpoints: dict[str, bytes]) -> None:
         self._endpoints = endpoints
@@ -44,10 +44,11 @@ class Sender:
         )
         self._memcpy = Memcpy(pool)
         self._bare = BareNixl(pool, endpoints["nixl"]) if "nixl" in endpoints else None
-        for transport in endpoints:  # pages are mapped and paths are open, as they are after a few trays
+        for transport in endpoints:  # warm up: map the pages and open the paths
             self.ship(transport, range(blocks), range(blocks))
 
     def acts(self) -> dict[str, Callable[..., float]]:
+        """What the bench can ask for, by name."""
         acts: dict[str, Callable[..., float]] = {
             "pace": self.pace,
             "ship": self.ship,
@@ -59,28 +60,32 @@ class Sender:
         return acts
 
     def pace(self, bytes_per_s: float) -> float:
+        """Set the link's bandwidth for the next handoffs."""
         self._courier.set_link(LinkSpec(bytes_per_s))
         return bytes_per_s
 
     def ship(self, transport: str, source: Sequence[int], target: Sequence[int]) -> float:
-        """Seconds that a tray took, from its first byte to its last one's landing, the sender's checksum included."""
+        """Seconds of one handoff, from its first byte to the arrival of its last, the sender's checksum included.
+
+        Raises TransportFailed.
+        """
         self._shipped += 1
         ship = Ship(f"tray-{self._shipped}", "receiver", self._endpoints[transport], tuple(target))
         self._courier.ship(ship, transport, tuple(source))
         report = self._reports.get()
         if not isinstance(report, Shipped):
-            raise TransportFailed(f"A tray was lost: {report}.")
+            raise TransportFailed(f"A handoff was lost: {report}.")
         return report.seconds
 
     def sum_s(self, blocks: Sequence[int]) -> float:
-        """Seconds for nothing but the checksum of what lies in these blocks."""
+        """Seconds for only the checksum of these blocks."""
         begun_s = time.perf_counter()
         digest(self._pool, blocks)
         return time.perf_counter() - begun_s
 
 
 class Memcpy:
-    """One copy from pool to pool, the same kind of memory, each time elsewhere: a cache helps it no more than trays."""
+    """One copy between two pools, from a different place each time: caches help it no more than handoffs."""
 
     def __init__(self, pool: KvPool) -> None:
         self._other = KvPool.create(pool.shape, pool.blocks)
@@ -89,6 +94,7 @@ class Memcpy:
         self._order = random.Random(1)
 
     def seconds(self, nbytes: int) -> float:
+        """Seconds for one copy of `nbytes`."""
         a, b = (self._order.randrange(len(self._from) - nbytes) for _ in range(2))
         source, target = self._from[a : a + nbytes], self._to[b : b + nbytes]
         begun_s = time.perf_counter()
@@ -97,6 +103,7 @@ class Memcpy:
 
 
 def main(told: str) -> None:
+    """Answer requests on stdin. `told`: JSON of shape, blocks, and the receiver's endpoints."""
     shape, blocks, endpoints = msgspec.json.decode(told, type=tuple[KvShape, int, dict[str, bytes]])
     answer(lambda: Sender(shape, blocks, endpoints).acts())
 

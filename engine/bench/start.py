@@ -1,4 +1,4 @@
-"""`bench start`: how long until an engine with two workers is ready, and whether they hold the weights once."""
+"""`bench start`: how long an engine with two workers takes to start, and whether they share one copy of the weights."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from engine.live.process.run import machine
 from engine.scenario import Deployment, ModelSpec
 
 READY_S = 5.0
-# What everyone who serves a model with transformers must wait for: the imports, and the weights mapped from disk.
+# What any program that serves a model with transformers has to wait for: imports, and mapping the weights from disk.
 BARE = """
 import sys, torch
 from transformers import AutoModelForCausalLM
@@ -25,8 +25,9 @@ AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), varian
 
 
 def measure(model: ModelSpec, repeat: int) -> Findings:
-    prepared = prepare(model)  # a model that was never used is converted here, which is not a start
-    _engine_s(model)  # likewise what the first start leaves in the system's caches
+    """Run the bench."""
+    prepared = prepare(model)  # converts a model on its first use, which is not part of a start
+    _engine_s(model)  # fills the system's caches
     ours, theirs = [], []
     for _ in range(repeat):
         seconds, weights = _engine_s(model)
@@ -44,12 +45,12 @@ def measure(model: ModelSpec, repeat: int) -> Findings:
             Figure("the same files in each one's RSS, added up", weights.file_rss, "B", "one copy", stored),
             Figure("memory of its own, per worker", weights.private / 2, "B"),
         ],
-        ["PSS counts a page that two processes map half for each: one copy in all is 1.0, two copies are 2.0."],
+        ["PSS counts a page that two processes map as half for each: one shared copy is 1.0, two copies are 2.0."],
     )
 
 
 def _engine_s(model: ModelSpec) -> "tuple[float, Memory]":
-    """Seconds until all workers are ready, and what memory they have then."""
+    """Seconds until all workers are ready, and their memory at that time."""
     begun_s = time.perf_counter()
     with Front(Deployment("disaggregated"), LinkSpec(), model) as front:
         front.start()
@@ -66,7 +67,7 @@ def _bare_s(prepared: Prepared) -> float:
 
 
 def _stored_bytes(prepared: Prepared) -> int:
-    """Of those weights, on disk."""
+    """The size of these weights on disk."""
     variant = f".{prepared.variant}" if prepared.variant else ""
     one = Path(prepared.folder, f"model{variant}.safetensors")
     files = [one] if one.exists() else Path(prepared.folder).glob("*.safetensors")  # large models come in several
@@ -74,20 +75,21 @@ def _stored_bytes(prepared: Prepared) -> int:
 
 
 class Memory:
-    """Bytes that processes have of weights' files, each for itself (RSS) and by its share (PSS), and of their own."""
+    """Bytes in processes' memory: of weights' files, by RSS and by PSS, and private ones."""
 
     def __init__(self) -> None:
         self.file_rss = self.file_pss = self.private = 0
 
     @classmethod
     def of(cls, pids: Iterable[int]) -> "Memory":
+        """The sum over these processes."""
         memory = cls()
         for pid in pids:
             memory.add(Path(f"/proc/{pid}/smaps").read_text())
         return memory
 
     def add(self, smaps: str) -> None:
-        """One process's `/proc/PID/smaps`, as proc(5) describes it."""
+        """Add one process's `/proc/PID/smaps`, in the format of proc(5)."""
         weights = False
         for line in smaps.splitlines():
             words = line.split()

@@ -1,4 +1,4 @@
-"""`split-kitchen advise`: should prefill and decode be split on this fleet, and what has to be mended first?"""
+"""`split-kitchen advise`: should prefill and decode be split on this fleet, and what has to be fixed first?"""
 
 import textwrap
 from pathlib import Path
@@ -34,23 +34,25 @@ WIDTH = 110
 @click.option(
     "--model", default="llama-3.1-8b", show_default=True, help=f"A config.json, or one of {', '.join(models())}."
 )
-@click.option("--tp", type=int, default=0, help="GPUs a worker.  [default: whatever bears most]")
+@click.option("--tp", type=int, default=0, help="GPUs per worker.  [default: the best]")
 @click.option("--precision", default="", help=f"Of weights: {', '.join(PRECISIONS)}.  [default: the model's]")
 @click.option("--kv-dtype", default="", help="Of the KV cache: bf16 or fp8.  [default: the model's]")
 @click.option("--engine", default="vllm", show_default=True, help=f"One of {', '.join(ENGINES)}.")
 @click.option("--isl", "isl_tokens", type=int, default=4096, show_default=True, help="Prompt tokens.")
 @click.option("--osl", "osl_tokens", type=int, default=256, show_default=True, help="Output tokens.")
 @click.option("--rate", default="4", show_default=True, help="Requests/s.")
-@click.option("--users", type=int, default=0, help="A closed loop instead of a rate: so many wait for their answers.")
+@click.option("--users", type=int, default=0, help="A closed loop of so many users instead of a rate.")
 @click.option("--ttft-slo", default="2s", show_default=True, help="For 90 % of the requests.")
 @click.option("--itl-slo", default="50ms", show_default=True, help="For 99 % of the gaps between tokens.")
 @click.option("--tpot-slo", default="", help="Instead of --itl-slo: for the mean gap of 90 % of the requests.")
-@click.option("--prefix-reuse", type=float, default=0.0, help="Share of a prompt whose KV workers have, as 0.3.")
+@click.option(
+    "--prefix-reuse", type=float, default=0.0, help="Share of a prompt whose KV workers already have, such as 0.3."
+)
 @click.option("--fabric", default="", help=f"Between pools; one of {', '.join(fabrics())}.  [default: the GPU's]")
 @click.option("--links-down", type=int, default=0, help="How many of those do not work.")
 @click.option("--nvlink-gpus", type=int, default=0, help="GPUs that one NVLink domain joins.  [default: node, or pair]")
 @click.option(
-    "--here", "from_here", is_flag=True, help="GPUs, fabric and links down as NVML finds them on this machine."
+    "--here", "from_here", is_flag=True, help="Take GPUs, fabric and links that are down from this machine's NVML."
 )
 @click.option("--metrics", type=click.Path(path_type=Path), help="A vLLM /metrics page: lengths, rate, prefix reuse.")
 @click.option("--trace", type=click.Path(path_type=Path), help="Azure CSV or Mooncake JSONL: lengths and arrivals.")
@@ -76,11 +78,11 @@ def advise(
 ) -> None:
     """Split prefill and decode, or keep them together? Simulates both on the same number of GPUs.
 
-    What is given on the command line wins over what --here and --metrics say.
+    Options on the command line take precedence over --here and --metrics.
     """
     per_s = units.rate_per_s("rate", rate)
     if per_s is None:
-        raise BadInput("rate", rate, "requests per second above 0: with all at once there is no gap to keep")
+        raise BadInput("rate", rate, "requests per second above 0: there is no steady rate if all come at once")
     _one_load(context, metrics, trace, users)
     asked |= {"rate_per_s": per_s, "ttft_slo_s": units.seconds("ttft slo", ttft_slo)}
     asked |= {"promised": "tpot" if tpot_slo else "itl", "itl_slo_s": units.seconds("itl slo", tpot_slo or itl_slo)}
@@ -110,21 +112,21 @@ def advise(
 
 
 def _one_load(context: click.Context, metrics: Path | None, trace: Path | None, users: int) -> None:
-    """Nothing that is given may be ignored. Raises BadInput."""
+    """Raises BadInput for options that contradict each other, so that none is silently ignored."""
     whole("users", users, 0, 100_000)
 
     def given(option: str) -> bool:
         return context.get_parameter_source(option) is not ParameterSource.DEFAULT
 
     if metrics and trace:
-        raise BadInput("metrics", str(metrics), "left out beside --trace: both say what the load is")
+        raise BadInput("metrics", str(metrics), "left out with --trace: each describes the load")
     for option, name in (("rate", "rate"), ("isl_tokens", "isl"), ("osl_tokens", "osl")):
         if trace and given(option):
-            raise BadInput(name, context.params[option], "left out beside --trace, which says it")
+            raise BadInput(name, context.params[option], "left out with --trace, which has it")
     if users and (given("rate") or trace):
-        raise BadInput("users", users, "left out beside --rate and --trace: each says how many requests come")
+        raise BadInput("users", users, "left out with --rate or --trace: each says how many requests come")
     if given("tpot_slo") and given("itl_slo"):
-        raise BadInput("tpot slo", context.params["tpot_slo"], "left out beside --itl-slo: one of them is the promise")
+        raise BadInput("tpot slo", context.params["tpot_slo"], "left out with --itl-slo: only one can be the target")
 
 
 def _take_here(context: click.Context, asked: dict[str, Any]) -> list[str]:
@@ -137,25 +139,23 @@ def _take_here(context: click.Context, asked: dict[str, Any]) -> list[str]:
 
 
 def _take_load(context: click.Context, asked: dict[str, Any], page: Path) -> list[str]:
-    """The file's own time is when the page was read."""
+    """The page was read at the file's modification time."""
     try:
         load = read_metrics(page.read_text("utf-8"), page.stat().st_mtime)
     except (OSError, UnicodeDecodeError) as wrong:
-        raise BadInput(
-            "metrics", str(page), "a file that can be read, as curl HOST:8000/metrics > FILE makes it"
-        ) from wrong
+        raise BadInput("metrics", str(page), "a readable file, such as curl HOST:8000/metrics > FILE makes") from wrong
     _take(context, asked, isl_tokens=load.isl_tokens, osl_tokens=load.osl_tokens)
     if load.prefix_reuse is not None:
         _take(context, asked, prefix_reuse=load.prefix_reuse)
     if context.get_parameter_source("rate") is ParameterSource.DEFAULT and not context.params["users"]:
         if load.rate_per_s is None:
-            raise BadInput("rate", "unknown: the page does not say when its server began", "given with --rate")
+            raise BadInput("rate", "unknown: the page does not say when its server started", "given with --rate")
         asked["rate_per_s"] = load.rate_per_s
     return load.sentences()
 
 
 def _take(context: click.Context, asked: dict[str, Any], **found: object) -> None:
-    """What was found, where the command line says nothing."""
+    """Set what was found, except options given on the command line."""
     default = ParameterSource.DEFAULT
     asked |= {name: value for name, value in found.items() if context.get_parameter_source(name) is default}
 
@@ -165,7 +165,7 @@ def _progress(share: float, what: str) -> None:
 
 
 def _without_trace(advice: Advice) -> Advice:
-    """A trace is the asker's own; it would be all that one sees."""
+    """The asker has the trace; in the output it would bury everything else."""
     return msgspec.structs.replace(advice, question=msgspec.structs.replace(advice.question, trace=()))
 
 
@@ -173,26 +173,26 @@ def _show(advice: Advice) -> None:
     click.echo(f"{advice.verdict}\n")
     click.echo(textwrap.fill(advice.sentence, WIDTH))
     other = advice.runner_up
-    ranked = [f"{other.candidate.label} bears {other.bears_per_s:.3g} requests/s"] if other else []
+    ranked = [f"{other.candidate.label} sustains {other.bears_per_s:.3g} requests/s"] if other else []
     tier = [advice.next_tier.sentence] if advice.next_tier else []
     turned = [v for v in advice.uncertainty if v.verdict != advice.verdict]
     sure = [f"With {variation.what}: {variation.verdict}." for variation in turned]
     sure = [advice.close, *sure] if advice.close else sure
     chosen = advice.chosen.then
     sure.append(
-        f"What it bears was found in {chosen.requests:,} requests, which replaced those in the house "
+        f"Its capacity was found with {chosen.requests:,} simulated requests, which replaced those in flight "
         f"{chosen.turnovers:.1f} times; times may be off by {advice.error:.0%}."
     )
     front = [f"{one.candidate.label}: TTFT {one.ttft_s:.3g} s, ITL {one.itl_s * 1e3:.3g} ms" for one in advice.frontier]
-    few = [f"{advice.fewest_gpus} of these GPUs bear the rate together."] if advice.fewest_gpus else []
+    few = [f"{advice.fewest_gpus} of these GPUs sustain the rate without splitting."] if advice.fewest_gpus else []
     for title, lines in (
         ("Why", [reason.sentence for reason in advice.reasons]),
         ("Runner-up", ranked),
         ("What would change it", [flip.sentence for flip in advice.flips]),
         ("Next tier", tier),
         ("Fewest GPUs", few),
-        ("Nothing beats these at the rate asked", front),
-        ("How sure", [*(["The verdict is the same in all that was varied."] if advice.firm else []), *sure]),
+        ("Nothing beats these at the asked rate", front),
+        ("How sure", [*(["The verdict is the same with every variation."] if advice.firm else []), *sure]),
         ("Findings", [f"{found.severity}: {found.what} {found.effect} {found.fix}" for found in advice.findings]),
         ("Assumed", [advice.assumes]),
     ):

@@ -28,6 +28,8 @@ WORKER = WorkerSpec(
 
 
 class Scene(msgspec.Struct, frozen=True):
+    """A scenario, and what it is simulated on."""
+
     scenario: Scenario
     on: On
 
@@ -62,10 +64,10 @@ def bench() -> None:
 @click.option("--repeat", type=int, default=5, show_default=True, help="Runs; the median counts.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
 def simulator(scene: str, requests: int | None, repeat: int, as_json: bool) -> None:
-    """Requests a second that the simulator gets through, on one core; every token's time counted in the metrics.
+    """How many requests per second the simulator simulates on one core, with every token's time in the metrics.
 
-    node: 1024 tokens in, 128 out, 8/s, two co-located workers. nvl72: the same requests at 800/s on a rack of 72, 16 of
-    them prefill workers, all over one fabric with fair shares.
+    node: 1024 tokens in, 128 out, 8/s, two co-located workers. nvl72: the same requests at 800/s on a rack of 72
+    workers, 16 of them for prefill, all on one fabric with fair shares.
     """
     one_of("scene", scene, tuple(SCENES))
     whole("repeat", repeat, 1, 100)
@@ -92,7 +94,7 @@ def simulator(scene: str, requests: int | None, repeat: int, as_json: bool) -> N
 
 
 def run_s(scenario: Scenario, on: On) -> float:
-    """Seconds that one run takes."""
+    """How many seconds one simulation takes."""
     begun_s = time.perf_counter()
     counted = count(scenario, on)
     assert len(counted.requests) == scenario.workload.requests

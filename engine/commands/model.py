@@ -1,4 +1,4 @@
-"""`split-kitchen model`: what a model weighs, and what its contexts do."""
+"""`split-kitchen model`: a model's parameters, the size of its weights, and that of its KV."""
 
 import click
 import msgspec
@@ -19,7 +19,7 @@ CONTEXTS = {"4k": 4096, "32k": 32_768, "128k": 131_072}
 def model(name: str, precision: str, kv_dtype: str, as_json: bool) -> None:
     """Parameters, bytes of weights, and KV of a model: a shipped NAME, a config.json, or a folder with one.
 
-    A file is read by transformers' own classes, which takes some seconds; code that it names is never run.
+    transformers' own classes read a config.json, which takes some seconds; code that it names is never run.
     """
     found = facts(model_named(name).served(precision, kv_dtype))
     if as_json:
@@ -30,7 +30,7 @@ def model(name: str, precision: str, kv_dtype: str, as_json: bool) -> None:
 
 
 def facts(shape: ModelShape) -> dict[str, object]:
-    """What the command says, by name. Bytes, and numbers of parameters."""
+    """What the command prints, by name: bytes, and numbers of parameters."""
     return {
         "name": shape.name,
         "params": shape.params,

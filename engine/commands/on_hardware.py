@@ -1,4 +1,4 @@
-"""Real hardware that a command line names, to be simulated: GPU, engine and formats."""
+"""The hardware to simulate, as a command line names it: GPU, engine and formats."""
 
 import msgspec
 
@@ -14,7 +14,7 @@ from engine.sim.station import WorkerSpec
 
 
 class OnHardware(msgspec.Struct, frozen=True):
-    """The hardware and engine that the options name. `tp` 0: as few GPUs as hold the model."""
+    """The GPU, engine and formats. `tp` 0: the fewest GPUs that hold the model. Methods raise BadInput."""
 
     gpu: GpuSpec
     tp: int
@@ -24,20 +24,23 @@ class OnHardware(msgspec.Struct, frozen=True):
 
     @property
     def chunk_tokens(self) -> int:
+        """The engine's default token budget of a step on this GPU."""
         return serving_engine(self.engine).chunk_on(self.gpu)
 
     def shape(self, name: str) -> ModelShape:
+        """The model called `name`, in these formats."""
         return model(name).served(self.precision, self.kv_dtype)
 
     def worker(self, name: str, context: int) -> WorkerSpec:
+        """A simulated worker for requests of `context` tokens, prompt plus output."""
         return worker_on(self.shape(name), self.gpu, context=context, tp=self.tp, engine=self.engine)
 
     def link(self, name: str, tp: int) -> LinkSpec:
-        """Between two workers: what joins a GPU to the next one."""
+        """The link between two workers: each GPU's link to its neighbour."""
         return link_of(self.shape(name), fabric(self.gpu.peer), tp)
 
     def said(self, name: str) -> dict[str, object]:
-        """What was simulated, and how far off its times may be."""
+        """What was simulated, and how far off its times may be, for the JSON output."""
         shape, overhead = self.shape(name), calibrated(self.gpu, self.engine).overhead
         return {
             "gpu": self.gpu.name,

@@ -16,21 +16,21 @@ from engine.sim.run import worker_like
 
 
 @click.command()
-@click.option("--deployment", "kinds", multiple=True, default=KINDS, show_default=True, help="May be given again.")
-@click.option("--from", "calibration", type=click.Path(path_type=Path), help="Calibrate on this log, not on a run now.")
-@click.option("--against", "lived", type=click.Path(path_type=Path), help="Compare with this log, not with a run now.")
+@click.option("--deployment", "kinds", multiple=True, default=KINDS, show_default=True, help="May be repeated.")
+@click.option("--from", "calibration", type=click.Path(path_type=Path), help="Calibrate on this log, not on a new run.")
+@click.option("--against", "lived", type=click.Path(path_type=Path), help="Compare with this log, not with a new run.")
 @scenario_options
 def reality(
     kinds: tuple[str, ...], calibration: Path | None, lived: Path | None, as_json: bool, **options: Any
 ) -> None:
     """Calibrate on a live run, simulate another seed, run that seed live, and state the error.
 
-    The live runs take as long as their requests do. With both --from and --against nothing is run.
+    The live runs take as long as their requests do. With both --from and --against, nothing runs live.
     """
     if calibration is not None and lived is not None:
         live = load(lived)
         if seen_from_outside(live):
-            raise BadInput("against", str(lived), "a log of this engine: a client sees no steps to compare")
+            raise BadInput("against", str(lived), "a log of this engine: a client's log has no steps to compare")
         verdicts = {live.scenario.deployment.kind: _verdict(load(calibration), live)}
     else:
         if calibration is not None or lived is not None:
@@ -46,7 +46,7 @@ def reality(
             errors = f"{gap.error:+7.1%}   at the same speed {gap.error_at_same_speed:+7.1%}"
             click.echo(f"{kind:14} {gap.metric:7} {gap.percentile}   {times}   {errors}")
         factors = f"decode {verdict.decode_contention:.2f}, prefill {verdict.prefill_contention:.2f}"
-        click.echo(f"{kind:14} steps took, by what they took while calibrating: {factors}")
+        click.echo(f"{kind:14} step times relative to calibration: {factors}")
 
 
 def _verdict(calibration: Log, live: Log) -> RealityVerdict:

@@ -1,4 +1,4 @@
-"""`split-kitchen simulate`: the scenario of `run`, in simulated time."""
+"""`split-kitchen simulate`: the same scenario as `run`, in simulated time."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,19 +39,24 @@ WORDS_AND_HOSTS: dict[str, Any] = {
     "temperature": 0.0,
     "top_p": 1.0,
     "ignore_eos": False,
-}  # none here
+}  # options of `run` that mean nothing in simulated time
 
 
 @click.command()
 @click.option("--deployment", default="disaggregated", show_default=True, help=f"One of {', '.join(KINDS)}.")
 @click.option("--gpu", default="", help="Simulate real hardware; --model names a model for it. See `advise --help`.")
-@click.option("--tp", type=int, default=0, help="GPUs a worker.  [default: as few as hold the model]")
+@click.option("--tp", type=int, default=0, help="GPUs per worker.  [default: the fewest that hold the model]")
 @click.option(
     "--precision", default="", help=f"Of weights: {', '.join(PRECISIONS)}.  [default: as the model's file says]"
 )
 @click.option("--kv-dtype", default="", help="Of the KV cache: bf16 or fp8.  [default: the model's]")
-@click.option("--engine", default="vllm", show_default=True, help=f"Its overhead and limits: {', '.join(ENGINES)}.")
-@click.option("--cost", default="measured", show_default=True, help="Without --gpu: a log to fit, or measured now.")
+@click.option(
+    "--engine",
+    default="vllm",
+    show_default=True,
+    help=f"With --gpu: whose overhead and limits; one of {', '.join(ENGINES)}.",
+)
+@click.option("--cost", default="measured", show_default=True, help="Without --gpu: a log to fit, or measure now.")
 @click.option(
     "--trace",
     type=click.Path(path_type=Path),
@@ -60,13 +65,15 @@ WORDS_AND_HOSTS: dict[str, Any] = {
 @click.option("--routing", default="least-loaded", show_default=True, help=f"One of {', '.join(ROUTINGS)}.")
 @click.option("--prefix-cache-tokens", type=int, default=0, help="Of earlier prompts, per worker; with --trace.")
 @click.option("--sharing", default="fifo", show_default=True, help=f"Of links: one of {', '.join(SHARINGS)}.")
-@click.option("--fabric", default="none", show_default=True, help="All trays cross it, as 10GB/s; with --sharing fair.")
 @click.option(
-    "--planner", default="none", show_default=True, help=f"Of pools: none, {' or '.join(MODES)}. Keeps the SLOs."
+    "--fabric", default="none", show_default=True, help="All handoffs cross it, such as 10GB/s; with --sharing fair."
 )
-@click.option("--most-workers", type=int, help="That the planner may have, both pools together.  [default: 8]")
-@click.option("--ttft-slo", default="", help="As 2s: also say how many requests met it.")
-@click.option("--tpot-slo", default="", help="As 50ms: also say how many requests met it.")
+@click.option(
+    "--planner", default="none", show_default=True, help=f"Scales pools to meet the SLOs: none, {' or '.join(MODES)}."
+)
+@click.option("--most-workers", type=int, help="The planner's limit for both pools together.  [default: 8]")
+@click.option("--ttft-slo", default="", help="Such as 2s: also print how many requests met it.")
+@click.option("--tpot-slo", default="", help="Such as 50ms: also print how many requests met it.")
 @click.option("--record", "file", type=click.Path(path_type=Path), help="Write the event log here.")
 @without(WORDS_AND_HOSTS)
 @scenario_options
@@ -94,7 +101,7 @@ def simulate(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Run a workload on one deployment in simulated time: same scheduler, steps as long as a cost model says."""
+    """Run a workload on one deployment in simulated time: the same scheduler, with step times from a cost model."""
     slo = Slo(
         ttft_s=units.seconds("ttft slo", ttft_slo) if ttft_slo else None,
         tpot_s=units.seconds("tpot slo", tpot_slo) if tpot_slo else None,
@@ -166,7 +173,7 @@ def _served(context: click.Context, card: str, tp: int, kept: str, kv: str, engi
 
 
 def measured_worker(cost: str, scenario: Scenario) -> WorkerSpec:
-    """A worker of this machine, its steps fitted to a log or to a run now. Raises BadInput."""
+    """A worker of this machine, with a step cost fitted to a log or to a new live run. Raises BadInput."""
     from engine.live.model.catalog import prepare
 
     if cost == "measured":
@@ -191,7 +198,7 @@ def _planner(mode: str, most_workers: int | None, slo: Slo, scenario: Scenario) 
         return None
     deployment = scenario.deployment
     if deployment.kind != "disaggregated":
-        raise BadInput("planner", mode, "none where there are no two pools: only disaggregated has them")
+        raise BadInput("planner", mode, "none unless the deployment is disaggregated: only that has two pools")
     default = PlannerSpec()
     most = default.most_workers if most_workers is None else most_workers
     whole("most workers", most, deployment.workers, MAX_SIMULATED_WORKERS)
@@ -205,12 +212,12 @@ def _network(sharing: str, fabric: str) -> NetworkSpec:
     if shared is not None:
         number("fabric", shared, above=0, unit="bytes/s, or none")
         if sharing != "fair":
-            raise BadInput("sharing", sharing, "fair with --fabric: what trays share, they share fairly")
+            raise BadInput("sharing", sharing, "fair with --fabric: handoffs share a fabric fairly")
     return NetworkSpec(sharing, shared)  # type: ignore[arg-type]
 
 
 def _longest(workload: Workload, wanted: Sequence[Draft] | None) -> int:
-    """Tokens of the longest request, prompt and output."""
+    """Tokens of the longest request, prompt plus output."""
     if wanted:
         return max(draft.prompt_tokens + draft.output_tokens for draft in wanted)
     return max(workload.prompt_tokens, workload.long_prompt_tokens) + workload.output_tokens

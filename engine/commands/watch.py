@@ -1,4 +1,4 @@
-"""`split-kitchen watch`: a run of a real vLLM, from what the plugin in it and the client beside it wrote."""
+"""`split-kitchen watch`: a run of a real vLLM, from the files of the plugin inside it and of its client."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from engine.vllm.translate import Translation, translate
 @click.option("--record", type=click.Path(path_type=Path), help="Write the event log here (.jsonl or .jsonl.gz).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def watch(folder: Path, record: Path | None, as_json: bool) -> None:
-    """Translate what a vLLM with the plugin wrote into FOLDER. The Kitchen opens the log that --record writes."""
+    """Translate what a vLLM with the plugin wrote to FOLDER. The Kitchen can open the log that --record writes."""
     if record is not None:
         can_be_saved(record)
     found = watched(folder)
@@ -35,7 +35,7 @@ def watch(folder: Path, record: Path | None, as_json: bool) -> None:
 
 
 def watched(folder: Path) -> Translation:
-    """The run in a folder's `*.jsonl` files, one or more a process. Raises BadInput."""
+    """The run in a folder's `*.jsonl` files, one or more for each process. Raises BadInput."""
     files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
     if not files:
         raise BadInput("folder", str(folder), "a folder of .jsonl files that the vLLM plugin and its client wrote")
@@ -47,10 +47,10 @@ def watched(folder: Path) -> Translation:
 
 
 def left_out(found: Translation) -> list[str]:
-    """What the log lacks, a sentence each."""
+    """What the log lacks, one sentence each."""
     sentences = []
     if found.unasked:
-        sentences.append(f"{found.unasked} requests came from elsewhere, or before the run began: they are left out.")
+        sentences.append(f"{found.unasked} requests are left out: they came from elsewhere, or before the run began.")
     if found.dropped:
         sentences.append(f"The plugin dropped {found.dropped:,} lines, because its queue was full.")
-    return [*sentences, *(f"Not heard: {miss}." for miss in found.misses)]
+    return [*sentences, *(f"Missing: {miss}." for miss in found.misses)]

@@ -1,1 +1,1 @@
-"""The same Router, Worker, policies, link and events in simulated time. The only place that knows SimPy."""
+"""The same Router, Worker, policies, link and events in simulated time. Only this package uses SimPy."""

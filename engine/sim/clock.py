@@ -1,7 +1,7 @@
 """Simulated time in whole nanoseconds.
 
-Sums of whole numbers are exact. So steps that are taken in one leap end when they would have ended one by one, and the
-same seed gives the same log, byte for byte.
+Sums of integers are exact. So several steps taken in one leap end exactly when they would have ended one by one, and
+the same seed gives the same log, byte for byte.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,13 @@ NS_PER_S = 1_000_000_000
 
 
 def ns(seconds: float) -> int:
-    """To the nearest, but at least one: whatever happens takes time."""
+    """To the nearest nanosecond, but at least one: everything takes time."""
     return int(seconds * NS_PER_S + 0.5) or 1
 
 
 class Clock:
+    """The simulation's time, and its alarms."""
+
     def __init__(self) -> None:
         self.env = simpy.Environment(initial_time=0)
 
@@ -29,11 +31,11 @@ class Clock:
         return self.env.now / NS_PER_S
 
     def at(self, s: float) -> int:
-        """That moment in nanoseconds."""
+        """The moment `s` in nanoseconds."""
         return round(s * NS_PER_S)
 
     def alarm(self, delay_ns: int, ring: Callable[[simpy.Event], None]) -> simpy.Event:
-        """Ring in `delay_ns`. Whoever has a newer alarm ignores the older one's ring."""
+        """Call `ring` with the alarm in `delay_ns`. There is no cancelling: a caller with a newer one ignores it."""
         alarm = self.env.timeout(delay_ns)
         alarm.callbacks.append(ring)
         return alarm

@@ -1,6 +1,6 @@
-"""Router and workers in simulated time: what `engine.live.process.front` and its processes are to real ones.
+"""Router and workers in simulated time: the counterpart of `engine.live.process.front` and its worker processes.
 
-Messages take no time. Everything that is said becomes part of the record, in the order in which it is said.
+Messages take no time. Every event goes into the record, in the order in which it is reported.
 """
 
 from collections import deque
@@ -25,10 +25,11 @@ TOLD = (TokenMade, Finished)
 
 
 class Cluster:
-    """`workers`: what each of them is, by name, in the order in which the deployment deals out its roles.
+    """`workers`: each worker's spec by name, in the order in which the deployment assigns roles.
 
-    What happens goes to `write`, in the order in which it is said; without it, into `record`. `watched`: somebody wants
-    to see trays move (`HandoffMoved`), which no number needs.
+    Events go to `write` in the order in which they are reported or, without it, into `record`. `watched`: also report
+    the progress of handoffs (`HandoffMoved`), which a display needs and no metric does. `leaping`: take several decode
+    steps at once while nothing changes.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Cluster:
         self.seed = seed
         self.record: list[Happening] = []
         self._write = write or self.record.append
-        self._waiting_users: deque[Request] = deque()  # in a closed loop: what users will ask next
+        self._waiting_users: deque[Request] = deque()  # in a closed loop: the requests that users will send next
         self.network = Network(self.clock, link, network or NetworkSpec())
         self.prefixes = prefixes
         self._all_came = False
@@ -69,6 +70,7 @@ class Cluster:
     # ---- workers that come, go and change roles
 
     def join(self, name: str, spec: WorkerSpec, policy: str) -> None:
+        """Add a worker, ready at once, with this policy."""
         station = self.stations[name] = Station(self, name, spec)
         self.router.expect(name, policy)
         self._tell_progress()
@@ -76,29 +78,31 @@ class Cluster:
         self._write(self.router.deployed(self.clock.s))
 
     def leave(self, name: str) -> None:
+        """Remove a worker. Its requests, if any, are rescheduled as after a failure."""
         del self.stations[name]
         self.apply(self.router.worker_down(name, "retired", self.clock.s))
 
     def assign(self, name: str, policy: str) -> None:
+        """Give a worker another policy, and so another role."""
         self._tell_progress()
         self.apply(self.router.assign(name, policy, self.clock.s))
 
     @property
     def over(self) -> bool:
-        """All requests have come and gone."""
+        """Whether all requests have arrived and finished."""
         return self._all_came and self.router.idle
 
     def arrived(self, since_s: float) -> list[tuple[int, int]]:
-        """Prompt and output tokens of the requests that came since then."""
+        """Prompt and output tokens of the requests that arrived at or after `since_s`."""
         newest = takewhile(lambda seen: seen[0] >= since_s, reversed(self._seen))
         return [(prompt, output) for _, prompt, output in newest]
 
     # ---- requests
 
     def run(self, requests: Sequence[Request], users: int = 0) -> None:
-        """Serve the requests, which stand in order of arrival, to the end of the last one.
+        """Serve the requests, given in order of arrival, until the last one has finished.
 
-        `users`: a closed loop, in which so many wait for their answers before they send the next request.
+        `users`: if above 0, a closed loop of so many users, each of whom waits for an answer before the next request.
         """
         self._all_came = False
         if users:
@@ -125,24 +129,25 @@ class Cluster:
         self._all_came = True
 
     def submit(self, request: Request) -> None:
+        """A request arrives now."""
         if self._decode_worker_at_once():
             self._tell_progress()
         self._seen.append((self.clock.s, len(request.prompt_ids), request.max_output_tokens))
         self.apply(self.router.submit(request, self.clock.s))
 
     def cached(self, request: Request, worker: str) -> int:
-        """Tokens of the prompt that `worker` need not prefill; it takes note of the prompt."""
+        """How many tokens of the prompt `worker` already has; it keeps the whole prompt from now on."""
         return self.prefixes.take(request, worker) if self.prefixes else 0
 
     def landed(self, request: Request, worker: str) -> None:
-        """The prompt's KV has come to `worker` from elsewhere."""
+        """The prompt's KV has arrived at `worker` in a handoff."""
         if self.prefixes:
             self.prefixes.keep(request, worker)
 
-    # ---- what is said
+    # ---- messages
 
     def heard(self, worker: str, outputs: Iterable[Output]) -> None:
-        """What a worker says, in order. Of steps and blocks the router takes no note: they are only written down."""
+        """A worker's outputs, in order. Steps and blocks do not concern the router: they are only recorded."""
         for output in outputs:
             if isinstance(output, TOLD):
                 self.apply(self.router.heard(worker, Said((output,)), self.clock.s))
@@ -154,10 +159,12 @@ class Cluster:
                 self._write(output)
 
     def leapt(self, leap: Leapt, told: int) -> None:
+        """A worker took several steps at once; the router already knows of the first `told` of them."""
         self._write(leap)
         self.router.leapt(leap.worker, [piece.request for piece in leap.plan], len(leap.ends_s), told * len(leap.plan))
 
     def apply(self, outputs: Iterable[Routed]) -> None:
+        """Deliver the router's commands to their workers, and record its events."""
         for output in outputs:
             if isinstance(output, Send):
                 self.stations[output.worker].command(output.command)
@@ -171,7 +178,7 @@ class Cluster:
         return deployment.kind != "disaggregated" or deployment.ship == "layers"
 
     def _tell_progress(self) -> None:
-        """Before anything is decided by load."""
+        """Called before any decision that depends on load."""
         now = self.clock.ns
         for station in self.stations.values():
             station.tell_progress(now)

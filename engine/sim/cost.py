@@ -1,7 +1,7 @@
 """How long a step takes: a few formulas behind one small protocol. Seconds, tokens, bytes, FLOP.
 
-A slice of one token is a decode *row*; a longer one is a piece of prefill. `context` is the number of tokens whose KV
-the rows read, all rows together.
+A slice of one token is a decode *row*; a longer slice is a piece of prefill. `context` is the number of tokens whose KV
+all rows together read.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,13 @@ Prefill = tuple[int, int]  # of one slice: first position, tokens
 
 
 class StepCost(Protocol):
+    """How long steps take, in seconds."""
+
     def step_s(self, prefill: Sequence[Prefill], rows: int, context: int) -> float:
         """One step over these pieces of prefill and these decode rows."""
 
     def decode_s(self, rows: int, context: int, steps: int) -> list[float]:
-        """Each of `steps` steps in a row with nothing but `rows` decode rows; each grows the context by `rows`."""
+        """Each of `steps` consecutive steps over the same `rows` decode rows; each adds `rows` to the context."""
 
 
 class _Cost(msgspec.Struct, frozen=True):
@@ -29,14 +31,14 @@ class _Cost(msgspec.Struct, frozen=True):
 
 
 def attention_pairs(prefill: Sequence[Prefill]) -> float:
-    """(query, key) pairs that causal attention of the pieces computes: the term that is quadratic in a prompt."""
+    """How many (query, key) pairs causal attention computes for these pieces: quadratic in the prompt's length."""
     return sum(tokens * (start + tokens / 2) for start, tokens in prefill)
 
 
 class LinearCost(_Cost, frozen=True, tag="linear"):
-    """What `engine.sim.fit` fits to the steps of a log.
+    """What `engine.sim.fit` fits to the steps of a log, in seconds.
 
-    `step` is paid by every step and `prefill_step` by one with prefill in it; the others are per unit of work.
+    Every step costs `step`, and one with prefill also `prefill_step`; the others are per unit of work.
     """
 
     step: float = 0.0
@@ -61,17 +63,17 @@ class LinearCost(_Cost, frozen=True, tag="linear"):
 
 
 class GpuCost(_Cost, frozen=True, tag="gpu"):
-    """A worker of one or several GPUs, in seconds for each unit of work. `engine.fleet.estimate.step_cost` fills it in.
+    """A worker of one or several GPUs, in seconds per unit of work. `engine.fleet.estimate.step_cost` fills it in.
 
-        step = max(token_s x tokens + sampled_s x sampled rows, weights_s)     matrices that every token meets
-             + max(expert_token_s x tokens, expert_s x experts touched)        routed experts, where there are some
+        step = max(token_s x tokens + sampled_s x sampled rows, weights_s)     dense matrices
+             + max(expert_token_s x tokens, expert_s x experts touched)        routed experts, if any
              + attention of the prefill pieces, then that of the decode rows   one after the other, not overlapped
              + reduce_token_s x tokens + every_s + row_s x rows + prefill_s if there is a prompt in it
 
     `pair_s` is for one (query, key) pair of a prompt and `kv_token_s` for the KV of one token that a decode row reads,
-    in all layers that see everything; the `window_` pair is for the layers that see at most `window` tokens back.
-    `every_s`: launching, scheduling, the latency of all-reduces. `row_s`: sampling, detokenising.
-    `prefill_s`: launching kernels one by one, as a step of unforeseen size has no graph of them; taking a request in.
+    in all layers with full attention; `window_pair_s` and `window_token_s` are for the layers that see at most `window`
+    tokens back. `every_s`: launching, scheduling, the latency of all-reduces. `row_s`: sampling, detokenising.
+    `prefill_s`: launching kernels one by one, since there is no CUDA graph for this size, and admitting a request.
     """
 
     token_s: float
@@ -110,7 +112,7 @@ class GpuCost(_Cost, frozen=True, tag="gpu"):
         return [first + grows * step for step in range(steps)]
 
     def _matrices_s(self, tokens: float, sampled: float) -> float:
-        """All that hangs only on how many tokens there are."""
+        """Everything that depends only on the number of tokens."""
         seconds = max(self.token_s * tokens + self.sampled_s * sampled, self.weights_s)
         if self.experts:
             touched = self.experts * (1.0 - (1.0 - self.experts_per_token / self.experts) ** tokens)
@@ -118,12 +120,12 @@ class GpuCost(_Cost, frozen=True, tag="gpu"):
         return seconds + self.reduce_token_s * tokens + self.every_s
 
     def _reading_s(self, rows: float, context: float) -> float:
-        """Of a windowed layer, each row reads its context or the window: as if all contexts were of mean length."""
+        """In a windowed layer each row reads its context, or at most the window; all contexts count as the mean."""
         seconds = self.kv_token_s * context
         return seconds + self.window_token_s * min(context, rows * self.window) if self.window else seconds
 
 
 def _pairs_within(window: int, start: int, tokens: int) -> float:
-    """(query, key) pairs of a piece whose tokens see at most `window` back."""
-    growing = max(0, min(tokens, window - start))  # tokens that still see everything
+    """(query, key) pairs of a piece whose tokens see at most `window` tokens back."""
+    growing = max(0, min(tokens, window - start))  # tokens whose whole context is within the window
     return growing * (start + growing / 2) + (tokens - growing) * window

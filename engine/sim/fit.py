@@ -1,7 +1,7 @@
-"""From the steps of a log to a `LinearCost`: least squares on relative errors, without negative coefficients.
+"""From the steps of a log to a `LinearCost`: non-negative least squares on relative errors.
 
-Relative, so that a decode step counts as much as a prefill ten times as long. Non-negative, because no work takes
-negative time: what the log does not tell apart is not played off against each other.
+Relative, so that a decode step counts as much as a prefill that takes ten times as long. Non-negative, because no work
+takes negative time: terms that the log cannot tell apart must not cancel each other out.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,6 +22,8 @@ Matrix = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class TimedStep(msgspec.Struct, frozen=True):
+    """A step as it was measured: when it began, and how long it took."""
+
     worker: str
     begun_s: float
     seconds: float
@@ -29,7 +31,7 @@ class TimedStep(msgspec.Struct, frozen=True):
 
 
 def steps(events: Iterable[Event]) -> list[TimedStep]:
-    """Every step that a log saw begin and end."""
+    """Every step that begins and ends in the log."""
     begun: dict[str, StepStarted] = {}
     done: list[TimedStep] = []
     for event in events:
@@ -44,7 +46,7 @@ def steps(events: Iterable[Event]) -> list[TimedStep]:
 
 
 def work(plan: Plan) -> list[float]:
-    """How much of each of `TERMS` a step does."""
+    """How many units of each of `TERMS` a step has."""
     prefill = [(piece.start, piece.tokens) for piece in plan if piece.tokens > 1]
     rows = len(plan) - len(prefill)
     context = sum(piece.start + 1 for piece in plan if piece.tokens == 1)
@@ -53,7 +55,7 @@ def work(plan: Plan) -> list[float]:
 
 
 def fit(logs: Sequence[Sequence[Event]]) -> LinearCost:
-    """The cost that explains the steps of these logs best. Raises BadInput where there are too few steps to say."""
+    """The cost that fits the steps of these logs best. Raises BadInput if they have fewer than `FEWEST_STEPS`."""
     timed = [step for events in logs for step in steps(events) if step.seconds > 0]
     if len(timed) < FEWEST_STEPS:
         raise BadInput("cost", f"a log with {len(timed)} steps", f"a log with {FEWEST_STEPS} or more")
@@ -65,7 +67,7 @@ def fit(logs: Sequence[Sequence[Event]]) -> LinearCost:
 
 
 def scatter(cost: StepCost, events: Sequence[Event]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """By which factor the log's steps differed from their cost, in order of time: decode steps, steps with prefill."""
+    """The factors by which the log's steps differ from `cost`, in order of time: decode steps, steps with prefill."""
     factors: tuple[list[float], list[float]] = ([], [])
     for step in sorted(steps(events), key=lambda step: step.begun_s):
         prefill = [(piece.start, piece.tokens) for piece in step.plan if piece.tokens > 1]
@@ -75,7 +77,10 @@ def scatter(cost: StepCost, events: Sequence[Event]) -> tuple[tuple[float, ...],
 
 
 def non_negative(a: Matrix, b: Matrix) -> Matrix:
-    """argmin |a·x - b| over x >= 0. Lawson and Hanson, Solving Least Squares Problems, chapter 23."""
+    """argmin |a·x - b| over x >= 0, for `a` [rows, terms] and `b` [rows].
+
+    Source: Lawson and Hanson, Solving Least Squares Problems, chapter 23.
+    """
     scale = np.linalg.norm(a, axis=0)
     scale[scale == 0] = 1.0
     a = a / scale
@@ -103,7 +108,7 @@ def non_negative(a: Matrix, b: Matrix) -> Matrix:
 
 
 def unpaced_bytes_per_s(logs: Sequence[Sequence[Event]]) -> float | None:
-    """What the transport did by itself, where the log has a handoff over an unpaced link."""
+    """The transport's own bandwidth, from handoffs over unpaced links; None if the logs have none."""
     moved: list[HandoffEnded] = []
     for events in logs:
         paced = next((e.bandwidth_bytes_per_s for e in events if isinstance(e, LinkChanged)), None)

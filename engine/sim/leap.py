@@ -31,7 +31,7 @@ Happening = Event | Leapt
 
 
 def unfold(record: Iterable[Happening]) -> Iterator[Event]:
-    """The record with every leap spelled out; not in order of time, as leaps of several workers overlap."""
+    """The record with every leap expanded. Not in order of time, since the leaps of several workers overlap."""
     begun: dict[str, StepStarted] = {}
     made: dict[str, int] = {}
     for event in record:

@@ -1,8 +1,8 @@
-"""The links between workers in simulated time: who gets which share of which bandwidth.
+"""The links between workers in simulated time, and how handoffs share their bandwidth.
 
-Every worker sends over its own link (`LinkSpec`). "fifo" is what the live engine does: one tray at a time per sender,
-first come first served, receivers unlimited. "fair" is what networks do: all trays at once, max-min fair shares of each
-sender's link, each receiver's, and of the fabric that they all cross.
+Every worker sends over its own link (`LinkSpec`). "fifo" is what the live engine does: each sender makes one handoff at
+a time, in order, and receivers are unlimited. "fair" is what networks do: all handoffs at once, with max-min fair
+shares of each sender's link, each receiver's link, and the fabric that they all cross.
 """
 
 import math
@@ -22,9 +22,9 @@ SHARINGS: tuple[Sharing, ...] = get_args(Sharing)
 
 
 class NetworkSpec(msgspec.Struct, frozen=True):
-    """`shared_bytes_per_s`: of the fabric that all trays cross, None: unlimited. `host_bytes_per_s`: what a worker can
-    send at most however fast its link is. `handshake_s`: once per pair of workers. `descriptor_s`: to post one of the
-    `descriptors_per_block` pieces of memory (layers × 2, say) before the first byte leaves.
+    """`shared_bytes_per_s`: bandwidth of the fabric that all handoffs cross (None: unlimited). `host_bytes_per_s`: the
+    most that a worker can send, however fast its link is. `handshake_s`: once per pair of workers. `descriptor_s`: the
+    time to post one descriptor before the first byte leaves; a block has `descriptors_per_block` (layers × 2, say).
     """
 
     sharing: Sharing = "fifo"
@@ -36,7 +36,7 @@ class NetworkSpec(msgspec.Struct, frozen=True):
 
 
 class Flow:
-    """A tray on its way. `not_before_ns`, `last_bytes`: its last bytes exist only from then on (layers)."""
+    """One handoff's transfer. The last `last_bytes` (of the last layer) exist only from `not_before_ns` on."""
 
     def __init__(
         self,
@@ -64,11 +64,13 @@ class Flow:
 
 
 class Network:
+    """All transfers under way, their rates, and when each one ends. `link`: every sender's own."""
+
     def __init__(self, clock: Clock, link: LinkSpec, spec: NetworkSpec) -> None:
         self.link = link
         self.spec = spec
         self._clock = clock
-        self._queues: dict[str, deque[Flow]] = {}  # fifo: what waits behind the tray a sender is at
+        self._queues: dict[str, deque[Flow]] = {}  # fifo: each sender's current transfer and those behind it
         self._flowing: list[Flow] = []
         self._settled_ns = 0
         self._alarm: simpy.Event | None = None
@@ -77,6 +79,7 @@ class Network:
     # ---- what workers do
 
     def send(self, flow: Flow) -> None:
+        """Start the transfer, or queue it behind the sender's earlier ones ("fifo")."""
         if self.spec.sharing == "fair":
             self._start(flow)
             return
@@ -86,7 +89,7 @@ class Network:
             self._start(flow)
 
     def abort(self, flow: Flow) -> None:
-        """No further byte of it moves, and nobody hears of it again."""
+        """Stop the transfer: no more bytes move, and none of its callbacks is called again."""
         flow.over = True
         queue = self._queues.get(flow.source, deque())
         first = bool(queue) and queue[0] is flow
@@ -100,17 +103,17 @@ class Network:
             self._start(queue[0])
 
     def carried(self, flow: Flow) -> int:
-        """Bytes of it that have landed by now."""
+        """How many of its bytes have arrived by now."""
         self._settle()
         return flow.nbytes - max(0, round(flow.left))
 
     def change(self, link: LinkSpec) -> None:
-        """From now on, also for what is in flight."""
+        """Change every sender's link from now on, also for transfers under way."""
         self._settle()
         self.link = link
         self._share()
 
-    # ---- one tray's way
+    # ---- one transfer, from start to end
 
     def _start(self, flow: Flow) -> None:
         flow.since_ns = self._clock.ns
@@ -131,7 +134,7 @@ class Network:
             self._share()
 
     def _land(self, flow: Flow) -> None:
-        """All bytes that existed have crossed; those of the last layer may have to be made first."""
+        """All bytes that exist have crossed; those of the last layer may still have to be computed."""
         last_ns = flow.not_before_ns + (ns(flow.last_bytes / flow.rate) if math.isfinite(flow.rate) else 0)
         wait_ns = last_ns - self._clock.ns
         if flow.not_before_ns and wait_ns > 0:
@@ -150,17 +153,17 @@ class Network:
                 self._start(queue[0])
         flow.landed((self._clock.ns - flow.since_ns) / NS_PER_S)
 
-    # ---- everybody's share
+    # ---- bandwidth shares
 
     def _settle(self) -> None:
-        """What has crossed since the shares were last set."""
+        """Account for what has crossed since the rates were last set."""
         passed_s = (self._clock.ns - self._settled_ns) / NS_PER_S
         self._settled_ns = self._clock.ns
         for flow in self._flowing:
             flow.left = 0.0 if flow.rate == math.inf else flow.left - flow.rate * passed_s
 
     def _share(self) -> None:
-        """Set everybody's rate anew and an alarm for the first tray that will be through."""
+        """Recompute all rates, and set an alarm for the first transfer to end."""
         self._max_min()
         first_ns = math.inf
         for flow in self._flowing:
@@ -181,9 +184,9 @@ class Network:
             self._land(flow)
 
     def _max_min(self) -> None:
-        """Progressive filling: the narrowest place shares itself among those who cross it; the others share the rest.
+        """Progressive filling: the narrowest place divides itself among the flows that cross it; repeat with the rest.
 
-        Bertsekas and Gallager, Data Networks, 6.5.2.
+        Source: Bertsekas and Gallager, Data Networks, 6.5.2.
         """
         room, crossing = self._places()
         while crossing:
@@ -197,7 +200,7 @@ class Network:
             crossing = {place: flows for place, flows in crossing.items() if flows}
 
     def _places(self) -> tuple[dict[str, float], dict[str, dict[Flow, None]]]:
-        """Bytes/s of every place that is crossed, and the flows that cross it, in order."""
+        """The bandwidth in bytes/s of every place in use, and the flows that cross it, in order."""
         link, host = self.link.bandwidth_bytes_per_s, self.spec.host_bytes_per_s
         own = min((limit for limit in (link, host) if limit is not None), default=math.inf)
         shared = math.inf if self.spec.shared_bytes_per_s is None else self.spec.shared_bytes_per_s

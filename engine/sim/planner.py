@@ -1,13 +1,13 @@
-"""Pools that grow, shrink and change roles under changing load, after the rules of NVIDIA Dynamo's planner.
+"""Pools that grow, shrink and change roles as load changes, by the rules of NVIDIA Dynamo's planner.
 
-Load mode, every 5 s: a pool gets one worker more if all of its workers miss their target (estimated TTFT for prefill,
-ITL or full memory for decode), and one less if all stay below 80 % of it. Throughput mode, every 180 s: each pool gets
-as many workers as the last interval's demand takes at the rate that one worker bears within its target.
+Load mode, every 5 s: a pool gains a worker if all of its workers miss their target (estimated TTFT for prefill, ITL or
+full memory for decode), and loses one if all stay below 80 % of it. Throughput mode, every 180 s: each pool gets as
+many workers as the last interval's demand needs at the rate that one worker sustains within its target.
 
-A worker that is wanted takes `startup_s` to be there. One that is not wanted gets no new requests and goes when it has
-ended those it has; if the other pool wants one at the same moment, it changes roles instead, which takes `switch_s`.
-Different from Dynamo: demand is predicted to stay as it was (its "constant" predictor), and what a worker bears comes
-from the cost model instead of a profile.
+A new worker takes `startup_s` to start. A surplus one gets no new requests and leaves once it has finished those it
+has; if the other pool needs a worker at the same time, it changes roles instead, which takes `switch_s`. Unlike Dynamo,
+demand is predicted to stay as it was (its "constant" predictor), and the capacity of a worker comes from the cost
+model, not from a profile.
 """
 
 import math
@@ -30,7 +30,7 @@ POOLS: tuple[Pool, Pool] = ("prefill_only", "decode_only")
 
 
 class PlannerSpec(msgspec.Struct, frozen=True):
-    """Targets in seconds; `most_workers` of both pools together. Defaults are Dynamo's where it has one."""
+    """Targets in seconds; `most_workers` is for both pools together. Defaults are Dynamo's, if it has one."""
 
     mode: Mode = "load"
     interval_s: float = 5.0
@@ -44,6 +44,7 @@ class PlannerSpec(msgspec.Struct, frozen=True):
     change_roles: bool = True
 
     def checked(self) -> "PlannerSpec":
+        """The spec itself. Raises BadInput if a time is not above 0, or two pools do not fit into `most_workers`."""
         for field in ("interval_s", "ttft_s", "itl_s", "startup_s", "switch_s"):
             value = getattr(self, field)
             if not value > 0:
@@ -54,7 +55,7 @@ class PlannerSpec(msgspec.Struct, frozen=True):
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """What the planner saw and wanted at second `t`: by how many workers each pool is to change."""
+    """A decision at second `t`: the size of each pool, and by how many workers it is to change."""
 
     t: float
     workers: dict[Pool, int]
@@ -62,7 +63,7 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 class Planner:
-    """Watches a disaggregated cluster from its start to its end. `history` says what it did."""
+    """Scales a disaggregated cluster from start to end. `history` has its decisions."""
 
     def __init__(self, cluster: Cluster, spec: PlannerSpec, worker: WorkerSpec) -> None:
         self.spec = spec.checked()
@@ -72,18 +73,18 @@ class Planner:
         self._pool: dict[str, Pool] = {
             name: "prefill_only" if policy == "prefill_only" else "decode_only"
             for name, policy in cluster.router.roster.roles.items()
-        }  # who is in which pool, or on the way there
-        self._leaving: dict[str, Pool | None] = {}  # who gets no new requests, and the pool it will be in then
+        }  # each worker's pool, or the one that it is about to join
+        self._leaving: dict[str, Pool | None] = {}  # workers that get no new requests, and their next pool if any
         self._made = len(self._pool)
         cluster.clock.env.process(self._watch())
 
     def size(self, pool: Pool) -> int:
-        """Workers in the pool, those that start or come over included."""
+        """Workers in the pool, including those that are starting or changing roles."""
         return sum(where == pool for where in self._pool.values())
 
     def _watch(self) -> Generator[simpy.Event, None, None]:
         next_s = self.spec.interval_s
-        tick_s = min(self.spec.interval_s, 1.0)  # how soon it is seen that a worker has ended its requests
+        tick_s = min(self.spec.interval_s, 1.0)  # how soon it notices that a worker has finished its requests
         while not self._cluster.over:
             yield self._cluster.clock.env.timeout(ns(tick_s))
             self._see_them_off()
@@ -127,7 +128,7 @@ class Planner:
         return [router.loads[name] for name in router.roster.choosable(self._policy(pool))]
 
     def _pressure(self, pool: Pool, load: Load) -> float:
-        """What the worker would make a request feel now, as a share of the target."""
+        """The worker's estimated latency now (or how full its memory is), as a share of the target."""
         cost = self._worker.cost
         if pool == "prefill_only":
             return cost.step_s([(0, load.prefill_tokens)], 0, 0) / self.spec.ttft_s if load.prefill_tokens else 0.0
@@ -149,13 +150,13 @@ class Planner:
         return {pool: want - self.size(pool) for pool, want in zip(POOLS, wanted, strict=True)}
 
     def _prefill_per_s(self, prompt: float) -> float:
-        """M/D/1: the rate at which service and mean wait together are the TTFT target; 0 if service alone is more."""
+        """M/D/1: the rate at which service plus mean wait equals the TTFT target; 0 if service alone is longer."""
         service_s = self._worker.cost.step_s([(0, round(prompt))], 0, 0)
         wait_s = self.spec.ttft_s - service_s
         return max(0.0, 2 * wait_s / (service_s**2 + 2 * wait_s * service_s))
 
     def _decode_per_s(self, prompt: float, output: float) -> float:
-        """With the largest batch whose step is within the ITL target and whose KV fits."""
+        """The rate with the largest batch whose step is within the ITL target and whose KV fits."""
         context = prompt + output / 2
         most = min(self._worker.max_running, int(self._worker.kv_blocks * 16 / (prompt + output)))
         batch = 0
@@ -163,7 +164,7 @@ class Planner:
             batch += 1
         return batch / self._worker.cost.step_s((), batch, round(batch * context)) / output if batch else 0.0
 
-    # ---- who
+    # ---- which workers
 
     def _policy(self, pool: Pool) -> str:
         return "prefill_only" if pool == "prefill_only" else self._cluster.router.deployment.decode_policy
@@ -179,7 +180,7 @@ class Planner:
         )
 
     def _retire(self, pool: Pool, then: Pool | None) -> None:
-        """The worker of the pool with the least to do."""
+        """Retire the worker of the pool with the fewest tokens left to process."""
         router = self._cluster.router
         there = [name for name in router.roster.choosable(self._policy(pool)) if self._pool.get(name) == pool]
         if len(there) <= self.spec.fewest:

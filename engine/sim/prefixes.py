@@ -1,7 +1,7 @@
-"""What of a prompt's KV a simulated worker has already, from earlier prompts that began alike.
+"""Prefix caches: how much of a prompt's KV a simulated worker already has, from earlier prompts with the same prefix.
 
-Prompts are known by the names of their blocks, as Mooncake's traces give them. A worker keeps the blocks that it used
-last, up to a number of tokens, beside those of the requests it serves.
+Prompts are identified by the hashes of their blocks, as in Mooncake's traces. A worker keeps its most recently used
+blocks, up to a number of tokens, in addition to those of the requests it serves.
 """
 
 from collections import OrderedDict
@@ -11,7 +11,7 @@ from engine.request import Request
 
 
 class PrefixCaches:
-    """`blocks` names the blocks of `block_tokens` tokens that each request's prompt consists of, by request id."""
+    """`blocks`: by request id, the hashes of the blocks of `block_tokens` tokens that make up the prompt."""
 
     def __init__(self, blocks: Mapping[str, Sequence[int]], block_tokens: int, capacity_tokens: int) -> None:
         self._blocks = blocks
@@ -22,7 +22,7 @@ class PrefixCaches:
         self.asked_tokens = 0
 
     def peek(self, request: str, worker: str) -> int:
-        """Tokens at the beginning of the request's prompt that the worker has, in whole blocks."""
+        """How many tokens of the request's prefix the worker has, in whole blocks."""
         kept = self._kept.get(worker, ())
         hits = 0
         for block in self._blocks.get(request, ()):
@@ -32,7 +32,7 @@ class PrefixCaches:
         return hits * self._block_tokens
 
     def take(self, request: Request, worker: str) -> int:
-        """The same, never the last token of the prompt; the worker keeps the whole prompt from now on."""
+        """As `peek`, but never the prompt's last token; the worker keeps the whole prompt from now on."""
         cached = min(self.peek(request.id, worker), len(request.prompt_ids) - 1)
         self.asked_tokens += len(request.prompt_ids)
         self.hit_tokens += cached
@@ -40,7 +40,7 @@ class PrefixCaches:
         return cached
 
     def keep(self, request: Request, worker: str) -> None:
-        """The worker has this prompt's KV now; what it has not used for longest may have to go for it."""
+        """The worker now has this prompt's KV; its least recently used blocks may be evicted."""
         kept = self._kept.setdefault(worker, OrderedDict())
         for block in self._blocks.get(request.id, ()):
             kept[block] = None

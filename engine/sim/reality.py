@@ -1,4 +1,4 @@
-"""The model against reality: the same scenario live and simulated, and how far the two distributions are apart."""
+"""The model against reality: the same scenario live and simulated, and how far apart the two distributions are."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -17,7 +17,7 @@ PERCENTILES = ("p50", "p90")
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """`error`: (simulated - live) / live. `error_at_same_speed`: had the machine been as fast while calibrating."""
+    """`error`: (simulated - live) / live. `error_at_same_speed`: with steps as slow as they were in the live run."""
 
     metric: str
     percentile: str
@@ -30,8 +30,8 @@ class Gap(msgspec.Struct, frozen=True):
 class RealityVerdict(msgspec.Struct, frozen=True):
     """Both distributions, and the gaps between them.
 
-    `decode_contention`, `prefill_contention`: by which factor the live run's steps were slower, on average, than steps
-    of the same work while calibrating. On a machine with nothing else to do both are 1.
+    `decode_contention`, `prefill_contention`: the mean factor by which the live run's steps were slower than steps of
+    the same work during calibration. On an otherwise idle machine both are 1.
     """
 
     live: Metrics
@@ -42,14 +42,15 @@ class RealityVerdict(msgspec.Struct, frozen=True):
 
     @property
     def worst(self) -> Gap:
+        """The gap with the largest error, of either sign."""
         return max(self.gaps, key=lambda gap: abs(gap.error))
 
 
 def calibrated(worker: WorkerSpec, events: Sequence[Event]) -> WorkerSpec:
-    """The worker with cost and scatter as this live log shows them. Raises BadInput if it shows too little.
+    """The worker with the cost and scatter of this live log. Raises BadInput if the log has too few steps.
 
-    Where two live workers share memory bandwidth or cores, their steps in the log are slower for it, and so is the
-    fit: contention is in the calibration, as much of it as the log had. So calibrate on the deployment to be simulated.
+    If live workers share memory bandwidth or cores, their steps in the log are slower, and so is the fit: it includes
+    as much contention as the log had. So calibrate on the deployment that is to be simulated.
     """
     cost = fit([events])
     decode, prefill = scatter(cost, events)
@@ -63,7 +64,7 @@ def calibrated(worker: WorkerSpec, events: Sequence[Event]) -> WorkerSpec:
 
 
 def against(live: Log, worker: WorkerSpec) -> RealityVerdict:
-    """Simulate the live log's scenario with this worker and lay the two over each other."""
+    """Simulate the live log's scenario with this worker, and compare the two."""
     lived, simulated = summarize(live.events).metrics, summarize(simulate(live.scenario, worker).events).metrics
     decode, prefill = scatter(worker.cost, live.events)
     slower = _mean(decode) / _mean(worker.scatter), _mean(prefill) / _mean(worker.prefill_scatter)

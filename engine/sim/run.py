@@ -31,11 +31,11 @@ Write = Callable[[Happening], object]
 
 
 class ClusterSpec(msgspec.Struct, frozen=True):
-    """What the scenario runs on. `decode_worker`: what a decode worker is, where it is another than a `worker`.
+    """What a scenario runs on. `decode_worker`: the spec of decode workers, if it differs from `worker`.
 
-    `network` None: as the live engine's, one tray at a time per sender. `prefix_cache_tokens`: how many tokens of
-    earlier prompts each worker keeps, where prompts are known by their blocks (a trace's) of `prefix_block_tokens`.
-    `planner`: of pools that change (None: they stay as the deployment says).
+    `network` None: as in the live engine, one handoff at a time per sender. `prefix_cache_tokens`: how many tokens of
+    earlier prompts each worker keeps; prompts are then identified by a trace's blocks of `prefix_block_tokens`.
+    `planner`: changes the pools (None: they stay as the deployment has them).
     """
 
     worker: WorkerSpec
@@ -47,7 +47,7 @@ class ClusterSpec(msgspec.Struct, frozen=True):
     planner: PlannerSpec | None = None
 
     def workers(self, deployment: Deployment) -> dict[str, WorkerSpec]:
-        """By name, in the order in which the deployment deals out its roles."""
+        """Each worker's spec by name, in the order in which the deployment assigns roles."""
         first_decode = deployment.prefill_workers if deployment.kind == "disaggregated" else deployment.workers
         decode = self.decode_worker or self.worker
         return {f"worker-{n}": self.worker if n < first_decode else decode for n in range(deployment.workers)}
@@ -57,7 +57,7 @@ On = WorkerSpec | ClusterSpec
 
 
 def simulate(scenario: Scenario, on: On, wanted: Sequence[Draft] | None = None) -> Log:
-    """The scenario's log, had it run on this (a `WorkerSpec`: all workers alike). Raises BadInput before it starts.
+    """The log of the scenario run on `on` (a `WorkerSpec`: for all workers). Raises BadInput before it starts.
 
     `wanted`: requests in place of the workload's, in order of arrival. Tokens have no values: only times are simulated.
     """
@@ -67,7 +67,7 @@ def simulate(scenario: Scenario, on: On, wanted: Sequence[Draft] | None = None) 
 
 
 def count(scenario: Scenario, on: On, wanted: Sequence[Draft] | None = None) -> Tally:
-    """The same, for its numbers alone: nothing is kept of the run, so it may be large."""
+    """As `simulate`, but only the metrics: events are not kept, so the run may be large."""
     counter = Counter()
     run(scenario, on, counter.add, wanted)
     return counter.tally()
@@ -76,7 +76,10 @@ def count(scenario: Scenario, on: On, wanted: Sequence[Draft] | None = None) -> 
 def run(
     scenario: Scenario, on: On, write: Write, wanted: Sequence[Draft] | None = None, *, watched: bool = False
 ) -> Cluster:
-    """The same, told as it happens, with decode steps taken in leaps."""
+    """As `simulate`, but events go to `write` as they happen, with decode steps in leaps. Raises BadInput.
+
+    `watched`: also report the progress of handoffs.
+    """
     scenario.checked(MAX_SIMULATED_WORKERS)
     spec = on if isinstance(on, ClusterSpec) else ClusterSpec(on)
     coming = drafts(scenario.workload) if wanted is None else wanted
@@ -110,9 +113,9 @@ def run(
 
 @contextmanager
 def _no_collections() -> Iterator[None]:
-    """Next to nothing in a simulation refers to itself in a circle, and looking for what does took 5 to 10 % of its
-    time. A rack's 100,000 requests need 0.7 GB without."""
-    if not gc.isenabled():  # somebody has seen to it already
+    """A simulation makes almost no reference cycles, and looking for them took 5 to 10 % of its time. Without it a
+    rack's 100,000 requests need 0.7 GB."""
+    if not gc.isenabled():  # a caller has already turned it off
         yield
         return
     gc.disable()
@@ -136,7 +139,7 @@ def _request(draft: Draft) -> Request:
 
 @lru_cache(maxsize=4096)
 def blank(tokens: int) -> tuple[int, ...]:
-    """A prompt of which only the length matters; requests of one length share it."""
+    """A prompt whose length alone matters; requests of one length share it."""
     return (0,) * tokens
 
 
@@ -145,10 +148,12 @@ def _must_fit(coming: Sequence[Draft], worker: WorkerSpec) -> None:
     for draft in coming:
         if draft.prompt_tokens + draft.output_tokens > most:
             asked = f"{draft.prompt_tokens} + {draft.output_tokens} output tokens"
-            raise BadInput("prompt tokens", asked, f"at most {most:,} together, what KV pool and context hold")
+            raise BadInput("prompt tokens", asked, f"at most {most:,} together, to fit into KV pool and context")
 
 
 class KvSizes(Protocol):
+    """The size of a model's KV."""
+
     @property
     def bytes_per_token(self) -> int: ...
     @property
@@ -156,7 +161,7 @@ class KvSizes(Protocol):
 
 
 class SizedModel(Protocol):
-    """What `engine.live` knows of a model without loading it."""
+    """What `engine.live` knows about a model without loading it."""
 
     @property
     def kv_shape(self) -> KvSizes: ...
@@ -167,6 +172,6 @@ class SizedModel(Protocol):
 
 
 def worker_like(prepared: SizedModel) -> WorkerSpec:
-    """A live worker's memory; its cost is to be calibrated."""
+    """A worker with a live worker's memory and no step cost yet: calibrate it before use."""
     shape = prepared.kv_shape
     return WorkerSpec(LinearCost(), prepared.kv_blocks, shape.bytes_per_token, prepared.context_tokens, shape.layers)

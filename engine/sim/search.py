@@ -1,4 +1,4 @@
-"""How much load a deployment bears: the highest rate at which it still keeps its promises."""
+"""How much load a deployment sustains: the highest rate at which it still meets its SLOs."""
 
 import math
 from collections.abc import Callable
@@ -15,9 +15,9 @@ LOWEST_PER_S = 1e-3
 
 
 def attained(scenario: Scenario, on: On, slo: Slo, rate_per_s: float, span_s: float = 30.0) -> float:
-    """The share of the requests that meet the SLOs when they come at this rate for `span_s` seconds.
+    """The share of requests that meet the SLOs when they arrive at this rate for `span_s` seconds.
 
-    Past saturation queues grow for as long as requests come: what is attained there depends on the span.
+    Beyond saturation, queues grow as long as requests arrive, so the result depends on the span.
     """
     requests = min(MOST, max(FEWEST, round(rate_per_s * span_s)))
     load = msgspec.structs.replace(scenario.workload, rate_per_s=rate_per_s, requests=requests)
@@ -34,10 +34,10 @@ def highest_rate(
     span_s: float = 30.0,
     near_per_s: float = 1.0,
 ) -> float:
-    """Requests/s at which a share `wanted` still meets the SLOs, within `precision` of itself; 0 if none is so low.
+    """The highest requests/s at which a share `wanted` still meets the SLOs, within the relative `precision`.
 
-    DistServe's goodput, times the number of GPUs. Infinite if it holds for more requests than are simulated.
-    `near_per_s`: where to begin; a good guess saves simulations.
+    0 if even `LOWEST_PER_S` is too much; infinite if it holds at the most requests that are simulated. This is
+    DistServe's goodput times the number of GPUs. `near_per_s`: where to start; a good guess saves simulations.
     """
     return _highest(
         lambda rate: attained(scenario, on, slo, rate, span_s) >= wanted, precision, MOST / span_s, near_per_s

@@ -1,7 +1,7 @@
 """One simulated worker: the engine's `Worker`, a mailbox, and steps that take as long as the cost model says.
 
-What `engine.live.process.worker_process` is to a real worker. Commands are obeyed between steps; only the shipping
-of a tray begins at once, as the live courier's does.
+The counterpart of `engine.live.process.worker_process`. Commands are handled between steps; only a handoff starts at
+once, as with the live courier.
 """
 
 from bisect import bisect_right
@@ -39,16 +39,16 @@ from engine.sim.leap import PLACEHOLDER, Leapt
 from engine.sim.network import Flow, Network
 from engine.worker import MAX_RUNNING, Output, Worker
 
-MOVED_EVERY_NS = 50_000_000  # as the live courier says it
+MOVED_EVERY_NS = 50_000_000  # as often as the live courier reports progress
 
 
 class WorkerSpec(msgspec.Struct, frozen=True):
-    """What one simulated worker is. `gpus`: devices it stands for (tensor parallel), to count by.
+    """What one simulated worker is. `gpus`: how many GPUs it counts as (tensor parallelism).
 
-    `handoff_bytes_per_s`: what its transport does at most, whatever the link (None: no such limit). `scatter`: factors
-    by which real decode steps differed from their cost, in the order in which they happened; `prefill_scatter`: those
-    with prefill in them. Steps take them in turn from a seeded place on, so that what made several steps in a row slow
-    does so here too (a moving-block bootstrap).
+    `handoff_bytes_per_s`: its transport's own limit, however fast the link is (None: unlimited). `scatter`: the factors
+    by which real decode steps differed from their cost, in order; `prefill_scatter`: the same for steps with prefill.
+    Steps use them in order from a seeded starting point, so that several slow steps in a row occur here too (a
+    moving-block bootstrap).
     """
 
     cost: StepCost
@@ -64,7 +64,7 @@ class WorkerSpec(msgspec.Struct, frozen=True):
 
 
 class Surroundings(Protocol):
-    """What a station sees of its cluster."""
+    """What a simulated worker needs from its cluster."""
 
     clock: Clock
     network: Network
@@ -86,10 +86,12 @@ class _Steps:
         self.plan = plan
         self.ends_ns = ends_ns
         self.leaps = leaps
-        self.told = 0  # steps whose tokens are in the router's loads already
+        self.told = 0  # steps whose tokens the router's loads already include
 
 
 class Station:
+    """A simulated worker on its cluster's clock; the router's commands go in, its outputs go to `cluster.heard`."""
+
     def __init__(self, cluster: Surroundings, name: str, spec: WorkerSpec) -> None:
         self.name = name
         self.spec = spec
@@ -98,21 +100,23 @@ class Station:
         pool = BlockPool(spec.kv_blocks, BLOCK_TOKENS)
         self._mind = Worker(name, pool, max_running=spec.max_running)
         self._mailbox: deque[Command] = deque()
-        self._layered: dict[str, Ship] = {}  # requests whose layers go out as they are made
+        self._layered: dict[str, Ship] = {}  # requests whose layers are sent as they are computed
         self._flows: dict[str, Flow] = {}
         self._steps: _Steps | None = None
         self._alarm: simpy.Event | None = None
         self._busy = False
-        self._taken = Random(f"{cluster.seed} {name}").randrange(1_000_000)  # steps; it begins anywhere in the scatter
+        self._taken = Random(f"{cluster.seed} {name}").randrange(1_000_000)  # steps; where in the scatter it starts
 
     def ready(self) -> Ready:
+        """The message that a live worker sends when it has started."""
         spec = self.spec
         endpoints = {str(name): self.name.encode() for name in TRANSPORTS}
         return Ready(0, spec.kv_blocks, BLOCK_TOKENS, spec.kv_bytes_per_token, spec.context_tokens, "sim", endpoints)
 
-    # ---- what the router says
+    # ---- the router's commands
 
     def command(self, command: Command) -> None:
+        """Handle a command: a handoff and a link change at once, everything else after the current step."""
         if isinstance(command, Ship):
             self._ship(command)
             return
@@ -127,7 +131,7 @@ class Station:
             self._begin()
 
     def tell_progress(self, now: int) -> None:
-        """Bring the router's loads up to what a worker that says every token would have said by now."""
+        """Update the router's loads to what a worker that reports every token would have reported by now."""
         steps = self._steps
         if steps is None or not steps.leaps or steps.ends_ns[steps.told] > now:
             return
@@ -139,7 +143,7 @@ class Station:
     # ---- steps
 
     def _begin(self) -> None:
-        """Obey what has been said, then begin whatever there is to do."""
+        """Handle waiting commands, then start the next step, if there is one."""
         while self._mailbox:
             self._obey(self._mailbox.popleft())
         now = self._clock.ns
@@ -170,7 +174,7 @@ class Station:
         return _Steps(plan, list(accumulate(lasting)), steps > 0)
 
     def _cut(self, steps: _Steps) -> None:
-        """Somebody said something: end the leap with the step that is under way."""
+        """A command came in: end the leap with the step that is under way."""
         now = self._clock.ns
         under_way = bisect_right(steps.ends_ns, now)
         if under_way + 1 < len(steps.ends_ns):
@@ -216,12 +220,12 @@ class Station:
             case Configure():
                 self._mind.configure(command.policy, command.chunk, command.samples_first_token)
             case _:
-                raise AssertionError(f"{command} is no command to a simulated worker")
+                raise AssertionError(f"{command} is not a command for a simulated worker")
 
     def _say(self, outputs: list[Output]) -> None:
         self._cluster.heard(self.name, outputs)
 
-    # ---- trays
+    # ---- handoffs
 
     def _ship(self, ship: Ship, not_before_ns: int = 0) -> None:
         spec, network = self.spec, self._cluster.network
@@ -255,6 +259,6 @@ class Station:
         network.send(flow)
 
     def _ship_layers(self, ship: Ship, begun_ns: int, ends_ns: int) -> None:
-        """The first layer can leave when it has been computed, the last one when the step ends."""
+        """The first layer can be sent once it has been computed, the last one when the step ends."""
         first_ns = (ends_ns - begun_ns) // self.spec.layers
         self._clock.alarm(first_ns, lambda _: self._ship(ship, ends_ns))

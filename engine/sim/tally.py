@@ -1,7 +1,7 @@
-"""The numbers of a record without spelling its leaps out: the same metrics, from a hundredth of the events.
+"""A record's metrics without expanding its leaps: the same numbers from a hundredth of the events.
 
-Every gap between tokens is counted, so the distribution of ITL is exact: gaps of one leap that several requests share
-are kept once, with their number.
+Every gap between tokens counts, so the distribution of ITL is exact: a gap that several requests of a leap share is
+kept once, with a count.
 """
 
 from array import array
@@ -18,7 +18,7 @@ from engine.sim.leap import Happening, Leapt
 
 
 class Served(msgspec.Struct):
-    """One request's times, in seconds after the run's zero. What `engine.goodput` asks of a request."""
+    """One request's times, in seconds since the start of the run. Has what `engine.goodput` needs of a request."""
 
     id: str
     prompt_tokens: int
@@ -38,6 +38,8 @@ class Served(msgspec.Struct):
 
 
 class Tally(msgspec.Struct, frozen=True):
+    """A run's requests, in order of arrival, and its metrics."""
+
     requests: list[Served]
     metrics: Metrics
 
@@ -56,7 +58,7 @@ class _Gaps:
         self._counts.append(count)
 
     def spread(self) -> Spread:
-        """As `Spread.of` has it, had every gap been listed as often as it occurred."""
+        """The same as `Spread.of` a list that has every gap as often as it occurred."""
         if not self.lengths:
             return Spread()
         lengths, counts = np.array(self.lengths), np.repeat(self._counts, self._several)
@@ -77,7 +79,7 @@ class _Gaps:
 
 
 class Counter:
-    """Folds a record as it is written, so that a large run need not be kept."""
+    """Folds a record as it is written, so that a large run does not have to be kept."""
 
     def __init__(self) -> None:
         self._served: dict[str, Served] = {}
@@ -140,7 +142,7 @@ class Counter:
 
 
 def tally(record: Iterable[Happening]) -> Tally:
-    """Fold a record into its numbers. Requests stand in order of arrival."""
+    """Fold a record into its requests and metrics."""
     counter = Counter()
     for event in record:
         counter.add(event)

@@ -1,4 +1,4 @@
-"""Recorded traffic, as the files that people have: CSV or JSON lines, told apart by their columns.
+"""Recorded traffic in published formats: CSV or JSON lines, recognised by their columns.
 
 Azure 2023 and 2024: TIMESTAMP, ContextTokens, GeneratedTokens (github.com/Azure/AzurePublicDataset, CC-BY 4.0).
 BurstGPT: Timestamp in s, Request tokens, Response tokens (github.com/HPMLL/BurstGPT, CC-BY 4.0).
@@ -28,9 +28,9 @@ READABLE = "an Azure or BurstGPT CSV or a Mooncake or Qwen-Bailian JSONL file th
 
 
 def read_trace(path: str | Path, limit: int | None = None) -> list[Draft]:
-    """The trace's requests, the first at second 0. Raises BadInput naming row and column of what is wrong.
+    """The trace's requests, the first at second 0; at most `limit`. Raises BadInput with row and column of an error.
 
-    A request without output tokens counts as one of one token: it is served all the same.
+    A request without output tokens counts as one with one token.
     """
     try:
         text = Path(path).read_text("utf-8-sig")
@@ -74,8 +74,8 @@ def _csv(text: str) -> Iterator[_Row]:
 
 
 def _clock(row: int, stamp: str) -> float:
-    """A date and time, in UTC where the file names no zone: the machine's own zone changes nothing."""
-    plain = re.sub(r"(\.\d{6})\d+", r"\1", stamp.strip())  # seven digits of a second are one too many
+    """A date and time, in UTC if the file names no zone; the machine's own zone has no effect."""
+    plain = re.sub(r"(\.\d{6})\d+", r"\1", stamp.strip())  # Python reads at most six digits of a second
     try:
         moment = datetime.fromisoformat(plain)
     except ValueError as wrong:
@@ -101,7 +101,7 @@ def _mooncake(text: str) -> Iterator[_Row]:
         t = row.get("timestamp")
         if isinstance(t, bool) or not isinstance(t, (int, float)):
             raise BadInput(f"trace row {number}, column timestamp", t, "a time in milliseconds")
-        bailian = "chat_id" in row  # its times are in seconds, its blocks of 16 tokens: each 32nd stands for all before
+        bailian = "chat_id" in row  # times in seconds, blocks of 16 tokens: every 32nd hash covers all before it
         seconds = t if bailian else t / 1000
         hashes = row.get("hash_ids", [])
         if not isinstance(hashes, list) or not all(isinstance(block, int) for block in hashes):
@@ -113,7 +113,7 @@ def _mooncake(text: str) -> Iterator[_Row]:
 
 
 def _count(row: int, column: str, value: object, least: int) -> int:
-    """A number of tokens, given as a number or in digits."""
+    """A number of tokens, from a number or a string of digits."""
     number: object = value
     if isinstance(value, str) and re.fullmatch(r"[0-9]+(\.0*)?", value.strip()):
         number = int(float(value))

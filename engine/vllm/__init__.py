@@ -1,1 +1,1 @@
-"""Inside a real vLLM: what its scheduler and KV connector do, as the same events as our own engine's."""
+"""A real vLLM seen from inside: what its scheduler and KV connector do, in the same events as our own engine's."""

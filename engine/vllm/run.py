@@ -1,4 +1,4 @@
-"""Run a scenario on a real vLLM of this machine: servers are started, watched from inside, and ended again."""
+"""Run a scenario on a real vLLM on this machine: start servers, watch them from inside, and end them."""
 
 import asyncio
 import os
@@ -29,10 +29,10 @@ from engine.vllm.translate import Translation, translate
 def run_vllm(
     scenario: Scenario, prompts: Sequence[str] = (), *, python: str, progress: Progress = lambda says: None
 ) -> Translation:
-    """Start vLLM as the scenario deploys it, send its workload, end vLLM. Raises BadInput before anything starts.
+    """Start vLLM as the scenario deploys it, send its workload, and end vLLM.
 
-    `python`: the interpreter of an environment with vLLM. The handoff goes over NIXL at whatever pace the machine
-    has: a paced link is refused here, since nothing paces it.
+    `python`: the interpreter of an environment with vLLM. The handoff uses NIXL at the machine's own speed, so a paced
+    link is rejected. Raises BadInput before anything starts, and WorkerFailed if a server fails.
     """
     split = scenario.deployment.kind == "disaggregated"
     if scenario.link.bandwidth_bytes_per_s is not None or scenario.link.latency_s:
@@ -64,14 +64,14 @@ def run_vllm(
 
 
 def _as_run(scenario: Scenario, seen: Scenario) -> Scenario:
-    """What was asked for, joined as vLLM joins it."""
+    """The scenario with the transport and first token that vLLM used."""
     joined = {"transport": seen.deployment.transport, "first_token": "decode"}
     return msgspec.structs.replace(scenario, deployment=msgspec.structs.replace(scenario.deployment, **joined))
 
 
 @contextmanager
 def one_file_of_weights(prepared: Prepared) -> Iterator[str]:
-    """A model's folder as vLLM wants it: a converted one has its weights in two dtypes, and vLLM would load both."""
+    """A folder of the model for vLLM: a converted model has weights in two dtypes, and vLLM would load both."""
     halved = Path(prepared.folder, "model.bf16.safetensors")
     if not halved.exists():
         yield prepared.folder
@@ -86,7 +86,7 @@ def one_file_of_weights(prepared: Prepared) -> Iterator[str]:
 
 
 class _Client:
-    """Sends requests at their times, in turn to the servers of each role, and writes down what a client sees."""
+    """Sends requests on time to the servers of each role in turn, and records what a client sees."""
 
     def __init__(self, started: Sequence[VllmServer], scenario: Scenario) -> None:
         prefill = [server.url for server in started if server.role == "prefill"]
@@ -96,7 +96,7 @@ class _Client:
         self._lines: list[dict[str, Any]] = []
 
     async def send_all(self, asked: Sequence[Request]) -> list[dict[str, Any]]:
-        """The client's raw lines, once all answers have ended."""
+        """Send all requests; the client's raw lines, once all answers have ended."""
         zero_s = time.monotonic()
         self._note("zero", t0=zero_s)
         seats = asyncio.Semaphore(self._users or len(asked))

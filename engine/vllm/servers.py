@@ -1,7 +1,7 @@
-"""A deployment as vLLM servers on this machine's cores: what each is started with. Nothing is started here.
+"""A deployment as vLLM servers on this machine's cores: each one's command and environment. Starts nothing.
 
-Chunked prefill is all that vLLM's scheduler does: a token budget above every prompt makes it co-located, a smaller one
-chunked. A prefill and a decode server are joined by NixlConnector, which pulls.
+vLLM's scheduler always does chunked prefill: with a token budget above every prompt it is co-located, with a smaller
+one chunked. NixlConnector, which pulls, joins a prefill and a decode server.
 """
 
 import json
@@ -44,9 +44,9 @@ def servers(
     ports: tuple[int, ...],
     cores: tuple[int, ...],
 ) -> list[VllmServer]:
-    """All servers of the deployment. `ports`: two for each worker. `cores` are taken in turn, one a server.
+    """All servers of the deployment. `ports`: two for each worker. `cores` are used in turn, one for each server.
 
-    `folder` has the model's weights in one file; the servers write beside it into `folder.parent`.
+    `folder` has the model's weights in one file; the servers write to `folder.parent`.
     """
     roles = [""] * deployment.workers
     if deployment.kind == "disaggregated":
@@ -82,12 +82,12 @@ def servers(
 
 
 def _budget(deployment: Deployment, prepared: Prepared) -> int:
-    """Tokens of one step. vLLM wants at least as many as sequences."""
+    """Tokens of one step. vLLM needs at least as many as sequences."""
     return max(SEQUENCES, deployment.chunk if deployment.kind == "chunked" else min(LONGEST, prepared.context_tokens))
 
 
 def _env(name: str, core: int, side_port: int, folder: Path) -> dict[str, str]:
-    """Each server has a folder for temporary files: one that is killed leaves sockets behind."""
+    """Each server has its own folder for temporary files, since a killed one leaves sockets behind."""
     return {
         "PYTHONPATH": os.pathsep.join([str(PLUGIN), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "SPLIT_KITCHEN_WATCH": str(folder),

@@ -1,12 +1,12 @@
-"""Raw lines of a vLLM and its client -> a log: a pure function, whatever order the processes' lines come in.
+"""From the raw lines of a vLLM and its client to a log: a pure function that accepts lines in any order.
 
-What vLLM names and counts differently is settled here:
+It reconciles what vLLM names or counts differently:
 
-- A step begins when the scheduler has decided it, or when the step before it ends if that is later: with asynchronous
-  scheduling the next step is decided while one runs. It ends when its result is back in the engine core.
-- A prefill engine samples a token that nobody uses; the decode engine computes the last prompt position again.
-- A handoff is a READ by the decode engine, one for each of its tensor-parallel ranks: together they are one tray.
-- Nobody compares checksums, so `HandoffEnded.verified` is None.
+- A step begins when it has been scheduled, or when the previous one ends if that is later: with asynchronous
+  scheduling the next step is scheduled while one runs. It ends when its result is back in the engine core.
+- A prefill engine samples a token that is discarded; the decode engine computes the last prompt position again.
+- The decode engine READs the KV, once for each of its tensor-parallel ranks: together these are one handoff.
+- No checksums are compared, so `HandoffEnded.verified` is None.
 """
 
 import re
@@ -65,10 +65,10 @@ REASONS = {"stop": "stop", "length": "length", "abort": "cancelled"}  # any othe
 PRODUCER = "kv_producer"
 TRANSPORT: Literal["nixl"] = "nixl"
 MOMENTS = (
-    "A step runs from the scheduler's decision to the result's return. The end of a handoff is noticed once a step, so "
-    "its rate is a lower bound. Trays are not compared."
+    "A step runs from its scheduling to its result. The end of a handoff is noticed only once per step, so its rate is "
+    "a lower bound. The KV that arrives is not compared with the KV that was sent."
 )
-# Lines of one moment, in the order in which an engine acts.
+# The order of lines with the same time: that in which an engine acts.
 ORDER: tuple[type, ...] = (
     *(Zero, Up, Asked, Queued, Offered, Accepted, Scheduled, Landed, Computed, AnswerPiece, Preempted, Freed, Ended),
     *(Unanswered, Missing, HookBroke, LinesDropped),
@@ -76,8 +76,8 @@ ORDER: tuple[type, ...] = (
 
 
 class Translation(msgspec.Struct, frozen=True):
-    """A log, and what is not in it. `unasked`: requests that the client did not send after the run's zero;
-    `dropped`: lines that the plugin had to drop; `misses`: hooks that this vLLM lacks, or that broke."""
+    """A log, and what it lacks. `unasked`: requests that the client did not send, or sent before the run started;
+    `dropped`: lines that the plugin had to drop; `misses`: hooks that this vLLM lacks, or that failed."""
 
     log: Log
     unasked: int = 0
@@ -86,18 +86,18 @@ class Translation(msgspec.Struct, frozen=True):
 
 
 def client_name(request: str) -> str:
-    """The name that the client gave: "r1" of "cmpl-r1-0-93277ccb" or "chatcmpl-r1-93277ccb"."""
+    """The client's name for a request: "r1" in "cmpl-r1-0-93277ccb" and in "chatcmpl-r1-93277ccb"."""
     match = NAME.match(request)
     return match["client"] if match else request
 
 
 def translate(lines: Iterable[Raw], recorded_at: str = "") -> Translation:
-    """The run in the lines; times in seconds since the client's zero. Raises BadInput if there is no run in them."""
+    """The run in the lines; times in seconds since its start. Raises BadInput if the lines have no run."""
     ordered = sorted(lines, key=lambda line: (line.t, ORDER.index(type(line)), line.w, getattr(line, "r", "")))
     if not (zero := next((line for line in ordered if isinstance(line, Zero)), None)):
-        raise BadInput("vLLM recording", "no zero of a client", "a folder with the lines of one run and its client")
+        raise BadInput("vLLM recording", "without a client", "a folder with the lines of one run and its client")
     if not any(isinstance(line, Up) for line in ordered):
-        raise BadInput("vLLM recording", "no engine that is up", "a folder with the lines of a vLLM with the plugin")
+        raise BadInput("vLLM recording", "without an engine", "a folder with the lines of a vLLM with the plugin")
     return _Translator(ordered, zero.t0).translation(recorded_at)
 
 
@@ -164,7 +164,7 @@ class _Translator:
         return "chunked" if self._kind == "chunked" else "prefill_first"
 
     def _first(self, wanted: Callable[[Raw], bool]) -> dict[str, str]:
-        """By request the first engine that says such a line of it."""
+        """For each request, the first engine with such a line about it."""
         found: dict[str, str] = {}
         for line in self._lines:
             if wanted(line):
@@ -172,7 +172,7 @@ class _Translator:
         return found
 
     def _last_landings(self) -> dict[str, float]:
-        """By request the moment when the last of its ranks' transfers is over."""
+        """For each request, when the last of its ranks' transfers ended."""
         return {self._of(line): line.t for line in self._lines if isinstance(line, Landed)}
 
     def _of(self, line: Raw) -> str:
@@ -240,7 +240,7 @@ class _Translator:
             for request, start, tokens in step.plan
             if client_name(request) in self._asked
         )
-        if not plan:  # somebody else's requests alone
+        if not plan:  # only other clients' requests
             return
         used = min(step.used, up.blocks)
         self._say(StepStarted(began_s, done.w, plan, step.waiting, used, up.blocks), StepEnded(t, done.w))
@@ -249,7 +249,7 @@ class _Translator:
                 self._tokens(t, done.w, client_name(request), ids)
 
     def _tokens(self, t: float, engine: str, request: str, ids: list[int]) -> None:
-        """Speculation may sample beyond the end of an answer: what vLLM does not count is none of its tokens."""
+        """Speculative decoding may sample beyond the end of an answer; tokens that vLLM does not count are left out."""
         if request not in self._asked or request in self._ended:
             return
         for token in ids:
@@ -273,7 +273,7 @@ class _Translator:
                     self._landed(self._moved.pop(request), t, request, source)
 
     def _landed(self, ranks: list[Landed], t: float, request: str, source: str) -> None:
-        """All ranks' transfers are over; one that failed has vLLM compute the prompt again, or end the request."""
+        """All ranks' transfers have ended. If one failed, vLLM computes the prompt again, or ends the request."""
         began_s = min(rank.t0 for rank in ranks) - self._zero
         nbytes, target = sum(rank.bytes or 0 for rank in ranks), ranks[-1].w
         self._say(HandoffStarted(began_s, request, source, target, nbytes, TRANSPORT, None))
@@ -295,7 +295,7 @@ class _Translator:
         self._say(BlocksFreed(t, line.w, request, min(line.used, up.blocks), up.blocks))
 
     def _free_late(self, line: Raw, t: float, request: str) -> None:
-        """Blocks are let go of after an answer has ended, too."""
+        """Blocks may also be freed after an answer has ended."""
         if isinstance(line, Freed) and request in self._ended:
             self._free(line, t, request)
 

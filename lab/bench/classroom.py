@@ -35,6 +35,7 @@ WRONG = (WebSocketException, OSError, TimeoutError, RuntimeError)
 
 
 def cookie() -> str:
+    """A learner's name, new each time."""
     return secrets.token_urlsafe(16)
 
 
@@ -45,6 +46,7 @@ def stream_of(page: Page) -> str:
 
 
 def p95(values: Sequence[float]) -> float:
+    """The 95th percentile; NaN without values."""
     return sorted(values)[int(0.95 * len(values))] if values else float("nan")
 
 
@@ -68,9 +70,11 @@ class Class:
 
     @property
     def going(self) -> bool:
+        """Whether the class is still on."""
         return time.monotonic() < self._end_s
 
     async def hold(self, learners: int) -> None:
+        """Hold the class: an instructor, a cook and so many learners, for `seconds`."""
         self._end_s = time.monotonic() + self.seconds
         lab_s, own_s = cpu_s(self._pid), time.process_time()
         code: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -90,6 +94,7 @@ class Class:
             self.errors.append(repr(wrong))
 
     def page(self, name: str, query: str = "") -> Page:
+        """A page of the lab in a new browser session, whose reruns are counted."""
         page = Page(self.host, name, query, cookie(), lambda kind, seconds: self.reruns[kind].append(seconds))
         self.pages.append(page)
         return page
@@ -97,6 +102,7 @@ class Class:
     # ---- the people
 
     async def lead(self, code: "asyncio.Future[str]") -> None:
+        """Be the instructor: open a class, then ask and answer until the class is over."""
         async with self.page("instructor") as page:
             await page.fill(page.find("text_input", "Instructor's key").id, string_value=self._key)
             await page.press("Enter")
@@ -116,6 +122,7 @@ class Class:
             self.errors += page.errors
 
     async def learn(self, chance: random.Random, code: "asyncio.Future[str]") -> None:
+        """Be a learner: arrive within `ARRIVE_S`, join, vote, and watch the runs."""
         watched: dict[str, asyncio.Task[None]] = {}
         room = await code
         await asyncio.sleep(chance.uniform(0, ARRIVE_S))
@@ -145,6 +152,7 @@ class Class:
             self.errors += page.errors
 
     async def watch(self, stream: str) -> None:
+        """Watch one run to its end."""
         watch = RunWatcher()
         self.watches.append((stream.partition("&")[0], watch))
         await watch.watch(self.host, stream)
@@ -152,12 +160,14 @@ class Class:
     # ---- the cost
 
     async def look_at_the_clock(self) -> None:
+        """Record how late this process wakes up, in seconds: its own load must not pass for the lab's."""
         while self.going:
             begun_s = time.monotonic()
             await asyncio.sleep(0.05)
             self.late.append(time.monotonic() - begun_s - 0.05)
 
     async def look_at_the_memory(self) -> None:
+        """Record the lab's resident memory, in bytes, once a second."""
         while self.going:
             self.memory.append(rss_bytes(self._pid))
             await asyncio.sleep(1)
@@ -183,6 +193,7 @@ class Class:
 
 
 def rss_bytes(pid: int) -> float:
+    """The process's resident memory. Linux only."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * 4096.0
 
@@ -222,6 +233,7 @@ async def crowd(held: Class, watchers: int) -> list[RunWatcher]:
 
 
 def figures(held: Class) -> list[Figure]:
+    """What the class cost, with goals."""
     fifth = len(held.memory) // 5
     before, after = median(held.memory[fifth : 2 * fifth]), median(held.memory[-fifth:])
     both = held.reruns["page"] + held.reruns["fragment"]
@@ -245,6 +257,7 @@ def figures(held: Class) -> list[Figure]:
 
 
 def measure(model: str, learners: int, minutes: float, watchers: int) -> Findings:
+    """Run the bench: `watchers` of one run first, then a class of `learners` for `minutes`."""
     key = secrets.token_urlsafe(12)
     with fresh_lab(model, SPLIT_KITCHEN_INSTRUCTOR_KEY=key) as lab:
         held = Class(lab, key, minutes * 60)

@@ -207,6 +207,7 @@ def drawing(scene: str, html: str, seconds: float) -> list[Figure]:
 
 
 def measure(model: str, orders: int, seconds: float, visits: int, minutes: float) -> Findings:
+    """Run the bench: scenes for `seconds` each, `visits` to a lab, and the page's heap over `minutes`."""
     html = page(orders)
     figures = [
         *opening(model, visits),

@@ -29,6 +29,7 @@ Sample = dict[str, float]
 
 
 def measure(model: str, minutes: float) -> Findings:
+    """Run the bench. Raises BadInput on systems without smaps_rollup."""
     if not Path("/proc/self/smaps_rollup").exists():
         raise BadInput("soak", "this system", "one with /proc/PID/smaps_rollup, as Linux has it")
     with fresh_lab(model) as lab, browser() as chromium:
@@ -62,6 +63,7 @@ def visits(page: Any, lab: int, seconds: float) -> Iterator[Sample]:
 
 
 def in_page(devtools: Any) -> Sample:
+    """The page's heap in bytes, and its number of nodes."""
     heap, nodes = kept(devtools)
     return {"the page's heap": heap, "nodes in the page": nodes}
 
@@ -75,6 +77,7 @@ def in_processes(lab: int) -> Sample:
 
 
 def held(pid: int) -> dict[str, float]:
+    """The process's memory in bytes, by RSS and by PSS. Linux only."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     said = {name: float(amount.split()[0]) * 1024 for name, amount in (line.split(":") for line in lines)}
     return {"RSS": said["Rss"], "PSS": said["Pss"]}

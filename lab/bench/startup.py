@@ -23,6 +23,8 @@ BUTTON = f"[...document.querySelectorAll('button')].some((button) => button.text
 
 
 class Fresh(NamedTuple):
+    """A lab that was just started: its address, and the pid of its server."""
+
     url: str
     pid: int
 

@@ -76,6 +76,7 @@ class Page:
     # ---- what is on it
 
     def all(self, kind: str) -> list[Any]:
+        """The page's elements of a kind, from top to bottom."""
         shown = [self._shown[place][1] for place in sorted(self._shown)]
         return [getattr(element, kind) for element in shown if element.WhichOneof("type") == kind]
 
@@ -101,6 +102,7 @@ class Page:
         return await self._ask(self._part(button.id), [WidgetState(id=button.id, trigger_value=True)])
 
     async def fill(self, widget: str, **value: Any) -> None:
+        """Set a widget's value as a browser does: in a form it waits for the form's button."""
         state = WidgetState(id=widget, **value)
         if form := self._form(widget):
             self._waiting.setdefault(form, {})[widget] = state
@@ -268,6 +270,8 @@ class WatchMessage(msgspec.Struct):
 
 
 class Motion(msgspec.Struct):
+    """The part of a motion that the bench reads; `t` in seconds since the run's zero."""
+
     kind: str
     t: float = 0.0
 

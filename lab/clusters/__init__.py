@@ -1,1 +1,1 @@
-"""GPUs that you do not have: scale up, ask the advisor, compare the model with reality."""
+"""Clusters that are not here: scale up, ask the advisor, compare the model with reality."""

@@ -1,4 +1,4 @@
-"""The advisor's form: filled by hand, by a preset, or by what there is (a server's metrics, a config.json, NVML)."""
+"""The advisor's form: filled in by hand, from a preset, a server's metrics, a config.json, or this machine's NVML."""
 
 import tempfile
 import time
@@ -47,8 +47,8 @@ PROMISES = {"itl": "99 % of gaps (ITL)", "tpot": "mean gaps (TPOT)"}
 
 
 def ask() -> Question | None:
-    """The question that was just asked, if one was."""
-    preset = st.selectbox("Begin with", PRESETS, key="preset")
+    """Draw the form. The question, if its button was just pressed and it is valid."""
+    preset = st.selectbox("Start from", PRESETS, key="preset")
     with widget_changed("preset", preset) as chosen:
         if chosen or "gpus" not in st.session_state:
             _take_preset(preset)
@@ -64,7 +64,7 @@ def ask() -> Question | None:
 
 
 def _fields() -> tuple[bool, UploadedFile | None]:
-    """Whether it was asked just now, and a trace if there is one; the rest is in the session."""
+    """Whether the button was just pressed, and an uploaded trace; the other fields are in the session."""
     _from_what_there_is()
     with st.form("question", border=True):
         hardware, load, promise = st.columns(3, gap="medium")
@@ -77,19 +77,19 @@ def _fields() -> tuple[bool, UploadedFile | None]:
             st.number_input("First token within, seconds (TTFT)", 0.01, 600.0, key="ttft_slo_s")
             st.number_input("Next token within, milliseconds", 1.0, 10_000.0, key="itl_slo_ms")
             st.segmented_control(
-                "That is promised for",
+                "That target is for",
                 tuple(PROMISES),
                 format_func=PROMISES.__getitem__,
                 key="promised",
                 required=True,
-                help="One long step among hundreds breaks the first promise and hardly moves the second.",
+                help="One long step among hundreds breaks the first target and hardly changes the second.",
             )
             st.slider("Prompt already prepped (prefix reuse), %", 0, 95, key="reuse_percent")
             st.selectbox("Engine", tuple(ENGINES), key="engine")
             own, kinds = "as the model's file says", ("", *PRECISIONS)
             st.selectbox("Weights", kinds, format_func=lambda kind: kind or own, key="precision")
             st.selectbox("KV cache", ("", "bf16", "fp8"), format_func=lambda kind: kind or own, key="kv_dtype")
-        with st.expander("Orders as they were: upload a trace instead of lengths and rate"):
+        with st.expander("Recorded orders: upload a trace instead of lengths and rate"):
             trace = st.file_uploader(
                 f"Azure CSV or Mooncake JSONL, at most {TRACE_MB} MB", ["csv", "jsonl"], max_upload_size=TRACE_MB
             )
@@ -98,12 +98,14 @@ def _fields() -> tuple[bool, UploadedFile | None]:
 
 
 def chosen_model() -> ModelShape:
+    """The model chosen in the form: a shipped one, or the uploaded config.json's."""
     own: ModelShape | None = st.session_state.get("own_model")
     return own if own and st.session_state["model"] == OWN_MODEL else models()[st.session_state["model"]]
 
 
 @st.cache_resource(ttl=60, show_spinner=False)
 def this_machine() -> Fleet:
+    """This machine's GPUs, read at most once a minute."""
     return read_fleet()
 
 
@@ -116,7 +118,7 @@ def _hardware() -> None:
     st.selectbox("GPU", gpus(), format_func=lambda name: gpus()[name].label, key="gpu")
     names = {OWN_FABRIC: OWN_FABRIC} | {name: road.label for name, road in fabrics().items()}
     st.selectbox("The pass: fabric between pools", names, format_func=lambda name: names[name], key="fabric")
-    st.number_input("Of these roads, down", 0, 512, key="links_down")
+    st.number_input("Links down", 0, 512, key="links_down")
     if found := st.session_state.get("found"):
         st.caption(found.sentence if _as_found(found) else f"Changed by you. {found.sentence}")
 
@@ -138,7 +140,7 @@ def _as_found(found: Here) -> bool:
     return now == (found.gpus, found.gpu, found.fabric or OWN_FABRIC, found.links_down)
 
 
-# ---- filled by what there is
+# ---- filled from a file, a page or this machine
 
 
 def _from_what_there_is() -> None:
@@ -146,27 +148,27 @@ def _from_what_there_is() -> None:
         load, shape, roads = st.tabs(["vLLM metrics", "config.json", "GPUs and roads"])
         with load:
             st.text_area("The text of a vLLM server's /metrics page", key="metrics", height=120, max_chars=MOST_BYTES)
-            st.button("Take its load", key="take_load", on_click=_told, args=(_take_load, "metrics_said"))
+            st.button("Use its load", key="take_load", on_click=_told, args=(_take_load, "metrics_said"))
             _show_said("metrics_said")
         with shape:
             limit = f"A model's config.json, at most {CONFIG_MB} MB"
             file = st.file_uploader(limit, ["json"], key="config", max_upload_size=CONFIG_MB)
             st.button(
-                "Take this model", key="take_model", disabled=not file, on_click=_told, args=(_take_model, "model_said")
+                "Use this model", key="take_model", disabled=not file, on_click=_told, args=(_take_model, "model_said")
             )
             _show_said("model_said")
         with roads:
             with st.container(horizontal=True):
                 for words, take in (
-                    ("Take this machine's", _take_machine),
-                    ("Take the example fleet's", _take_example),
+                    ("Use this machine's", _take_machine),
+                    ("Use the example fleet's", _take_example),
                 ):
                     st.button(words, on_click=_told, args=(take, "roads_said"))
             _show_said("roads_said")
 
 
 def _told(take: Callable[[], str], place: str) -> None:
-    """Before the page is drawn again: fill the form, or say in one sentence why not."""
+    """Runs before the page is redrawn: fill the form, or say in one sentence why it cannot be filled."""
     try:
         st.session_state[place] = (True, take())
     except BadInput as bad:
@@ -180,7 +182,7 @@ def _show_said(place: str) -> None:
 
 
 def _take_load() -> str:
-    """The moment of pasting is taken for the page's own."""
+    """The page counts as read at the moment of pasting."""
     load = read_metrics(st.session_state["metrics"], time.time())
     found = {"isl_tokens": load.isl_tokens, "osl_tokens": load.osl_tokens}
     if load.rate_per_s is not None:
@@ -198,7 +200,7 @@ def _take_model() -> str:
     shape = read_config(file.getvalue(), file.name, "your-model")
     st.session_state.update(own_model=shape, model=OWN_MODEL)
     return (
-        f"{shape.label}: {shape.params / 1e9:.3g} billion parameters, {shape.kv_bytes(1) / 1e3:.3g} kB of KV a token."
+        f"{shape.label}: {shape.params / 1e9:.3g} billion parameters, {shape.kv_bytes(1) / 1e3:.3g} kB of KV per token."
     )
 
 

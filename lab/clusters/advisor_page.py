@@ -1,4 +1,4 @@
-"""Your lab: should *you* split prep from plating, on your GPUs and for your orders, and what must be mended first?"""
+"""Your lab: should *you* split prep from plating, on your GPUs and for your orders, and what must be fixed first?"""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ VERDICTS = {
         "disaggregate long prompts only",
         ":material/alt_route:",
     ),
-    "fix-first": ("Mend the road between the stations first", "fix the fabric first", ":material/build:"),
+    "fix-first": ("Fix the road between the stations first", "fix the fabric first", ":material/build:"),
 }
 SEVERITIES = {
     "critical": (":material/error:", "Critical"),
@@ -38,6 +38,7 @@ SEVERITIES = {
 
 
 def page(jobs: Jobs) -> None:
+    """Draw the page: the form, then the advice or its progress, then this machine's findings."""
     style()
     st.title("Your lab", anchor=False)
     st.markdown(
@@ -73,7 +74,7 @@ def _waiting() -> None:
     if asking.job.over:
         st.rerun()
     st.progress(asking.progress.share, asking.progress.what)
-    if st.button("Never mind", icon=":material/close:"):
+    if st.button("Cancel", icon=":material/close:"):
         asking.job.cancel()
         st.session_state.pop("asking")
         st.rerun()
@@ -83,7 +84,7 @@ def _answer(advice: Advice) -> None:
     _verdict(advice)
     figure = capacity_figure(advice)
     st.plotly_chart(figure, key="capacity", alt=capacity_alt(advice), config={"displayModeBar": False})
-    _mend(advice.findings)
+    _to_fix(advice.findings)
     reasons, turning = st.columns(2, gap="large")
     with reasons:
         _reasons(advice)
@@ -97,7 +98,7 @@ def _verdict(advice: Advice) -> None:
     kitchen, serving, icon = VERDICTS[advice.verdict]
     with st.container(border=True):
         st.subheader(f"{icon} {kitchen}", anchor=False)
-        st.markdown(f"In serving's words: **{serving}**.")
+        st.markdown(f"In serving terms: **{serving}**.")
         st.markdown(advice.sentence)
         sure = "Too close to call" if advice.close else "Firm" if advice.firm else "On the edge"
         st.markdown(f"**{sure}.** {_sureness(advice)}")
@@ -110,12 +111,12 @@ def _sureness(advice: Advice) -> str:
         tried = ", ".join(variation.what for variation in advice.uncertainty)
         return f"The verdict is the same with each of these: {tried}."
     turned = [f"{v.what}: **{v.verdict}**" for v in advice.uncertainty if v.verdict != advice.verdict]
-    return f"What nobody knows exactly would turn it. With {'; with '.join(turned)}."
+    return f"Uncertain inputs would change it. With {'; with '.join(turned)}."
 
 
-def _mend(found: Sequence[Finding]) -> None:
+def _to_fix(found: Sequence[Finding]) -> None:
     if found:
-        st.markdown("#### What must be mended")
+        st.markdown("#### What must be fixed")
         _findings(found)
 
 
@@ -135,7 +136,7 @@ def _turning(advice: Advice) -> None:
     st.markdown("#### What would change it")
     if advice.flips:
         st.plotly_chart(flips_figure(advice), key="flips", alt=flips_alt(advice), config=STILL)
-        st.caption("Each input alone, everything else as asked: the nearest value that turns the verdict.")
+        st.caption("For each input alone, with the others as asked: the nearest value that changes the verdict.")
     lines = [f"- {flip.sentence}" for flip in advice.flips]
     if advice.next_tier:
         lines.append(f"- **Next tier.** {advice.next_tier.sentence}")
@@ -143,7 +144,7 @@ def _turning(advice: Advice) -> None:
         st.markdown("Nothing within a factor of 64 of what you asked, one input at a time.")
     st.markdown("\n".join(lines))
     if advice.verdict == "fix-first":
-        st.caption("Counted from when the road is mended.")
+        st.caption("All of this assumes that the road is fixed.")
 
 
 def _compared(advice: Advice) -> None:
@@ -152,14 +153,14 @@ def _compared(advice: Advice) -> None:
     rows = [_row(advice.chosen, "chosen")] + ([_row(other, "runner-up")] if other else [])
     rest = [o for o in advice.tried if o.candidate not in (advice.chosen.candidate, other and other.candidate)]
     rows += [_row(outcome, "") for outcome in sorted(rest, key=lambda outcome: -outcome.headroom)]
-    head = ["| Kitchen | Bears, /s | TTFT | TPOT | ITL |", "|---|---:|---:|---:|---:|"]
+    head = ["| Kitchen | Sustains, /s | TTFT | TPOT | ITL |", "|---|---:|---:|---:|---:|"]
     st.markdown("\n".join([*head, *rows]))
     chosen = advice.chosen.then
     st.caption(
-        f"Bears: the highest rate that keeps both promises, ±{advice.error:.0%}, once the house is full. The chosen "
-        f"one was simulated there for {chosen.requests:,} orders: the house was replaced {chosen.turnovers:.1f} times. "
-        "Times are in ms: TTFT and TPOT at the 90th, ITL at the 99th percentile, at "
-        f"{advice.question.rate_per_s:.3g} orders/s, or where less is borne, at that. {advice.assumes}"
+        f"Sustains: the highest rate within both targets, ±{advice.error:.0%}, in steady state. The chosen "
+        f"one was simulated there with {chosen.requests:,} orders; those in flight were replaced "
+        f"{chosen.turnovers:.1f} times. Times are in ms: TTFT and TPOT at the 90th, ITL at the 99th percentile, at "
+        f"{advice.question.rate_per_s:.3g} orders/s, or at what the kitchen sustains if that is less. {advice.assumes}"
     )
 
 
@@ -175,7 +176,7 @@ def _downloads(advice: Advice) -> None:
     with st.container(horizontal=True):
         for name, text in files(advice).items():
             download(name, name, text)
-    st.caption("Commands and manifests for the plan above. Applied nowhere yet: check images, labels and paths.")
+    st.caption("Commands and manifests for the plan above. Never tried on a cluster: check images, labels and paths.")
 
 
 # ---- this machine
@@ -187,5 +188,5 @@ def _machine() -> None:
         here = this_machine()
         _findings(findings(here, tray))
         if not here.gpus:
-            st.markdown("**An example fleet instead**, recorded, not yours:")
+            st.markdown("**A recorded example fleet instead**, not yours:")
             _findings(findings(example_fleet(), tray))

@@ -1,4 +1,4 @@
-"""What each deployment bears beside what is asked, as one picture: bars with the error of the simulated times."""
+"""A chart of what each deployment sustains next to the asked rate: bars with the error of the simulated times."""
 
 import plotly.graph_objects as go
 
@@ -11,7 +11,7 @@ MOST = 5  # bars
 
 
 def shown(advice: Advice) -> list[TrialResult]:
-    """The chosen one, the best of the other kind, then what else was simulated; the most capable first."""
+    """The bars' candidates: the chosen one, the runner-up, and the best of the rest; the highest rate first."""
     first = [one for one in (advice.chosen, advice.runner_up) if one]
     others = [one for one in advice.tried if one.candidate not in {kept.candidate for kept in first}]
     others.sort(key=lambda one: -one.bears_per_s)
@@ -19,6 +19,7 @@ def shown(advice: Advice) -> list[TrialResult]:
 
 
 def capacity_figure(advice: Advice) -> go.Figure:
+    """One bar per deployment in orders/s, and a line at the asked rate."""
     figure, bars = go.Figure(), shown(advice)
     for name, color, split in (("together", CHUNKED, False), ("split", SPLIT, True)):
         mine = [one for one in bars if bool(one.candidate.split) is split]
@@ -39,7 +40,7 @@ def capacity_figure(advice: Advice) -> go.Figure:
         annotation_position="bottom right",
     )
     figure.update_yaxes(categoryorder="array", categoryarray=[_label(one, advice) for one in reversed(bars)])
-    figure.update_xaxes(title="orders/s borne within both promises", rangemode="tozero", title_standoff=24)
+    figure.update_xaxes(title="orders/s within both targets", rangemode="tozero", title_standoff=24)
     figure.update_layout(
         height=120 + ROW * len(bars), margin={"l": 10, "r": 10, "t": 30, "b": 40}, legend={"orientation": "h", "y": 1.2}
     )
@@ -47,7 +48,8 @@ def capacity_figure(advice: Advice) -> go.Figure:
 
 
 def capacity_alt(advice: Advice) -> str:
-    said = [f"{one.candidate.label} bears {one.bears_per_s:.3g} orders/s" for one in shown(advice)]
+    """The chart in words, for screen readers."""
+    said = [f"{one.candidate.label} sustains {one.bears_per_s:.3g} orders/s" for one in shown(advice)]
     return f"{'; '.join(said)}, each within {advice.error:.0%}. Asked for: {advice.question.rate_per_s:.3g}."
 
 

@@ -1,6 +1,6 @@
-"""What would change a verdict, as a chart: one line an input, from its value now to the nearest that turns it.
+"""A chart of what would change a verdict: for each input, a line from its value to the nearest one that changes it.
 
-Inputs have different units, so the axis is the factor by which each would have to change.
+Inputs have different units, so the axis is the factor by which each has to change.
 """
 
 from math import log10
@@ -27,19 +27,20 @@ ROW = 46  # pixels
 
 
 class Row(NamedTuple):
-    """`factor` None: nothing within reach turns it."""
+    """`factor` None: no value within range changes the verdict."""
 
     label: str
     factor: float | None
 
 
 def rows(advice: Advice) -> list[Row]:
-    """One an input, those that would turn first on top. With a trace its lengths, rate and targets are not varied."""
+    """One row per input, the smallest change on top. With a trace, only prefix reuse and fabric are varied."""
     made = [_row(field, advice) for field in NAMES if not advice.question.trace or field in ("prefix_reuse", "fabric")]
     return sorted(made, key=lambda row: (row.factor is None, _distance(row.factor)))
 
 
 def flips_figure(advice: Advice) -> go.Figure:
+    """The chart of `rows(advice)`, on a logarithmic axis of factors."""
     figure, lines = go.Figure(), rows(advice)
     for n, row in enumerate(lines):
         if row.factor is not None:
@@ -53,7 +54,7 @@ def flips_figure(advice: Advice) -> go.Figure:
         x=[lines[n].factor for n in turned],
         y=turned,
         mode="markers",
-        name=f"turns to {next((flip.verdict for flip in advice.flips), '')}",
+        name=f"becomes {next((flip.verdict for flip in advice.flips), '')}",
         marker={"color": TURNED, "size": 11, "symbol": "diamond"},
     )
     most = max([4.0, *(1.6 * _distance(row.factor) for row in lines if row.factor is not None)])
@@ -80,13 +81,12 @@ def flips_figure(advice: Advice) -> go.Figure:
 
 
 def flips_alt(advice: Advice) -> str:
-    """The chart's message for those who do not see it."""
+    """The chart in words, for screen readers."""
     near = [row for row in rows(advice) if row.factor is not None]
     if not near:
-        return "No input, changed alone, turns the verdict."
-    return (
-        "What turns the verdict, the nearest first: " + "; ".join(row.label.replace("<br>", " ") for row in near) + "."
-    )
+        return "No single input changes the verdict."
+    changes = "; ".join(row.label.replace("<br>", " ") for row in near)
+    return f"What changes the verdict, the smallest change first: {changes}."
 
 
 def _row(field: str, advice: Advice) -> Row:
@@ -94,21 +94,21 @@ def _row(field: str, advice: Advice) -> Row:
     flips = [flip for flip in advice.flips if flip.input == field]
     if not flips:
         now = "" if field == "fabric" else f"{_short(scale * float(getattr(advice.question, field)))} {unit}: "
-        return Row(f"{name}<br>{now}nothing turns it", None)
+        return Row(f"{name}<br>{now}no change does", None)
     flip, factor = min(((flip, _factor(flip)) for flip in flips), key=lambda pair: _distance(pair[1]))
     before, after = _values(flip)
     return Row(f"{name}<br>{_short(scale * before)} → {_short(scale * after)} {unit}", factor)
 
 
 def _values(flip: Flip) -> tuple[float, float]:
-    """A fabric counts with what handoffs reach on it."""
+    """Before and after; a fabric counts as the bandwidth that handoffs reach."""
     if flip.input == "fabric":
         return (fabric(str(flip.now)).achieved_bytes_per_s, fabric(str(flip.at)).achieved_bytes_per_s)
     return float(flip.now), float(flip.at)
 
 
 def _factor(flip: Flip) -> float:
-    """Of reuse, by how much the rest of the prompt changes, which is what must be computed: 0 % has no multiple."""
+    """For prefix reuse, the factor of the uncached part, which has to be computed: 0 % has no multiple."""
     before, after = _values(flip)
     factor = (1 - after) / (1 - before) if flip.input == "prefix_reuse" else after / before
     return min(FARTHEST, max(1 / FARTHEST, factor))

@@ -1,6 +1,6 @@
-"""What the clusters' pages have computed: advice, sweeps and simulated kitchens, each in a process of its own.
+"""The jobs behind the clusters' pages: advice, sweeps and simulated kitchens, each in its own process.
 
-Answers are kept for all visitors: with the same question and seed they would come out the same.
+Answers are kept for all visitors: the same question and seed always give the same answer.
 """
 
 from collections.abc import Sequence
@@ -24,15 +24,17 @@ _kitchen_line: msgspec.json.Decoder[SimulatedRun | Refused] = msgspec.json.Decod
 
 
 class SweepResult(msgspec.Struct, frozen=True):
+    """A sweep that has finished."""
+
     begun: Begun
     points: tuple[Point, ...]
 
 
 class AdvisorJob:
-    """One question to the advisor: `progress` until `job.over`, then `advice`, or `job.why` there is none."""
+    """One question to the advisor: `progress` until `job.over`, then `advice`, or the reason in `job.why`."""
 
     def __init__(self, jobs: "Jobs", question: Question) -> None:
-        self.progress = Progressed(0.0, "Waiting for a free seat at the desk")
+        self.progress = Progressed(0.0, "Waiting for another question to finish")
         self.advice: Advice | None = None
         self._jobs = jobs
         self._key = msgspec.json.encode(question)
@@ -65,7 +67,7 @@ class SweepJob:
 
     @property
     def share(self) -> float | None:
-        """The share of points that are done; None while it waits for a slot."""
+        """The share of points that are done, from 0 to 1; None while it waits for a slot."""
         return len(self.points) / self.begun.points if self.begun else None
 
     def hear(self, line: bytes) -> str:
@@ -107,12 +109,12 @@ class KitchenJob:
 
 
 class Jobs:
-    """Starts jobs for all sessions together, and keeps their answers."""
+    """Starts jobs for all sessions, and keeps their answers."""
 
     SWEEPS_AT_ONCE = 2
 
     def __init__(self, idle_s: float = IDLE_S) -> None:
-        """`idle_s`: as BackgroundJob takes it."""
+        """`idle_s`: seconds without `keep_alive()` after which a job stops."""
         self._idle_s = idle_s
         self.advice: LRU[bytes, Advice] = LRU(64)  # by the question as JSON: questions are not hashable
         self.sweeps: LRU[Sweep, SweepResult] = LRU(64)
@@ -122,26 +124,31 @@ class Jobs:
         self.kitchen_slots = BoundedSemaphore(1)
 
     def advise(self, question: Question) -> Advice | AdvisorJob:
-        """Advice that is kept, or the job that makes it."""
+        """Kept advice, or a new job for it."""
         return self.advice.get(msgspec.json.encode(question)) or AdvisorJob(self, question)
 
     def sweep(self, asked: Sweep) -> SweepJob:
+        """Start a sweep. Raises BadInput."""
         return SweepJob(self, asked)
 
     def kitchen(self, asked: SimulatedKitchen) -> KitchenJob:
+        """Start a simulated kitchen. Raises BadInput."""
         return KitchenJob(self, asked)
 
     def process(
         self, module: str, question: bytes, slots: BoundedSemaphore, whose: AdvisorJob | SweepJob | KitchenJob
     ) -> BackgroundJob:
+        """Start a job in `module`, which reads `question` from stdin; `whose` gets its lines."""
         job = BackgroundJob(module, question, slots=slots, hear=whose.hear, done=whose.done, idle_s=self._idle_s)
         job.start()
         return job
 
 
 def borne(points: Sequence[Point]) -> list[Borne]:
+    """The highest rates among a sweep's points."""
     return [point for point in points if isinstance(point, Borne)]
 
 
 def tried(points: Sequence[Point]) -> list[Tried]:
+    """The single simulations among a sweep's points."""
     return [point for point in points if isinstance(point, Tried)]

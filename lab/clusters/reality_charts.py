@@ -1,4 +1,4 @@
-"""A simulated and a live run of the same orders, as distributions over each other, a table and a sentence."""
+"""A simulated and a live run of the same orders: their distributions, a table and a sentence."""
 
 import plotly.graph_objects as go
 
@@ -12,7 +12,7 @@ METRICS = {"ttft_s": "TTFT", "itl_s": "ITL", "e2e_s": "E2E"}
 
 
 def samples_ms(log: Log, name: str) -> list[float]:
-    """Sorted: one a request for TTFT and E2E, one a gap between two tokens for ITL."""
+    """All samples of a metric in ms, sorted: one per request for TTFT and E2E, one per gap between tokens for ITL."""
     found: list[float | None] = []
     for one in summarize(log.events).requests:
         found += {"TTFT": [one.ttft_s], "ITL": one.itl_s, "E2E": [one.e2e_s]}[name]
@@ -20,7 +20,7 @@ def samples_ms(log: Log, name: str) -> list[float]:
 
 
 def shares_figure(live: Log, simulated: Log, name: str) -> go.Figure:
-    """Both empirical distributions: which share was at most so long."""
+    """Both empirical distributions, as cumulative shares over ms."""
     figure = go.Figure()
     for log, says, colour, dash in ((live, "live", MEASURED, "solid"), (simulated, "simulated", GUESS, "dash")):
         ms = samples_ms(log, name)
@@ -29,7 +29,7 @@ def shares_figure(live: Log, simulated: Log, name: str) -> go.Figure:
         figure.add_scatter(x=ms, y=shares, mode="lines", name=says, line=line)
     ticks = log_ticks([*samples_ms(live, name), *samples_ms(simulated, name)]) if name == "ITL" else {}
     figure.update_xaxes(title=f"{name}, ms", automargin=True, **ticks)
-    figure.update_yaxes(title="share at most so long", range=[0, 1.02], tickformat=".0%")
+    figure.update_yaxes(title="cumulative share", range=[0, 1.02], tickformat=".0%")
     figure.update_layout(
         height=270,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
@@ -40,11 +40,13 @@ def shares_figure(live: Log, simulated: Log, name: str) -> go.Figure:
 
 
 def shares_alt(live: Log, simulated: Log, name: str) -> str:
+    """The figure in words, for screen readers."""
     half = [samples_ms(log, name)[len(samples_ms(log, name)) // 2] for log in (live, simulated)]
-    return f"{name}: half of it within {half[0]:.0f} ms live and {half[1]:.0f} ms simulated."
+    return f"{name}: half of them within {half[0]:.0f} ms live and {half[1]:.0f} ms simulated."
 
 
 def verdict_table(verdict: RealityVerdict) -> dict[str, list[str]]:
+    """Each compared figure, live and simulated, with its error."""
     gaps = verdict.gaps
     return {
         "": [f"{METRICS[gap.metric]} {gap.percentile}" for gap in gaps],
@@ -56,6 +58,7 @@ def verdict_table(verdict: RealityVerdict) -> dict[str, list[str]]:
 
 
 def verdict_says(verdict: RealityVerdict) -> str:
+    """How many figures are close, and the worst one, in one sentence."""
     close = sum(abs(gap.error) <= CLOSE for gap in verdict.gaps)
     worst = verdict.worst
     return (

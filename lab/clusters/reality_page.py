@@ -1,4 +1,4 @@
-"""Model and reality: the simulator predicts a run of the real engine, and the page shows how far it was off."""
+"""Model and reality: the simulator predicts a run of the real engine, and the page shows how far off it was."""
 
 import msgspec
 import streamlit as st
@@ -23,16 +23,17 @@ from lab.ui.session import runs_on_show
 from lab.ui.style import SLIDER, STILL, style
 
 ORDERS = (8, 12, 16, 24)
-TAIL_S = 4  # from the last arrival until it is served, roughly: one order arrives each second
+TAIL_S = 4  # roughly, from the last arrival to its last token; one order arrives each second
 
 
 def page(engine: EngineClient) -> None:
+    """Draw the page: the controls, the two runs' progress, the live kitchen, and the comparison."""
     style()
     st.title("Model and reality", anchor=False)
     st.markdown(
         "Scale up and Your lab simulate clusters that are not here. Why believe them? The real engine runs once, and "
         "the simulator learns from that run **how long a step takes**, nothing else. Then other orders come in: the "
-        "simulator predicts them, the engine serves them, and the page lays both over each other."
+        "simulator predicts them, the engine serves them, and the page compares the two."
     )
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         scenario = _choose(engine)
@@ -64,7 +65,7 @@ def _choose(engine: EngineClient) -> Scenario:
 
 
 def _runs() -> list[str]:
-    """The run to learn from, and the run that is predicted."""
+    """The run to learn from, and the run to predict."""
     return runs_on_show("reality")
 
 
@@ -88,7 +89,7 @@ def _buttons(engine: EngineClient, scenario: Scenario) -> None:
 
 @st.fragment(run_every=1.0)
 def _progress(engine: EngineClient, takes_s: float) -> None:
-    """How far the two runs are. Rerun the page once what it shows has changed."""
+    """The progress of both runs. Reruns the page when the engine's or a run's state has changed."""
     state = (engine.state, *map(engine.over, _runs()))
     if st.session_state.get("reality state", state) != state:
         st.session_state["reality state"] = state
@@ -107,7 +108,7 @@ def _progress(engine: EngineClient, takes_s: float) -> None:
 
 
 def _watch(engine: EngineClient) -> None:
-    """The live kitchen of the run that has its turn."""
+    """The live kitchen of the run in progress."""
     turn = next((run for run in _runs() if not engine.over(run)), None)
     if turn is not None and (spec := live_scene(engine.run(turn))):
         scene({"kitchens": [spec], "can": []})
@@ -133,7 +134,7 @@ def _verdict(engine: EngineClient) -> None:
     try:
         verdict, simulated = _predict(_runs()[1], learned, live)
     except BadInput as wrong:
-        st.warning(f"The first run is no basis for a prediction: {wrong}")
+        st.warning(f"The first run is not enough for a prediction: {wrong}")
         return
     st.markdown(f"#### {verdict_says(verdict)}")
     with st.container(horizontal=True):

@@ -1,4 +1,4 @@
-"""A kitchen of many stations on the Scale up page, which shows why a sweep comes out as it does."""
+"""A kitchen of many stations on the Scale up page: it shows why a sweep has its result."""
 
 import streamlit as st
 
@@ -12,14 +12,14 @@ from lab.scene.component import scene
 from lab.scene.export_html import kitchen
 from lab.scene.words import TITLES
 
-LOADS = (0.3, 0.5, 0.7, 0.9, 1.0, 1.2, 1.6)  # shares of the rate that keeps all workers busy, by arithmetic
+LOADS = (0.3, 0.5, 0.7, 0.9, 1.0, 1.2, 1.6)  # multiples of `Bench.expected_rate_per_s`
 SLIDER = 200
 
 
 def watch(jobs: Jobs, swept: Sweep, result: SweepResult | None) -> None:
-    """The chosen deployment of the site's GPUs under the chosen load. It needs no `result`, but uses its best split."""
+    """Show the chosen deployment of the site's GPUs under the chosen load; `result` gives it the best split."""
     st.subheader("Watch one kitchen", anchor=False)
-    if not st.toggle("Open it", True, key="watch", bind="query-params"):
+    if not st.toggle("Show it", True, key="watch", bind="query-params"):
         st.session_state.pop("watching", None)
         return
     try:
@@ -31,9 +31,9 @@ def watch(jobs: Jobs, swept: Sweep, result: SweepResult | None) -> None:
     if drawn is None:
         _wait_for(jobs, asked)
         return
-    note = f"simulated: {asked.requests} orders, {asked.rate_per_s:.3g} a second"
+    note = f"simulated: {asked.requests} orders, {asked.rate_per_s:.3g} per second"
     shown = kitchen([], TITLES[asked.kind], note=note, deployment=asked.kind) | {"simulated": True}
-    shown["motions"] = bytes(drawn.motions).decode()  # JSON already: megabytes that are not encoded again on each rerun
+    shown["motions"] = bytes(drawn.motions).decode()  # already JSON: megabytes, not encoded again on each rerun
     scene({"kitchens": [shown], "can": [], "speed": _slow_enough(drawn.ends_s)})
 
 

@@ -17,10 +17,10 @@ from lab.ui.style import SLIDER, STILL, style
 
 TITLES = {"load": "How much load?", "ratio": "How many of each?", "map": "When does it pay?"}
 EXPLAINS = {
-    "load": "Co-located, chunked and disaggregated on the same GPUs, under more and more requests a second: how many "
-    "can each bear until one in ten misses an SLO? TTFT: time to the first token. TPOT: mean time per token after it.",
-    "ratio": "Of the same GPUs, more or fewer prefill: which split bears most requests a second?",
-    "map": "Prompt length against the link between two GPUs: who bears most requests a second?",
+    "load": "Co-located, chunked and disaggregated on the same GPUs, with more and more requests per second: how many "
+    "can each sustain until one in ten misses an SLO? TTFT: time to first token. TPOT: mean time per token after it.",
+    "ratio": "The same GPUs, more or fewer of them for prefill: which split sustains the most requests per second?",
+    "map": "Prompt length against the link between two GPUs: which deployment sustains the most requests per second?",
 }
 PROMPTS = (256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768)
 OUTPUTS = (16, 32, 64, 128, 256, 512)
@@ -29,11 +29,12 @@ TPOTS = (0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2)
 
 
 def page(jobs: Jobs) -> None:
+    """Draw the page: the controls, the sweep or its progress, its result, a kitchen to watch, and the fine print."""
     style()
     st.title("Scale up", anchor=False)
     st.markdown(
         "Should **your** GPUs split prefill from decode? The lab's own scheduler and router, on simulated GPUs, for "
-        "clusters that fit on no laptop."
+        "clusters that do not fit on a laptop."
     )
     asked = _choose()
     _buttons(jobs, asked)
@@ -91,7 +92,7 @@ def _choose() -> Sweep:
         )
     with st.container(horizontal=True, gap="medium"):
         prompt = 4096
-        if asks != "map":  # a map has prompts of its own
+        if asks != "map":  # a map has its own prompts
             prompt = st.select_slider("Prompt, tokens", PROMPTS, 4096, key="isl", bind="query-params", width=SLIDER)
         output = st.select_slider("Output, tokens", OUTPUTS, 128, key="osl", bind="query-params", width=SLIDER)
         ttft = st.select_slider(
@@ -116,7 +117,7 @@ def _choose() -> Sweep:
 
 
 def _sweeping() -> SweepJob | None:
-    """This session's sweep, under way or over."""
+    """This session's sweep, running or finished."""
     sweeping: SweepJob | None = st.session_state.get("sweeping")
     return sweeping
 
@@ -143,7 +144,7 @@ def _buttons(jobs: Jobs, asked: Sweep) -> None:
 
 @st.fragment(run_every=0.7)
 def _progress(asked: Sweep) -> None:
-    """How far the sweep is. When it is over, rerun the page."""
+    """The sweep's progress. Reruns the page when it has finished."""
     sweeping = _sweeping()
     if sweeping is None:
         return
@@ -157,16 +158,16 @@ def _progress(asked: Sweep) -> None:
         return
     st.session_state.pop("swept", None)
     if sweeping.share is None:
-        st.progress(0.0, "Waiting for a free place: few sweeps run at a time.")
+        st.progress(0.0, "Waiting for another sweep to finish.")
         return
     assert sweeping.begun
     says = f"{len(sweeping.points)} of {sweeping.begun.points} points"
     if sweeping.asked != asked:
-        says += f", for other settings than those above ({TITLES[sweeping.asked.asks]})"
+        says += f", for settings other than those above ({TITLES[sweeping.asked.asks]})"
     st.progress(min(1.0, sweeping.share), says)
 
 
-# ---- what came of it
+# ---- the result
 
 
 def _show(asked: Sweep, result: SweepResult) -> None:
@@ -194,9 +195,9 @@ def _show(asked: Sweep, result: SweepResult) -> None:
             says, table = charts.map_says(borne(result.points)), charts.map_table(borne(result.points))
             _says(says)
             figure = charts.map_figure(borne(result.points))
-            st.plotly_chart(figure, key="map", alt=says + " The table below names each.", config=STILL)
-            st.caption(f"In percent: how much more than the next best. Tie: within {TIE:.0%}.")
-    with st.expander("The same as a table"):
+            st.plotly_chart(figure, key="map", alt=says + " The table below lists each.", config=STILL)
+            st.caption(f"Percentages: how much more than the next best. Tie: within {TIE:.0%}.")
+    with st.expander("As a table"):
         st.table(table, border="horizontal")
 
 
@@ -210,25 +211,25 @@ def _fine_print(asked: Sweep, result: SweepResult | None) -> None:
     says = [
         f"**Simulated, not measured.** {error_of(card, 'vllm')} Scheduling, queues, batches and KV blocks are the "
         "engine's own code in simulated time.",
-        f"GPUs per worker: {asked.gpus_each}. Poisson arrivals, equal lengths, seed {asked.seed}, one run a point. "
-        "Good: TTFT and TPOT within their SLOs; what is borne: 90 % good.",
+        f"GPUs per worker: {asked.gpus_each}. Poisson arrivals, equal lengths, seed {asked.seed}, one run per point. "
+        "Good: TTFT and TPOT within their SLOs. A rate is sustained if 90 % of its requests are good.",
     ]
     if asked.asks == "map":
-        says.append(f"The map is of {MAP_WORKERS} workers, with one link a GPU, whatever the site has.")
+        says.append(f"The map is always for {MAP_WORKERS} workers with one link per GPU.")
     else:
-        one = "one for all" if where.one_port else "one a GPU"
+        one = "shared by all" if where.one_port else "one per GPU"
         says.append(f"Trays cross {road.label}, {one}, at {in_words(road.achieved_bytes_per_s, 'B/s')}.")
     if result:
         says.append(_settled(asked, result.begun))
-    says.append("**Not in it:** prefix caching and spread of lengths.")
+    says.append("**Not included:** prefix caching and varying lengths.")
     st.caption("  \n".join(says))
 
 
 def _settled(asked: Sweep, begun: Begun) -> str:
-    more = " or more" if asked.asks == "map" else ""  # the longer the prompts, the longer
+    more = " or more" if asked.asks == "map" else ""  # longer prompts take longer
     return (
-        f"Chunks of {begun.chunk:,} tokens (the most whose step is within the TPOT SLO), {begun.workers} workers; "
-        f"requests come for {begun.span_s:.0f} s{more} a point, so overload that takes longer to show is not seen."
+        f"Chunks of {begun.chunk:,} tokens (the largest whose step is within the TPOT SLO), {begun.workers} workers; "
+        f"requests arrive for {begun.span_s:.0f} s{more} per point, so overload that takes longer to show is not seen."
     )
 
 

@@ -1,6 +1,6 @@
-"""A simulated kitchen to watch, made in a process of its own: `python -m lab.clusters.simulate_kitchen`.
+"""Simulate a kitchen for display, in its own process: `python -m lab.clusters.simulate_kitchen`.
 
-It reads a SimulatedKitchen as JSON from stdin and writes one line of JSON with all that the scene draws.
+It reads a SimulatedKitchen as JSON from stdin and writes one line of JSON with everything that the scene draws.
 """
 
 import os
@@ -12,16 +12,17 @@ import msgspec
 from engine.errors import BadInput
 from engine.fleet.sweep.sweep import Refused, Sweep, bench
 from engine.scenario import KINDS, Kind, number, one_of, whole
-from lab.scene.motions import Motion, motions
+from lab.scene.motions import motions
+from lab.scene.spans import Motion
 
-SPAN_S = 15.0  # of arrivals, unless these would be too many or too few to watch
+SPAN_S = 15.0  # how long orders arrive, unless that makes too many or too few to watch
 FEWEST, MOST = 24, 900  # requests
 MOST_EACH = 30  # requests per worker: with more, a congested link takes long to simulate
 MOVES = 8  # updates per tray
 
 
 class SimulatedKitchen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One deployment of a sweep's site under one load. `prefill_workers` is 0 unless it is disaggregated."""
+    """One deployment of a sweep's site under one load. `prefill_workers`: 0 unless it is disaggregated."""
 
     sweep: Sweep
     kind: Kind
@@ -29,7 +30,7 @@ class SimulatedKitchen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate_per_s: float
 
     def checked(self) -> "SimulatedKitchen":
-        """Itself. Raises BadInput if it can't be simulated."""
+        """The kitchen itself. Raises BadInput if it can't be simulated."""
         self.sweep.checked()
         one_of("deployment", self.kind, KINDS)
         number("rate", self.rate_per_s, above=0, unit="requests/s")
@@ -39,19 +40,20 @@ class SimulatedKitchen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def requests(self) -> int:
+        """How many orders are simulated."""
         most = min(MOST, MOST_EACH * bench(self.sweep).workers)
         return min(most, max(FEWEST, round(SPAN_S * self.rate_per_s)))
 
 
 class SimulatedRun(msgspec.Struct, frozen=True, tag="seen"):
-    """`motions` as JSON, which only the browser reads; the last one ends at `ends_s`."""
+    """`motions`: JSON, which only the browser reads; the last one ends at `ends_s`."""
 
     motions: msgspec.Raw
     ends_s: float
 
 
 def simulated(asked: SimulatedKitchen) -> SimulatedRun:
-    """Raises BadInput."""
+    """Simulate the kitchen. Raises BadInput."""
     asked.checked()
     record = bench(asked.sweep).record(asked.kind, asked.prefill_workers, asked.rate_per_s, asked.requests)
     ends_s = max(event.t for event in record)
@@ -81,6 +83,7 @@ def condensed(drawn: Sequence[Motion]) -> list[Motion]:
 
 
 def main() -> None:
+    """Serve one kitchen; an invalid one is answered with `Refused`."""
     os.nice(10)  # the lab's pages go first
     said: SimulatedRun | Refused
     try:

@@ -1,4 +1,4 @@
-"""What a sweep found: a figure, its message in a sentence, and a table that says the same."""
+"""A sweep's result as a figure, a sentence and a table."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from lab.scene.words import LOOKS, SERVING
 from lab.ui.formatting import amount
 
 Table = dict[str, list[str]]
-SHORT = {**SERVING, "colocated": "co-located", "tie": "tie", "none": "none keeps the SLOs"}
+SHORT = {**SERVING, "colocated": "co-located", "tie": "tie", "none": "none meets the SLOs"}
 MAP_LOOKS = {**LOOKS, "tie": ("#808a94", "cross"), "none": ("#808a94", "x-thin-open")}
 
 
@@ -19,7 +19,7 @@ MAP_LOOKS = {**LOOKS, "tie": ("#808a94", "cross"), "none": ("#808a94", "x-thin-o
 
 
 def load_figure(points: Sequence[Tried], *, share: bool) -> go.Figure:
-    """Over the rate: the share of requests that met both SLOs, or how many a second and GPU did."""
+    """Over the rate: the share of requests that met both SLOs, or how many per second and GPU did."""
     figure = go.Figure()
     for kind in KINDS:
         mine = [point for point in points if point.kind == kind]
@@ -42,12 +42,12 @@ def load_figure(points: Sequence[Tried], *, share: bool) -> go.Figure:
 
 
 def load_says(points: Sequence[Borne]) -> str:
-    """The highest rates, the best first, in one sentence."""
+    """What each deployment sustains, the highest first, and what follows from that."""
     best = best_of(points)
     order = sorted(best, key=lambda kind: -best[kind].rate_per_s)
-    says = "; ".join(f"{_named(best[kind])} bears {_rate(best[kind].rate_per_s)}" for kind in order)
+    says = "; ".join(f"{_named(best[kind])} sustains {_rate(best[kind].rate_per_s)}" for kind in order)
     if winner({kind: one.rate_per_s for kind, one in best.items()}) == "none":
-        return "No deployment keeps these SLOs for 90 % of the requests at any rate."
+        return "No deployment meets these SLOs for 90 % of the requests at any rate."
     return f"{says[0].upper()}{says[1:]}. {_so(best)}"
 
 
@@ -55,15 +55,18 @@ def _so(best: dict[Kind, Borne]) -> str:
     split = best["disaggregated"].rate_per_s
     joint = max(one.rate_per_s for kind, one in best.items() if kind != "disaggregated")
     if min(split, joint) > (1 - TIE) * max(split, joint):
-        return "So a split neither wins nor loses here: take what is simpler."
+        return "So a split neither wins nor loses here: choose what is simpler."
     if split > joint:
         return (
-            f"So split here: {split / joint - 1:.0%} more." if joint else "So split here: nothing else keeps the SLOs."
+            f"So split here: {split / joint - 1:.0%} more." if joint else "So split here: nothing else meets the SLOs."
         )
-    return f"So do not split here: {joint / split - 1:.0%} more without." if split else "So do not split here."
+    return (
+        f"So do not split here: not splitting gives {joint / split - 1:.0%} more." if split else "So do not split here."
+    )
 
 
 def load_table(points: Sequence[Tried]) -> Table:
+    """Every simulated point: rate, deployment, share of good requests, and 90th percentiles."""
     return {
         "Requests/s": [f"{point.rate_per_s:.3g}" for point in points],
         "Deployment": [SHORT[point.kind] for point in points],
@@ -73,10 +76,11 @@ def load_table(points: Sequence[Tried]) -> Table:
     }
 
 
-# ---- how many of each
+# ---- the ratio of prefill to decode workers
 
 
 def ratio_figure(points: Sequence[Borne], begun: Begun) -> go.Figure:
+    """The highest good rate per GPU over the number of prefill workers; the other deployments as levels."""
     gpus = begun.workers * begun.tp
     split = [point for point in points if point.kind == "disaggregated"]
     colour, symbol = LOOKS["disaggregated"]
@@ -104,10 +108,11 @@ def ratio_figure(points: Sequence[Borne], begun: Begun) -> go.Figure:
 
 
 def ratio_says(points: Sequence[Borne], begun: Begun) -> str:
+    """The best split, next to the worst one and to the other deployments."""
     split = [point for point in points if point.kind == "disaggregated"]
     best, worst = max(split, key=_by_rate), min(split, key=_by_rate)
     if best.rate_per_s == 0:
-        return "No split keeps these SLOs at any rate."
+        return "No split meets these SLOs at any rate."
     decode = begun.workers - best.prefill_workers
     others = ", ".join(f"{SHORT[point.kind]} {_rate(point.rate_per_s)}" for point in points if point not in split)
     says = f"The best split is {best.prefill_workers}P{decode}D with {_rate(best.rate_per_s)}"
@@ -117,6 +122,7 @@ def ratio_says(points: Sequence[Borne], begun: Begun) -> str:
 
 
 def ratio_table(points: Sequence[Borne], begun: Begun) -> Table:
+    """The highest good rate of every deployment, in all and per GPU."""
     gpus = begun.workers * begun.tp
     return {
         "Deployment": [
@@ -134,7 +140,7 @@ def ratio_table(points: Sequence[Borne], begun: Begun) -> Table:
 
 
 def cells(points: Sequence[Borne]) -> dict[tuple[int, str], dict[Kind, Borne]]:
-    """For each prompt length and road what each deployment bears; what ships nothing is the same on every road."""
+    """For each prompt length and link, what each deployment sustains; only a split depends on the link."""
     found: dict[tuple[int, str], dict[Kind, Borne]] = {}
     for tokens in MAP_PROMPTS:
         row = [point for point in points if point.prompt_tokens == tokens]
@@ -146,6 +152,7 @@ def cells(points: Sequence[Borne]) -> dict[tuple[int, str], dict[Kind, Borne]]:
 
 
 def map_figure(points: Sequence[Borne]) -> go.Figure:
+    """The winner in each cell of prompt length and link, with its lead."""
     figure = go.Figure()
     won = {cell: _verdict(best) for cell, best in cells(points).items()}
     for kind, (colour, symbol) in MAP_LOOKS.items():
@@ -176,17 +183,19 @@ def map_figure(points: Sequence[Borne]) -> go.Figure:
 
 
 def map_says(points: Sequence[Borne]) -> str:
+    """How many cells each deployment wins."""
     won = [_verdict(best)[0] for best in cells(points).values()]
     counts = "; ".join(f"{SHORT[kind]} {won.count(kind)}" for kind in MAP_LOOKS if kind in won)
-    return f"Of {len(won)} cells, so many go to: {counts}."
+    return f"Wins in {len(won)} cells: {counts}."
 
 
 def map_table(points: Sequence[Borne]) -> Table:
+    """The winner in each cell."""
     found = cells(points)
     return {
         "Prompt": [f"{tokens:,}" for tokens, _ in found],
         "Link": [fabric(road).label for _, road in found],
-        "Bears most": [_cell(best) for best in found.values()],
+        "Sustains the most": [_cell(best) for best in found.values()],
     }
 
 
@@ -196,7 +205,7 @@ def _cell(best: dict[Kind, Borne]) -> str:
 
 
 def _verdict(best: dict[Kind, Borne]) -> tuple[str, str]:
-    """Who bears most, and how much more than the next."""
+    """Which deployment sustains the most, and how much more than the next."""
     rates = {kind: one.rate_per_s for kind, one in best.items()}
     who = winner(rates)
     if who in ("tie", "none"):
@@ -209,6 +218,7 @@ def _verdict(best: dict[Kind, Borne]) -> tuple[str, str]:
 
 
 def best_of(points: Sequence[Borne]) -> dict[Kind, Borne]:
+    """The highest rate of each kind of deployment; for a split, that of its best ratio."""
     best: dict[Kind, Borne] = {}
     for point in points:
         if point.kind not in best or point.rate_per_s > best[point.kind].rate_per_s:

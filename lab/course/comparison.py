@@ -65,7 +65,7 @@ def comparison(
 
 
 def _as_table(table: Table) -> None:
-    with st.expander("The same as a table"):
+    with st.expander("As a table"):
         st.table(table, border="horizontal")
 
 

@@ -20,6 +20,7 @@ class Scale(NamedTuple):
 
 
 def choose_scale() -> Scale:
+    """Draw the two boxes. The model and GPU chosen for the link's scale."""
     shipped, known = models(), gpus()
     return Scale(
         st.selectbox(

@@ -47,6 +47,7 @@ class BackgroundJob:
         self._seen_s = time.monotonic()
 
     def start(self) -> None:
+        """Start the process, or queue for a slot."""
         threading.Thread(target=self._follow, name=self._module, daemon=True).start()
 
     def keep_alive(self) -> None:
@@ -54,6 +55,7 @@ class BackgroundJob:
         self._seen_s = time.monotonic()
 
     def cancel(self) -> None:
+        """End the process, or give up its place in the queue."""
         self._cancelled.set()
         with self._lock:
             if self._process:

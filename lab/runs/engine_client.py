@@ -190,6 +190,7 @@ class EngineClient:
             self._ask(StopRun(run))
 
     def change_link(self, run: str, link: LinkSpec) -> None:
+        """Change the link of a run, also for handoffs under way."""
         self._ask(ChangeLink(run, link))
 
     def change_deployment(self, run: str, deployment: Deployment) -> None:
@@ -203,6 +204,7 @@ class EngineClient:
         self._ask(AddRequest(run, prompt))
 
     def cancel(self, run: str, request: str) -> None:
+        """Cancel one request of a run."""
         self._ask(CancelRequest(run, request))
 
     def kill(self, run: str, worker: str) -> None:

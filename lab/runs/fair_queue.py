@@ -27,6 +27,7 @@ class FairQueue(Generic[T]):
         return tuple(replaced)
 
     def put_first(self, one: T) -> None:
+        """Put one before all others."""
         self._first.append(one)
 
     def take(self) -> T | None:

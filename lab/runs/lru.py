@@ -21,6 +21,7 @@ class LRU(Generic[K, V]):
         return len(self._entries)
 
     def get(self, key: K) -> V | None:
+        """The key's value, which is now the most recently used; None if it is not kept."""
         with self._lock:
             if key not in self._entries:
                 return None

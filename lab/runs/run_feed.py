@@ -54,6 +54,7 @@ class Run:
         return self.scenario.deployment.kind
 
     def end(self, refused: str = "") -> None:
+        """No more motions will come. `refused`: why the run never started, if it did not."""
         self.ended_at = now()
         self.over, self.refused = True, refused  # after `ended_at`: other threads read that once they see `over`
         self._wake()

@@ -7,7 +7,8 @@ from typing import Any
 
 from engine.events import Event
 from lab.scene.bundle import SCENE
-from lab.scene.motions import Motion, motions
+from lab.scene.motions import motions
+from lab.scene.spans import Motion
 
 PAGE = """<!doctype html>
 <html lang="en">

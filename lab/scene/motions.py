@@ -29,7 +29,6 @@ Within one worker events come in order, across workers they may not: nothing her
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
-from typing import Any
 
 from engine.causes import Stalls
 from engine.events import (
@@ -55,56 +54,14 @@ from engine.events import (
 )
 from engine.plan import Slice
 from engine.sim.leap import Happening, Leapt
-from engine.stall import Stall
-from lab.scene.stall_words import kitchen_says
-
-Motion = dict[str, Any]
-
-PROMPT_CHARS = 90  # of a prompt that a ticket shows
-PLACES = ("ticket", "prep", "tray", "plate")  # a request's own spans; at most one of each is open
+from lab.scene.spans import Motion, Spans, merged, rounded, shortened
+from lab.scene.stall_motion import stall_motion
 
 
 def motions(events: Iterable[Happening]) -> list[Motion]:
     """A whole log, or a simulation's record, at once: every span complete, in order of first mention."""
     fold = Motions().fold
     return merged(update for event in events for update in fold(event))
-
-
-def merged(updates: Iterable[Motion]) -> list[Motion]:
-    """The same motions with fewer updates: those of one span become one."""
-    spans: dict[str, Motion] = {}
-    out: list[Motion] = []
-    for update in updates:
-        known = spans.get(update.get("id", ""))
-        if known is not None:
-            known.update(update)
-            continue
-        out.append(dict(update))
-        if "id" in update:
-            spans[update["id"]] = out[-1]
-    return out
-
-
-@dataclass
-class _Order:
-    """`target` tokens must be prepped in this life; a request that was recalled starts a new one."""
-
-    number: int
-    prompt_tokens: int = 0
-    made: int = 0
-    target: int = 0
-    prepped: int = 0
-    over: bool = False
-
-    def start_over(self) -> None:
-        self.target = self.prompt_tokens + self.made
-        self.prepped = 0
-
-
-@dataclass
-class _Span:
-    id: str
-    workers: tuple[str, ...] = ()
 
 
 @dataclass
@@ -117,15 +74,11 @@ class Motions:
     """Fold events one by one; each returns the updates to send."""
 
     def __init__(self) -> None:
-        self._orders: dict[str, _Order] = {}
-        self._open: dict[tuple[str, str], _Span] = {}  # (kind, request)
+        self._spans = Spans()
         self._steps: dict[str, _Step] = {}  # by worker
         self._up: dict[str, str] = {}  # worker -> id of its span
         self._roles: dict[str, str] = {}
         self._shelves: dict[str, tuple[int, int]] = {}
-        self._last_tray: dict[str, str] = {}
-        self._last_ticket: dict[str, str] = {}
-        self._count = 0
         self._outside = False
         self._stalls = Stalls()
 
@@ -141,7 +94,7 @@ class Motions:
 
     @_moves.register
     def _arrived(self, event: Arrived) -> list[Motion]:
-        order = self._order(event.request)
+        order = self._spans.order(event.request)
         order.prompt_tokens = event.prompt_tokens
         order.start_over()
         opened = {
@@ -155,26 +108,30 @@ class Motions:
             "max_output_tokens": event.max_output_tokens,
             "prompt": shortened(event.prompt),
         }
-        return [opened, *self._queue(event.request, event.t)]
+        return [opened, *self._spans.queue(event.request, event.t)]
 
     @_moves.register
     def _dispatched(self, event: Dispatched) -> list[Motion]:
-        ticket = self._last_ticket.get(event.request)
+        ticket = self._spans.last("ticket", event.request)
         if ticket is None:
             return []
-        if span := self._open.get(("ticket", event.request)):
+        if span := self._spans.open("ticket", event.request):
             span.workers = (event.worker,)
         return [{"kind": "ticket", "id": ticket, "worker": event.worker, "sent": rounded(event.t)}]
 
     @_moves.register
     def _recalled(self, event: Recalled) -> list[Motion]:
-        self._order(event.request).start_over()
+        self._spans.order(event.request).start_over()
         point = {"kind": "recalled", "t": rounded(event.t), "request": event.request, "why": event.why}
-        return [point, *self._close_all(event.request, event.t), *self._queue(event.request, event.t, again=True)]
+        return [
+            point,
+            *self._spans.close_all(event.request, event.t),
+            *self._spans.queue(event.request, event.t, again=True),
+        ]
 
     @_moves.register
     def _finished(self, event: Finished) -> list[Motion]:
-        self._order(event.request).over = True
+        self._spans.order(event.request).over = True
         closed = {
             "kind": "order",
             "id": f"order {event.request}",
@@ -182,11 +139,11 @@ class Motions:
             "reason": event.reason,
             "output_tokens": event.output_tokens,
         }
-        return [*self._close_all(event.request, event.t), closed]
+        return [*self._spans.close_all(event.request, event.t), closed]
 
     @_moves.register
     def _token(self, event: TokenMade) -> list[Motion]:
-        order = self._order(event.request)
+        order = self._spans.order(event.request)
         order.made = max(order.made, event.index + 1)
         point = {
             "kind": "token",
@@ -196,13 +153,13 @@ class Motions:
             "index": event.index,
             "text": event.text,
         }
-        return [*(self._plate(event.worker, event.request, event.t) if self._outside else []), point]
+        return [*(self._spans.plate(event.worker, event.request, event.t) if self._outside else []), point]
 
     # ---- steps
 
     @_moves.register
     def _step_started(self, event: StepStarted) -> list[Motion]:
-        step = _Step(self._new_id("step", event.worker))
+        step = _Step(self._spans.new_id("step", event.worker))
         out = self._close_step(event.worker, event.t)
         pieces: list[list[str | int]] = []
         for piece in event.plan:
@@ -210,7 +167,7 @@ class Motions:
                 pieces.append([piece.request, piece.start, piece.tokens])
                 out += self._prep(event, piece, step)
             else:
-                out += self._plate(event.worker, piece.request, event.t)
+                out += self._spans.plate(event.worker, piece.request, event.t)
         self._steps[event.worker] = step
         plates = len(event.plan) - len(pieces)
         opened = {
@@ -230,12 +187,12 @@ class Motions:
         step = self._steps.get(event.worker)
         out = self._close_step(event.worker, event.t)
         for request in step.ready if step else ():
-            prep = self._open.get(("prep", request))
+            prep = self._spans.open("prep", request)
             if prep is None or prep.workers != (event.worker,):
                 continue  # recalled while the step ran
-            out += self._close("prep", request, event.t)
+            out += self._spans.close("prep", request, event.t)
             if self._roles.get(event.worker) != "prefill_only":
-                out += self._plate(event.worker, request, event.t)
+                out += self._spans.plate(event.worker, request, event.t)
         return out
 
     @_moves.register
@@ -243,15 +200,15 @@ class Motions:
         """Its first step is the one that was begun; the scene spells out the others."""
         requests = [piece.request for piece in leap.plan]
         for request in requests:
-            self._order(request).made += len(leap.ends_s)
+            self._spans.order(request).made += len(leap.ends_s)
         ends = [rounded(end_s) for end_s in leap.ends_s]
         point = {"kind": "leap", "t": rounded(leap.t), "worker": leap.worker, "requests": requests, "ends": ends}
         return [*self._close_step(leap.worker, leap.ends_s[0]), point]
 
     def _is_prep(self, worker: str, piece: Slice) -> bool:
         """Prep is all that is computed before a request's prompt (and what it had made in an earlier life) is done."""
-        order = self._order(piece.request)
-        plate = self._open.get(("plate", piece.request))
+        order = self._spans.order(piece.request)
+        plate = self._spans.open("plate", piece.request)
         if plate is not None and plate.workers == (worker,):
             return False
         if piece.start == 0:
@@ -259,25 +216,17 @@ class Motions:
         return order.prepped < order.target
 
     def _prep(self, event: StepStarted, piece: Slice, step: _Step) -> list[Motion]:
-        order = self._order(piece.request)
+        order = self._spans.order(piece.request)
         order.prepped = piece.start + piece.tokens
         if order.prepped >= order.target:
             step.ready.append(piece.request)
-        if order.over or ("prep", piece.request) in self._open:
+        if order.over or self._spans.open("prep", piece.request):
             return []
         return [
-            *self._close("ticket", piece.request, event.t),
-            self._start("prep", piece.request, event.t, (event.worker,), worker=event.worker, tokens=order.target),
-        ]
-
-    def _plate(self, worker: str, request: str, t: float) -> list[Motion]:
-        """The request decodes on this worker from here on, if that was not known yet."""
-        span = self._open.get(("plate", request))
-        if self._order(request).over or (span is not None and span.workers == (worker,)):
-            return []
-        return [
-            *(update for kind in ("ticket", "prep", "plate") for update in self._close(kind, request, t)),
-            self._start("plate", request, t, (worker,), worker=worker),
+            *self._spans.close("ticket", piece.request, event.t),
+            self._spans.start(
+                "prep", piece.request, event.t, (event.worker,), worker=event.worker, tokens=order.target
+            ),
         ]
 
     def _close_step(self, worker: str, t: float, **fields: object) -> list[Motion]:
@@ -288,16 +237,16 @@ class Motions:
 
     @_moves.register
     def _offered(self, event: HandoffOffered) -> list[Motion]:
-        return [*self._close("tray", event.request, event.t), self._tray(event, nbytes=event.nbytes)]
+        return [*self._spans.close("tray", event.request, event.t), self._spans.tray(event, nbytes=event.nbytes)]
 
     @_moves.register
     def _accepted(self, event: HandoffAccepted) -> list[Motion]:
-        return [self._tray(event, accepted=rounded(event.t))]
+        return [self._spans.tray(event, accepted=rounded(event.t))]
 
     @_moves.register
     def _started(self, event: HandoffStarted) -> list[Motion]:
         return [
-            self._tray(
+            self._spans.tray(
                 event,
                 started=rounded(event.t),
                 nbytes=event.nbytes,
@@ -308,12 +257,12 @@ class Motions:
 
     @_moves.register
     def _moved(self, event: HandoffMoved) -> list[Motion]:
-        tray = self._last_tray.get(event.request)
+        tray = self._spans.last("tray", event.request)
         return [{"kind": "moved", "t": rounded(event.t), "tray": tray, "bytes": event.bytes_done}] if tray else []
 
     @_moves.register
     def _landed(self, event: HandoffEnded) -> list[Motion]:
-        landed = self._tray(
+        landed = self._spans.tray(
             event,
             nbytes=event.nbytes,
             seconds=rounded(event.seconds),
@@ -321,31 +270,12 @@ class Motions:
             configured=event.configured_bytes_per_s,
             verified=event.verified,
         )
-        landed["t1"] = rounded(event.t)
-        self._open.pop(("tray", event.request), None)
-        return [landed, *(self._plate(event.target, event.request, event.t) if event.verified is not False else [])]
-
-    def _tray(
-        self, event: HandoffOffered | HandoffAccepted | HandoffStarted | HandoffEnded, **fields: object
-    ) -> Motion:
-        """An update of the request's tray; it is put on the pass by whichever event is heard first."""
-        span = self._open.get(("tray", event.request))
-        if span is None:
-            opened = self._start(
-                "tray",
-                event.request,
-                event.t,
-                (event.source, event.target),
-                source=event.source,
-                target=event.target,
-                nbytes=0,
-            )
-            self._last_tray[event.request] = opened["id"]
-            if self._order(event.request).over:  # cancelled meanwhile: nothing stays open
-                self._open.pop(("tray", event.request))
-                opened["t1"] = opened["t0"]
-            return {**opened, **fields}
-        return {"kind": "tray", "id": span.id, **fields}
+        for closed in self._spans.close("tray", event.request, event.t):
+            landed |= closed
+        return [
+            landed,
+            *(self._spans.plate(event.target, event.request, event.t) if event.verified is not False else []),
+        ]
 
     # ---- stalls that have ended, and why they were
 
@@ -354,31 +284,7 @@ class Motions:
             ended = self._stalls.leapt(event.worker, [piece.request for piece in event.plan], event.ends_s)
         else:
             ended = self._stalls.fold(event)
-        return [self._stall(stall) for stall in ended]
-
-    def _stall(self, stall: Stall) -> Motion:
-        cause = stall.cause
-        return {
-            "kind": "stall",
-            "t": rounded(stall.until),
-            "since": rounded(stall.since),
-            "until": rounded(stall.until),
-            "worker": stall.worker,
-            "orders": list(stall.requests),
-            "phase": stall.phase,
-            "cause": {
-                "kind": cause.kind,
-                "request": cause.request,
-                "requests": list(cause.requests),
-                "worker": cause.worker,
-                "tokens": cause.tokens,
-                "nbytes": cause.nbytes,
-                "since": rounded(cause.since),
-                "until": rounded(cause.until),
-                "why": cause.why,
-            },
-            "says": kitchen_says(stall, lambda request: str(self._order(request).number)),
-        }
+        return [stall_motion(stall, lambda request: self._spans.order(request).number) for stall in ended]
 
     # ---- stations and the road between them
 
@@ -388,14 +294,8 @@ class Motions:
 
     @_moves.register
     def _link(self, event: LinkChanged) -> list[Motion]:
-        return [
-            {
-                "kind": "link",
-                "t": rounded(event.t),
-                "bandwidth": event.bandwidth_bytes_per_s,
-                "latency": event.latency_s,
-            }
-        ]
+        pace = {"bandwidth": event.bandwidth_bytes_per_s, "latency": event.latency_s}
+        return [{"kind": "link", "t": rounded(event.t), **pace}]
 
     @_moves.register
     def _deployed(self, event: Deployed) -> list[Motion]:
@@ -420,7 +320,7 @@ class Motions:
     @_moves.register
     def _worker_up(self, event: WorkerUp) -> list[Motion]:
         out = self._worker_gone(event.worker, event.t)
-        self._up[event.worker] = self._new_id("worker", event.worker)
+        self._up[event.worker] = self._spans.new_id("worker", event.worker)
         opened = {
             "kind": "worker",
             "id": self._up[event.worker],
@@ -441,51 +341,7 @@ class Motions:
         return [{"kind": "shelf", "t": rounded(t), "worker": worker, "used": used, "blocks": blocks}]
 
     def _worker_gone(self, worker: str, t: float, **fields: object) -> list[Motion]:
-        """Whatever was in its hands is in nobody's, until the requests are queued again."""
-        out = self._close_step(worker, t, cut=True)
-        for kind, request in [key for key, span in self._open.items() if worker in span.workers]:
-            if kind != "ticket":
-                out += self._close(kind, request, t)
+        out = self._close_step(worker, t, cut=True) + self._spans.close_worker(worker, t)
         if up := self._up.pop(worker, None):
             out.append({"kind": "worker", "id": up, "t1": rounded(t), **fields})
         return out
-
-    # ---- spans
-
-    def _order(self, request: str) -> _Order:
-        if request not in self._orders:
-            self._orders[request] = _Order(number=len(self._orders) + 1)
-        return self._orders[request]
-
-    def _queue(self, request: str, t: float, again: bool = False) -> list[Motion]:
-        if self._order(request).over:
-            return []
-        opened = self._start("ticket", request, t, (), again=again)
-        self._last_ticket[request] = opened["id"]
-        return [opened]
-
-    def _start(self, kind: str, request: str, t: float, workers: tuple[str, ...], **fields: object) -> Motion:
-        span = _Span(self._new_id(kind, request), workers)
-        self._open[kind, request] = span
-        return {"kind": kind, "id": span.id, "request": request, "t0": rounded(t), "t1": None, **fields}
-
-    def _close(self, kind: str, request: str, t: float) -> list[Motion]:
-        span = self._open.pop((kind, request), None)
-        return [{"kind": kind, "id": span.id, "t1": rounded(t)}] if span else []
-
-    def _close_all(self, request: str, t: float) -> list[Motion]:
-        return [update for kind in PLACES for update in self._close(kind, request, t)]
-
-    def _new_id(self, kind: str, owner: str) -> str:
-        self._count += 1
-        return f"{kind} {owner} {self._count}"
-
-
-def rounded(seconds: float) -> float:
-    """Microseconds are enough, and halve the bytes."""
-    return round(seconds, 6)
-
-
-def shortened(prompt: str) -> str:
-    text = " ".join(prompt.split())
-    return text if len(text) <= PROMPT_CHARS else text[: PROMPT_CHARS - 1] + "…"

@@ -30,6 +30,7 @@ TRIES = 4  # each; a run that something else disturbed is no picture of the engi
 
 
 def main() -> int:
+    """Record one run of each deployment, each without disturbance. The exit status."""
     FOLDER.mkdir(exist_ok=True)
     for kind in KINDS:
         scenario = Scenario(Deployment(kind, chunk=128), LINK, WORKLOAD, ModelSpec())

@@ -46,6 +46,7 @@ def intro(log: Log) -> str:
 
 
 def introduced(model: str, machine: str) -> str:
+    """The opening paragraph of the Kitchen: what its orders, trays and cooks are."""
     return (
         f"Every order is a prompt, and a real language model ({model}) serves it on {machine}. Prep reads a whole "
         "prompt at once (prefill) and fills a tray with its KV cache; plating adds one token to every answer, step by "

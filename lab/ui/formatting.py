@@ -114,6 +114,7 @@ def ticks(low: float, high: float) -> list[float]:
 
 
 def middle(low: float, high: float, log: bool) -> float:
+    """The middle of a range: the geometric mean on a logarithmic axis, where possible."""
     return (low * high) ** 0.5 if log and low > 0 else (low + high) / 2
 
 

@@ -9,6 +9,7 @@ ASSETS = Path(__file__).parents[2] / "assets"
 
 
 def asset(name: str) -> str:
+    """The text of a file in assets/."""
     return (ASSETS / name).read_text("utf-8")
 
 

@@ -53,4 +53,5 @@ bench.add_command(all_command, "all")
 
 
 def main() -> None:
+    """`split-kitchen`."""
     sys.exit(run_cli(cli))

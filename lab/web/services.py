@@ -16,6 +16,8 @@ from lab.web.settings import Settings
 
 @dataclass(frozen=True)
 class Lab:
+    """Everything that the lab's pages share, made once when the server starts."""
+
     settings: Settings
     engine: EngineClient
     books: Books
@@ -58,5 +60,6 @@ def hand_over(lab: Lab | None) -> None:
 
 
 def running() -> Lab:
+    """The lab of this process. Only after the server has started."""
     assert _running, "the app has not started"
     return _running[0]

@@ -29,7 +29,7 @@ def test_json_has_its_keys_and_exports_are_written(capsys: pytest.CaptureFixture
     assert set(said) >= KEYS
     assert said["verdict"] == "fix-first"
     assert (tmp_path / "out" / "vllm.sh").read_text().startswith("#!")
-    assert "Mend the fabric first" in (tmp_path / "out" / "report.md").read_text()
+    assert "Fix the fabric first" in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_people_get_sentences(capsys: pytest.CaptureFixture[str]) -> None:

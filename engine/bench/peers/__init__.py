@@ -1,1 +1,1 @@
-"""What `bench compute` compares, a process each: this engine, the core's limits, and other engines."""
+"""What `bench compute` compares, each in its own process: this engine, the core's limits, and other engines."""

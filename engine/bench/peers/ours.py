@@ -1,4 +1,4 @@
-"""This engine as in a worker process: scheduler, runner and paged pool, without the channels."""
+"""This engine as it is in a worker process: scheduler, runner and paged pool, without the channels."""
 
 import sys
 import time
@@ -16,10 +16,12 @@ from engine.live.model.catalog import Prepared
 from engine.request import Request
 from engine.worker import Worker
 
-MANY = 512  # tokens that a request may make: more than it is asked for; its blocks are promised for them all
+MANY = 512  # output tokens of a request, more than any bench takes; blocks are reserved for all of them
 
 
 class Ours:
+    """The engine with one empty worker; every act returns seconds."""
+
     def __init__(self, prepared: Prepared) -> None:
         self._pool = KvPool.create(prepared.kv_shape, prepared.kv_blocks)
         optimizations = Optimizations.of_environment()
@@ -33,6 +35,7 @@ class Ours:
         self._worker.submit(Request(f"r{number}", tuple(prompt(tokens, number)), output))
 
     def acts(self) -> dict[str, Callable[..., float]]:
+        """What the bench can ask for, by name."""
         return {"prefill": self.prefill, "gather": self.gather, "step": self.step}
 
     def prefill(self, tokens: int) -> float:
@@ -42,18 +45,18 @@ class Ours:
         return self.step()
 
     def gather(self, batch: int, context: int) -> float:
-        """Let so many requests decode side by side."""
+        """Prefill `batch` requests of `context` tokens, so that the next steps decode all of them."""
         self._empty()
         for number in range(batch):
             self._submit(number, context, MANY)
-        for _ in range(batch):  # at most one prompt a step
+        for _ in range(batch):  # at most one prompt per step
             self.step()
         plan, _ = self._worker.plan(0.0)
-        assert [piece.tokens for piece in plan] == [1] * batch, "all of them decode, and nobody waits"
+        assert [piece.tokens for piece in plan] == [1] * batch, "all of them decode, and none waits"
         return 0.0
 
     def step(self) -> float:
-        """Seconds of one step: planned, computed, booked."""
+        """Seconds of one step, its scheduling included."""
         begun_s = time.perf_counter()
         plan, _ = self._worker.plan(0.0)
         sampled = self._runner.run(self._worker.pieces(plan))
@@ -62,6 +65,7 @@ class Ours:
 
 
 def main(prepared: str) -> None:
+    """Answer requests on stdin. `prepared`: a `Prepared` as JSON."""
     answer(lambda: Ours(msgspec.json.decode(prepared, type=Prepared)).acts())
 
 

@@ -1,4 +1,4 @@
-"""Plain transformers at its best: `forward` with a cache and the last row's logits, without `generate` around it."""
+"""Plain transformers at its best: `forward` with a cache and only the last row's logits, without `generate`."""
 
 import sys
 import time
@@ -15,6 +15,8 @@ from engine.live.model.catalog import Prepared
 
 
 class Plain:
+    """A transformers model; every act returns seconds."""
+
     def __init__(self, prepared: Prepared) -> None:
         self._model: Any = load(prepared, attention="sdpa")
         self._ids = torch.empty(0)
@@ -24,10 +26,11 @@ class Plain:
         begun_s = time.perf_counter()
         logits = self._model(self._ids, past_key_values=self._cache, use_cache=True, logits_to_keep=1).logits
         self._ids = logits.argmax(-1)
-        self._ids.tolist()  # whoever serves must know the tokens
+        self._ids.tolist()  # a server needs the tokens
         return time.perf_counter() - begun_s
 
     def acts(self) -> dict[str, Callable[..., float]]:
+        """What the bench can ask for, by name."""
         return {"prefill": self.prefill, "gather": self.gather, "step": self.step}
 
     def prefill(self, tokens: int) -> float:
@@ -35,7 +38,7 @@ class Plain:
         return self._begin(1, tokens)
 
     def gather(self, batch: int, context: int) -> float:
-        """A batch of equally long requests: transformers needs no padding and no mask for them."""
+        """Prefill a batch of equally long requests, for which transformers needs no padding or mask."""
         self._begin(batch, context)
         return self._forward() * 0.0
 
@@ -50,6 +53,7 @@ class Plain:
 
 
 def main(prepared: str) -> None:
+    """Answer requests on stdin. `prepared`: a `Prepared` as JSON."""
     answer(lambda: Plain(msgspec.json.decode(prepared, type=Prepared)).acts())
 
 

@@ -1,4 +1,4 @@
-"""vLLM on the CPU, its engine in this process. Run by vLLM's own interpreter."""
+"""vLLM on the CPU, with its engine in this process. Runs under vLLM's own interpreter."""
 
 import os
 import sys
@@ -19,6 +19,8 @@ ALONE = {
 
 
 class Vllm:
+    """A vLLM engine; every act returns seconds."""
+
     def __init__(self, folder: str, dtype: str, context: int, core: int) -> None:
         os.environ.update(ALONE | {"VLLM_CPU_OMP_THREADS_BIND": str(core)})
         from vllm import LLM
@@ -30,7 +32,7 @@ class Vllm:
             enforce_eager=True,
             enable_prefix_caching=False,
             max_model_len=longest,
-            max_num_batched_tokens=longest,  # a prompt in one step, as here
+            max_num_batched_tokens=longest,  # a prompt in one step, as in this engine
             max_num_seqs=16,
             disable_log_stats=True,
         ).llm_engine
@@ -49,6 +51,7 @@ class Vllm:
             self._engine.step()
 
     def acts(self) -> dict[str, Callable[..., float]]:
+        """What the bench can ask for, by name."""
         return {"prefill": self.prefill, "gather": self.gather, "step": self.step}
 
     def prefill(self, tokens: int) -> float:
@@ -58,7 +61,7 @@ class Vllm:
         return self.step()
 
     def gather(self, batch: int, context: int) -> float:
-        """Let so many requests decode side by side."""
+        """Prefill `batch` requests of `context` tokens, so that the next steps decode all of them."""
         self._empty()
         for _ in range(batch):
             self._submit(context, LONGEST - context)
@@ -67,19 +70,21 @@ class Vllm:
         return 0.0
 
     def step(self) -> float:
-        """Seconds of one step of its engine: scheduled, computed, booked."""
+        """Seconds of one step of its engine, scheduling included."""
         begun_s = time.perf_counter()
         self._engine.step()
         return time.perf_counter() - begun_s
 
 
 def version() -> str:
+    """vLLM's version."""
     import vllm
 
     return str(vllm.__version__)
 
 
 def main(folder: str, dtype: str, context: str, core: str) -> None:
+    """Answer requests on stdin, on this core."""
     answer(lambda: Vllm(folder, dtype, int(context), int(core)).acts(), version)
 
 

@@ -1,4 +1,4 @@
-"""What the advisor answers with. Every number can be had again from the functions that `Reason.name` stands for."""
+"""What the advisor answers: the verdict, the plan to run, the reasons, and what would change the verdict."""
 
 import msgspec
 
@@ -9,7 +9,7 @@ from engine.fleet.host.findings import Finding
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """`value` in `unit`, against `threshold` where there is one."""
+    """One number behind the verdict: `value` in `unit`, and the `threshold` it is compared with, if any."""
 
     name: str
     value: float
@@ -19,7 +19,7 @@ class Reason(msgspec.Struct, frozen=True):
 
 
 class Flip(msgspec.Struct, frozen=True):
-    """With `input` at `at` instead of `now` and everything else as asked, the verdict is `verdict`."""
+    """The verdict becomes `verdict` if `input` is `at` instead of `now` and everything else stays as asked."""
 
     input: str
     now: float | str
@@ -30,7 +30,7 @@ class Flip(msgspec.Struct, frozen=True):
 
 
 class Tier(msgspec.Struct, frozen=True):
-    """The smallest fleet, its roads whole, that keeps targets by splitting where chunked prefill no longer does."""
+    """The smallest fleet on which splitting meets the targets and chunked prefill does not, with every link working."""
 
     gpus: int
     rate_per_s: float
@@ -40,19 +40,19 @@ class Tier(msgspec.Struct, frozen=True):
 
 
 class Variation(msgspec.Struct, frozen=True):
-    """What the verdict is if something that nobody knows exactly is otherwise."""
+    """The verdict if something uncertain turns out differently."""
 
     what: str
     verdict: Verdict
 
 
 class Advice(msgspec.Struct, frozen=True):
-    """`plan` is what to run now, also with the verdict "fix-first". `runner_up`: the best of the other kind.
+    """`plan` is what to run now, even if the verdict is "fix-first". `runner_up`: the best of the other kind.
 
-    `flips`, `fewest_gpus` and the efficiencies of `uncertainty` come from formulas that were scaled to agree with the
-    simulation; `tried` is the simulation, of the fleet as it is. With "fix-first", flips count from when the roads are
-    mended. `close`: why the verdict is too close to call, empty if it is not. `error`: by which share simulated times
-    may be off. `fewest_gpus`: that bear the rate together; None if even all of them do not.
+    `tried` holds the simulations of the fleet as it is. `flips`, `fewest_gpus` and the efficiency variations in
+    `uncertainty` come from formulas scaled to agree with them; with "fix-first", flips assume repaired links. `close`:
+    why the verdict is too close to call, empty if it is not. `error`: the share by which simulated times may be off.
+    `fewest_gpus`: how many sustain the rate without splitting, None if even all of them do not.
     """
 
     verdict: Verdict
@@ -74,7 +74,7 @@ class Advice(msgspec.Struct, frozen=True):
 
     @property
     def frontier(self) -> tuple[TrialResult, ...]:
-        """Of what keeps the promises at the asked rate: those that no other beats in TTFT and ITL, fastest first."""
+        """What meets the targets at the asked rate and is not beaten in both TTFT and ITL, the fastest TTFT first."""
         kept = sorted((one for one in self.tried if one.keeps), key=lambda one: (one.ttft_s, one.itl_s))
         front: list[TrialResult] = []
         for one in kept:
@@ -84,4 +84,5 @@ class Advice(msgspec.Struct, frozen=True):
 
     @property
     def firm(self) -> bool:
+        """Whether no variation changes the verdict."""
         return all(variation.verdict == self.verdict for variation in self.uncertainty)

@@ -1,9 +1,9 @@
 """Should prefill and decode be split on this fleet, for this load? Formulas screen, the simulator decides.
 
-Deployments are judged by what they bear: the highest rate that keeps the promises once the house is full. Chunked
-prefill is the answer as long as it bears the rate that is asked: splitting does not raise throughput, it keeps promises
-that chunked prefill cannot, and costs a second copy of the weights and a handoff a request. So the best split, at the
-same number of GPUs, has to bear what the best chunked deployment does not, by more than a margin.
+Deployments are judged by their capacity: the highest rate at which they meet the latency targets in steady state.
+Chunked prefill is the answer as long as it sustains the asked rate. Splitting does not raise throughput; it meets
+targets that chunked prefill cannot, at the cost of a second copy of the weights and a handoff per request. So the best
+split must sustain what the best chunked deployment on the same GPUs does not, by more than a margin.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -23,10 +23,10 @@ from engine.fleet.catalog.calibration import Calibration
 from engine.fleet.estimate.step_cost import calibrated, error_of
 from engine.fleet.host.findings import NVLINK_FIX, Finding, Tray
 
-SHORTLIST, NEAR = 2, 0.93  # of each kind, so many are simulated, if they bear nearly as much by the formulas
+SHORTLIST, NEAR = 2, 0.93  # how many of each kind are simulated, if by the formulas they sustain nearly as much
 SEEDS = (1,)  # other arrivals, for the uncertainty
-ARRIVALS = 0.15  # by which other arrivals may change what is borne
-OFF = 0.2  # by which a part of a peak may be another
+ARRIVALS = 0.15  # the share by which other arrivals may change a capacity
+OFF = 0.2  # the share by which an efficiency may be off
 PARTS = ("compute", "memory")
 THRESHOLDS = (50, 75)  # percentiles of a trace's prompts, above which only they are prefilled elsewhere
 
@@ -55,9 +55,10 @@ class _Found(msgspec.Struct):
 
 
 def advise(question: Question, progress: Progress | None = None) -> Advice:
-    """`progress` hears a share from 0 to 1 and what is being done; whatever it raises ends the advice.
+    """Answer a question, in some seconds to a minute of simulation.
 
-    Raises BadInput.
+    `progress` is called with a share from 0 to 1 and the current activity; an exception from it ends the advice. Raises
+    BadInput if the question is not valid.
     """
     say = progress or (lambda share, what: None)
     question = question.checked()
@@ -97,29 +98,29 @@ def advise(question: Question, progress: Progress | None = None) -> Advice:
 
 
 def _close(verdict: Verdict, found: _Found, uncertainty: tuple[Variation, ...], error: float) -> str:
-    """Why nobody should bet on the verdict; empty if there is no such reason."""
+    """Why the verdict is too close to call; empty if it is not."""
     turned = {variation.what for variation in uncertainty if variation.verdict != verdict}
     for part in PARTS:
         if {_changed(part, -OFF), _changed(part, OFF)} <= turned:
-            return f"Too close to call: both {_changed(part, -OFF)} and {_changed(part, OFF)} turn the verdict."
+            return f"Too close to call: both {_changed(part, -OFF)} and {_changed(part, OFF)} change the verdict."
     if found.chunked and found.split:
         chunked, split = found.chunked.headroom, found.split.headroom
         if min(chunked, split) > 0 and max(chunked, split) / min(chunked, split) < 1 + error and chunked < 1 + error:
-            return f"Too close to call: both kinds bear the same within the {error:.0%} that times may be off."
+            return f"Too close to call: both kinds sustain the same rate within the {error:.0%} that times may be off."
     if any(what.startswith("other arrivals") for what in turned):
-        return "Too close to call: other arrivals turn the verdict."
+        return "Too close to call: other arrivals change the verdict."
     return ""
 
 
 def _verdict(found: _Found, mended: _Found) -> Verdict:
-    """A road that is down comes first, unless splitting is right even without it."""
+    """A link that is down is to be fixed first, unless splitting is right even without it."""
     if found.question.links_down and found.verdict == "colocate-chunked":
         return "fix-first"
     return found.verdict
 
 
 def _search(question: Question, say: Progress, begin: float, end: float) -> _Found:
-    """Screen all, simulate the most promising of each kind."""
+    """Screen all candidates by formula, then simulate the most promising of each kind."""
     chunked = _shortlist(question, colocated(question))
     apart = _shortlist(question, splits(question))
     conditional = [candidate for split in apart[:1] for candidate in _conditional(question, split)]
@@ -138,7 +139,7 @@ def _search(question: Question, say: Progress, begin: float, end: float) -> _Fou
 
 
 def _confirmed(question: Question, outcomes: list[TrialResult], say: Progress, share: float) -> list[TrialResult]:
-    """With the best of them simulated whole: others stay in miniature, as what they are said to bear is less."""
+    """Simulate the best one at full size, until it stays the best; the others keep their miniature's result."""
     whole: dict[Candidate, TrialResult] = {}
     while outcomes:
         now = [whole.get(one.candidate, one) for one in outcomes]
@@ -151,7 +152,7 @@ def _confirmed(question: Question, outcomes: list[TrialResult], say: Progress, s
 
 
 def _shortlist(question: Question, candidates: Iterable[Candidate]) -> list[Candidate]:
-    """The most promising, each of another TP: chunks and ratios beside the best one bear about as much as it does."""
+    """The most promising of each TP: neighbouring chunk sizes and ratios sustain about as much as the best one."""
     picked: dict[tuple[int, ...], Candidate] = {}
     ranked = ranking(question, candidates)
     for bears, candidate in ranked:
@@ -162,7 +163,7 @@ def _shortlist(question: Question, candidates: Iterable[Candidate]) -> list[Cand
 
 
 def _conditional(question: Question, split: Candidate) -> Iterator[Candidate]:
-    """Only with a trace: where all prompts are alike there is nothing to tell apart."""
+    """Only with a trace: if all prompts have one length, there is nothing to tell apart."""
     if question.trace:
         prompts = [draft.prompt_tokens for draft in question.trace]
         for threshold in np.percentile(prompts, THRESHOLDS):
@@ -178,7 +179,7 @@ def _best(outcomes: list[TrialResult]) -> TrialResult | None:
 
 
 def _scale(found: _Found) -> Scale:
-    """So that the formulas say what the simulation said where it was asked."""
+    """Factors that make the formulas agree with the simulation at the simulated points."""
     foreseen = best(found.question)
     chunked = found.chunked.headroom / foreseen.chunked if found.chunked and foreseen.chunked else 1.0
     split = found.split.headroom / foreseen.split if found.split and foreseen.split else 1.0
@@ -199,7 +200,7 @@ def _uncertainty(found: _Found, mended: _Found, scale: Scale, say: Progress) -> 
 
 
 def _near(found: _Found) -> bool:
-    """Could other arrivals turn the verdict at all?"""
+    """Whether other arrivals could change the verdict at all."""
     chunked = found.chunked.headroom if found.chunked else 0.0
     split = found.split.headroom if found.split else 0.0
     ratio = split / (MARGIN * chunked) if chunked else 0.0
@@ -247,7 +248,7 @@ def _plan(verdict: Verdict, question: Question, candidate: Candidate) -> Plan:
 
 
 def _about_roads(question: Question) -> Iterator[Finding]:
-    """What was marked down, as NVML's findings are told."""
+    """Links marked down in the question, in the form of NVML's findings."""
     if not question.links_down:
         return
     tray = Tray(question.shape, question.isl_tokens)
@@ -257,7 +258,7 @@ def _about_roads(question: Question) -> Iterator[Finding]:
         "critical",
         f"{question.links_down} × {whole.label} marked down.",
         f"{tray}: {tray.over(rates[0])} over {now.label}, instead of {tray.over(rates[1])}.",
-        NVLINK_FIX if whole.kind == "nvlink" else "Mend the fabric; then measure it: split-kitchen doctor --link HOST.",
+        NVLINK_FIX if whole.kind == "nvlink" else "Repair the fabric, then measure: split-kitchen doctor --link HOST.",
         (),
         rates[0],
         tray.bytes / rates[0],
@@ -269,7 +270,7 @@ def _assumes(question: Question) -> str:
     promise = "ITL at the 99th of all gaps." if question.promised == "itl" else "TPOT at the 90th of all requests."
     of_trace = ""
     if len(busiest(question.trace)) < len(question.trace):
-        of_trace = f"Of the trace's {len(question.trace):,} requests, the busiest {MOST_OF_TRACE:,} in a row. "
+        of_trace = f"Uses the busiest {MOST_OF_TRACE:,} consecutive requests of the trace's {len(question.trace):,}. "
     return (
         f"{of_trace}{question.shape.label} with {question.shape.formats}. {error_of(question.card, question.engine)} "
         f"TTFT at the 90th percentile, {promise} Simulated, not measured on your GPUs."

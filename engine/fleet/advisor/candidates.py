@@ -1,4 +1,4 @@
-"""The deployments that an advice chooses from, all with the same number of GPUs, and what one of their workers is."""
+"""The deployments that the advisor compares, all with the same number of GPUs, and what one of their workers is."""
 
 from collections.abc import Iterator
 
@@ -14,8 +14,8 @@ from engine.fleet.estimate.workers import link_of
 from engine.link import LinkSpec
 from engine.sim.cost import GpuCost
 
-CHUNKS = (256, 512, 1024, 2048, 4096, 8192, 16_384)  # token budgets of a step: from Sarathi's strict one upwards
-MOST_RATIOS = 12  # prefill:decode ratios that are screened per pair of TPs, on many GPUs
+CHUNKS = (256, 512, 1024, 2048, 4096, 8192, 16_384)  # token budgets of a step, from Sarathi's strict one upwards
+MOST_RATIOS = 12  # prefill:decode ratios that are screened for each pair of TPs, on many GPUs
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -32,10 +32,12 @@ class Candidate(msgspec.Struct, frozen=True):
 
     @property
     def split(self) -> tuple[Pool, Pool] | None:
+        """The prefill and the decode pool, if there are two."""
         return (self.prefill, self.decode) if self.prefill and self.decode else None
 
     @property
     def label(self) -> str:
+        """How people write it: 2 × TP 4, chunks of 2,048; or 2P1D (P of TP 4, D of TP 8)."""
         if self.both:
             return f"{self.both.replicas} × TP {self.both.tp}, chunks of {self.chunk_tokens:,}"
         assert self.prefill
@@ -46,7 +48,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 def colocated(question: Question) -> Iterator[Candidate]:
-    """Every TP that leaves no GPU over, with the engine's own chunk budget and, where prompts are cut, every other."""
+    """Every TP that uses all GPUs, with the engine's default chunk budget first, then every other if it chunks."""
     engine = serving_engine(question.engine)
     usual = engine.chunk_on(question.card)
     for tp in tensor_parallel(question):
@@ -56,7 +58,7 @@ def colocated(question: Question) -> Iterator[Candidate]:
 
 
 def splits(question: Question, most_ratios: int = MOST_RATIOS) -> Iterator[Candidate]:
-    """Every pair of TPs with every ratio that leaves no GPU over; of very many ratios, `most_ratios` spread evenly."""
+    """Every pair of TPs with every ratio that uses all GPUs; at most about `most_ratios` per pair, evenly spread."""
     gpus = question.gpus
     for tp_prefill in tensor_parallel(question):
         for tp_decode in tensor_parallel(question):
@@ -68,7 +70,7 @@ def splits(question: Question, most_ratios: int = MOST_RATIOS) -> Iterator[Candi
 
 
 def tensor_parallel(question: Question) -> list[int]:
-    """Powers of two that hold the model and fit into a node; only the one that was asked for, if one was."""
+    """TP sizes to try: powers of two that hold the model and fit into a node, or only the one asked for."""
     if question.tp:
         return [question.tp]
     tp = smallest_tp(question.shape, question.card, CRAMPED)
@@ -87,19 +89,19 @@ def _fits(left: int, tp: int) -> bool:
 
 
 def cost(question: Question, tp: int, reached: Calibration | None = None) -> GpuCost:
-    """How long its steps take."""
+    """How long the steps of a worker of `tp` GPUs take; `reached` replaces the fitted constants."""
     road = question.tensor_road(tp)
     return step_cost(question.shape, question.card, tp=tp, engine=question.engine, road=road, reached=reached)
 
 
 def kv_tokens(question: Question, tp: int) -> int:
-    """How many tokens' KV a worker holds."""
+    """How many tokens' KV a worker of `tp` GPUs holds."""
     context = question.isl_tokens + question.osl_tokens
     return kv_capacity_tokens(question.shape, question.card, tp=tp, context=context)
 
 
 def link(question: Question, candidate: Candidate) -> LinkSpec:
-    """Between a prefill and a decode worker: every GPU sends its share over its own road."""
+    """The link between a prefill and a decode worker of a split: each GPU sends its share over its own link."""
     assert candidate.prefill
     assert candidate.decode
     prefill, decode = candidate.prefill, candidate.decode
@@ -108,5 +110,5 @@ def link(question: Question, candidate: Candidate) -> LinkSpec:
 
 
 def handoff_s(question: Question, candidate: Candidate) -> float:
-    """One prompt's KV, alone on its road."""
+    """How long one prompt's KV takes with the link to itself. Only for a split."""
     return link(question, candidate).seconds(question.shape.kv_bytes(question.isl_tokens))

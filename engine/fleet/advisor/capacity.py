@@ -1,8 +1,8 @@
-"""How many requests a second a deployment bears within its promises, by formulas: quick and rough.
+"""How many requests per second a deployment sustains within its latency targets, by formulas: quick and rough.
 
-Every worker has a capacity of its own. Prefill is one server with equal service times (M/D/1, DistServe section 3.1),
-decode a batch that holds as many requests as arrive while one is served (Little's law), a link a server as well. The
-advisor screens with this and looks for flips; the simulator decides.
+Every worker has its own capacity. Prefill is one server with equal service times (M/D/1, DistServe section 3.1), and so
+is a link. Decode is a batch that holds as many requests as arrive while one is served (Little's law). The advisor uses
+this to screen candidates and to look for flips; the simulator decides.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,17 +17,17 @@ from engine.fleet.catalog.engines import serving_engine
 from engine.sim.cost import GpuCost
 
 P90 = 2.3  # a queue's wait is nearly exponential: its 90th percentile over its mean; -ln 0.1
-P99_SIGMA = 2.3  # of a batch's size, which varies like a Poisson number
-RARE = 0.01  # a gap this seldom is beyond the 99th percentile
-FULL = 0.97  # the most that a worker can be busy and its queue not grow
+P99_SIGMA = 2.3  # standard deviations to the 99th percentile of a batch's size, which is about Poisson
+RARE = 0.01  # gaps that are rarer are beyond the 99th percentile
+FULL = 0.97  # the highest load at which a queue does not grow
 HALVINGS = 14
-MARGIN = 1.1  # splitting must bear more by more than what is about the same
+MARGIN = 1.1  # splitting must sustain more by this factor; anything closer counts as the same
 
 Reached = Calibration | None
 
 
 class Best(msgspec.Struct, frozen=True):
-    """The most that each kind bears, in requests/s over those asked for, and which split bears it."""
+    """The most that each kind sustains, as a multiple of the asked rate, and the split that does."""
 
     chunked: float
     split: float
@@ -35,16 +35,17 @@ class Best(msgspec.Struct, frozen=True):
 
     @property
     def pays(self) -> bool:
+        """Whether splitting pays, by these formulas."""
         return pays(self.chunked, self.split)
 
 
 def pays(chunked: float, split: float) -> bool:
-    """Does splitting, by what each kind bears over what is asked? It must do what chunked prefill cannot."""
+    """Whether splitting pays, by what each kind sustains over the asked rate: only if chunked prefill falls short."""
     return chunked < 1 <= max(split, 1.0) and split > 0 and split >= MARGIN * chunked
 
 
 def best(question: Question, scale: tuple[float, float] = (1.0, 1.0), reached: Reached = None) -> Best:
-    """By formulas alone, each kind times its `scale`: what was simulated over what was foreseen."""
+    """By formulas alone. `scale`: simulated over computed capacity, a factor for each kind (chunked, split)."""
     ranked = ranking(question, colocated(question), reached)
     chunked = ranked[0][0] if ranked else 0.0
     apart = ranking(question, splits(question), reached)
@@ -56,19 +57,19 @@ def best(question: Question, scale: tuple[float, float] = (1.0, 1.0), reached: R
 def ranking(
     question: Question, candidates: Iterable[Candidate], reached: Reached = None
 ) -> list[tuple[float, Candidate]]:
-    """What each bears, in requests/s, the most first; those that cannot work are left out."""
+    """What each candidate sustains, in requests/s, the most first; those that cannot work are left out."""
     workers = _Workers(question, reached)
     found = [(workers.bears_per_s(candidate), candidate) for candidate in candidates]
     return sorted([pair for pair in found if pair[0] > 0], key=lambda pair: -pair[0])
 
 
 def bears_per_s(question: Question, candidate: Candidate, reached: Reached = None) -> float:
-    """Requests/s that one candidate bears."""
+    """Requests/s that one candidate sustains; 0 if it cannot work."""
     return _Workers(question, reached).bears_per_s(candidate)
 
 
 class _Workers:
-    """What a worker of each kind bears; candidates share them."""
+    """What a worker of each kind sustains, computed once for all candidates."""
 
     def __init__(self, question: Question, reached: Reached) -> None:
         self._question, self._reached = question, reached
@@ -100,7 +101,7 @@ class _Workers:
         return self._costs[tp]
 
     def _room(self, tp: int) -> float:
-        """Requests that one worker decodes at most."""
+        """The most requests that one worker decodes at once."""
         if tp not in self._rooms:
             question = self._question
             held = kv_tokens(question, tp) // (question.isl_tokens + question.osl_tokens)
@@ -112,7 +113,7 @@ class _Workers:
         return self._cost(tp).step_s(piece, rows, context)  # type: ignore[arg-type]  # means need not be whole numbers
 
     def _prefill(self, tp: int, ship_s: float) -> float:
-        """Of a worker that only prefills: the wait that the TTFT leaves room for says how busy it may be."""
+        """For a worker that only prefills: the wait that the TTFT target leaves room for limits its load."""
         question = self._question
         service_s = self._cost(tp).step_s([(question.cached_tokens, question.uncached_tokens)], 0, 0)
         room_s = (
@@ -121,7 +122,7 @@ class _Workers:
         return _busy(room_s, service_s) / service_s
 
     def _decode(self, tp: int) -> float:
-        """Of a worker that only decodes: the largest batch whose steps keep the promise."""
+        """For a worker that only decodes: at the largest batch whose steps meet the target."""
         question, room = self._question, self._room(tp)
         if question.osl_tokens == 1:
             return inf
@@ -134,7 +135,7 @@ class _Workers:
         return rows / (question.osl_tokens * self._step_s(tp, [], rows)) if rows else 0.0
 
     def _both(self, tp: int, chunk: int) -> float:
-        """Of a worker that does both: the largest batch at which both promises are kept."""
+        """For a worker that does both: at the largest batch that meets both targets."""
         question, room = self._question, self._room(tp)
         uncached, mixes = question.uncached_tokens, serving_engine(question.engine).mixes
         pieces = ceil(uncached / chunk) if mixes else 1
@@ -143,7 +144,7 @@ class _Workers:
         ]  # a middle one
 
         def rate_and_gap(rows: float) -> tuple[float, float, float]:
-            """Requests/s that fill so many rows, mean gap, and how long a step with a piece in it is."""
+            """Requests/s that keep so many rows filled, the mean gap, and how long a step with a chunk takes."""
             pure_s, mixed_s = self._step_s(tp, [], rows), self._step_s(tp, piece, rows if mixes else 0.0)
             each = rows * pieces / question.osl_tokens  # pieces that come in the time of one token
             if mixes:
@@ -173,7 +174,7 @@ class _Workers:
 
 
 def _busy(room_s: float, service_s: float) -> float:
-    """The load of M/D/1 at which 90 % wait no longer than `room_s`."""
+    """The load of an M/D/1 queue at which 90 % wait no longer than `room_s`."""
     if room_s <= 0:
         return 0.0
     weight = 2 * room_s / (P90 * service_s)
@@ -181,7 +182,7 @@ def _busy(room_s: float, service_s: float) -> float:
 
 
 def _most(keeps: Callable[[float], bool], room: float) -> float:
-    """The most rows, up to `room`, that keep a promise; they need not be a whole number."""
+    """The most rows, up to `room`, that meet a target; not necessarily a whole number."""
     low, high = 0.0, room
     if room <= 0 or keeps(room):
         return max(0.0, room)

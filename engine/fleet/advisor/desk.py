@@ -1,7 +1,6 @@
-"""One advice in a process of its own: `python -m engine.fleet.advisor.desk`, a question on stdin,
-lines of JSON on stdout.
+"""One advice in its own process: `python -m engine.fleet.advisor.desk`, a question on stdin, JSON lines on stdout.
 
-First come `Progressed` lines, then one `Answered` or `Sorry`. Whoever no longer wants the answer kills the process.
+First come `Progressed` lines, then one `Answered` or `Sorry`. To cancel, kill the process.
 """
 
 import os
@@ -23,6 +22,8 @@ class Progressed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Answered(msgspec.Struct, frozen=True, tag=True):
+    """The last line of a process that came to an end."""
+
     advice: Advice
 
 
@@ -37,6 +38,7 @@ Line = Progressed | Answered | Sorry
 
 
 def serve() -> None:
+    """Read the question, write the lines, and return."""
     os.nice(NICENESS)
     try:
         question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)

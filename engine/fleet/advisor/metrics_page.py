@@ -1,8 +1,8 @@
-"""What a running server says of its own load: its `/metrics` page (Prometheus text) to a question's numbers.
+"""A running server's own account of its load: from its `/metrics` page (Prometheus text) to a question's numbers.
 
-vLLM's names from 0.6 on (vllm/v1/metrics/loggers.py), SGLang's, Dynamo's frontend's and TGI's. Counters begin when a
-server did, so of several servers on one page each is counted over its own time. A page does not say when it was read;
-that comes from whoever has it.
+Knows the names of vLLM from 0.6 on (vllm/v1/metrics/loggers.py), SGLang, Dynamo's frontend and TGI. Counters start with
+their server, so each of several servers on one page is counted over its own time. A page does not say when it was
+read; the caller does.
 """
 
 import math
@@ -19,7 +19,7 @@ P90, P99 = 0.9, 0.99
 
 
 class Names(msgspec.Struct, frozen=True):
-    """How one engine calls what is looked for. Of several names in a field, the first that is there counts."""
+    """One engine's metric names. If a field has several, the first one on the page counts."""
 
     engine: str
     prompts: tuple[str, ...]
@@ -61,7 +61,7 @@ NAMES = (
 
 
 class ServerLoad(msgspec.Struct, frozen=True):
-    """Means over `requests`; percentiles as far as buckets tell. None: the page, or the clock, does not say."""
+    """Means over `requests`; percentiles as precise as the buckets. None: unknown from this page or without a time."""
 
     requests: int
     isl_tokens: int
@@ -75,11 +75,11 @@ class ServerLoad(msgspec.Struct, frozen=True):
     @property
     def _reuse(self) -> str:
         if self.prefix_reuse is None:
-            return "and nothing about a prefix cache: set the reuse that you know of"
+            return "and nothing about a prefix cache: set the reuse yourself"
         return f"{self.prefix_reuse:.0%} of prompt tokens found in the prefix cache"
 
     def sentences(self) -> list[str]:
-        """What was taken, and how sure it is."""
+        """What was read from the page, and how reliable it is."""
         said = [
             f"{self.requests:,} finished requests: {self.isl_tokens:,} prompt and {self.osl_tokens:,} output tokens on "
             f"average, {self._reuse}."
@@ -89,7 +89,7 @@ class ServerLoad(msgspec.Struct, frozen=True):
             said.append(
                 f"{self.rate_per_s:.3g} requests/s on average since the server started, {hours} ago: busy hours"
             )
-            said[-1] += " are above that, so set the rate that you must bear."
+            said[-1] += " are above that, so set the rate that you must sustain."
         if self.ttft_p90_s is not None and self.itl_p99_s is not None:
             said.append(
                 f"Measured there: 90 % of first tokens within {_time(self.ttft_p90_s)}, 99 % of gaps between tokens "
@@ -99,7 +99,10 @@ class ServerLoad(msgspec.Struct, frozen=True):
 
 
 def read_metrics(text: str, read_at_s: float | None = None) -> ServerLoad:
-    """`read_at_s`: when the page was read, seconds since 1970; None if nobody knows. Raises BadInput."""
+    """The load on a page. `read_at_s`: when the page was read, in seconds since 1970; None if unknown.
+
+    Raises BadInput for a page that is too large, is not Prometheus text, or has no finished request of one model.
+    """
     if len(text) > MOST_BYTES:
         raise BadInput("metrics", f"{len(text) / 1e6:.0f} MB", f"at most {MOST_BYTES / 1e6:.0f} MB")
     page = _Page(text)
@@ -171,7 +174,7 @@ class _Page:
 
     @property
     def handed_off(self) -> bool:
-        """Some servers here answer with one token each, and others go on: prefill and decode of the same requests."""
+        """Whether some servers make one token per request and others the rest: prefill and decode of the same ones."""
         means = [
             one[self.names.outputs[0] + "_sum"] / count for one in self._served.values() if (count := self._count(one))
         ]
@@ -181,13 +184,13 @@ class _Page:
         return served.get(self.names.prompts[0] + "_count", 0.0)
 
     def age_s(self, read_at_s: float | None) -> float | None:
-        """Since the first of its servers began."""
+        """Seconds since the first of the page's servers started."""
         if read_at_s is None or not self._began_s or read_at_s <= max(self._began_s.values()):
             return None
         return read_at_s - min(self._began_s.values())
 
     def rate_per_s(self, read_at_s: float | None) -> float | None:
-        """Each server's requests over its own time, all together; None where a start or the clock is missing."""
+        """The sum of each server's requests over its own time; None if a start time or `read_at_s` is missing."""
         if self.age_s(read_at_s) is None or read_at_s is None:
             return None
         rate = 0.0
@@ -201,7 +204,7 @@ class _Page:
         return rate
 
     def quantile(self, names: tuple[str, ...], share: float) -> float | None:
-        """As Prometheus's `histogram_quantile`: evenly spread within a bucket; the last bound where it lies beyond."""
+        """As Prometheus's `histogram_quantile`: linear within a bucket, and the last finite bound beyond that."""
         name = next((name for name in names if name in self._buckets), "")
         buckets = sorted(self._buckets.get(name, {}).items())
         if not buckets or not buckets[-1][1]:

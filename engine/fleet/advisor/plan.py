@@ -1,4 +1,4 @@
-"""What the advisor ends with and the exports begin with: which pools, on which GPUs, joined by what, for which load."""
+"""The deployment that the advisor recommends and the exports write: its pools, GPUs, fabric and load."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ VERDICTS: tuple[Verdict, ...] = ("colocate-chunked", "disaggregate", "conditiona
 
 
 class Pool(msgspec.Struct, frozen=True):
-    """`replicas` workers of `tp` GPUs each, of the kind `gpu` names."""
+    """`replicas` workers of `tp` GPUs each. `gpu`: a name from data/gpus.toml."""
 
     gpu: str
     replicas: int
@@ -21,15 +21,16 @@ class Pool(msgspec.Struct, frozen=True):
 
     @property
     def gpus(self) -> int:
+        """How many GPUs the pool has."""
         return self.replicas * self.tp
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Either `both` (every worker prefills and decodes) or `prefill` and `decode`, whatever the verdict calls it.
+    """Either `both` (every worker prefills and decodes), or `prefill` and `decode`.
 
-    `model`: its hub id. `chunk_tokens`: the token budget of a step where prefill and decode share it. `fabric`: a name
-    from data/fabrics.toml. `remote_above_tokens`: with the verdict "conditional", prompts with more tokens than that,
-    cached ones not counted, are prefilled elsewhere.
+    `model`: its hub id. `chunk_tokens`: the token budget of a step that prefill and decode share. `fabric`: a name from
+    data/fabrics.toml. `remote_above_tokens`: with the verdict "conditional", prompts with more uncached tokens than
+    this are prefilled elsewhere.
     """
 
     verdict: Verdict
@@ -47,20 +48,23 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def split(self) -> tuple[Pool, Pool] | None:
-        """The two pools, if there are two."""
+        """The prefill and the decode pool, if there are two."""
         return (self.prefill, self.decode) if self.prefill and self.decode else None
 
     @property
     def pools(self) -> dict[str, Pool]:
+        """The plan's pools by role: "worker", or "prefill" and "decode"."""
         named = {"worker": self.both, "prefill": self.prefill, "decode": self.decode}
         return {role: pool for role, pool in named.items() if pool}
 
     @property
     def gpus(self) -> int:
+        """How many GPUs the plan has in all."""
         return sum(pool.gpus for pool in self.pools.values())
 
     @property
     def road(self) -> FabricSpec:
+        """The fabric. Raises BadInput if its name is unknown."""
         return fabric(self.fabric)
 
     @property
@@ -73,7 +77,7 @@ class Plan(msgspec.Struct, frozen=True):
         return f"{only.replicas} × TP {only.tp}"
 
     def checked(self) -> "Plan":
-        """Itself, if it can be built; else BadInput with one sentence."""
+        """The plan itself. Raises BadInput if it cannot be built."""
         one_of("verdict", self.verdict, VERDICTS)
         if set(self.pools) not in ({"worker"}, {"prefill", "decode"}):
             raise BadInput("pools", ", ".join(self.pools) or "none", "either both, or prefill and decode")
@@ -94,7 +98,7 @@ class Plan(msgspec.Struct, frozen=True):
         return self
 
     def _joined(self) -> None:
-        """Can the fabric join the two pools at all?"""
+        """Raises BadInput if the fabric cannot join the two pools."""
         if not self.split or self.road.kind not in ("nvlink", "pcie") or self.fabric == "nvl72":
             return
         prefill, decode = self.split
@@ -104,4 +108,5 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def gpu_of(pool: Pool) -> GpuSpec:
+    """The GPU of a pool. Raises BadInput if its name is unknown."""
     return gpu(pool.gpu)

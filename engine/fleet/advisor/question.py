@@ -1,4 +1,4 @@
-"""What the advisor is asked: the hardware, the model, the load and its targets, and what state the roads are in."""
+"""What the advisor is asked: the hardware, the model, the load and its targets, and the state of the links."""
 
 from typing import Literal
 
@@ -19,23 +19,23 @@ BRIDGED = 2  # GPUs that an NVLink bridge between PCIe cards joins
 
 
 def rate_of_users(users: int, osl_tokens: int, ttft_s: float, gap_s: float) -> float:
-    """Requests/s of so many users who each wait for their answer, where answers take as long as is promised.
+    """Requests/s of `users` in a closed loop whose answers take exactly the targets: TTFT, then a gap for each token.
 
-    A fleet that answers faster gets more of them.
+    A fleet that answers faster gets more requests than that.
     """
     return users / (ttft_s + max(1, osl_tokens - 1) * gap_s)
 
 
 class Question(msgspec.Struct, frozen=True):
-    """`fabric`: what KV crosses from prefill to decode, by name; "" for what the GPU has (its peer road within a node,
-    its network beyond). `links_down`: how many of those roads do not work. `nvlink_gpus`: how many GPUs one NVLink
-    domain joins, 0 for what is usual (a node, or a pair of PCIe cards). `tp`: GPUs of every worker, 0 for whatever
-    bears most. `precision`, `kv_dtype`: what weights and KV are kept in; "" for what the model's file says.
+    """`fabric`: the name of what KV crosses from prefill to decode; "" for the GPU's own (its peer link within a node,
+    its network beyond). `links_down`: how many of those links do not work. `nvlink_gpus`: how many GPUs one NVLink
+    domain joins, 0 for the usual number (a node, or a pair of PCIe cards). `tp`: GPUs per worker, 0 for the best.
+    `precision`, `kv_dtype`: the formats of weights and KV; "" for those in the model's file.
 
     `itl_slo_s` is for 99 % of the gaps between tokens or, with `promised` "tpot", for the mean gap of 90 % of the
-    requests. `prefix_reuse`: share of a prompt whose KV workers have already. `trace`: requests that were recorded,
-    instead of the same prompt at `rate_per_s`. `findings`: what NVML says, passed on to the advice. `own_model`: a
-    shape of the asker's, instead of `model`.
+    requests. `prefix_reuse`: the share of a prompt whose KV workers already have. `trace`: recorded requests, in place
+    of equal prompts at `rate_per_s`. `findings`: NVML's, passed on to the advice. `own_model`: a shape in place of
+    `model`.
     """
 
     gpus: int = 8
@@ -60,7 +60,7 @@ class Question(msgspec.Struct, frozen=True):
     own_model: ModelShape | None = None
 
     def checked(self) -> "Question":
-        """Itself, with a trace's means as lengths and rate, if it can be answered; else BadInput with one sentence."""
+        """The question, with a trace's means as lengths and rate. Raises BadInput if it cannot be answered."""
         whole("gpus", self.gpus, 1, MAX_GPUS)
         card, shape = gpu(self.gpu), self.shape
         one_of("engine", self.engine, tuple(ENGINES))
@@ -101,42 +101,45 @@ class Question(msgspec.Struct, frozen=True):
 
     @property
     def card(self) -> GpuSpec:
+        """The GPU. Raises BadInput if its name is unknown."""
         return gpu(self.gpu)
 
     @property
     def shape(self) -> ModelShape:
+        """The model in the formats asked for. Raises BadInput if a name is unknown."""
         return (self.own_model or model(self.model)).served(self.precision, self.kv_dtype)
 
     @property
     def has_hashes(self) -> bool:
-        """The trace says which prompts begin alike, so reuse is simulated, not assumed."""
+        """Whether the trace says which prompts share a prefix: reuse is then simulated, not assumed."""
         return any(draft.prefix_blocks for draft in self.trace[:100])
 
     @property
     def cached_tokens(self) -> int:
-        """Of a prompt; its last token is never cached."""
+        """Tokens of each prompt that are cached; never its last token."""
         return min(round(self.isl_tokens * self.prefix_reuse), self.isl_tokens - 1)
 
     @property
     def uncached_tokens(self) -> int:
+        """Tokens of each prompt that have to be computed; at least one."""
         return self.isl_tokens - self.cached_tokens
 
     # ---- roads
 
     @property
     def road(self) -> FabricSpec:
-        """Between pools, if everything works."""
+        """The link between the pools if everything works."""
         card = self.card
         return fabric(self.fabric or (card.peer if self.gpus <= card.node_gpus else card.network))
 
     @property
     def fallback(self) -> FabricSpec:
-        """What is left where that does not work: PCIe for NVLink within a host, else TCP."""
+        """The link used when that one is down: PCIe in place of NVLink within a host, otherwise TCP."""
         return fabric(self.card.host) if self._within_host else fabric("tcp")
 
     @property
     def road_now(self) -> FabricSpec:
-        """The worst road that a handoff may have to take as things are."""
+        """The worst link that a handoff may have to take at present."""
         return self.fallback if self.links_down else self.road
 
     @property
@@ -150,9 +153,10 @@ class Question(msgspec.Struct, frozen=True):
         return self.road.kind == "nvlink" and self.road.name != "nvl72"
 
     def handoff_road(self, tp: int, pools: tuple[int, int]) -> FabricSpec:
-        """Between pools of so many workers, `tp` GPUs of a prefill and a decode worker together.
+        """The link between pools of so many workers. `tp`: GPUs of a prefill and a decode worker together.
 
-        Where NVLink joins a few GPUs only, it carries handoffs if each prefill worker has its decode worker beside it.
+        If NVLink joins only a few GPUs, it carries handoffs only where each prefill worker is paired with a decode
+        worker.
         """
         paired = pools[0] == pools[1] and tp <= self.joined
         if self._within_host and self.gpus > self.joined and not paired:
@@ -160,12 +164,13 @@ class Question(msgspec.Struct, frozen=True):
         return self.road_now
 
     def tensor_road(self, tp: int) -> FabricSpec:
-        """Between the GPUs of one worker."""
+        """The link between the GPUs of one worker of `tp`."""
         peer = self.road if self._within_host else fabric(self.card.peer)
         broken = self.links_down and self._within_host
         return fabric(self.card.host) if broken or tp > self.joined else peer
 
     def mended(self) -> "Question":
+        """The question with every link working."""
         return msgspec.structs.replace(self, links_down=0)
 
 

@@ -1,4 +1,4 @@
-"""Why: the numbers behind a verdict, each with the threshold that it is held against, and a sentence."""
+"""The numbers behind a verdict, each with a threshold and a sentence."""
 
 from collections.abc import Iterator
 
@@ -10,11 +10,11 @@ from engine.fleet.advisor.trial import TrialResult
 from engine.fleet.estimate.roofline import prefill_s, smallest_tp
 from engine.units import in_words
 
-SHARE = 0.2  # of a prefill: a handoff that takes longer is dear, even if nobody waits for it
+SHARE = 0.2  # of a prefill: a longer handoff is expensive, even if nothing waits for it
 
 
 def reasons(question: Question, chunked: TrialResult | None, split: TrialResult | None) -> Iterator[Reason]:
-    """Simulated ones first; those that need no simulation after them."""
+    """Reasons from simulation first, then those that need none."""
     if chunked:
         yield from _simulated("chunked", "Tuned chunked prefill", question, chunked)
     if split:
@@ -26,13 +26,13 @@ def reasons(question: Question, chunked: TrialResult | None, split: TrialResult 
 def sentence(
     verdict: Verdict, question: Question, chosen: TrialResult, other: TrialResult | None, tier: Tier | None
 ) -> str:
-    """The verdict in one."""
+    """The verdict in one sentence."""
     where = f"{question.gpus} × {question.card.label}"
-    keeps = f"bears {chosen.bears_per_s:.3g} requests/s within both promises"
-    keeps += "" if chosen.keeps else f", not the {question.rate_per_s:.3g} that are asked for"
+    keeps = f"sustains {chosen.bears_per_s:.3g} requests/s within both targets"
+    keeps += "" if chosen.keeps else f", not the {question.rate_per_s:.3g} asked for"
     if verdict == "fix-first":
         later = f" Disaggregation is the next tier: {tier.sentence}" if tier else ""
-        broken = f"{question.road.label} is down, so a handoff would take {question.road_now.label}: mend that first."
+        broken = f"{question.road.label} is down, so a handoff would take {question.road_now.label}: fix that first."
         return f"Run chunked prefill now ({chosen.candidate.label}): it {keeps}. {broken}{later}"
     if verdict == "colocate-chunked":
         return f"Keep prefill and decode together on {where}: {chosen.candidate.label} {keeps}."
@@ -43,18 +43,18 @@ def sentence(
 
 def _simulated(name: str, who: str, question: Question, outcome: TrialResult) -> Iterator[Reason]:
     said, asked = f"{who} ({outcome.candidate.label})", question.rate_per_s
-    text = f"{said} bears {_rate(outcome.bears_per_s)} within the promises; {_rate(asked)} are asked for."
+    text = f"{said} sustains {_rate(outcome.bears_per_s)} within the targets; {_rate(asked)} are asked for."
     yield Reason(f"{name}_bears_per_s", outcome.bears_per_s, "requests/s", asked, text)
     if outcome.asked.requests == 0:
         return
-    at = f"at {_rate(outcome.asked.rate_per_s)}" if outcome.keeps else "at the most that it bears"
+    at = f"at {_rate(outcome.asked.rate_per_s)}" if outcome.keeps else "at the most that it sustains"
     itl, tpot = question.promised == "itl", question.promised == "tpot"
     for metric, value, limit, percentile in (
         ("ttft", outcome.ttft_s, question.ttft_slo_s, "90 % of first tokens come within"),
         ("itl", outcome.itl_s, question.itl_slo_s if itl else None, "99 % of gaps between tokens are within"),
         ("tpot", outcome.tpot_s, question.itl_slo_s if tpot else None, "90 % of requests have a mean gap within"),
     ):
-        against = f"; promised: {_time(limit)}" if limit else ""
+        against = f"; target: {_time(limit)}" if limit else ""
         yield Reason(f"{name}_{metric}_s", value, "s", limit, f"{said}, {at}: {percentile} {_time(value)}{against}.")
 
 
@@ -76,7 +76,7 @@ def _of_the_handoff(question: Question, split: TrialResult) -> Iterator[Reason]:
     if question.links_down:
         nbytes = shape.kv_bytes(question.isl_tokens)
         now_s, whole_s = question.road_now.link.seconds(nbytes), question.road.link.seconds(nbytes)
-        text = f"Mended, {question.road.label} takes {_time(whole_s)} for it instead of {_time(now_s)}."
+        text = f"Once repaired, {question.road.label} takes {_time(whole_s)} for it instead of {_time(now_s)}."
         yield Reason("handoff_mended_s", whole_s, "s", now_s, text)
 
 
@@ -91,8 +91,8 @@ def _of_the_load(question: Question, chunked: TrialResult | None) -> Iterator[Re
     alone = prefill_s(shape, card, question.isl_tokens, cached=question.cached_tokens, tp=tp)
     meets = question.rate_per_s * alone / replicas
     text = (
-        f"One prompt's prefill of {question.uncached_tokens:,} tokens takes {_time(alone)} alone; a worker would be at "
-        f"prefill for {meets:.0%} of the time, and decode meets it that often."
+        f"One prompt's prefill of {question.uncached_tokens:,} tokens takes {_time(alone)} alone; a worker would "
+        f"prefill for {meets:.0%} of the time, and delay decode that often."
     )
     yield Reason("prefill_share", meets, "of a worker's time", 1.0, text)
     copies = question.gpus // least

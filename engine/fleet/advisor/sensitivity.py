@@ -1,4 +1,4 @@
-"""What would change a verdict: the formulas of `capacity`, scaled to agree with the simulation where it was asked."""
+"""What would change a verdict: the formulas of `capacity`, scaled to agree with the simulation at the asked point."""
 
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -26,11 +26,11 @@ JUST_ABOVE = 1.02
 REUSES = (0.25, 0.5, 0.75, 0.9)
 
 
-Scale = tuple[float, float]  # what was simulated over what was foreseen: of chunked prefill, of splitting
+Scale = tuple[float, float]  # simulated over computed capacity: of chunked prefill, of splitting
 
 
 def flips(question: Question, scale: Scale) -> list[Flip]:
-    """The nearest change of each input, alone, that turns the verdict."""
+    """For each input, the nearest change that by itself changes the verdict. Ones that never do are left out."""
     splits_now = best(question, scale).pays
     turned: Verdict = "colocate-chunked" if splits_now else "disaggregate"
 
@@ -51,9 +51,9 @@ def flips(question: Question, scale: Scale) -> list[Flip]:
 
 
 def next_tier(question: Question, scale: Scale) -> Tier | None:
-    """The first of 1, 2, 4 ... times the GPUs where splitting bears a rate that chunked prefill no longer does.
+    """The first of 1, 2, 4 ... times the GPUs on which splitting sustains a rate that chunked prefill does not.
 
-    On the same GPUs only where that rate is above the one asked for.
+    Only rates above the asked one count.
     """
     gpus = question.gpus
     while gpus <= min(MAX_GPUS, max(128, question.gpus)):
@@ -65,7 +65,7 @@ def next_tier(question: Question, scale: Scale) -> Tier | None:
             shape = there.split_candidate.label
             sentence = (
                 f"on {gpus} GPUs over {road.label}, above {rate:.3g} requests/s, chunked prefill misses the targets "
-                f"and {shape} keeps them."
+                f"and {shape} meets them."
             )
             return Tier(gpus, rate, road.name, shape, sentence)
         gpus *= 2
@@ -73,7 +73,7 @@ def next_tier(question: Question, scale: Scale) -> Tier | None:
 
 
 def fewest_gpus(question: Question, scale: Scale) -> int | None:
-    """How many of these GPUs bear the rate without splitting; None if all of them do not."""
+    """How many of these GPUs sustain the rate without splitting; None if even all of them do not."""
     sizes = [gpus for gpus in (1, 2, 4, 8, 16, 32, 64, 128, 256) if gpus < question.gpus] + [question.gpus]
     for gpus in sizes:
         fewer = msgspec.structs.replace(question, gpus=gpus)
@@ -88,7 +88,7 @@ def _reaches(question: Question, gpus: int, road: FabricSpec) -> bool:
 
 
 def _nearest(question: Question, field: Field, differs: Callable[[Question], bool]) -> Iterator[float]:
-    """Upwards and downwards, each the value nearest to the present one at which it differs."""
+    """The nearest value above and the nearest below the present one at which the verdict differs."""
     now = getattr(question, field)
     whole = isinstance(now, int)
 
@@ -134,7 +134,7 @@ def _of_fabric(
 
 def _said(changed: Question, scale: Scale, turned: Verdict) -> str:
     there = best(changed, scale)
-    return turned if max(there.chunked, there.split) >= 1 else f"{turned}, and nothing keeps both targets"
+    return turned if max(there.chunked, there.split) >= 1 else f"{turned}, and nothing meets both targets"
 
 
 def _number(value: float) -> str:

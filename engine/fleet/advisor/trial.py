@@ -1,7 +1,8 @@
-"""A candidate in the simulator: the highest rate at which it keeps the promises once its house is full.
+"""A candidate in the simulator: the highest rate at which it meets the targets in steady state.
 
-A fleet of many alike workers is simulated in miniature, which corrects the formulas by what it bears over what they say
-it would. Replicas that share nothing scale; the best split, whose pools may be in another ratio, is simulated whole.
+A fleet of many equal workers is simulated in miniature: the formulas are corrected by the miniature's simulated over
+its computed capacity. Replicas that share nothing scale. The best split, whose pools may be in another ratio than its
+miniature's, is also simulated at full size.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,21 +26,22 @@ from engine.sim.station import WorkerSpec
 from engine.sim.tally import Served
 from engine.workload import Draft, drafts
 
-TURNOVERS = 4  # how often the requests in the house are replaced; the first time does not count
+TURNOVERS = 4  # how often the requests in flight are replaced; the first time is warm-up and does not count
 FEWEST, MOST = 120, 2500  # requests of one simulation
 MOST_OF_TRACE = 1000  # requests of a trace that are simulated, in a row
-GROWS = 1.5  # TTFT of the later half over the earlier one, from which on the queue is taken to grow
+GROWS = 1.5  # the queue counts as growing if mean TTFT rises by this factor from the first half to the second
 PRECISION = 1.06  # of a capacity, as a factor
 SMALL = 4  # workers of a miniature, prefill and decode together
-LOWERED = 5  # times that a rate is lowered by `PRECISION` before it is taken as it is
+LOWERED = 5  # how often a rate is lowered by `PRECISION` before the search stops
 FIRST_STEP = 1.1
 REPLICAS = 2  # of a miniature that is not split
 
 
 class KeptPromises(msgspec.Struct, frozen=True):
-    """What was seen at `rate_per_s`. `ttft_s` and `tpot_s`: 90th percentiles over requests; `itl_s`: 99th over gaps.
+    """Results at `rate_per_s`. `ttft_s` and `tpot_s`: 90th percentiles over requests; `itl_s`: 99th over gaps.
 
-    `turnovers`: how often the house was replaced after the first time. `steady`: its queue did not grow meanwhile.
+    `turnovers`: how often the requests in flight were replaced after warm-up. `steady`: the queue did not grow.
+    `busy`: the share of time that each worker was in a step, by name.
     """
 
     rate_per_s: float
@@ -52,6 +54,7 @@ class KeptPromises(msgspec.Struct, frozen=True):
     busy: dict[str, float]
 
     def keeps(self, question: Question) -> bool:
+        """Whether it is steady and within both of the question's targets."""
         gap_s = self.itl_s if question.promised == "itl" else self.tpot_s
         return self.steady and self.ttft_s <= question.ttft_slo_s and gap_s <= question.itl_slo_s
 
@@ -60,8 +63,8 @@ NOTHING = KeptPromises(0.0, float("inf"), float("inf"), float("inf"), 0, 0.0, Fa
 
 
 class TrialResult(msgspec.Struct, frozen=True):
-    """`bears_per_s`: the highest rate that keeps the promises; `then`: what was seen there, and `asked` at the rate
-    that was asked for (the same where it bears less)."""
+    """`bears_per_s`: the highest rate within the targets; `headroom`: that over the asked rate. `then`: the results at
+    that rate; `asked`: those at the asked rate, or the same as `then` if it sustains less."""
 
     candidate: Candidate
     bears_per_s: float
@@ -72,6 +75,7 @@ class TrialResult(msgspec.Struct, frozen=True):
 
     @property
     def keeps(self) -> bool:
+        """Whether it sustains the asked rate."""
         return self.headroom >= 1
 
     @property
@@ -88,7 +92,7 @@ class TrialResult(msgspec.Struct, frozen=True):
 
 
 def tried(question: Question, candidate: Candidate, *, seed: int = 0, near_per_s: float = 0.0) -> TrialResult:
-    """The same for the same arguments. `near_per_s`: where to begin looking (0: where the formulas say)."""
+    """Search for the highest rate within the targets. Deterministic. `near_per_s`: where to start (0: by formula)."""
     small = candidate if question.trace else miniature(candidate)
     foreseen, foreseen_small = bears_per_s(question, candidate), bears_per_s(question, small)
     if min(foreseen, foreseen_small) <= 0:
@@ -109,12 +113,12 @@ def tried(question: Question, candidate: Candidate, *, seed: int = 0, near_per_s
 
 
 def _of_all(seen: KeptPromises, times: float) -> KeptPromises:
-    """What was seen in a miniature, with the rate of the whole fleet."""
+    """A miniature's results, with the rate of the whole fleet."""
     return msgspec.structs.replace(seen, rate_per_s=seen.rate_per_s * times)
 
 
 def confirmed(question: Question, outcome: TrialResult) -> TrialResult:
-    """The same with the whole fleet simulated: at the rate that its miniature foretells, or the next that holds."""
+    """The whole fleet simulated, at the rate that its miniature predicts or the next lower one that holds."""
     rate = outcome.bears_per_s
     if outcome.candidate == miniature(outcome.candidate) or question.trace or not rate:
         return outcome
@@ -127,7 +131,7 @@ def confirmed(question: Question, outcome: TrialResult) -> TrialResult:
 
 
 def _highest(holds: Callable[[float], bool], near: float) -> float:
-    """Within `PRECISION`, 0 if not even a hundredth of `near` holds."""
+    """The highest rate that holds, within `PRECISION`; 0 if not even a hundredth of `near` does."""
     low, high = (near, 0.0) if holds(near) else (0.0, near)
     step = FIRST_STEP
     while not high:
@@ -150,7 +154,7 @@ def _highest(holds: Callable[[float], bool], near: float) -> float:
 
 
 def miniature(candidate: Candidate) -> Candidate:
-    """A smaller fleet of the same kind, its pools in nearly the same ratio."""
+    """A smaller fleet of the same kind, with its pools in nearly the same ratio."""
     if candidate.both:
         return msgspec.structs.replace(candidate, both=_of(candidate.both, min(REPLICAS, candidate.both.replicas)))
     assert candidate.prefill
@@ -179,12 +183,15 @@ def at_rate(
     requests: int = 0,
     reached: Calibration | None = None,
 ) -> KeptPromises:
-    """The promises at this rate; a trace is played faster or slower. `requests` 0: enough for `TURNOVERS`."""
+    """Simulate at this rate; a trace is played faster or slower. `requests` 0: enough for `TURNOVERS`.
+
+    The result keeps no target if a request does not fit into a worker.
+    """
     coming = load(question, rate_per_s, seed, requests)
     try:
         on, deployment, road = _set_up(question, candidate, reached)
         counted = count(Scenario(deployment, road, Workload(requests=len(coming), seed=seed)), on, coming)
-    except BadInput:  # a prompt that no worker of it has room for
+    except BadInput:  # a prompt does not fit into a worker
         return NOTHING
     inside = rate_per_s * counted.metrics.e2e_s.mean
     first = min(round(inside), len(coming) // 3)
@@ -202,7 +209,7 @@ def at_rate(
 
 
 def load(question: Question, rate_per_s: float, seed: int = 0, requests: int = 0) -> Sequence[Draft]:
-    """The trace at this rate, or Poisson arrivals of the one prompt."""
+    """The requests: the trace played at this rate, or Poisson arrivals of equal prompts."""
     shared = (0,) if question.cached_tokens else ()
     if question.trace:
         faster, part = question.rate_per_s / rate_per_s, busiest(question.trace)
@@ -224,7 +231,7 @@ def load(question: Question, rate_per_s: float, seed: int = 0, requests: int = 0
 
 
 def busiest(trace: Sequence[Draft]) -> Sequence[Draft]:
-    """The requests of a trace that are simulated: all, or as many in a row as came in the shortest time."""
+    """The requests of a trace that are simulated: all, or the busiest `MOST_OF_TRACE` in a row."""
     if len(trace) <= MOST_OF_TRACE:
         return trace
     starts = range(len(trace) - MOST_OF_TRACE + 1)
@@ -233,7 +240,7 @@ def busiest(trace: Sequence[Draft]) -> Sequence[Draft]:
 
 
 def _grows(served: Sequence[Served], ttft_slo_s: float) -> bool:
-    """Does the queue get longer and longer? Only where waiting is a good part of what is promised."""
+    """Whether the queue keeps growing. Only if waiting is a considerable part of the target."""
     times = [one.ttft_s or 0.0 for one in served]
     half = len(times) // 2
     earlier, later = float(np.mean(times[:half] or [0.0])), float(np.mean(times[half:]))
@@ -251,7 +258,7 @@ def _percentile(values: Sequence[float], share: float) -> float:
 def _set_up(
     question: Question, candidate: Candidate, reached: Calibration | None
 ) -> tuple[ClusterSpec, Deployment, LinkSpec]:
-    cached, block = question.cached_tokens, max(1, question.cached_tokens)  # what is shared is one block
+    cached, block = question.cached_tokens, max(1, question.cached_tokens)  # the shared prefix is one block
     engine = serving_engine(question.engine)
     if candidate.both:
         kind = "chunked" if engine.mixes else "colocated"

@@ -1,6 +1,6 @@
-"""What kernels reach of a GPU's peaks and what engines add to a step: constants of data/calibration.toml.
+"""The share of a GPU's peaks that kernels reach, and what engines add to a step: constants in data/calibration.toml.
 
-`engine.fleet.fit` redoes them from measurements; the file says which, and how far off the fit is.
+`engine.fleet.fit` recomputes them from measurements; the file names these, and the errors of the fit.
 """
 
 import functools
@@ -13,12 +13,12 @@ from engine.fleet.catalog.tables import read_table
 
 
 class Kernels(msgspec.Struct, frozen=True):
-    """Of one GPU generation: shares of its peaks.
+    """The shares of its peaks that one GPU generation reaches.
 
     `compute`: of the FLOP/s, in matrix products, by arithmetic; `expert_compute`: in routed experts, whose batches are
-    small. `memory`, `expert_memory`: of the bandwidth, reading weights. `attention`: of the 16-bit FLOP/s, in prefill.
-    `kv`: of the bandwidth, reading KV in decode. `all_reduce`: of the line rate between GPUs; `all_reduce_s`: the
-    latency of one.
+    small. `memory`, `expert_memory`: of the bandwidth, when reading weights. `attention`: of the 16-bit FLOP/s, in
+    prefill. `kv`: of the bandwidth, when reading KV in decode. `all_reduce`: of the line rate between GPUs;
+    `all_reduce_s`: its latency.
     """
 
     compute: Mapping[Arithmetic, float]
@@ -33,12 +33,12 @@ class Kernels(msgspec.Struct, frozen=True):
 
 
 class Overhead(msgspec.Struct, frozen=True):
-    """Of one engine on one generation, in seconds: a step, each layer of it (small kernels and the gaps between them),
-    what a layer of routed experts or of latent attention adds, and each decoding row. With a prompt in the step, every
-    layer and every layer of experts take `prefill_layer_s` and `expert_prefill_layer_s` more.
+    """One engine's overhead on one generation, in seconds: for a step, for each of its layers (small kernels and the
+    gaps between them), for a layer of routed experts or latent attention, and for each decode row. With a prompt in
+    the step, every layer and every layer of experts also take `prefill_layer_s` and `expert_prefill_layer_s`.
 
-    `tpot_error` and `ttft_error`: medians of the relative error on `points` measurements that the fit did not see; None
-    where there were none.
+    `tpot_error` and `ttft_error`: medians of the relative error on `points` measurements that the fit did not use; None
+    if there were none.
     """
 
     step_s: float
@@ -55,11 +55,13 @@ class Overhead(msgspec.Struct, frozen=True):
 
 
 class Calibration(msgspec.Struct, frozen=True):
+    """An engine on a GPU generation: everything that `step_cost` needs beyond the model and the GPU's peaks."""
+
     kernels: Kernels
     overhead: Overhead
 
     def scaled(self, *, compute: float = 1.0, memory: float = 1.0) -> "Calibration":
-        """The same with other shares of the peaks, to ask how much hangs on them."""
+        """The same with the shares multiplied, to see how much depends on them."""
         k = self.kernels
         kernels = msgspec.structs.replace(
             k,
@@ -74,15 +76,15 @@ class Calibration(msgspec.Struct, frozen=True):
 
     @property
     def error(self) -> float:
-        """By how much a time may be off, as a share: the held-out error, or `UNCHECKED` where nothing was measured."""
+        """The share by which times may be off: the held-out error, or `UNCHECKED` if nothing was measured."""
         return self.overhead.tpot_error if self.overhead.tpot_error is not None else UNCHECKED
 
 
-UNCHECKED = 0.3  # where no measurement was held against the formula
+UNCHECKED = 0.3  # assumed error where no measurement was compared with the formula
 
 
 @functools.cache
 def calibration(generation: str, engine: str) -> Calibration:
-    """Of an engine's cost family (`EngineSpec.costs_like`) on a GPU generation."""
+    """The constants of an engine's cost family (`EngineSpec.costs_like`) on a GPU generation."""
     row = read_table("calibration.toml")[generation]
     return Calibration(msgspec.convert(row["kernels"], Kernels), msgspec.convert(row[engine], Overhead))

@@ -5,15 +5,15 @@ import msgspec
 from engine.fleet.catalog.hardware import GpuSpec
 from engine.fleet.catalog.tables import named
 
-LARGE_BYTES, LARGEST_BYTES = 70 * 2**30, 160 * 2**30  # of a GPU's memory: from here on defaults grow
+LARGE_BYTES, LARGEST_BYTES = 70 * 2**30, 160 * 2**30  # GPU memory from which engines' defaults are larger
 
 
 class EngineSpec(msgspec.Struct, frozen=True):
-    """`mixes`: a step may hold decode rows beside a piece of a prompt; otherwise prompts go first, alone.
+    """`mixes`: a step may have both decode rows and a chunk of a prompt; otherwise prompts run first, in own steps.
 
-    `max_running`: requests that decode side by side, on a small GPU, on one from 70 GiB on, on one from 160 GiB on.
-    `chunk_tokens`: the default token budget of a step, likewise. `pushes`: prefill samples the first token and sends KV
-    as it is made. `costs_like`: whose overhead in calibration.toml it has.
+    `max_running`: how many requests decode at once on a small GPU, one from 70 GiB, and one from 160 GiB.
+    `chunk_tokens`: the default token budget of a step on these. `pushes`: prefill samples the first token and sends KV
+    as it is computed. `costs_like`: the engine in calibration.toml with the same overhead.
     """
 
     name: str
@@ -26,14 +26,16 @@ class EngineSpec(msgspec.Struct, frozen=True):
     source: str
 
     def running_on(self, card: GpuSpec) -> int:
+        """How many requests decode at once on this GPU, by default."""
         return self.max_running[_size(card)]
 
     def chunk_on(self, card: GpuSpec) -> int:
+        """The default token budget of a step on this GPU."""
         return self.chunk_tokens[_size(card)]
 
 
 def _size(card: GpuSpec) -> int:
-    """As vLLM sorts GPUs: an A100 counts as small."""
+    """The size class, as in vLLM: an A100 counts as small."""
     if card.memory_bytes < LARGE_BYTES or card.generation == "ampere":
         return 0
     return 1 if card.memory_bytes < LARGEST_BYTES else 2
@@ -54,5 +56,5 @@ ENGINES = {
 
 
 def serving_engine(name: str) -> EngineSpec:
-    """By name. Raises BadInput."""
+    """An engine by name. Raises BadInput."""
     return named("engine", name, ENGINES)

@@ -1,4 +1,4 @@
-"""GPUs and the fabrics between them. The numbers lie in data/gpus.toml and data/fabrics.toml, each with its source."""
+"""GPUs and the fabrics between them. The numbers are in data/gpus.toml and data/fabrics.toml, each with its source."""
 
 import functools
 from typing import Literal
@@ -11,7 +11,7 @@ from engine.link import LinkSpec
 
 
 class FabricSpec(msgspec.Struct, frozen=True):
-    """One road for KV. `bytes_per_s`: line rate, one direction; `efficiency`: the part that handoffs reach."""
+    """A link for KV. `bytes_per_s`: line rate, one direction; `efficiency`: the share that handoffs reach."""
 
     name: str
     label: str
@@ -23,19 +23,20 @@ class FabricSpec(msgspec.Struct, frozen=True):
 
     @property
     def achieved_bytes_per_s(self) -> float:
+        """The bandwidth that handoffs reach."""
         return self.bytes_per_s * self.efficiency
 
     @property
     def link(self) -> LinkSpec:
-        """What a handoff meets: the same formula as the live engine's and the simulator's link."""
+        """The link for handoffs, with the same formula as the live engine's and the simulator's."""
         return LinkSpec(self.achieved_bytes_per_s, self.latency_s)
 
 
 class GpuSpec(msgspec.Struct, frozen=True):
     """Dense peaks. `peer`, `host` and `network`: the fabric to the next GPU, to the CPU, to another machine.
 
-    `nvml`: its product name as NVML says it, empty if NVML does not know it. `node_gpus`: how many share a host.
-    `generation`: whose kernels it runs, a table of calibration.toml. A peak is None where there are no such units.
+    `nvml`: the product name that NVML reports, empty for other vendors. `node_gpus`: how many share a host.
+    `generation`: a table of calibration.toml. A peak is None if the GPU has no units for that format.
     """
 
     name: str
@@ -54,30 +55,34 @@ class GpuSpec(msgspec.Struct, frozen=True):
     node_gpus: int = 8
 
     def flops_per_s(self, arithmetic: Arithmetic) -> float:
-        """The dense peak at which numbers of that format are multiplied here."""
+        """The dense peak for products in this format; formats without units run at the 16-bit peak."""
         peaks = {"bf16": self.bf16_flops_per_s, "fp8": self.fp8_flops_per_s, "fp4": self.fp4_flops_per_s}
         return peaks[self.arithmetic(arithmetic)] or self.bf16_flops_per_s
 
     def arithmetic(self, wanted: Arithmetic) -> Arithmetic:
-        """What numbers of that format are multiplied in here: 16 bits where the units for it are missing."""
+        """The format in which this GPU computes such products: 16 bits if it has no units for `wanted`."""
         has = {"bf16": True, "fp8": self.fp8_flops_per_s is not None, "fp4": self.fp4_flops_per_s is not None}
         return wanted if has[wanted] else "bf16"
 
 
 @functools.cache
 def gpus() -> dict[str, GpuSpec]:
+    """All GPUs of data/gpus.toml, by name."""
     return {name: msgspec.convert({"name": name, **row}, GpuSpec) for name, row in read_table("gpus.toml").items()}
 
 
 @functools.cache
 def fabrics() -> dict[str, FabricSpec]:
+    """All fabrics of data/fabrics.toml, by name."""
     rows = read_table("fabrics.toml").items()
     return {name: msgspec.convert({"name": name, **row}, FabricSpec) for name, row in rows}
 
 
 def gpu(name: str) -> GpuSpec:
+    """A GPU by name. Raises BadInput."""
     return named("gpu", name, gpus())
 
 
 def fabric(name: str) -> FabricSpec:
+    """A fabric by name. Raises BadInput."""
     return named("fabric", name, fabrics())

@@ -1,7 +1,7 @@
-"""Any Hugging Face `config.json` to a `ModelShape`: the shipped models' rows in data/models.toml, or a file of yours.
+"""From a Hugging Face `config.json` to a `ModelShape`: a shipped model's row in data/models.toml, or the user's file.
 
-A file of yours goes through transformers' own classes first, in a process of its own (`on_meta_device`): they know the
-defaults that it leaves out and count every parameter. Where they do not know its type, the file is read as it is.
+A user's file goes through transformers' own classes first, in a separate process (`on_meta_device`): they know the
+defaults that it leaves out, and count every parameter. If they do not know its type, the file is read as it is.
 """
 
 import functools
@@ -21,14 +21,14 @@ from engine.fleet.catalog.precision import kv_bytes
 from engine.fleet.catalog.quantization import formats
 from engine.fleet.catalog.tables import named, read_table
 
-TIED = ("gemma", "gemma2", "gemma3_text", "opt", "gpt2", "gpt_bigcode", "bloom", "mpt")  # one table, by default
-UNTIED = ("falcon",)  # whose published files hold both tables, whatever the class says
+TIED = ("gemma", "gemma2", "gemma3_text", "opt", "gpt2", "gpt_bigcode", "bloom", "mpt")  # one table by default
+UNTIED = ("falcon",)  # the published files have both tables, contrary to the class
 PLAIN_FFN = (  # two matrices, no gate
     *("opt", "gpt2", "gpt_neo", "gpt_neox", "gptj", "gpt_bigcode", "phi", "starcoder2", "falcon", "bloom", "mpt"),
     *("apertus", "nemotron", "nemotron_h", "arcee", "codegen", "persimmon"),
 )
 NESTED = ("text_config", "language_config", "llm_config", "thinker_config")
-MOST_INDEX_BYTES = 132  # of an indexer's key: 128 numbers of one byte and a scale
+MOST_INDEX_BYTES = 132  # of an indexer's key: 128 numbers of one byte, and a scale
 
 OUR_KEYS = ("label", "source", "hub")  # of data/models.toml
 MOST_BYTES, MOST_LAYERS = 1_000_000, 10_000
@@ -43,8 +43,8 @@ def models() -> dict[str, ModelShape]:
 
 
 def model(name: str) -> ModelShape:
-    """A shipped model by name, or the one whose `config.json` (or folder with one) the name is. Raises BadInput."""
-    if name in models():  # first: an advice asks ten thousand times
+    """A shipped model by name, or the model of a `config.json` (or a folder with one) by path. Raises BadInput."""
+    if name in models():  # first: one advice asks ten thousand times
         return models()[name]
     path = Path(name).expanduser()
     file = path / "config.json" if path.is_dir() else path
@@ -62,10 +62,10 @@ def model(name: str) -> ModelShape:
 
 @functools.lru_cache(maxsize=64)
 def read_config(data: bytes, field: str, name: str, quant: bytes = b"") -> ModelShape:
-    """The shape in a `config.json` of anybody's; `field` is what an error calls it. Raises BadInput.
+    """The shape in a user's `config.json`; errors call it `field`. Raises BadInput.
 
-    `name` is what it is called: names inside files are paths on somebody's disk. They end up in scripts and manifests,
-    so only plain letters stay. `quant`: the hf_quant_config.json beside it.
+    `name`: the model's name, since the name in a file is often a path on someone's disk. It ends up in scripts and
+    manifests, so only plain characters are kept. `quant`: the hf_quant_config.json in the same folder.
     """
     config = _object(data, field)
     beside = _object(quant, "hf_quant_config.json") if quant else None
@@ -85,7 +85,7 @@ def _object(data: bytes, field: str) -> dict[str, Any]:
         raise BadInput("model", field, f"a config.json of at most {MOST_BYTES / 1e6:g} MB")
     try:
         config = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as wrong:  # not UTF-8, not JSON, or nested without end
+    except (ValueError, RecursionError) as wrong:  # not UTF-8, not JSON, or nested too deeply
         raise BadInput("model", field, f"a config.json that can be read ({wrong})") from wrong
     if not isinstance(config, dict):
         raise BadInput("model", field, "a config.json with a JSON object in it")
@@ -95,7 +95,7 @@ def _object(data: bytes, field: str) -> dict[str, Any]:
 def model_shape(
     config: Config, name: str, beside: Config | None = None, found: Mapping[str, Any] | None = None
 ) -> ModelShape:
-    """The shape that a config describes. `found`: what transformers made of it. Raises BadInput, naming the key."""
+    """The shape that a config describes. `found`: the result of `on_meta_device`. Raises BadInput with the key."""
     kept = formats(config, beside, name)
     config = _text(config)
     if found:
@@ -140,7 +140,7 @@ def model_shape(
 
 
 def _counted(shape: ModelShape, family: str, found: Mapping[str, Any] | None) -> ModelShape:
-    """With the number of parameters that its own classes have, or that is known of its family."""
+    """The shape with the exact number of parameters, as counted by its class or known for its family."""
     if family == "minimax_text_01":  # its linear layers have q, k, v, gate and output of all heads
         linear = 5 * shape.hidden * shape.heads * shape.head_dim
         usual = shape.hidden * shape.head_dim * (2 * shape.heads + 2 * shape.kv_heads)
@@ -159,7 +159,7 @@ def _counted(shape: ModelShape, family: str, found: Mapping[str, Any] | None) ->
 
 
 def _text(config: Config) -> Config:
-    """The part of it that speaks, with what the whole says of all parts."""
+    """The config of the language model inside a multimodal one, with the keys that apply to the whole."""
     for key in NESTED:
         if isinstance(config.get(key), Mapping):
             above = {k: config[k] for k in ("tie_word_embeddings", "label", "source", "hub") if k in config}
@@ -175,7 +175,7 @@ def _kv_heads(config: Config, name: str, heads: int) -> int:
 
 
 def _whole(config: Config, name: str, *keys: str, default: int | None = None) -> int:
-    """The first of the keys that is there. Raises BadInput if it is no whole number above 0."""
+    """The value of the first key present. Raises BadInput if it is not a whole number above 0."""
     key = next((key for key in keys if config.get(key) is not None), keys[0])
     value = default if config.get(key) is None else config[key]
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= 10**9:
@@ -184,7 +184,7 @@ def _whole(config: Config, name: str, *keys: str, default: int | None = None) ->
 
 
 def _optional(config: Config, name: str, key: str) -> int:
-    """0 where the key is missing, null or 0."""
+    """The key's value, or 0 if it is missing, null or 0. Raises BadInput."""
     return _whole(config, name, key) if config.get(key) else 0
 
 

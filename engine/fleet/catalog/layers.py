@@ -1,4 +1,4 @@
-"""What each layer of a model keeps of a context: KV of all of it, of a window, or a state that does not grow."""
+"""What each layer of a model keeps: KV of the whole context, KV of a window, or a state of fixed size."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -22,12 +22,12 @@ FULL: LayerKind = "full"
 WINDOW: LayerKind = "window"
 STATE: LayerKind = "state"
 PATTERNS = ("layer_types", "layers_block_type", "block_types", "hybrid_layer_types")
-WINDOW_EVERY = {"gpt_oss": 2, "gemma2": 2, "gemma3_text": 6, "cohere2": 4}  # one in so many layers sees everything
+WINDOW_EVERY = {"gpt_oss": 2, "gemma2": 2, "gemma3_text": 6, "cohere2": 4}  # one in so many layers has full attention
 STATE_NUMBER_BYTES = 4  # states are kept in 32 bits
 
 
 def layer_kinds(config: Config, name: str, family: str, layers: int) -> list[LayerKind]:
-    """One a layer. Raises BadInput for a kind of layer that nobody here knows."""
+    """The kind of each layer. Raises BadInput for an unknown kind."""
     for key in PATTERNS:
         if isinstance(config.get(key), list) and config[key]:
             return _named(config, key, name, family, layers)
@@ -45,11 +45,11 @@ def layer_kinds(config: Config, name: str, family: str, layers: int) -> list[Lay
     if isinstance(every := config.get("full_attention_interval"), int) and every > 1:
         return _of([(layer + 1) % every == 0 for layer in range(layers)])
     windowed = _windowed(config, name, family, layers)
-    return [WINDOW] * windowed + [FULL] * (layers - windowed)  # which of them is not asked
+    return [WINDOW] * windowed + [FULL] * (layers - windowed)  # only their number matters
 
 
 def _of(full: list[bool]) -> list[LayerKind]:
-    """Those that see everything, and those that keep a state instead."""
+    """Layers with full attention, and those with a state instead."""
     return [FULL if one else STATE for one in full]
 
 
@@ -71,7 +71,7 @@ def _known(said: list[Any], key: str, name: str) -> list[LayerKind]:
 
 
 def window_of(config: Config, name: str) -> int:
-    """Tokens that a windowed layer sees back; 0 if the file has no such number."""
+    """How many tokens back a windowed layer sees; 0 if the file does not say. Raises BadInput."""
     for key in (
         "sliding_window",
         "attention_chunk_size",
@@ -99,17 +99,17 @@ def _windowed(config: Config, name: str, family: str, layers: int) -> int:
 
 
 def state_bytes(config: Config, family: str, heads: int, head_dim: int, layers: int) -> tuple[int, tuple[str, ...]]:
-    """Of one sequence, in all the layers that keep a state; and what was assumed."""
+    """Bytes of one sequence's state in all layers that have one; and what was assumed, a sentence each."""
     if not layers or config.get("cross_attention_layers"):
         return 0, ()
     numbers = _state_numbers(config, heads, head_dim)
     if numbers is None:
-        return 0, (f"How large the state of its {layers} layers without KV is the file does not say; taken as none.",)
+        return 0, (f"The file does not say how large the state of its {layers} layers without KV is; it counts as 0.",)
     return layers * numbers * STATE_NUMBER_BYTES, ()
 
 
 def _state_numbers(config: Config, heads: int, head_dim: int) -> int | None:
-    """Of one layer: a matrix for each head, or Mamba's state for each channel."""
+    """Numbers in one layer's state: a matrix for each head, or Mamba's state for each channel."""
 
     def number(*keys: str) -> int:
         return next((config[key] for key in keys if isinstance(config.get(key), int)), 0)

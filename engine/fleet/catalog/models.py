@@ -1,14 +1,14 @@
 """A model's shape, and what follows from it: parameters, KV bytes, FLOPs and bytes read. No torch.
 
-The formulas count a multiply-add as 2 FLOPs and attention causally. Where they come from: vLLM's analytic model
-(vllm/v1/metrics/perf.py), DistServe's appendix A, DeepSeek-V2's paper for the latent attention.
+A multiply-add counts as 2 FLOPs; attention is causal. Sources: vLLM's analytic model (vllm/v1/metrics/perf.py),
+DistServe's appendix A, and DeepSeek-V2's paper for latent attention.
 """
 
 import msgspec
 
 from engine.fleet.catalog.precision import kv_bytes, precision
 
-TABLE_BYTES = 2.0  # of a number in embedding table and head, which quantised checkpoints leave as they are
+TABLE_BYTES = 2.0  # of a number in embedding table and head, which quantised checkpoints keep at 16 bits
 
 
 class Latent(msgspec.Struct, frozen=True):
@@ -22,9 +22,9 @@ class Latent(msgspec.Struct, frozen=True):
 
 
 class Experts(msgspec.Struct, frozen=True):
-    """Routed experts in `layers` of the layers; `shared_ffn` is the width of those that are always on.
+    """Routed experts in `layers` of the layers; `shared_ffn`: the total width of the experts that are always active.
 
-    `precision`: what their weights are kept in, which may be narrower than the rest of the model.
+    `precision`: the format of their weights, which may be narrower than the rest of the model.
     """
 
     layers: int
@@ -36,14 +36,13 @@ class Experts(msgspec.Struct, frozen=True):
 
 
 class ModelShape(msgspec.Struct, frozen=True):
-    """`gated`: three matrices in an FFN instead of two. `windowed_layers` see only the last `window` tokens.
+    """`gated`: an FFN has three matrices instead of two. `windowed_layers` see only the last `window` tokens.
 
-    `state_layers` keep no KV: linear attention, Mamba, convolutions, cross-attention. They hold `state_bytes` a
-    sequence, all together, however long it is. `index_bytes`: what a sparse attention's indexer adds per token and
-    layer.
-    `precision`: of attention and dense FFNs; embeddings and head stay at 16 bits. `kv_element_bytes` is 2 for a bf16 KV
-    cache and 1 for an fp8 one. `exact_params`: counted from the model's classes (0: from the formulas below).
-    `assumed`: what the file left open, one sentence each.
+    `state_layers` have no KV: linear attention, Mamba, convolutions, cross-attention. Together they keep `state_bytes`
+    per sequence, however long it is. `index_bytes`: what a sparse attention's indexer adds per token and layer.
+    `precision`: of attention and dense FFNs; embeddings and head stay at 16 bits. `kv_element_bytes`: 2 for a bf16 KV
+    cache, 1 for fp8. `exact_params`: counted from the model's classes (0: use the formulas below). `assumed`: what the
+    file left open, one sentence each.
     """
 
     name: str
@@ -72,9 +71,9 @@ class ModelShape(msgspec.Struct, frozen=True):
     assumed: tuple[str, ...] = ()
 
     def served(self, precision_name: str = "", kv_dtype: str = "") -> "ModelShape":
-        """The same with weights and KV in another format; "" leaves what the file says. Raises BadInput.
+        """The same model with weights and KV in other formats; "" keeps the file's. Raises BadInput.
 
-        4-bit formats of mixtures quantise the routed experts alone, as published checkpoints do.
+        As in published checkpoints, 4-bit formats of mixture-of-experts models quantise only the routed experts.
         """
         shape = self
         if precision_name:
@@ -88,7 +87,7 @@ class ModelShape(msgspec.Struct, frozen=True):
 
     @property
     def formats(self) -> str:
-        """What weights and KV are kept in, in words."""
+        """The formats of weights and KV, in words."""
         kv = "fp8" if self.kv_element_bytes == 1 else "bf16"
         routed = self.experts.precision if self.experts else self.precision
         weights = (
@@ -100,78 +99,74 @@ class ModelShape(msgspec.Struct, frozen=True):
 
     @property
     def params(self) -> int:
-        """All of them; without `exact_params`, norms and biases are left out (below 0.1 %)."""
+        """All parameters; without `exact_params`, norms and biases are left out (below 0.1 %)."""
         every = self._routed(self.experts.count if self.experts else 0)
         return self.exact_params or self._always_on + self._embeddings + every
 
     @property
     def active_params(self) -> int:
-        """Those that one token meets."""
+        """The parameters that one token uses, embeddings included."""
         return self.matmul_params + self._embeddings
 
     @property
     def matmul_params(self) -> int:
-        """Those in the layers that every token is multiplied with: no embedding table, no head."""
+        """The parameters in the layers that one token is multiplied with: no embedding table, no head."""
         return self._always_on + self._routed(self.experts.active if self.experts else 0)
 
     @property
     def weight_bytes(self) -> float:
+        """The size of all weights."""
         return self.read_bytes(self.experts.count if self.experts else 0) + self._table_only * TABLE_BYTES
 
     # ---- KV
 
     @property
     def kv_bytes_per_token(self) -> int:
-        """What one more token adds, once the windows are full."""
+        """The KV of one more token, once all windows are full."""
         return self.full_layers * self.kv_bytes_per_layer
 
     def kv_bytes(self, tokens: int) -> int:
-        """Of a context of `tokens`, states included: what a handoff ships."""
+        """The KV of a context of `tokens`, states included: what a handoff sends."""
         seen = min(tokens, self.window)
         windowed = self.windowed_layers * self.kv_bytes_per_layer * seen
         return self.state_bytes + self.kv_bytes_per_token * tokens + windowed
 
     # ---- work
 
-    def prefill_flops(self, tokens: int, cached: int = 0) -> float:
-        """Of a prompt of `tokens`, the first `cached` of which have their KV already. The head runs once."""
-        full, windowed = self._attended(cached, tokens)
-        scores = self.attention_flops(absorbed=False) * (full * self.full_layers + windowed * self.windowed_layers)
-        return 2.0 * self.matmul_params * (tokens - cached) + scores + 2.0 * self.head_params
-
     @property
     def full_layers(self) -> int:
-        """Layers whose attention sees the whole context."""
+        """How many layers have full attention."""
         return self.layers - self.windowed_layers - self.state_layers
 
     def read_bytes(self, experts: float) -> float:
-        """Of the weights, if a step touches so many experts of every layer. The embedding table is only looked up."""
+        """Bytes of weights that a step reads if it uses so many experts of every layer; without the embedding table."""
         routed = self._routed(experts) * precision(self.experts.precision).bytes if self.experts else 0.0
         return self._always_on * precision(self.precision).bytes + self.head_params * TABLE_BYTES + routed
 
     @property
     def dense_params(self) -> int:
-        """In the layers, met by every token: attention, dense FFNs, shared experts, routers."""
+        """Parameters in the layers that every token uses: attention, dense FFNs, shared experts, routers."""
         return self._always_on
 
     @property
     def expert_params(self) -> int:
-        """Of one routed expert in each layer that has some."""
+        """Parameters of one routed expert in each layer that has any."""
         return self._routed(1)
 
     @property
     def head_params(self) -> int:
+        """Parameters of the head, which the embedding table also has."""
         return self.vocab * self.hidden
 
     @property
     def kv_bytes_per_layer(self) -> int:
-        """Of one token."""
+        """KV bytes of one token in one layer with attention."""
         if self.latent:
             return (self.latent.rank + self.latent.rope_dim) * self.kv_element_bytes + self.index_bytes
         return 2 * self.kv_heads * self.head_dim * self.kv_element_bytes + self.index_bytes
 
     def attention_flops(self, *, absorbed: bool) -> float:
-        """Per layer and pair of tokens: scores and their weighted sum. `absorbed`: on the latents, as decode does."""
+        """FLOPs per layer and pair of tokens: score and weighted sum. `absorbed`: on the latents, as in decode."""
         if self.latent is None:
             return 4.0 * self.heads * self.head_dim
         part = self.latent
@@ -212,18 +207,7 @@ class ModelShape(msgspec.Struct, frozen=True):
         return self.layers * self._attention_params + dense + routers + shared
 
     def _routed(self, experts: float) -> int:
-        """Parameters of so many experts in every layer that has some."""
+        """Parameters of so many experts in every layer that has any."""
         if self.experts is None:
             return 0
         return round(self.experts.layers * experts * (3 if self.gated else 2) * self.hidden * self.experts.ffn)
-
-    def _attended(self, start: int, end: int) -> tuple[float, float]:
-        """Pairs that the tokens from `start` to `end` attend to in a full and in a windowed layer."""
-        full = _pairs(end, end) - _pairs(start, start)
-        return full, _pairs(end, self.window) - _pairs(start, self.window)
-
-
-def _pairs(tokens: int, window: int) -> float:
-    """Pairs of a token with itself and those before it, at most `window`, over `tokens` tokens."""
-    inside = min(tokens, window)
-    return inside * (inside + 1) / 2 + (tokens - inside) * window

@@ -1,8 +1,8 @@
-"""What transformers' own classes make of a config: `python -m engine.fleet.catalog.on_meta_device`, config on stdin.
+"""Build a config's model with transformers' own classes: `python -m engine.fleet.catalog.on_meta_device`.
 
-Prints one JSON object: the text part's config with the defaults of its class filled in, and how many parameters the
-model has. It is built on the meta device, so nothing is allocated; code that a config names is never run. In a process
-of its own, as it needs torch. `filled` is how others ask for it.
+Reads the config from stdin and prints one JSON object: the text model's config with its class's defaults, and its
+number of parameters. The model is built on the meta device, so nothing is allocated; code that a config names is never
+run. It runs in a separate process because it needs torch; `filled` starts that process.
 """
 
 import functools
@@ -12,18 +12,18 @@ import sys
 from typing import Any
 
 PATIENCE_S = 120
-RELATIVES = {"kimi_k2": "deepseek_v3", "deepseek_ref": "deepseek_v3"}  # the same shape under a name of its own
+RELATIVES = {"kimi_k2": "deepseek_v3", "deepseek_ref": "deepseek_v3"}  # the same architecture under another name
 
 
 class NotKnown(Exception):
-    """transformers has no class for it, or its class cannot make sense of it."""
+    """transformers has no class for the config, or its class cannot read it."""
 
 
 @functools.lru_cache(maxsize=64)
 def filled(config: str) -> dict[str, Any]:
-    """`config`: JSON. {"config": ..., "params": ..., "routed": ...}; the last two 0 if no model could be built.
+    """`config` (JSON) with defaults filled in, as {"config": ..., "params": ..., "routed": ...}.
 
-    Raises NotKnown.
+    `params` and `routed` (experts' parameters) are 0 if no model could be built. Raises NotKnown. Takes some seconds.
     """
     command = [sys.executable, "-P", "-m", "engine.fleet.catalog.on_meta_device"]
     try:
@@ -31,13 +31,14 @@ def filled(config: str) -> dict[str, Any]:
     except subprocess.TimeoutExpired as late:
         raise NotKnown(f"its classes took more than {PATIENCE_S} s") from late
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["it ended without a word"]
+        lines = done.stderr.strip().splitlines() or ["it ended without a message"]
         raise NotKnown(lines[-1][:200])
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
 def main() -> None:
+    """Read a config from stdin, print the result. Exits with a message if transformers has no class for it."""
     import torch
     from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
@@ -55,7 +56,7 @@ def main() -> None:
         named = dict(model.named_parameters())
         params = sum(p.numel() for p in named.values())
         routed = sum(p.numel() for name, p in named.items() if ".experts." in name and "shared" not in name)
-    except Exception as wrong:  # any class may fail in its own way; its config is still worth having
+    except Exception as wrong:  # any class may fail in its own way; the config alone is still useful
         print(f"no model: {wrong}", file=sys.stderr)  # noqa: T201
     own = {name: value for name, value in text.to_dict().items() if _plain(value)}
     print(json.dumps({"config": own, "params": params, "routed": routed}))  # noqa: T201

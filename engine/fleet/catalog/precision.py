@@ -1,4 +1,4 @@
-"""Formats that weights and KV are kept in: bytes of a number, with its scale, and the arithmetic of its products."""
+"""Formats of weights and KV: the bytes of a number, including its scale, and the arithmetic of its products."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ Arithmetic = Literal["bf16", "fp8", "fp4"]
 
 
 class Precision(msgspec.Struct, frozen=True):
-    """`arithmetic`: the fastest that its kernels use, where the GPU has it; else numbers are widened to 16 bits."""
+    """`arithmetic`: what its kernels compute in if the GPU has it; otherwise numbers are widened to 16 bits."""
 
     name: str
     bytes: float
@@ -32,7 +32,7 @@ KV_BYTES = {"bf16": 2, "fp8": 1}
 
 
 def precision(name: str) -> Precision:
-    """By name. Raises BadInput."""
+    """A format by name. Raises BadInput."""
     return named("precision", name, PRECISIONS)
 
 

@@ -1,4 +1,4 @@
-"""In which format a published checkpoint keeps its weights and KV, from the many ways in which files say so."""
+"""The formats of a published checkpoint's weights and KV, from the many ways in which config files state them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from engine.errors import BadInput
 
 Config = Mapping[str, Any]
 
-BY_BITS = {2: "int4", 3: "int4", 4: "int4", 5: "int8", 6: "int8", 8: "int8"}  # next wider one that is known here
+BY_BITS = {2: "int4", 3: "int4", 4: "int4", 5: "int8", 6: "int8", 8: "int8"}  # the next wider format known here
 MODELOPT = {
     "FP8": "fp8",
     "NVFP4": "nvfp4",
@@ -23,7 +23,10 @@ WHOLE_BYTES = ("fp8", "fbgemm_fp8", "finegrained_fp8", "fp8_pb_wo")
 
 
 class Formats(msgspec.Struct, frozen=True):
-    """`rest`: of attention and dense FFNs; `experts`: of routed ones; `kv`: bf16 or fp8. `assumed`: left open."""
+    """`rest`: of attention and dense FFNs; `experts`: of routed experts; `kv`: bf16 or fp8.
+
+    `assumed`: what the files left open, one sentence each.
+    """
 
     rest: str = "bf16"
     experts: str = "bf16"
@@ -32,7 +35,7 @@ class Formats(msgspec.Struct, frozen=True):
 
 
 def formats(config: Config, beside: Config | None, name: str) -> Formats:
-    """`beside`: the hf_quant_config.json that may lie beside the config. Raises BadInput for an unknown format."""
+    """The formats in a config, or in `beside`: its hf_quant_config.json, if any. Raises BadInput for unknown ones."""
     said = config.get("quantization_config") or config.get("compression_config")
     apart = (beside or {}).get("quantization")
     for one in (apart, said):
@@ -65,7 +68,7 @@ def _weights(said: Config, name: str) -> tuple[str, tuple[str, ...]]:
     if algorithm:
         known = next((kept for word, kept in MODELOPT.items() if algorithm.startswith(word)), None)
         if known or algorithm == "MIXED_PRECISION":
-            return known or "fp8", () if known else ("Layers have several precisions; all were taken as fp8.",)
+            return known or "fp8", () if known else ("Layers have several precisions; all count as fp8.",)
         raise BadInput(f"quant_algo of model {name}", algorithm, f"one of {', '.join(MODELOPT)}")
     groups = said.get("config_groups")
     if isinstance(groups, Mapping):
@@ -82,11 +85,11 @@ def _weights(said: Config, name: str) -> tuple[str, tuple[str, ...]]:
     bits = said.get("bits") or said.get("w_bit") or said.get("weight_bits") or said.get("num_bits")
     if isinstance(bits, int) and bits in BY_BITS:
         return BY_BITS[bits], ()
-    raise BadInput(f"quantization_config of model {name}", method or str(said)[:60], "of a kind that is known here")
+    raise BadInput(f"quantization_config of model {name}", method or str(said)[:60], "in a format that the lab knows")
 
 
 def _of_groups(groups: Config, name: str) -> tuple[str, tuple[str, ...]]:
-    """compressed-tensors: the widest group is what most layers cost at least."""
+    """compressed-tensors: the widest group's format, a lower bound for most layers."""
     found = []
     for group in groups.values():
         weights = group.get("weights") if isinstance(group, Mapping) else None
@@ -95,7 +98,7 @@ def _of_groups(groups: Config, name: str) -> tuple[str, tuple[str, ...]]:
     if not found:
         raise BadInput(f"config_groups of model {name}", str(groups)[:60], "groups with weights")
     one = max(found, key=lambda kept: kept in ("fp8", "int8"))
-    return one, () if len(set(found)) == 1 else (f"Layers have several precisions; all were taken as {one}.",)
+    return one, () if len(set(found)) == 1 else (f"Layers have several precisions; all count as {one}.",)
 
 
 def _of_scheme(weights: Config, name: str) -> str:

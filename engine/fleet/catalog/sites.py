@@ -1,4 +1,4 @@
-"""Places to simulate: how many GPUs, of which kind, and which road a tray takes between two of them."""
+"""Places to simulate: how many GPUs, of which kind, and which link a handoff takes between two of them."""
 
 import msgspec
 
@@ -7,10 +7,10 @@ from engine.fleet.catalog.tables import named
 
 
 class Site(msgspec.Struct, frozen=True):
-    """`gpu`: the usual one here. `road`: a fabric by name; "": what joins the GPU to the next one in its host.
+    """`gpu`: the default one here. `road`: a fabric by name; "": the GPU's own link to the next one in its host.
 
-    `one_port`: all trays cross one such road together, as between nodes with a single network card. Elsewhere every GPU
-    has a road of its own.
+    `one_port`: all handoffs share one such link, as between nodes with a single network card. Otherwise every GPU has
+    its own.
     """
 
     name: str
@@ -21,6 +21,7 @@ class Site(msgspec.Struct, frozen=True):
     one_port: bool = False
 
     def fabric(self, card: GpuSpec) -> FabricSpec:
+        """The link between two GPUs of this kind at the site."""
         return fabric(self.road or card.peer)
 
 
@@ -37,4 +38,5 @@ SITES = {
 
 
 def site(name: str) -> Site:
+    """A site by name. Raises BadInput."""
     return named("site", name, SITES)

@@ -1,4 +1,4 @@
-"""Data files of this package, and how a row is asked for by name."""
+"""This package's data files, and looking up a row by name."""
 
 import tomllib
 from collections.abc import Mapping

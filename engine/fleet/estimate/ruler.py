@@ -1,11 +1,11 @@
-"""The scale ruler: which bandwidth on the live engine makes shipping weigh as much as a real fabric does on a real GPU.
+"""The scale ruler: which bandwidth on the live engine makes handoffs cost as much as a real fabric does on a real GPU.
 
 A small model on a CPU core and a large one on a GPU differ in FLOPs per KV byte, so equal bandwidths mean different
-things. What carries over is the *shipping ratio*, seconds on the road per second of prefill:
+things. What carries over is the *shipping ratio*, seconds of transfer per second of prefill:
 
     ratio = (KV bytes per token / link bytes per s) / (prefill s per token)
 
-Like a wind tunnel and its Reynolds number: the model is small, the ratio is the real one. Latency is left out.
+As with the Reynolds number in a wind tunnel, the model is small but the ratio is real. Latency is left out.
 """
 
 from collections.abc import Iterable
@@ -19,11 +19,11 @@ from engine.fleet.estimate.roofline import prefill_s, smallest_tp
 from engine.fleet.estimate.step_cost import error_of, kv_shards
 from engine.scenario import number
 
-PROMPT_TOKENS = 2048  # at which the real model's prefill is counted
+PROMPT_TOKENS = 2048  # the prompt length at which the real model's prefill is taken
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """How fast an engine makes KV. `links`: how many carry a tray side by side."""
+    """How fast an engine makes KV. `links`: how many links carry one handoff in parallel."""
 
     kv_bytes_per_token: float
     prefill_s_per_token: float
@@ -39,7 +39,7 @@ class Pace(msgspec.Struct, frozen=True):
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """At `bytes_per_s` the live engine ships as `label` does in the real world."""
+    """At `bytes_per_s` the live engine has the shipping ratio that the fabric `label` has in a cluster."""
 
     label: str
     bytes_per_s: float
@@ -48,7 +48,7 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class Ruler(msgspec.Struct, frozen=True):
-    """Marks, the fastest fabric first, and in one sentence what they assume."""
+    """Marks, the fastest fabric first, and what they assume, in one sentence."""
 
     marks: tuple[Mark, ...]
     assumes: str
@@ -61,7 +61,7 @@ def pace_of(model: ModelShape, gpu: GpuSpec, *, tp: int, tokens: int) -> Pace:
 
 
 def measured_pace(events: Iterable[Event], kv_bytes_per_token: float) -> Pace | None:
-    """An engine's pace, from its log: all steps that did nothing but prefill. None if there was none."""
+    """An engine's pace by its log's steps that only prefilled. None if there were none."""
     began: dict[str, StepStarted] = {}
     tokens, seconds = 0, 0.0
     for event in events:
@@ -85,7 +85,7 @@ def scale_ruler(
     tp: int | None = None,
     tokens: int = PROMPT_TOKENS,
 ) -> Ruler:
-    """Every fabric's mark on the live engine's bandwidth. `tp` None: as few GPUs as hold the model.
+    """Every fabric's mark on the live engine's bandwidth. `tp` None: the fewest GPUs that hold the model.
 
     Raises BadInput if the live engine's pace is not above 0.
     """
@@ -109,6 +109,6 @@ def _assumptions(model: ModelShape, gpu: GpuSpec, tp: int, tokens: int, real: Pa
         f"{model.label} on {where} under vLLM, simulated: {real.prefill_s_per_token * 1e6:.3g} µs "
         f"and {real.kv_bytes_per_token / 1e3:.3g} kB of KV per prompt token ({tokens:,} tokens long). "
         f"{error_of(gpu, 'vllm')} "
-        "Fabrics at what handoffs reach: NVLink 75 %, PCIe 66 to 77 %, RDMA 70 %, TCP 80 % of the line rate; "
-        "TCP fallback 0.5 GB/s as measured. One link a GPU."
+        "Handoffs reach this share of the line rate: NVLink 75 %, PCIe 66 to 77 %, RDMA 70 %, TCP 80 %; "
+        "the TCP fallback reaches 0.5 GB/s, as measured. One link per GPU."
     )

@@ -1,6 +1,7 @@
-"""A model on GPUs under an engine, as the one step cost of simulator, advisor and Scale up.
+"""The step cost of a model on GPUs under an engine. The simulator, the advisor and Scale up all use this one.
 
-Work is counted by `engine.fleet.catalog.models`, peaks by `hardware`, what is reached of them by `calibration`.
+`engine.fleet.catalog.models` counts the work, `hardware` has the peaks, and `calibration` says how much of them is
+reached.
 """
 
 from collections.abc import Mapping
@@ -20,19 +21,19 @@ SLOW_ROAD = 4.0  # latency of an all-reduce over PCIe, in those over NVLink
 
 
 def calibrated(card: GpuSpec, engine: str) -> Calibration:
-    """The constants for an engine, by name, on a GPU."""
+    """The fitted constants of an engine on this GPU's generation. Raises BadInput for an unknown engine."""
     return calibration(card.generation, serving_engine(engine).costs_like)
 
 
 def error_of(card: GpuSpec, engine: str) -> str:
-    """How far off times are, in one sentence."""
+    """How far off computed times are for this engine on this GPU, in one sentence."""
     overhead, named = calibrated(card, engine).overhead, ENGINES[serving_engine(engine).costs_like]
     if overhead.tpot_error is None:
-        return f"Nobody held these times against measurements of {serving_engine(engine).label} on {card.label}."
+        return f"These times were never compared with measurements of {serving_engine(engine).label} on {card.label}."
     return (
-        f"Times per token were within {overhead.tpot_error:.0%} in half of {overhead.points} published measurements of "
-        f"{named.label} on {card.generation.title()} GPUs that the fit did not see; "
-        f"times to first token within {overhead.ttft_error:.0%}."
+        f"Half of the times per token were within {overhead.tpot_error:.0%} of {overhead.points} published "
+        f"measurements of {named.label} on {card.generation.title()} GPUs that the fit did not use; "
+        f"half of the times to first token within {overhead.ttft_error:.0%}."
     )
 
 
@@ -45,7 +46,11 @@ def step_cost(
     road: FabricSpec | None = None,
     reached: Calibration | None = None,
 ) -> GpuCost:
-    """What a worker of `tp` GPUs takes. `road`: between them; None: the GPU's own. `reached`: instead of the fitted."""
+    """How long the steps of a worker of `tp` GPUs take.
+
+    `road`: the link between its GPUs (None: the GPU's own). `reached`: constants in place of the fitted ones. Raises
+    BadInput for an unknown engine.
+    """
     constants = reached or calibrated(card, engine)
     kernels, overhead = constants.kernels, constants.overhead
     bytes_per_s = tp * card.memory_bytes_per_s
@@ -101,13 +106,13 @@ def _with_experts(cost: GpuCost, shape: ModelShape, card: GpuSpec, tp: int, cons
 
 
 def _flops_per_s(card: GpuSpec, weights: str, compute: Mapping[Arithmetic, float]) -> float:
-    """Of one GPU, in products with weights kept like that."""
+    """FLOP/s of one GPU when it multiplies with weights in this format."""
     arithmetic = card.arithmetic(precision(weights).arithmetic)
     return card.flops_per_s(arithmetic) * compute[arithmetic]
 
 
 def _kv_token_s(shape: ModelShape, card: GpuSpec, tp: int, share: float, attention_flops_per_s: float) -> float:
-    """Per layer. Latents are read once for all heads, so with many heads multiplying them takes longer than reading."""
+    """Per layer. All heads share one read of a latent, so with many heads the products take longer than the read."""
     read_s = shape.kv_bytes_per_layer / (kv_shards(shape, tp) * card.memory_bytes_per_s * share)
     if shape.latent is None:
         return read_s
@@ -115,5 +120,5 @@ def _kv_token_s(shape: ModelShape, card: GpuSpec, tp: int, share: float, attenti
 
 
 def kv_shards(shape: ModelShape, tp: int) -> int:
-    """Into how many parts tensor parallelism cuts the KV: a latent, or more GPUs than KV heads, is replicated."""
+    """Into how many parts tensor parallelism splits the KV. A latent is replicated, as are KV heads on more GPUs."""
     return 1 if shape.latent else min(tp, shape.kv_heads)

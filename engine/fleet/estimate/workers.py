@@ -1,4 +1,4 @@
-"""A simulated worker from data alone: a model on GPUs by the step cost, and whatever KV fits beside the weights."""
+"""A simulated worker from catalog data alone: step times by the step cost, and the KV that fits beside the weights."""
 
 from engine.errors import BadInput
 from engine.fleet.catalog.calibration import Calibration
@@ -22,9 +22,9 @@ def worker_on(
     road: FabricSpec | None = None,
     reached: Calibration | None = None,
 ) -> WorkerSpec:
-    """For requests of `context` tokens each, prompt and output. `tp` 0: as few GPUs as hold the model.
+    """A worker for requests of `context` tokens each, prompt and output. `tp` 0: the fewest GPUs that hold the model.
 
-    `road`: between the GPUs of the worker (None: the GPU's own). Raises BadInput if not even one such request has room
+    `road`: the link between the worker's GPUs (None: the GPU's own). Raises BadInput if not even one such request fits
     beside the weights.
     """
     tp = tp or smallest_tp(shape, card)
@@ -44,5 +44,5 @@ def worker_on(
 
 
 def link_of(shape: ModelShape, road: FabricSpec, tp: int) -> LinkSpec:
-    """Of one worker: every GPU of it sends its share of the KV over its own road."""
+    """One worker's link: each of its `tp` GPUs sends its share of the KV over its own `road`."""
     return LinkSpec(road.achieved_bytes_per_s * kv_shards(shape, tp), road.latency_s)

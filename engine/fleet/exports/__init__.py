@@ -1,1 +1,1 @@
-"""A plan as other programs read it: vLLM commands, Dynamo, Kubernetes, a report. Pure functions."""
+"""A plan in other programs' formats: vLLM commands, Dynamo, Kubernetes, a report. Pure functions."""

@@ -1,10 +1,10 @@
 """A plan as a Dynamo graph deployment and its planner's settings, for Dynamo 1.6 on Kubernetes.
 
-Dynamo has a way to hand off for NixlConnector, MooncakeConnector and LMCacheMPConnector and refuses others
-(dynamo/vllm/.../kv_connector_protocols.py), so a plan over PCIe, which wants NixlPushConnector, is not for it.
-Shape as the release's own template (dynamo/profiler/templates/dgd/vllm). That template gives --kv-transfer-config to
-prefill only and leaves the rest to the profiler; applied by hand, decode needs it too, or it prefills again.
-Planner settings are the fields of dynamo.planner.config.planner_config.PlannerConfig.
+Dynamo supports NixlConnector, MooncakeConnector and LMCacheMPConnector and rejects others
+(dynamo/vllm/.../kv_connector_protocols.py), so it cannot run a plan over PCIe, which needs NixlPushConnector.
+The structure is that of the release's own template (dynamo/profiler/templates/dgd/vllm). That template sets
+--kv-transfer-config for prefill only and leaves the rest to the profiler; without the profiler, decode needs it too, or
+it prefills again. Planner settings are the fields of dynamo.planner.config.planner_config.PlannerConfig.
 """
 
 import json
@@ -23,14 +23,12 @@ NAME = "split-kitchen"
 def obstacle(plan: Plan) -> str:
     """Why Dynamo cannot run this plan; empty if it can."""
     if plan.split and plan.road.kind == "pcie":
-        return (
-            f"Dynamo {VERSION} cannot hand off with NixlPushConnector, and over PCIe alone NixlConnector falls to TCP."
-        )
+        return f"Dynamo {VERSION} does not support NixlPushConnector, and over PCIe NixlConnector falls back to TCP."
     return ""
 
 
 def deployment(plan: Plan) -> dict[str, Any]:
-    """Raises BadInput for a plan that Dynamo cannot run."""
+    """The plan as a DynamoGraphDeployment. Raises BadInput if Dynamo cannot run it."""
     if obstacle(plan):
         raise BadInput("fabric", plan.fabric, f"one that Dynamo can pull over. {obstacle(plan)}")
     components = [_frontend(plan), *(_worker(plan, role) for role in plan.pools)]
@@ -43,17 +41,18 @@ def deployment(plan: Plan) -> dict[str, Any]:
 
 
 def deployment_yaml(plan: Plan) -> str:
-    head = f"# {plan.verdict}: {plan.model}, {plan.shape}, for Dynamo {VERSION}. Applied nowhere yet.\n"
+    """`deployment` as YAML, with a comment at the top. Raises BadInput."""
+    head = f"# {plan.verdict}: {plan.model}, {plan.shape}, for Dynamo {VERSION}. Never tried on a cluster.\n"
     if plan.split and vllm.on_one_node(plan):
         head += (
             "# NVLink between pods needs a shared PID namespace (hostPID below), and both pods seeing all GPUs.\n"
-            "# UCX_TLS leaves TCP out, so without that workers fail instead of being slow.\n"
+            "# UCX_TLS excludes TCP, so without these workers fail instead of running slowly.\n"
         )
     return head + kubernetes.dump(deployment(plan))
 
 
 def frontend_arguments(plan: Plan) -> list[str]:
-    """With the verdict "conditional", short or mostly cached prompts are prefilled by the decode worker itself."""
+    """With the verdict "conditional", the decode worker itself prefills short or mostly cached prompts."""
     if plan.remote_above_tokens is None:
         return []
     policy = {
@@ -66,15 +65,16 @@ def frontend_arguments(plan: Plan) -> list[str]:
 
 
 def worker_arguments(plan: Plan, role: str) -> list[str]:
+    """The arguments of `python3 -m dynamo.vllm` for a role of the plan."""
     model, *flags = vllm.arguments(plan, role)
     mode = [] if role == "worker" else ["--disaggregation-mode", role]
     return ["--model", model, *mode, *flags]
 
 
 def planner_settings(plan: Plan) -> dict[str, Any]:
-    """The planner keeps TTFT and ITL by adding and removing replicas within the GPUs that the plan has.
+    """Settings for Dynamo's planner, which adds and removes replicas within the plan's GPUs to meet TTFT and ITL.
 
-    It starts in advisory mode: it says what it would do and does nothing, until someone has seen it be right.
+    It starts in advisory mode: it only reports what it would do, until someone has checked its decisions.
     """
     settings: dict[str, Any] = {
         "mode": "disagg" if plan.split else "agg",
@@ -96,6 +96,7 @@ def planner_settings(plan: Plan) -> dict[str, Any]:
 
 
 def planner_yaml(plan: Plan) -> str:
+    """`planner_settings` as YAML, with the command that reads it."""
     return "# python3 -m dynamo.planner --config THIS_FILE\n" + kubernetes.dump(planner_settings(plan))
 
 

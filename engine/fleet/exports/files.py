@@ -8,7 +8,7 @@ from engine.fleet.exports.report import report
 
 
 def files(advice: Advice) -> dict[str, str]:
-    """What Dynamo cannot run is missing among them; the report says why."""
+    """The text of each file. Dynamo's are left out if it cannot run the plan; the report says why."""
     plan = advice.plan
     made = {
         "report.md": advice_report(advice),
@@ -22,7 +22,7 @@ def files(advice: Advice) -> dict[str, str]:
 
 
 def advice_report(advice: Advice) -> str:
-    """The Markdown page, with what the advisor knows beyond the plan."""
+    """The Markdown report of the plan, with the advice's reasons, flips and findings."""
     other = advice.runner_up
     turning = [flip.sentence for flip in advice.flips]
     if advice.next_tier:
@@ -32,7 +32,7 @@ def advice_report(advice: Advice) -> str:
     return report(
         advice.plan,
         reasons=[advice.sentence, *(reason.sentence for reason in advice.reasons), advice.assumes],
-        runner_up=f"{other.candidate.label}: bears {other.bears_per_s:.3g} requests/s." if other else "",
+        runner_up=f"{other.candidate.label}: sustains {other.bears_per_s:.3g} requests/s." if other else "",
         flips=turning,
         findings=advice.findings,
     )

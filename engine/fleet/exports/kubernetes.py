@@ -1,8 +1,8 @@
 """A plan as Kubernetes manifests of plain vLLM: for each role a pool of nodes, a Deployment on it, and a Service.
 
-Where the fabric ends at the node (NVLink, PCIe), both roles share one pod and one container: in pods of their own
-they would see neither each other's GPUs nor processes, and UCX would fall to TCP without a word (vllm PR 55906, nccl
-issue 1781). A router is not among the manifests: see vllm.py. `pod_spec` serves Dynamo's components too.
+If the fabric ends at the node (NVLink, PCIe), both roles share one pod and one container: in separate pods they would
+not see each other's GPUs or processes, and UCX would silently fall back to TCP (vllm PR 55906, nccl issue 1781). The
+manifests have no router: see vllm.py. Dynamo's components also use `pod_spec`.
 """
 
 from typing import Any
@@ -14,34 +14,35 @@ from engine.fleet.exports import vllm
 
 IMAGE = f"vllm/vllm-openai:v{vllm.VERSION}"
 SHM = "16Gi"
-GRACE_S = 120  # longer than the 30 s for which prefill keeps blocks that nobody has fetched yet
+GRACE_S = 120  # longer than the 30 s for which prefill keeps blocks that have not been fetched
 HTTP_PORT = 8000
 POOL_LABEL = "split-kitchen/pool"
 Manifest = dict[str, Any]
 
 
 def manifests(plan: Plan) -> list[Manifest]:
-    """Deployments and Services. Prefill's Service is headless: decode reads from one certain pod."""
+    """Deployments and Services. Prefill's Service is headless, since decode reads from one particular pod."""
     if plan.split and vllm.on_one_node(plan):
         return _one_pod(plan)
     return [made for role in plan.pools for made in (_deployment_of(plan, role), _service_of(plan, role))]
 
 
 def manifests_yaml(plan: Plan) -> str:
-    head = f"# {plan.verdict}: {plan.model}, {plan.shape}. Applied nowhere yet: check labels and image.\n"
+    """`manifests` as YAML, with comments at the top."""
+    head = f"# {plan.verdict}: {plan.model}, {plan.shape}. Never tried on a cluster: check labels and image.\n"
     if not (plan.split and vllm.on_one_node(plan)):
         head += f"# Label the nodes of each pool first: kubectl label node NAME {POOL_LABEL}={'|'.join(plan.pools)}\n"
     return head + dump(*manifests(plan))
 
 
 def dump(*documents: Manifest) -> str:
-    """As YAML, an argument a line however long it is."""
+    """YAML with each argument on one line, however long it is."""
     text: str = yaml.safe_dump_all(documents, sort_keys=False, width=10_000)
     return text
 
 
 def pod_spec(plan: Plan, role: str, container: Manifest) -> Manifest:
-    """Where a worker of a role may run, and what its container needs there."""
+    """The pod of a role's worker: where it may run, and what its container needs."""
     pool = plan.pools[role]
     selector = {POOL_LABEL: role} | product(plan, role)
     spec = _gpu_pod(plan, pool.tp, selector, container)
@@ -51,11 +52,12 @@ def pod_spec(plan: Plan, role: str, container: Manifest) -> Manifest:
 
 
 def labels(role: str) -> dict[str, str]:
+    """The labels of a role's pods."""
     return {"app": "split-kitchen", "role": role}
 
 
 def env(plan: Plan) -> list[Manifest]:
-    """NIXL's side channel must be reached from other pods, so it has the pod's own address."""
+    """The container's environment. NIXL's side channel gets the pod's address, so that other pods can reach it."""
     if not plan.split:
         return []
     own = {"name": "VLLM_NIXL_SIDE_CHANNEL_HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
@@ -85,13 +87,13 @@ def _gpu_pod(plan: Plan, gpus: int, selector: dict[str, str], container: Manifes
 
 
 def product(plan: Plan, role: str) -> dict[str, str]:
-    """As NVIDIA's GPU feature discovery labels nodes; empty for GPUs that NVML does not know."""
+    """The node label that NVIDIA's GPU feature discovery sets; empty for other vendors' GPUs."""
     product = gpu_of(plan.pools[role]).nvml.replace(" ", "-")
     return {"nvidia.com/gpu.product": product} if product else {}
 
 
 def _beside(role: str) -> Manifest:
-    """In the other role's zone. Only prefill insists, or neither could come first."""
+    """In the other role's zone. Only prefill requires it: if both did, neither could start first."""
     other = {"prefill": "decode", "decode": "prefill"}[role]
     term = {"labelSelector": {"matchLabels": labels(other)}, "topologyKey": "topology.kubernetes.io/zone"}
     if role == "prefill":

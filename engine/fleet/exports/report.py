@@ -1,4 +1,4 @@
-"""A plan as a page of Markdown for colleagues: the verdict, its numbers, what would change it, and how to start."""
+"""A plan as a page of Markdown for colleagues: the verdict, its numbers, what would change it, and how to deploy it."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from engine.units import in_words
 
 VERDICTS = {
     "colocate-chunked": "Co-locate prefill and decode, with chunked prefill",
-    "disaggregate": "Disaggregate: prefill and decode on pools of their own",
+    "disaggregate": "Disaggregate: prefill and decode in separate pools",
     "conditional": "Disaggregate long prompts only",
-    "fix-first": "Mend the fabric first",
+    "fix-first": "Fix the fabric first",
 }
 
 
@@ -23,7 +23,7 @@ def report(
     flips: Sequence[str] = (),
     findings: Sequence[Finding] = (),
 ) -> str:
-    """Markdown. What the advisor has not said has no section."""
+    """Markdown. Empty arguments have no section."""
     parts = [f"# {VERDICTS[plan.verdict]}", _table(plan)]
     parts += _listed("Why", reasons)
     parts += ["## Runner-up\n\n" + runner_up] if runner_up else []
@@ -51,7 +51,7 @@ def _table(plan: Plan) -> str:
         achieved = in_words(plan.road.achieved_bytes_per_s, "B/s")
         rows["Fabric"] = f"{plan.road.label}, {achieved} of {in_words(plan.road.bytes_per_s, 'B/s')} reached"
     else:
-        rows["Chunk budget"] = f"{plan.chunk_tokens:,} tokens a step"
+        rows["Chunk budget"] = f"{plan.chunk_tokens:,} tokens per step"
     if plan.remote_above_tokens is not None:
         rows["Prefilled elsewhere"] = f"prompts above {plan.remote_above_tokens:,} uncached tokens"
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in rows.items())])

@@ -1,8 +1,8 @@
 """A plan as `vllm serve` commands, for vLLM 0.33.
 
-Connector and roles as that release has them: NixlConnector pulls; over PCIe, where UCX does not pull, NixlPushConnector
-pushes; kv_producer and kv_consumer (kv_both is deprecated). Both sides need the connector: a decode worker without one
-prefills again and says nothing. Sources: vllm/config/kv_transfer.py, vllm/.../kv_connector/factory.py and v1/nixl.
+Connectors and roles of that release: NixlConnector pulls; over PCIe, where UCX does not pull, NixlPushConnector pushes;
+kv_producer and kv_consumer (kv_both is deprecated). Both sides need the connector: a decode worker without one silently
+prefills again. Sources: vllm/config/kv_transfer.py, vllm/.../kv_connector/factory.py and v1/nixl.
 """
 
 import json
@@ -15,14 +15,14 @@ from engine.fleet.advisor.plan import Plan, gpu_of
 VERSION = "0.33.0"
 PORTS = {"worker": 8100, "prefill": 8100, "decode": 8400}
 SIDE_CHANNEL = 5600
-SIDE_CHANNEL_STEP = 100  # more than there are ranks in one worker
+SIDE_CHANNEL_STEP = 100  # more than one worker has ranks
 NODE_IP = '"$NODE_IP"'  # for the shell to fill in
 ROLES = {"prefill": "kv_producer", "decode": "kv_consumer"}
-ON_FAILURE = {"prefill": "fail", "decode": "recompute"}  # a lost tray costs a second prefill, not an error
+ON_FAILURE = {"prefill": "fail", "decode": "recompute"}  # a lost handoff costs a second prefill, not an error
 
 
 class Server(msgspec.Struct, frozen=True):
-    """One `vllm serve` on one node: `arguments` are what follows these two words."""
+    """One `vllm serve` on one node. `arguments`: those after `vllm serve`; `str()`: the whole shell command."""
 
     role: str
     node: str
@@ -35,7 +35,7 @@ class Server(msgspec.Struct, frozen=True):
 
 
 def servers(plan: Plan) -> list[Server]:
-    """All of them. Roles share nodes where the fabric ends at the node, and have nodes of their own elsewhere."""
+    """All servers of the plan. Roles share a node if the fabric ends at the node, and have separate ones otherwise."""
     made: list[Server] = []
     taken = 0  # GPUs
     for role, pool in plan.pools.items():
@@ -52,7 +52,7 @@ def servers(plan: Plan) -> list[Server]:
 
 
 def arguments(plan: Plan, role: str) -> list[str]:
-    """What a worker of a role is started with, its port apart."""
+    """The arguments of a role's `vllm serve`, except its port."""
     pool = plan.pools[role]
     flags = [plan.model, "--tensor-parallel-size", str(pool.tp)]
     if role == "worker":
@@ -61,7 +61,7 @@ def arguments(plan: Plan, role: str) -> list[str]:
 
 
 def transfer_config(plan: Plan, role: str) -> str:
-    """The JSON that vLLM and Dynamo take after --kv-transfer-config."""
+    """The JSON for --kv-transfer-config of vLLM and Dynamo."""
     connector = "NixlPushConnector" if plan.road.kind == "pcie" else "NixlConnector"
     config = {
         "kv_connector": connector,
@@ -72,7 +72,7 @@ def transfer_config(plan: Plan, role: str) -> str:
 
 
 def ucx_env(plan: Plan) -> dict[str, str]:
-    """TCP is left out where it is not the plan, so that a lost fabric fails loudly instead of being slow in silence."""
+    """UCX's transports. TCP only if planned, so that a lost fabric is an error instead of silently slow."""
     transports = {
         "nvlink": "cuda_copy,cuda_ipc,sm,self",
         "pcie": "cuda_copy,cuda_ipc,sm,self",
@@ -83,12 +83,12 @@ def ucx_env(plan: Plan) -> dict[str, str]:
 
 
 def on_one_node(plan: Plan) -> bool:
-    """Do the fabric's two ends share a host? A rack of NVL72 counts as several."""
+    """Whether the fabric joins only GPUs of one host. A rack of NVL72 counts as several hosts."""
     return plan.road.kind in ("nvlink", "pcie") and plan.fabric != "nvl72"
 
 
 def script(plan: Plan) -> str:
-    """A bash script's text. With several nodes it is run on each, with the node's name."""
+    """A bash script. For several nodes it runs on each, with the node's name as its argument."""
     started: dict[str, list[str]] = {}
     for server in servers(plan):
         started.setdefault(server.node, []).append(f"{server} &")

@@ -1,4 +1,4 @@
-"""`python -m engine.fleet.fit FOLDER`: prints calibration.toml and, on stderr, how far off it is."""
+"""`python -m engine.fleet.fit FOLDER`: print calibration.toml and, on stderr, its errors on held-out measurements."""
 
 import sys
 from collections.abc import Sequence
@@ -20,18 +20,19 @@ from engine.fleet.fit.served import (
 )
 from engine.fleet.fit.tables import kernels
 
-TABLES = {  # generation: the GPU that stands for it, its folder of tables
+TABLES = {  # generation: the GPU that represents it, and its folder of tables
     "hopper": ("h200-sxm", "h200_sxm"),
     "blackwell": ("b200-sxm", "b200_sxm"),
     "ampere": ("a100-sxm4-80g", "a100_sxm"),
     "ada": ("l40s", "l40s"),
 }
-UNSEEN = {"ampere": "hopper", "ada": "hopper", "cdna3": "hopper"}  # whose overhead stands in where nothing was measured
+UNSEEN = {"ampere": "hopper", "ada": "hopper", "cdna3": "hopper"}  # unmeasured generations, and whose overhead they get
 ROUNDS = 2
-LEAST_S = 1e-7  # below that a time is none
+LEAST_S = 1e-7  # shorter times are written as 0
 
 
 def main(folder: Path) -> None:
+    """Fit all generations and engines to the measurements in `folder`, and print the file. Takes some minutes."""
     systems = folder / "aiconfigurator_core" / "systems"
     measured = points(systems / "silicon_sample.csv")
     found: dict[str, dict[str, Calibration]] = {}
@@ -52,7 +53,7 @@ def main(folder: Path) -> None:
 
 
 def _generation(table: Kernels, measured: Sequence[Point]) -> dict[str, Calibration]:
-    """Overheads under the tables' kernels, then kernels under those overheads, and again."""
+    """Fit overheads with the tables' kernels, then kernels with those overheads, and repeat."""
     of = {engine: [p for p in measured if p.engine == engine] for engine in ENGINES}
     now = {engine: Calibration(table, calibration("hopper", engine).overhead) for engine in ENGINES}
     for _ in range(ROUNDS if measured else 0):
@@ -86,7 +87,7 @@ def _judged(one: Calibration, some: Sequence[Point]) -> Calibration:
 
 def _toml(found: dict[str, dict[str, Calibration]]) -> list[str]:
     lines = [
-        "# What kernels reach of a GPU's peaks, and what engines add to a step: `python -m engine.fleet.fit` redoes it."
+        "# The share of a GPU's peaks that kernels reach, and what engines add to a step. `python -m engine.fleet.fit`."
     ]
     for generation, engines in found.items():
         lines += ["", f"[{generation}.kernels]", *_fields(engines["vllm"].kernels)]

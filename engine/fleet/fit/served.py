@@ -1,7 +1,7 @@
-"""Measurements of whole servers, and the engine's part of a step: fitted on half of them, judged by the other half.
+"""Measurements of whole servers, and the engine's share of a step: fitted on one half, validated on the other.
 
-Every measurement is a closed loop: so many users, prompts and answers of one length. In the time of one answer each
-user sends one prompt, so a token takes a decode step and its share of everybody else's prefill.
+Every measurement is a closed loop with a number of users, one prompt length and one answer length. In the time of one
+answer each user sends one prompt, so a token takes a decode step plus its share of the other users' prefill.
 """
 
 import csv
@@ -38,11 +38,11 @@ ENGINES = ("vllm", "sglang", "trtllm")
 FORMATS = {"fp4": "nvfp4", "": "bf16"}
 AS_PUBLISHED = ("gpt-oss-120b",)  # models that come in one format
 FEW_USERS, TTFT_WEIGHT = 8, 0.12
-FAR = 0.7  # logarithm of a ratio from which on a measurement counts as an outlier, not as farther
+FAR = 0.7  # the loss of one measurement, a log ratio, is capped here: beyond it is an outlier
 STEPS = (0.3, 0.6, 0.85, 0.95, 1.05, 1.15, 1.5, 3.0)
 ROUNDS, ENOUGH = 3, 5e-4
-LOYAL = 0.01  # what leaving a kernel table's value by a factor of e costs
-SEEN_BY_SERVERS = ("memory", "expert_memory", "expert_compute", "all_reduce_s")  # beside what single kernels tell
+LOYAL = 0.01  # the penalty for a factor of e away from a kernel table's value
+SEEN_BY_SERVERS = ("memory", "expert_memory", "expert_compute", "all_reduce_s")  # refitted from whole servers
 
 Errors = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -63,7 +63,7 @@ class Point(msgspec.Struct, frozen=True):
 
 
 def points(file: Path) -> list[Point]:
-    """Of servers that neither split prefill from decode, nor run attention in parallel copies, nor span nodes."""
+    """The file's usable rows: servers without prefill/decode splitting, data-parallel attention or several nodes."""
     with file.open(newline="", encoding="utf-8") as rows:
         return [point for row in csv.DictReader(rows) if (point := _point(row))]
 
@@ -94,7 +94,7 @@ def _point(row: dict[str, str]) -> Point | None:
 
 
 def foreseen_tpot_s(point: Point, reached: Calibration) -> float:
-    """In the closed loop, without simulating it."""
+    """Time per output token in the closed loop, by formula instead of simulation."""
     cost = step_cost(point.shape, point.card, tp=point.tp, reached=reached)
     users, context = point.users, round(point.users * (point.prompt_tokens + point.output_tokens / 2))
     decode_s = cost.step_s((), users, context)
@@ -102,14 +102,14 @@ def foreseen_tpot_s(point: Point, reached: Calibration) -> float:
 
 
 def foreseen_ttft_s(point: Point, reached: Calibration) -> float:
-    """With few users: the step under way, then the prompt's own."""
+    """Time to first token with few users: half a decode step that is under way, then the prompt's own step."""
     cost = step_cost(point.shape, point.card, tp=point.tp, reached=reached)
     decode_s = cost.step_s((), point.users, round(point.users * (point.prompt_tokens + point.output_tokens / 2)))
     return decode_s / 2 + cost.step_s([(0, point.prompt_tokens)], 0, 0)
 
 
 def _prefill_s(point: Point, cost: GpuCost, users: int, context: int, decode_s: float) -> float:
-    """By how much one prompt makes the steps of the others longer."""
+    """How much longer one prompt makes the other users' steps."""
     prompt = [(0, point.prompt_tokens)]
     if serving_engine(point.engine).mixes:
         return cost.step_s(prompt, users, context) - decode_s
@@ -117,24 +117,24 @@ def _prefill_s(point: Point, cost: GpuCost, users: int, context: int, decode_s: 
 
 
 def tpot_errors(some: Iterable[Point], reached: Calibration) -> Errors:
-    """Foreseen over measured, minus 1."""
+    """Computed over measured TPOT, minus 1, for each point."""
     return np.array([foreseen_tpot_s(point, reached) / point.tpot_s - 1 for point in some])
 
 
 def ttft_errors(some: Iterable[Point], reached: Calibration) -> Errors:
-    """The same of the time to first token, where few users make queues rare."""
+    """Computed over measured TTFT, minus 1, for points with so few users that queues are rare."""
     few = [point for point in some if point.users <= FEW_USERS and point.ttft_s > 0]
     return np.array([foreseen_ttft_s(point, reached) / point.ttft_s - 1 for point in few])
 
 
 def fitted_overhead(some: Sequence[Point], start: Calibration) -> Calibration:
-    """With the overhead that explains these measurements best, kernels as they are."""
+    """The calibration with the overhead that fits these measurements best and the kernels of `start`."""
     names = [name for name in Overhead.__struct_fields__ if name.endswith("_s")]
     return _descend(start, "overhead", names, lambda tried: _far(some, tried))
 
 
 def fitted_kernels(groups: Sequence[tuple[Sequence[Point], Overhead]], table: Calibration) -> Calibration:
-    """With the shares that explain all these measurements best, each group under its own overhead, near the tables."""
+    """The calibration whose kernels fit all groups best, each with its own overhead; leaving `table` is penalised."""
     weights = np.array([len(some) for some, _ in groups]) / sum(len(some) for some, _ in groups)
 
     def loss(tried: Calibration) -> float:
@@ -148,14 +148,14 @@ def fitted_kernels(groups: Sequence[tuple[Sequence[Point], Overhead]], table: Ca
 
 
 def _far(some: Sequence[Point], reached: Calibration) -> float:
-    """Mean distance, on a logarithmic scale, of what is foreseen from what was measured."""
+    """The mean log distance of computed from measured times."""
     both = (tpot_errors(some, reached), ttft_errors(some, reached))
     far = [float(np.minimum(np.abs(np.log1p(off)), FAR).mean()) if off.size else 0.0 for off in both]
     return far[0] + TTFT_WEIGHT * far[1]
 
 
 def _descend(start: Calibration, part: str, names: Sequence[str], loss: Callable[[Calibration], float]) -> Calibration:
-    """One constant of a part after the other, as long as that helps."""
+    """Coordinate descent over the constants of one part, as long as it helps."""
     best, least = start, loss(start)
     for _ in range(ROUNDS):
         before = least

@@ -1,7 +1,7 @@
-"""What kernels reach of a GPU's peaks, from tables of single kernels: one share and one latency each, by grid search.
+"""The share of a GPU's peaks that kernels reach, from tables of single kernels: a share and a latency, by grid search.
 
-A time is modelled as work / (share x peak) + latency, the better of two shares where a kernel is bound by compute or by
-memory. The search minimises the median relative error.
+A time is modelled as work / (share x peak) + latency; for a kernel that compute or memory may limit, the longer of the
+two. The search minimises the median relative error.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ ENGINES = ("trtllm", "sglang", "vllm")
 
 
 def kernels(data: Path, card: GpuSpec) -> Kernels:
-    """Of the GPU whose tables are in `data`. Raises BadInput where a table is missing."""
+    """Fit the kernels of the GPU whose tables are in `data`. Raises BadInput if a table is missing."""
     compute, memory, errors = {}, [], []
     for arithmetic in ("bf16", "fp8", "fp4"):
         found = _products(data, card, arithmetic)
@@ -55,7 +55,7 @@ def kernels(data: Path, card: GpuSpec) -> Kernels:
 
 
 def search(model: Model, seconds: Column, start: Sequence[float]) -> tuple[tuple[float, ...], float]:
-    """The parameters with the smallest median relative error, by a grid that moves; and that error."""
+    """The parameters with the smallest median relative error, by a moving grid; and that error."""
     best, least = tuple(start), np.inf
     for _ in range(ROUNDS):
         before = best

@@ -1,1 +1,1 @@
-"""Vary one setting of a site and see which deployment wins at each value."""
+"""Vary one setting of a site, and find which deployment wins at each value."""

@@ -1,4 +1,4 @@
-"""One load on one site: what each deployment of its GPUs makes of it, in simulated time."""
+"""One load on one site: how each deployment of its GPUs handles it, in simulated time."""
 
 import math
 
@@ -15,13 +15,17 @@ from engine.sim.run import ClusterSpec, count, run
 from engine.sim.search import highest_rate
 
 CHUNKS = (8192, 4096, 2048, 1024, 512, 256)
-FEWEST, MOST = 60, 240  # requests a worker, of one simulation at the expected rate
+FEWEST, MOST = 60, 240  # requests per worker in one simulation at the expected rate
 LONGEST_S = 60.0
 PRECISION = 0.05
 
 
 class Bench:
-    """`road`: what joins two GPUs. Prompts are all of one length, outputs too; arrivals are Poisson."""
+    """All deployments of `workers` × `tp` GPUs under one load. `road`: the link between two GPUs.
+
+    All prompts have one length, and so do all outputs; arrivals are Poisson. `one_port`: all links share one port's
+    bandwidth. Raises BadInput if a request does not fit into a worker.
+    """
 
     def __init__(
         self,
@@ -52,38 +56,39 @@ class Bench:
 
     @property
     def expected_rate_per_s(self) -> float:
-        """Where to look: requests/s that keep all workers busy if prefill and decode take turns, in batches as large as
-        the TPOT SLO and the KV pool allow. Chunks can bear more: in one step, computing hides reading the memory.
+        """Where to start a search: requests/s that keep all workers busy if prefill and decode take turns, in batches
+        as large as the TPOT SLO and the KV pool allow. Chunked prefill can do better: in one step, compute hides memory
+        reads.
         """
         return self.workers / (self.prefill_s + self.decode_s)
 
     @property
     def balanced_split(self) -> int:
-        """Prefill workers such that both pools have equally much to do."""
+        """How many prefill workers give both pools the same amount of work."""
         share = self.prefill_s / (self.prefill_s + self.decode_s)
         return min(self.workers - 1, max(1, round(self.workers * share)))
 
     def likely_splits(self) -> list[int]:
-        """The balanced one and its neighbours."""
+        """Prefill workers of the balanced split and of its neighbours."""
         step = max(1, self.workers // 12)
         around = (self.balanced_split - step, self.balanced_split, self.balanced_split + step)
         return [prefill for prefill in around if 0 < prefill < self.workers]
 
     def attained(self, kind: Kind, prefill: int, rate_per_s: float) -> tuple[float, float, float]:
-        """At this rate: the share of requests that met the SLOs, and the 90th percentiles of TTFT and TPOT in s."""
+        """At this rate, the share of requests that met the SLOs, and the 90th percentiles of TTFT and TPOT in s."""
         requests = max(50, round(rate_per_s * self.span_s))
         counted = count(self._loaded(kind, prefill, rate_per_s, requests), self._on)
         metrics = counted.metrics
         return attainment(counted.requests, self._slo), metrics.ttft_s.p90, metrics.tpot_s.p90
 
     def record(self, kind: Kind, prefill: int, rate_per_s: float, requests: int) -> list[Happening]:
-        """All that happens to so many requests at this rate, for somebody who wants to watch."""
+        """Every event of so many requests at this rate, for display."""
         record: list[Happening] = []
         run(self._loaded(kind, prefill, rate_per_s, requests), self._on, record.append, watched=True)
         return record
 
     def highest_rate(self, kind: Kind, prefill: int) -> float:
-        """Requests/s at which 90 % still meet the SLOs; 0 if there is none."""
+        """The highest rate, in requests/s, at which 90 % still meet the SLOs; 0 if there is none."""
         return highest_rate(
             self._scenario(kind, prefill),
             self._on,
@@ -95,7 +100,7 @@ class Bench:
 
     @property
     def span_s(self) -> float:
-        """How long requests come for, in each simulation: if it is not too much, for as long as one is decoded."""
+        """How long requests keep arriving in each simulation: as long as one decode takes, within limits."""
         decoded_s = self._output_tokens * (self._slo.tpot_s or 0.0)
         worker_s = self.workers / self.expected_rate_per_s  # in which every worker gets one request
         return min(LONGEST_S, max(FEWEST * worker_s, min(decoded_s, MOST * worker_s)))
@@ -109,13 +114,13 @@ class Bench:
         return Scenario(deployment, self.link, self._workload)
 
     def _largest_chunk(self) -> int:
-        """The largest budget whose step, were it all prefill, is within the TPOT SLO."""
+        """The largest budget whose step, if all of it is prefill, is within the TPOT SLO."""
         within = self._slo.tpot_s or math.inf
         fits = (chunk for chunk in CHUNKS if self._worker.cost.step_s([(0, chunk)], 0, 0) <= within)
         return next(fits, CHUNKS[-1])
 
     def _decode_s(self) -> float:
-        """One request's part of all the decode steps that it takes part in."""
+        """One request's share of the time of all its decode steps."""
         context = self.prompt_tokens + self._output_tokens
         most = min(self._worker.max_running, self._worker.context_tokens // context)
         within = self._slo.tpot_s or math.inf

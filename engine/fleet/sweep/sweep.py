@@ -1,9 +1,9 @@
-"""Sweeps over a simulated site, in a process of its own: a request as JSON on stdin, what comes of it as JSON lines.
+"""Sweeps over a simulated site, in their own process: a request as JSON on stdin, results as JSON lines on stdout.
 
     echo '{"asks": "load", "site": "node"}' | python -m engine.fleet.sweep.sweep
 
-All deployments get the same GPUs, the same number of them, and the same requests. Nothing here is measured: steps take
-as long as the roofline says.
+All deployments get the same number of the same GPUs, and the same requests. Nothing here is measured: steps take as
+long as the step cost says.
 """
 
 import os
@@ -24,16 +24,16 @@ from engine.scenario import KINDS, Kind, number, one_of, whole
 
 ASKS = ("load", "ratio", "map")
 Asks = Literal["load", "ratio", "map"]
-LOADS = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15)  # of the highest rate that any deployment bears
+LOADS = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15)  # of the highest rate that any deployment sustains
 MOST_RATIOS = 9
 MAP_WORKERS = 4  # a map is many simulations, so each is a small one
 MAP_PROMPTS = (512, 2048, 8192, 16_384)
 MAP_ROADS = ("tcp", "eth-10g", "eth-100g", "ib-400g", "nvlink4")  # the slowest first
-TIE = 0.05  # two rates as near as that are not told apart: the search's own precision, and one seed's luck
+TIE = 0.05  # rates that are this close count as equal: the search's precision, and the luck of one seed
 
 
 class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is asked. `tp` 0: as few GPUs a worker as hold the model. `prompt_tokens` is not looked at by "map"."""
+    """What to simulate. `tp` 0: the fewest GPUs per worker that hold the model. "map" ignores `prompt_tokens`."""
 
     asks: Asks = "load"
     site: str = "node"
@@ -47,7 +47,7 @@ class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 0
 
     def checked(self) -> "Sweep":
-        """Itself, if it can be simulated in reasonable time; else BadInput with one sentence."""
+        """The sweep itself. Raises BadInput if it cannot be simulated in reasonable time."""
         one_of("sweep", self.asks, ASKS)
         where = site(self.site)
         one_of("gpu", self.gpu, tuple(gpus()))
@@ -65,15 +65,17 @@ class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def gpus_each(self) -> int:
+        """GPUs per worker. Raises BadInput if a name is unknown."""
         return self.tp or smallest_tp(model(self.model), gpu(self.gpu))
 
     @property
     def slo(self) -> Slo:
+        """Both SLOs, in seconds."""
         return Slo(self.ttft_slo_s, self.tpot_slo_s)
 
 
 class Begun(msgspec.Struct, frozen=True, tag="begun"):
-    """How many points will come, and what was settled by arithmetic. `span_s`: of arrivals in each simulation."""
+    """How many points will come, and what needs no simulation. `span_s`: how long requests arrive in each one."""
 
     points: int
     workers: int
@@ -107,6 +109,8 @@ class Borne(msgspec.Struct, frozen=True, tag="borne"):
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """The request was invalid; `sentence` says why."""
+
     sentence: str
 
 
@@ -120,7 +124,7 @@ def sweep(asked: Sweep) -> Iterator[Said]:
 
 
 def winner(rates: Mapping[Kind, float]) -> Kind | Literal["tie", "none"]:
-    """Which deployment bears most. "tie": the next one is within `TIE`; "none": no rate keeps the SLOs on any."""
+    """The deployment with the highest rate. "tie": the next is within `TIE`; "none": no rate is above 0."""
     best, second = sorted(rates, key=lambda kind: -rates[kind])[:2]
     if rates[best] == 0:
         return "none"
@@ -214,7 +218,8 @@ def _tried(bench: Bench, kind: Kind, prefill: int, rate_per_s: float) -> Tried:
 
 
 def main() -> None:
-    os.nice(10)  # whoever only looks at pages goes first
+    """Serve one sweep. Exits with 2 if the request is invalid."""
+    os.nice(10)  # pages and the live engine go first
     try:
         for said in sweep(msgspec.json.decode(sys.stdin.buffer.read(), type=Sweep)):
             _say(said)

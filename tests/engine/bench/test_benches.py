@@ -131,7 +131,7 @@ def test_a_peer_that_ends_is_quoted() -> None:
     from engine.bench.compute import peer
 
     with (
-        pytest.raises(WorkerFailed, match=r"the peer ended in the middle of the bench. Its last words: no model"),
+        pytest.raises(WorkerFailed, match=r"the peer ended in the middle of the bench. Its last output: no model"),
         peer("the peer", sys.executable, "-c", "import sys; sys.exit('no model')"),
     ):
         pass

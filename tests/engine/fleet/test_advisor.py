@@ -37,7 +37,7 @@ def tight_advice() -> Advice:
 # ---- the seed's own case
 
 
-def test_four_gpus_with_a_pair_down_chunk_now_mend_first_and_split_at_scale(seed_advice: Advice) -> None:
+def test_four_gpus_with_a_pair_down_chunk_now_fix_first_and_split_at_scale(seed_advice: Advice) -> None:
     assert seed_advice.verdict == "fix-first"
     assert seed_advice.plan.both is not None
     assert seed_advice.plan.gpus == 4
@@ -47,7 +47,7 @@ def test_four_gpus_with_a_pair_down_chunk_now_mend_first_and_split_at_scale(seed
     assert tier is not None
     assert tier.gpus >= 4
     assert tier.rate_per_s > SEED_CASE.rate_per_s
-    assert "mend" in seed_advice.sentence
+    assert "fix that first" in seed_advice.sentence
     assert "next tier" in seed_advice.sentence
 
 

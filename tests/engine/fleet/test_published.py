@@ -164,7 +164,7 @@ def test_split(question: Question) -> None:
 
 
 @pytest.mark.parametrize("question", MEND.values(), ids=MEND)
-def test_mend_first(question: Question) -> None:
+def test_fix_first(question: Question) -> None:
     advice = advise(question)
     reproduced(advice)
     assert advice.verdict == "fix-first"
@@ -176,7 +176,7 @@ def test_they_are_twenty_and_each_says_what_is_ours() -> None:
     assert all(sum(case.startswith(begin) for begin in OURS) == 1 for case in cases)
 
 
-# ---- what plans were measured to bear
+# ---- measured capacities
 
 SPLIT_70B = Question(
     *(8, "h100-sxm", "llama-3.3-70b", "dynamo", "fp8"),
@@ -201,7 +201,7 @@ def apart(gpu: str, prefill: tuple[int, int], decode: tuple[int, int]) -> Candid
 
 
 def test_4p1d_bears_what_dynamo_issue_402_measured() -> None:
-    """Llama-70B in FP8: 6.8 to 7.2 requests/s at a p99 ITL of 19 to 20 ms, 1.6 times what it bears aggregated."""
+    """Llama-70B in FP8: 6.8 to 7.2 requests/s at a p99 ITL of 19 to 20 ms, 1.6 times what it sustains aggregated."""
     question = SPLIT_70B.checked()
     bears = bears_per_s(question, apart("h100-sxm", (4, 1), (1, 4)))
     assert bears == pytest.approx(7.0, rel=0.15)

@@ -143,7 +143,7 @@ def test_it_needs_a_key_and_an_address(capfd: pytest.CaptureFixture[str], monkey
     assert run_cli(cli, ["doctor", "--link", "elsewhere"]) == 2
     assert "HOST:PORT" in capfd.readouterr().err
     assert run_cli(cli, ["doctor", "--link", "h:1", "--serve-link", "7000"]) == 2
-    assert "left out beside" in capfd.readouterr().err
+    assert "left out with" in capfd.readouterr().err
     monkeypatch.delenv(KEY_VARIABLE)
     for options in (["--link", "127.0.0.1:7000"], ["--serve-link", "7000"]):
         assert run_cli(cli, ["doctor", *options]) == 2

@@ -144,7 +144,7 @@ def test_simulate_plays_a_trace_on_more_workers_than_there_are_cores(log: str, t
         ("--sharing equal", "sharing is 'equal', but must be one of fifo, fair."),
         ("--fabric 1GB/s", "sharing is 'fifo', but must be fair with --fabric"),
         ("--planner best", "planner is 'best', but must be one of none, load, throughput."),
-        ("--planner load --deployment chunked", "planner is 'load', but must be none where there are no two pools"),
+        ("--planner load --deployment chunked", "planner is 'load', but must be none unless the deployment"),
         ("--planner load --most-workers 1", "most workers is 1, but must be a whole number from 2 to 1,024."),
         ("--most-workers 4", "most workers is 4, but must be left out without --planner."),
         ("--ttft-slo soon", "ttft slo is 'soon', but must be a time of 0 or more"),

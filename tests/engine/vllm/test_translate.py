@@ -262,9 +262,9 @@ def test_what_is_not_in_the_log_is_said() -> None:
 
 
 def test_a_folder_of_something_else_is_refused_in_a_sentence() -> None:
-    with pytest.raises(BadInput, match="no zero of a client"):
+    with pytest.raises(BadInput, match="without a client"):
         translate([])
-    with pytest.raises(BadInput, match="no engine that is up"):
+    with pytest.raises(BadInput, match="without an engine"):
         translate(by_hand(asked("r1")))
     with pytest.raises(BadInput, match="line 1"):
         list(parse([b'{"k": "step", "t": 1}\n', b"{}\n"]))

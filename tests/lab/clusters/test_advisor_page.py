@@ -64,12 +64,12 @@ def answer(page: AppTest) -> Advice:
     return advice
 
 
-def test_the_seeds_kitchen_is_told_to_mend_the_road_first() -> None:
+def test_the_seeds_kitchen_is_told_to_fix_the_road_first() -> None:
     page = visit()
     assert "Choose a kitchen above" in said(page)
     ask(page)
     assert not page.exception
-    assert "Mend the road between the stations first" in said(page)
+    assert "Fix the road between the stations first" in said(page)
     assert "Critical" in said(page)
     assert "Next tier" in said(page)
 
@@ -110,10 +110,10 @@ def test_an_answer_is_kept_and_a_question_can_be_cancelled() -> None:
 def test_a_servers_metrics_fill_the_load_and_a_person_has_the_last_word() -> None:
     page = visit()
     page.text_area(key="metrics").set_value("hello").run()
-    press(page, "Take its load")
+    press(page, "Use its load")
     assert "Prometheus text" in page.error[0].value
     page.text_area(key="metrics").set_value(METRICS.read_text()).run()
-    press(page, "Take its load")
+    press(page, "Use its load")
     assert not page.error
     load = read_metrics(METRICS.read_text())
     assert page.number_input(key="isl_tokens").value == load.isl_tokens
@@ -129,15 +129,15 @@ def test_findings_fill_the_roads_and_say_so() -> None:
     page = visit()
     page.selectbox(key="preset").select("One node of 8 × H100").run()
     assert "Taken from the findings" not in said(page)
-    press(page, "Take the example fleet's")
+    press(page, "Use the example fleet's")
     assert [page.number_input(key=field).value for field in ("gpus", "links_down")] == [4, 1]
     assert page.selectbox(key="fabric").value == "nvlink3"
     assert "Taken from the findings of the recorded example fleet" in said(page)
     page.number_input(key="links_down").set_value(0)
     ask(page)
     assert "Changed by you. Taken from" in said(page)
-    assert "Mend the road" not in said(page)
-    press(page, "Take this machine's")
+    assert "Fix the road" not in said(page)
+    press(page, "Use this machine's")
     assert any("NVML can see" in error.value for error in page.error) == (not read_fleet().gpus)
 
 

@@ -198,7 +198,7 @@ def test_tables_say_what_figures_show() -> None:
     figure = map_figure(mapped)
     assert sum(len(trace.x) for trace in figure.data) == 20
     shown = {trace.name: len(trace.x) for trace in figure.data}
-    told = [verdict.rpartition(" +")[0] or verdict for verdict in map_table(mapped)["Bears most"]]
+    told = [verdict.rpartition(" +")[0] or verdict for verdict in map_table(mapped)["Sustains the most"]]
     assert shown == Counter(told)
 
 
@@ -217,7 +217,7 @@ def test_in_a_browser(lab: Lab, browser: Browser) -> None:
         page.keyboard.press("Space")
         page.get_by_role("button", name="Simulate").click()
         expect(page.get_by_role("heading", name="The best split is")).to_be_visible()
-        page.get_by_text("The same as a table").click()
+        page.get_by_text("As a table").click()
         expect(page.get_by_role("table")).to_be_visible()
         assert faults(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= 390

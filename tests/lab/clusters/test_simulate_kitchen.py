@@ -13,7 +13,8 @@ from engine.scenario import KINDS, Kind
 from engine.sim.leap import Leapt, unfold
 from lab.clusters.simulate_kitchen import SimulatedKitchen, condensed, simulated
 from lab.scene.export_html import export_kitchens, kitchen
-from lab.scene.motions import Motion, motions
+from lab.scene.motions import motions
+from lab.scene.spans import Motion
 from tests.lab.looks import SEEK, SIGHT, faults
 
 SITE = Sweep("load", "node", "h100-sxm", prompt_tokens=2048, output_tokens=32)

@@ -12,7 +12,7 @@ from engine.scenario import Scenario
 from lab.runs.engine_client import EngineClient, EngineSettings
 from lab.runs.fair_queue import FairQueue
 from lab.runs.run_feed import RunFeed
-from tests.lab.conftest import LONG, Visitor, open_lab
+from tests.lab.conftest import LONG, Lab, Visitor
 
 ASKS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 50)), min_size=1, max_size=8)
 
@@ -165,10 +165,9 @@ SHORT = "kitchen=Two+stations+and+a+pass&rate=all+at+once&answer=8&prompt=16&lon
 
 
 @pytest.mark.live
-def test_who_waits_sees_the_place_comes_after_one_run_and_may_leave_the_line() -> None:
-    """Somebody who asks fifty times has a run on and one that waits; whoever comes then is next."""
+def test_who_waits_sees_the_place_comes_after_one_run_and_may_leave_the_line(lab: Lab) -> None:
+    """A learner who asks fifty times has one run in progress and one waiting; the next learner's run comes first."""
     with (
-        open_lab() as lab,
         Visitor(lab, LONG, cookie="G" * 22) as greedy,
         Visitor(lab, SHORT, cookie="P" * 22) as patient,
     ):
@@ -194,7 +193,7 @@ def test_who_waits_sees_the_place_comes_after_one_run_and_may_leave_the_line() -
         patient.press("Stop")
         with lab.watch(gone) as watched:
             assert "out of the queue" in json.loads(list(watched)[-1])["refused"]
-        greedy.press("Stop")
+        greedy.stop()
         for again in others:
             again.__exit__()
 

@@ -13,7 +13,8 @@ from playwright.sync_api import Browser
 from engine.events import Arrived, Event
 from lab.scene.bundle import SCENE
 from lab.scene.export_html import export_kitchens, kitchen
-from lab.scene.motions import Motion, motions
+from lab.scene.motions import motions
+from lab.scene.spans import Motion
 from lessons.words import WORDS
 from tests.lab.fake_kitchen import cook, requests
 from tests.lab.looks import SEEK, SIGHT, faults

@@ -25,7 +25,8 @@ from engine.events import (
 from engine.link import LinkSpec
 from engine.plan import Slice
 from engine.scenario import KINDS, Kind
-from lab.scene.motions import PLACES, Motion, Motions, merged, motions, shortened
+from lab.scene.motions import Motions, motions
+from lab.scene.spans import PLACES, Motion, merged, shortened
 from tests.lab.fake_kitchen import Kitchen, cook, deployment, requests
 
 

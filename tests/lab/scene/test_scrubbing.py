@@ -13,7 +13,8 @@ from engine.router import Output
 from engine.scenario import KINDS, Kind
 from lab.scene.bundle import SCENE
 from lab.scene.export_html import kitchen
-from lab.scene.motions import Motion, Motions, motions
+from lab.scene.motions import Motions, motions
+from lab.scene.spans import Motion
 from tests.lab.fake_kitchen import Kitchen, cook, requests
 
 # A scene's elements, whatever the order of their attributes, without what depends on how many scenes there have been.
