@@ -4,6 +4,8 @@ Bad input ends with exit code 2 and one sentence on stderr, before anything has 
 failed, or every handoff, says so first and ends with 1, after its numbers: engine/failures.py.
 """
 
+import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,9 @@ def cli() -> None:
 
 def run_cli(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code. Bad input is one sentence and 2, an engine that failed is one and 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal in latin-1 shows "?" for what it cannot, and no traceback
+            stream.reconfigure(errors="replace")
     try:
         code = command.main(arguments, standalone_mode=False)
     except click.UsageError as wrong:
@@ -69,6 +74,7 @@ def run(
     endpoint: str | None,
     served_model: str,
     api: str,
+    extra_body: str,
     engine: str,
     vllm_python: str | None,
     as_json: bool,
@@ -78,7 +84,7 @@ def run(
     if record is not None:
         can_be_saved(record)
     if endpoint is not None:
-        log = sent(context, endpoint, served_model, api, options)
+        log = sent(context, endpoint, served_model, api, extra_body, options)
     else:
         (log,) = _run([deployment], engine, vllm_python, options)
     failures = said_first(log.events)

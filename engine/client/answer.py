@@ -5,7 +5,9 @@ passed over; what says that the server failed, or says nothing at all, raises `N
 """
 
 import asyncio
+import errno
 import math
+import resource
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -64,16 +66,32 @@ async def answer(
                     ended = ended or bool(heard.end)
                     said = said or bool(heard.text) or heard.counts is not None
                     yield heard
-    except httpx2.ConnectTimeout as nobody:
-        raise NoAnswer(f"The server took no connection within {CONNECT_S:g} s.") from nobody
-    except httpx2.TimeoutException as silent:
-        raise NoAnswer(f"The server said nothing for {SILENCE_S:g} s.") from silent
     except (httpx2.HTTPError, httpx2.StreamError, UnicodeError) as broken:
-        raise NoAnswer(f"The connection broke off ({short(broken)}).") from broken
+        raise NoAnswer(_why(broken)) from broken
     if not ended:
         raise NoAnswer("The stream stopped before the answer had ended.")
     if not said:
         raise NoAnswer("The stream ended without a token, and without a count of tokens.")
+
+
+def _why(broken: Exception) -> str:
+    if _out_of_files(broken):
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return f"This machine opens no more connections: a process may have {most:,} files open."
+    if isinstance(broken, httpx2.ConnectTimeout):
+        return f"The server took no connection within {CONNECT_S:g} s."
+    if isinstance(broken, httpx2.TimeoutException):
+        return f"The server said nothing for {SILENCE_S:g} s."
+    return f"The connection broke off ({short(broken)})."
+
+
+def _out_of_files(error: BaseException | None) -> bool:
+    """Whether the fault is ours: a connection is an open file, and no more may be opened here."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class _Whole:
@@ -104,6 +122,8 @@ async def _accepted(response: httpx2.Response) -> None:
     why = _refusal(body[:MOST_SAID])
     if response.status_code != 200:
         raise NoAnswer(f"The server refused it: HTTP {response.status_code}{f', {why}' if why else ''}.")
+    if b'"choices"' in body:
+        raise NoAnswer("The server sent its whole answer at once, not as a stream: nobody can time its tokens.")
     raise NoAnswer(f"The server sent no stream of events but {kind or 'something unnamed'}{f': {why}' if why else ''}.")
 
 

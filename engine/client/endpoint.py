@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import AsyncIterator
 from typing import Any, Literal
+from urllib.request import proxy_bypass
 
 import httpx2
 import msgspec
@@ -24,6 +25,7 @@ COUNTING = (
     "sglang",
     "nvidia",
 )  # whose servers count in every chunk if asked; others refuse what they don't know
+OURS = ("model", "messages", "prompt", "stream")  # of a request's body
 AN_ADDRESS = "a URL, as http://HOST:8000/v1"
 KEY = re.compile(r"[!-~]+")  # what a header carries: printable ASCII without spaces
 
@@ -32,7 +34,7 @@ Api = Literal["chat", "completions"]
 
 class Endpoint(msgspec.Struct, frozen=True):
     """`url` is the base that paths are put behind, `query` what follows those. `context_tokens` 0: the server does not
-    say."""
+    say. `extra_body`: options of its own for each request; None leaves one out that would be sent."""
 
     url: str
     model: str
@@ -40,6 +42,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     owner: str = ""
     context_tokens: int = 0
     query: str = ""
+    extra_body: dict[str, Any] = {}
 
     def stream(self, client: httpx2.AsyncClient, asked: Request, *, ignore_eos: bool) -> AsyncIterator[Heard]:
         url = httpx2.URL(self.url + PATHS[self.api] + self.query)
@@ -53,7 +56,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         """What is the default everywhere is left out: servers refuse options that they do not know."""
         words = {"messages": [{"role": "user", "content": asked.prompt}]} if self.api == "chat" else {}
         sampling = asked.sampling
-        return {
+        usual: dict[str, Any] = {
             "model": self.model,
             **(words or {"prompt": asked.prompt}),
             "max_tokens": asked.max_output_tokens,
@@ -65,6 +68,22 @@ class Endpoint(msgspec.Struct, frozen=True):
             | ({"continuous_usage_stats": True} if self.counts_as_it_goes else {}),
             **({"ignore_eos": True} if ignore_eos else {}),
         }
+        return {name: value for name, value in (usual | self.extra_body).items() if value is not None}
+
+
+def extra_body(said: str) -> dict[str, Any]:
+    """The options in this JSON object. Raises BadInput."""
+    try:
+        options = msgspec.json.decode(said or "{}")
+    except (msgspec.DecodeError, RecursionError):
+        options = None
+    if not isinstance(options, dict):
+        allowed = 'a JSON object, as {"max_tokens": null, "max_completion_tokens": 64}; null leaves an option out'
+        raise BadInput("extra body", said, allowed)
+    for name in OURS:
+        if name in options:
+            raise BadInput("extra body", name, "without what makes the request the same everywhere")
+    return options
 
 
 def open_client(url: str) -> httpx2.AsyncClient:
@@ -95,16 +114,18 @@ def _key() -> str:
     return key
 
 
-async def find(client: httpx2.AsyncClient, url: str, served_model: str, api: str) -> Endpoint:
+async def find(client: httpx2.AsyncClient, url: str, served_model: str, api: str, extra: str = "") -> Endpoint:
     """Ask the server what it serves. `served_model` "": the only one; a server without a list of its models is asked
-    for that one all the same. Raises BadInput."""
+    for that one all the same. `extra`: as `extra_body` takes it. Raises BadInput."""
     one_of("api", api, APIS)
+    options = extra_body(extra)
     where = _parsed(url)
     base, query = _base(where), f"?{where.query.decode()}" if where.query else ""
     try:
         got = await client.get(f"{base}/models{query}")
     except httpx2.HTTPError as nobody:
-        raise BadInput("endpoint", base, f"a server that answers ({hidden(short(nobody))})") from nobody
+        said = hidden(short(nobody)) + _by_proxy(where)
+        raise BadInput("endpoint", base, f"a server that answers ({said})") from nobody
     if got.status_code in (401, 403):
         said = "of a key that this server takes" if _key() else "set: this server wants a key"
         raise BadInput(KEY_VARIABLE, f"HTTP {got.status_code}", said)
@@ -127,6 +148,7 @@ async def find(client: httpx2.AsyncClient, url: str, served_model: str, api: str
         owner if isinstance(owner, str) else "",
         most if isinstance(most, int) and most > 0 else 0,
         query,
+        options,
     )
 
 
@@ -156,6 +178,15 @@ def _base(where: httpx2.URL) -> str:
     """Without what is secret or stands behind the path; with /v1 if there is no path."""
     bare = where.copy_with(username=None, password=None, query=None, fragment=None)
     return str(bare).rstrip("/") if where.path.strip("/") else str(bare).rstrip("/") + "/v1"
+
+
+def _by_proxy(where: httpx2.URL) -> str:
+    """Which variable sends what is asked to a proxy; "" if none does."""
+    if proxy_bypass(where.host):
+        return ""
+    wanted = (f"{where.scheme}_proxy", "all_proxy")
+    names = [name for name in os.environ if name.lower() in wanted and os.environ[name]]
+    return f"; it was asked through the proxy in {' and '.join(names)}" if names else ""
 
 
 def hidden(text: str) -> str:

@@ -7,6 +7,7 @@ counted in the end is written down as well.
 """
 
 import asyncio
+import resource
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -25,24 +26,56 @@ from engine.request import Request
 from engine.scenario import Scenario
 from engine.workload import drafts
 
+SPARE_FILES = 64  # beside connections: the log, the tokenizer, libraries
+STOPPED = "It was stopped here before the answer had ended."
+
 
 def run_outside(
-    scenario: Scenario, url: str, *, served_model: str = "", api: str = "chat", prompts: Sequence[str] = ()
+    scenario: Scenario,
+    url: str,
+    *,
+    served_model: str = "",
+    api: str = "chat",
+    prompts: Sequence[str] = (),
+    extra_body: str = "",
 ) -> Log:
     """Send the scenario's workload to the server at `url`; its deployment and link are not the client's to choose.
 
-    `scenario.model` is whose tokenizer makes the prompts. Raises BadInput before any request is sent.
+    `scenario.model` is whose tokenizer makes the prompts; `extra_body` is a JSON object of options for each request.
+    Raises BadInput before any request is sent. Interrupted, it returns what was heard until then: requests without
+    their whole answer have failed, and those that were not sent are not in the log.
     """
-    return asyncio.run(_run(scenario, url, served_model, api, prompts))
+    open_files(scenario)
+    return asyncio.run(_run(scenario, url, served_model, api, prompts, extra_body))
 
 
-async def _run(scenario: Scenario, url: str, served_model: str, api: str, prompts: Sequence[str]) -> Log:
+def open_files(scenario: Scenario) -> None:
+    """Allow this process as many connections as may be open at once. Raises BadInput where the machine forbids it."""
+    load = scenario.checked().workload
+    needed = (load.users or load.requests) + SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or needed <= soft:
+        return
+    granted = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+    if granted < needed and (load.users or load.rate_per_s is None):  # else most have ended before the last are sent
+        most = f"at most {max(0, granted - SPARE_FILES):,} at once: this process may have {granted:,} files open"
+        raise BadInput("users" if load.users else "requests", load.users or load.requests, most)
+
+
+async def _run(
+    scenario: Scenario, url: str, served_model: str, api: str, prompts: Sequence[str], extra_body: str
+) -> Log:
     async with open_client(url) as client:
-        endpoint = await find(client, url, served_model, api)
+        endpoint = await find(client, url, served_model, api, extra_body)
         asked = make_requests(scenario, endpoint, prompts)
         kept = _Notebook()
         kept.note(lambda t: Connected(t, endpoint.url, endpoint.model))
-        await _send_all(client, endpoint, scenario, asked, kept)
+        try:
+            await _send_all(client, endpoint, scenario, asked, kept)
+        except asyncio.CancelledError:  # Ctrl-C: what was heard is worth keeping
+            if not any(isinstance(event, Arrived) for event in kept.events):
+                raise
     machine = f"a client of {endpoint.model} at {endpoint.url}"
     return Log(scenario, tuple(kept.events), machine, datetime.now(UTC).isoformat(timespec="seconds"))
 
@@ -116,7 +149,12 @@ async def _send(
         said = str(why)
         kept.note(lambda t: Failed(t, name, said))
         end = "failed"
-    if counts:
-        prompt_tokens, output_tokens = counts
-        kept.note(lambda t: Counted(t, name, prompt_tokens, output_tokens))
-    kept.note(lambda t: Finished(t, name, end, made))
+    except asyncio.CancelledError:
+        kept.note(lambda t: Failed(t, name, STOPPED))
+        end = "failed"
+        raise
+    finally:
+        if counts:
+            prompt_tokens, output_tokens = counts
+            kept.note(lambda t: Counted(t, name, prompt_tokens, output_tokens))
+        kept.note(lambda t: Finished(t, name, end, made))

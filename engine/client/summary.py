@@ -1,6 +1,7 @@
 """What a client's log can and cannot say, in sentences. Without HTTP: a page that opens a recording asks here too."""
 
 from engine.events import Arrived, Counted, Failed, Finished
+from engine.failures import FAILED
 from engine.log import Log, seen_from_outside
 
 
@@ -16,7 +17,20 @@ def sentences(log: Log) -> list[str]:
     ]
     if lost:
         lines.append(f"{len(lost)} of {len(asked)} requests failed.")
-    return [*lines, *_counted(log, asked)]
+    return [*lines, *_ended_early(log, asked), *_counted(log, asked)]
+
+
+def _ended_early(log: Log, asked: list[Arrived]) -> list[str]:
+    """Whether the server took no notice of --ignore-eos, which is no standard."""
+    if not log.scenario.workload.ignore_eos:
+        return []
+    wanted = {event.request: event.max_output_tokens for event in asked}
+    made = {e.request: e.output_tokens for e in log.events if isinstance(e, Finished) and e.reason != FAILED}
+    made |= {e.request: e.output_tokens for e in log.events if isinstance(e, Counted) and e.request in made}
+    short = sum(tokens < wanted[request] for request, tokens in made.items())
+    if not short:
+        return []
+    return [f"The server does not keep to --ignore-eos: {short} of {len(made)} answers are shorter than was asked for."]
 
 
 def _counted(log: Log, asked: list[Arrived]) -> list[str]:

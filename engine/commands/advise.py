@@ -20,7 +20,8 @@ from engine.fleet.catalog.hardware import fabrics, gpus
 from engine.fleet.catalog.hf_config import model as real_model, models
 from engine.fleet.catalog.precision import PRECISIONS
 from engine.fleet.exports.files import files
-from engine.fleet.host.findings import Tray, findings
+from engine.fleet.host.finding import Tray
+from engine.fleet.host.findings import findings
 from engine.fleet.host.nvml import read_fleet
 from engine.scenario import whole
 from engine.sim.traces import read_trace

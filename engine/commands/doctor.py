@@ -50,8 +50,10 @@ def _serve_link(port: int, link: str | None) -> None:
 def _examined(model: str, link: str | None, *, example: bool, fleet_model: str, fleet_prompt: int) -> dict[str, Any]:
     """The report. Raises BadInput before anything is measured."""
     from engine.fleet.catalog.hf_config import model as real_model
-    from engine.fleet.host.findings import Tray, about_hosts, findings
-    from engine.fleet.host.nvml import example_fleet, read_fleet
+    from engine.fleet.host.finding import Tray
+    from engine.fleet.host.findings import about_hosts, findings
+    from engine.fleet.host.fleet import example_fleet
+    from engine.fleet.host.nvml import read_fleet
     from engine.live.machine.doctor import examine
     from engine.live.process.hosts_link import measure
     from engine.live.process.join_server import shared_key
@@ -78,7 +80,8 @@ def _show(found: dict[str, Any]) -> None:
     for name, value in found.items():
         click.echo(f"{name:20} {plain(value)}")
     for gpu in gpus or ():
-        click.echo(f"{f'GPU {gpu.index}':20} {gpu.name}, {units.in_words(gpu.memory_bytes, 'B')}")
+        memory = units.in_words(gpu.memory_bytes, "B") if gpu.memory_bytes else "memory unknown"
+        click.echo(f"{f'GPU {gpu.index}':20} {gpu.name}, {memory}")
     if link:
         click.echo(f"{'round trip':20} {1e3 * link.round_trip_s:.3g} ms to {link.peer}")
     for finding in about or ():

@@ -23,6 +23,7 @@ NOT_MINE = (  # what a scenario says of the serving side
 
 def endpoint_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
+        click.option("--extra-body", default="", help="Of each request to the endpoint: JSON; null leaves one out."),
         click.option("--api", default="chat", show_default=True, help=f"Of the endpoint: one of {', '.join(APIS)}."),
         click.option("--served-model", default="", help="The endpoint's name of the model.  [default: its only one]"),
         click.option(
@@ -33,14 +34,16 @@ def endpoint_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def sent(context: click.Context, endpoint: str, served_model: str, api: str, options: dict[str, Any]) -> Log:
+def sent(
+    context: click.Context, endpoint: str, served_model: str, api: str, extra_body: str, options: dict[str, Any]
+) -> Log:
     """The log of the workload against `endpoint`. `--model` says whose tokenizer makes the prompts. Raises BadInput."""
     for name in NOT_MINE:
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             allowed = "left out beside --endpoint: how that server is deployed is not for its client to choose"
             raise BadInput(name.replace("_", " "), context.params[name], allowed)
     scenario, prompts, _ = described("colocated", **options)
-    return run_outside(scenario, endpoint, served_model=served_model, api=api, prompts=prompts)
+    return run_outside(scenario, endpoint, served_model=served_model, api=api, prompts=prompts, extra_body=extra_body)
 
 
 def told(log: Log) -> None:

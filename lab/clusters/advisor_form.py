@@ -18,7 +18,8 @@ from engine.fleet.catalog.hardware import fabrics, gpus
 from engine.fleet.catalog.hf_config import models, read_config
 from engine.fleet.catalog.models import ModelShape
 from engine.fleet.catalog.precision import PRECISIONS
-from engine.fleet.host.nvml import Fleet, example_fleet, read_fleet
+from engine.fleet.host.fleet import Fleet, example_fleet
+from engine.fleet.host.nvml import read_fleet
 from engine.sim.traces import read_trace
 from engine.workload import Draft
 from lab.ui.session import widget_changed

@@ -7,8 +7,9 @@ import streamlit as st
 from engine.fleet.advisor.advice import Advice
 from engine.fleet.advisor.trial import TrialResult
 from engine.fleet.exports.files import files
-from engine.fleet.host.findings import Finding, Tray, findings
-from engine.fleet.host.nvml import example_fleet
+from engine.fleet.host.finding import Finding, Tray
+from engine.fleet.host.findings import findings
+from engine.fleet.host.fleet import example_fleet
 from lab.clusters.advisor_form import ask, chosen_model, this_machine
 from lab.clusters.capacity_chart import capacity_alt, capacity_figure
 from lab.clusters.flip_chart import flips_alt, flips_figure

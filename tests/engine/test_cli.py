@@ -1,5 +1,6 @@
 """The command line: bad input is one sentence and exit code 2 before anything starts; `--json` keeps its contract."""
 
+import io
 import json
 import shlex
 import subprocess
@@ -340,3 +341,15 @@ def test_doctor_reports_in_json(capfd: Capture) -> None:
     ]
     assert found["peak_flops_per_s"] > 0
     assert {"shm", "tcp"} <= set(found["transports"])
+
+
+def test_a_terminal_that_cannot_show_a_letter_shows_a_question_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="latin-1", write_through=True))
+
+    @click.command()
+    def answer() -> None:
+        click.echo("a token: 料")
+
+    assert run_cli(answer, []) == 0
+    assert shown.getvalue() == b"a token: ?\n"

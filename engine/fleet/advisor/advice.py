@@ -5,7 +5,7 @@ import msgspec
 from engine.fleet.advisor.plan import Plan, Verdict
 from engine.fleet.advisor.question import Question
 from engine.fleet.advisor.trial import TrialResult
-from engine.fleet.host.findings import Finding
+from engine.fleet.host.finding import Finding
 
 
 class Reason(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ from engine.fleet.advisor.sensitivity import Scale, fewest_gpus, flips, next_tie
 from engine.fleet.advisor.trial import MOST_OF_TRACE, TrialResult, busiest, confirmed, tried
 from engine.fleet.catalog.calibration import Calibration
 from engine.fleet.estimate.step_cost import calibrated, error_of
-from engine.fleet.host.findings import NVLINK_FIX, Finding, Tray
+from engine.fleet.host.finding import NVLINK_FIX, Finding, Tray
 
 SHORTLIST, NEAR = 2, 0.93  # how many of each kind are simulated, if by the formulas they sustain nearly as much
 SEEDS = (1,)  # other arrivals, for the uncertainty

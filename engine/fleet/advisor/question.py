@@ -10,7 +10,7 @@ from engine.fleet.catalog.hardware import FabricSpec, GpuSpec, fabric, gpu
 from engine.fleet.catalog.hf_config import model
 from engine.fleet.catalog.models import ModelShape
 from engine.fleet.estimate.roofline import smallest_tp
-from engine.fleet.host.findings import Finding
+from engine.fleet.host.finding import Finding
 from engine.scenario import number, one_of, whole
 from engine.workload import Draft
 

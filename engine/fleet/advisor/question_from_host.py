@@ -5,7 +5,8 @@ import msgspec
 from engine.errors import BadInput
 from engine.fleet.advisor.question import BRIDGED
 from engine.fleet.catalog.hardware import GpuSpec, fabric, fabrics, gpus
-from engine.fleet.host.nvml import Fleet
+from engine.fleet.host.fleet import Fleet, Gpu
+from engine.fleet.host.links import unbridged
 
 
 class Here(msgspec.Struct, frozen=True):
@@ -24,8 +25,8 @@ def here(fleet: Fleet) -> Here:
     if not fleet.gpus:
         raise BadInput("machine", f"one without an NVIDIA GPU ({fleet.why})", "one with GPUs that NVML can see")
     card = _card(fleet)
-    cut = [gpu for gpu in fleet.gpus if gpu.links and not any(link.active for link in gpu.links)]
-    up = [link for gpu in fleet.gpus for link in gpu.links if link.active]
+    cut = [gpu for gpu in fleet.gpus if gpu.links and not unbridged(gpu) and not _on_nvlink(gpu)]
+    up = [link for gpu in fleet.gpus if _on_nvlink(gpu) for link in gpu.links if link.active]
     if not up:  # nothing says that there ever was one
         road, down = (fabric(card.host).name if fabric(card.peer).kind == "nvlink" or cut else ""), 0
         said = f"no NVLink is up on any of its {len(fleet.gpus)} GPUs, so KV goes over {fabric(card.host).label}"
@@ -38,7 +39,13 @@ def here(fleet: Fleet) -> Here:
         said = f"every NVLink of {ends} is down" if cut else "at least one NVLink is up on every GPU that has any"
     kinds = {gpu.name for gpu in fleet.gpus}
     mixed = f" Its GPUs are of {len(kinds)} kinds; all are taken for {card.label}." if len(kinds) > 1 else ""
+    if any(gpu.mig_instances is not None for gpu in fleet.gpus):
+        mixed += " MIG is on; what follows is about whole GPUs."
     return Here(len(fleet.gpus), card.name, road, down, f"Taken from the findings of {whose}: {said}.{mixed}")
+
+
+def _on_nvlink(gpu: Gpu) -> bool:
+    return any(link.active for link in gpu.links) and (gpu.fabric is None or gpu.fabric.usable)
 
 
 def _card(fleet: Fleet) -> GpuSpec:

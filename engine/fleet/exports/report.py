@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from engine.fleet.advisor.plan import Plan, gpu_of
 from engine.fleet.exports import dynamo, kubernetes, vllm
-from engine.fleet.host.findings import Finding
+from engine.fleet.host.finding import Finding
 from engine.units import in_words
 
 VERDICTS = {

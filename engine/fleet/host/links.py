@@ -1,19 +1,22 @@
 """From NVML's snapshot to the road between two GPUs: which one a handoff takes, how wide, and how wide if all worked.
 
-Line rates are payload: NVML says 26.6 GB/s for a link of NVLink 4 that carries 25. PCIe counts with the most its link
-can do and the lanes it has now, since an idle GPU lets the generation drop and never the lanes.
+Line rates are payload: NVML says 26.6 GB/s for a link of NVLink 4 that carries 25. PCIe counts with the most that its
+link can do, since an idle GPU lets both generation and lanes drop.
 """
 
+import re
+from collections.abc import Container
 from typing import Literal
 
 import msgspec
 
 from engine.fleet.catalog.hardware import fabric, fabrics
-from engine.fleet.host.nvml import Fleet, Gpu, Pair
+from engine.fleet.host.fleet import Fleet, Gpu, NvLink, Pair
 
 PAYLOAD_BYTES_PER_S = {"3": 25e9, "4": 25e9, "5": 50e9}  # of one link, by NVLink version: GPUs' totals over their links
 LANE_BYTES_PER_S = 1e9  # of PCIe 3.0; each generation doubles it
 NVLINK_EFFICIENCY = fabric("nvlink4").efficiency
+BRIDGEABLE = re.compile(r"PCIe|\bNVL\b|RTX|TITAN|\bA[34]0\b")  # cards whose NVLinks are for a bridge, which is optional
 
 
 class Road(msgspec.Struct, frozen=True):
@@ -30,30 +33,40 @@ class Road(msgspec.Struct, frozen=True):
 def roads(fleet: Fleet) -> list[Road]:
     """One a pair, in order."""
     gpus = {gpu.index: gpu for gpu in fleet.gpus}
+    buses = {gpu.bus for gpu in fleet.gpus}
     link_bytes_per_s = _link_bytes_per_s(fleet)
-    return [_road(pair, gpus[pair.a], gpus[pair.b], link_bytes_per_s) for pair in fleet.pairs]
+    return [_road(pair, gpus[pair.a], gpus[pair.b], buses, link_bytes_per_s) for pair in fleet.pairs]
 
 
-def _road(pair: Pair, a: Gpu, b: Gpu, link_bytes_per_s: float) -> Road:
-    up = min(_joining(a, b), _joining(b, a))
-    whole = min(_possible(a, b), _possible(b, a))
-    nvlink, healthy = (links * link_bytes_per_s * NVLINK_EFFICIENCY for links in (up, whole))
-    if up and pair.nvlink != "ok" and pair.nvlink != "unknown":
-        nvlink = 0.0  # the links are up and the driver does not let them be used
+def unbridged(gpu: Gpu) -> bool:
+    """Whether it looks like a card that never had a bridge: all its links are down, and none ever counted an error."""
+    never_up = all(not link.active and not any(link.errors.values()) for link in gpu.links)
+    return bool(gpu.links) and never_up and bool(BRIDGEABLE.search(gpu.name))
+
+
+def _road(pair: Pair, a: Gpu, b: Gpu, buses: Container[str], link_bytes_per_s: float) -> Road:
     other = _without_nvlink(pair, a, b)
+    if a.mig_instances is not None or b.mig_instances is not None:
+        return other  # the whole GPU's links are up, and no instance may use them
+    up = min(_joining(a, b, buses), _joining(b, a, buses))
+    whole = min(_possible(a, b, buses), _possible(b, a, buses))
+    nvlink, healthy = (links * link_bytes_per_s * NVLINK_EFFICIENCY for links in (up, whole))
+    if pair.nvlink not in ("ok", "unknown") or not all(gpu.fabric is None or gpu.fabric.usable for gpu in (a, b)):
+        nvlink = 0.0  # the links are up, and the driver or the fabric does not let them be used
     if not nvlink:
         return msgspec.structs.replace(other, healthy_bytes_per_s=max(healthy, other.bytes_per_s))
     version = next((link.version for link in a.links if link.active), "")
-    label = f"{up} × NVLink {version}".rstrip() + (" through NVSwitch" if _switched(a) else "")
+    label = f"{up} × NVLink {version}".rstrip() + _through(a, buses)
     return Road(pair.a, pair.b, "nvlink", label, nvlink, max(healthy, nvlink))
 
 
 def _without_nvlink(pair: Pair, a: Gpu, b: Gpu) -> Road:
     rates = [pcie_bytes_per_s(gpu) for gpu in (a, b)]
-    if pair.write == "ok" and all(rates):
+    whole = a.mig_instances is None and b.mig_instances is None
+    if whole and pair.write == "ok" and all(rates):
         slower = a if rates[0] <= rates[1] else b
         assert slower.pcie is not None
-        label = f"PCIe {slower.pcie.max_generation}.0 x{slower.pcie.width}"
+        label = f"PCIe {slower.pcie.max_generation}.0 x{slower.pcie.max_width}"
         if pair.topology:
             label += f" across {pair.topology}"
         return Road(pair.a, pair.b, "pcie", label, min(rates), min(rates))
@@ -63,25 +76,40 @@ def _without_nvlink(pair: Pair, a: Gpu, b: Gpu) -> Road:
 
 
 def pcie_bytes_per_s(gpu: Gpu) -> float:
-    """What handoffs reach over its PCIe link, 0 if it is not known."""
+    """What handoffs reach over its PCIe link under load, 0 if it is not known."""
     if gpu.pcie is None:
         return 0.0
     known = fabrics().get(f"pcie{gpu.pcie.max_generation}", fabric("pcie3"))
-    return LANE_BYTES_PER_S * 2.0 ** (gpu.pcie.max_generation - 3) * gpu.pcie.width * known.efficiency
+    return LANE_BYTES_PER_S * 2.0 ** (gpu.pcie.max_generation - 3) * gpu.pcie.max_width * known.efficiency
 
 
-def _joining(gpu: Gpu, other: Gpu) -> int:
+def _joining(gpu: Gpu, other: Gpu, buses: Container[str]) -> int:
     """Links that are up and lead to the other GPU, or to the switch that both are on."""
-    return sum(1 for link in gpu.links if link.active and (link.remote == "switch" or link.remote_bus == other.bus))
+    return sum(1 for link in gpu.links if link.active and (_to_switch(link, buses) or link.remote_bus == other.bus))
 
 
-def _possible(gpu: Gpu, other: Gpu) -> int:
-    """Those, and the ones that are down: NVML does not say where they would lead."""
-    return _joining(gpu, other) + sum(1 for link in gpu.links if not link.active)
+def _possible(gpu: Gpu, other: Gpu, buses: Container[str]) -> int:
+    """Those, and the ones that are down, if there ever was a bridge: NVML does not say where they would lead."""
+    dark = 0 if unbridged(gpu) else sum(1 for link in gpu.links if not link.active)
+    return _joining(gpu, other, buses) + dark
 
 
-def _switched(gpu: Gpu) -> bool:
-    return any(link.remote == "switch" for link in gpu.links)
+def _to_switch(link: NvLink, buses: Container[str]) -> bool:
+    return link.remote == "switch" or _to_hidden_switch(link, buses)
+
+
+def _to_hidden_switch(link: NvLink, buses: Container[str]) -> bool:
+    """A virtual machine may have GPUs without the switch that joins them: a link is then up, and leads to nothing that
+    NVML knows (as NCCL takes it: nccl issue 1182)."""
+    return link.active and not link.remote and link.remote_bus not in buses
+
+
+def _through(gpu: Gpu, buses: Container[str]) -> str:
+    if any(link.remote == "switch" for link in gpu.links):
+        return " through NVSwitch"
+    if any(_to_hidden_switch(link, buses) for link in gpu.links):
+        return " through an NVSwitch that this machine does not see"
+    return ""
 
 
 def _link_bytes_per_s(fleet: Fleet) -> float:

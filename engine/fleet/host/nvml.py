@@ -1,17 +1,22 @@
-"""What NVML says about this machine's GPUs and the roads between them: one frozen snapshot, no judgement.
+"""What NVML says about this machine's GPUs and the roads between them.
 
-A GPU or driver that does not know a question is no fault: the answer is then empty. A call that fails in another way is
-written down in `unread`, its GPU is left out, and the rest is still asked.
+Drivers of many ages answer, and in containers, virtual machines and WSL some questions fail: what they ask for is then
+unknown, and the rest is still asked. A question that no GPU or driver has to know is no fault; other failures are
+written down. Only a GPU that is lost or needs a reset is left out.
 """
 
+import os
 import time
 from collections.abc import Callable
 from ctypes import byref
-from importlib.resources import files
 from typing import Any, TypeVar
 
 import msgspec
 import pynvml
+
+from engine.fleet.host.fleet import Fabric, Fleet, Gpu, NvLink, Pair, Pcie
+from engine.fleet.host.health_mask import faults
+from engine.fleet.host.visible import chosen
 
 WATCH_S = 0.5  # between two readings of the error counters, to tell those that rise from those that are old
 
@@ -41,67 +46,34 @@ FABRIC_HEALTH = {
     pynvml.NVML_GPU_FABRIC_HEALTH_SUMMARY_LIMITED_CAPACITY: "limited capacity",
 }
 
+FABRIC_STATE = {
+    pynvml.NVML_GPU_FABRIC_STATE_NOT_STARTED: "not started",
+    pynvml.NVML_GPU_FABRIC_STATE_IN_PROGRESS: "in progress",
+    pynvml.NVML_GPU_FABRIC_STATE_COMPLETED: "completed",
+}
+FABRIC_INFO = (pynvml.c_nvmlGpuFabricInfo_v3_t, pynvml.c_nvmlGpuFabricInfo_v2_t)  # drivers before R580 know no v3
+VIRTUAL = {
+    pynvml.NVML_GPU_VIRTUALIZATION_MODE_PASSTHROUGH: "passthrough",
+    pynvml.NVML_GPU_VIRTUALIZATION_MODE_VGPU: "vgpu",
+}
+GEFORCE = (pynvml.NVML_BRAND_GEFORCE, pynvml.NVML_BRAND_GEFORCE_RTX, pynvml.NVML_BRAND_TITAN)
+NOTHING = (2**64 - 1, 2**32 - 1)  # what a counter that does not count says
+
+UNKNOWN_QUESTION = (
+    pynvml.NVMLError_NotSupported,
+    pynvml.NVMLError_FunctionNotFound,
+    pynvml.NVMLError_InvalidArgument,  # a link beyond the last one
+    pynvml.NVMLError_ArgumentVersionMismatch,
+    pynvml.NVMLError_Deprecated,
+    pynvml.NVMLError_NotFound,
+)
+GONE = (pynvml.NVMLError_GpuIsLost, pynvml.NVMLError_ResetRequired)
+
 T = TypeVar("T")
 
 
-class NvLink(msgspec.Struct, frozen=True):
-    """`remote`: gpu, switch, cpu or empty. `bytes_per_s`: one direction, 0 if NVML does not say.
-
-    `errors` since the counters were reset; `rising`: how many of them came while we watched.
-    """
-
-    link: int
-    active: bool
-    version: str = ""
-    bytes_per_s: float = 0.0
-    remote: str = ""
-    remote_bus: str = ""
-    errors: dict[str, int] = {}
-    rising: int = 0
-
-
-class Pcie(msgspec.Struct, frozen=True):
-    generation: int
-    width: int
-    max_generation: int
-    max_width: int
-
-
-class Gpu(msgspec.Struct, frozen=True):
-    index: int
-    name: str
-    memory_bytes: int
-    bus: str = ""
-    pcie: Pcie | None = None
-    links: tuple[NvLink, ...] = ()
-    fabric_health: str = ""
-
-
-class Pair(msgspec.Struct, frozen=True):
-    """Two GPUs: what may pass between them directly, and what lies between them on PCIe."""
-
-    a: int
-    b: int
-    read: str = "unknown"
-    write: str = "unknown"
-    nvlink: str = "unknown"
-    topology: str = ""
-
-
-class Fleet(msgspec.Struct, frozen=True):
-    """`why`: the reason if there is no GPU. `unread`: calls that failed. `example`: an example, not this machine."""
-
-    gpus: tuple[Gpu, ...] = ()
-    pairs: tuple[Pair, ...] = ()
-    why: str = ""
-    unread: tuple[str, ...] = ()
-    example: bool = False
-
-
-def example_fleet() -> Fleet:
-    """Four GPUs in NVLink pairs, one pair down: recorded from the NVML of our tests, so from no real machine."""
-    recorded = files("engine.fleet.catalog").joinpath("data", "example-fleet.json").read_bytes()
-    return msgspec.json.decode(recorded, type=Fleet)
+class _Lost(Exception):
+    """A GPU that answers nothing any more."""
 
 
 def read_fleet(watch_s: float = WATCH_S) -> Fleet:
@@ -111,46 +83,86 @@ def read_fleet(watch_s: float = WATCH_S) -> Fleet:
     except pynvml.NVMLError_LibraryNotFound:
         return Fleet(why="no NVIDIA driver is installed")
     except pynvml.NVMLError as error:
-        return Fleet(why="the NVIDIA driver does not answer", unread=(f"nvmlInit: {error}",))
+        return Fleet(why="the NVIDIA driver does not answer", refused=str(error).rstrip("."))
     asker = _Asker()
     try:
-        handles = asker.handles()
-        gpus = {index: gpu for index, handle in handles.items() if (gpu := asker.gpu(index, handle))}
-        if any(link.active for gpu in gpus.values() for link in gpu.links):
-            time.sleep(watch_s)
-            gpus = {index: asker.watched(gpu, handles[index]) for index, gpu in gpus.items()}
-        pairs = tuple(asker.pair(a, b, handles) for a in gpus for b in gpus if a < b)
+        return _fleet(asker, watch_s)
     finally:
         pynvml.nvmlShutdown()
+
+
+def _fleet(asker: "_Asker", watch_s: float) -> Fleet:
+    every = asker.handles()
+    said = os.environ.get("CUDA_VISIBLE_DEVICES")
+    seen = list(every) if said is None else chosen(said, asker.uuids(every), asker.parent)
+    handles = {index: every[index] for index in seen}
+    gpus = {index: gpu for index, handle in handles.items() if (gpu := asker.alive(asker.gpu, index, handle))}
+    if any(link.active for gpu in gpus.values() for link in gpu.links):
+        time.sleep(watch_s)
+        again = {index: asker.alive(asker.watched, gpu, handles[index]) for index, gpu in gpus.items()}
+        gpus = {index: gpu for index, gpu in again.items() if gpu}
+    pairs = [asker.alive(asker.pair, a, b, handles) or Pair(a, b) for a in gpus for b in gpus if a < b]
+    hidden = len(seen) < len(every)
+    why = "CUDA_VISIBLE_DEVICES hides all that there are" if hidden else "the NVIDIA driver has none that answers"
     return Fleet(
-        tuple(gpus.values()), pairs, "" if gpus else "the NVIDIA driver has none that answers", tuple(asker.unread)
+        tuple(gpus.values()),
+        tuple(pairs),
+        "" if gpus else why,
+        lost=tuple(asker.lost),
+        unread=tuple(asker.unread),
+        visible=said if hidden else None,
+        of=len(every),
     )
 
 
 class _Asker:
     def __init__(self) -> None:
         self.unread: list[str] = []
+        self.lost: list[str] = []
+
+    def alive(self, ask: Callable[..., T], *arguments: Any) -> T | None:
+        """None for a GPU that is lost on the way: half of what it is would be worse than nothing."""
+        try:
+            return ask(*arguments)
+        except _Lost as gone:
+            self.lost.append(str(gone))
+            return None
 
     def handles(self) -> dict[int, Any]:
         count = self._ask("the number of GPUs", 0, pynvml.nvmlDeviceGetCount)
-        asked = {n: self._ask(f"GPU {n}", None, pynvml.nvmlDeviceGetHandleByIndex, n) for n in range(count)}
+        ask = pynvml.nvmlDeviceGetHandleByIndex
+        asked = {n: self.alive(self._ask, f"GPU {n}", None, ask, n) for n in range(count)}
         return {n: handle for n, handle in asked.items() if handle is not None}
 
-    def gpu(self, n: int, gpu: Any) -> Gpu | None:
-        """None for one that fails to answer: half of what it is would be worse than nothing."""
-        failed = len(self.unread)
+    def uuids(self, handles: dict[int, Any]) -> dict[int, str]:
+        ask = pynvml.nvmlDeviceGetUUID
+        return {n: self.alive(self._ask, f"GPU {n}: UUID", "", ask, gpu) or "" for n, gpu in handles.items()}
+
+    def parent(self, mig_uuid: str) -> int | None:
+        try:
+            instance = pynvml.nvmlDeviceGetHandleByUUID(mig_uuid)
+            index: int = pynvml.nvmlDeviceGetIndex(pynvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(instance))
+        except pynvml.NVMLError:
+            return None  # no instance of this machine, so CUDA would not find it either
+        return index
+
+    def gpu(self, n: int, gpu: Any) -> Gpu:
         memory = self._ask(f"GPU {n}: memory", None, pynvml.nvmlDeviceGetMemoryInfo, gpu)
         pci = self._ask(f"GPU {n}: PCI address", None, pynvml.nvmlDeviceGetPciInfo, gpu)
-        whole = Gpu(
+        virtual = self._ask(f"GPU {n}: virtualization", None, pynvml.nvmlDeviceGetVirtualizationMode, gpu)
+        return Gpu(
             index=n,
             name=self._ask(f"GPU {n}: name", "unknown", pynvml.nvmlDeviceGetName, gpu),
             memory_bytes=memory.total if memory else 0,
             bus=pci.busId if pci else "",
             pcie=self._pcie(n, gpu),
             links=self._links(n, gpu),
-            fabric_health=self._fabric_health(n, gpu),
+            fabric=self._fabric(n, gpu),
+            mig_instances=self._mig_instances(n, gpu),
+            virtual=VIRTUAL.get(virtual, ""),
+            geforce=self._ask(f"GPU {n}: brand", None, pynvml.nvmlDeviceGetBrand, gpu) in GEFORCE,
+            c2c=self._c2c(n, gpu),
         )
-        return whole if len(self.unread) == failed else None
 
     def watched(self, gpu: Gpu, handle: Any) -> Gpu:
         """The same GPU with what its error counters have gained since."""
@@ -189,7 +201,7 @@ class _Asker:
             if len(self.unread) > failed:
                 break  # the others would say the same
             if state is not None:  # else beyond the last one, or one that this board does not use
-                links.append(self._link(n, gpu, link) if state else NvLink(link, active=False))
+                links.append(self._link(n, gpu, link) if state else self._dark(n, gpu, link))
         return tuple(links)
 
     def _link(self, n: int, gpu: Any, link: int) -> NvLink:
@@ -207,6 +219,10 @@ class _Asker:
             errors=self._errors(n, gpu, link),
         )
 
+    def _dark(self, n: int, gpu: Any, link: int) -> NvLink:
+        """One that is down. Errors that it counted tell one that was up before from one that leads nowhere."""
+        return NvLink(link, active=False, errors=self._errors(n, gpu, link))
+
     def _speed(self, who: str, gpu: Any, link: int) -> float:
         fields = [(pynvml.NVML_FI_DEV_NVLINK_GET_SPEED, link), (pynvml.NVML_FI_DEV_NVLINK_SPEED_MBPS_COMMON, 0)]
         values = self._ask(f"{who}, speed", (), pynvml.nvmlDeviceGetFieldValues, gpu, fields)
@@ -218,26 +234,50 @@ class _Asker:
         for name, counter in COUNTERS.items():
             who = f"GPU {n}: NVLink {link}, {name} counter"
             counts[name] = self._ask(who, None, pynvml.nvmlDeviceGetNvLinkErrorCounter, gpu, link, counter)
-        return {name: count for name, count in counts.items() if count is not None}
+        return {name: count for name, count in counts.items() if count is not None and count not in NOTHING}
 
-    def _fabric_health(self, n: int, gpu: Any) -> str:
-        info = pynvml.c_nvmlGpuFabricInfo_v3_t()
-        done = self._ask(f"GPU {n}: fabric", None, pynvml.nvmlDeviceGetGpuFabricInfoV, gpu, byref(info))
-        if done is None or info.state != pynvml.NVML_GPU_FABRIC_STATE_COMPLETED:
-            return ""
-        return FABRIC_HEALTH.get(info.healthSummary, "")
+    def _fabric(self, n: int, gpu: Any) -> Fabric | None:
+        for layout in FABRIC_INFO:
+            info, quiet = layout(), layout is not FABRIC_INFO[-1]
+            ask = (f"GPU {n}: fabric", None, pynvml.nvmlDeviceGetGpuFabricInfoV, gpu, byref(info))
+            if self._ask(*ask, quiet=quiet) is not None:
+                break
+        else:
+            return None
+        if info.state not in FABRIC_STATE:
+            return None
+        return Fabric(
+            FABRIC_STATE[info.state],
+            "" if info.status == pynvml.NVML_SUCCESS else str(pynvml.NVMLError(info.status)),
+            FABRIC_HEALTH.get(getattr(info, "healthSummary", 0), ""),
+            faults(info.healthMask),
+        )
 
-    def _ask(self, what: str, otherwise: T, call: Callable[..., Any], *arguments: Any) -> Any | T:
+    def _mig_instances(self, n: int, gpu: Any) -> int | None:
+        mode = self._ask(f"GPU {n}: MIG", None, pynvml.nvmlDeviceGetMigMode, gpu)
+        if mode is None or mode[0] != pynvml.NVML_DEVICE_MIG_ENABLE:
+            return None
+        most = self._ask(f"GPU {n}: MIG instances", 0, pynvml.nvmlDeviceGetMaxMigDeviceCount, gpu)
+        ask = pynvml.nvmlDeviceGetMigDeviceHandleByIndex
+        found = [self._ask(f"GPU {n}: MIG instance {i}", None, ask, gpu, i) for i in range(most)]
+        return sum(1 for instance in found if instance is not None)
+
+    def _c2c(self, n: int, gpu: Any) -> bool:
+        fields = [pynvml.NVML_FI_DEV_C2C_LINK_COUNT]
+        values = self._ask(f"GPU {n}: C2C links", (), pynvml.nvmlDeviceGetFieldValues, gpu, fields)
+        return any(value.nvmlReturn == pynvml.NVML_SUCCESS and value.value.uiVal > 0 for value in values)
+
+    def _ask(self, what: str, otherwise: T, call: Callable[..., Any], *arguments: Any, quiet: bool = False) -> Any | T:
+        """`otherwise` where the question fails. Raises _Lost."""
         try:
             return call(*arguments)
-        except (
-            pynvml.NVMLError_NotSupported,
-            pynvml.NVMLError_FunctionNotFound,
-            pynvml.NVMLError_InvalidArgument,  # a link beyond the last one
-        ):
+        except GONE as gone:
+            raise _Lost(f"{what}: {gone}") from gone
+        except UNKNOWN_QUESTION:
             return otherwise
         except pynvml.NVMLError as error:
-            self.unread.append(f"{what}: {error}")
+            if not quiet:
+                self.unread.append(f"{what}: {str(error).rstrip('.')}")
             return otherwise
 
 

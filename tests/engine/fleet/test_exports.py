@@ -25,8 +25,9 @@ from engine.fleet.advisor.plan import Plan, Pool
 from engine.fleet.catalog.hf_config import model
 from engine.fleet.exports import dynamo, kubernetes, vllm
 from engine.fleet.exports.report import report
-from engine.fleet.host.findings import Tray, findings
-from engine.fleet.host.nvml import example_fleet
+from engine.fleet.host.finding import Tray
+from engine.fleet.host.findings import findings
+from engine.fleet.host.fleet import example_fleet
 
 LOAD: dict[str, Any] = {"isl_tokens": 4096, "osl_tokens": 256, "ttft_slo_s": 2.0, "itl_slo_s": 0.05}
 PLANS = {

@@ -6,7 +6,7 @@ import pytest
 from engine.errors import BadInput
 from engine.fleet.advisor.question import Question
 from engine.fleet.advisor.question_from_host import here
-from engine.fleet.host.nvml import Fleet, Gpu, NvLink, example_fleet
+from engine.fleet.host.fleet import Fabric, Fleet, Gpu, NvLink, example_fleet
 
 EXAMPLE = example_fleet()
 UP = NvLink(0, True, "4", 25e9, "switch")
@@ -48,3 +48,16 @@ def test_where_no_link_is_up_nothing_says_that_there_ever_was_one() -> None:
 def test_what_cannot_begin_a_question_gets_one_sentence(gpus: tuple[Gpu, ...], sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence):
         here(fleet(*gpus))
+
+
+def test_cards_that_never_had_a_bridge_are_not_roads_that_are_down() -> None:
+    bare = [msgspec.structs.replace(gpu, links=(NvLink(0, active=False),) * 4) for gpu in EXAMPLE.gpus[2:]]
+    found = here(fleet(*EXAMPLE.gpus[:2], *bare))
+    assert (found.fabric, found.links_down) == ("nvlink3", 0)
+
+
+def test_a_fabric_that_is_not_set_up_carries_nothing() -> None:
+    stopped = [msgspec.structs.replace(SXM, index=n, fabric=Fabric("not started")) for n in range(8)]
+    assert here(fleet(*stopped)).fabric == "pcie5"
+    sliced = [msgspec.structs.replace(SXM, index=n, mig_instances=7) for n in range(8)]
+    assert "MIG is on" in here(fleet(*sliced)).sentence

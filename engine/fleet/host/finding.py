@@ -1,0 +1,100 @@
+"""One finding: what is wrong or worth knowing, what it does to a KV handoff, and what to do about it."""
+
+from collections.abc import Callable, Collection, Hashable, Iterable
+from typing import Literal, TypeVar
+
+import msgspec
+
+from engine.fleet.catalog.hardware import fabric
+from engine.fleet.catalog.models import ModelShape
+from engine.fleet.host.fleet import Fleet, Gpu
+from engine.fleet.host.links import Road
+from engine.units import in_words
+
+Severity = Literal["critical", "warning", "info"]
+
+Key = TypeVar("Key", bound=Hashable)
+
+PROMPT_TOKENS = 4096
+NVLINK_FIX = (
+    "Drain the node; nvidia-smi nvlink -s and dmesg (Xid 74) say which link; reset the GPUs (nvidia-smi -r), then "
+    "reboot; if it stays down, reseat the bridge or call for service."
+)
+PUSH_FIX = "Until then let prefill push: NixlPushConnector instead of NixlConnector on both sides."
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """`bytes_per_s` and `handoff_s`: now, on the worst road that is meant; `healthy_bytes_per_s`: if it were mended.
+
+    None where a finding is not about a road. Times are for one prompt of the model that `effect` names.
+    """
+
+    severity: Severity
+    what: str
+    effect: str = ""
+    fix: str = ""
+    gpus: tuple[int, ...] = ()
+    bytes_per_s: float | None = None
+    handoff_s: float | None = None
+    healthy_bytes_per_s: float | None = None
+
+
+class Tray(msgspec.Struct, frozen=True):
+    """The handoff that effects are counted in: one prompt's KV."""
+
+    model: ModelShape
+    tokens: int = PROMPT_TOKENS
+
+    @property
+    def bytes(self) -> int:
+        return self.model.kv_bytes(self.tokens)
+
+    def over(self, bytes_per_s: float) -> str:
+        seconds = self.bytes / bytes_per_s
+        time = f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
+        return f"{time} at {in_words(bytes_per_s, 'B/s')}"
+
+    def __str__(self) -> str:
+        return f"{self.model.label}, {self.tokens:,} tokens ({in_words(self.bytes, 'B')})"
+
+
+def about_road(severity: Severity, what: str, road: Road | None, tray: Tray, fix: str, why: str = "") -> Finding:
+    if road is None:
+        return Finding(severity, what, fix=fix)
+    now, healthy = road.bytes_per_s, road.healthy_bytes_per_s
+    effect = f"{why}{tray}: {'at best ' if why else ''}{tray.over(now)} over {road.label}{pulled(road, tray)}"
+    if healthy > now:
+        effect += f", instead of {tray.over(healthy)}"
+    if road.kind == "pcie":
+        fix = f"{fix} {PUSH_FIX}"
+    numbers = (now, tray.bytes / now, healthy)
+    return Finding(severity, what, f"{effect}.", fix, (road.a, road.b), *numbers)
+
+
+def worst(between: Iterable[Road], broken: Collection[int]) -> Road | None:
+    """The road that lost most, if possible one whose both ends are broken. None for a GPU that is alone."""
+    lost = [road for road in between if road.a in broken or road.b in broken]
+    return max(
+        lost,
+        key=lambda road: (road.healthy_bytes_per_s / road.bytes_per_s, road.a in broken and road.b in broken),
+        default=None,
+    )
+
+
+def pulled(road: Road, tray: Tray) -> str:
+    """UCX does not pull over CUDA IPC where no NVLink is up: it falls to TCP and says nothing (vllm issue 52607)."""
+    if road.kind != "pcie":
+        return ""
+    return f" if pushed, {tray.over(fabric('tcp').achieved_bytes_per_s)} if pulled, as NixlConnector does"
+
+
+def alike(fleet: Fleet, key: Callable[[Gpu], Key]) -> list[tuple[Key, tuple[int, ...]]]:
+    """GPUs of which the same is to be said, together."""
+    groups: dict[Key, tuple[int, ...]] = {}
+    for gpu in fleet.gpus:
+        groups[key(gpu)] = (*groups.get(key(gpu), ()), gpu.index)
+    return list(groups.items())
+
+
+def names(gpus: Iterable[int]) -> str:
+    return ", ".join(f"GPU {index}" for index in gpus)
