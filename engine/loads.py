@@ -1,11 +1,14 @@
 """How much work each worker has left, updated as orders change, so that choosing one need not walk all orders."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.order import Order
 
 Share = tuple[str, int, int, int]  # worker, and what one order adds to its prefill, output and KV tokens
+
+
+NOTHING: tuple[int, list[Share]] = (0, [])
 
 
 @dataclass(eq=False)
@@ -31,7 +34,7 @@ class Loads:
 
     def __init__(self, workers: Iterable[str]) -> None:
         self.of = {worker: Load() for worker in workers}
-        self._shares: dict[str, list[Share]] = {}
+        self._shares: dict[str, tuple[int, list[Share]]] = {}  # and how many tokens the order had then
 
     def join(self, worker: str) -> None:
         """Add a worker without load; does nothing if it is known."""
@@ -39,23 +42,25 @@ class Loads:
 
     def book(self, order: Order, source_hands_off: bool) -> None:
         """Replace what the order added to its workers' loads by what it adds now."""
-        request = order.request.id
-        for share in self._shares.pop(request, ()):
-            self._add(share, -1)
+        self.forget(order)
         if shares := _shares(order, source_hands_off):
-            self._shares[request] = shares
+            self._shares[order.request.id] = (len(order.output_ids), shares)
             for share in shares:
                 self._add(share, 1)
 
-    def made(self, worker: str, orders: Sequence[Order], each: int, already: int = 0) -> None:
-        """Each of these orders, decoding at `worker`, has made `each` more tokens; `already` of all are counted."""
+    def forget(self, order: Order) -> None:
+        """Take away what the order adds. To be called before it has a token of which `made` did not hear."""
+        before, shares = self._shares.pop(order.request.id, NOTHING)
+        if shares:
+            self.made(shares[-1][0], before - len(order.output_ids))  # the worker that decodes comes last
+        for share in shares:
+            self._add(share, -1)
+
+    def made(self, worker: str, tokens: int) -> None:
+        """Orders that decode at `worker` have so many more tokens, all together."""
         load = self.of[worker]
-        load.output_tokens -= each * len(orders) - already
-        load.kv_tokens += each * len(orders) - already
-        for order in orders:
-            shares = self._shares[order.request.id]
-            _, prefill, output, kv = shares[-1]  # the worker that decodes comes last
-            shares[-1] = (worker, prefill, output - each, kv + each)
+        load.output_tokens -= tokens
+        load.kv_tokens += tokens
 
     def _add(self, share: Share, sign: int) -> None:
         worker, prefill, output, kv = share

@@ -228,6 +228,7 @@ class Router:
             return []
         if isinstance(event, Finished):
             return [event, *self._end(order, worker, event.t)]
+        self._loads.forget(order)
         order.output_ids.append(event.token)
         if order.stage == "prefilling" and self.roster.roles[worker] != "prefill_only":
             order.stage = "decoding"
@@ -239,15 +240,14 @@ class Router:
 
         `told`: how many of all these tokens `progress` has already counted.
         """
-        orders = [self.orders[request] for request in requests]
-        unknown = [0] * steps
-        for order in orders:
-            order.output_ids += unknown
-        self._loads.made(worker, orders, steps, told)
+        orders, unknown = self.orders, [0] * steps
+        for request in requests:
+            orders[request].output_ids += unknown
+        self._loads.made(worker, steps * len(requests) - told)
 
     def progress(self, worker: str, tokens: int) -> None:
         """Count `tokens` more tokens at `worker`; `leapt` says later to which requests they belong."""
-        self._loads.made(worker, (), 0, -tokens)
+        self._loads.made(worker, tokens)
 
     # ---- an order's way
 

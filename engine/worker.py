@@ -7,6 +7,7 @@ and the simulator both drive this class.
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from itertools import islice
 
 from engine.blocks import BlockPool
@@ -16,6 +17,7 @@ from engine.plan import Piece, Plan, Slice
 from engine.policy import POLICIES, Job
 from engine.request import Request
 
+UNKNOWN = 0  # a token whose value does not matter
 MAX_RUNNING = 64  # requests that one worker decodes in a batch
 
 Output = Event | Report
@@ -41,7 +43,10 @@ class Worker:
         self.max_running = max_running
         self.configure(policy, chunk)
         self._waiting: OrderedDict[str, Job] = OrderedDict()  # long under overload: never iterate over all of it
-        self._running: dict[str, Job] = {}
+        self._running: dict[str, Job] = {}  # each step that decodes makes a token for all of them
+        self._decoded = 0  # such steps
+        self._ending: list[tuple[int, str]] = []  # after which of them each of these ends at the latest: a heap
+        self._stoppable: set[str] = set()  # of those that run, whom a token's value may end
         self._held: dict[str, Job] = {}
         self._asked: deque[tuple[str, int]] = deque()  # reservations that wait for blocks: first come, first served
         self._reserved: set[str] = set()
@@ -103,12 +108,13 @@ class Worker:
         """The reserved blocks now hold the KV of all tokens but the last: decode from there."""
         self._reserved.remove(request.id)
         tokens = [*request.prompt_ids, *output_ids]
-        self._running[request.id] = Job(request, tokens, done=len(tokens) - 1)
+        self._run(Job(request, tokens, done=len(tokens) - 1))
 
     def drop(self, request: str, t: float) -> list[Output]:
         """Forget a request wherever it is. Must not be called while a step that contains it runs."""
         self._waiting.pop(request, None)
         self._running.pop(request, None)
+        self._stoppable.discard(request)
         self._asked = deque(ask for ask in self._asked if ask[0] != request)
         self._held.pop(request, None)
         self._reserved.discard(request)
@@ -131,14 +137,18 @@ class Worker:
     def finish(self, plan: Plan, sampled: Sequence[int | None], t: float, cpu_s: float | None = None) -> list[Output]:
         """Record a step's results. `sampled` has, for each slice, a token or None; `cpu_s` is the CPU time it took."""
         out: list[Output] = [StepEnded(t, self.name, cpu_s)]
+        self._decoded += plan[0].request in self._running
         for piece, token in zip(plan, sampled, strict=True):
             job = self.job(piece.request)
             job.done += piece.tokens
-            if token is not None:
-                out += self._book(job, token, t)
-            if piece.request in self._waiting and (token is not None or job.left == 0):
-                out += self._leave_queue(job)
+            out += self._computed(job, token, t)
         return [*out, *self._grant()]
+
+    def _computed(self, job: Job, token: int | None, t: float) -> list[Output]:
+        out = self._book(job, token, t) if token is not None else []
+        if job.request.id in self._waiting and (token is not None or job.left == 0):
+            out += self._leave_queue(job)
+        return out
 
     def _book(self, job: Job, token: int, t: float) -> list[Output]:
         request = job.request
@@ -149,6 +159,7 @@ class Worker:
 
     def _end(self, job: Job, reason: str, t: float) -> list[Output]:
         request = job.request.id
+        self._stoppable.discard(request)
         if not self._running.pop(request, None):
             del self._waiting[request]
         return [Finished(t, request, reason, job.output_tokens), *self._free(request, t)]
@@ -158,35 +169,67 @@ class Worker:
         request = job.request.id
         del self._waiting[request]
         if not self._hands_off:
-            self._running[request] = job
+            self._run(job)
             return []
         self._held[request] = job
         return [Prefilled(request)]
 
-    def steady_steps(self, plan: Plan) -> int:
-        """How many steps like this one, counting it, run until a request ends, if none arrives or is dropped.
+    def _run(self, job: Job) -> None:
+        """It decodes from now on."""
+        self._running[job.request.id] = job
+        if job.request.stop_ids:
+            self._stoppable.add(job.request.id)
+        heappush(self._ending, (self._decoded + job.longest - len(job.tokens), job.request.id))
 
-        For a simulated clock that can leap. 0 if the step does not only decode, or a token's value may end an answer.
+    def _first_end(self) -> int:
+        """After how many steps from now the first running request ends at the latest."""
+        while self._ending:
+            end, request = self._ending[0]
+            job = self._running.get(request)
+            if job is not None and job.longest - len(job.tokens) == end - self._decoded:
+                return end - self._decoded
+            heappop(self._ending)  # it ended earlier, or was dropped
+        return sys.maxsize
+
+    def steady_steps(self, plan: Plan) -> int:
+        """How many steps like this one, counting it, run until a prompt or an answer ends, if none comes or is dropped.
+
+        For a simulated clock that can leap; pieces of prompts go on where the one before ended. 0 if a piece of one
+        token looks like decoding, or a token's value may end an answer.
         """
-        if plan[-1].request in self._waiting:
-            return 0
         steps = sys.maxsize
-        for job in self._running.values():
-            if job.request.stop_ids:
+        for piece in reversed(plan):
+            job = self._waiting.get(piece.request)
+            if job is None:
+                break
+            if piece.tokens == 1:
                 return 0
-            steps = min(steps, job.longest - len(job.tokens))
-        return steps
+            steps = min(steps, max(1, (job.left - 1) // piece.tokens))
+        if plan[0].tokens > 1:
+            return steps
+        if self._stoppable:
+            return 0
+        return min(steps, self._first_end())
 
     def leap(self, plan: Plan, steps: int, t: float) -> list[Output]:
-        """Record `steps` such steps at once, the last of which ended at `t`: as `finish`, without events for tokens."""
+        """Record `steps` such steps at once, the last of which ended at `t`: as `finish`, without events for the tokens
+        of requests that decode."""
         out: list[Output] = []
-        unknown = [0] * steps
-        for piece in plan:
-            job = self._running[piece.request]
-            job.tokens += unknown
-            job.done += steps
-            if len(job.tokens) >= job.longest:
-                out += self._end(job, "length", t)
+        rows = len(self._running) if plan[0].tokens == 1 else 0
+        if rows:
+            self._decoded += steps
+            unknown = [UNKNOWN] * steps
+            for job in self._running.values():
+                job.tokens += unknown
+                job.done += steps
+            if self._first_end() == 0:
+                for job in [job for job in self._running.values() if len(job.tokens) == job.longest]:
+                    out += self._end(job, "length", t)
+        for piece in plan[rows:]:
+            job = self._waiting[piece.request]
+            job.done += steps * piece.tokens
+            sampled = job.left == 0 and self._samples_first_token
+            out += self._computed(job, UNKNOWN if sampled else None, t)
         return [*out, *self._grant()] if out else out
 
     # ---- memory

@@ -161,7 +161,8 @@ class Cluster:
     def leapt(self, leap: Leapt, told: int) -> None:
         """A worker took several steps at once; the router already knows of the first `told` of them."""
         self._write(leap)
-        self.router.leapt(leap.worker, [piece.request for piece in leap.plan], len(leap.ends_s), told * len(leap.plan))
+        rows = [piece.request for piece in leap.rows]
+        self.router.leapt(leap.worker, rows, len(leap.ends_s), told * len(rows))
 
     def apply(self, outputs: Iterable[Routed]) -> None:
         """Deliver the router's commands to their workers, and record its events."""

@@ -35,9 +35,9 @@ from engine.router import Router
 from engine.scenario import BLOCK_TOKENS, TRANSPORTS
 from engine.sim.clock import NS_PER_S, Clock
 from engine.sim.cost import StepCost
-from engine.sim.leap import PLACEHOLDER, Leapt
+from engine.sim.leap import Leapt
 from engine.sim.network import Flow, Network
-from engine.worker import MAX_RUNNING, Output, Worker
+from engine.worker import MAX_RUNNING, UNKNOWN, Output, Worker
 
 MOVED_EVERY_NS = 50_000_000  # as often as the live courier reports progress
 
@@ -82,8 +82,9 @@ class Surroundings(Protocol):
 class _Steps:
     """One step or several alike, under way: their plan, and when each ends."""
 
-    def __init__(self, plan: Plan, ends_ns: list[int], leaps: bool) -> None:
+    def __init__(self, plan: Plan, rows: int, ends_ns: list[int], leaps: bool) -> None:
         self.plan = plan
+        self.rows = rows
         self.ends_ns = ends_ns
         self.leaps = leaps
         self.told = 0  # steps whose tokens the router's loads already include
@@ -137,7 +138,7 @@ class Station:
             return
         ended = bisect_right(steps.ends_ns, now, 0, len(steps.ends_ns) - 1)  # the last step says so itself
         if ended > steps.told:
-            self._cluster.router.progress(self.name, (ended - steps.told) * len(steps.plan))
+            self._cluster.router.progress(self.name, (ended - steps.told) * steps.rows)
             steps.told = ended
 
     # ---- steps
@@ -162,16 +163,22 @@ class Station:
         prefill = [(piece.start, piece.tokens) for piece in plan if piece.tokens > 1]
         rows = len(plan) - len(prefill)
         context = sum([piece.start for piece in plan if piece.tokens == 1]) + rows
-        steps = self._mind.steady_steps(plan) if self._cluster.leaping and not prefill else 0
+        cost, steps = self.spec.cost, 0
+        if self._cluster.leaping and not (prefill and self._cluster.watched):  # who watches sees a prompt's every piece
+            steps = self._mind.steady_steps(plan)
         if steps <= 1:
-            seconds = [self.spec.cost.step_s(prefill, rows, context)]
+            seconds = [cost.step_s(prefill, rows, context)]
+        elif prefill:
+            ((start, tokens),) = prefill  # with a second one, the first would end in this step
+            pieces = [(start + step * tokens, tokens) for step in range(steps)]
+            seconds = [cost.step_s([piece], rows, context + step * rows) for step, piece in enumerate(pieces)]
         else:
-            seconds = self.spec.cost.decode_s(rows, context, steps)
+            seconds = cost.decode_s(rows, context, steps)
         if scatter := self.spec.prefill_scatter if prefill else self.spec.scatter:
             seconds = [s * scatter[(self._taken + step) % len(scatter)] for step, s in enumerate(seconds)]
         lasting = [int(s * NS_PER_S + 0.5) or 1 for s in seconds]  # `ns`, inlined
         lasting[0] += now
-        return _Steps(plan, list(accumulate(lasting)), steps > 0)
+        return _Steps(plan, rows, list(accumulate(lasting)), steps > 0)
 
     def _cut(self, steps: _Steps) -> None:
         """A command came in: end the leap with the step that is under way."""
@@ -190,7 +197,7 @@ class Station:
         self._taken += len(steps.ends_ns)
         if not steps.leaps:
             samples = self._mind.samples
-            sampled = [PLACEHOLDER if samples(piece) else None for piece in plan]
+            sampled = [UNKNOWN if samples(piece) else None for piece in plan]
             self._cluster.heard(self.name, self._mind.finish(plan, sampled, t))
         else:
             count = len(steps.ends_ns)

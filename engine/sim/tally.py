@@ -86,6 +86,8 @@ class Counter:
         self._gaps = _Gaps()
         self._begun: dict[str, float] = {}
         self._busy: dict[str, float] = {}
+        self._decodes_at: dict[str, str] = {}  # of a request whose last tokens came in leaps, its worker
+        self._leapt_s: dict[str, float] = {}  # when the last leap of each worker ended
         self._folds: dict[type, Callable[[Any], None]] = {
             Leapt: self._leapt,
             StepStarted: self._step_started,
@@ -107,7 +109,16 @@ class Counter:
         self._served[event.request] = Served(event.request, event.prompt_tokens, event.t)
 
     def _finished(self, event: Finished) -> None:
-        self._served[event.request].finished = event.reason
+        request = self._served[event.request]
+        request.finished = event.reason
+        self._settle(request)
+        if request.output_tokens:
+            request.output_tokens = event.output_tokens
+
+    def _settle(self, request: Served) -> None:
+        """Up to the last token of its worker's last leap."""
+        if worker := self._decodes_at.pop(request.id, ""):
+            request.last_s = self._leapt_s[worker]
 
     def _step_started(self, event: StepStarted) -> None:
         self._begun[event.worker] = event.t
@@ -117,6 +128,7 @@ class Counter:
 
     def _token(self, event: TokenMade) -> None:
         request = self._served[event.request]
+        self._settle(request)
         if request.output_tokens:
             self._gaps.add([event.t - request.last_s], 1)
         else:
@@ -125,20 +137,30 @@ class Counter:
         request.output_tokens += 1
 
     def _leapt(self, leap: Leapt) -> None:
+        """All that a worker decodes gets a token in each of its steps, so only who is new to its batch is looked at.
+        Whoever is stands at its end."""
         self._step_ended(leap)
-        served, gaps, ends_s = self._served, self._gaps, leap.ends_s
-        first_s, last_s, steps = ends_s[0], ends_s[-1], len(ends_s)
+        if not (rows := leap.rows):
+            return
+        served, decodes_at, ends_s, worker = self._served, self._decodes_at, leap.ends_s, leap.worker
+        first_s = ends_s[0]
         before: list[float] = []
-        for piece in leap.plan:
-            request = served[piece.request]
+        known = len(rows)
+        while known and decodes_at.get(rows[known - 1].request) != worker:
+            known -= 1
+            request = served[rows[known].request]
+            self._settle(request)
             if request.output_tokens:
                 before.append(first_s - request.last_s)
             else:
                 request.first_s = first_s
-            request.last_s = last_s
-            request.output_tokens += steps
-        gaps.add(before, 1)
-        gaps.add([later - earlier for earlier, later in pairwise(ends_s)], len(leap.plan))
+                request.output_tokens = 1  # how many it has in the end is said then
+            decodes_at[request.id] = worker
+        if known:
+            self._gaps.add([first_s - self._leapt_s[worker]], known)
+        self._gaps.add(before, 1)
+        self._gaps.add([later - earlier for earlier, later in pairwise(ends_s)], len(rows))
+        self._leapt_s[worker] = ends_s[-1]
 
 
 def tally(record: Iterable[Happening]) -> Tally:
