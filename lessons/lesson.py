@@ -30,6 +30,22 @@ class Knob:
 
 
 @dataclass(frozen=True)
+class FreeKnob:
+    """What the learner may turn once a question is answered, as often as they like: the simulator redraws at once.
+
+    `runs(value)` are the scenarios with the knob at `value`; `at` is where the real runs had it. `numbers` are shown
+    beside each other for the real repeat and for the simulated one, with their units in their names. `says`: one or
+    two sentences, what to look for.
+    """
+
+    knob: Knob
+    at: float
+    says: str
+    runs: Callable[[float], Mapping[str, Scenario]]
+    numbers: Callable[[Evidence], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
 class Round:
     """One question and what answers it.
 
@@ -39,7 +55,7 @@ class Round:
     may use in braces, besides {guess}, {measured} and {times}, all of one repeat. `timed` False: nothing in the answer
     depends on time, so that one run is as good as ten, and a disturbed one as good as any. `computed`: the
     answer follows from formulas or a simulation, not from runs. `recalls`: earlier rounds whose runs are looked at as
-    well, where there are runs of its own or it is computed.
+    well, where there are runs of its own or it is computed. `free`: a knob for afterwards.
     """
 
     name: str
@@ -56,6 +72,7 @@ class Round:
     timed: bool = True
     computed: bool = False
     recalls: tuple[str, ...] = ()
+    free: FreeKnob | None = None
 
     def finding(self, evidence: Evidence) -> Finding:
         """What this evidence answers, or why it does not."""

@@ -8,6 +8,7 @@ import msgspec
 
 from engine.disturbed import disturbed
 from engine.link import LinkSpec
+from engine.live.machine.lull import Lull
 from engine.live.machine.machine import measure
 from engine.live.process.front import Front
 from engine.live.process.run import make_requests, run_on
@@ -31,16 +32,20 @@ def kitchen(model: ModelSpec | None = None) -> Iterator[Front]:
 def gather(
     front: Front, asked: Round, setting: float = 0.0, progress: Progress = lambda turn, number, of: None
 ) -> Evidence:
-    """Run what the round asks for, on the workers that are up; a disturbed run up to `ATTEMPTS` times, of which the
-    least disturbed counts. `progress` hears of each run before it starts, as often as it is made."""
+    """Run what the round asks for, on the workers that are up; a disturbed run up to `ATTEMPTS` times, in lulls of the
+    machine if they come soon, of which the least disturbed counts. `progress` hears of each run before it starts, as
+    often as it is made."""
     repeats = 1 if os.environ.get(FAST) == "1" else asked.repeats
     todo = turns(asked.runs(setting), repeats)
     attempts = ATTEMPTS if asked.timed else 1
     done = []
+    lull = Lull(front.deployment.workers)
     for number, turn in enumerate(todo):
         scenario = msgspec.structs.replace(turn.scenario, model=front.model)
         best = None
-        for _ in range(attempts):
+        for attempt in range(attempts):
+            if attempt:
+                lull.wait()
             progress(turn, number, len(todo))
             best = calmer(best, run_on(front, scenario, make_requests(scenario)))
             if not disturbed(best.events):

@@ -7,13 +7,14 @@ that are being made for somebody else, are shared unless fresh ones are asked fo
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import NamedTuple
 
 from engine.disturbed import disturbed
 from engine.errors import BadInput
+from engine.live.machine.lull import Lull
 from engine.log import Log
 from engine.scenario import Scenario
 from lab.course.single_flight import SingleFlight
@@ -42,11 +43,13 @@ class Step(NamedTuple):
 @dataclass(frozen=True)
 class Shared:
     """What all gatherings of a lab share. `kept`: the logs of finished, undisturbed runs by their scenarios, which hold
-    every setting and the seed. Runs made together are given together: only those can be compared."""
+    every setting and the seed. Runs made together are given together: only those can be compared. `lull`: of this
+    machine, for one gathering."""
 
     engine: EngineClient
     kept: "LRU[tuple[Scenario, ...], tuple[Log, ...]]"
     flights: "SingleFlight[Gathering]"
+    lull: Callable[[int], Lull] = Lull
 
 
 class Gathering:
@@ -57,7 +60,7 @@ class Gathering:
     `fresh`: every run is made, whatever is kept.
 
     A disturbed run is made again, up to `ATTEMPTS` times, and no more often in all than there are runs; the least
-    disturbed attempt counts.
+    disturbed attempt counts. It is made again in a lull, if one comes soon.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Gathering:
         self._reused: set[str] = set()  # rounds
         self._best: Log | None = None  # of the attempts at the run that is on, if it was disturbed
         self._attempts = 0
+        self._lull = shared.lull(shared.engine.settings.workers)
         self._spare = len(self._steps)  # runs that may still be made again
         self._done = 0
         self._seconds: list[float] = []
@@ -111,6 +115,11 @@ class Gathering:
         return self._attempts > 0
 
     @property
+    def waits(self) -> bool:
+        """Whether it waits until nobody else computes."""
+        return self._lull.awaited
+
+    @property
     def name(self) -> str:
         """The name of the current or next run."""
         turn = None if self.complete else self._steps[self._done].turn
@@ -132,7 +141,7 @@ class Gathering:
             while not (self.run or self.stopped or self.complete) and self._reuse():
                 pass
             self.on = self if self.stopped or self.complete else self._leader()
-            if self.on is self and not (self.run or self.stopped or self.complete):
+            if self.on is self and not (self.run or self.stopped or self.complete) and self._lull.came():
                 self._ask()
 
     def stop(self) -> None:
@@ -190,6 +199,7 @@ class Gathering:
             self._attempts += 1
             if self._timed(step) and disturbed(log.events) and self._attempts < ATTEMPTS and self._spare:
                 self._spare -= 1
+                self._lull.begin()
             else:
                 self._logs.append((step, self._best))
                 self._best, self._attempts = None, 0
@@ -271,6 +281,8 @@ def _says(gathering: Gathering) -> str:
         return f"{number}: the engine is warming up (a minute at the very first start)."
     if waits := gathering.engine.queue_words(gathering.run):
         return f"{number}: {waits}"
+    if gathering.waits:
+        return f"{number}: something else computes on this machine. The run was disturbed and waits for a quiet moment."
     if gathering.measuring:
         return f"{number}: measuring what this machine can do; this takes some seconds."
     left_s = gathering.left_s

@@ -17,6 +17,7 @@ from lab.course.evidence_runs import Gathering, says
 from lab.course.evidence_store import EvidenceStore
 from lab.course.guess_form import guess_form
 from lab.course.reveal import Table
+from lab.course.simulation import free_knob
 from lab.runs.engine_client import EngineClient
 from lab.runs.live_scene import live
 from lab.scene.component import scene
@@ -196,6 +197,8 @@ def _reveal(
 ) -> None:
     made = evidence.made if evidence else None
     comparison(lesson, asked, entry, outcome, evidence, made)
+    if evidence is not None:
+        free_knob(asked, evidence, outcome.key.repeat, f"{lesson.slug} {asked.name}")
     if evidence is None:
         _without_evidence(lesson, asked)
     elif asked.has_runs and made and (made.reused or made.disturbed):

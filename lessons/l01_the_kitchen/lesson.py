@@ -8,16 +8,21 @@ from engine.log import Log
 from engine.scenario import Scenario
 from lessons.evidence import CannotTell, Evidence
 from lessons.keys import exact, number
-from lessons.lesson import Claim, Knob, Lesson, Round
+from lessons.lesson import Claim, FreeKnob, Knob, Lesson, Round
 from lessons.question import Number
-from lessons.runs import alone, deployed, e2e_s, handoff_bytes, mb, ms, of, percent, prefill_s
+from lessons.runs import alone, deployed, e2e_s, handoff_bytes, mb, ms, of, prefill_s
 
-PROMPT, OUTPUT = 256, 16
+PROMPT = 256
+ANSWERS = (16.0, 32.0, 64.0)
 PERCENT = Number("%", 1.0, 100.0, log=False)
 
 
+def small_order(setting: float) -> Mapping[str, Scenario]:
+    return {"small order": deployed("disaggregated", alone(64, 4))}
+
+
 def one_order(setting: float) -> Mapping[str, Scenario]:
-    return {"order": deployed("disaggregated", alone(PROMPT, int(setting) or OUTPUT))}
+    return {"order": deployed("disaggregated", alone(PROMPT, int(setting)))}
 
 
 def prep_percent(log: Log) -> float:
@@ -35,6 +40,17 @@ def tray_ratio(log: Log) -> float:
     return handoff_bytes(log) / words_bytes(log)
 
 
+def tray_words(one: Evidence) -> Mapping[str, str]:
+    log = one.log("small order")
+    tokens = log.scenario.workload.prompt_tokens
+    return {
+        "tray": mb(handoff_bytes(log)),
+        "words": f"{words_bytes(log):,.0f} bytes",
+        "tokens": f"{tokens}",
+        "each": f"{handoff_bytes(log) / tokens:,.0f} bytes",
+    }
+
+
 def order_words(one: Evidence) -> Mapping[str, str]:
     log = one.log("order")
     return {
@@ -42,17 +58,22 @@ def order_words(one: Evidence) -> Mapping[str, str]:
         "output": f"{log.scenario.workload.output_tokens}",
         "prep": ms(prefill_s(log)),
         "all": ms(e2e_s(log)),
-        "share": percent(prep_percent(log) / 100),
     }
 
 
-def tray_words(one: Evidence) -> Mapping[str, str]:
+def order_numbers(one: Evidence) -> Mapping[str, float]:
     log = one.log("order")
     return {
-        "tray": mb(handoff_bytes(log)),
-        "words": f"{words_bytes(log):,.0f} bytes",
-        "each": f"{handoff_bytes(log) / PROMPT:,.0f} bytes",
+        "reading, ms": 1e3 * prefill_s(log),
+        "the whole order, ms": 1e3 * e2e_s(log),
+        "share of reading, %": prep_percent(log),
     }
+
+
+def weighs(log: Log) -> bool:
+    """Whether reading has far less of the time than of the tokens."""
+    output = log.scenario.workload.output_tokens
+    return prep_percent(log) < 100 * PROMPT / (PROMPT + output) - 10
 
 
 LESSON = Lesson(
@@ -61,45 +82,46 @@ LESSON = Lesson(
     minutes=4,
     rounds=(
         Round(
+            "tray",
+            "How many times as many bytes has the tray as the prompt's text?",
+            Number("times", 0.01, 1_000_000.0),
+            key=lambda evidence: exact(evidence.each(of("small order", tray_ratio))),
+            reasons=("It holds the words", "It holds the model", "It holds what was computed from each word"),
+            runs=small_order,
+            repeats=1,
+            timed=False,
+            numbers=tray_words,
+        ),
+        Round(
             "order",
-            "What share of an order's time goes into reading its prompt?",
+            "Choose how long the answer is. What share of the order's time goes into reading the prompt?",
             PERCENT,
             key=lambda evidence: number(evidence.each(of("order", prep_percent))),
             reasons=("There is far more to read than to write", "Writing goes token by token"),
             runs=one_order,
+            knob=Knob("answer", ANSWERS, "{:g} tokens".format),
             numbers=order_words,
-        ),
-        Round(
-            "longer",
-            "Choose how long the answer is. What share of the time is reading now?",
-            PERCENT,
-            key=lambda evidence: number(evidence.each(of("order", prep_percent))),
-            runs=one_order,
-            repeats=2,
-            knob=Knob("answer", (4.0, 32.0, 64.0), "{:g} tokens".format),
-            numbers=order_words,
-        ),
-        Round(
-            "check",
-            "How much bigger is the tray than the prompt's text?",
-            Number("times", 0.01, 1_000_000.0),
-            key=lambda evidence: exact(evidence.repeats[0].each(of("order", tray_ratio))),
-            numbers=tray_words,
-            timed=False,
+            free=FreeKnob(
+                Knob("answer", (2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0), "{:g} tokens".format),
+                at=ANSWERS[0],
+                says="Make the answer longer: reading is paid once for an order, writing for every token.",
+                runs=one_order,
+                numbers=order_numbers,
+            ),
         ),
     ),
     claims=(
         Claim(
             "Writing a few tokens takes a good part of the time, though the prompt has many times as many.",
             "order",
-            lambda one: prep_percent(one.log("order")) < 100 * (1 - OUTPUT / PROMPT) - 10,
+            lambda one: weighs(one.log("order")),
             otherwise="Here reading takes nearly all of the time, as the mere count of tokens would have it.",
             name="weighs",
         ),
         Claim(
             "A tray is thousands of times larger than the words it was made from.",
-            "check",
-            lambda one: tray_ratio(one.log("order")) > 1000,
+            "tray",
+            lambda one: tray_ratio(one.log("small order")) > 1000,
             otherwise="With this model a tray is less than a thousand times as large as the words.",
             name="heavy",
         ),

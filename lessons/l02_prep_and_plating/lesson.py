@@ -6,15 +6,13 @@ from pathlib import Path
 from engine.scenario import Scenario
 from lessons.evidence import CannotTell, Evidence
 from lessons.keys import curve, greatest, number
-from lessons.lesson import Claim, Knob, Lesson, Round
+from lessons.lesson import Claim, Lesson, Round
 from lessons.question import Choice, Curve, Lines, Number
 from lessons.runs import (
     alone,
     decode_step_s,
     deployed,
-    in_ms,
     ms,
-    of,
     percent,
     prefill_s,
     prefill_s_per_token,
@@ -165,17 +163,6 @@ def steps_and_bound(evidence: Evidence) -> Lines:
     return Lines("answers in the batch", "one step, ms", {"measured": points}, {"the roofline's bound": bound})
 
 
-# ---- prompts
-
-
-def prompt_run(setting: float) -> Mapping[str, Scenario]:
-    return {"prompt": deployed("disaggregated", alone(int(setting)))}
-
-
-def prompt_words(one: Evidence) -> Mapping[str, str]:
-    return {"tokens": f"{one.setting:g}", "each_ms": ms(prefill_s_per_token(one.log("prompt")))}
-
-
 LESSON = Lesson(
     Path(__file__).parent,
     title="Reading a page is quicker than writing a line. How can that be?",
@@ -210,15 +197,6 @@ LESSON = Lesson(
             numbers=batch_words,
             view=steps_and_bound,
             needs_machine=True,
-        ),
-        Round(
-            "check",
-            "Choose the prompt's length. How long does its whole prefill take?",
-            Number("ms", 5.0, 50_000.0),
-            key=lambda evidence: number(in_ms(evidence.each(of("prompt", prefill_s)))),
-            runs=prompt_run,
-            knob=Knob("prompt length", (64.0, 512.0, 1024.0), "{:g} tokens".format),
-            numbers=prompt_words,
         ),
     ),
     claims=(

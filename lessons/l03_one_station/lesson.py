@@ -7,7 +7,7 @@ from statistics import fmean, median
 from engine.scenario import Scenario
 from lessons.evidence import Evidence
 from lessons.keys import greatest, number
-from lessons.lesson import Claim, Knob, Lesson, Round
+from lessons.lesson import Claim, FreeKnob, Knob, Lesson, Round
 from lessons.question import Choice, Number
 from lessons.runs import (
     LONG,
@@ -33,8 +33,8 @@ def one_station(setting: float) -> Mapping[str, Scenario]:
     return {WITH: deployed("colocated", crowd()), WITHOUT: deployed("colocated", crowd(SHORT))}
 
 
-def longer(setting: float) -> Mapping[str, Scenario]:
-    return {"giant": deployed("colocated", crowd(int(setting)))}
+def giant_of(setting: float) -> Mapping[str, Scenario]:
+    return {WITH: deployed("colocated", crowd(int(setting)))}
 
 
 def separated(setting: float) -> Mapping[str, Scenario]:
@@ -62,8 +62,13 @@ def stall_words(one: Evidence) -> Mapping[str, str]:
     }
 
 
-def giant_words(one: Evidence) -> Mapping[str, str]:
-    return {"tokens": f"{one.setting:g}", "prefill": ms(giant_step_s(one.log("giant")))}
+def giant_numbers(one: Evidence) -> Mapping[str, float]:
+    log = one.log(WITH)
+    return {
+        "longest pause, ms": 1e3 * stall_s(log),
+        "the giant's own step, ms": 1e3 * giant_step_s(log),
+        "usual gap, ms": 1e3 * usual_s(log),
+    }
 
 
 def separated_words(one: Evidence) -> Mapping[str, str]:
@@ -73,7 +78,7 @@ def separated_words(one: Evidence) -> Mapping[str, str]:
 LESSON = Lesson(
     Path(__file__).parent,
     title="Why did everybody's answer stop when one long prompt came in?",
-    minutes=6,
+    minutes=5,
     rounds=(
         Round(
             "freeze",
@@ -84,20 +89,17 @@ LESSON = Lesson(
             runs=one_station,
             numbers=stall_words,
             view=lambda evidence: ms_bars(evidence, stall_s, WITH, WITHOUT, log=True),
-        ),
-        Round(
-            "longer",
-            "Choose the length of the giant order. How long is the longest pause now?",
-            Number("ms", 5.0, 50_000.0),
-            key=lambda evidence: number(in_ms(evidence.each(of("giant", stall_s)))),
-            runs=longer,
-            repeats=2,
-            knob=Knob("giant order", (128.0, 256.0, 1024.0), "{:g} tokens".format),
-            numbers=giant_words,
+            free=FreeKnob(
+                Knob("giant order", (32.0, 64.0, 128.0, 256.0, 512.0, 768.0, 1024.0), "{:g} tokens".format),
+                at=LONG,
+                says="Make the giant longer or shorter: the pause follows it, and the usual gap does not.",
+                runs=giant_of,
+                numbers=giant_numbers,
+            ),
         ),
         Round(
             "check",
-            "The same orders on the same two workers. Who makes a short answer wait longest?",
+            "The same orders on the same two workers. Where does a short answer wait longest?",
             Choice(
                 {
                     ONE: "two all-round cooks: each preps and plates",
@@ -125,13 +127,6 @@ LESSON = Lesson(
             lambda one: stall_s(one.log(WITHOUT)) < min(0.3 * stall_s(one.log(WITH)), 5 * usual_s(one.log(WITHOUT))),
             otherwise="On your runs there is a long pause without the giant too.",
             name="giant",
-        ),
-        Claim(
-            "The freeze is as long as the giant's own prefill.",
-            "longer",
-            lambda one: is_the_prefill(one, "giant"),
-            otherwise="On your runs the pause is not as long as the giant's own prefill.",
-            name="prefill",
         ),
         Claim(
             "With prefill on another worker, the same prompt freezes nobody as long.",

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from engine.scenario import Scenario
 from lessons.evidence import Evidence
-from lessons.keys import curve, greatest, number
-from lessons.lesson import Claim, Knob, Lesson, Round
-from lessons.question import Choice, Curve, Number
-from lessons.runs import LONG, crowd, deployed, in_ms, long_ttft_s, ms, ms_bars, named, of, stall_s, usual_s
+from lessons.keys import curve, greatest
+from lessons.lesson import Claim, FreeKnob, Knob, Lesson, Round
+from lessons.question import Choice, Curve
+from lessons.runs import crowd, deployed, long_ttft_s, ms, ms_bars, named, stall_s, usual_s
 
 CHUNKS = (16.0, 64.0, 128.0, 256.0)
+LONGER, CUT = 768, 16  # tokens: of a long prompt, and of its pieces
 SMALLEST, LARGEST = f"{CHUNKS[0]:g}", f"{CHUNKS[-1]:g}"
 
 
@@ -19,11 +20,11 @@ def pieces(setting: float) -> Mapping[str, Scenario]:
 
 
 def against_whole(setting: float) -> Mapping[str, Scenario]:
-    return {"whole": deployed("colocated", crowd()), "small": deployed("chunked", crowd(), chunk=int(CHUNKS[0]))}
+    return {"whole": deployed("colocated", crowd(LONGER)), "small": deployed("chunked", crowd(LONGER), chunk=CUT)}
 
 
 def chosen(setting: float) -> Mapping[str, Scenario]:
-    return {"chosen": deployed("chunked", crowd(), chunk=int(setting))}
+    return {"small": deployed("chunked", crowd(LONGER), chunk=int(setting))}
 
 
 def stall_curve(one: Evidence) -> list[float]:
@@ -47,20 +48,26 @@ def price_words(one: Evidence) -> Mapping[str, str]:
         "whole": ms(long_ttft_s(whole)),
         "small": ms(long_ttft_s(small)),
         "price": f"{long_ttft_s(small) / long_ttft_s(whole):.1f}",
-        "pieces": f"{LONG / CHUNKS[0]:g}",
+        "tokens": f"{LONGER}",
+        "cut": f"{CUT}",
+        "pieces": f"{LONGER / CUT:g}",
         "whole_stall": ms(stall_s(whole)),
         "small_stall": ms(stall_s(small)),
     }
 
 
-def chosen_words(one: Evidence) -> Mapping[str, str]:
-    return {"chunk": f"{one.setting:g}", "stall": ms(stall_s(one.log("chosen")))}
+def chosen_numbers(one: Evidence) -> Mapping[str, float]:
+    log = one.log("small")
+    return {
+        "longest pause of the others, ms": 1e3 * stall_s(log),
+        "the long prompt's first token, ms": 1e3 * long_ttft_s(log),
+    }
 
 
 LESSON = Lesson(
     Path(__file__).parent,
     title="Can one cook do both, if nothing on the board is ever big?",
-    minutes=8,
+    minutes=6,
     rounds=(
         Round(
             "curve",
@@ -78,7 +85,7 @@ LESSON = Lesson(
             Choice(
                 {
                     "whole": "when its prefill runs whole",
-                    "small": "when it is cut into the smallest pieces",
+                    "small": "when it is cut into small pieces",
                     "same": "about the same",
                 }
             ),
@@ -86,16 +93,13 @@ LESSON = Lesson(
             runs=against_whole,
             numbers=price_words,
             view=lambda evidence: ms_bars(evidence, long_ttft_s, "whole", "small"),
-        ),
-        Round(
-            "check",
-            "Choose the size of the pieces. How long until the long prompt's first token?",
-            Number("ms", 10.0, 50_000.0),
-            key=lambda evidence: number(in_ms(evidence.each(of("chosen", long_ttft_s)))),
-            runs=chosen,
-            repeats=2,
-            knob=Knob("tokens in a step", (32.0, 64.0, 256.0), "{:g} tokens".format),
-            numbers=chosen_words,
+            free=FreeKnob(
+                Knob("tokens in a step", (16.0, 32.0, 64.0, 128.0, 256.0, 512.0), "{:g} tokens".format),
+                at=CUT,
+                says="Operators turn this knob. Find the largest step that keeps a pause you would promise.",
+                runs=chosen,
+                numbers=chosen_numbers,
+            ),
         ),
     ),
     claims=(
@@ -114,7 +118,7 @@ LESSON = Lesson(
             name="spared",
         ),
         Claim(
-            "The smallest pieces make the long prompt wait longer for its own first token.",
+            "Small pieces make the long prompt wait longer for its own first token.",
             "price",
             lambda one: long_ttft_s(one.log("small")) > 1.15 * long_ttft_s(one.log("whole")),
             otherwise="On your runs the long prompt pays little for being cut.",

@@ -11,9 +11,9 @@ from engine.fleet.estimate.ruler import Pace, scale_ruler
 from engine.log import Log
 from engine.scenario import Scenario
 from lessons.evidence import CannotTell, Evidence
-from lessons.keys import curve, greatest, number
-from lessons.lesson import Claim, Lesson, Round
-from lessons.question import Choice, Curve, Lines, Number
+from lessons.keys import greatest, number
+from lessons.lesson import Claim, FreeKnob, Knob, Lesson, Round
+from lessons.question import Choice, Lines, Number
 from lessons.runs import (
     handoff_bytes,
     handoff_s,
@@ -39,29 +39,25 @@ def roads(setting: float) -> Mapping[str, Scenario]:
     return {f"{road:g}": shipped(PROMPT, road) for road in ROADS}
 
 
+def a_road(setting: float) -> Mapping[str, Scenario]:
+    return {f"{ROADS[1]:g}": shipped(PROMPT, setting)}
+
+
+def road_numbers(one: Evidence) -> Mapping[str, float]:
+    log = one.log(f"{ROADS[1]:g}")
+    return {
+        "handoff, ms": 1e3 * handoff_s(log),
+        "prefill, ms": 1e3 * prefill_s(log),
+        "gap before token 2, ms": 1e3 * second_gap_s(log),
+    }
+
+
 def both_ways(setting: float) -> Mapping[str, Scenario]:
     return {ship: shipped(PROMPT, EVEN, ship=ship) for ship in ("whole", "layers")}
 
 
 def both_samplers(setting: float) -> Mapping[str, Scenario]:
-    return {who: shipped(PROMPT, ROADS[0], first_token=who) for who in ("prefill", "decode")}
-
-
-def gap_curve(one: Evidence) -> list[float]:
-    return [1e3 * second_gap_s(one.log(f"{road:g}")) for road in ROADS]
-
-
-def gap_words(one: Evidence) -> Mapping[str, str]:
-    slow, quick = one.log(SLOW), one.log(QUICK)
-    return {
-        "slow": SLOW,
-        "quick": QUICK,
-        "slow_gap": ms(second_gap_s(slow)),
-        "quick_gap": ms(second_gap_s(quick)),
-        "usual": ms(usual_gap_s(quick)),
-        "computed": ms(slow.scenario.link.seconds(int(handoff_bytes(slow)))),
-        "shipped": ms(handoff_s(slow)),
-    }
+    return {f"{who} samples": shipped(PROMPT, ROADS[0], first_token=who) for who in ("prefill", "decode")}
 
 
 def crossing_mb_per_s(one: Evidence) -> float:
@@ -87,6 +83,13 @@ def even_words(one: Evidence) -> Mapping[str, str]:
     ruler = scale_ruler(live, model("llama-3.1-8b"), gpu("h100-sxm"))
     marks = [mark for mark in ruler.marks if mark.fabric in FABRICS]
     return {
+        "slow": SLOW,
+        "quick": QUICK,
+        "slow_gap": ms(second_gap_s(log)),
+        "quick_gap": ms(second_gap_s(one.log(QUICK))),
+        "usual": ms(usual_gap_s(one.log(QUICK))),
+        "computed": ms(log.scenario.link.seconds(int(handoff_bytes(log)))),
+        "shipped": ms(handoff_s(log)),
         "formula": f"{formula_mb_per_s(one):.3g} MB/s",
         "per_token": f"{live.kv_bytes_per_token:,.0f} bytes",
         "prefill": f"{live.prefill_s_per_token * 1e3:.2g} ms",
@@ -128,13 +131,19 @@ def hidden(one: Evidence) -> bool:
 
 def longer_by(one: Evidence) -> dict[str, float]:
     """What the decode worker's sampling makes longer, against the prefill worker's: each in times."""
-    theirs, ours = one.log("decode"), one.log("prefill")
+    theirs, ours = one.log("decode samples"), one.log("prefill samples")
     return {"ttft": ttft_s(theirs) / ttft_s(ours), "gap": second_gap_s(theirs) / second_gap_s(ours)}
+
+
+def in_ttft(one: Evidence) -> bool:
+    """Whether TTFT has grown by most of the handoff."""
+    theirs, ours = one.log("decode samples"), one.log("prefill samples")
+    return ttft_s(theirs) > ttft_s(ours) + 0.8 * handoff_s(theirs)
 
 
 def sampler_words(one: Evidence) -> Mapping[str, str]:
     return {
-        f"{who}_{name}": ms(fold(one.log(who)))
+        f"{who}_{name}": ms(fold(one.log(f"{who} samples")))
         for who in ("prefill", "decode")
         for name, fold in (("ttft", ttft_s), ("gap", second_gap_s))
     }
@@ -148,24 +157,25 @@ def keeps_to_the_formula(log: Log) -> bool:
 LESSON = Lesson(
     Path(__file__).parent,
     title="When is carrying it over slower than making it again?",
-    minutes=10,
+    minutes=8,
     rounds=(
-        Round(
-            "gap",
-            "How long is the gap before the second token, for each road? Draw it.",
-            Curve(ROADS, "bandwidth, MB/s", "gap before token 2", "ms", 10.0, 10_000.0),
-            key=lambda evidence: curve(evidence.each(gap_curve)),
-            runs=roads,
-            repeats=2,
-            numbers=gap_words,
-        ),
         Round(
             "break-even",
             "On which road does carrying a tray take as long as prepping it?",
             Number("MB/s", 0.1, 10_000.0),
             key=lambda evidence: number(evidence.each(crossing_mb_per_s)),
+            reasons=("The tray is small, so on nearly any", "Prepping is slow here, so on a narrow one"),
+            runs=roads,
+            repeats=2,
             numbers=even_words,
             view=roads_view,
+            free=FreeKnob(
+                Knob("road", (2.0, 5.0, 10.0, 15.0, 20.0, 50.0, 150.0, 500.0), "{:g} MB/s".format),
+                at=ROADS[1],
+                says="Widen the road: the handoff shrinks in proportion, the gap only until a decode step is left.",
+                runs=a_road,
+                numbers=road_numbers,
+            ),
         ),
         Round(
             "overlap",
@@ -190,25 +200,25 @@ LESSON = Lesson(
     ),
     claims=(
         Claim(
+            "Break-even: KV bytes per token over prefill seconds per token, within 25 % of the measured crossing.",
+            "break-even",
+            lambda one: abs(crossing_mb_per_s(one) / formula_mb_per_s(one) - 1) < 0.25,
+            otherwise="On your runs the measured crossing is more than 25 % from the formula's.",
+            name="even",
+        ),
+        Claim(
             "A slower road makes the gap before the second token longer.",
-            "gap",
+            "break-even",
             lambda one: second_gap_s(one.log(SLOW)) > 4 * second_gap_s(one.log(QUICK)),
             otherwise="On your runs the slow road makes little difference.",
             name="slower",
         ),
         Claim(
             "A handoff takes latency plus bytes over bandwidth, within 5 %.",
-            "gap",
+            "break-even",
             lambda one: keeps_to_the_formula(one.log(SLOW)) and keeps_to_the_formula(one.log("15")),
             otherwise="On your runs handoffs take more than 5 % longer than the formula says.",
             name="formula",
-        ),
-        Claim(
-            "Break-even: KV bytes per token over prefill seconds per token, within 25 % of the measured crossing.",
-            "break-even",
-            lambda one: abs(crossing_mb_per_s(one) / formula_mb_per_s(one) - 1) < 0.25,
-            otherwise="On your runs the measured crossing is more than 25 % from the formula's.",
-            name="even",
         ),
         Claim(
             "Shipping layer by layer hides most of the handoff behind the prefill.",
@@ -220,7 +230,7 @@ LESSON = Lesson(
         Claim(
             "If the decode worker samples token 1, the handoff is part of TTFT.",
             "first-token",
-            lambda one: ttft_s(one.log("decode")) > ttft_s(one.log("prefill")) + 0.8 * handoff_s(one.log("decode")),
+            in_ttft,
             otherwise="On your runs TTFT does not grow by the handoff.",
             name="moves",
         ),

@@ -8,9 +8,9 @@ from engine.fleet.catalog.hf_config import model
 from engine.fleet.estimate.ruler import Pace, scale_ruler
 from engine.scenario import Scenario
 from lessons.evidence import Evidence
-from lessons.keys import Key, agreed, greatest, number
-from lessons.lesson import Claim, Lesson, Round
-from lessons.question import Bars, Choice, Number
+from lessons.keys import Key, agreed, greatest
+from lessons.lesson import Claim, FreeKnob, Knob, Lesson, Round
+from lessons.question import Bars, Choice
 from lessons.runs import (
     BROKEN,
     FALLBACK,
@@ -19,10 +19,7 @@ from lessons.runs import (
     failures,
     handoff_bytes,
     handoff_s,
-    in_ms,
     ms,
-    ms_bars,
-    of,
     percent,
     prefill_s,
     second_gap_s,
@@ -38,12 +35,8 @@ WORDS = ("nvlink", "pcie", "tcp")  # the same, as the text names them
 SLOWER = 1.5  # times as long: beyond that a user notices
 
 
-def up_and_down(setting: float) -> Mapping[str, Scenario]:
-    return {road: shipped(PROMPT, ROADS[road]) for road in ("NVLink", "TCP")}
-
-
-def fallback(setting: float) -> Mapping[str, Scenario]:
-    return {"PCIe": shipped(PROMPT, ROADS["PCIe"])}
+def roads(setting: float) -> Mapping[str, Scenario]:
+    return {road: shipped(PROMPT, mb_per_s) for road, mb_per_s in ROADS.items()}
 
 
 def grown(one: Evidence, road: str, name: str) -> float:
@@ -70,40 +63,42 @@ def users_meet(evidence: Evidence) -> Key:
     return greatest(whole, SLOWER)
 
 
-def whole_words(one: Evidence) -> Mapping[str, str]:
-    return {
-        "failed": f"{failures(one.log('TCP'))}",
-        "sound": ms(e2e_s(one.log("NVLink"))),
-        "broken": ms(e2e_s(one.log("TCP"))),
-    }
-
-
-def see_words(one: Evidence) -> Mapping[str, str]:
-    return {
-        **{name: f"{grown(one, 'TCP', name):.2g}" for name in FOLDS},
-        "handoff": ms(handoff_s(one.log("TCP"))),
-        "sound_handoff": ms(handoff_s(one.log("NVLink"))),
-    }
-
-
-def fallback_words(one: Evidence) -> Mapping[str, str]:
+def broken_words(one: Evidence) -> Mapping[str, str]:
     log = one.log("NVLink")
     live = Pace(handoff_bytes(log) / PROMPT, prefill_s(log) / PROMPT)
     marks = scale_ruler(live, model("llama-3.1-8b"), gpu("h100-sxm")).marks
     says = {mark.fabric: f"{mark.bytes_per_s / 1e6:,.3g} MB/s" for mark in marks}
     return {
+        "failed": f"{failures(one.log('TCP'))}",
+        "sound": ms(e2e_s(log)),
+        "broken": ms(e2e_s(one.log("TCP"))),
+        **{name: f"{grown(one, 'TCP', name):.2g}" for name in FOLDS},
         **{f"{name}_gap": ms(second_gap_s(one.log(road))) for name, road in zip(WORDS, ROADS, strict=True)},
-        "set": ", ".join(f"{road} {mb_per_s:g}" for road, mb_per_s in ROADS.items()),
-        "ruler": f"NVLink {says['nvlink4']}, PCIe {says['pcie5']}, TCP {says['tcp']}",
+        **{f"{name}_handoff": ms(handoff_s(one.log(road))) for name, road in zip(WORDS, ROADS, strict=True)},
         "share": percent(handoff_s(one.log("PCIe")) / prefill_s(one.log("PCIe"))),
         "tcp_share": percent(handoff_s(one.log("TCP")) / prefill_s(one.log("TCP"))),
+        "set": ", ".join(f"{road} {mb_per_s:g}" for road, mb_per_s in ROADS.items()),
+        "ruler": f"NVLink {says['nvlink4']}, PCIe {says['pcie5']}, TCP {says['tcp']}",
+    }
+
+
+def on_road(setting: float) -> Mapping[str, Scenario]:
+    return {"PCIe": shipped(PROMPT, setting)}
+
+
+def road_numbers(one: Evidence) -> Mapping[str, float]:
+    log = one.log("PCIe")
+    return {
+        "token 1 after, ms": 1e3 * ttft_s(log),
+        "gap before token 2, ms": 1e3 * second_gap_s(log),
+        "later gaps, ms": 1e3 * usual_gap_s(log),
     }
 
 
 LESSON = Lesson(
     Path(__file__).parent,
-    title="Nothing has failed. Why is everything slow?",
-    minutes=6,
+    title="NVLink is down. What do users notice?",
+    minutes=4,
     rounds=(
         Round(
             "broken",
@@ -116,35 +111,18 @@ LESSON = Lesson(
                 }
             ),
             key=users_meet,
-            runs=up_and_down,
+            reasons=("A link that is down is an error", "The library finds another way", "Trays are small"),
+            runs=roads,
             repeats=2,
-            numbers=whole_words,
-            view=lambda evidence: ms_bars(evidence, e2e_s, "NVLink", "TCP"),
-        ),
-        Round(
-            "see",
-            "Which number of a single request tells that the road is broken?",
-            Choice(
-                {
-                    "ttft": "the time to its first token",
-                    "gap": "the gap before its second token",
-                    "usual": "the gaps after that",
-                }
-            ),
-            key=lambda evidence: greatest(evidence.each(grown_all), 2.0, same=None),
-            numbers=see_words,
+            numbers=broken_words,
             view=grown_bars,
-        ),
-        Round(
-            "check",
-            "And if the trays fall back to PCIe instead of TCP: how long is the gap before the second token?",
-            Number("ms", 5.0, 20_000.0),
-            key=lambda evidence: number(in_ms(evidence.each(of("PCIe", second_gap_s)))),
-            runs=fallback,
-            repeats=2,
-            recalls=("broken",),
-            numbers=fallback_words,
-            view=lambda evidence: ms_bars(evidence, second_gap_s, *ROADS, log=True),
+            free=FreeKnob(
+                Knob("road", (2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 800.0), "{:g} MB/s".format),
+                at=FALLBACK,
+                says="Let the road go from TCP to NVLink, and see which of the three numbers gives it away.",
+                runs=on_road,
+                numbers=road_numbers,
+            ),
         ),
     ),
     claims=(
@@ -164,14 +142,14 @@ LESSON = Lesson(
         ),
         Claim(
             "It shows in the gap before the second token, far less in TTFT or in later gaps.",
-            "see",
+            "broken",
             lambda one: grown(one, "TCP", "gap") > 3 * max(grown(one, "TCP", "ttft"), grown(one, "TCP", "usual")),
             otherwise="On your runs TTFT or later gaps grew as well: something besides the road was slow.",
             name="between",
         ),
         Claim(
             "Over PCIe the tray takes a small part of the prefill's time, over TCP several times as long.",
-            "check",
+            "broken",
             lambda one: (
                 handoff_s(one.log("PCIe")) < 0.5 * prefill_s(one.log("PCIe"))
                 and handoff_s(one.log("TCP")) > 2 * prefill_s(one.log("TCP"))

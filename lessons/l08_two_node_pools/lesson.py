@@ -7,12 +7,13 @@ from engine.log import Log
 from engine.metrics import summarize
 from engine.scenario import Scenario, Workload
 from lessons.evidence import Evidence
-from lessons.keys import greatest, number
-from lessons.lesson import Claim, Knob, Lesson, Round
-from lessons.question import Bars, Choice, Number
-from lessons.runs import deployed, handoff_bytes, mb, of, prefill_s, requests, some
+from lessons.keys import greatest
+from lessons.lesson import Claim, FreeKnob, Knob, Lesson, Round
+from lessons.question import Bars, Choice
+from lessons.runs import deployed, handoff_bytes, mb, prefill_s, requests, some
 
 PREFILL, DECODE = "worker-0", "worker-1"
+OUTPUT = 6
 
 
 def load(output_tokens: int) -> Workload:
@@ -20,7 +21,7 @@ def load(output_tokens: int) -> Workload:
 
 
 def reading(setting: float) -> Mapping[str, Scenario]:
-    return {"pools": deployed("disaggregated", load(int(setting) or 6))}
+    return {"pools": deployed("disaggregated", load(int(setting) or OUTPUT))}
 
 
 def busy(log: Log, worker: str) -> float:
@@ -62,14 +63,24 @@ def pool_words(one: Evidence) -> Mapping[str, str]:
         "ratio": f"{work_ratio(log):.2g}",
         "output": f"{log.scenario.workload.output_tokens}",
         "tray": mb(handoff_bytes(log)),
+        "road": f"{road_mb_per_s(log):.3g} MB/s",
         "rate": f"{len(requests(log)) / last_read_s(log):.2g}",
+    }
+
+
+def pool_numbers(one: Evidence) -> Mapping[str, float]:
+    both = busy_both(one)
+    return {
+        "prefill worker busy, %": both["prefill"],
+        "decode worker busy, %": both["decode"],
+        "seconds of decode for each second of prefill": work_ratio(one.log("pools")),
     }
 
 
 LESSON = Lesson(
     Path(__file__).parent,
     title="Two pools, one budget: which one gets the next machine?",
-    minutes=7,
+    minutes=5,
     rounds=(
         Round(
             "busier",
@@ -85,23 +96,13 @@ LESSON = Lesson(
                     "decode worker": evidence.of("pools", lambda log: busy(log, DECODE)),
                 },
             ),
-        ),
-        Round(
-            "ratio",
-            "Choose the answers' length. How many seconds of decode does one second of prefill bring with it?",
-            Number("seconds", 0.01, 100.0),
-            key=lambda evidence: number(evidence.each(of("pools", work_ratio))),
-            runs=reading,
-            repeats=2,
-            knob=Knob("answers", (8.0, 32.0, 96.0), "{:g} tokens".format),
-            numbers=pool_words,
-        ),
-        Round(
-            "check",
-            "How many MB/s must the road carry to keep up with one busy prefill worker?",
-            Number("MB/s", 0.1, 10_000.0),
-            key=lambda evidence: number(evidence.each(of("pools", road_mb_per_s))),
-            numbers=pool_words,
+            free=FreeKnob(
+                Knob("answers", (3.0, 6.0, 12.0, 24.0, 48.0, 96.0, 192.0), "{:g} tokens".format),
+                at=OUTPUT,
+                says="Make the answers longer, until one prefill worker needs one decode worker, then more than one.",
+                runs=reading,
+                numbers=pool_numbers,
+            ),
         ),
     ),
     claims=(
@@ -114,7 +115,7 @@ LESSON = Lesson(
         ),
         Claim(
             "A prefill worker needs the bandwidth of the break-even: tray bytes over prefill seconds, within 25 %.",
-            "check",
+            "busier",
             is_the_break_even,
             otherwise="On your runs the trays need another bandwidth than that of the break-even.",
             name="even",

@@ -5,21 +5,18 @@ from pathlib import Path
 
 from engine.scenario import Scenario, Workload
 from lessons.evidence import Evidence
-from lessons.keys import greatest, number
-from lessons.lesson import Claim, Knob, Lesson, Round
-from lessons.question import Bars, Choice, Number
-from lessons.runs import crowd, deployed, ms, ms_bars, named, output_tokens_per_s, stall_s
+from lessons.keys import greatest
+from lessons.lesson import Claim, FreeKnob, Knob, Lesson, Round
+from lessons.question import Bars, Choice
+from lessons.runs import deployed, named, output_tokens_per_s
 
+OUTPUT = 3  # tokens of an answer
 BOTH = ("chunked", "disaggregated")
 
 
 def few_outputs(setting: float) -> Mapping[str, Scenario]:
-    load = Workload(requests=6, prompt_tokens=192, output_tokens=int(setting) or 3, ignore_eos=True)
+    load = Workload(requests=6, prompt_tokens=192, output_tokens=int(setting) or OUTPUT, ignore_eos=True)
     return {"chunked": deployed("chunked", load), "disaggregated": deployed("disaggregated", load)}
-
-
-def one_giant(setting: float) -> Mapping[str, Scenario]:
-    return {"chunked": deployed("chunked", crowd(), chunk=256), "disaggregated": deployed("disaggregated", crowd())}
 
 
 def gain(one: Evidence) -> float:
@@ -35,52 +32,40 @@ def rate_words(one: Evidence) -> Mapping[str, str]:
     }
 
 
-def pause_words(one: Evidence) -> Mapping[str, str]:
-    return {"chunked": ms(stall_s(one.log("chunked"))), "split": ms(stall_s(one.log("disaggregated")))}
-
-
-def options(portions: str) -> Choice:
-    return Choice(
-        {
-            "chunked": f"two all-round cooks, {portions} portions",
-            "disaggregated": "a prep station and a plating line",
-            "same": "about the same",
-        }
-    )
+def rate_numbers(one: Evidence) -> Mapping[str, float]:
+    return {
+        "all-round cooks, tokens/s": output_tokens_per_s(one.log("chunked")),
+        "specialists, tokens/s": output_tokens_per_s(one.log("disaggregated")),
+        "the first over the second": gain(one),
+    }
 
 
 LESSON = Lesson(
     Path(__file__).parent,
     title="If two stations are so good, why do most kitchens have one?",
-    minutes=7,
+    minutes=4,
     rounds=(
         Round(
             "few",
             "Many prompts, answers of a few tokens, a road as wide as can be. Who makes more tokens a second?",
-            options("small"),
+            Choice(
+                {
+                    "chunked": "two all-round cooks, small portions",
+                    "disaggregated": "a prep station and a plating line",
+                    "same": "about the same",
+                }
+            ),
             key=lambda evidence: greatest(evidence.each(named(output_tokens_per_s, *BOTH))),
             runs=few_outputs,
             numbers=rate_words,
             view=lambda evidence: Bars("tokens/s", {run: evidence.of(run, output_tokens_per_s) for run in BOTH}),
-        ),
-        Round(
-            "longer",
-            "Choose the answers' length. By what factor do the all-round cooks make more tokens a second?",
-            Number("times", 0.1, 10.0),
-            key=lambda evidence: number(evidence.each(gain)),
-            runs=few_outputs,
-            repeats=2,
-            knob=Knob("answers", (6.0, 24.0, 48.0), "{:g} tokens".format),
-            numbers=rate_words,
-        ),
-        Round(
-            "check",
-            "A giant order comes among short ones, and portions are large. Who makes a short answer wait longest?",
-            options("large"),
-            key=lambda evidence: greatest(evidence.each(named(stall_s, *BOTH))),
-            runs=one_giant,
-            numbers=pause_words,
-            view=lambda evidence: ms_bars(evidence, stall_s, *BOTH),
+            free=FreeKnob(
+                Knob("answers", (2.0, 3.0, 6.0, 12.0, 24.0, 48.0, 96.0), "{:g} tokens".format),
+                at=OUTPUT,
+                says="Give the plating line more to do: the more evenly the work falls, the smaller the difference.",
+                runs=few_outputs,
+                numbers=rate_numbers,
+            ),
         ),
     ),
     claims=(
@@ -90,13 +75,6 @@ LESSON = Lesson(
             lambda one: gain(one) > 1.15,
             otherwise="On your runs the two make about as many tokens a second.",
             name="more",
-        ),
-        Claim(
-            "With a giant order and large chunks, disaggregation has the shorter worst pause.",
-            "check",
-            lambda one: stall_s(one.log("disaggregated")) < 0.6 * stall_s(one.log("chunked")),
-            otherwise="On your runs splitting does not shorten the longest pause by much.",
-            name="tails",
         ),
     ),
 )

@@ -34,12 +34,13 @@ def split(mb_per_s: float) -> Scenario:
     return deployed("disaggregated", crowd(), mb_per_s=mb_per_s)
 
 
-def as_it_is(setting: float) -> Mapping[str, Scenario]:
-    return {CHUNKED: deployed("chunked", crowd()), TCP: split(BROKEN)}
-
-
-def mended(setting: float) -> Mapping[str, Scenario]:
-    return {CHUNKED: deployed("chunked", crowd()), PCIE: split(FALLBACK), NVLINK: split(SOUND)}
+def all_four(setting: float) -> Mapping[str, Scenario]:
+    return {
+        CHUNKED: deployed("chunked", crowd()),
+        TCP: split(BROKEN),
+        PCIE: split(FALLBACK),
+        NVLINK: split(SOUND),
+    }
 
 
 def verdict_words(one: Evidence) -> Mapping[str, str]:
@@ -47,17 +48,9 @@ def verdict_words(one: Evidence) -> Mapping[str, str]:
         "tokens": f"{LONG}",
         "chunked": ms(flowing_s(one.log(CHUNKED))),
         "split": ms(flowing_s(one.log(TCP))),
-    }
-
-
-def mended_words(one: Evidence) -> Mapping[str, str]:
-    return {
-        "chunked": ms(stall_s(one.log(CHUNKED))),
-        "nvlink": ms(stall_s(one.log(NVLINK))),
-        "pcie": ms(stall_s(one.log(PCIE))),
-        "chunked_flow": ms(flowing_s(one.log(CHUNKED))),
-        "nvlink_flow": ms(flowing_s(one.log(NVLINK))),
-        "pcie_flow": ms(flowing_s(one.log(PCIE))),
+        "chunked_stall": ms(stall_s(one.log(CHUNKED))),
+        "nvlink_stall": ms(stall_s(one.log(NVLINK))),
+        "table": table(one),
     }
 
 
@@ -80,7 +73,6 @@ def table(one: Evidence) -> str:
 def advice_words(one: Evidence) -> Mapping[str, str]:
     given = advice()
     return {
-        "table": table(one),
         "sentence": given.sentence,
         "firm": "Other arrivals and other efficiencies do not change it." if given.firm else "It is not firm.",
         "fleet": f"{ASKED.gpus} × {ASKED.card.label} with {ASKED.shape.label}",
@@ -92,7 +84,7 @@ def advice_words(one: Evidence) -> Mapping[str, str]:
 LESSON = Lesson(
     Path(__file__).parent,
     title="Four GPUs, long prompts, one broken link. What do you do on Monday?",
-    minutes=8,
+    minutes=6,
     rounds=(
         Round(
             "verdict",
@@ -105,26 +97,10 @@ LESSON = Lesson(
                 }
             ),
             key=lambda evidence: greatest(evidence.each(named(flowing_s, CHUNKED, TCP))),
-            runs=as_it_is,
+            runs=all_four,
             repeats=2,
             numbers=verdict_words,
-            view=lambda evidence: ms_bars(evidence, flowing_s, CHUNKED, TCP),
-        ),
-        Round(
-            "fix",
-            "The link is repaired. In which kitchen is a short answer's longest pause longer?",
-            Choice(
-                {
-                    CHUNKED: "co-located, chunked prefill",
-                    NVLINK: "prefill and decode on different GPUs",
-                    "same": "about the same",
-                }
-            ),
-            key=lambda evidence: greatest(evidence.each(named(stall_s, CHUNKED, NVLINK))),
-            runs=mended,
-            repeats=2,
-            numbers=mended_words,
-            view=lambda evidence: ms_bars(evidence, stall_s, CHUNKED, NVLINK, PCIE),
+            view=lambda evidence: ms_bars(evidence, flowing_s, CHUNKED, NVLINK, PCIE, TCP),
         ),
         Round(
             "check",
@@ -140,7 +116,7 @@ LESSON = Lesson(
             key=lambda evidence: choice(advice().verdict),
             numbers=advice_words,
             computed=True,
-            recalls=("verdict", "fix"),
+            recalls=("verdict",),
         ),
     ),
     claims=(
@@ -153,14 +129,14 @@ LESSON = Lesson(
         ),
         Claim(
             "With the link repaired, splitting spares the short answers the longest pause.",
-            "fix",
+            "verdict",
             lambda one: stall_s(one.log(NVLINK)) < 0.7 * stall_s(one.log(CHUNKED)),
             otherwise="On your runs splitting does not shorten the longest pause by much, even with the link repaired.",
             name="spared",
         ),
         Claim(
             "It makes the road matter: over TCP the long prompt waits far longer than over NVLink.",
-            "check",
+            "verdict",
             lambda one: flowing_s(one.log(TCP)) > 1.5 * flowing_s(one.log(NVLINK)),
             otherwise="On your runs the road makes little difference to the long prompt.",
             name="road",

@@ -8,7 +8,6 @@ import pytest
 
 from engine.events import Arrived, Finished
 from engine.log import Log
-from engine.scenario import Deployment
 from lessons import all_lessons
 from lessons.evidence import Evidence
 from lessons.keys import Key
@@ -74,11 +73,6 @@ def failing(log: Log) -> Log:
     return msgspec.structs.replace(log, events=tuple(events))
 
 
-def apart(log: Log) -> Log:
-    """Prefill is done elsewhere."""
-    return log_of(msgspec.structs.replace(log.scenario, deployment=Deployment("disaggregated")))
-
-
 SMALL = {"long_prompt_tokens": 32}  # the giant is taken out
 CAUSES: Mapping[str, Mutation] = {
     "the-kitchen weighs": workload(output_tokens=2),
@@ -90,30 +84,26 @@ CAUSES: Mapping[str, Mutation] = {
     "prep-and-plating foretold": slower("2", 2.0),
     "one-station freezes": workload(**SMALL),
     "one-station giant": swap("with the giant", "without it"),
-    "one-station prefill": each_log(apart),
     "one-station apart": swap("one station", "two stations"),
     "cut-it-small shorter": swap("16", "256"),
     "cut-it-small spared": swap("small", "whole"),
     "cut-it-small pays": swap("small", "whole"),
     "two-stations exact": machine(kv_bytes_per_token=23_041),
-    "two-stations whole-blocks": machine(kv_bytes_per_token=23_041),
-    "two-stations once": lambda e: replace(
+    "two-stations alike": lambda e: replace(
         e, logs={**e.logs, "long answer": workload(prompt_tokens=256)(e).logs["long answer"]}
     ),
     "ship-the-tray slower": instead("5", "150"),
     "ship-the-tray formula": told_at("5", 6.0),
     "ship-the-tray even": lambda e: replace(e, logs={**e.logs, "15": e.logs["5"], "50": e.logs["5"]}),
     "ship-the-tray hides": instead("layers", "whole"),
-    "ship-the-tray moves": swap("decode", "prefill"),
+    "ship-the-tray moves": swap("decode samples", "prefill samples"),
     "the-road-is-broken served": each_log(failing),
     "the-road-is-broken late": instead("TCP", "NVLink"),
     "the-road-is-broken between": instead("TCP", "NVLink"),
     "the-road-is-broken apart": swap("PCIe", "TCP"),
     "two-node-pools prompts": workload(prompt_tokens=32, output_tokens=64),
     "two-node-pools even": workload(rate_per_s=0.3),
-    "at-scale share": instead("four trays", "one tray"),
     "when-not-to more": swap("chunked", "disaggregated"),
-    "when-not-to tails": swap("chunked", "disaggregated"),
     "four-gpus sooner": swap("chunked", "split, TCP"),
     "four-gpus spared": swap("chunked", "split, NVLink"),
     "four-gpus road": instead("split, TCP", "split, NVLink"),

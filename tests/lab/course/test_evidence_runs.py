@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.events import Event, StepEnded, StepStarted
+from engine.live.machine.lull import Lull
 from engine.plan import Slice
 from engine.scenario import Scenario
 from lab.course.evidence_runs import Gathering, Part, Shared, says
@@ -27,6 +28,24 @@ LESSON = Lesson(Path("l99_lesson"), "A lesson", 1, (ASKED,))
 
 Begin = Callable[..., Gathering]
 Gathered = Callable[..., Evidence]
+
+
+class AtOnce(Lull):
+    """Nothing is waited for."""
+
+    def came(self) -> bool:
+        self.awaited = False
+        return True
+
+
+class Busy(Lull):
+    """None comes, until the test says so."""
+
+    over = False
+
+    def came(self) -> bool:
+        self.awaited = self.awaited and not self.over
+        return not self.awaited
 
 
 class Engine(EngineClient):
@@ -79,7 +98,7 @@ def clock() -> Clock:
 @pytest.fixture
 def begin(engine: Engine, clock: Clock) -> Begin:
     """Begins a gathering: whose it is, and as Gathering takes it."""
-    shared = Shared(engine, LRU(100), SingleFlight(clock))
+    shared = Shared(engine, LRU(100), SingleFlight(clock), AtOnce)
     return lambda by, seed=0, **how: Gathering(shared, [Part(ASKED, 0.0, seed)], by, **how)
 
 
@@ -203,6 +222,22 @@ def test_a_disturbed_run_is_made_again(engine: Engine, gathered: Gathered, for_a
     assert len(evidence.logs["one"]) == 3
 
 
+def test_a_disturbed_run_waits_for_a_lull_and_says_so(
+    engine: Engine, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.noise = [0.5]
+    begun = Gathering(Shared(engine, LRU(100), SingleFlight(clock), Busy), [Part(ASKED, 0.0, 0)], "me")
+    for _ in range(5):
+        begun.advance()
+    assert engine.made == [0]
+    assert begun.waits
+    assert "waits for a quiet moment" in says(begun)
+    monkeypatch.setattr(Busy, "over", True)
+    complete(begun)
+    assert engine.made == [0, 0, 1, 2]
+    assert not begun.waits
+
+
 def test_a_busy_machine_is_asked_twice_as_often_at_most_and_then_it_says_so(engine: Engine, gathered: Gathered) -> None:
     engine.noise = [0.9] * 12
     evidence = gathered()
@@ -217,7 +252,7 @@ def test_of_several_attempts_the_least_disturbed_counts(engine: Engine, gathered
 
 def test_what_does_not_depend_on_time_is_run_once(engine: Engine, clock: Clock) -> None:
     engine.noise = [0.9] * 3
-    shared = Shared(engine, LRU(100), SingleFlight(clock))
+    shared = Shared(engine, LRU(100), SingleFlight(clock), AtOnce)
     complete(Gathering(shared, [Part(replace(ASKED, timed=False), 0.0, 0)], "me"))
     assert engine.made == [0, 1, 2]
 
