@@ -1,8 +1,11 @@
 """A tray's checksum is xxh3-64 of its bytes in order, and what is copied on the way is what was summed."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import xxhash
+from hypothesis import given, strategies as st
 
 from engine.live.compute.kv import Bytes, KvPool, pool_rows, row_numbers
 from engine.live.handoff import checksum
@@ -27,7 +30,7 @@ def test_it_is_xxh3_of_the_rows_in_their_order(count: int, memory: Bytes) -> Non
 
 
 def test_rows_that_are_copied_count_as_those_that_are_read(memory: Bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checksum, "BUFFER_BYTES", 2 * ROW_BYTES)  # so the rows take three rounds
+    monkeypatch.setattr(checksum, "PIECE_BYTES", 2 * ROW_BYTES)  # so the rows take three rounds
     made, into = Checksum(ROW_BYTES), np.zeros((9, ROW_BYTES), np.uint8)
     made.add(memory, ROWS[:1])
     made.add_and_copy(memory, ROWS[1:], into, PLACES[1:])
@@ -36,6 +39,24 @@ def test_rows_that_are_copied_count_as_those_that_are_read(memory: Bytes, monkey
     assert made.hexdigest() == xxhash.xxh3_64(memory[[*ROWS, *ROWS]].tobytes()).hexdigest()
     expected = np.zeros_like(into)
     expected[PLACES[1:]] = memory[ROWS[1:]]
+    assert (into == expected).all()
+
+
+@pytest.mark.parametrize("run_rows", [1, 1000], ids=["as slices", "gathered"])
+@given(data=st.data())
+def test_runs_of_rows_make_no_difference(run_rows: int, data: st.DataObject) -> None:
+    """What lies together is read in place, what is scattered through a buffer: the same sum and the same copy."""
+    memory = np.random.default_rng(0).integers(0, 256, (40, 64), np.uint8)
+    starts = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=4)
+    rows = np.array([row for start, count in data.draw(starts) for row in range(start, start + count)], np.int64)
+    places = np.array(data.draw(st.permutations(range(40))) if data.draw(st.booleans()) else range(40))[: len(rows)]
+    into, expected = np.zeros((2, 40, 64), np.uint8)
+    expected[places] = memory[rows]
+    with mock.patch.multiple(checksum, PIECE_BYTES=3 * 64, RUN_ROWS=run_rows):
+        made = Checksum(64)
+        made.add_and_copy(memory, rows, into, places)
+        made.add(memory, rows)
+    assert made.hexdigest() == xxhash.xxh3_64(memory[[*rows, *rows]].tobytes()).hexdigest()
     assert (into == expected).all()
 
 
