@@ -91,7 +91,7 @@ def run(
     if record is not None:
         try:
             save(log, record)
-        except BadInput as lost:  # the disk is full by now: the numbers are worth printing all the same
+        except BadInput as lost:  # the disk is full now, but the numbers are still worth printing
             failures.append(str(lost))
     for sentence in failures:
         click.echo(sentence, err=True)

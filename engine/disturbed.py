@@ -48,9 +48,9 @@ def disturbance(events: Iterable[Event]) -> str:
 
 
 def calmed(events: Sequence[Event]) -> tuple[Event, ...]:
-    """The run as it might have been, had each worker had its core: while a step runs of which a share was lost, time
-    goes by slower by that share (by the worst one's, where several do). An estimate, as far as others' time is a loss:
-    the truth lies between the run and this. What handoffs say of themselves stays."""
+    """An estimate of the run without the disturbance: during a step that lost a share of its time, all times shrink by
+    that share (by the largest one, if several steps overlap). The truth lies between the run and this estimate, since
+    some of the lost time may have delayed nothing. The durations that handoffs report stay as they are."""
     began: dict[str, float] = {}
     held_up: list[tuple[float, float, float]] = []  # from, to, share that was lost
     for event in events:

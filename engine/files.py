@@ -1,4 +1,4 @@
-"""Files that must survive: whole or not there, whatever happens while they are written."""
+"""Files that must survive: complete or absent, even if writing is interrupted."""
 
 import os
 import tempfile

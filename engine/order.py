@@ -47,7 +47,7 @@ class Order:
         return self.request.end(len(self.output_ids), last) or self.ending
 
     def let_go(self, worker: str) -> None:
-        """`worker` holds nothing of it any more."""
+        """`worker` no longer holds anything of it."""
         self.asked.discard(worker)
         if self.source == worker:
             self.source = ""

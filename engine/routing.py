@@ -49,7 +49,7 @@ class LeastLoaded:
 
 
 class RoundRobin(LeastLoaded):
-    """One after the other, whatever their loads; each group of workers takes turns of its own."""
+    """Workers in turn, regardless of load; each group of workers has its own turn."""
 
     def __init__(self, cached: Cached = nothing_cached) -> None:
         super().__init__(cached)

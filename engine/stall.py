@@ -1,4 +1,4 @@
-"""A stall and its cause, as values, and what is said of them. `engine/causes.py` finds them in a log."""
+"""A stall and its cause, as values and in sentences. `engine/causes.py` finds them in a log."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

@@ -67,7 +67,7 @@ def rack() -> str:
 
 @contextmanager
 def browser() -> Iterator[Any]:
-    """Chromium, driven by Playwright; both are for whoever develops the lab, so they may be missing."""
+    """Chromium, driven by Playwright. Both are development tools and may be missing: raises BadInput."""
     path = shutil.which("chromium") or shutil.which("google-chrome")
     try:
         from playwright.sync_api import sync_playwright
@@ -132,7 +132,7 @@ def _replay(shown: Any) -> None:
 
 def kept(asked: Any) -> tuple[float, float]:
     """Bytes of JavaScript's heap, and nodes."""
-    for _ in range(2):  # what the first finds may let go of more
+    for _ in range(2):  # the first collection may release more
         asked.send("HeapProfiler.collectGarbage")
     said = {one["name"]: one["value"] for one in asked.send("Performance.getMetrics")["metrics"]}
     return said["JSHeapUsedSize"], said["Nodes"]

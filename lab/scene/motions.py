@@ -312,7 +312,7 @@ class Motions:
 
     @_moves.register
     def _connected(self, event: Connected) -> list[Motion]:
-        """A client's view: an order waits until its first token comes, and whoever makes it is behind a hatch."""
+        """A client's view: an order waits until its first token comes, and who makes it cannot be seen."""
         self._outside = True
         roles = [[SERVER, "unseen"]]
         return [{"kind": "deployed", "t": rounded(event.t), "deployment": "endpoint", "roles": roles, "transport": ""}]

@@ -20,7 +20,7 @@ NAME = re.compile(r"[A-Za-z0-9_-]{22}")
 
 
 class NameLearners:
-    """Middleware that gives a name to whoever opens a page without one. HTTP only: sockets send the cookie along."""
+    """Middleware that names each visitor without a cookie. Over HTTP only: sockets then send the cookie along."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

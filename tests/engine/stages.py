@@ -1,4 +1,4 @@
-"""Where each request's time went: a fold over the events at the edges, so a log with its tokens left out will do."""
+"""Where each request's time went: a fold over the first and last events of each stage, so a log needs no tokens."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -51,7 +51,7 @@ class _Story:
 
 
 def stages(events: Iterable[Any]) -> dict[str, Stages]:
-    """Of every request that has ended, by its id; events in order of time. What is no event of ours is passed over."""
+    """Every finished request's stages, by its id; events in order of time. Unknown objects are skipped."""
     open_: dict[str, _Story] = {}
     under_way: dict[str, StepStarted] = {}
     ended: dict[str, Stages] = {}

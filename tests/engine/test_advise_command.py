@@ -1,4 +1,4 @@
-"""`split-kitchen advise`: its keys, its exports, and one sentence for what cannot be."""
+"""`split-kitchen advise`: its JSON keys, its exports, and one sentence for impossible input."""
 
 import json
 from pathlib import Path

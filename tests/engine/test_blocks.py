@@ -1,4 +1,4 @@
-"""Whatever is taken and freed in whatever order: no block has two owners, and none is ever lost."""
+"""In any order of taking and freeing, no block has two owners and none is lost."""
 
 import pytest
 from hypothesis import settings, strategies as st
@@ -44,7 +44,7 @@ class Pool(RuleBasedStateMachine):
 
     @rule()
     def take_and_free_all_that_is_left(self) -> None:
-        """Whoever asks for the rest gets it: nothing has been lost, or is free but owned as well."""
+        """All remaining blocks can be taken: none is lost, and none is both free and owned."""
         free = self.pool.blocks - self.pool.used
         taken = self.pool.take("the rest", free * self.pool.block_tokens)
         assert taken is not None

@@ -1,4 +1,4 @@
-"""Stalls and their causes: known ones by name, and what must hold in whatever may happen."""
+"""Stalls and their causes: known ones by name, and invariants under any events."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -215,7 +215,7 @@ def test_equal_gaps_that_one_step_ended_are_told_alike(heard: list[Event]) -> No
 
 
 def what_happened(events: Sequence[Event]) -> dict[tuple[str, str], list[Span]]:
-    """Spans of each kind of cause, found in another way than the fold does."""
+    """Spans of each kind of cause, found by a method other than the fold's."""
     spans: defaultdict[tuple[str, str], list[Span]] = defaultdict(list)
     end = events[-1].t
     begun: dict[str, StepStarted] = {}
@@ -251,7 +251,7 @@ def covered(spans: Sequence[Span], since: float, until: float) -> float:
 @settings(max_examples=60)
 @given(logs, st.data())
 def test_what_is_heard_later_changes_nothing(heard: list[Event], data: st.DataObject) -> None:
-    """Live, in the order heard; recorded, in order of time: after each event there is what a log up to it would say."""
+    """In the live order and in order of time: after each event the result is that of a log up to it."""
     for events in (heard, in_order(heard)):
         cut = data.draw(st.integers(0, len(events)))
         whole, early = causes(events), causes(events[:cut])

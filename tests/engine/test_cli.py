@@ -62,7 +62,7 @@ Capture = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No process, that is; and there is no key, unless a test sets one."""
+    """No process may start, and no key is set unless a test sets one."""
     prepare(ModelSpec("tiny-llama"))  # the first time, the model is made and the processor measured, by processes
 
     def explode(*_: object, **__: object) -> None:
@@ -208,7 +208,7 @@ def test_the_program_itself_says_one_sentence_and_ends_with_2() -> None:
 
 
 def shown(parameter: click.Parameter) -> str:
-    """How a parameter stands in its command's help."""
+    """A parameter's line in its command's help."""
     return parameter.opts[0] if isinstance(parameter, click.Option) else (parameter.name or "").upper()
 
 
@@ -233,7 +233,7 @@ SMALL = (*TINY, "--dtype", "fp32", "--requests", "3", "--prompt-tokens", "40", "
 
 
 def report(capfd: Capture, *arguments: str) -> dict[str, Any]:
-    """The one JSON object on stdout; whatever else a process might say there would break it."""
+    """The one JSON object on stdout; any other output there would break it."""
     assert run_cli(cli, arguments) == 0
     out, _ = capfd.readouterr()
     (line,) = out.splitlines()

@@ -33,12 +33,12 @@ def test_the_worst_worker_counts_however_well_the_others_fared() -> None:
 
 
 def test_time_between_steps_is_nobody_s_loss() -> None:
-    """A worker without orders sleeps: that is no disturbance."""
+    """A worker without requests sleeps, which is not a disturbance."""
     assert kept_waiting(step(0.0, 0.1, 0.1) + step(60.0, 0.1, 0.1)) == pytest.approx(0.0)
 
 
 def test_more_than_a_core_makes_up_for_no_other_step() -> None:
-    """Where workers are not pinned, the courier may use a second core; that must not hide a step that was held up."""
+    """Without pinning, the courier may use a second core; that must not hide a step that lost time."""
     assert kept_waiting(steps((0.5, 1.0), (0.5, 0.25))) == pytest.approx(0.25)
 
 

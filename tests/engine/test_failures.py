@@ -1,4 +1,4 @@
-"""One rule for failures: no statistic holds them, and a command says them first and ends with 1."""
+"""One rule for failures: no statistic includes them, and a command reports them first and exits with 1."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_failures_are_said_with_their_reason() -> None:
 
 
 def test_handoffs_that_all_fail_are_said_even_where_every_answer_ends_well() -> None:
-    """With few output tokens, prefilling again makes each of them: the engine then ran without a decode worker."""
+    """With few output tokens, repeated prefills make them all: the engine then ran without a decode worker."""
     offered = HandoffOffered(0.1, "r1", "worker-0", "worker-1", 4000)
     recalled = Recalled(0.2, "r1", "worker-1 cannot be reached")
     end: list[Event] = [TokenMade(0.3, "worker-0", "r1", 0, 1), Finished(0.3, "r1", "length", 1)]

@@ -1,4 +1,4 @@
-"""Files that must survive, on a disk that is really full."""
+"""Files that must survive, on a disk that really is full."""
 
 import os
 import subprocess

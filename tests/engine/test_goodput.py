@@ -1,4 +1,4 @@
-"""Promises kept, and requests a second that kept them."""
+"""Attainment, and the requests per second that met the SLOs."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A good log passes; break one rule of the grammar, and it says which."""
+"""A good log passes; if one rule of the grammar is broken, the check names it."""
 
 from collections.abc import Callable
 

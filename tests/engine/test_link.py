@@ -1,4 +1,4 @@
-"""The wire: never more than its bandwidth allows, never less, whatever happens to it in between."""
+"""A paced link: never more bytes than its bandwidth allows and never fewer, whatever happens in between."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What is written down is read back the same; what is no recording is refused, with the line that is wrong."""
+"""A log is read back as it was written; anything else is rejected with the number of the wrong line."""
 
 import errno
 import gzip

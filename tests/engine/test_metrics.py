@@ -1,4 +1,4 @@
-"""Numbers from logs whose numbers are known beforehand."""
+"""Metrics of logs whose metrics are known in advance."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What a command says of a run beside its numbers: who stood still and why, and what went wrong."""
+"""What a command reports about a run in addition to its numbers: stalls with their causes, and failures."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""A command imports nothing from the folder where it is given, which may be anybody's."""
+"""A command imports nothing from the current folder, which may be anyone's."""
 
 import re
 import subprocess
@@ -23,7 +23,7 @@ def test_modules_in_the_current_folder_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_every_python_that_is_started_is_started_so() -> None:
-    """-P keeps the current folder off the path. A peer in another Python starts in a folder of ours instead."""
+    """-P keeps the current folder off the path. A peer under another Python starts in our own folder instead."""
     bare = re.compile(r'sys\.executable,\s*"-[mc]"')
     files = [path for part in ("engine", "lab", "lessons") for path in (ROOT / part).rglob("*.py")]
     assert len(files) > 100

@@ -1,4 +1,4 @@
-"""Every field that can be wrong is refused, in one sentence that names it, its value, and what is allowed."""
+"""Every invalid field is rejected in one sentence with its name, its value, and what is allowed."""
 
 import math
 from typing import Any

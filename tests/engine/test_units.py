@@ -85,7 +85,7 @@ def test_what_is_no_rate(text: str) -> None:
 
 
 def refused(read: object, text: str, allowed: str) -> None:
-    """With the field, the value as it was written, and what is allowed instead."""
+    """The error, with the field, the value as written, and what is allowed."""
     assert callable(read)
     with pytest.raises(BadInput) as wrong:
         read("the field", text)

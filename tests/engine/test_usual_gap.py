@@ -1,4 +1,4 @@
-"""A median that keeps up, against numpy's."""
+"""A running median, against numpy's."""
 
 import numpy as np
 from hypothesis import given, strategies as st

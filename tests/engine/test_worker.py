@@ -72,7 +72,7 @@ def answers(said: Sequence[Output]) -> dict[str, list[int]]:
 
 
 class Life(RuleBasedStateMachine):
-    """A worker and somebody who keeps books on it: each request's tokens, how many of them have KV, where it is."""
+    """A worker, and a record of each request: its tokens, how many of them have KV, and where it is."""
 
     @initialize(
         policy=st.sampled_from(["prefill_first", "chunked", "prefill_only", "decode_only"]),
@@ -220,7 +220,7 @@ class Life(RuleBasedStateMachine):
         assert self.worker.idle == (not self.waiting and not self.running)
 
     def teardown(self) -> None:
-        """Whoever has begun ends, once the KV that is kept for others has been taken away."""
+        """Every started request ends once the KV that is kept for others is gone."""
         if not hasattr(self, "worker"):
             return
         for name in [*self.reserved, *(name for name, _ in self.asked)]:

@@ -1,6 +1,6 @@
-"""Router and Workers in virtual time, without a process: every order of messages that a real cluster could see.
+"""Router and Workers in virtual time, without processes: every order of messages that a real cluster could see.
 
-Steps take time by their tokens, trays by the link's formula, messages a little; any worker can be killed at any time.
+Steps take time by their tokens, handoffs by the link's formula, messages a little. Any worker may die at any time.
 The "model" is a sum: the next token depends on all tokens before it, so a lost or doubled token changes the answer.
 """
 
@@ -44,7 +44,7 @@ def next_token(tokens: Iterable[int]) -> int:
 
 
 def answer(request: Request) -> list[int]:
-    """What a single undisturbed machine would say."""
+    """The answer of a single undisturbed machine."""
     tokens = list(request.prompt_ids)
     while True:
         tokens.append(next_token(tokens))

@@ -1,4 +1,4 @@
-"""A lab as people start it, and two ways to visit it: with Chromium, or speaking Streamlit's protocol."""
+"""A lab started as users start it, and two ways to visit it: with Chromium, or over Streamlit's protocol."""
 
 import json
 import math
@@ -51,7 +51,7 @@ FLAGS = [
 
 
 class Address:
-    """A lab that runs somewhere: what anybody sees of it."""
+    """A lab that runs somewhere, as a client sees it."""
 
     def __init__(self, host: str) -> None:
         self.host = host
@@ -81,7 +81,7 @@ class Address:
 
 
 class Lab(Address):
-    """One that was started here; `children` is what the machine does."""
+    """A lab that was started here, with its processes."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
         super().__init__(f"127.0.0.1:{port}")
@@ -89,7 +89,7 @@ class Lab(Address):
         self._log = log
 
     def children(self) -> dict[int, str]:
-        """The engine's processes and their command lines: all that the lab has started, and what that has."""
+        """The command lines of all processes that the lab has started, directly or not, by pid."""
         return {pid: command(pid) for pid in descendants(self.process.pid)}
 
     def child(self, module: str) -> int:
@@ -143,7 +143,7 @@ def free_port() -> int:
 
 
 def with_sample(root: Path) -> Path:
-    """A copy of the project at `root`, with one folder more: a lesson that is made up."""
+    """A copy of the project at `root`, with one more lesson, a made-up one."""
     for part in ("assets", "engine", "lab", "lessons"):
         shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "tests" / "lab" / "sample" / "l99_a_sample", root / "lessons" / "l99_a_sample")
@@ -152,7 +152,7 @@ def with_sample(root: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    """One for all who leave it as they found it, which is: with nothing running."""
+    """One lab for all tests that leave it as they found it: with nothing running."""
     with open_lab(env={"SPLIT_KITCHEN_HOSTS": NAME}) as running:
         yield running
 
@@ -173,7 +173,7 @@ def command(pid: int) -> str:
 
 
 def alive(pids: Iterator[int] | list[int] | dict[int, str]) -> list[int]:
-    """Those that still run; a process that has ended and is waited for by nobody does not."""
+    """The pids that still run; a zombie does not."""
     return [pid for pid in pids if command(pid)]
 
 
@@ -264,7 +264,7 @@ class Visitor:
         return self._stream
 
     def stop(self) -> None:
-        """Whatever of theirs is running; until it does not any more."""
+        """Stop this visitor's run, if there is one, and wait until it has ended."""
 
         def stopped() -> bool:
             self.run()
@@ -277,7 +277,7 @@ class Visitor:
 
 @pytest.fixture(scope="module")
 def visitor(lab: Lab) -> Iterator[Visitor]:
-    """Somebody who runs the engine all the while."""
+    """A visitor who keeps the engine running."""
     with Visitor(lab, LONG) as visitor:
         yield visitor
         visitor.stop()
@@ -285,7 +285,7 @@ def visitor(lab: Lab) -> Iterator[Visitor]:
 
 @pytest.fixture
 def stream(visitor: Visitor) -> str:
-    """The path of a run that goes on for longer than the test looks at it."""
+    """The path of a run that lasts longer than the test watches it."""
     return visitor.keep_open()
 
 

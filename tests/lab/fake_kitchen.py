@@ -1,7 +1,7 @@
-"""Logs without processes: the real Router and Workers in made-up time, with made-up answers.
+"""Logs without processes: the real Router and Workers in virtual time, with made-up answers.
 
-Costs are those of a small model on a slow core, so that what the lab wants to show is there to be seen: a long prompt
-takes a second, a decode step 45 ms, and a tray of it is some 20 MB.
+Costs are those of a small model on a slow core, so that the lab's effects are visible: a long prompt takes a second, a
+decode step 45 ms, and its tray is some 20 MB.
 """
 
 import heapq
@@ -136,7 +136,7 @@ class Kitchen:
 
 
 class Cook:
-    """One worker: the real mind, made-up hands."""
+    """One worker: a real `Worker` whose steps take made-up times."""
 
     def __init__(self, kitchen: Kitchen, name: str) -> None:
         self.kitchen = kitchen

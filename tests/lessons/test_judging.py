@@ -1,4 +1,4 @@
-"""Whatever the evidence, a round has an answer or says why not: never an exception, and never noise as knowledge."""
+"""For any evidence a round has an answer or says why not: no exception, and no answer from noise."""
 
 import math
 from functools import cache

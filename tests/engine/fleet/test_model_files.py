@@ -1,4 +1,4 @@
-"""Published files of every kind, in shapes of our own: what they weigh follows from the architecture they describe."""
+"""Published files of every kind, with our own sizes: parameters and KV follow from the architecture they describe."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ GROUPS = {"group_0": {"targets": ["Linear"], "weights": {"num_bits": 8, "type": 
 
 
 def read(tmp_path: Path, config: dict[str, Any], quant: dict[str, Any] | None = None) -> Any:
-    """Through the file, as people give it: transformers' classes first."""
+    """Read through a file, as a user gives it: transformers' classes first."""
     (tmp_path / "config.json").write_text(json.dumps(config))
     if quant:
         (tmp_path / "hf_quant_config.json").write_text(json.dumps(quant))

@@ -1,8 +1,8 @@
-"""Questions that were answered in public, put to the advisor: who said so stands beside each.
+"""Questions with published answers, put to the advisor; each one names its source.
 
-Few sources give all that a question has. What is not theirs but ours stands in `OURS`, case by case: a verdict that
-agrees says that ours are values at which theirs holds, not that they measured these. A fleet of more than two GPUs is
-answered by the formulas alone, which takes milliseconds where `advise` takes seconds.
+Few sources give every field of a question. The fields that we chose are in `OURS`, case by case: a verdict that agrees
+shows that the published one holds at our values, not that these were measured. For more than two GPUs only the formulas
+answer, which takes milliseconds where `advise` takes seconds.
 """
 
 import msgspec
@@ -138,7 +138,7 @@ def splits_by_verdict(question: Question) -> bool:
 
 
 def reproduced(advice: Advice) -> None:
-    """Every reason's number again, from what was tried and from the formulas that it stands for."""
+    """Recompute every reason's number, from the simulations or from the formula behind it."""
     question, said = advice.question, {reason.name: reason.value for reason in advice.reasons}
     for kind, own in (("chunked", "both"), ("split", "split")):
         tried = [outcome for outcome in advice.tried if getattr(outcome.candidate, own)]

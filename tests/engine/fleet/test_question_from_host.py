@@ -1,4 +1,4 @@
-"""NVML's findings as the beginning of a question."""
+"""From NVML's snapshot to the first fields of a question."""
 
 import msgspec
 import pytest

@@ -32,7 +32,7 @@ def test_what_it_assumes_is_said() -> None:
 
 
 def test_a_slower_gpu_makes_every_fabric_look_faster() -> None:
-    """On an L4 prefill is slow, so the same cable weighs less: its mark lies at a higher live bandwidth."""
+    """On an L4 prefill is slow, so the same cable matters less: its mark is at a higher live bandwidth."""
     slow, fast = (scale_ruler(LIVE, model("llama-3.1-8b"), gpu(name), tp=1).marks for name in ("l4", "h100-sxm"))
     assert all(s.bytes_per_s > f.bytes_per_s for s, f in zip(slow, fast, strict=True))
 

@@ -1,4 +1,4 @@
-"""The one step cost: precision, tensor parallelism, engines; and what its constants say of themselves."""
+"""The step cost: precision, tensor parallelism, engines; and how far off its constants are."""
 
 import pytest
 from hypothesis import given, strategies as st

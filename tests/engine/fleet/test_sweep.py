@@ -57,7 +57,7 @@ def test_another_seed_does_not_say_the_same(ratio: list[Said]) -> None:
 
 
 def test_one_port_for_all_bears_less_than_one_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same road, long prompts: four GPUs through one 10G port, or each through its own."""
+    """The same link and long prompts: four GPUs through one 10G port, or each through its own."""
     rate = {}
     for one_port in (True, False):
         ethernet = msgspec.structs.replace(SITES["ethernet"], gpus=4, road="eth-10g", one_port=one_port)

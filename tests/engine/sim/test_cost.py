@@ -1,4 +1,4 @@
-"""Step costs: what steps in a row take is what each takes by itself, and work that grows never takes less time."""
+"""Step costs: consecutive steps take as long as each by itself, and more work never takes less time."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""A cost fitted to a log is the cost the log was made with; and reality laid over itself shows no gap."""
+"""A cost fitted to a log is the cost that the log was made with, and a run compared with itself shows no gap."""
 
 from typing import Any
 

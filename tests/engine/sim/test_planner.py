@@ -1,4 +1,4 @@
-"""Pools that follow the load, lose nobody on the way, and take their time to start, drain and change roles."""
+"""Pools that follow the load, lose no request, and take time to start, drain and change roles."""
 
 import msgspec
 import pytest
@@ -39,7 +39,7 @@ def planned(planner: PlannerSpec, drafts: list[Draft], workers: int = 2, prefill
 
 
 def test_prefill_grows_under_load_after_the_time_a_start_takes() -> None:
-    log = planned(LOAD, wave([(8.0, 120.0)], 2000, 8))  # 0.2 s each: one worker bears less than 5 a second
+    log = planned(LOAD, wave([(8.0, 120.0)], 2000, 8))  # 0.2 s each: one worker sustains less than 5 a second
     ups = [event.t for event in log.events if isinstance(event, WorkerUp) and event.t > 0]
     assert ups
     assert ups[0] >= 5.0 + 10.0

@@ -1,4 +1,4 @@
-"""Who takes an order: by load, in turn, by cached prefix; and which prompts stay where they decode."""
+"""Which worker gets a request: by load, in turn, by cached prefix; and which prompts the decode worker prefills."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Traces: both formats, and one sentence for a bad row. The rows here are made up."""
+"""Traces: every format, and one sentence for a bad row. The rows here are made up."""
 
 import time
 from collections.abc import Callable

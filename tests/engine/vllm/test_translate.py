@@ -1,4 +1,4 @@
-"""Recorded lines of a real vLLM 0.32 on a CPU become logs; what those four requests did not meet is written by hand."""
+"""Lines recorded from a real vLLM 0.32 on a CPU become logs; cases that its four requests lack are written by hand."""
 
 import random
 from collections.abc import Sequence
@@ -195,7 +195,7 @@ def test_steps_that_were_scheduled_ahead_follow_each_other() -> None:
 
 
 def test_tokens_beyond_the_end_are_none_of_the_answer() -> None:
-    """A speculating engine samples several tokens in one step, some of them behind the end."""
+    """Speculative decoding samples several tokens in one step, some of them beyond the end."""
     log = translate(
         by_hand(
             UP,
@@ -271,6 +271,6 @@ def test_a_folder_of_something_else_is_refused_in_a_sentence() -> None:
 
 
 def test_half_a_line_at_the_end_is_left_out() -> None:
-    """An engine that is killed while it writes leaves one."""
+    """A killed engine leaves an incomplete line."""
     whole = b'{"k":"up","t":1,"w":"a","blocks":1,"block_tokens":1,"block_bytes":1,"pid":1}\n'
     assert [type(line) for line in parse([whole, b'{"k":"up","t":1,"w'])] == [Up]

@@ -1,6 +1,6 @@
 """Hostile members of a class, speaking the real protocol: each time refused, and the class goes on.
 
-What the rules refuse whoever asks is in test_room.py; frames, rates, Origins and other people's runs in test_guard.py.
+What the rules refuse to everyone is in test_store.py; frames, rates, Origins and other people's runs in test_guard.py.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What is said of the settings, and of what is shown against them."""
+"""Sentences about the settings, and about results that were made with other settings."""
 
 import pytest
 from msgspec.structs import replace

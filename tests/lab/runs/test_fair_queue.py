@@ -1,4 +1,4 @@
-"""Turns at the one engine: nobody waits for more than one run of anybody else's."""
+"""Turns at the one engine: no learner waits for more than one run of any other."""
 
 import json
 from collections.abc import Iterator

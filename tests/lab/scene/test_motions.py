@@ -1,4 +1,4 @@
-"""The fold must hold for whatever a kitchen may do, and leave nothing that the browser could not draw at any moment."""
+"""The fold works for anything that a kitchen can do, and the browser can draw its result at any moment."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""The front page before Streamlit is there: a recorded kitchen that moves, and that Streamlit's page takes over."""
+"""The front page before Streamlit has loaded: a recorded kitchen that moves, until Streamlit's page replaces it."""
 
 import json
 import re
