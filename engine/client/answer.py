@@ -200,4 +200,5 @@ def message(said: object) -> str:
 
 
 def short(error: Exception) -> str:
+    """The first line of an exception's message, or its type's name."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200] or type(error).__name__

@@ -22,6 +22,7 @@ NOT_MINE = (  # what a scenario says of the serving side
 
 
 def endpoint_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --endpoint, --served-model and --api."""
     for option in (
         click.option("--extra-body", default="", help="Of each request to the endpoint: JSON; null leaves one out."),
         click.option("--api", default="chat", show_default=True, help=f"Of the endpoint: one of {', '.join(APIS)}."),

@@ -35,6 +35,7 @@ def _inner(element: Element) -> Any:
 
 
 def road(host: str, path: str, **options: Any) -> connect:
+    """A WebSocket to the lab, with its own address as Origin."""
     return connect(f"ws://{host}{path}", origin=Origin(f"http://{host}"), max_size=None, close_timeout=1, **options)
 
 

@@ -31,6 +31,8 @@ READING = ("GET", "HEAD", "OPTIONS")
 
 
 class Limits(NamedTuple):
+    """What one client may send on a socket."""
+
     message_bytes: int
     messages_per_s: int
 
@@ -141,6 +143,7 @@ class LimitedSocket:
         self._second, self._count = 0.0, 0
 
     async def receive(self) -> Message:
+        """The next message; one beyond the limits closes the socket."""
         message = await self._receive()
         if message["type"] != "websocket.receive" or not (code := self._objection(message)):
             return message

@@ -33,6 +33,7 @@ async def health(_: Request) -> Response:
 
 
 async def follow_class(socket: WebSocket) -> None:
+    """The socket of a class's page: how the class stands, and when to rerun."""
     await running().live_updates.follow(socket)
 
 

@@ -64,6 +64,8 @@ def mapped(prepared: Prepared) -> Any:
 
 
 class Linear:
+    """A matrix product with weights mapped from the model's file: `rows` [rows, in] to [rows, out]."""
+
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None = None) -> None:
         self.weight, self.bias = weight, bias
 

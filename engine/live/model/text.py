@@ -30,6 +30,8 @@ class Prompt(NamedTuple):
 
 
 class Passage(NamedTuple):
+    """A question about a text, and its token ids."""
+
     question: str
     ids: tuple[int, ...]
 

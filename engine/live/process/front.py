@@ -35,6 +35,7 @@ CLOCK_PINGS = 5
 
 
 def worker_names(count: int) -> list[str]:
+    """The names of this many workers, in the order in which a deployment assigns roles."""
     return [f"worker-{n}" for n in range(count)]
 
 
@@ -153,6 +154,7 @@ class Front:
 
     @property
     def idle(self) -> bool:
+        """Whether nothing is open, and no worker holds anything."""
         return self.router.idle
 
     def submit(self, request: Request, t: float | None = None) -> None:
@@ -160,6 +162,7 @@ class Front:
         self._apply(self.router.submit(request, self.now() if t is None else t))
 
     def cancel(self, request: str) -> None:
+        """End a request early. Does nothing for one that has ended or is unknown."""
         self._apply(self.router.cancel(request, self.now()))
 
     def set_link(self, link: LinkSpec) -> None:

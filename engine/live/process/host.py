@@ -24,7 +24,7 @@ from engine.units import host_and_port
 
 
 class Ask(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
-    pass
+    """What the lab can ask of the host."""
 
 
 class StartRun(Ask, frozen=True):
@@ -42,11 +42,15 @@ class StopRun(Ask, frozen=True):
 
 
 class ChangeLink(Ask, frozen=True):
+    """Change the run's link, also for handoffs under way."""
+
     run: str
     link: LinkSpec
 
 
 class CancelRequest(Ask, frozen=True):
+    """End one request of the run early."""
+
     run: str
     request: str
 
@@ -66,6 +70,8 @@ class AddRequest(Ask, frozen=True):
 
 
 class KillWorker(Ask, frozen=True):
+    """Fault injection: kill a worker process."""
+
     run: str
     worker: str
 
@@ -82,10 +88,12 @@ class Quit(Ask, frozen=True):
 
 
 class Tell(msgspec.Struct, frozen=True, tag=True, tag_field="kind"):
-    pass
+    """What the host tells the lab."""
 
 
 class EngineReady(Tell, frozen=True):
+    """The engine can run now, on this machine and with these transports."""
+
     machine: str
     transports: tuple[str, ...]
     dtype: str
@@ -100,10 +108,14 @@ class Happened(Tell, frozen=True):
 
 
 class Over(Tell, frozen=True):
+    """The run has ended; nothing more comes of it."""
+
     run: str
 
 
 class RunRefused(Tell, frozen=True):
+    """The run cannot start; `why` is one sentence."""
+
     run: str
     why: str
 
@@ -116,6 +128,8 @@ class Declined(Tell, frozen=True):
 
 
 class Examined(Tell, frozen=True):
+    """The answer to `Examine`."""
+
     run: str
     machine: Machine
 
@@ -237,6 +251,7 @@ class Host:
 
 
 def main() -> None:
+    """Be the host, on the channel that the lab has opened for this process."""
     lab: Connection[bytes, bytes] = Connection(int(sys.argv[1]))
     scenario = msgspec.json.decode(sys.argv[2], type=Scenario)
     transports = tuple(sys.argv[3].split(","))

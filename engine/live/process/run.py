@@ -122,6 +122,7 @@ def _request(
 
 
 def must_fit(prompt_tokens: int, output_tokens: int, prepared: Prepared, scenario: Scenario) -> None:
+    """Raises BadInput if a request fits neither into the model's context nor into the KV pool."""
     pool_tokens = prepared.kv_blocks * prepared.kv_shape.block_tokens
     most = min(prepared.context_tokens, pool_tokens)
     if prompt_tokens + output_tokens > most:

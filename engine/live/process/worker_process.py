@@ -243,6 +243,7 @@ class WorkerProcess:
 
 
 def main() -> None:
+    """Be a worker, on the channel that the front has opened for this process."""
     serve(Connection(int(sys.argv[1])), key=os.environ[KEY_VARIABLE].encode())
 
 

@@ -110,6 +110,7 @@ def mix(weights: Any, values: Any, blocks: Any, seen: int, block_tokens: int, su
 
 @compiled
 def clear(rows: Any) -> None:
+    """Set all numbers of `rows` [rows, width] to 0."""
     for row in range(len(rows)):
         for at in range(rows.shape[1]):
             rows[row, at] = 0

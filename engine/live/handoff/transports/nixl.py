@@ -29,6 +29,8 @@ PROGRESS_S = 0.01
 
 
 class NixlEndpoint(KvEndpoint, frozen=True, tag="nixl"):
+    """What a sender needs for NIXL: the receiver's agent metadata, and its pool's address."""
+
     metadata: bytes
     address: int  # of the pool, in the receiver's memory
 
@@ -110,6 +112,8 @@ class Nixl:
 
 
 class NixlPath:
+    """Writes into another worker's pool through NIXL."""
+
     piece_bytes = 1 << 23  # a transfer cannot be stopped, so none may take longer than some milliseconds
 
     def __init__(self, mine: Nixl, theirs: NixlEndpoint) -> None:

@@ -14,10 +14,14 @@ from engine.live.handoff.transport import KvEndpoint, Path, Segment, read_endpoi
 
 
 class ShmEndpoint(KvEndpoint, frozen=True, tag="shm"):
+    """The path under which this host's processes can map the pool."""
+
     path: str
 
 
 class Shm:
+    """Shared memory: the sender maps the receiver's pool and copies into it."""
+
     def __init__(self, pool: KvPool) -> None:
         self._shape = pool.shape
         self.endpoint = msgspec.msgpack.encode(ShmEndpoint(pool.shape, pool.blocks, pool.path))
@@ -30,6 +34,8 @@ class Shm:
 
 
 class ShmPath:
+    """Another worker's pool, mapped into this process."""
+
     piece_bytes = 1 << 21  # a fraction of a millisecond
 
     def __init__(self, theirs: ShmEndpoint) -> None:

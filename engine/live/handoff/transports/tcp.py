@@ -38,11 +38,15 @@ NONCE_BYTES = PROOF_BYTES = 32
 
 
 class TcpEndpoint(KvEndpoint, frozen=True, tag="tcp"):
+    """The address at which the receiver accepts connections."""
+
     host: str
     port: int
 
 
 class PoolHello(msgspec.Struct, frozen=True, tag=True):
+    """The receiver's first message: its pool's shape and size."""
+
     shape: KvShape
     blocks: int
 
@@ -55,10 +59,14 @@ class Write(msgspec.Struct, frozen=True, tag=True):
 
 
 class Answer(msgspec.Struct, frozen=True, tag=True):
+    """One for each `Write`; `refused`: why its bytes were not taken."""
+
     refused: str | None = None
 
 
 class Tcp:
+    """TCP between hosts, after both ends have proved the shared key."""
+
     def __init__(self, pool: KvPool, grants: Grants, key: bytes, host: str, advertise: str) -> None:
         self._pool = pool
         self._grants = grants
@@ -137,6 +145,8 @@ class Tcp:
 
 
 class TcpPath:
+    """A connection to another worker's pool."""
+
     piece_bytes = SEGMENT_BYTES
 
     def __init__(self, theirs: TcpEndpoint, key: bytes) -> None:
