@@ -1,4 +1,4 @@
-"""The advisor: the case that the project started from, the contents of advice, and that verdicts change correctly."""
+"""The advisor: the case that the project grew out of, what answers are made of, and that they turn the right way."""
 
 import msgspec
 import pytest
@@ -91,7 +91,7 @@ def test_the_verdict_follows_from_what_was_tried(tight_advice: Advice) -> None:
 
 
 def test_eight_h100s_and_a_small_model_are_run_as_replicas() -> None:
-    """The default question, answered as an expert would; the formulas are checked against 3,000 simulated requests."""
+    """The default question as an expert answers it; the formulas are checked against 3,000 simulated requests."""
     advice = advise(but(Question(), rate_per_s=10.0))
     assert advice.verdict == "colocate-chunked"
     assert advice.plan.both is not None
@@ -144,7 +144,7 @@ def test_progress_is_told_and_can_end_the_advice() -> None:
 
 
 def test_mixed_prompts_may_be_split_by_length() -> None:
-    """The verdict "conditional" needs prompts that differ, so a trace, and comes with a threshold."""
+    """Conditional needs prompts that differ: a trace. Where it is the verdict, it has its threshold."""
     trace = tuple(Draft(n, n / 8, 12_000 if n % 4 == 0 else 300, 200) for n in range(240))
     advice = advise(but(TIGHT, trace=trace))
     conditional = [o for o in advice.tried if o.candidate.remote_above_tokens is not None]
@@ -201,7 +201,7 @@ few = settings(max_examples=25)
 @few
 @given(questions, st.sampled_from(sorted(fabrics())))
 def test_a_faster_link_never_turns_yes_into_no(question: Question, name: str) -> None:
-    """Latency counts too: a faster link has at most the latency and at least the bandwidth."""
+    """Latency counts as well: faster is at least as quick to begin and at least as wide."""
     slow, fast = sorted((fabrics()[question.fabric], fabrics()[name]), key=lambda road: road.achieved_bytes_per_s)
     if fast.latency_s > slow.latency_s:
         return
@@ -219,7 +219,7 @@ def test_a_looser_itl_target_never_turns_kept_by_chunking_into_split(question: Q
 @few
 @given(questions, st.floats(1, 4))
 def test_longer_answers_never_help_chunking(question: Question, factor: float) -> None:
-    """So if splitting still meets the targets with longer answers, it is still the answer."""
+    """So where splitting still keeps the targets with them, it still is the answer."""
     longer = but(question, osl_tokens=round(question.osl_tokens * factor))
     now, then = best(question), best(longer)
     if now.pays and then.split >= 1:
