@@ -56,7 +56,7 @@ WIDTH = 110
     "--here", "from_here", is_flag=True, help="Take GPUs, fabric and links that are down from this machine's NVML."
 )
 @click.option("--metrics", type=click.Path(path_type=Path), help="A vLLM /metrics page: lengths, rate, prefix reuse.")
-@click.option("--trace", type=click.Path(path_type=Path), help="Azure CSV or Mooncake JSONL: lengths and arrivals.")
+@click.option("--trace", type=click.Path(path_type=Path), help="Recorded requests: lengths and arrivals.")
 @click.option(
     "--export", "folder", type=click.Path(path_type=Path), help="Write report, vLLM, Dynamo, Kubernetes here."
 )

@@ -17,9 +17,10 @@ CONTEXTS = {"4k": 4096, "32k": 32_768, "128k": 131_072}
 @click.option("--kv-dtype", default="", help="Of the KV cache: bf16 or fp8.  [default: the model's]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
 def model(name: str, precision: str, kv_dtype: str, as_json: bool) -> None:
-    """Parameters, bytes of weights, and KV of a model: a shipped NAME, a config.json, or a folder with one.
+    """Parameters, bytes of weights, and KV of a model: a shipped NAME, a config.json, a folder with one, a GGUF file.
 
-    transformers' own classes read a config.json, which takes some seconds; code that it names is never run.
+    transformers' own classes read a file, which takes some seconds; code that it names is never run. Safetensors beside
+    a config.json say what the weights take.
     """
     found = facts(model_named(name).served(precision, kv_dtype))
     if as_json:

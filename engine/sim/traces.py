@@ -5,6 +5,7 @@ BurstGPT: Timestamp in s, Request tokens, Response tokens (github.com/HPMLL/Burs
 Mooncake: timestamp in ms, input_length, output_length, hash_ids of blocks of 512 prompt tokens
 (github.com/kvcache-ai/Mooncake, Apache-2.0). Qwen-Bailian: the same keys with the timestamp in s, and a chat_id
 (github.com/alibaba-edu/qwen-bailian-usagetraces-anon, Apache-2.0), in blocks of 16 tokens.
+vLLM's and AIPerf's benchmarks: `benchmark_traces`.
 """
 
 import csv
@@ -18,13 +19,17 @@ from typing import Any
 import msgspec
 
 from engine.errors import BadInput
+from engine.sim.benchmark_traces import Lengths, is_aiperf, of_aiperf, of_vllm, vllm_result
 from engine.workload import Draft
 
 AZURE_COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 BURST_COLUMNS = ("Timestamp", "Request tokens", "Response tokens")
 MOONCAKE_BLOCK_TOKENS = 512
 BAILIAN_BLOCKS = 32  # of 16 tokens, in one of Mooncake's
-READABLE = "an Azure or BurstGPT CSV or a Mooncake or Qwen-Bailian JSONL file that can be read"
+READABLE = (
+    "an Azure or BurstGPT CSV, a Mooncake or Qwen-Bailian JSONL file, or what vLLM's or AIPerf's benchmark wrote, that "
+    "can be read"
+)
 
 
 def read_trace(path: str | Path, limit: int | None = None) -> list[Draft]:
@@ -36,7 +41,7 @@ def read_trace(path: str | Path, limit: int | None = None) -> list[Draft]:
         text = Path(path).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as wrong:
         raise BadInput("trace", str(path), READABLE) from wrong
-    rows = _mooncake(text) if text.lstrip().startswith("{") else _csv(text)
+    rows = _json(text) if text.lstrip().startswith("{") else _csv(text)
     drafts: list[Draft] = []
     zero_s = before_s = 0.0
     for number, (row, t, prompt, output, hashes) in enumerate(islice(rows, limit)):
@@ -88,6 +93,19 @@ def _seconds(row: int, stamp: str) -> float:
         return float(stamp)
     except ValueError as wrong:
         raise BadInput(f"trace row {row}, column Timestamp", stamp, "a time in seconds") from wrong
+
+
+def _json(text: str) -> Iterator[_Row]:
+    if (result := vllm_result(text)) is not None:
+        return _of_benchmark(of_vllm(result))
+    first = next(line for line in text.splitlines() if line.strip())
+    return _of_benchmark(of_aiperf(text)) if is_aiperf(first) else _mooncake(text)
+
+
+def _of_benchmark(found: Iterator[Lengths]) -> Iterator[_Row]:
+    for number, t, prompt, output in found:
+        prompt_tokens = _count(number, "input length", prompt, least=1)
+        yield number, t, prompt_tokens, _count(number, "output length", output, least=0), ()
 
 
 def _mooncake(text: str) -> Iterator[_Row]:

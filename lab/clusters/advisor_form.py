@@ -40,6 +40,7 @@ PRESETS = {
     ),
 }
 FROM_EXAMPLE = next(iter(PRESETS))
+GIVEN = "a question from another page"
 OWN_FABRIC = "as the GPU has"
 OWN_MODEL = "the uploaded config.json"
 TRACE_MB, CONFIG_MB = 5, 1
@@ -52,7 +53,9 @@ def ask() -> Question | None:
     preset = st.selectbox("Start from", PRESETS, key="preset")
     with widget_changed("preset", preset) as chosen:
         if chosen or "gpus" not in st.session_state:
-            _take_preset(preset)
+            _take(PRESETS[preset], EXAMPLE if preset == FROM_EXAMPLE else None)
+        if given := st.session_state.pop(GIVEN, None):
+            _take(given, None)
         asked, trace = _fields()
     if not asked:
         return None
@@ -92,7 +95,10 @@ def _fields() -> tuple[bool, UploadedFile | None]:
             st.selectbox("KV cache", ("", "bf16", "fp8"), format_func=lambda kind: kind or own, key="kv_dtype")
         with st.expander("Recorded orders: upload a trace instead of lengths and rate"):
             trace = st.file_uploader(
-                f"Azure CSV or Mooncake JSONL, at most {TRACE_MB} MB", ["csv", "jsonl"], max_upload_size=TRACE_MB
+                f"Azure, BurstGPT, Mooncake or Qwen-Bailian, or a result of vLLM's or AIPerf's benchmark, at most "
+                f"{TRACE_MB} MB",
+                ["csv", "json", "jsonl"],
+                max_upload_size=TRACE_MB,
             )
         asked = st.form_submit_button("Ask the advisor", type="primary", icon=":material/support_agent:")
     return asked, trace
@@ -220,8 +226,13 @@ def _take_roads(fleet: Fleet) -> str:
     return found.sentence
 
 
-def _take_preset(preset: str) -> None:
-    question = PRESETS[preset]
+def fill_in(question: Question) -> None:
+    """Have the form, once it is drawn, ask this question."""
+    st.session_state[GIVEN] = question
+    st.session_state.pop("asking", None)
+
+
+def _take(question: Question, found: Here | None) -> None:
     taken = (
         *("gpus", "gpu", "model", "engine", "precision", "kv_dtype"),
         *("isl_tokens", "osl_tokens", "links_down", "promised"),
@@ -229,7 +240,7 @@ def _take_preset(preset: str) -> None:
     st.session_state.update({field: getattr(question, field) for field in taken})
     st.session_state.update(
         fabric=question.fabric or OWN_FABRIC,
-        found=EXAMPLE if preset == FROM_EXAMPLE else None,
+        found=found,
         rate_per_s=float(question.rate_per_s),
         ttft_slo_s=float(question.ttft_slo_s),
         itl_slo_ms=question.itl_slo_s * 1e3,

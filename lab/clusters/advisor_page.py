@@ -14,6 +14,8 @@ from lab.clusters.advisor_form import ask, chosen_model, this_machine
 from lab.clusters.capacity_chart import capacity_alt, capacity_figure
 from lab.clusters.flip_chart import flips_alt, flips_figure
 from lab.clusters.jobs import AdvisorJob, Jobs
+from lab.clusters.scale_kitchen import show
+from lab.clusters.simulate_kitchen import PlansKitchen
 from lab.ui.downloads import download
 from lab.ui.style import STILL, style
 
@@ -55,11 +57,11 @@ def page(jobs: Jobs) -> None:
     if asking is None:
         st.info("Choose a kitchen above and ask. The first one, with a broken road, is where this course began.")
     elif isinstance(asking, Advice):
-        _answer(asking)
+        _answer(jobs, asking)
     elif not asking.job.over:
         _waiting()
     elif asking.advice:
-        _answer(asking.advice)
+        _answer(jobs, asking.advice)
     else:
         st.error(asking.job.why, icon=":material/error:")
     _machine()
@@ -81,7 +83,7 @@ def _waiting() -> None:
         st.rerun()
 
 
-def _answer(advice: Advice) -> None:
+def _answer(jobs: Jobs, advice: Advice) -> None:
     _verdict(advice)
     figure = capacity_figure(advice)
     st.plotly_chart(figure, key="capacity", alt=capacity_alt(advice), config={"displayModeBar": False})
@@ -92,6 +94,7 @@ def _answer(advice: Advice) -> None:
     with turning:
         _turning(advice)
     _compared(advice)
+    _watch(jobs, advice)
     _downloads(advice)
 
 
@@ -170,6 +173,15 @@ def _row(outcome: TrialResult, place: str) -> str:
     times = [f"{1e3 * seconds:,.3g}" for seconds in (outcome.ttft_s, outcome.tpot_s, outcome.itl_s)]
     named = f"**{outcome.candidate.label}**, {place}" if place else outcome.candidate.label
     return f"| {named} | {outcome.bears_per_s:.3g} {kept} | {' | '.join(times)} |"
+
+
+def _watch(jobs: Jobs, advice: Advice) -> None:
+    """One click opens a simulated kitchen of the plan."""
+    if not st.toggle("Watch this plan's kitchen, simulated", key="watch_plan"):
+        return
+    chosen = advice.chosen
+    rate = min(advice.question.rate_per_s, chosen.bears_per_s) or advice.question.rate_per_s
+    show(jobs, PlansKitchen(advice.question, chosen.candidate, rate))
 
 
 def _downloads(advice: Advice) -> None:

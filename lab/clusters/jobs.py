@@ -11,12 +11,13 @@ import msgspec
 from engine.fleet.advisor.advice import Advice
 from engine.fleet.advisor.desk import Answered, Line, Progressed, Sorry
 from engine.fleet.advisor.question import Question
-from engine.fleet.sweep.sweep import Begun, Borne, Refused, Said, Sweep, Tried
-from lab.clusters.simulate_kitchen import SimulatedKitchen, SimulatedRun
+from engine.fleet.sweep.said import Begun, Borne, Boundary, Compared, Curve, Refused, Said, Sweep, Tried
+from lab.clusters.simulate_kitchen import PlansKitchen, SimulatedKitchen, SimulatedRun
 from lab.runs.background_job import IDLE_S, BackgroundJob
 from lab.runs.lru import LRU
 
-Point = Tried | Borne
+Point = Tried | Borne | Compared | Curve | Boundary
+Kitchen = SimulatedKitchen | PlansKitchen
 
 _advisor_line: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 _sweep_line = msgspec.json.Decoder(Said)
@@ -68,7 +69,7 @@ class SweepJob:
     @property
     def share(self) -> float | None:
         """The share of points that are done, from 0 to 1; None while it waits for a slot."""
-        return len(self.points) / self.begun.points if self.begun else None
+        return min(1.0, len(self.points) / self.begun.points) if self.begun else None
 
     def hear(self, line: bytes) -> str:
         match said := _sweep_line.decode(line):
@@ -88,12 +89,12 @@ class SweepJob:
 class KitchenJob:
     """One simulated kitchen. Raises BadInput if it can't be simulated."""
 
-    def __init__(self, jobs: "Jobs", asked: SimulatedKitchen) -> None:
+    def __init__(self, jobs: "Jobs", asked: Kitchen) -> None:
         self.asked = asked.checked()
         self._run: SimulatedRun | None = None
         self._jobs = jobs
-        question = msgspec.json.encode(asked)
-        self.job = jobs.process("lab.clusters.simulate_kitchen", question, jobs.kitchen_slots, self)
+        self._key = msgspec.json.encode(asked)
+        self.job = jobs.process("lab.clusters.simulate_kitchen", self._key, jobs.kitchen_slots, self)
 
     def hear(self, line: bytes) -> str:
         match said := _kitchen_line.decode(line):
@@ -105,7 +106,7 @@ class KitchenJob:
 
     def done(self) -> None:
         if self._run:
-            self._jobs.kitchens.put(self.asked, self._run)
+            self._jobs.kitchens.put(self._key, self._run)
 
 
 class Jobs:
@@ -118,7 +119,7 @@ class Jobs:
         self._idle_s = idle_s
         self.advice: LRU[bytes, Advice] = LRU(64)  # by the question as JSON: questions are not hashable
         self.sweeps: LRU[Sweep, SweepResult] = LRU(64)
-        self.kitchens: LRU[SimulatedKitchen, SimulatedRun] = LRU(8)  # a few megabytes each
+        self.kitchens: LRU[bytes, SimulatedRun] = LRU(8)  # a few megabytes each
         self.advisor_slots = BoundedSemaphore(1)  # the engine's workers need the other cores
         self.sweep_slots = BoundedSemaphore(self.SWEEPS_AT_ONCE)
         self.kitchen_slots = BoundedSemaphore(1)
@@ -131,9 +132,13 @@ class Jobs:
         """Start a sweep. Raises BadInput."""
         return SweepJob(self, asked)
 
-    def kitchen(self, asked: SimulatedKitchen) -> KitchenJob:
+    def kitchen(self, asked: Kitchen) -> KitchenJob:
         """Start a simulated kitchen. Raises BadInput."""
         return KitchenJob(self, asked)
+
+    def drawn(self, asked: Kitchen) -> SimulatedRun | None:
+        """A kitchen that is kept."""
+        return self.kitchens.get(msgspec.json.encode(asked))
 
     def process(
         self, module: str, question: bytes, slots: BoundedSemaphore, whose: AdvisorJob | SweepJob | KitchenJob
@@ -147,6 +152,10 @@ class Jobs:
 def borne(points: Sequence[Point]) -> list[Borne]:
     """The highest rates among a sweep's points."""
     return [point for point in points if isinstance(point, Borne)]
+
+
+def compared(points: Sequence[Point]) -> list[Compared]:
+    return [point for point in points if isinstance(point, Compared)]
 
 
 def tried(points: Sequence[Point]) -> list[Tried]:

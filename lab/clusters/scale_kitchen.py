@@ -3,8 +3,9 @@
 import streamlit as st
 
 from engine.errors import BadInput
-from engine.fleet.sweep.sweep import Sweep, bench
-from lab.clusters.jobs import Jobs, KitchenJob, SweepResult, borne
+from engine.fleet.sweep.said import Sweep
+from engine.fleet.sweep.sweep import bench
+from lab.clusters.jobs import Jobs, Kitchen, KitchenJob, SweepResult, borne
 from lab.clusters.simulate_kitchen import SimulatedKitchen
 from lab.clusters.sweep_charts import best_of
 from lab.scene.choices import choose_kind
@@ -27,7 +28,12 @@ def watch(jobs: Jobs, swept: Sweep, result: SweepResult | None) -> None:
     except BadInput as wrong:
         st.error(str(wrong))
         return
-    drawn = jobs.kitchens.get(asked)
+    show(jobs, asked)
+
+
+def show(jobs: Jobs, asked: Kitchen) -> None:
+    """The kitchen, or how far its simulation is."""
+    drawn = jobs.drawn(asked)
     if drawn is None:
         _wait_for(jobs, asked)
         return
@@ -52,14 +58,14 @@ def _choose(swept: Sweep, result: SweepResult | None) -> SimulatedKitchen:
         )
         prefill = 0
         if kind == "disaggregated":
-            split = best_of(borne(result.points))["disaggregated"].prefill_workers if result else on.balanced_split
-            prefill = split
+            found = best_of(borne(result.points)).get("disaggregated") if result else None
+            prefill = split = found.prefill_workers if found else on.balanced_split
             if on.workers > 2:
                 prefill = st.slider("Prep stations (prefill)", 1, on.workers - 1, split, width=SLIDER)
     return SimulatedKitchen(swept, kind, prefill, load * on.expected_rate_per_s)
 
 
-def _wait_for(jobs: Jobs, asked: SimulatedKitchen) -> None:
+def _wait_for(jobs: Jobs, asked: Kitchen) -> None:
     coming: KitchenJob | None = st.session_state.get("watching")
     if coming is None or coming.asked != asked or (coming.job.over and not coming.job.why):  # finished, then evicted
         if coming:
@@ -76,7 +82,7 @@ def _progress(jobs: Jobs) -> None:
         st.caption(":material/hourglass_top: Simulating.")
     elif coming.job.why:
         st.error(coming.job.why)
-    elif jobs.kitchens.get(coming.asked) is not None:
+    elif jobs.drawn(coming.asked) is not None:
         st.rerun()
 
 

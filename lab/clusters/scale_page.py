@@ -1,35 +1,56 @@
 """Scale up: the same questions for GPUs that the lab does not have, answered by the simulator."""
 
+from collections.abc import Callable
+
+import msgspec
 import streamlit as st
 
 from engine.errors import BadInput
+from engine.fleet.advisor.question import Question
 from engine.fleet.catalog.hardware import gpu, gpus
 from engine.fleet.catalog.hf_config import models
 from engine.fleet.catalog.sites import SITES
 from engine.fleet.estimate.step_cost import error_of
-from engine.fleet.sweep.sweep import ASKS, MAP_WORKERS, TIE, Begun, Sweep
+from engine.fleet.sweep.payoff import question_of
+from engine.fleet.sweep.said import ASKS, Begun, Boundary, Curve, Sweep
+from engine.fleet.sweep.sweep import bench
 from engine.units import in_words
-from lab.clusters import sweep_charts as charts
-from lab.clusters.jobs import Jobs, SweepJob, SweepResult, borne, tried
+from lab.clusters import payoff_charts as payoff, sweep_charts as charts
+from lab.clusters.jobs import Jobs, SweepJob, SweepResult, borne, compared, tried
 from lab.clusters.scale_kitchen import watch
 from lab.ui.session import widget_changed
 from lab.ui.style import SLIDER, STILL, style
 
-TITLES = {"load": "How much load?", "ratio": "How many of each?", "map": "When does it pay?"}
+TITLES = {
+    "load": "How much load?",
+    "ratio": "How many of each?",
+    "prompt": "How long a prompt?",
+    "promise": "How tight a promise?",
+    "link": "How fast a link?",
+    "map": "When does it pay?",
+}
+TUNED = "TP, chunks and pools are tuned for each kind at each value; where they cross, both are simulated."
 EXPLAINS = {
     "load": "Co-located, chunked and disaggregated on the same GPUs, with more and more requests per second: how many "
     "can each sustain until one in ten misses an SLO? TTFT: time to first token. TPOT: mean time per token after it.",
     "ratio": "The same GPUs, more or fewer of them for prefill: which split sustains the most requests per second?",
-    "map": "Prompt length against the link between two GPUs: which deployment sustains the most requests per second?",
+    "prompt": f"From which prompt on does splitting sustain more requests per second than chunked prefill? {TUNED}",
+    "promise": f"Below which TPOT promise does splitting sustain more than chunked prefill? {TUNED}",
+    "link": f"From which link on does splitting sustain more than chunked prefill? {TUNED}",
+    "map": f"Prompt length against the TPOT promise: which sustains the most requests per second? {TUNED}",
 }
 PROMPTS = (256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768)
+SHARE = 0.9  # of the rate that keeps all workers busy: what the advisor is asked about
 OUTPUTS = (16, 32, 64, 128, 256, 512)
 TTFTS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 TPOTS = (0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2)
 
 
-def page(jobs: Jobs) -> None:
-    """Draw the page: the controls, the sweep or its progress, its result, a kitchen to watch, and the fine print."""
+def page(jobs: Jobs, to_advisor: Callable[[Question], None] | None = None) -> None:
+    """Draw the page: the controls, the sweep or its progress, its result, a kitchen to watch, and the fine print.
+
+    `to_advisor` leads to the advisor's page, filled in with a question.
+    """
     style()
     st.title("Scale up", anchor=False)
     st.markdown(
@@ -42,9 +63,22 @@ def page(jobs: Jobs) -> None:
     result = jobs.sweeps.get(asked)
     if result:
         _show(asked, result)
-    if asked.asks != "map":  # a map has many prompt lengths and links
-        watch(jobs, asked, result)
+    if to_advisor:
+        _offer_advice(asked, to_advisor)
+    watch(jobs, asked, result)
     _fine_print(asked, result)
+
+
+def _offer_advice(asked: Sweep, to_advisor: Callable[[Question], None]) -> None:
+    """One click leads to the same site and load on the advisor's page."""
+    if st.button("Ask the advisor about this site", icon=":material/support_agent:", key="to_advisor"):
+        try:
+            question = question_of(asked.checked())
+            rate = float(f"{SHARE * bench(asked).expected_rate_per_s:.2g}")
+        except BadInput as wrong:
+            st.error(str(wrong))
+            return
+        to_advisor(msgspec.structs.replace(question, rate_per_s=rate))
 
 
 def _choose() -> Sweep:
@@ -91,9 +125,7 @@ def _choose() -> Sweep:
             width=200,
         )
     with st.container(horizontal=True, gap="medium"):
-        prompt = 4096
-        if asks != "map":  # a map has its own prompts
-            prompt = st.select_slider("Prompt, tokens", PROMPTS, 4096, key="isl", bind="query-params", width=SLIDER)
+        prompt = st.select_slider("Prompt, tokens", PROMPTS, 4096, key="isl", bind="query-params", width=SLIDER)
         output = st.select_slider("Output, tokens", OUTPUTS, 128, key="osl", bind="query-params", width=SLIDER)
         ttft = st.select_slider(
             "TTFT SLO", TTFTS, 1.0, format_func=_time, key="ttft_slo", bind="query-params", width=SLIDER
@@ -161,7 +193,7 @@ def _progress(asked: Sweep) -> None:
         st.progress(0.0, "Waiting for another sweep to finish.")
         return
     assert sweeping.begun
-    says = f"{len(sweeping.points)} of {sweeping.begun.points} points"
+    says = f"{len(sweeping.points)} of at most {sweeping.begun.points} points"
     if sweeping.asked != asked:
         says += f", for settings other than those above ({TITLES[sweeping.asked.asks]})"
     st.progress(min(1.0, sweeping.share), says)
@@ -191,14 +223,32 @@ def _show(asked: Sweep, result: SweepResult) -> None:
             _says(says)
             figure = charts.ratio_figure(borne(result.points), begun)
             st.plotly_chart(figure, key="ratio", alt=says, config=STILL)
-        case _:
-            says, table = charts.map_says(borne(result.points)), charts.map_table(borne(result.points))
+        case "map":
+            simulated = compared(result.points)
+            (found,) = [point for point in result.points if isinstance(point, Boundary)]
+            here = (asked.prompt_tokens, asked.tpot_slo_s)
+            says, table = payoff.map_says(found, here), payoff.map_table(simulated)
             _says(says)
-            figure = charts.map_figure(borne(result.points))
-            st.plotly_chart(figure, key="map", alt=says + " The table below lists each.", config=STILL)
-            st.caption(f"Percentages: how much more than the next best. Tie: within {TIE:.0%}.")
+            figure = payoff.map_figure(found, simulated, here)
+            st.plotly_chart(figure, key="map", alt=says + " The table below has what was simulated.", config=STILL)
+            st.caption(_drawn_how(found.error))
+        case _:
+            simulated = compared(result.points)
+            (curve,) = [point for point in result.points if isinstance(point, Curve)]
+            says, table = payoff.curve_says(curve), payoff.curve_table(curve.input, simulated)
+            _says(says)
+            figure = payoff.curve_figure(curve, simulated)
+            st.plotly_chart(figure, key="curve", alt=says + " The table below has what was simulated.", config=STILL)
+            st.caption(_drawn_how(curve.error))
     with st.expander("As a table"):
         st.table(table, border="horizontal")
+
+
+def _drawn_how(error: float) -> str:
+    return (
+        f"Lines: the advisor's formulas, scaled to what was simulated, within {error:.0%}. Where the kinds differ by "
+        "less, nobody can call it."
+    )
 
 
 def _says(sentence: str) -> None:
@@ -211,25 +261,31 @@ def _fine_print(asked: Sweep, result: SweepResult | None) -> None:
     says = [
         f"**Simulated, not measured.** {error_of(card, 'vllm')} Scheduling, queues, batches and KV blocks are the "
         "engine's own code in simulated time.",
-        f"GPUs per worker: {asked.gpus_each}. Poisson arrivals, equal lengths, seed {asked.seed}, one run per point. "
-        "Good: TTFT and TPOT within their SLOs. A rate is sustained if 90 % of its requests are good.",
+        f"Poisson arrivals, equal lengths, seed {asked.seed}, one run per point.",
     ]
-    if asked.asks == "map":
-        says.append(f"The map is always for {MAP_WORKERS} workers with one link per GPU.")
+    if asked.asks not in ("load", "ratio"):
+        says.append(
+            "Sustained: the highest rate that keeps 90 % of TTFTs and of TPOTs within their SLOs in a steady state, "
+            "found on a smaller fleet of the same kind. One link per GPU, whatever the site has."
+        )
     else:
+        says.append(
+            f"GPUs per worker: {asked.gpus_each}. Good: TTFT and TPOT within their SLOs. A rate is sustained if 90 % of "
+            "its requests are good."
+        )
         one = "shared by all" if where.one_port else "one per GPU"
         says.append(f"Trays cross {road.label}, {one}, at {in_words(road.achieved_bytes_per_s, 'B/s')}.")
-    if result:
-        says.append(_settled(asked, result.begun))
+    if result and result.begun.workers:
+        says.append(_settled(result.begun))
     says.append("**Not included:** prefix caching and varying lengths.")
     st.caption("  \n".join(says))
 
 
-def _settled(asked: Sweep, begun: Begun) -> str:
-    more = " or more" if asked.asks == "map" else ""  # longer prompts take longer
+def _settled(begun: Begun) -> str:
     return (
-        f"Chunks of {begun.chunk:,} tokens (the largest whose step is within the TPOT SLO), {begun.workers} workers; "
-        f"requests arrive for {begun.span_s:.0f} s{more} per point, so overload that takes longer to show is not seen."
+        f"Chunks of {begun.chunk:,} tokens (by the advisor's formulas, the best for chunked prefill), "
+        f"{begun.workers} workers; requests arrive for {begun.span_s:.0f} s per point, so overload that takes longer "
+        "to show is not seen."
     )
 
 

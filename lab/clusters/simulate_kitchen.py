@@ -1,6 +1,7 @@
 """Simulate a kitchen for display, in its own process: `python -m lab.clusters.simulate_kitchen`.
 
-It reads a SimulatedKitchen as JSON from stdin and writes one line of JSON with everything that the scene draws.
+It reads a SimulatedKitchen or a PlansKitchen as JSON from stdin and writes one line of JSON with everything that the
+scene draws.
 """
 
 import os
@@ -10,8 +11,13 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.errors import BadInput
-from engine.fleet.sweep.sweep import Refused, Sweep, bench
+from engine.fleet.advisor.candidates import Candidate
+from engine.fleet.advisor.question import Question
+from engine.fleet.advisor.trial import kind_of, recorded
+from engine.fleet.sweep.said import Refused, Sweep
+from engine.fleet.sweep.sweep import bench
 from engine.scenario import KINDS, Kind, number, one_of, whole
+from engine.sim.leap import Happening
 from lab.scene.motions import motions
 from lab.scene.spans import Motion
 
@@ -21,7 +27,7 @@ MOST_EACH = 30  # requests per worker: with more, a congested link takes long to
 MOVES = 8  # updates per tray
 
 
-class SimulatedKitchen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SimulatedKitchen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="sweep"):
     """One deployment of a sweep's site under one load. `prefill_workers`: 0 unless it is disaggregated."""
 
     sweep: Sweep
@@ -41,8 +47,45 @@ class SimulatedKitchen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def requests(self) -> int:
         """How many orders are simulated."""
-        most = min(MOST, MOST_EACH * bench(self.sweep).workers)
-        return min(most, max(FEWEST, round(SPAN_S * self.rate_per_s)))
+        return _requests(self.rate_per_s, bench(self.sweep).workers)
+
+    def record(self) -> list[Happening]:
+        """Everything that happens in it."""
+        return bench(self.sweep).record(self.kind, self.prefill_workers, self.rate_per_s, self.requests)
+
+
+class PlansKitchen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="plan"):
+    """A candidate of the advisor's under the question's load, at `rate_per_s`."""
+
+    question: Question
+    candidate: Candidate
+    rate_per_s: float
+
+    def checked(self) -> "PlansKitchen":
+        """The kitchen itself. Raises BadInput if it can't be simulated."""
+        self.question.checked()
+        number("rate", self.rate_per_s, above=0, unit="requests/s")
+        return self
+
+    @property
+    def kind(self) -> Kind:
+        """The deployment that it is."""
+        return kind_of(self.question, self.candidate)
+
+    @property
+    def requests(self) -> int:
+        """How many orders are simulated."""
+        pools = [pool for pool in (self.candidate.both, self.candidate.prefill, self.candidate.decode) if pool]
+        return _requests(self.rate_per_s, sum(pool.replicas for pool in pools))
+
+    def record(self) -> list[Happening]:
+        """Everything that happens in it."""
+        return recorded(self.question, self.candidate, self.rate_per_s, self.requests)
+
+
+def _requests(rate_per_s: float, workers: int) -> int:
+    most = min(MOST, MOST_EACH * workers)
+    return min(most, max(FEWEST, round(SPAN_S * rate_per_s)))
 
 
 class SimulatedRun(msgspec.Struct, frozen=True, tag="seen"):
@@ -52,10 +95,9 @@ class SimulatedRun(msgspec.Struct, frozen=True, tag="seen"):
     ends_s: float
 
 
-def simulated(asked: SimulatedKitchen) -> SimulatedRun:
+def simulated(asked: SimulatedKitchen | PlansKitchen) -> SimulatedRun:
     """Simulate the kitchen. Raises BadInput."""
-    asked.checked()
-    record = bench(asked.sweep).record(asked.kind, asked.prefill_workers, asked.rate_per_s, asked.requests)
+    record = asked.checked().record()
     ends_s = max(event.t for event in record)
     return SimulatedRun(msgspec.Raw(msgspec.json.encode(condensed(motions(record)))), ends_s)
 
@@ -87,7 +129,7 @@ def main() -> None:
     os.nice(10)  # the lab's pages go first
     said: SimulatedRun | Refused
     try:
-        said = simulated(msgspec.json.decode(sys.stdin.buffer.read(), type=SimulatedKitchen))
+        said = simulated(msgspec.json.decode(sys.stdin.buffer.read(), type=SimulatedKitchen | PlansKitchen))
     except (BadInput, msgspec.DecodeError) as wrong:
         said = Refused(str(wrong))
     sys.stdout.buffer.write(msgspec.json.encode(said) + b"\n")

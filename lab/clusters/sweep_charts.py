@@ -4,15 +4,14 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from engine.fleet.catalog.hardware import fabric
-from engine.fleet.sweep.sweep import MAP_PROMPTS, MAP_ROADS, TIE, Begun, Borne, Tried, winner
+from engine.fleet.sweep.said import Begun, Borne, Tried
+from engine.fleet.sweep.sweep import TIE, winner
 from engine.scenario import KINDS, Kind
 from lab.scene.words import LOOKS, SERVING
 from lab.ui.formatting import amount
 
 Table = dict[str, list[str]]
 SHORT = {**SERVING, "colocated": "co-located", "tie": "tie", "none": "none meets the SLOs"}
-MAP_LOOKS = {**LOOKS, "tie": ("#808a94", "cross"), "none": ("#808a94", "x-thin-open")}
 
 
 # ---- how much load
@@ -38,7 +37,7 @@ def load_figure(points: Sequence[Tried], *, share: bool) -> go.Figure:
     else:
         figure.update_yaxes(title="good requests/s per GPU", rangemode="tozero")
     figure.update_xaxes(title="requests/s", rangemode="tozero")
-    return _plain(figure, 320)
+    return plain(figure, 320)
 
 
 def load_says(points: Sequence[Borne]) -> str:
@@ -104,7 +103,7 @@ def ratio_figure(points: Sequence[Borne], begun: Begun) -> go.Figure:
     words = [f"{mark}P<br>{begun.workers - mark}D" for mark in marks]
     figure.update_xaxes(title="prefill and decode workers", tickvals=marks, ticktext=words, tickangle=0)
     figure.update_yaxes(title="highest good rate, requests/s per GPU", rangemode="tozero")
-    return _plain(figure, 360)
+    return plain(figure, 360)
 
 
 def ratio_says(points: Sequence[Borne], begun: Begun) -> str:
@@ -136,84 +135,6 @@ def ratio_table(points: Sequence[Borne], begun: Begun) -> Table:
     }
 
 
-# ---- when it pays
-
-
-def cells(points: Sequence[Borne]) -> dict[tuple[int, str], dict[Kind, Borne]]:
-    """For each prompt length and link, what each deployment sustains; only a split depends on the link."""
-    found: dict[tuple[int, str], dict[Kind, Borne]] = {}
-    for tokens in MAP_PROMPTS:
-        row = [point for point in points if point.prompt_tokens == tokens]
-        for road in MAP_ROADS:
-            best = best_of([point for point in row if point.kind != "disaggregated" or point.road == road])
-            if len(best) == len(KINDS):
-                found[tokens, road] = best
-    return found
-
-
-def map_figure(points: Sequence[Borne]) -> go.Figure:
-    """The winner in each cell of prompt length and link, with its lead."""
-    figure = go.Figure()
-    won = {cell: _verdict(best) for cell, best in cells(points).items()}
-    for kind, (colour, symbol) in MAP_LOOKS.items():
-        mine = [cell for cell, (who, _) in won.items() if who == kind]
-        if mine:
-            figure.add_scatter(
-                x=[MAP_ROADS.index(road) for _, road in mine],
-                y=[MAP_PROMPTS.index(tokens) for tokens, _ in mine],
-                name=SHORT[kind],
-                mode="markers",
-                marker={"color": colour, "symbol": symbol, "size": 20, "line": {"color": colour, "width": 2}},
-            )
-    for (prompt, road), (_, gain) in won.items():
-        figure.add_annotation(
-            x=MAP_ROADS.index(road), y=MAP_PROMPTS.index(prompt), yshift=-22, text=gain, showarrow=False
-        )
-    names = [amount(fabric(road).achieved_bytes_per_s / 1e9) for road in MAP_ROADS]
-    tokens = [f"{tokens:,}" for tokens in MAP_PROMPTS]
-    last = len(MAP_ROADS) - 0.5
-    figure.update_xaxes(
-        title="link per GPU, GB/s", tickvals=list(range(len(names))), ticktext=names, range=[-0.5, last]
-    )
-    figure.update_yaxes(title="prompt, tokens", tickvals=list(range(len(tokens))), ticktext=tokens)
-    figure.update_yaxes(range=[-0.65, len(tokens) - 0.6])
-    figure.update_xaxes(showgrid=False, zeroline=False)
-    figure.update_yaxes(showgrid=False, zeroline=False)
-    return _plain(figure, 430)
-
-
-def map_says(points: Sequence[Borne]) -> str:
-    """How many cells each deployment wins."""
-    won = [_verdict(best)[0] for best in cells(points).values()]
-    counts = "; ".join(f"{SHORT[kind]} {won.count(kind)}" for kind in MAP_LOOKS if kind in won)
-    return f"Wins in {len(won)} cells: {counts}."
-
-
-def map_table(points: Sequence[Borne]) -> Table:
-    """The winner in each cell."""
-    found = cells(points)
-    return {
-        "Prompt": [f"{tokens:,}" for tokens, _ in found],
-        "Link": [fabric(road).label for _, road in found],
-        "Sustains the most": [_cell(best) for best in found.values()],
-    }
-
-
-def _cell(best: dict[Kind, Borne]) -> str:
-    who, gain = _verdict(best)
-    return f"{SHORT[who]} {gain}".strip()
-
-
-def _verdict(best: dict[Kind, Borne]) -> tuple[str, str]:
-    """Which deployment sustains the most, and how much more than the next."""
-    rates = {kind: one.rate_per_s for kind, one in best.items()}
-    who = winner(rates)
-    if who in ("tie", "none"):
-        return who, ""
-    first, second = sorted(rates.values(), reverse=True)[:2]
-    return who, f"+{first / second - 1:.0%}" if second else "alone"
-
-
 # ---- parts
 
 
@@ -242,7 +163,7 @@ def _s(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.0f} ms"
 
 
-def _plain(figure: go.Figure, height: int) -> go.Figure:
+def plain(figure: go.Figure, height: int) -> go.Figure:
     figure.update_xaxes(fixedrange=True, automargin=True)
     figure.update_yaxes(fixedrange=True, automargin=True)
     figure.update_layout(

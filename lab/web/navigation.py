@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from engine.fleet.advisor.question import Question
 from lab.classroom import instructor_page, join_page, offer_view, projector_page
 from lab.classroom.call import call
 from lab.classroom.join_page import Ways
 from lab.clusters import advisor_page, reality_page, scale_page
+from lab.clusters.advisor_form import fill_in
 from lab.course import contents_page, lesson_page, progress_page
 from lab.course.lesson_page import Course
 from lab.kitchen import kitchen_page
@@ -19,6 +21,7 @@ from lab.ui.js_component import ASSETS
 from lab.ui.learner import learner
 from lab.web.services import running
 from lessons import all_lessons
+from lessons.l11_four_gpus.lesson import ASKED as LAST_QUESTION
 from lessons.lesson import Lesson
 
 st.set_page_config(page_title="Split Kitchen", page_icon=str(ASSETS / "icon.svg"), layout="wide")
@@ -31,7 +34,9 @@ def offer_own(runs: Sequence[str]) -> None:
 
 def one_lesson(lesson: Lesson, following: Lesson | None) -> Callable[[], None]:
     def onward() -> None:
-        st.switch_page(course[following.slug] if following else advisor)
+        if following:
+            st.switch_page(course[following.slug])
+        ask_advisor(LAST_QUESTION)
 
     def show() -> None:
         if lab.classroom.at_question(learner()):
@@ -41,6 +46,12 @@ def one_lesson(lesson: Lesson, following: Lesson | None) -> Callable[[], None]:
             lesson_page.page(services, lesson, onward, "Next lesson" if following else "Your own GPUs")
 
     return show
+
+
+def ask_advisor(question: Question) -> None:
+    """Its page, filled in."""
+    fill_in(question)
+    st.switch_page(advisor)
 
 
 def the_class() -> None:
@@ -76,7 +87,7 @@ advisor = st.Page(lambda: advisor_page.page(lab.jobs), title="Your lab", url_pat
 menu = [
     st.Page(lambda: kitchen_page.page(lab.engine, offer_own), title="Kitchen", url_path="kitchen", default=True),
     contents,
-    st.Page(lambda: scale_page.page(lab.jobs), title="Scale up", url_path="scale"),
+    st.Page(lambda: scale_page.page(lab.jobs, ask_advisor), title="Scale up", url_path="scale"),
     st.Page(lambda: reality_page.page(lab.engine), title="Model and reality", url_path="reality"),
     advisor,
     classroom,

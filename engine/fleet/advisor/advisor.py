@@ -18,7 +18,7 @@ from engine.fleet.advisor.capacity import MARGIN, best, pays, ranking
 from engine.fleet.advisor.plan import Plan, Verdict
 from engine.fleet.advisor.question import Question
 from engine.fleet.advisor.sensitivity import Scale, fewest_gpus, flips, next_tier
-from engine.fleet.advisor.trial import MOST_OF_TRACE, TrialResult, busiest, confirmed, tried
+from engine.fleet.advisor.trial import MOST_OF_TRACE, TrialResult, busiest, confirmed, keeps_at, tried
 from engine.fleet.catalog.calibration import Calibration
 from engine.fleet.estimate.step_cost import calibrated, error_of
 from engine.fleet.host.finding import NVLINK_FIX, Finding, Tray
@@ -69,7 +69,7 @@ def advise(question: Question, progress: Progress | None = None) -> Advice:
     verdict = _verdict(found, mended)
     say(0.6, "Other arrivals, other efficiencies")
     scale = _scale(mended)
-    uncertainty = tuple(_uncertainty(found, mended, scale, say))
+    uncertainty = tuple(_uncertainty(found, say))
     say(0.85, "What would change the verdict")
     turning = tuple(flips(mended.question, scale))
     tier = None if mended.verdict != "colocate-chunked" else next_tier(mended.question, scale)
@@ -130,7 +130,9 @@ def _search(question: Question, say: Progress, begin: float, end: float) -> _Fou
         say(begin + (end - begin) * n / len(candidates), f"Simulating {candidate.label}")
         outcomes.append(tried(question, candidate))
     shared = outcomes[: len(chunked)]
-    split = _confirmed(question, outcomes[len(chunked) : len(chunked) + len(apart)], say, end)
+    split = outcomes[len(chunked) : len(chunked) + len(apart)]
+    if not any(one.keeps for one in shared):  # else splitting is not the answer, whatever it bears
+        split = _confirmed(question, split, say, end)
     mixed = outcomes[len(chunked) + len(apart) :]
     picked, some = _best(split), _best(mixed)
     if some and (not picked or some.headroom >= MARGIN * picked.headroom):
@@ -186,12 +188,11 @@ def _scale(found: _Found) -> Scale:
     return chunked or 1.0, split or 1.0
 
 
-def _uncertainty(found: _Found, mended: _Found, scale: Scale, say: Progress) -> Iterator[Variation]:
+def _uncertainty(found: _Found, say: Progress) -> Iterator[Variation]:
     question = found.question
     for n, seed in enumerate(SEEDS if _near(found) else ()):
         say(0.6 + 0.25 * n / len(SEEDS), f"Other arrivals: seed {seed}")
-        again = _Found(question, _again(question, found.chunked, seed), _again(question, found.split, seed), [])
-        yield Variation(f"other arrivals (seed {seed})", _verdict(again, mended))
+        yield Variation(f"other arrivals (seed {seed})", _with_seed(found, seed))
     own = _scale(found)
     for part in PARTS:
         for change in (-OFF, OFF):
@@ -211,16 +212,25 @@ def _changed(part: str, change: float) -> str:
     return f"{change:+.0%} {part} efficiency"
 
 
-def _again(question: Question, outcome: TrialResult | None, seed: int) -> TrialResult | None:
-    return tried(question, outcome.candidate, seed=seed, near_per_s=outcome.bears_per_s) if outcome else None
+def _with_seed(found: _Found, seed: int) -> Verdict:
+    """Does chunked prefill keep the asked rate with these arrivals, too? And a split the rate at which it would pay?"""
+    question, chunked, split = found.question, found.chunked, found.split
+    if chunked and keeps_at(question, chunked.candidate, question.rate_per_s, seed):
+        return _named(found, splits=False)
+    needed = MARGIN * chunked.bears_per_s if chunked else question.rate_per_s
+    splits = split is not None and keeps_at(question, split.candidate, needed or question.rate_per_s, seed)
+    return _named(found, splits=splits)
 
 
 def _foreseen_verdict(found: _Found, scale: Scale, reached: Calibration) -> Verdict:
-    question = found.question
-    if best(question, scale, reached).pays:
+    return _named(found, splits=best(found.question, scale, reached).pays)
+
+
+def _named(found: _Found, *, splits: bool) -> Verdict:
+    if splits:
         conditional = found.split and found.split.candidate.remote_above_tokens is not None
         return "conditional" if conditional else "disaggregate"
-    return "fix-first" if question.links_down else "colocate-chunked"
+    return "fix-first" if found.question.links_down else "colocate-chunked"
 
 
 # ---- what to run

@@ -48,21 +48,22 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 def colocated(question: Question) -> Iterator[Candidate]:
-    """Every TP that uses all GPUs, with the engine's default chunk budget first, then every other if it chunks."""
+    """Every TP with as many workers as fit, the engine's default chunk budget first, then every other if it chunks."""
     engine = serving_engine(question.engine)
     usual = engine.chunk_on(question.card)
     for tp in tensor_parallel(question):
-        if question.gpus % tp == 0:
-            for chunk in (usual, *(chunk for chunk in CHUNKS if engine.mixes and chunk != usual)):
-                yield Candidate(both=Pool(question.gpu, question.gpus // tp, tp), chunk_tokens=chunk)
+        for chunk in (usual, *(chunk for chunk in CHUNKS if engine.mixes and chunk != usual)):
+            yield Candidate(both=Pool(question.gpu, question.gpus // tp, tp), chunk_tokens=chunk)
 
 
 def splits(question: Question, most_ratios: int = MOST_RATIOS) -> Iterator[Candidate]:
-    """Every pair of TPs with every ratio that uses all GPUs; at most about `most_ratios` per pair, evenly spread."""
+    """Every pair of TPs with every ratio that leaves the fewest GPUs over; at most about `most_ratios` per pair."""
     gpus = question.gpus
     for tp_prefill in tensor_parallel(question):
         for tp_decode in tensor_parallel(question):
-            possible = [p for p in range(1, gpus // tp_prefill + 1) if _fits(gpus - p * tp_prefill, tp_decode)]
+            most = (gpus - tp_decode) // tp_prefill
+            over = {p: (gpus - p * tp_prefill) % tp_decode for p in range(1, most + 1)}
+            possible = [p for p in over if over[p] == min(over.values())]
             step = max(1, -(-len(possible) // most_ratios))
             for p in possible[(len(possible) - 1) % step // 2 :: step]:
                 d = (gpus - p * tp_prefill) // tp_decode
@@ -79,10 +80,6 @@ def tensor_parallel(question: Question) -> list[int]:
         sizes.append(tp)
         tp *= 2
     return sizes
-
-
-def _fits(left: int, tp: int) -> bool:
-    return left > 0 and left % tp == 0
 
 
 # ---- one worker

@@ -19,22 +19,24 @@ from engine.fleet.catalog.calibration import Calibration
 from engine.fleet.catalog.engines import serving_engine
 from engine.fleet.estimate.workers import worker_on
 from engine.link import LinkSpec
-from engine.scenario import Deployment, Scenario, Workload
+from engine.scenario import Deployment, Kind, Scenario, Workload
+from engine.sim.leap import Happening
 from engine.sim.network import NetworkSpec
-from engine.sim.run import ClusterSpec, count
+from engine.sim.run import ClusterSpec, count, run
 from engine.sim.station import WorkerSpec
 from engine.sim.tally import Served
 from engine.workload import Draft, drafts
 
 TURNOVERS = 4  # how often the requests in flight are replaced; the first time is warm-up and does not count
-FEWEST, MOST = 120, 2500  # requests of one simulation
+FEWEST, MOST = 240, 2500  # requests of one simulation
 MOST_OF_TRACE = 1000  # requests of a trace that are simulated, in a row
 GROWS = 1.5  # the queue counts as growing if mean TTFT rises by this factor from the first half to the second
 PRECISION = 1.06  # of a capacity, as a factor
-SMALL = 4  # workers of a miniature, prefill and decode together
-LOWERED = 5  # how often a rate is lowered by `PRECISION` before the search stops
+SMALL = 12  # workers of a miniature at most, prefill and decode together
+ALIKE = 1.12  # the factor by which the ratio of its pools may differ
+LOWERED = 8  # how often a rate is lowered, each time by more, before the search ends without one
 FIRST_STEP = 1.1
-REPLICAS = 2  # of a miniature that is not split
+REPLICAS = 4  # of a miniature that is not split
 
 
 class KeptPromises(msgspec.Struct, frozen=True):
@@ -91,25 +93,42 @@ class TrialResult(msgspec.Struct, frozen=True):
         return self.asked.tpot_s
 
 
-def tried(question: Question, candidate: Candidate, *, seed: int = 0, near_per_s: float = 0.0) -> TrialResult:
-    """Search for the highest rate within the targets. Deterministic. `near_per_s`: where to start (0: by formula)."""
-    small = candidate if question.trace else miniature(candidate)
-    foreseen, foreseen_small = bears_per_s(question, candidate), bears_per_s(question, small)
-    if min(foreseen, foreseen_small) <= 0:
-        return TrialResult(candidate, 0.0, 0.0, NOTHING, NOTHING, seed)
-    times = foreseen / foreseen_small
-    near = near_per_s / times or foreseen_small
+def tried(question: Question, candidate: Candidate, *, seed: int = 0) -> TrialResult:
+    """Search for the highest rate within the targets, and see what comes of the asked rate. Deterministic."""
+    bears, then = borne(question, candidate, seed=seed)
+    asked = then
+    if bears >= question.rate_per_s:
+        small, times = _small(question, candidate)
+        asked = _of_all(at_rate(question, small, question.rate_per_s / times, seed=seed), times)
+    return TrialResult(candidate, bears, bears / question.rate_per_s, then, asked, seed)
+
+
+def borne(question: Question, candidate: Candidate, *, seed: int = 0) -> tuple[float, KeptPromises]:
+    """The highest rate within the targets, in requests/s, and what was seen there. Deterministic."""
+    small, times = _small(question, candidate)
+    if times <= 0:
+        return 0.0, NOTHING
     seen: dict[float, KeptPromises] = {}
 
     def holds(rate: float) -> bool:
         seen[rate] = at_rate(question, small, rate, seed=seed)
         return seen[rate].keeps(question)
 
-    low = _highest(holds, near)
-    asked_each = question.rate_per_s / times
-    then = _of_all(seen.get(low, NOTHING), times)
-    asked = _of_all(at_rate(question, small, asked_each, seed=seed), times) if low >= asked_each else then
-    return TrialResult(candidate, low * times, low * times / question.rate_per_s, then, asked, seed)
+    low = _highest(holds, bears_per_s(question, small))
+    return low * times, _of_all(seen.get(low, NOTHING), times)
+
+
+def keeps_at(question: Question, candidate: Candidate, rate_per_s: float, seed: int) -> bool:
+    """With other arrivals, in a miniature."""
+    small, times = _small(question, candidate)
+    return times > 0 and at_rate(question, small, rate_per_s / times, seed=seed).keeps(question)
+
+
+def _small(question: Question, candidate: Candidate) -> tuple[Candidate, float]:
+    """What is simulated in its place, and by how much less that bears; 0 where neither bears anything."""
+    small = candidate if question.trace else miniature(candidate)
+    foreseen, foreseen_small = bears_per_s(question, candidate), bears_per_s(question, small)
+    return small, foreseen / foreseen_small if foreseen_small > 0 else 0.0
 
 
 def _of_all(seen: KeptPromises, times: float) -> KeptPromises:
@@ -119,14 +138,17 @@ def _of_all(seen: KeptPromises, times: float) -> KeptPromises:
 
 def confirmed(question: Question, outcome: TrialResult) -> TrialResult:
     """The whole fleet simulated, at the rate that its miniature predicts or the next lower one that holds."""
-    rate = outcome.bears_per_s
+    rate, step = outcome.bears_per_s, PRECISION
     if outcome.candidate == miniature(outcome.candidate) or question.trace or not rate:
         return outcome
     for _ in range(LOWERED):
         then = at_rate(question, outcome.candidate, rate, seed=outcome.seed)
         if then.keeps(question):
             break
-        rate /= PRECISION
+        rate /= step
+        step *= PRECISION
+    else:
+        rate, then = 0.0, NOTHING
     return msgspec.structs.replace(outcome, bears_per_s=rate, headroom=rate / question.rate_per_s, then=then)
 
 
@@ -160,10 +182,14 @@ def miniature(candidate: Candidate) -> Candidate:
     assert candidate.prefill
     assert candidate.decode
     p, d = candidate.prefill.replicas, candidate.decode.replicas
-    if p + d <= SMALL:
-        return candidate
-    sizes = [(a, b) for a in range(1, SMALL) for b in range(1, SMALL + 1 - a)]
-    a, b = min(sizes, key=lambda size: (round(abs(size[0] / size[1] / (p / d) - 1), 2), -sum(size)))
+    sizes = [(a, b) for a in range(1, min(p, SMALL - 1) + 1) for b in range(1, min(d, SMALL - a) + 1)]
+
+    def off(size: tuple[int, int]) -> float:
+        ratio = size[0] / size[1] / (p / d)
+        return max(ratio, 1 / ratio)
+
+    alike = [size for size in sizes if off(size) < ALIKE]
+    a, b = min(alike, key=sum) if alike else min(sizes, key=off)
     return msgspec.structs.replace(candidate, prefill=_of(candidate.prefill, a), decode=_of(candidate.decode, b))
 
 
@@ -206,6 +232,22 @@ def at_rate(
         steady=bool(question.trace) or not _grows(full, question.ttft_slo_s),
         busy=counted.metrics.busy,
     )
+
+
+def recorded(question: Question, candidate: Candidate, rate_per_s: float, requests: int) -> list[Happening]:
+    """All that happens to the first so many requests, for somebody who wants to watch. Raises BadInput."""
+    coming = load(question, rate_per_s, 0, requests)[:requests]
+    on, deployment, road = _set_up(question, candidate, None)
+    record: list[Happening] = []
+    run(Scenario(deployment, road, Workload(requests=len(coming))), on, record.append, coming, watched=True)
+    return record
+
+
+def kind_of(question: Question, candidate: Candidate) -> Kind:
+    """The deployment that a candidate is."""
+    if candidate.split:
+        return "disaggregated"
+    return "chunked" if serving_engine(question.engine).mixes else "colocated"
 
 
 def load(question: Question, rate_per_s: float, seed: int = 0, requests: int = 0) -> Sequence[Draft]:
@@ -261,8 +303,7 @@ def _set_up(
     cached, block = question.cached_tokens, max(1, question.cached_tokens)  # the shared prefix is one block
     engine = serving_engine(question.engine)
     if candidate.both:
-        kind = "chunked" if engine.mixes else "colocated"
-        deployment = Deployment(kind, candidate.both.replicas, chunk=candidate.chunk_tokens)  # type: ignore[arg-type]
+        deployment = Deployment(kind_of(question, candidate), candidate.both.replicas, chunk=candidate.chunk_tokens)
         worker = _worker(question, candidate.both, reached)
         if question.has_hashes:
             return ClusterSpec(worker, prefix_cache_tokens=worker.context_tokens // 2), deployment, LinkSpec()

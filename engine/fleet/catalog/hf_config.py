@@ -14,12 +14,14 @@ from typing import Any
 import msgspec
 
 from engine.errors import BadInput
+from engine.fleet.catalog.checkpoint import nearest_precision, stored_bytes
 from engine.fleet.catalog.layers import layer_kinds, state_bytes, window_of
 from engine.fleet.catalog.models import Experts, Latent, ModelShape
-from engine.fleet.catalog.on_meta_device import NotKnown, filled
+from engine.fleet.catalog.on_meta_device import NotKnown, filled, of_gguf
 from engine.fleet.catalog.precision import kv_bytes
 from engine.fleet.catalog.quantization import formats
 from engine.fleet.catalog.tables import named, read_table
+from engine.units import in_words
 
 TIED = ("gemma", "gemma2", "gemma3_text", "opt", "gpt2", "gpt_bigcode", "bloom", "mpt")  # one table by default
 UNTIED = ("falcon",)  # the published files have both tables, contrary to the class
@@ -28,6 +30,7 @@ PLAIN_FFN = (  # two matrices, no gate
     *("apertus", "nemotron", "nemotron_h", "arcee", "codegen", "persimmon"),
 )
 NESTED = ("text_config", "language_config", "llm_config", "thinker_config")
+WEIGHS_ELSE = 0.03  # the difference between files and formulas from which it is worth saying
 MOST_INDEX_BYTES = 132  # of an indexer's key: 128 numbers of one byte, and a scale
 
 OUR_KEYS = ("label", "source", "hub")  # of data/models.toml
@@ -47,17 +50,44 @@ def model(name: str) -> ModelShape:
     if name in models():  # first: one advice asks ten thousand times
         return models()[name]
     path = Path(name).expanduser()
-    file = path / "config.json" if path.is_dir() else path
+    if path.suffix == ".gguf" and path.is_file():
+        return _of_gguf(path)
+    folder = path.parent if path.suffix == ".safetensors" and path.is_file() else path
+    file = folder / "config.json" if folder.is_dir() else path
     if file.suffix != ".json":
-        return named("model", name, models(), other=", or the path of a config.json")
+        return named("model", name, models(), other=", or the path of a config.json or a .gguf file")
     try:
         data = file.read_bytes()
         beside = [file.parent / "hf_quant_config.json", file.parent / f"{file.stem}.hf_quant_config.json"]
         quant = next((one.read_bytes() for one in beside if one.is_file()), b"")
     except OSError as wrong:
         raise BadInput("model", name, f"a config.json that can be read ({wrong})") from wrong
-    called = file.parent.name if file.stem == "config" else file.stem
-    return read_config(data, name, called, quant if file.stem == "config" or beside[1].is_file() else b"")
+    if file.stem != "config":
+        return read_config(data, name, file.stem, quant if beside[1].is_file() else b"")
+    return _weighed(read_config(data, name, file.parent.name, quant), stored_bytes(file.parent))
+
+
+def _weighed(shape: ModelShape, nbytes: int) -> ModelShape:
+    """With what its weights take on disk, where their files lie beside the config."""
+    if not nbytes:
+        return shape
+    by_config = in_words(shape.weight_bytes, "B")
+    says = f"Its files hold {in_words(nbytes, 'B')} of weights; by the config they are {by_config}."
+    notes = (says,) if abs(nbytes / shape.weight_bytes - 1) > WEIGHS_ELSE else ()
+    return msgspec.structs.replace(shape, stored_bytes=nbytes, assumed=(*shape.assumed, *notes))
+
+
+def _of_gguf(file: Path) -> ModelShape:
+    try:
+        found = of_gguf(str(file))
+    except NotKnown as why:
+        raise BadInput("model", file.name, f"a GGUF file that transformers can read ({why})") from why
+    shape = model_shape({"source": "its GGUF file"}, _plain(file.stem), None, found)
+    kept = nearest_precision(found["bytes"] / shape.params)
+    width = f"{8 * found['bytes'] / shape.params:.1f} bits a weight on average, its products taken as {kept}'s."
+    return msgspec.structs.replace(
+        shape.served(kept), stored_bytes=found["bytes"], assumed=(*shape.assumed, f"Its tensors have {width}")
+    )
 
 
 @functools.lru_cache(maxsize=64)
@@ -69,7 +99,7 @@ def read_config(data: bytes, field: str, name: str, quant: bytes = b"") -> Model
     """
     config = _object(data, field)
     beside = _object(quant, "hf_quant_config.json") if quant else None
-    plain = re.sub(r"[^A-Za-z0-9._/-]+", "-", name).lstrip("-/")[:96] or "model"
+    plain = _plain(name)
     own = {key: value for key, value in config.items() if key not in OUR_KEYS}
     try:
         found = filled(json.dumps(own)) if own.get("model_type") else {}
@@ -78,6 +108,10 @@ def read_config(data: bytes, field: str, name: str, quant: bytes = b"") -> Model
         note = f"transformers could not build it ({why}), so its parameters come from formulas."
         return msgspec.structs.replace(shape, assumed=(*shape.assumed, note))
     return model_shape(own, plain, beside, found)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._/-]+", "-", name).lstrip("-/")[:96] or "model"
 
 
 def _object(data: bytes, field: str) -> dict[str, Any]:

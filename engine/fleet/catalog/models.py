@@ -41,8 +41,9 @@ class ModelShape(msgspec.Struct, frozen=True):
     `state_layers` have no KV: linear attention, Mamba, convolutions, cross-attention. Together they keep `state_bytes`
     per sequence, however long it is. `index_bytes`: what a sparse attention's indexer adds per token and layer.
     `precision`: of attention and dense FFNs; embeddings and head stay at 16 bits. `kv_element_bytes`: 2 for a bf16 KV
-    cache, 1 for fp8. `exact_params`: counted from the model's classes (0: use the formulas below). `assumed`: what the
-    file left open, one sentence each.
+    cache, 1 for fp8. `exact_params`: counted from the model's classes (0: use the formulas below). `stored_bytes`: of
+    all weights, as their files' headers say (0: use the formulas). `assumed`: what the file left open, one sentence
+    each.
     """
 
     name: str
@@ -68,6 +69,7 @@ class ModelShape(msgspec.Struct, frozen=True):
     state_bytes: int = 0
     index_bytes: int = 0
     exact_params: int = 0
+    stored_bytes: int = 0
     assumed: tuple[str, ...] = ()
 
     def served(self, precision_name: str = "", kv_dtype: str = "") -> "ModelShape":
@@ -77,6 +79,7 @@ class ModelShape(msgspec.Struct, frozen=True):
         """
         shape = self
         if precision_name:
+            shape = msgspec.structs.replace(shape, stored_bytes=0)
             width = precision(precision_name).bytes
             if self.experts:
                 experts = msgspec.structs.replace(self.experts, precision=precision_name)
@@ -116,6 +119,8 @@ class ModelShape(msgspec.Struct, frozen=True):
     @property
     def weight_bytes(self) -> float:
         """The size of all weights."""
+        if self.stored_bytes:
+            return float(self.stored_bytes)
         return self.read_bytes(self.experts.count if self.experts else 0) + self._table_only * TABLE_BYTES
 
     # ---- KV

@@ -14,7 +14,6 @@ from engine.sim.network import NetworkSpec
 from engine.sim.run import ClusterSpec, count, run
 from engine.sim.search import highest_rate
 
-CHUNKS = (8192, 4096, 2048, 1024, 512, 256)
 FEWEST, MOST = 60, 240  # requests per worker in one simulation at the expected rate
 LONGEST_S = 60.0
 PRECISION = 0.05
@@ -39,6 +38,7 @@ class Bench:
         slo: Slo,
         seed: int,
         *,
+        chunk: int,
         one_port: bool,
     ) -> None:
         self.workers, self.tp, self.road, self.prompt_tokens = workers, tp, road, prompt_tokens
@@ -50,7 +50,7 @@ class Bench:
             self._worker, network=NetworkSpec("fair", shared_bytes_per_s=shared), routing="round-robin"
         )
         self._workload = Workload(prompt_tokens=prompt_tokens, output_tokens=output_tokens, seed=seed)
-        self.chunk = self._largest_chunk()
+        self.chunk = chunk
         self.prefill_s = self._worker.cost.step_s([(0, prompt_tokens)], 0, 0)
         self.decode_s = self._decode_s()
 
@@ -112,12 +112,6 @@ class Bench:
     def _scenario(self, kind: Kind, prefill: int) -> Scenario:
         deployment = Deployment(kind, self.workers, prefill or 1, self.chunk)
         return Scenario(deployment, self.link, self._workload)
-
-    def _largest_chunk(self) -> int:
-        """The largest budget whose step, if all of it is prefill, is within the TPOT SLO."""
-        within = self._slo.tpot_s or math.inf
-        fits = (chunk for chunk in CHUNKS if self._worker.cost.step_s([(0, chunk)], 0, 0) <= within)
-        return next(fits, CHUNKS[-1])
 
     def _decode_s(self) -> float:
         """One request's share of the time of all its decode steps."""

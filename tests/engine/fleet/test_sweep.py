@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -13,7 +12,8 @@ from engine.fleet.catalog.hardware import fabric, gpu
 from engine.fleet.catalog.hf_config import model
 from engine.fleet.catalog.sites import SITES
 from engine.fleet.estimate.workers import link_of, worker_on
-from engine.fleet.sweep.sweep import LOADS, MAP_ROADS, Begun, Borne, Refused, Said, Sweep, Tried, sweep, winner
+from engine.fleet.sweep.said import Begun, Borne, Refused, Said, Sweep, Tried
+from engine.fleet.sweep.sweep import LOADS, _between, sweep, winner
 from tests.patience import PATIENCE_S
 
 SMALL: dict[str, Any] = {"site": "lab", "gpu": "h100-sxm", "prompt_tokens": 8192, "output_tokens": 16}
@@ -56,6 +56,13 @@ def test_another_seed_does_not_say_the_same(ratio: list[Said]) -> None:
     assert [p.prefill_workers for p in ratio if isinstance(p, Borne)] == [0, 0, 1, 2, 3]
 
 
+def test_the_best_ratio_is_bracketed_by_its_neighbours() -> None:
+    assert _between([1, 5, 9], 5) == [3, 7]
+    assert _between([1, 2, 9], 2) == [5]
+    assert _between([1, 2, 3], 2) == []
+    assert _between([1, 5], 1) == [3]
+
+
 def test_one_port_for_all_bears_less_than_one_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same link and long prompts: four GPUs through one 10G port, or each through its own."""
     rate = {}
@@ -67,22 +74,6 @@ def test_one_port_for_all_bears_less_than_one_a_gpu(monkeypatch: pytest.MonkeyPa
     assert rate[True] < rate[False]
 
 
-def test_the_map_fills_every_cell_and_a_wider_link_never_bears_less(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.fleet.sweep.sweep.MAP_PROMPTS", (8192, 16_384))
-    monkeypatch.setattr("engine.fleet.sweep.sweep.MAP_WORKERS", 2)
-    begun, *points = sweep(Sweep("map", **SMALL))
-    assert isinstance(begun, Begun)
-    assert begun.points == len(points)
-    for tokens in (8192, 16_384):
-        row = {
-            p.road: p.rate_per_s
-            for p in points
-            if isinstance(p, Borne) and p.kind == "disaggregated" and p.prompt_tokens == tokens
-        }
-        rates = [row[road] for road in MAP_ROADS]
-        assert all(later >= 0.95 * earlier for earlier, later in pairwise(rates))
-
-
 def test_who_wins() -> None:
     assert winner({"colocated": 1.0, "chunked": 2.0, "disaggregated": 3.0}) == "disaggregated"
     assert winner({"colocated": 1.0, "chunked": 2.9, "disaggregated": 3.0}) == "tie"
@@ -92,7 +83,7 @@ def test_who_wins() -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"asks": "all"}, "sweep is 'all', but must be one of load, ratio, map."),
+        ({"asks": "all"}, "sweep is 'all', but must be one of load, ratio, prompt, promise, link, map."),
         ({"site": "moon"}, "site is 'moon', but must be one of lab,"),
         ({"model": "/etc/config.json"}, "model is '/etc/config.json', but must be one of"),
         ({"output_tokens": 100_000}, "output tokens is 100000, but must be a whole number from 2 to 2,048."),

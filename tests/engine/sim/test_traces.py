@@ -1,5 +1,6 @@
 """Traces: every format, and one sentence for a bad row. The rows here are made up."""
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,39 @@ def test_burstgpt(read: Read) -> None:
     assert read(text + text.splitlines()[1].replace("5,", "9,", 1)) == [(0.0, 472, 18, ()), (4.0, 472, 18, ())]
 
 
+VLLM = {
+    "date": "20260101-000000",
+    "total_input_tokens": 1800,
+    "request_rate": 2.0,
+    "input_lens": [700, 500, 600],
+    "output_lens": [5, 7, 0],
+    "start_times": [101.5, 100.0, 102.0],
+    "errors": ["", "", "timed out"],
+}
+
+
+def test_what_vllms_benchmark_wrote(read: Read) -> None:
+    """In order of time, and without those that failed."""
+    assert read(json.dumps(VLLM, indent=1)) == [(0.0, 500, 7, ()), (1.5, 700, 5, ())]
+    older = {key: value for key, value in VLLM.items() if key != "start_times"}
+    assert read(json.dumps(older)) == [(0.0, 700, 5, ()), (0.5, 500, 7, ())]  # evenly, at its rate
+
+
+def aiperf(start_s: float, prompt: int, output: int, **more: object) -> str:
+    metrics = {
+        "input_sequence_length": {"value": prompt, "unit": "tokens"},
+        "output_sequence_length": {"value": output},
+    }
+    metadata = {"request_start_ns": int(start_s * 1e9), "benchmark_phase": more.pop("phase", "profiling")}
+    return json.dumps({"metadata": metadata, "metrics": metrics, "error": None} | more) + "\n"
+
+
+def test_what_aiperf_wrote(read: Read) -> None:
+    text = aiperf(99, 1, 1, phase="warmup") + aiperf(102, 550, 12) + aiperf(100.5, 300, 0)
+    failed = aiperf(101, 5, 5, error={"message": "refused"}, metrics={})
+    assert read(text + failed) == [(0.0, 300, 1, ()), (1.5, 550, 12, ())]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -87,6 +121,10 @@ def test_burstgpt(read: Read) -> None:
         (MOONCAKE.replace("500", '"x"'), "trace row 1, column timestamp is 'x'"),
         (MOONCAKE.replace("700", "-1"), "trace row 1, column input_length is -1"),
         (MOONCAKE.replace("[0, 1]", "7"), "trace row 1, column hash_ids is '7'"),
+        ('{"total_input_tokens": 5, "request_rate": 1}', "is 'missing', but must be there, .* with --save-detailed"),
+        (json.dumps(VLLM | {"start_times": [], "request_rate": "inf"}), "3, 3 and 0 numbers.* or a request_rate"),
+        (json.dumps(VLLM | {"input_lens": [0, 5, 5]}), "column input length is 0"),
+        (aiperf(1, 5, 5) + "{}", "trace row 2 is '{}', but must be a JSON object with metadata"),
     ],
 )
 def test_a_bad_row_is_named(read: Read, text: str, sentence: str) -> None:

@@ -81,6 +81,27 @@ def test_a_preset_fills_the_form() -> None:
     assert page.selectbox(key="fabric").value == "eth-10g"
 
 
+def test_a_question_from_another_page_fills_the_form() -> None:
+    def script(jobs, asked) -> None:  # type: ignore[no-untyped-def]  # its source is run by itself
+        import streamlit as st
+
+        from lab.clusters.advisor_form import fill_in
+        from lab.clusters.advisor_page import page
+
+        if "came" not in st.session_state:  # as `switch_page` brings a visitor here
+            st.session_state["came"] = True
+            fill_in(asked)
+        page(jobs)
+
+    asked = Question(16, "h200-sxm", "qwen3-8b", isl_tokens=777, rate_per_s=9, promised="tpot", fabric="ib-400g")
+    page = AppTest.from_function(script, args=(Jobs(PATIENCE_S), asked), default_timeout=PATIENCE_S).run()
+    assert not page.exception
+    assert [page.number_input(key=field).value for field in ("gpus", "isl_tokens", "rate_per_s")] == [16, 777, 9.0]
+    assert [page.selectbox(key=field).value for field in ("gpu", "fabric")] == ["h200-sxm", "ib-400g"]
+    page.number_input(key="gpus").set_value(24).run()
+    assert page.number_input(key="gpus").value == 24  # it fills the form once
+
+
 def test_what_cannot_be_is_said_in_one_sentence() -> None:
     page = visit()
     page.number_input(key="gpus").set_value(64)  # over NVLink, which ends at the node

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections import Counter
 from typing import Any
 
 import msgspec
@@ -11,10 +10,14 @@ from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
 from engine.errors import BadInput
-from engine.fleet.sweep.sweep import LOADS, MAP_PROMPTS, MAP_ROADS, Begun, Borne, Sweep, Tried
+from engine.fleet.advisor.question import Question
+from engine.fleet.sweep.said import Begun, Borne, Boundary, Compared, Curve, Plan, Sweep, Tried
+from engine.fleet.sweep.sweep import LOADS
 from engine.scenario import KINDS
 from lab.clusters.jobs import Jobs, KitchenJob, SweepJob
-from lab.clusters.sweep_charts import load_table, map_figure, map_table, ratio_says
+from lab.clusters.payoff_charts import curve_figure, curve_says, curve_table, map_figure, map_says, map_table
+from lab.clusters.simulate_kitchen import SimulatedKitchen
+from lab.clusters.sweep_charts import load_table, ratio_says
 from tests.lab.conftest import Lab, alive
 from tests.lab.looks import faults
 from tests.patience import PATIENCE_S, comes
@@ -125,7 +128,7 @@ def charts(app: AppTest) -> list[Any]:
     return [element.proto for element in app.get("plotly_chart")]
 
 
-@pytest.mark.parametrize("asks", ["load", "ratio"])
+@pytest.mark.parametrize("asks", ["load", "ratio", "link"])
 def test_the_page_sweeps_once_and_shows_what_came(jobs: Jobs, asks: str) -> None:
     asked = msgspec.structs.replace(QUICK, asks=asks)
     app = show(jobs, asked)
@@ -139,7 +142,7 @@ def test_the_page_sweeps_once_and_shows_what_came(jobs: Jobs, asks: str) -> None
     app.run()
     assert [button.label for button in app.button] == []
     figures = charts(app)
-    assert len(figures) == {"load": 2, "ratio": 1}[asks]
+    assert len(figures) == {"load": 2, "ratio": 1, "link": 1}[asks]
     assert all(figure.alt for figure in figures)
     assert len(app.table) == 1
     assert charts(show(jobs, asked)) != []  # another session
@@ -170,7 +173,25 @@ def test_a_kitchen_of_all_its_stations_is_drawn(jobs: Jobs) -> None:
     assert "simulated" in drawn["note"]
     app.slider[0].set_value(3).run()
     another: KitchenJob = app.session_state["watching"]
+    assert isinstance(another.asked, SimulatedKitchen)
     assert another.asked.prefill_workers == 3
+
+
+def test_one_click_leads_to_the_advisor_filled_in(jobs: Jobs) -> None:
+    def script(jobs, led) -> None:  # type: ignore[no-untyped-def]  # its source is run by itself
+        from lab.clusters.scale_page import page
+
+        page(jobs, led.append)
+
+    led: list[Question] = []
+    app = AppTest.from_function(script, args=(jobs, led), default_timeout=PATIENCE_S)
+    app.session_state["watch"], app.session_state["isl"] = False, 8192
+    app.run()
+    app.button(key="to_advisor").click().run()
+    (question,) = led
+    assert (question.gpus, question.gpu, question.isl_tokens, question.promised) == (8, "h100-sxm", 8192, "tpot")
+    assert question.rate_per_s > 0
+    assert question.checked() == question
 
 
 def test_a_model_too_large_is_one_sentence(jobs: Jobs) -> None:
@@ -188,18 +209,57 @@ def test_tables_say_what_figures_show() -> None:
     together = [Borne("colocated", 0, 8192, "nvlink4", 9.7), Borne("chunked", 0, 8192, "nvlink4", 13.1)]
     split = [Borne("disaggregated", prefill, 8192, "nvlink4", 3.7 * prefill) for prefill in (1, 2, 3)]
     assert ratio_says([*together, *split], begun).startswith("The best split is 3P1D with 11.1 requests/s")
-    mapped = [
-        Borne(kind, 0, tokens, road, rate / tokens * (1.0 if kind == "chunked" else MAP_ROADS.index(road)))
-        for tokens, rate in zip(MAP_PROMPTS, (50.0, 60.0, 70.0, 0.0), strict=True)
-        for road in MAP_ROADS
-        for kind in KINDS
-    ]
-    assert {len(column) for column in map_table(mapped).values()} == {20}
-    figure = map_figure(mapped)
-    assert sum(len(trace.x) for trace in figure.data) == 20
-    shown = {trace.name: len(trace.x) for trace in figure.data}
-    told = [verdict.rpartition(" +")[0] or verdict for verdict in map_table(mapped)["Sustains the most"]]
-    assert shown == Counter(told)
+
+
+PROMISES = (0.01, 0.02, 0.04)
+TURNS = Curve("promise", PROMISES, (1.0, 4.0, 8.0), (2.0, 5.0, 6.0), 0.04, 0.1, 0.024, 0.021, 0.028)
+SIMULATED = [
+    Compared(4096, 0.04, "NVLink 4", 337e9, Plan("8 × TP 1, chunks of 512", 8.0), Plan("6P2D", 6.0)),
+    Compared(4096, 0.024, "NVLink 4", 337e9, Plan("8 × TP 1, chunks of 256", 5.5), Plan("", 0.0)),
+]
+
+
+def test_a_curve_shows_its_flip_with_its_range_and_you() -> None:
+    says = curve_says(TURNS)
+    assert says.startswith("Up to 24 ms splitting sustains more, above it chunked prefill")
+    assert "21 ms to 28 ms" in says
+    assert "You are at 40 ms." in says
+    figure = curve_figure(TURNS, SIMULATED)
+    drawn = {trace.name: [value for value in trace.y if value] for trace in figure.data}
+    assert drawn["chunked prefill, simulated"] == [8.0, 5.5]
+    assert drawn["disaggregated, simulated"] == [6.0]
+    assert "you are here" in [annotation.text for annotation in figure.layout.annotations]
+    assert any(shape.type == "rect" and (shape.x0, shape.x1) == (21.0, 28.0) for shape in figure.layout.shapes)
+    assert curve_table("promise", SIMULATED)["Best split"] == ["6P2D: 6/s", "meets the SLOs at no rate"]
+
+
+def test_the_same_everywhere_is_one_sentence_with_what_would_change_it() -> None:
+    flat = msgspec.structs.replace(
+        TURNS, flip=None, same="chunked", instead=("a TPOT promise of 9 ms instead of 40 ms",)
+    )
+    assert curve_says(flat) == (
+        "Chunked prefill sustains more at every TPOT promise simulated. "
+        "What would change it: a TPOT promise of 9 ms instead of 40 ms."
+    )
+    assert [shape.type for shape in curve_figure(flat, SIMULATED).layout.shapes] == ["line"]  # you, and no flip
+    assert "Nothing meets these SLOs" in curve_says(msgspec.structs.replace(flat, same="none", instead=()))
+
+
+def test_a_map_tells_both_sides_the_tie_and_you_apart() -> None:
+    found = Boundary((512, 4096), PROMISES, ((2.0, 3.0), (1.0, 2.0), (0.5, None)), 0.1)
+    figure = map_figure(found, SIMULATED, (4096, 0.02))
+    shown = {trace.name: len(trace.x) for trace in figure.data if trace.type == "scatter"}
+    assert shown == {
+        "chunked prefill": 1,
+        "disaggregated": 3,
+        "the same within 10%": 1,
+        "none meets the SLOs": 1,
+        "simulated": 1,
+        "you are here": 1,
+    }
+    assert sum(trace.type == "contour" for trace in figure.data) == 3
+    assert "You are on the side of disaggregated, at 4,096 tokens and 20 ms." in map_says(found, (4096, 0.02))
+    assert {len(column) for column in map_table(SIMULATED).values()} == {2}
 
 
 @pytest.mark.browser

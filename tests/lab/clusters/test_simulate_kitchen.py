@@ -7,11 +7,15 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from engine.errors import BadInput
-from engine.fleet.sweep.sweep import Sweep, bench
+from engine.fleet.advisor.candidates import Candidate
+from engine.fleet.advisor.plan import Pool
+from engine.fleet.advisor.question import Question
+from engine.fleet.sweep.said import Sweep
+from engine.fleet.sweep.sweep import bench
 from engine.log import in_order
 from engine.scenario import KINDS, Kind
 from engine.sim.leap import Leapt, unfold
-from lab.clusters.simulate_kitchen import SimulatedKitchen, condensed, simulated
+from lab.clusters.simulate_kitchen import PlansKitchen, SimulatedKitchen, condensed, simulated
 from lab.scene.export_html import export_kitchens, kitchen
 from lab.scene.motions import motions
 from lab.scene.spans import Motion
@@ -58,6 +62,19 @@ def test_nothing_is_lost_by_saying_it_in_fewer_words(kind: Kind) -> None:
         return sorted([[*map(str, (m | {"id": 0, "tray": 0}).items())] for m in kept])
 
     assert plain(short) == plain(long)
+
+
+def test_an_advised_plan_can_be_watched() -> None:
+    question = Question(3, isl_tokens=2048, osl_tokens=32)
+    plan = Candidate(prefill=Pool("h100-sxm", 2), decode=Pool("h100-sxm", 1))
+    asked = PlansKitchen(question, plan, 6.0)
+    run = simulated(msgspec.json.decode(msgspec.json.encode(asked), type=PlansKitchen))
+    drawn = msgspec.json.decode(run.motions)
+    (deployed,) = [motion for motion in drawn if motion["kind"] == "deployed"]
+    assert [role for _, role in deployed["roles"]] == ["prefill_only", "prefill_only", "decode_only"]
+    assert len([motion for motion in drawn if motion["kind"] == "order"]) == asked.requests == 90
+    with pytest.raises(BadInput, match="rate is 0"):
+        simulated(PlansKitchen(question, plan, 0.0))
 
 
 def test_it_is_as_large_as_can_be_watched() -> None:

@@ -1,0 +1,155 @@
+"""What a sweep is asked, and the lines that it answers with."""
+
+from typing import Literal
+
+import msgspec
+
+from engine.errors import BadInput
+from engine.fleet.catalog.hardware import gpu, gpus
+from engine.fleet.catalog.hf_config import model, models
+from engine.fleet.catalog.sites import site
+from engine.fleet.estimate.roofline import smallest_tp
+from engine.goodput import Slo
+from engine.scenario import Kind, number, one_of, whole
+
+Input = Literal["prompt", "promise", "link"]
+INPUTS: tuple[Input, ...] = ("prompt", "promise", "link")
+Asks = Literal["load", "ratio", "prompt", "promise", "link", "map"]
+ASKS = ("load", "ratio", *INPUTS, "map")
+Side = Literal["chunked", "disaggregated", "none", ""]
+
+
+class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is asked. "load" and "ratio" have workers of `tp` GPUs (0: as few as hold the model); the others choose TP,
+    chunks and pools by themselves.
+    """
+
+    asks: Asks = "load"
+    site: str = "node"
+    gpu: str = "h100-sxm"
+    model: str = "llama-3.1-8b"
+    tp: int = 0
+    prompt_tokens: int = 4096
+    output_tokens: int = 256
+    ttft_slo_s: float = 1.0
+    tpot_slo_s: float = 0.05
+    seed: int = 0
+
+    def checked(self) -> "Sweep":
+        """Itself, if it can be simulated in reasonable time; else BadInput with one sentence."""
+        one_of("sweep", self.asks, ASKS)
+        where = site(self.site)
+        one_of("gpu", self.gpu, tuple(gpus()))
+        one_of("model", self.model, tuple(models()))  # no paths: a request may come from anywhere
+        whole("tp", self.tp, 0, 8)
+        whole("prompt tokens", self.prompt_tokens, 16, 32_768)
+        whole("output tokens", self.output_tokens, 2, 2_048)
+        number("TTFT SLO", self.ttft_slo_s, above=0, unit="seconds")
+        number("TPOT SLO", self.tpot_slo_s, above=0, unit="seconds")
+        whole("seed", self.seed, 0, 2**31)
+        if where.gpus // self.gpus_each < 2:
+            takes = f"small enough for two workers on the {where.gpus} GPUs of {where.label}"
+            raise BadInput("model", f"{self.model} on {self.gpus_each} × {self.gpu} a worker", takes)
+        return self
+
+    @property
+    def gpus_each(self) -> int:
+        return self.tp or smallest_tp(model(self.model), gpu(self.gpu))
+
+    @property
+    def slo(self) -> Slo:
+        return Slo(self.ttft_slo_s, self.tpot_slo_s)
+
+
+class Begun(msgspec.Struct, frozen=True, tag="begun"):
+    """How many points will come, at most. Of "load" and "ratio" what was settled by arithmetic, too; `span_s`: of
+    arrivals in each simulation."""
+
+    points: int
+    workers: int = 0
+    tp: int = 0
+    chunk: int = 0
+    road: str = ""
+    link_bytes_per_s: float = 0.0
+    span_s: float = 0.0
+
+
+class Tried(msgspec.Struct, frozen=True, tag="tried"):
+    """One deployment under one load. `attained`: share of the requests that met both SLOs."""
+
+    kind: Kind
+    prefill_workers: int
+    rate_per_s: float
+    attained: float
+    goodput_per_s_per_gpu: float
+    ttft_p90_s: float
+    tpot_p90_s: float
+
+
+class Borne(msgspec.Struct, frozen=True, tag="borne"):
+    """The highest rate at which 90 % of the requests meet both SLOs: DistServe's goodput. 0 if there is none."""
+
+    kind: Kind
+    prefill_workers: int
+    prompt_tokens: int
+    road: str
+    rate_per_s: float
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    sentence: str
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The best of its kind, and the requests/s that it bears in simulation; 0 and "" where nothing keeps the SLOs."""
+
+    label: str
+    rate_per_s: float
+
+
+class Compared(msgspec.Struct, frozen=True, tag="compared"):
+    """Both kinds, each tuned for this prompt, TPOT promise and link (bytes/s, by name), simulated."""
+
+    prompt_tokens: int
+    tpot_slo_s: float
+    link: str
+    link_bytes_per_s: float
+    chunked: Plan
+    split: Plan
+
+
+class Curve(msgspec.Struct, frozen=True, tag="curve"):
+    """Requests/s of the best of each kind at each value `at` of `input`: the advisor's formulas, scaled to what was
+    simulated.
+
+    `here`: the value that was asked for. `flip`: the nearest value at which the other kind begins to sustain more; with
+    the error of the times, it is between `low` and `high`. None where one kind sustains the most everywhere: it is
+    `same`, and `instead` says what would change it.
+    """
+
+    input: Input
+    at: tuple[float, ...]
+    chunked: tuple[float, ...]
+    split: tuple[float, ...]
+    here: float
+    error: float
+    flip: float | None = None
+    low: float = 0.0
+    high: float = 0.0
+    same: Side = ""
+    instead: tuple[str, ...] = ()
+
+
+class Boundary(msgspec.Struct, frozen=True, tag="boundary"):
+    """`gains[row][column]`: what the best split bears over the best chunked plan, for each promise and prompt. None
+    where nothing keeps the SLOs. `same`, `instead`: as a curve's."""
+
+    prompts: tuple[int, ...]
+    promises: tuple[float, ...]
+    gains: tuple[tuple[float | None, ...], ...]
+    error: float
+    same: Side = ""
+    instead: tuple[str, ...] = ()
+
+
+Said = Begun | Tried | Borne | Compared | Curve | Boundary | Refused

@@ -1,0 +1,90 @@
+"""What can only help never turns yes into no, beyond the stated error: a faster link, more GPUs, looser promises, fewer
+bytes of precision. "Yes": some plan bears the rate. On the formulas, which take milliseconds, and a few simulations.
+"""
+
+import msgspec
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from engine.fleet.advisor.candidates import Candidate
+from engine.fleet.advisor.capacity import best
+from engine.fleet.advisor.plan import Pool
+from engine.fleet.advisor.question import Question
+from engine.fleet.advisor.trial import borne
+from engine.fleet.catalog.hardware import fabrics
+from engine.fleet.estimate.step_cost import calibrated
+
+questions = st.builds(
+    Question,
+    gpus=st.integers(2, 16),
+    gpu=st.sampled_from(("a100-sxm4-80g", "h100-sxm", "h200-sxm", "b200-sxm")),
+    model=st.sampled_from(("llama-3.1-8b", "qwen3-32b", "gpt-oss-120b", "llama-3.3-70b")),
+    engine=st.sampled_from(("vllm", "sglang")),
+    isl_tokens=st.integers(128, 16_000),
+    osl_tokens=st.integers(2, 500),
+    rate_per_s=st.floats(0.1, 30),
+    ttft_slo_s=st.floats(0.2, 10),
+    itl_slo_s=st.floats(0.01, 0.2),
+    promised=st.sampled_from(("itl", "tpot")),
+    fabric=st.sampled_from(("eth-25g", "eth-100g", "ib-400g")),
+)
+few = settings(max_examples=30, deadline=None)
+
+
+def but(question: Question, **changes: object) -> Question:
+    return msgspec.structs.replace(question, **changes)
+
+
+def never_less(question: Question, better: Question) -> None:
+    """Of either kind, within the error of the times."""
+    now, then, error = best(question), best(better), calibrated(question.card, question.engine).error
+    assert max(then.chunked, then.split) >= max(now.chunked, now.split) / (1 + error)
+
+
+@few
+@given(questions, st.sampled_from(sorted(fabrics())), st.sampled_from(sorted(fabrics())))
+def test_a_faster_link(question: Question, one: str, other: str) -> None:
+    """Faster: at least as quick to begin and at least as wide."""
+    slow, fast = sorted((fabrics()[one], fabrics()[other]), key=lambda road: road.achieved_bytes_per_s)
+    if fast.latency_s > slow.latency_s or "nvlink" in (slow.kind, fast.kind):
+        return  # a node's NVLink is the tensor road as well
+    now, then = best(but(question, fabric=slow.name)), best(but(question, fabric=fast.name))
+    assert then.split >= now.split
+    assert then.chunked == now.chunked
+    assert then.pays or not now.pays
+
+
+@few
+@given(questions, st.integers(1, 8))
+def test_more_gpus(question: Question, more: int) -> None:
+    never_less(question, but(question, gpus=question.gpus + more))
+
+
+@few
+@given(questions, st.floats(1, 4), st.floats(1, 4))
+def test_looser_promises(question: Question, ttft: float, gap: float) -> None:
+    never_less(question, but(question, ttft_slo_s=ttft * question.ttft_slo_s, itl_slo_s=gap * question.itl_slo_s))
+
+
+@few
+@given(questions, st.sampled_from(("fp8", "int8", "int4", "nvfp4")), st.sampled_from(("", "fp8")))
+def test_fewer_bytes_of_precision(question: Question, precision: str, kv: str) -> None:
+    """From 16 bits. Between narrow formats it may be otherwise: a GPU without units for 4 bits widens them to 16."""
+    plain = but(question, precision="bf16", kv_dtype="bf16")
+    never_less(plain, but(plain, precision=precision, kv_dtype=kv))
+
+
+@pytest.mark.parametrize(
+    "better",
+    [{"itl_slo_s": 0.03}, {"ttft_slo_s": 2.0}, {"precision": "fp8"}, {"kv_dtype": "fp8"}, {"fabric": "nvlink4"}],
+    ids=str,
+)
+def test_simulated_too(better: dict[str, object]) -> None:
+    question = Question(2, isl_tokens=2048, osl_tokens=64, itl_slo_s=0.02, ttft_slo_s=1.0, fabric="eth-100g")
+    plans = (
+        Candidate(both=Pool("h100-sxm", 2, 1), chunk_tokens=512),
+        Candidate(prefill=Pool("h100-sxm", 1, 1), decode=Pool("h100-sxm", 1, 1)),
+    )
+    error = calibrated(question.card, question.engine).error
+    for plan in plans:
+        assert borne(but(question, **better), plan)[0] >= borne(question, plan)[0] / (1 + error)
