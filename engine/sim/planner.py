@@ -1,8 +1,9 @@
 """Pools that grow, shrink and change roles under changing load, after the rules of NVIDIA Dynamo's planner.
 
 Load mode, every 5 s: a pool gets one worker more if all of its workers miss their target (estimated TTFT for prefill,
-ITL or full memory for decode), and one less if all stay below 80 % of it. Throughput mode, every 180 s: each pool gets
-as many workers as the last interval's demand takes at the rate that one worker bears within its target.
+ITL or full memory for decode), and one less if all stay below 80 % of it, but not less than throughput mode would give
+it. Throughput mode, every 180 s: each pool gets as many workers as the demand of the last 180 s takes at the rate that
+one worker bears within its target.
 
 A worker that is wanted takes `startup_s` to be there. One that is not wanted gets no new requests and goes when it has
 ended those it has; if the other pool wants one at the same moment, it changes roles instead, which takes `switch_s`.
@@ -30,10 +31,14 @@ POOLS: tuple[Pool, Pool] = ("prefill_only", "decode_only")
 
 
 class PlannerSpec(msgspec.Struct, frozen=True):
-    """Targets in seconds; `most_workers` of both pools together. Defaults are Dynamo's where it has one."""
+    """Targets in seconds; `most_workers` of both pools together. Defaults are Dynamo's where it has one.
+
+    `demand_s`: over how long demand is seen.
+    """
 
     mode: Mode = "load"
     interval_s: float = 5.0
+    demand_s: float = 180.0
     ttft_s: float = 0.5
     itl_s: float = 0.05
     down_below: float = 0.8
@@ -44,7 +49,7 @@ class PlannerSpec(msgspec.Struct, frozen=True):
     change_roles: bool = True
 
     def checked(self) -> "PlannerSpec":
-        for field in ("interval_s", "ttft_s", "itl_s", "startup_s", "switch_s"):
+        for field in ("interval_s", "demand_s", "ttft_s", "itl_s", "startup_s", "switch_s"):
             value = getattr(self, field)
             if not value > 0:
                 raise BadInput(f"planner {field}", value, "above 0, in seconds")
@@ -112,13 +117,14 @@ class Planner:
 
     def _by_load(self) -> dict[Pool, int]:
         change: dict[Pool, int] = {}
+        least = self._wanted()
         for pool in POOLS:
             pressures = [self._pressure(pool, load) for load in self._loads(pool)]
             starting = self.size(pool) > len(pressures)
             if pressures and min(pressures) > 1.0 and not starting:
                 change[pool] = 1
             else:
-                spare = self.size(pool) > self.spec.fewest and not starting
+                spare = self.size(pool) > least[pool] and not starting
                 change[pool] = -1 if spare and max(pressures, default=0.0) < self.spec.down_below else 0
         return change
 
@@ -136,17 +142,22 @@ class Planner:
         return max(itl_s / self.spec.itl_s, full)
 
     def _by_throughput(self) -> dict[Pool, int]:
-        seen = self._cluster.arrived(self._cluster.clock.s - self.spec.interval_s)
+        return {pool: want - self.size(pool) for pool, want in self._wanted().items()}
+
+    def _wanted(self) -> dict[Pool, int]:
+        """How many workers the demand takes that was seen lately."""
+        seen_s = min(self.spec.demand_s, self._cluster.clock.s)
+        seen = self._cluster.arrived(self._cluster.clock.s - seen_s)
         if not seen:
-            return {pool: self.spec.fewest - self.size(pool) for pool in POOLS}
-        rate = len(seen) / self.spec.interval_s
+            return dict.fromkeys(POOLS, self.spec.fewest)
+        rate = len(seen) / seen_s
         prompt = sum(tokens for tokens, _ in seen) / len(seen)
         output = sum(tokens for _, tokens in seen) / len(seen)
         bears = (self._prefill_per_s(prompt), self._decode_per_s(prompt, output))
         wanted = [max(self.spec.fewest, math.ceil(rate / each) if each else self.spec.most_workers) for each in bears]
         while sum(wanted) > self.spec.most_workers:
             wanted[wanted.index(max(wanted))] -= 1
-        return {pool: want - self.size(pool) for pool, want in zip(POOLS, wanted, strict=True)}
+        return dict(zip(POOLS, wanted, strict=True))
 
     def _prefill_per_s(self, prompt: float) -> float:
         """M/D/1: the rate at which service and mean wait together are the TTFT target; 0 if service alone is more."""
