@@ -1,13 +1,14 @@
-"""Pools that grow, shrink and change roles as load changes, by the rules of NVIDIA Dynamo's planner.
+"""Pools that grow, shrink and change roles under changing load, after the rules of NVIDIA Dynamo's planner.
 
-Load mode, every 5 s: a pool gains a worker if all of its workers miss their target (estimated TTFT for prefill, ITL or
-full memory for decode), and loses one if all stay below 80 % of it. Throughput mode, every 180 s: each pool gets as
-many workers as the last interval's demand needs at the rate that one worker sustains within its target.
+Load mode, every 5 s: a pool gets one worker more if all of its workers miss their target (estimated TTFT for prefill,
+ITL or full memory for decode), and one less if all stay below 80 % of it, but not less than throughput mode would give
+it. Throughput mode, every 180 s: each pool gets as many workers as the demand of the last 180 s takes at the rate that
+one worker bears within its target.
 
-A new worker takes `startup_s` to start. A surplus one gets no new requests and leaves once it has finished those it
-has; if the other pool needs a worker at the same time, it changes roles instead, which takes `switch_s`. Unlike Dynamo,
-demand is predicted to stay as it was (its "constant" predictor), and the capacity of a worker comes from the cost
-model, not from a profile.
+A worker that is wanted takes `startup_s` to be there. One that is not wanted gets no new requests and goes when it has
+ended those it has; if the other pool wants one at the same moment, it changes roles instead, which takes `switch_s`.
+Different from Dynamo: demand is predicted to stay as it was (its "constant" predictor), and what a worker bears comes
+from the cost model instead of a profile.
 """
 
 import math
@@ -30,10 +31,14 @@ POOLS: tuple[Pool, Pool] = ("prefill_only", "decode_only")
 
 
 class PlannerSpec(msgspec.Struct, frozen=True):
-    """Targets in seconds; `most_workers` is for both pools together. Defaults are Dynamo's, if it has one."""
+    """Targets in seconds; `most_workers` of both pools together. Defaults are Dynamo's where it has one.
+
+    `demand_s`: over how long demand is seen.
+    """
 
     mode: Mode = "load"
     interval_s: float = 5.0
+    demand_s: float = 180.0
     ttft_s: float = 0.5
     itl_s: float = 0.05
     down_below: float = 0.8
@@ -45,7 +50,7 @@ class PlannerSpec(msgspec.Struct, frozen=True):
 
     def checked(self) -> "PlannerSpec":
         """The spec itself. Raises BadInput if a time is not above 0, or two pools do not fit into `most_workers`."""
-        for field in ("interval_s", "ttft_s", "itl_s", "startup_s", "switch_s"):
+        for field in ("interval_s", "demand_s", "ttft_s", "itl_s", "startup_s", "switch_s"):
             value = getattr(self, field)
             if not value > 0:
                 raise BadInput(f"planner {field}", value, "above 0, in seconds")
@@ -55,7 +60,7 @@ class PlannerSpec(msgspec.Struct, frozen=True):
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """A decision at second `t`: the size of each pool, and by how many workers it is to change."""
+    """What the planner saw and wanted at second `t`: by how many workers each pool is to change."""
 
     t: float
     workers: dict[Pool, int]
@@ -63,7 +68,7 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 class Planner:
-    """Scales a disaggregated cluster from start to end. `history` has its decisions."""
+    """Watches a disaggregated cluster from its start to its end. `history` says what it did."""
 
     def __init__(self, cluster: Cluster, spec: PlannerSpec, worker: WorkerSpec) -> None:
         self.spec = spec.checked()
@@ -73,18 +78,18 @@ class Planner:
         self._pool: dict[str, Pool] = {
             name: "prefill_only" if policy == "prefill_only" else "decode_only"
             for name, policy in cluster.router.roster.roles.items()
-        }  # each worker's pool, or the one that it is about to join
-        self._leaving: dict[str, Pool | None] = {}  # workers that get no new requests, and their next pool if any
+        }  # who is in which pool, or on the way there
+        self._leaving: dict[str, Pool | None] = {}  # who gets no new requests, and the pool it will be in then
         self._made = len(self._pool)
         cluster.clock.env.process(self._watch())
 
     def size(self, pool: Pool) -> int:
-        """Workers in the pool, including those that are starting or changing roles."""
+        """Workers in the pool, those that start or come over included."""
         return sum(where == pool for where in self._pool.values())
 
     def _watch(self) -> Generator[simpy.Event, None, None]:
         next_s = self.spec.interval_s
-        tick_s = min(self.spec.interval_s, 1.0)  # how soon it notices that a worker has finished its requests
+        tick_s = min(self.spec.interval_s, 1.0)  # how soon it is seen that a worker has ended its requests
         while not self._cluster.over:
             yield self._cluster.clock.env.timeout(ns(tick_s))
             self._see_them_off()
@@ -113,13 +118,14 @@ class Planner:
 
     def _by_load(self) -> dict[Pool, int]:
         change: dict[Pool, int] = {}
+        least = self._wanted()
         for pool in POOLS:
             pressures = [self._pressure(pool, load) for load in self._loads(pool)]
             starting = self.size(pool) > len(pressures)
             if pressures and min(pressures) > 1.0 and not starting:
                 change[pool] = 1
             else:
-                spare = self.size(pool) > self.spec.fewest and not starting
+                spare = self.size(pool) > least[pool] and not starting
                 change[pool] = -1 if spare and max(pressures, default=0.0) < self.spec.down_below else 0
         return change
 
@@ -128,7 +134,7 @@ class Planner:
         return [router.loads[name] for name in router.roster.choosable(self._policy(pool))]
 
     def _pressure(self, pool: Pool, load: Load) -> float:
-        """The worker's estimated latency now (or how full its memory is), as a share of the target."""
+        """What the worker would make a request feel now, as a share of the target."""
         cost = self._worker.cost
         if pool == "prefill_only":
             return cost.step_s([(0, load.prefill_tokens)], 0, 0) / self.spec.ttft_s if load.prefill_tokens else 0.0
@@ -137,26 +143,31 @@ class Planner:
         return max(itl_s / self.spec.itl_s, full)
 
     def _by_throughput(self) -> dict[Pool, int]:
-        seen = self._cluster.arrived(self._cluster.clock.s - self.spec.interval_s)
+        return {pool: want - self.size(pool) for pool, want in self._wanted().items()}
+
+    def _wanted(self) -> dict[Pool, int]:
+        """How many workers the demand takes that was seen lately."""
+        seen_s = min(self.spec.demand_s, self._cluster.clock.s)
+        seen = self._cluster.arrived(self._cluster.clock.s - seen_s)
         if not seen:
-            return {pool: self.spec.fewest - self.size(pool) for pool in POOLS}
-        rate = len(seen) / self.spec.interval_s
+            return dict.fromkeys(POOLS, self.spec.fewest)
+        rate = len(seen) / seen_s
         prompt = sum(tokens for tokens, _ in seen) / len(seen)
         output = sum(tokens for _, tokens in seen) / len(seen)
         bears = (self._prefill_per_s(prompt), self._decode_per_s(prompt, output))
         wanted = [max(self.spec.fewest, math.ceil(rate / each) if each else self.spec.most_workers) for each in bears]
         while sum(wanted) > self.spec.most_workers:
             wanted[wanted.index(max(wanted))] -= 1
-        return {pool: want - self.size(pool) for pool, want in zip(POOLS, wanted, strict=True)}
+        return dict(zip(POOLS, wanted, strict=True))
 
     def _prefill_per_s(self, prompt: float) -> float:
-        """M/D/1: the rate at which service plus mean wait equals the TTFT target; 0 if service alone is longer."""
+        """M/D/1: the rate at which service and mean wait together are the TTFT target; 0 if service alone is more."""
         service_s = self._worker.cost.step_s([(0, round(prompt))], 0, 0)
         wait_s = self.spec.ttft_s - service_s
         return max(0.0, 2 * wait_s / (service_s**2 + 2 * wait_s * service_s))
 
     def _decode_per_s(self, prompt: float, output: float) -> float:
-        """The rate with the largest batch whose step is within the ITL target and whose KV fits."""
+        """With the largest batch whose step is within the ITL target and whose KV fits."""
         context = prompt + output / 2
         most = min(self._worker.max_running, int(self._worker.kv_blocks * 16 / (prompt + output)))
         batch = 0
@@ -164,7 +175,7 @@ class Planner:
             batch += 1
         return batch / self._worker.cost.step_s((), batch, round(batch * context)) / output if batch else 0.0
 
-    # ---- which workers
+    # ---- who
 
     def _policy(self, pool: Pool) -> str:
         return "prefill_only" if pool == "prefill_only" else self._cluster.router.deployment.decode_policy
@@ -180,7 +191,7 @@ class Planner:
         )
 
     def _retire(self, pool: Pool, then: Pool | None) -> None:
-        """Retire the worker of the pool with the fewest tokens left to process."""
+        """The worker of the pool with the least to do."""
         router = self._cluster.router
         there = [name for name in router.roster.choosable(self._policy(pool)) if self._pool.get(name) == pool]
         if len(there) <= self.spec.fewest:

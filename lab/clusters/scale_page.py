@@ -270,8 +270,8 @@ def _fine_print(asked: Sweep, result: SweepResult | None) -> None:
         )
     else:
         says.append(
-            f"GPUs per worker: {asked.gpus_each}. Good: TTFT and TPOT within their SLOs. A rate is sustained if 90 % of "
-            "its requests are good."
+            f"GPUs per worker: {asked.gpus_each}. Good: TTFT and TPOT within their SLOs. A rate is sustained if 90 % "
+            "of its requests are good."
         )
         one = "shared by all" if where.one_port else "one per GPU"
         says.append(f"Trays cross {road.label}, {one}, at {in_words(road.achieved_bytes_per_s, 'B/s')}.")

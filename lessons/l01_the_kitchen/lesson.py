@@ -83,7 +83,7 @@ LESSON = Lesson(
     rounds=(
         Round(
             "tray",
-            "How many times as many bytes has the tray as the prompt's text?",
+            "How many times bigger is the tray than the prompt's text, in bytes?",
             Number("times", 0.01, 1_000_000.0),
             key=lambda evidence: exact(evidence.each(of("small order", tray_ratio))),
             reasons=("It holds the words", "It holds the model", "It holds what was computed from each word"),

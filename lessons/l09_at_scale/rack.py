@@ -4,6 +4,7 @@ Between racks a GB200 NVL72 has four ConnectX-7 cards of 400 Gbit/s for the four
 guide), so 50 GB/s a GPU; 800 Gbit/s belongs to the GB300.
 """
 
+import math
 import random
 from functools import cache
 from typing import NamedTuple
@@ -25,7 +26,8 @@ MODEL, CARD, TP = "llama-3.3-70b", "gb200", 4
 INSIDE, BETWEEN = "nvl72", "ib-400g"
 WORKERS = 72 // TP
 PROMPT, ANSWER = 4096, 256
-PROMISE = Slo(ttft_s=1.0, tpot_s=0.03)
+TTFT_S, TPOT_S = 1.0, 0.03  # promised
+PROMISE = Slo(ttft_s=TTFT_S, tpot_s=TPOT_S)
 REQUESTS = 1200
 
 DOCUMENTS, DOCUMENT, QUESTION = 60, 8192, 512  # prompt tokens
@@ -45,9 +47,35 @@ class Kept(NamedTuple):
     workers: int
 
 
-def reading_s(tokens: int) -> float:
+class Lengths(NamedTuple):
+    """Tokens of prompts and of answers: their mean and their median."""
+
+    prompt: tuple[float, float]
+    answer: tuple[float, float]
+
+
+# Azure's published traces of 2023-11-16 (github.com/Azure/AzurePublicDataset): AzureLLMInferenceTrace_code and _conv
+CODE = Lengths((2048, 1469), (27.9, 13))
+CHAT = Lengths((1155, 1020), (211, 129))
+BUSY = 0.8  # of what the workers could do, were they split as the work asks
+SHIFTED_S = 120.0
+
+
+def reading_s(tokens: float) -> float:
     """One prompt's prefill on one worker."""
-    return _worker().cost.step_s([(0, tokens)], 0, 0)
+    return _worker().cost.step_s([(0, round(tokens))], 0, 0)
+
+
+def writing_s(prompt: float, answer: float) -> float:
+    """One answer's share of the decode steps on one worker."""
+    batch = 64
+    return _worker().cost.step_s((), batch, round(batch * (prompt + answer))) * answer / batch
+
+
+def as_the_work_asks(prompt: float, answer: float, workers: int) -> int:
+    """So many of the workers prefill."""
+    read_s, write_s = reading_s(prompt), writing_s(prompt, answer)
+    return min(workers - 1, max(1, round(workers * read_s / (read_s + write_s))))
 
 
 def busy_per_s() -> float:
@@ -65,30 +93,29 @@ def nodes() -> Kept:
 @cache
 def rack() -> Kept:
     """One domain: of its workers as many prefill as the work asks for."""
-    batch = 64
-    writing_s = _worker().cost.step_s((), batch, batch * (PROMPT + ANSWER)) * ANSWER / batch
-    prefill = round(WORKERS * reading_s(PROMPT) / (reading_s(PROMPT) + writing_s))
+    prefill = as_the_work_asks(PROMPT, ANSWER, WORKERS)
     served = _served(prefill, WORKERS, busy_per_s(), REQUESTS)
     return Kept(attainment(served.requests, PROMISE), prefill, WORKERS)
 
 
 @cache
 def planned(planner: bool) -> Kept:
-    """A rack whose prefill pool is too small for the long prompts that come first; with a planner, which moves workers
-    from one pool to the other as it sees them miss their target."""
-    prefill = 5
-    rate_per_s = 1.5 * prefill / reading_s(DOCUMENT)
+    """A third of a rack, split for the conversations that it served so far, when code comes instead; with a planner,
+    which moves workers from one pool to the other as it sees them miss their target."""
+    workers = WORKERS // 3
+    prefill = as_the_work_asks(CHAT.prompt[0], CHAT.answer[0], workers)
+    each_s = reading_s(CODE.prompt[0]) + writing_s(CODE.prompt[0], CODE.answer[0])
     rng = random.Random(1)
-    asked, t = [], 0.0
-    for number in range(REQUESTS):
-        prompt, answer = (DOCUMENT, 64) if number < REQUESTS / 2 else (1000, 800)
-        asked.append(Draft(number, t, prompt, answer))
-        t += rng.expovariate(rate_per_s)
-    spec = PlannerSpec(ttft_s=0.5, itl_s=0.03, most_workers=WORKERS) if planner else None
-    served = count(
-        _scenario(prefill, WORKERS), ClusterSpec(_worker(), network=NetworkSpec("fair"), planner=spec), asked
-    )
-    return Kept(attainment(served.requests, PROMISE), prefill, WORKERS)
+    asked: list[Draft] = []
+    t = 0.0
+    while t < SHIFTED_S:
+        prompt, answer = _drawn(rng, CODE.prompt, DOCUMENT), _drawn(rng, CODE.answer, 1000)
+        asked.append(Draft(len(asked), t, prompt, answer))
+        t += rng.expovariate(BUSY * workers / each_s)
+    spec = PlannerSpec(ttft_s=TTFT_S / 2, itl_s=TPOT_S, demand_s=30.0, most_workers=workers)
+    on = ClusterSpec(_worker(), network=NetworkSpec("fair"), planner=spec if planner else None)
+    served = count(_scenario(prefill, workers), on, asked)
+    return Kept(attainment(served.requests, PROMISE), prefill, workers)
 
 
 @cache
@@ -107,6 +134,13 @@ def first_token_s(routing: str) -> float:
 
 def _worker() -> WorkerSpec:
     return worker_on(model(MODEL), gpu(CARD), tp=TP, context=DOCUMENT + 1024)
+
+
+def _drawn(rng: random.Random, length: tuple[float, float], most: int) -> int:
+    """Log-normal, with that mean and median."""
+    mean, median = length
+    drawn = rng.lognormvariate(math.log(median), math.sqrt(2 * math.log(mean / median)))
+    return max(1, min(most, round(drawn)))
 
 
 def _scenario(prefill: int, workers: int) -> Scenario:

@@ -57,6 +57,13 @@ def test_pools_shrink_when_the_load_has_gone_and_keep_one_worker() -> None:
     assert sum(isinstance(event, WorkerDown) for event in log.events) == 4
 
 
+def test_a_pool_does_not_shrink_below_what_the_demand_takes_though_it_rests_for_a_moment() -> None:
+    """Evenly spaced prompts find every queue empty; one worker bears 3.5 of them a second within the target."""
+    log = planned(LOAD, wave([(5.0, 120.0)], 2000, 2), workers=5, prefill=3)
+    gone = [event.worker for event in log.events if isinstance(event, WorkerDown)]
+    assert len({"worker-0", "worker-1", "worker-2"} & set(gone)) == 1  # of those that prefill
+
+
 def test_a_worker_that_one_pool_can_spare_changes_roles() -> None:
     planner = msgspec.structs.replace(LOAD, change_roles=True, most_workers=4)
     log = planned(planner, wave([(9.0, 90.0)], 2000, 2), workers=4, prefill=1)
