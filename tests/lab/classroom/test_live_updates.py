@@ -189,7 +189,7 @@ def test_the_list_of_members_changes_with_who_comes_and_goes_and_with_nothing_el
 def test_the_next_run_is_news_to_who_leads_and_to_the_part_that_shows_it(group: Classroom) -> None:
     def begin(run: str) -> None:
         engine = EngineClient(EngineSettings(), RunFeed(lambda act: act()))
-        on: Any = SimpleNamespace(run=run, stopped="", measuring=True, done=1, total=3, engine=engine)
+        on: Any = SimpleNamespace(run=run, stopped="", measuring=True, waits=False, done=1, total=3, engine=engine)
         on.on = on
         group.begun = on
 
