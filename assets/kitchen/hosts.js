@@ -84,28 +84,4 @@ function takeOver(parentElement, emit) {
   return opening.scene;
 }
 
-/** Jupyter: the trait `data` as above; messages of a live run as {kitchen, now, motions, over}. */
-function render({ model, el: node }) {
-  const scene = createKitchens(node, {
-    emit: (name, value) => {
-      if (model.get(name) !== undefined) {
-        model.set(name, value);
-        model.save_changes();
-      }
-    },
-  });
-  const update = () => scene.update(model.get("data") || {}),
-    hear = (message) => scene.hear(message.kitchen, message);
-  model.on("change:data", update);
-  model.on("msg:custom", hear);
-  update();
-  return () => {
-    model.off("change:data", update);
-    model.off("msg:custom", hear);
-    scene.destroy();
-  };
-}
-
-export default function kitchens(host) {
-  return host?.parentElement ? mountStreamlit(host) : { render };
-}
+export default mountStreamlit;

@@ -17,7 +17,7 @@
 //   kitchen    one run, all of the above
 //   patterns   fills that scenes share, and the page's own colour
 //   player, stage    one clock for all kitchens
-//   hosts      a WebSocket that brings motions and takes commands; Streamlit, Jupyter, a plain page, a wall
+//   hosts      a WebSocket that brings motions and takes commands; Streamlit, a plain page, a wall
 //   palette, looks   the style, as CSS
 
 const PAUSE_S = 0.05; // between two steps of a live worker: nothing that an eye should see. A simulation has none

@@ -321,5 +321,5 @@ export function createKitchens(root, { emit = () => {} } = {}) {
     quiet.removeEventListener("change", wake);
     wrapper.remove();
   }
-  return { update, move, destroy, hear: (id, message) => views.has(id) && hear(views.get(id), message), stage };
+  return { update, move, destroy, stage };
 }

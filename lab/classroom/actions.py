@@ -9,9 +9,11 @@ here, whatever a page offers.
 import secrets
 import sqlite3
 import time
+from collections.abc import Callable
 
 import msgspec
 
+from lab.classroom.presence import digest
 from lab.classroom.store import (
     TABLES,
     Ballot,
@@ -162,10 +164,10 @@ class ClassActions:
         with self._file.act(by) as db:
             if pace == "step" and known(db, code).question is None:
                 raise Refusal("Ask a question first; then everybody can be taken to it.")
-            db.execute("UPDATE rooms SET pace = ? WHERE code = ?", (pace, code))
+            db.execute("UPDATE rooms SET pace = ?, timer_s = 0 WHERE code = ?", (pace, code))
 
     def set_timer(self, code: str, by: str, seconds: float) -> None:
-        """Show everybody a timer; it closes nothing by itself. 0 removes it."""
+        """Show everybody a timer; it closes nothing by itself. 0 removes it, and so does each next step."""
         if not 0 <= seconds <= 3600:
             raise Refusal("A timer runs for at most an hour.")
         with self._file.act(by) as db:
@@ -176,7 +178,9 @@ class ClassActions:
         self._question(code, by, "counts = vote")
 
     def vote_again(self, code: str, by: str) -> None:
-        self._question(code, by, "vote = 2", once_run="The second vote can't be opened: something has been shown.")
+        """Open the second vote. What it is compared with has to be on the table: the counts of the first."""
+        why = "The second vote can't be opened: something has been shown."
+        self._question(code, by, "vote = 2", once_run=why, counted="Show the counts of the first vote first.")
 
     def run(self, code: str, by: str, seed: int = 0) -> None:
         """Close the vote and let the engine run for all, with `seed` and, for the repeats, the seeds after it."""
@@ -215,31 +219,65 @@ class ClassActions:
         )
         return kept
 
+    def remove(self, code: str, by: str, number: int) -> None:
+        """Take a member out of the class, with what they offer. Their votes stay; with the code they can join again."""
+        with self._file.act(by) as db:
+            who = "learner IN (SELECT learner FROM members WHERE room = ?1 AND number = ?2)"
+            db.execute(f"DELETE FROM offers WHERE room = ?1 AND {who}", (code, number))
+            db.execute("UPDATE members SET here = 0 WHERE room = ?1 AND number = ?2", (code, number))
+
     def members(self, code: str, by: str) -> list[tuple[int, str, bool]]:
-        """(number, nickname, still here) of each member."""
+        """(number, nickname, has not left) of each member."""
+        return [(number, name, joined) for _, number, name, joined in self.who(code, by)]
+
+    def who(self, code: str, by: str) -> list[tuple[str, int, str, bool]]:
+        """The same with each learner's name in front, which no page may show."""
         self._file.only(by)
-        return self.roster(code)
+        return self._members(code)
+
+    # ---- for callers that show it to nobody
 
     def roster(self, code: str) -> list[tuple[int, str, bool]]:
-        """The same for callers that show it to nobody."""
-        query = "SELECT number, nickname, here FROM members WHERE room = ? ORDER BY number"
-        rows = self._file.read(("members", code), lambda db: db.execute(query, (code,)).fetchall())
-        return [(number, name, bool(here)) for number, name, here in rows]
+        return [(number, name, joined) for _, number, name, joined in self._members(code)]
+
+    def digests(self, code: str) -> list[str]:
+        return [digest(learner) for learner, *_ in self._members(code)]
+
+    def headcount(self, room: Room, here: Callable[[str], bool]) -> int:
+        """How many members are `here` or have voted on the question."""
+        voted = {learner for learner, _ in self._votes(room.code, room.question)} if room.question else set()
+        return sum((joined and here(learner)) or learner in voted for learner, _, _, joined in self._members(room.code))
 
     # ---- inside
 
+    def _members(self, code: str) -> list[tuple[str, int, str, bool]]:
+        query = "SELECT learner, number, nickname, here FROM members WHERE room = ? ORDER BY number"
+        rows = self._file.read(("members", code), lambda db: db.execute(query, (code,)).fetchall())
+        return [(learner, number, name, bool(here)) for learner, number, name, here in rows]
+
     def _question(
-        self, code: str, by: str, change: str, values: tuple[str | int, ...] = (), *, once_run: str = ""
+        self,
+        code: str,
+        by: str,
+        change: str,
+        values: tuple[str | int, ...] = (),
+        *,
+        once_run: str = "",
+        counted: str = "",
     ) -> None:
-        """Change the room's question. `once_run`: why not after the run or the answer; "" if it may be changed then."""
+        """Change the room's question, and end its timer: that was for the step before. Why not after the run or the
+        answer (`once_run`), and why not before any counts are shown (`counted`); "" if it may be changed then."""
         with self._file.act(by) as db:
             asked = known(db, code).question
             if asked is None:
                 raise Refusal("No question has been asked yet.")
             if once_run and (asked.running or asked.answer is not None):
                 raise Refusal(once_run)
+            if counted and not asked.counts:
+                raise Refusal(counted)
             where = "WHERE room = ? AND lesson = ? AND round = ?"  # its parameters follow those of the change
             db.execute(f"UPDATE questions SET {change} {where}", (*values, code, asked.lesson, asked.round))
+            db.execute("UPDATE rooms SET timer_s = 0 WHERE code = ?", (code,))
 
     def _votes(self, code: str, asked: ClassQuestion) -> dict[tuple[str, int], Ballot]:
         """By (learner, vote), in the order cast."""

@@ -1,20 +1,17 @@
 """The instructor's page: the key, then a class, what it is asked, how many have voted, and what is shown when."""
 
-from collections.abc import Sequence
-
 import streamlit as st
 
 from lab.classroom.instructor_question import now
 from lab.classroom.instructor_records import keep
 from lab.classroom.offer_view import offered
-from lab.classroom.service import Classroom
-from lab.classroom.store import ClassQuestion, Room
+from lab.classroom.service import Classroom, following
+from lab.classroom.store import Room
 from lab.classroom.view import attempt, emphasis
 from lab.classroom.way_in import address, only_here, way_in
 from lab.ui.learner import learner
 from lab.ui.style import READING, style
 from lessons import all_lessons
-from lessons.lesson import Lesson
 
 
 def page(classroom: Classroom) -> None:
@@ -84,15 +81,19 @@ def _ask(classroom: Classroom, room: Room) -> None:
         st.info("There are no lessons here.")
         return
     at = room.question
-    lesson_at, asked_at = _after(course, at)
+    lesson_after, asked_after = following(course, at) or (course[-1], course[-1].rounds[-1])
     key = f"{room.code} {at.lesson if at else ''} {at.round if at else ''}"  # new widgets, which start at the next one
     lesson = st.selectbox(
-        "Lesson", course, lesson_at, format_func=lambda one: f"{one.number}. {one.title}", key=f"{key} lesson"
+        "Lesson",
+        course,
+        course.index(lesson_after),
+        format_func=lambda one: f"{one.number}. {one.title}",
+        key=f"{key} lesson",
     )
     asked = st.selectbox(
         "Question",
         lesson.rounds,
-        asked_at if lesson.slug == course[lesson_at].slug else 0,
+        lesson.rounds.index(asked_after) if lesson.slug == lesson_after.slug else 0,
         format_func=lambda one: one.asks,
         key=f"{key} {lesson.slug} round",
     )
@@ -100,13 +101,5 @@ def _ask(classroom: Classroom, room: Room) -> None:
     if asked.knob is not None:
         label = asked.knob.label.capitalize()
         setting = st.radio(f"{label}, for everybody", asked.knob.values, format_func=asked.knob.words, horizontal=True)
-    if st.button("Ask this", type=emphasis(at is None or at.answer is not None), icon=":material/campaign:"):
+    if st.button("Ask this", type=emphasis(at is None), icon=":material/campaign:"):
         attempt(lambda: classroom.actions.ask(room.code, learner(), lesson.slug, asked.name, setting))
-
-
-def _after(course: Sequence[Lesson], at: ClassQuestion | None) -> tuple[int, int]:
-    """The indices of the next lesson and of its question."""
-    places = [(n, m) for n, lesson in enumerate(course) for m in range(len(lesson.rounds))]
-    names = [(lesson.slug, one.name) for lesson in course for one in lesson.rounds]
-    asked = (at.lesson, at.round) if at else None
-    return places[min(names.index(asked) + 1, len(places) - 1)] if asked in names else places[0]

@@ -3,11 +3,13 @@
 import streamlit as st
 
 from lab.classroom.actions import MOST_SEED
-from lab.classroom.service import Classroom, topic
+from lab.classroom.service import Classroom, following, topic
 from lab.classroom.store import ClassQuestion, Refusal, Room
 from lab.classroom.tally import bins, counted, tally
-from lab.classroom.view import answer_words, attempt, common_run, emphasis, follow, how_made
+from lab.classroom.view import attempt, common_run, emphasis, follow, how_made
+from lab.ui.formatting import asked_words, measured_words
 from lab.ui.learner import learner
+from lessons import all_lessons
 from lessons.keys import Unclear
 from lessons.lesson import Lesson, Round
 
@@ -26,8 +28,9 @@ def now(classroom: Classroom, room: Room) -> None:
         st.caption(f"Lesson {lesson.number} · {lesson.title} · {_where(room, at)}")
         st.subheader(asked.asks, anchor=False)
         follow(classroom, room, leads=True)
-        if words := answer_words(room, asked):
-            st.markdown(f"**{words}**")
+        if at.answer is not None:
+            how = "Computed" if asked.computed else "Measured"
+            st.markdown(f"**{how}: {measured_words(asked.answer, at.answer.value)}**")
             how_made(at.made)
         _steps(classroom, room, at, lesson, asked)
         if at.running and at.answer is None:
@@ -52,27 +55,37 @@ def _where(room: Room, at: ClassQuestion) -> str:
 
 
 def _steps(classroom: Classroom, room: Room, at: ClassQuestion, lesson: Lesson, asked: Round) -> None:
-    """The buttons in the order of a lesson; the usual next one stands out. What has been shown can't be undone."""
+    """The buttons in the order of a lesson: a vote alone, its counts to talk over, a second vote, the run, the answer,
+    the next question. The next one stands out. What has been shown can't be undone."""
     me, code, actions = learner(), room.code, classroom.actions
     ready = classroom.evidence(room, lesson, asked) is not None
+    over = at.running or at.answer is not None
+    talked = not over and at.vote == 1 and at.counts == 1
+    shows = not at.open and at.answer is None and ready
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        if st.button("Show counts", icon=":material/bar_chart:", type=emphasis(at.open), disabled=at.counts >= at.vote):
+        counts = at.open and (at.vote == 1 or ready)
+        if st.button("Show counts", icon=":material/bar_chart:", type=emphasis(counts), disabled=at.counts >= at.vote):
             attempt(lambda: actions.show_counts(code, me))
-        over = at.running or at.answer is not None
-        if st.button("Second vote", icon=":material/how_to_vote:", disabled=over or at.vote == 2):
+        if st.button("Second vote", icon=":material/how_to_vote:", type=emphasis(talked), disabled=not talked):
             attempt(lambda: actions.vote_again(code, me))
-        closed = not at.open and at.answer is None
-        runs = closed and not ready and not at.running
+        runs = not over and not ready and at.vote == 2
         seed = at.seed if over or ready or not asked.has_runs else _seed(code, at)
         if st.button("Run once for all", icon=":material/play_arrow:", type=emphasis(runs), disabled=over or ready):
             attempt(lambda: actions.run(code, me, seed))
-        shows = closed and ready
-        if st.button("Show answer", icon=":material/lightbulb:", type=emphasis(shows), disabled=not shows):
+        answers = shows and (at.running or at.vote == 2)
+        if st.button("Show answer", icon=":material/lightbulb:", type=emphasis(answers), disabled=not shows):
             attempt(lambda: _show_answer(classroom, room, lesson, asked))
+        if at.answer is not None and (after := following(all_lessons(), at)) is not None:
+            _next(classroom, room, *after)
     if at.answer is None:
         st.caption("Showing the counts, running and showing the answer each close the vote and can't be undone.")
-    else:
-        st.caption("Answered. The question after this one is offered below.")
+
+
+def _next(classroom: Classroom, room: Room, lesson: Lesson, asked: Round) -> None:
+    """One press to what comes next; any other question, and any other setting, is asked below."""
+    setting = asked.knob.values[0] if asked.knob else 0.0
+    if st.button("Next question", icon=":material/arrow_forward:", type="primary", help=asked_words(asked, setting)):
+        attempt(lambda: classroom.actions.ask(room.code, learner(), lesson.slug, asked.name, setting))
 
 
 def _seed(code: str, at: ClassQuestion) -> int:

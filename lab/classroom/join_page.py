@@ -1,7 +1,7 @@
 """A learner in a class: join with a code, then follow the class: vote, wait, watch, compare."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 import streamlit as st
@@ -9,11 +9,13 @@ import streamlit as st
 from engine.errors import BadInput
 from lab.classroom.actions import CODE_CHARS
 from lab.classroom.offer_view import offer_own
+from lab.classroom.presence import digest
 from lab.classroom.service import Classroom, topic
 from lab.classroom.store import NICKNAME_CHARS, Ballot, ClassQuestion, Refusal, Room
-from lab.classroom.view import answer_words, counts, follow, how_made, run_for_all
-from lab.course.comparison import comparison, locked, opening
+from lab.classroom.view import counts, follow, run_for_all
+from lab.course.comparison import locked, opening, reveal
 from lab.course.guess_form import drafted, guess_form
+from lab.course.view import Form, InClass, Reveal, RoundView, round_view
 from lab.ui.formatting import plain
 from lab.ui.learner import Books, learner, remembered
 from lab.ui.next_step import arrive, go_to_heading, next_step, went_on
@@ -34,6 +36,7 @@ class Ways:
 
 
 def page(classroom: Classroom, books: Books, ways: Ways) -> None:
+    classroom.presence.saw(digest(learner()))
     coming = st.query_params.get("room", "")
     refused = _come_in(classroom, coming) if st.session_state.get(JOINS) else ""
     room = classroom.actions.room_of(learner())
@@ -99,37 +102,48 @@ def _question(classroom: Classroom, books: Books, room: Room, at: ClassQuestion,
     number = lesson.rounds.index(asked) + 1
     st.caption(f"Class {room.code} · Lesson {lesson.number} · question {number} of {len(lesson.rounds)}")
     st.title(lesson.title, anchor=False)
-    opening(lesson, first=False)
-    with st.container(key="arrive" if at.answer is None else "question"):  # once answered, the page moves to the answer
-        st.subheader(asked.asks, anchor=False)
-    if text := lesson.text(f"{asked.name} question"):
-        st.markdown(text)
-    if asked.knob is not None:
-        st.markdown(f"{plain(asked.knob.label).capitalize()}: **{asked.knob.words(at.setting)}**, for everybody")
+    view = _view(classroom, room, at, lesson, asked)
+    with st.container(key="arrive" if at.vote == 1 and not at.running and at.answer is None else "question"):
+        st.subheader(view.asks, anchor=False)
     follow(classroom, room)
     arrive(f"{asked.name} {at.vote} {at.counts} {at.running} {at.answer is None}")
     if at.open:
+        _asked(view)
         _vote(classroom, books, room, at, lesson, asked)
         return
-    mine = _mine(classroom, room)
     _remember(classroom, books, room, lesson, asked)
-    _own(lesson, asked, mine)
-    counts(classroom, room, asked)
-    if at.answer is not None:
-        _answer(classroom, books, room, at, at.answer, lesson, asked, mine)
-    elif at.running:
+    if at.running and at.answer is None:
+        with st.container(key="arrive"):
+            st.subheader("The run", anchor=False)
         run_for_all(classroom, room, lesson, asked)
+    if view.locked:
+        locked(view.locked)
+    if at.answer is not None:
+        _answer(classroom, books, room, at, at.answer, lesson, asked, view)
+    counts(classroom, room, asked)
+    _asked(view)
     _wait(classroom, at)
+
+
+def _asked(view: RoundView) -> None:
+    """What a voter has to know; after the vote it is below what the class is looking at."""
+    for text in filter(None, (view.tells, plain(view.chosen))):
+        st.markdown(text)
+    opening(view, first=False)
+
+
+def _view(classroom: Classroom, room: Room, at: ClassQuestion, lesson: Lesson, asked: Round) -> RoundView:
+    """What this learner may see. The evidence is looked up only once the answer is shown."""
+    mine, now = _mine(classroom, room), classroom.actions.own(room, learner(), at.vote)
+    entry = Entry(lesson.slug, asked.name, mine.at, mine.guess) if mine else None
+    evidence = classroom.evidence(room, lesson, asked) if at.answer is not None else None
+    of_class = InClass(at.setting, at.open and now is None, at.answer, at.machine, at.made)
+    return round_view(lesson, asked, entry, evidence, of_class)
 
 
 def _mine(classroom: Classroom, room: Room) -> Ballot | None:
     """This learner's second vote if there is one, else the first."""
     return classroom.actions.own(room, learner(), 2) or classroom.actions.own(room, learner(), 1)
-
-
-def _own(lesson: Lesson, asked: Round, mine: Ballot | None) -> None:
-    if mine:
-        locked(asked, Entry(lesson.slug, asked.name, mine.at, mine.guess))
 
 
 def _wait(classroom: Classroom, at: ClassQuestion) -> None:
@@ -153,22 +167,26 @@ def _vote(classroom: Classroom, books: Books, room: Room, at: ClassQuestion, les
     """A fragment: locking a vote reruns what follows the question, which is half of the page's work."""
     with classroom.turns.in_turn():
         key = f"class {room.code} {lesson.slug} {asked.name} {at.vote}"
-        draft, why = drafted(replace(asked, knob=None), key), ""
-        if went_on() and draft.guess is not None:
-            why = _lock(classroom, room, at, asked, draft.guess)
-        if at.vote == 2:
-            counts(classroom, room, asked)
+        form, why = _view(classroom, room, at, lesson, asked).form, ""
+        missing = drafted(form, key).missing if form and went_on() else ()
+        if form and went_on() and (guess := drafted(form, key).guess) is not None:
+            why = _lock(classroom, room, at, asked, guess)
         _remember(classroom, books, room, lesson, asked)
-        mine = _mine(classroom, room)
-        _own(lesson, asked, mine)
+        view = _view(classroom, room, at, lesson, asked)
+        if at.vote == 2:
+            with st.container(key="arrive"):
+                st.subheader("Vote again, after the talk", anchor=False)
+        if view.locked:
+            locked(view.locked)
         if why:
             st.error(why)
-        voted = classroom.actions.own(room, learner(), at.vote) is not None
-        go_to_heading(f"{key} {voted}", "vote")
-        if voted:
+        go_to_heading(f"{key} {view.form is None}", "vote")
+        if view.form is not None:
+            _form(at, view.form, key, missing)
+        if at.vote == 2:
+            counts(classroom, room, asked)
+        if view.form is None:
             _wait(classroom, at)
-        else:
-            _form(at, asked, key, draft.missing if went_on() else ())
 
 
 def _lock(classroom: Classroom, room: Room, at: ClassQuestion, asked: Round, guess: Guess) -> str:
@@ -181,12 +199,12 @@ def _lock(classroom: Classroom, room: Room, at: ClassQuestion, asked: Round, gue
     return ""
 
 
-def _form(at: ClassQuestion, asked: Round, key: str, missing: Sequence[str]) -> None:
+def _form(at: ClassQuestion, form: Form, key: str, missing: Sequence[str]) -> None:
     """Sends nothing until its button is pressed: while a class votes, each field would be a message."""
     where = "First vote, alone" if at.vote == 1 else "Second vote, after the talk"
     needs = f":red[Still missing: {' and '.join(missing)}.]" if missing else "A locked vote can't be changed."
     with st.form(f"{key} form", border=False, enter_to_submit=False):
-        guess_form(replace(asked, knob=None), key)
+        guess_form(form, key)
         next_step(where, needs, "Lock my vote", step=None, form=True)
 
 
@@ -217,22 +235,18 @@ def _answer(
     key: Key,
     lesson: Lesson,
     asked: Round,
-    mine: Ballot | None,
+    view: RoundView,
 ) -> None:
-    if mine is None:
-        with st.container(key="arrive"):
-            st.subheader(answer_words(room, asked), anchor=False)
-        how_made(at.made)
+    assert isinstance(view.found, Reveal)
+    reveal(asked, view.found)
+    if view.locked is None:
         st.caption("You did not vote on this one.")
         return
-    outcome = Outcome(key, judged(mine.guess.value, key), at.machine, now())
-    entry = Entry(lesson.slug, asked.name, mine.at, mine.guess, outcome)
-    comparison(lesson, asked, entry, outcome, classroom.evidence(room, lesson, asked), at.made)
     if not _once(f"outcome {room.code} {lesson.slug} {asked.name}"):
         return
     with classroom.turns.out_of_turn():
         book = books.mine()
         kept = book.entry(lesson.slug, asked.name)
-        if kept is not None and kept.outcome is None and kept.guess.setting == mine.guess.setting:
-            own = Outcome(key, judged(kept.guess.value, key), at.machine, outcome.at)
+        if kept is not None and kept.outcome is None and kept.guess.setting == at.setting:
+            own = Outcome(key, judged(kept.guess.value, key), at.machine, now())
             book.settle(lesson.slug, asked.name, own)

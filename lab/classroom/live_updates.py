@@ -7,7 +7,6 @@ of offers shows nothing else.
 """
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from lab.classroom.actions import ClassActions
 from lab.classroom.offers import Offers
+from lab.classroom.presence import Presence, digest
 from lab.classroom.service import topic
 from lab.classroom.store import Room
 from lab.course.evidence_runs import Gathering, says
@@ -50,6 +50,9 @@ class Service(Protocol):
     def actions(self) -> ClassActions: ...
     @property
     def offers(self) -> Offers: ...
+    @property
+    def presence(self) -> Presence: ...
+    def headcount(self, room: Room) -> int: ...
     def gathering(self, room: Room, lesson: Lesson, asked: Round) -> Gathering | None: ...
 
 
@@ -70,17 +73,13 @@ def stand(classroom: Service, room: Room) -> Stand:
     begun = classroom.gathering(room, *found) if found else None
     run = digest((begun.run, begun.stopped, begun.measuring) if begun else None) if found else ""
     at = digest(room.code, room.pace, asked, classroom.offers.up(room.code))
-    parts = [turnout(room), _state(room), timer(room)]
+    parts = [turnout(room, classroom.headcount(room)), _state(room), timer(room)]
     if begun:
         parts.append(begun.stopped or says(begun))
         return Stand(at, " · ".join(filter(None, parts)), begun.done / begun.total, run)
     if found:
         parts.append("the engine is done, the instructor shows the answer")
     return Stand(at, " · ".join(filter(None, parts)), run=run)
-
-
-def digest(*told: object) -> str:
-    return hashlib.blake2b(repr(told).encode(), digest_size=8).hexdigest()
 
 
 class Look(NamedTuple):
@@ -110,16 +109,18 @@ class Look(NamedTuple):
 def look_at(classroom: Service, room: Room, at_s: float = 0.0) -> Look:
     step = room.pace == "step" and room.question is not None
     own = {digest(learner): digest(offer) for learner, offer in classroom.offers.by_learner(room.code).items()}
-    return Look(at_s, stand(classroom, room), step, own, digest(classroom.actions.roster(room.code)))
+    present = [classroom.presence.here(who) for who in classroom.actions.digests(room.code)]
+    members = digest(classroom.actions.roster(room.code), present)
+    return Look(at_s, stand(classroom, room), step, own, members)
 
 
-def turnout(room: Room) -> str:
+def turnout(room: Room, here: int) -> str:
     """How many have voted, and nothing about their votes."""
     asked = room.question
     if asked is None or room.pace == "free":
-        return f"{room.members} here"
+        return f"{here} here"
     what = "voted" if asked.vote == 1 else "voted again"
-    return f"{room.voted[asked.vote - 1]} of {room.members} have {what}"
+    return f"{room.voted[asked.vote - 1]} of {here} have {what}"
 
 
 def timer(room: Room) -> str:
@@ -172,6 +173,7 @@ class Looks:
         self._look_s = look_s
         self._clock = clock
         self._seen: dict[str, Look] = {}
+        self.presence = classroom.presence
         self._lock = asyncio.Lock()
         self._followed: dict[str, set[asyncio.Event]] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
@@ -257,6 +259,10 @@ class LiveUpdates:
         at once, out of turn. The page sends `Drawn`, first of all."""
         await socket.accept()
         page = Follower()
+        with self._looks.presence.page(socket.query_params.get("own", "")):
+            await self._serve(socket, page)
+
+    async def _serve(self, socket: WebSocket, page: Follower) -> None:
         tell = asyncio.create_task(self._tell(socket, page))
         hear = asyncio.create_task(self._hear(socket, page))
         await asyncio.wait({tell, hear}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,43 +1,31 @@
-"""The projector: how to join, the question, how many have voted, and what has been shown. Anybody may open it."""
+"""The projector, to be read from ten metres: the question and the way in, then how the class voted, the run, the answer
+and why. What only keeps the books is small. Anybody may open it.
+"""
+
+from base64 import b64encode
 
 import streamlit as st
 
 from lab.classroom.offer_view import show
 from lab.classroom.service import Classroom, topic
 from lab.classroom.store import ClassQuestion, Room
-from lab.classroom.view import answer_words, common_run, counts, follow, how_made
+from lab.classroom.view import common_run, counts, follow
 from lab.classroom.way_in import qr, way_in
+from lab.course.comparison import drawn
+from lab.course.view import InClass, Reveal, round_view
+from lab.scene.share_card import share_card
+from lab.ui.assets import asset
 from lab.ui.style import style
+from lessons.evidence import Evidence
 from lessons.lesson import Lesson, Round
 
-BIG = """
-.stApp [data-testid=stHeader], .stApp [data-testid=stSidebar] { display: none; }
-.stMainBlockContainer { max-width: 100%; padding: 3vh 4vw; }
-.stMainBlockContainer h1 { font-size: clamp(2rem, 3.6vw, 4.6rem); line-height: 1.15; padding-bottom: .25em; }
-.stMainBlockContainer h2, .stMainBlockContainer h3 { font-size: clamp(1.4rem, 2.2vw, 3rem); }
-.stMainBlockContainer :is(p, li) { font-size: clamp(1.1rem, 1.5vw, 2rem); line-height: 1.4; }
-.stMainBlockContainer [data-testid=stCaptionContainer] p { font-size: clamp(1.1rem, 1.5vw, 2rem); }
-.stMainBlockContainer [data-testid=stExpander] { display: none; }
-.way-in { display: flex; flex-wrap: wrap; gap: 4vw; align-items: center; }
-.way-in img { width: min(100%, 62vh); aspect-ratio: 1; border-radius: 8px; }
-.way-in.small img { width: min(100%, 15vw, 24vh); }
-.way-in .code { font-size: clamp(3rem, 11vw, 16rem); font-weight: 700; letter-spacing: .12em; line-height: 1;
-  font-variant-numeric: tabular-nums; }
-.way-in.small { flex-direction: column; gap: 1vh; text-align: center; }
-.way-in.small .code { margin-right: -.12em; }
-.way-in.small .code { font-size: clamp(1.6rem, 3vw, 4rem); }
-.way-in .at { font-size: clamp(1.1rem, 2.6vw, 3.6rem); overflow-wrap: anywhere; }
-.way-in.small .at { display: none; }
-.tally { font-size: clamp(1.1rem, min(1.6vw, 2.6vh), 2.2rem); line-height: 1.2; }
-.tally :is(th, td) { padding: .25em .5em; }
-.tally tbody th { white-space: nowrap; }
-.tally br { display: none; }
-.st-key-tell p { font-size: clamp(1.6rem, 3vw, 4rem) !important; font-weight: 600; font-variant-numeric: tabular-nums; }
-"""
+WALL = asset("wall.css")
+CARD = "What decided the runs, on their own seconds"
+SCALE = 1.7  # of the kitchen on the wall
 
 
 def page(classroom: Classroom) -> None:
-    style(BIG)
+    style(WALL)
     code = st.query_params.get("room", "").upper()
     room = classroom.actions.room(code)
     if room is None:
@@ -48,46 +36,80 @@ def page(classroom: Classroom) -> None:
     found = topic(room.question) if room.question else None
     if up is None and (room.question is None or room.pace == "free" or found is None):
         st.title("Join the class", anchor=False)
-        _way_in(classroom, room, small=False)
-        _tell(classroom, room)
+        _way_in(classroom, room, "alone")
+        _tell(classroom, room, large=True)
         return
-    left, right = st.columns([5, 1], gap="large")
+    votes = up is None and room.question is not None and room.question.open
+    left, right = st.columns([3, 1] if votes else [6, 1], gap="large")
     with right:
-        _way_in(classroom, room, small=True)
+        _way_in(classroom, room, "beside" if votes else "small")
+        if not votes:
+            _tell(classroom, room, large=False)
     with left:
         if up is not None:
             show(classroom, up)
-            _tell(classroom, room)
         elif room.question is not None and found is not None:
             _question(classroom, room, room.question, *found)
 
 
 def _question(classroom: Classroom, room: Room, at: ClassQuestion, lesson: Lesson, asked: Round) -> None:
+    evidence = classroom.evidence(room, lesson, asked) if at.answer is not None else None
+    of_class = InClass(at.setting, False, at.answer, at.machine, at.made)
+    view = round_view(lesson, asked, None, evidence, of_class)
+    voting = at.open and not at.counts
+    running = at.running or at.answer is not None
     st.caption(f"Lesson {lesson.number} · {lesson.title}")
-    st.title(asked.asks, anchor=False)
-    if asked.knob is not None:
-        st.markdown(f"{asked.knob.label.capitalize()}: **{asked.knob.words(at.setting)}**")
-    if at.open and (text := lesson.text(f"{asked.name} question")):
-        st.markdown(text)
-    if words := answer_words(room, asked):
-        st.subheader(words, anchor=False)
-    how_made(at.made)
-    _tell(classroom, room)
-    if at.running and at.answer is None:
-        common_run(classroom, room, lesson, asked)  # above the counts: nobody scrolls a projector
-    counts(classroom, room, asked)
+    with st.container(key="asks" if running else "asks_large"):
+        st.title(view.asks, anchor=False)
+    if view.chosen:
+        st.markdown(view.chosen.replace("Your instructor has chosen for everybody", "For everybody"))
+    if at.open:
+        if voting and view.tells:
+            st.markdown(view.tells)
+        _tell(classroom, room, large=True)
+        counts(classroom, room, asked)
+    elif isinstance(view.found, Reveal):
+        _answer(classroom, room, asked, view.found, evidence)
+    else:
+        if at.running:
+            common_run(classroom, room, lesson, asked, scale=SCALE)
+        with st.container(key="counts" if at.running else "counts_large"):
+            counts(classroom, room, asked)
 
 
-def _tell(classroom: Classroom, room: Room) -> None:
-    with st.container(key="tell"):
+def _answer(classroom: Classroom, room: Room, asked: Round, found: Reveal, evidence: Evidence | None) -> None:
+    """The answer, why, and how the class voted; beside it what decided the run, on the run's own seconds."""
+    with st.container(key="found"):
+        st.subheader(found.headline, anchor=False)
+    why, seen = st.columns([1, 1], gap="large")
+    with why:
+        if found.explains:
+            st.markdown(found.explains)
+        for claim in found.claims:
+            if claim.holds is not None:
+                st.markdown(f"**{'Holds' if claim.holds else 'Not so'} {claim.where}:** {claim.says}")
+        counts(classroom, room, asked)
+    with seen:
+        runs = list(evidence.logs.values()) if evidence and asked.has_runs else []
+        if runs and not asked.computed:
+            card = b64encode(share_card([repeats[0] for repeats in dict.fromkeys((runs[0], runs[-1]))]).encode())
+            st.html(f'<img alt="{CARD}" src="data:image/svg+xml;base64,{card.decode()}" style="width:100%">')
+        if found.shows is not None:
+            drawn(asked, found.shows, "view")
+        if found.made:
+            st.caption(found.made)
+
+
+def _tell(classroom: Classroom, room: Room, *, large: bool) -> None:
+    with st.container(key="tell_large" if large else "tell"):
         follow(classroom, room, leads=True)
 
 
-def _way_in(classroom: Classroom, room: Room, *, small: bool) -> None:
+def _way_in(classroom: Classroom, room: Room, how: str) -> None:
     """Safe as HTML: the code comes from the lab's own alphabet, and the address from the browser."""
     address = way_in(classroom, room)
     shown = address.partition("?")[0].partition("//")[2].replace("<", "").replace("&", "")
     st.html(
-        f'<div class="way-in{" small" if small else ""}"><img alt="QR code of the way in" src="{qr(address)}">'
+        f'<div class="way-in {how}"><img alt="QR code of the way in" src="{qr(address)}">'
         f'<div><div class="at">{shown}</div><div class="code">{room.code}</div></div></div>'
     )

@@ -1,10 +1,13 @@
 """A lab's classes: who leads, what is in the class file, and the runs that the engine makes once for a whole class."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from lab.classroom.actions import ClassActions
 from lab.classroom.auth import Instructors
 from lab.classroom.offers import Offers
+from lab.classroom.presence import Presence, digest
 from lab.classroom.store import ClassQuestion, Room, RoomFile
 from lab.course.evidence_runs import Gathering
 from lab.course.evidence_store import EvidenceStore
@@ -26,6 +29,7 @@ class Classroom:
     ) -> None:
         self.engine, self.turns, self.url = engine, turns, url
         self._evidence = evidence
+        self.presence = Presence()
         self.instructors = Instructors(file, key)
         rooms = RoomFile(file, self.instructors, turns.out_of_turn)
         self.actions = ClassActions(rooms)
@@ -36,6 +40,17 @@ class Classroom:
         """Whether the learner's class is at one question together: then lessons show that question and no other."""
         room = self.actions.room_of(learner)
         return room is not None and room.pace == "step" and room.question is not None
+
+    def headcount(self, room: Room) -> int:
+        """Members who are here, and those who have voted on the question, wherever they are."""
+        return self.actions.headcount(room, lambda learner: self.presence.here(digest(learner)))
+
+    def roster(self, room: Room, by: str) -> list[tuple[int, str, Literal["here", "away", "left"]]]:
+        """(number, nickname, where) of each member."""
+        return [
+            (number, name, ("here" if self.presence.here(digest(learner)) else "away") if joined else "left")
+            for learner, number, name, joined in self.actions.who(room.code, by)
+        ]
 
     # ---- once for all
 
@@ -76,6 +91,18 @@ def topic(asked: ClassQuestion) -> tuple[Lesson, Round] | None:
     lesson = lesson_of(asked.lesson)
     round = next((one for one in lesson.rounds if one.name == asked.round), None) if lesson else None
     return (lesson, round) if lesson and round else None
+
+
+def following(course: Sequence[Lesson], at: ClassQuestion | None) -> tuple[Lesson, Round] | None:
+    """The question after that one, or the first; None after the last."""
+    every = [(lesson, one) for lesson in course for one in lesson.rounds]
+    if at is None:
+        return every[0] if every else None
+    names = [(lesson.slug, one.name) for lesson, one in every]
+    if (at.lesson, at.round) not in names:
+        return every[0] if every else None
+    place = names.index((at.lesson, at.round)) + 1
+    return every[place] if place < len(every) else None
 
 
 def _everybody(room: Room) -> str:

@@ -16,7 +16,7 @@ import msgspec
 
 from lessons.book import Guess, in_use, opened
 from lessons.evidence import Made
-from lessons.keys import Key
+from lessons.keys import Key, Value, Word, judged
 
 NICKNAME_CHARS = 24
 Pace = Literal["step", "free"]  # all at the room's question; everyone where they like
@@ -73,7 +73,8 @@ class Room(msgspec.Struct, frozen=True):
 
 
 class Ballot(msgspec.Struct, frozen=True):
-    """`number` identifies the learner: whoever read the name in the cookie could act as that learner."""
+    """`number` identifies the learner: whoever read the name in the cookie could act as that learner. `measured` and
+    `verdict`: once the answer is shown."""
 
     room: str
     lesson: str
@@ -84,6 +85,8 @@ class Ballot(msgspec.Struct, frozen=True):
     guess: Guess
     at: str
     seed: int = 0  # the class's run's, once there is one
+    measured: Value | None = None
+    verdict: Word | Literal[""] = ""
 
 
 class RoomFile:
@@ -174,14 +177,16 @@ def known(db: sqlite3.Connection, code: str) -> Room:
 def ballots_in(db: sqlite3.Connection, where: str, values: tuple[object, ...]) -> Iterator[tuple[str, Ballot]]:
     """(learner, ballot) pairs."""
     query = (
-        "SELECT v.learner, v.room, v.lesson, v.round, v.vote, m.number, m.nickname, v.guess, v.at, q.seed "
+        "SELECT v.learner, v.room, v.lesson, v.round, v.vote, m.number, m.nickname, v.guess, v.at, q.seed, q.answer "
         "FROM votes AS v JOIN members AS m ON m.room = v.room AND m.learner = v.learner "
         "JOIN questions AS q ON q.room = v.room "
         f"AND q.lesson = v.lesson AND q.round = v.round {where} ORDER BY v.at, v.rowid"
     )
-    for learner, room, lesson, round, vote, number, nickname, said, at, seed in db.execute(query, values):
+    for learner, room, lesson, round, vote, number, nickname, said, at, seed, answer in db.execute(query, values):
         guess = msgspec.json.decode(said, type=Guess)
-        yield learner, Ballot(room, lesson, round, vote, number, nickname, guess, at, seed)
+        key = msgspec.json.decode(answer, type=Key) if answer else None
+        found = (key.value, judged(guess.value, key).word) if key else (None, "")
+        yield learner, Ballot(room, lesson, round, vote, number, nickname, guess, at, seed, *found)
 
 
 def checked_nickname(said: str) -> str:

@@ -10,7 +10,7 @@ from itertools import pairwise
 import msgspec
 
 from lab.classroom.store import Ballot
-from lab.course.reveal import GUESS, MEASURED
+from lab.ui.axes import GUESS, MEASURED
 from lab.ui.formatting import amount, ticks
 from lessons.book import Guess
 from lessons.keys import Key, Value
@@ -114,6 +114,8 @@ COLUMNS = [
     "setting",
     "at",
     "seed",
+    "measured",
+    "verdict",
 ]
 
 
@@ -124,10 +126,14 @@ def as_csv(ballots: Sequence[Ballot]) -> bytes:
     write(COLUMNS)
     for one in ballots:
         guess = one.guess
-        value = guess.value if isinstance(guess.value, str) else " ".join(f"{point:g}" for point in guess.value)
-        said = (value, guess.confidence, _cell(guess.reason), f"{guess.setting:g}")
-        write((one.room, one.lesson, one.round, one.vote, one.number, one.nickname, *said, one.at, one.seed))
+        said = (_value(guess.value), guess.confidence, _cell(guess.reason), f"{guess.setting:g}")
+        found = ("" if one.measured is None else _value(one.measured), one.verdict)
+        write((one.room, one.lesson, one.round, one.vote, one.number, one.nickname, *said, one.at, one.seed, *found))
     return text.getvalue().encode()
+
+
+def _value(value: Value) -> str:
+    return value if isinstance(value, str) else " ".join(f"{point:g}" for point in value)
 
 
 def _cell(said: str) -> str:

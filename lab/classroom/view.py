@@ -6,18 +6,18 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from lab.classroom.live_updates import Sees, digest, look_at
+from lab.classroom.live_updates import Sees, look_at
+from lab.classroom.presence import digest
 from lab.classroom.service import Classroom
 from lab.classroom.store import Refusal, Room
 from lab.classroom.tally import STYLE, tally_html
 from lab.runs.live_scene import live
 from lab.scene.component import scene
-from lab.ui.formatting import amount, in_words, made_words
+from lab.ui.formatting import made_words
 from lab.ui.js_component import component
 from lab.ui.learner import learner
 from lessons.evidence import Made
 from lessons.lesson import Lesson, Round
-from lessons.question import Curve
 
 _pulse = component("pulse", isolate_styles=False)
 
@@ -69,15 +69,6 @@ def counts(classroom: Classroom, room: Room, asked: Round) -> None:
         st.html(f"<style>{STYLE}</style>{tally_html(asked.answer, votes, at.answer)}")
 
 
-def answer_words(room: Room, asked: Round) -> str:
-    """The measured answer; "" before it is shown. A curve comes with its x values: a projector shows no axis."""
-    at, answer = room.question, asked.answer
-    if at is None or at.answer is None:
-        return ""
-    places = f" at {', '.join(map(amount, answer.x))} {answer.x_label}" if isinstance(answer, Curve) else ""
-    return f"Measured: {in_words(answer, at.answer.value)}{places}"
-
-
 def how_made(made: Made | None) -> None:
     """Seeds and time of the runs behind an answer, and what limits them."""
     if made is not None:
@@ -92,10 +83,10 @@ def run_for_all(classroom: Classroom, room: Room, lesson: Lesson, asked: Round) 
         common_run(classroom, room, lesson, asked)
 
 
-def common_run(classroom: Classroom, room: Room, lesson: Lesson, asked: Round) -> None:
-    """The class's run, live: the same for all viewers, and nobody can change it."""
+def common_run(classroom: Classroom, room: Room, lesson: Lesson, asked: Round, *, scale: float = 0.0) -> None:
+    """The class's run, live: the same for all viewers, and nobody can change it. `scale`: on a wall."""
     begun = classroom.gathering(room, lesson, asked)
     if begun and begun.run and not begun.measuring and (spec := live(classroom.engine.run(begun.run))):
-        scene({"kitchens": [spec], "can": []})
+        scene({"kitchens": [spec], "can": []} | ({"wall": True, "scale": scale} if scale else {}))
     if begun is None and (found := classroom.evidence(room, lesson, asked)):
         how_made(found.made)

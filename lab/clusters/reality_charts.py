@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 from engine.log import Log
 from engine.metrics import summarize
 from engine.sim.reality import RealityVerdict
-from lab.course.reveal import GUESS, MEASURED, log_ticks
+from lab.ui.axes import GUESS, MEASURED, log_ticks
 
 CLOSE = 0.15
 METRICS = {"ttft_s": "TTFT", "itl_s": "ITL", "e2e_s": "E2E"}

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import streamlit as st
 
 from engine.errors import BadInput
-from lab.course.comparison import comparison, locked, opening, unclear
+from lab.course.comparison import locked, opening, reveal, untold
 from lab.course.evidence_runs import Gathering, says
 from lab.course.evidence_store import EvidenceStore
 from lab.course.guess_form import guess_form
-from lab.course.reveal import Table
 from lab.course.simulation import free_knob
+from lab.course.tables import Table
+from lab.course.view import Form, Untold, round_view
 from lab.runs.engine_client import EngineClient
 from lab.runs.live_scene import live
 from lab.scene.component import scene
@@ -26,7 +27,7 @@ from lab.ui.learner import Books, learner
 from lab.ui.next_step import next_step
 from lessons.book import Entry, Outcome, now
 from lessons.evidence import Evidence
-from lessons.keys import Key, Unclear, judged
+from lessons.keys import Key, judged
 from lessons.lesson import Lesson, Round
 
 
@@ -51,16 +52,18 @@ def page(course: Course, lesson: Lesson, onward: Callable[[], None], onward_labe
         _finale(lesson, entries, onward, onward_label)
         return
     asked = lesson.rounds[at]
-    opening(lesson, first=at == 0 and not entries)
     entry = entries.get(asked.name)
+    view = round_view(lesson, asked, entry)
+    opening(view, first=at == 0 and not entries)
     with st.container(key="question" if entry and entry.outcome else "arrive"):
-        st.subheader(asked.asks, anchor=False)
-    if text := lesson.text(f"{asked.name} question"):
-        st.markdown(text)
-    if entry is None:
-        _ask(course, lesson, asked)
+        st.subheader(view.asks, anchor=False)
+    if view.tells:
+        st.markdown(view.tells)
+    if entry is None or view.locked is None:
+        assert view.form is not None
+        _ask(course, lesson, asked, view.form)
         return
-    locked(asked, entry)
+    locked(view.locked)
     try:
         _answered(course, lesson, asked, entry, entries)
     except Exception:  # whatever it is, the guess stands and there is a way on
@@ -77,14 +80,20 @@ def _answered(course: Course, lesson: Lesson, asked: Round, entry: Entry, entrie
         return
     if evidence is not None and entry.outcome is None:
         with st.spinner("Computing the answer") if asked.computed else nullcontext():
-            found = asked.finding(evidence)
-        if isinstance(found, Unclear):
-            _could_not_tell(course, lesson, asked, found, evidence)
-            return
-        course.books.mine().settle(lesson.slug, asked.name, _outcome(course, entry, found))
-        st.rerun()
-    assert entry.outcome is not None
-    _reveal(course, lesson, asked, entry, entry.outcome, evidence)
+            key = asked.finding(evidence)
+        if isinstance(key, Key):
+            course.books.mine().settle(lesson.slug, asked.name, _outcome(course, entry, key))
+            st.rerun()
+    found = round_view(lesson, asked, entry, evidence).found
+    if isinstance(found, Untold):
+        untold(asked, found)
+        _again_button(course, lesson, asked)
+    elif found is not None:
+        reveal(asked, found)
+        if evidence is not None and found.chart.key is not None:
+            free_knob(asked, evidence, found.chart.key.repeat, f"{lesson.slug} {asked.name}")
+        _anew(course, lesson, asked, evidence)
+    _next(lesson, asked)
 
 
 # ---- which question
@@ -130,8 +139,8 @@ def _bar(
 # ---- before the guess
 
 
-def _ask(course: Course, lesson: Lesson, asked: Round) -> None:
-    draft = guess_form(asked, f"{lesson.slug} {asked.name}")
+def _ask(course: Course, lesson: Lesson, asked: Round, form: Form) -> None:
+    draft = guess_form(form, f"{lesson.slug} {asked.name}")
     needs = (
         "Still missing: " + " and ".join(draft.missing) + "." if draft.missing else "A locked guess can't be changed."
     )
@@ -192,13 +201,9 @@ def _outcome(course: Course, entry: Entry, key: Key) -> Outcome:
     return Outcome(key, judged(entry.guess.value, key), course.engine.machine_name, now())
 
 
-def _reveal(
-    course: Course, lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evidence: Evidence | None
-) -> None:
+def _anew(course: Course, lesson: Lesson, asked: Round, evidence: Evidence | None) -> None:
+    """The button that makes the runs again, where there is a reason to."""
     made = evidence.made if evidence else None
-    comparison(lesson, asked, entry, outcome, evidence, made)
-    if evidence is not None:
-        free_knob(asked, evidence, outcome.key.repeat, f"{lesson.slug} {asked.name}")
     if evidence is None:
         _without_evidence(lesson, asked)
     elif asked.has_runs and made and (made.reused or made.disturbed):
@@ -206,7 +211,6 @@ def _reveal(
         if st.button("Run it again for me", icon=":material/replay:", help=stays):
             course.evidence.again(learner(), lesson, asked)
             _once_more(lesson, asked)
-    _next(lesson, asked)
 
 
 def _next(lesson: Lesson, asked: Round) -> None:
@@ -215,12 +219,6 @@ def _next(lesson: Lesson, asked: Round) -> None:
     does = "That was the last one." if last else f"Next: {lesson.rounds[at + 1].asks}"
     if _bar(lesson, asked, does, "Finish the lesson" if last else "Next question", seen="reveal"):
         _go(lesson, at + 1)
-
-
-def _could_not_tell(course: Course, lesson: Lesson, asked: Round, found: Unclear, evidence: Evidence) -> None:
-    unclear(asked, found, evidence)
-    _again_button(course, lesson, asked)
-    _next(lesson, asked)
 
 
 def _failed(course: Course, lesson: Lesson, asked: Round) -> None:

@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from lab.course.evidence_store import EvidenceStore
-from lab.course.reveal import GUESS, MEASURED, Table, log_ticks
+from lab.course.tables import Table
+from lab.ui.axes import GUESS, MEASURED, log_ticks
 from lab.ui.downloads import download
 from lab.ui.formatting import asked_words, in_words, verdict
 from lab.ui.learner import Books, learner, remembered

@@ -8,7 +8,8 @@ import streamlit as st
 from engine.events import HandoffEnded, HandoffStarted, StepEnded, StepStarted
 from engine.log import Log
 from engine.plan import Plan
-from lab.course.reveal import SERIES, Table
+from lab.course.tables import Table
+from lab.ui.axes import SERIES
 from lab.ui.formatting import amount
 from lab.ui.style import STILL
 from lessons.evidence import CannotTell, Evidence

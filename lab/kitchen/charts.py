@@ -9,8 +9,8 @@ from engine.events import Recalled, TokenMade
 from engine.log import Log, seen_from_outside
 from engine.metrics import HandoffResult, summarize
 from engine.stall import in_seconds
-from lab.course.reveal import log_ticks
 from lab.scene.words import LOOKS, SERVING, kind_of, titles
+from lab.ui.axes import log_ticks
 
 
 def results_table(logs: Sequence[Log]) -> dict[str, list[str]]:

@@ -2,7 +2,7 @@
 
 import json
 
-from lab.ui.js_component import asset
+from lab.ui.assets import asset
 
 PARTS = (
     "words",

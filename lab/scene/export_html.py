@@ -20,9 +20,9 @@ PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; font-family: system-ui, sans-serif; }}
-body {{ margin: 0 auto; max-width: 1440px; padding: 16px; background: #fff; color: #1f2328; }}
+body {{ margin: 0 auto; max-width: 1440px; padding: 16px; background: light-dark(#fff, #0e1117);
+  color: light-dark(#1f2328, #e6edf3); }}
 h1 {{ font-size: 20px; margin: 0 0 14px; }}
-@media (prefers-color-scheme: dark) {{ body {{ background: #0e1117; color: #e6edf3; }} }}
 </style>
 </head>
 <body>
@@ -35,6 +35,12 @@ h1 {{ font-size: 20px; margin: 0 0 14px; }}
 <script type="module">
 {module}
 createKitchens(document.getElementById("kitchen")).update(JSON.parse(document.getElementById("data").textContent));
+const frame = window.frameElement;  // in a notebook: as high as what is drawn, and dark where JupyterLab is
+if (frame) {{
+  const light = frame.ownerDocument.body.dataset.jpThemeLight;
+  if (light) document.documentElement.style.colorScheme = light === "true" ? "light" : "dark";
+  new ResizeObserver(() => {{ frame.style.height = `${{document.body.offsetHeight}}px`; }}).observe(document.body);
+}}
 </script>
 </body>
 </html>

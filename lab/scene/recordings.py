@@ -7,7 +7,7 @@ from engine.log import Log, load
 from lab.scene.export_html import kitchen
 from lab.scene.motions import motions
 from lab.scene.words import TITLES, kind_of
-from lab.ui.js_component import ASSETS
+from lab.ui.assets import ASSETS
 
 FOLDER = ASSETS / "recorded"
 

@@ -33,6 +33,12 @@ def in_words(answer: Answer, value: Value) -> str:
     return amount(value[0], answer.unit)
 
 
+def measured_words(answer: Answer, value: Value) -> str:
+    """The same where no axis stands beside it: a curve comes with its x values."""
+    places = f" at {', '.join(map(amount, answer.x))} {answer.x_label}" if isinstance(answer, Curve) else ""
+    return in_words(answer, value) + places
+
+
 def spread(answer: Answer, key: Key) -> str:
     """The range of the repeats; "" where there is none."""
     if isinstance(answer, Choice | Curve) or not key.low or key.low == key.high:

@@ -1,16 +1,10 @@
 """Our own components in Streamlit's pages: each is a JavaScript module in `assets`."""
 
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-ASSETS = Path(__file__).parents[2] / "assets"
-
-
-def asset(name: str) -> str:
-    """The text of a file in assets/."""
-    return (ASSETS / name).read_text("utf-8")
+from lab.ui.assets import asset
 
 
 def component(name: str, **options: Any) -> Any:

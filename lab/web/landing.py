@@ -16,7 +16,7 @@ from lab.scene.choices import beside_each_other
 from lab.scene.export_html import inert
 from lab.scene.recordings import recorded, replayed
 from lab.scene.words import HEADING, TITLES, intro
-from lab.ui.js_component import asset
+from lab.ui.assets import asset
 
 INDEX = (Path(st.__file__).parent / "static" / "index.html").read_text("utf-8")
 TITLE, ROOT = "<title>Streamlit</title>", '<div id="root"></div>'

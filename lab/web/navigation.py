@@ -17,7 +17,7 @@ from lab.clusters.advisor_form import fill_in
 from lab.course import contents_page, lesson_page, progress_page
 from lab.course.lesson_page import Course
 from lab.kitchen import kitchen_page
-from lab.ui.js_component import ASSETS
+from lab.ui.assets import ASSETS
 from lab.ui.learner import learner
 from lab.web.services import running
 from lessons import all_lessons

@@ -1,13 +1,12 @@
 """One notebook a lesson, made from the same source: `python -m lessons.notebooks` writes them, here."""
 
-import math
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from lessons.lesson import Lesson, Round
-from lessons.question import Choice, Curve, Number
+from lessons.question import CONFIDENCES, Choice, Curve, Number
 
 FOLDER = Path(__file__).parent
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -69,20 +68,16 @@ def _how(asked: Round) -> str:
             says = f"Answer with a number in {answer.unit}, from {answer.low:g} to {answer.high:g}."
     if asked.knob is not None:
         says += f" And set {asked.knob.label}: " + ", ".join(map(asked.knob.words, asked.knob.values)) + "."
-    return says + " Change the cell below, then run it: your guess is locked."
+    sure = ", ".join(f'`"{word}"`' for word in CONFIDENCES)
+    return f"{says} Put it in place of the dots below, and after `sure=` how sure you are: {sure}. Then run the cell."
 
 
 def _commit(asked: Round) -> str:
-    """A guess in the middle of what may be said, to be changed by the learner."""
-    answer = asked.answer
-    if isinstance(answer, Choice):
-        guess = f'"{next(iter(answer.options))}"'
-    else:
-        log = answer.log and answer.low > 0
-        middle = math.sqrt(answer.low * answer.high) if log else (answer.low + answer.high) / 2
-        guess = f"{middle:.3g}" if answer.points == 1 else f"[{', '.join([f'{middle:.3g}'] * answer.points)}]"
+    """No guess is filled in: whoever runs all cells has made none."""
+    points = 1 if isinstance(asked.answer, Choice) else asked.answer.points
+    guess = "..." if points == 1 else f"[{', '.join(['...'] * points)}]"
     setting = f", setting={asked.knob.values[0]:g}" if asked.knob else ""
-    return f'kit.commit("{asked.name}", {guess}{setting}, sure="guessing", reason="")'
+    return f'kit.commit("{asked.name}", {guess}{setting}, sure=..., reason="")'
 
 
 def _words(*paragraphs: str) -> dict[str, Any]:

@@ -24,11 +24,11 @@ from lab.classroom.live_updates import (
     Stand,
     Turns,
     UpdateClock,
-    digest,
     look_at,
     stand,
 )
 from lab.classroom.offers import Offers
+from lab.classroom.presence import AWAY_S, Presence, digest
 from lab.classroom.store import Room, RoomFile
 from lab.course.evidence_runs import Gathering
 from lab.runs.engine_client import EngineClient, EngineSettings
@@ -55,6 +55,7 @@ class Classroom:
         self._offers = Offers(file, lambda run: run.removesuffix("'s"))
         self.fails = False
         self.begun: Gathering | None = None
+        self.presence = Presence()
         self.code = self.actions.open(TEACHER).code
         for learner in LEARNERS:
             self.actions.join(self.code, learner)
@@ -63,6 +64,9 @@ class Classroom:
     @property
     def offers(self) -> Offers:
         return self._offers if not self.fails else 1 / 0  # type: ignore[return-value]
+
+    def headcount(self, room: Room) -> int:
+        return self.actions.headcount(room, lambda learner: self.presence.here(digest(learner)))
 
     def gathering(self, room: Room, lesson: Lesson, asked: Round) -> Gathering | None:
         return self.begun
@@ -104,6 +108,24 @@ def test_a_vote_changes_what_is_said_and_not_where_the_class_is(group: Classroom
     assert before.says.startswith("0 of 3 have voted")
     assert after.says.startswith("1 of 3 have voted")
     assert after.at == before.at
+
+
+def test_who_has_no_page_open_any_more_is_not_waited_for_unless_they_have_voted(group: Classroom) -> None:
+    now_s = [0.0]
+    group.presence = Presence(lambda: now_s[0])
+    assert group.now().says.startswith("0 of 3 have voted")
+    group.vote("a")
+    with group.presence.page(digest("b")):
+        now_s[0] = AWAY_S + 1
+        assert group.now().says.startswith("1 of 2 have voted")  # a has voted, b is here, c is neither
+        members = group.where("members")
+        group.presence.saw(digest("c"))
+        assert group.now().says.startswith("1 of 3 have voted")
+        assert group.where("members") != members
+    now_s[0] += AWAY_S - 1
+    assert group.now().says.startswith("1 of 3 have voted"), "a page that is reloaded, or a phone that sleeps"
+    now_s[0] += 2
+    assert group.now().says.startswith("1 of 1 have voted")
 
 
 def test_every_act_of_the_instructor_takes_the_class_somewhere_else(group: Classroom) -> None:
@@ -167,7 +189,7 @@ def test_the_list_of_members_changes_with_who_comes_and_goes_and_with_nothing_el
 def test_the_next_run_is_news_to_who_leads_and_to_the_part_that_shows_it(group: Classroom) -> None:
     def begin(run: str) -> None:
         engine = EngineClient(EngineSettings(), RunFeed(lambda act: act()))
-        on: Any = SimpleNamespace(run=run, stopped="", measuring=True, done=1, total=3, engine=engine)
+        on: Any = SimpleNamespace(run=run, stopped="", measuring=True, waits=False, done=1, total=3, engine=engine)
         on.on = on
         group.begun = on
 

@@ -1,5 +1,7 @@
 """A class and its votes: what is kept, what is refused, and that no vote is lost or changed."""
 
+import csv
+import io
 import os
 import sqlite3
 import threading
@@ -13,7 +15,10 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from engine.errors import BadInput
 from lab.classroom.actions import MOST_SEED, ClassActions
 from lab.classroom.auth import KEY_CHARS, TRIES, TRIES_OF_ALL, WINDOW_S, Instructors, made_key
+from lab.classroom.service import following
 from lab.classroom.store import ClassQuestion, Refusal, Room, RoomFile
+from lab.classroom.tally import as_csv
+from lessons import all_lessons
 from lessons.book import Guess
 from lessons.evidence import Made
 from lessons.keys import Key
@@ -121,7 +126,59 @@ def test_reset_keeps_the_members_and_delete_nothing(rooms: ClassActions, code: s
     assert rooms.room_of(ME) is None
 
 
+def test_a_timer_is_of_its_step_alone(rooms: ClassActions, code: str) -> None:
+    steps: list[Callable[[], None]] = [
+        lambda: rooms.show_counts(code, TEACHER),
+        lambda: rooms.vote_again(code, TEACHER),
+        lambda: rooms.run(code, TEACHER),
+        lambda: rooms.show_answer(code, TEACHER, Key("a"), ""),
+        lambda: rooms.set_pace(code, TEACHER, "free"),
+        lambda: rooms.ask(code, TEACHER, "lesson", "second"),
+    ]
+    for step in steps:
+        rooms.set_timer(code, TEACHER, 60)
+        step()
+        room = rooms.room(code)
+        assert room is not None
+        assert room.timer_s == 0
+
+
+def test_a_member_can_be_removed_and_their_votes_stay(rooms: ClassActions, code: str) -> None:
+    cast(rooms, code, ME, A)
+    with pytest.raises(Refusal, match="Only the instructor"):
+        rooms.remove(code, YOU, 1)
+    rooms.remove(code, TEACHER, 1)
+    assert rooms.room_of(ME) is None
+    assert rooms.room_of(YOU) is not None
+    assert [one.guess for one in rooms.ballots(code, TEACHER)] == [A]
+    assert rooms.members(code, TEACHER) == [(1, "", False), (2, "", True)]
+    rooms.join(code, ME)
+    assert rooms.members(code, TEACHER) == [(1, "", True), (2, "", True)]
+
+
+def test_what_is_exported_has_the_measured_value_and_the_verdict_once_it_is_shown(
+    rooms: ClassActions, code: str
+) -> None:
+    for learner, guess in ((ME, A), (YOU, B)):
+        cast(rooms, code, learner, guess)
+    assert {(one.measured, one.verdict) for one in rooms.ballots(code, TEACHER)} == {(None, "")}
+    rooms.show_answer(code, TEACHER, Key("b"), "")
+    found = [(one.measured, one.verdict) for one in rooms.ballots(code, TEACHER)]
+    assert found == [("b", "off"), ("b", "right")]
+    rows = list(csv.DictReader(io.StringIO(as_csv(rooms.ballots(code, TEACHER)).decode())))
+    assert [(row["measured"], row["verdict"]) for row in rows] == found
+
+
 # ---- refusals
+
+
+def test_a_second_vote_needs_the_counts_of_the_first(rooms: ClassActions, code: str) -> None:
+    """What it silently ended was a vote that nobody had talked over."""
+    cast(rooms, code, ME, A)
+    with pytest.raises(Refusal, match="counts of the first vote first"):
+        rooms.vote_again(code, TEACHER)
+    assert at(rooms, code).open
+    assert at(rooms, code).vote == 1
 
 
 def test_a_vote_after_the_counts_the_run_or_the_answer_is_refused(rooms: ClassActions, code: str) -> None:
@@ -411,3 +468,19 @@ def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadInput, match="SPLIT_KITCHEN_DATA"):
         made_key(tmp_path / "file" / "folder")
+
+
+# ---- the way through the course
+
+
+def test_the_next_question_is_the_one_after_to_the_end_of_the_course() -> None:
+    course = all_lessons()
+    at, seen = None, []
+    while (after := following(course, at)) is not None:
+        lesson, asked = after
+        seen.append((lesson.slug, asked.name))
+        at = ClassQuestion(lesson.slug, asked.name, 0.0, 1, 0, False, None, "")
+    assert seen == [(lesson.slug, one.name) for lesson in course for one in lesson.rounds]
+    gone = ClassQuestion("a lesson that is gone", "first", 0.0, 1, 0, False, None, "")
+    assert following(course, gone) == following(course, None)
+    assert following([], None) is None

@@ -10,6 +10,7 @@ from lab.ui.js_component import source
 
 DATA: dict[str, dict[str, Any]] = {
     "kitchen": {"kitchens": [], "can": []},
+    "markup": {"html": "<p>drawn</p>"},
     "pulse": {"stream": "ws://localhost:1/lab/class?room=A", "at": "a", "says": "5 here", "done": None},
     "number": {"unit": "s", "low": 0, "high": 2, "stops": [0, 1, 2], "at": 1, "value": None},
     "curve": {

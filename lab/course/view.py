@@ -1,0 +1,306 @@
+"""A round as one learner may see it at this moment, and nothing else: one value for every host. No Streamlit.
+
+The lesson page, the pages of a class and the notebook draw a `RoundView`. What is not in it cannot be shown too early:
+`found` exists only once a guess is locked, or once an instructor has shown the answer.
+"""
+
+import re
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from lab.course.tables import Table, guess_alt, guess_table, view_alt, view_table
+from lab.ui.formatting import in_words, made_words, measured_words, middle, spread, steps, times, verdict
+from lessons.book import Entry
+from lessons.evidence import Evidence, Made
+from lessons.keys import Key, Unclear, Value, Verdict, judged
+from lessons.lesson import Claim, Lesson, Round
+from lessons.question import Bars, Choice, Curve, Lines, Number
+
+SENTENCE = re.compile(r"(?<=[.!?])\s+")
+NOBODY = "\0"  # stands for the guess where there is none
+
+
+# ---- what one may see
+
+
+class NumberForm(msgspec.Struct, frozen=True, tag="number"):
+    """A slider with readable `stops`, which begins `at` one, and an exact entry from `low` to `high`; in `unit`."""
+
+    unit: str
+    low: float
+    high: float
+    stops: tuple[float, ...]
+    at: float
+
+
+class ChoiceForm(msgspec.Struct, frozen=True, tag="choice"):
+    options: tuple[tuple[str, str], ...]  # name, words
+
+
+class CurveForm(msgspec.Struct, frozen=True, tag="curve"):
+    """A value for each x, drawn by hand; in `unit`."""
+
+    x: tuple[float, ...]
+    x_label: str
+    y_label: str
+    unit: str
+    low: float
+    high: float
+    log: bool
+    log_x: bool
+
+
+class KnobForm(msgspec.Struct, frozen=True):
+    label: str
+    values: tuple[tuple[float, str], ...]  # and what each is called
+
+
+class Form(msgspec.Struct, frozen=True):
+    """What a guess consists of. `knob`: None where there is none to turn."""
+
+    value: NumberForm | ChoiceForm | CurveForm
+    knob: KnobForm | None
+    reasons: tuple[str, ...]
+
+
+class Locked(msgspec.Struct, frozen=True):
+    """The learner's own guess, in words."""
+
+    value: str
+    confidence: str
+    knob: str
+    reason: str
+    at: str
+
+
+class Chart(msgspec.Struct, frozen=True):
+    """`alt`: the same in a sentence, `table`: in numbers. `guess`, `key` and `how` the key came about, or `shows`."""
+
+    alt: str
+    table: Table
+    guess: Value | None = None
+    key: Key | None = None
+    how: str = ""
+    shows: Bars | Lines | None = None
+
+
+class Tested(msgspec.Struct, frozen=True):
+    """A claim on these runs. `holds` None: the repeats disagree. `where`: on whose."""
+
+    says: str
+    holds: bool | None
+    where: str
+
+
+class Reveal(msgspec.Struct, frozen=True, tag="reveal"):
+    """`word`: the verdict, "" without a guess. `explains`: the lesson's words around the numbers of `one_of` repeats,
+    "" without evidence. `unclear`: why the runs at hand can no longer tell. Texts are Markdown."""
+
+    word: Literal["", "right", "close", "off"]
+    headline: str
+    chart: Chart
+    explains: str
+    one_of: int
+    unclear: str
+    shows: Chart | None
+    claims: tuple[Tested, ...]
+    made: str
+    limits: str
+    noise: str
+
+
+class Untold(msgspec.Struct, frozen=True, tag="untold"):
+    """This machine could not tell, and why; what the runs show nevertheless."""
+
+    why: str
+    shows: Chart | None
+    made: str
+
+
+class RoundView(msgspec.Struct, frozen=True):
+    """`at`: this is question number so of `of`. `chosen`: where an instructor has put the knob, a sentence. `form`:
+    None once a guess is locked. `opening`, `tells`: Markdown."""
+
+    lesson: str
+    number: int
+    title: str
+    name: str
+    at: int
+    of: int
+    opening: str
+    asks: str
+    tells: str
+    chosen: str
+    form: Form | None
+    locked: Locked | None
+    found: Reveal | Untold | None
+
+
+class InClass(msgspec.Struct, frozen=True):
+    """The round in a class: where the knob stands, whether this learner `may_vote` now, and the `answer` once the
+    instructor has shown it."""
+
+    setting: float
+    may_vote: bool
+    answer: Key | None = None
+    machine: str = ""
+    made: Made | None = None
+
+
+def round_view(
+    lesson: Lesson, asked: Round, entry: Entry | None, evidence: Evidence | None = None, of_class: InClass | None = None
+) -> RoundView:
+    """`entry`: the learner's guess, if it is locked. `evidence`: what answers the round, as far as it is in memory; it
+    shows only what may be seen by now."""
+    if of_class is None:
+        shows, opens = entry is not None, entry is None
+    else:
+        shows, opens = of_class.answer is not None, of_class.may_vote
+    return RoundView(
+        lesson=lesson.slug,
+        number=lesson.number,
+        title=lesson.title,
+        name=asked.name,
+        at=lesson.rounds.index(asked) + 1,
+        of=len(lesson.rounds),
+        opening=lesson.text("Opening"),
+        asks=_for_all(asked.asks, asked, of_class),
+        tells=_for_all(lesson.text(f"{asked.name} question"), asked, of_class),
+        chosen=_chosen(asked, of_class),
+        form=_form(asked, of_class) if opens else None,
+        locked=_locked(asked, entry) if entry else None,
+        found=_found(lesson, asked, entry, evidence, of_class) if shows else None,
+    )
+
+
+# ---- before the guess
+
+
+def _for_all(text: str, asked: Round, of_class: InClass | None) -> str:
+    """In a class the knob is the instructor's: what asks a learner to choose is left out."""
+    if of_class is None or asked.knob is None:
+        return text
+    kept = [
+        " ".join(one for one in SENTENCE.split(paragraph) if not re.search(r"\b[Cc]hoose\b", one))
+        for paragraph in text.split("\n\n")
+    ]
+    return "\n\n".join(filter(None, kept)).removeprefix("Then ")
+
+
+def _chosen(asked: Round, of_class: InClass | None) -> str:
+    if of_class is None or asked.knob is None:
+        return ""
+    return f"Your instructor has chosen for everybody: {asked.knob.label}, {asked.knob.words(of_class.setting)}."
+
+
+def _form(asked: Round, of_class: InClass | None) -> Form:
+    knob = None
+    if asked.knob is not None and of_class is None:
+        words = asked.knob.words
+        knob = KnobForm(asked.knob.label, tuple((value, words(value)) for value in asked.knob.values))
+    value: NumberForm | ChoiceForm | CurveForm
+    match asked.answer:
+        case Number(unit, low, high, log):
+            value = NumberForm(unit, low, high, tuple(steps(low, high, log)), middle(low, high, log))
+        case Choice(options):
+            value = ChoiceForm(tuple(options.items()))
+        case Curve(x, x_label, y_label, unit, low, high, log, log_x):
+            value = CurveForm(x, x_label, y_label, unit, low, high, log, log_x)
+    return Form(value, knob, asked.reasons)
+
+
+def _locked(asked: Round, entry: Entry) -> Locked:
+    guess = entry.guess
+    knob = f"{asked.knob.label}: {asked.knob.words(guess.setting)}" if asked.knob else ""
+    at = f"{datetime.fromisoformat(entry.at):%d %b, %H:%M} UTC"
+    return Locked(in_words(asked.answer, guess.value), guess.confidence, knob, guess.reason, at)
+
+
+# ---- after it
+
+
+def _found(
+    lesson: Lesson, asked: Round, entry: Entry | None, evidence: Evidence | None, of_class: InClass | None
+) -> Reveal | Untold | None:
+    now = asked.finding(evidence) if evidence is not None else None
+    key, judged_as, machine = _settled(entry, now, of_class)
+    if key is None:
+        if not isinstance(now, Unclear) or evidence is None:
+            return None  # not run yet
+        return Untold(now.why, _shows(asked, evidence), made_words(evidence.made) if evidence.made else "")
+    answer, how = asked.answer, "computed" if asked.computed else "measured"
+    guess = entry.guess.value if entry else None
+    if guess is None or judged_as is None:
+        headline = f"{how.capitalize()}: {measured_words(answer, key.value)}"
+    else:
+        headline = verdict(answer, guess, key, judged_as)
+    made = evidence.made if evidence is not None else of_class.made if of_class else None
+    noise = spread(answer, key)
+    return Reveal(
+        word=judged_as.word if judged_as else "",
+        headline=headline,
+        chart=Chart(guess_alt(answer, guess, key, how), guess_table(answer, guess, key, how), guess, key, how),
+        explains=_explained(lesson, asked, evidence, now, guess, judged_as)
+        if evidence and isinstance(now, Key)
+        else "",
+        one_of=len(evidence.repeats) if evidence else 0,
+        unclear=now.why if isinstance(now, Unclear) else "",
+        shows=_shows(asked, evidence) if evidence else None,
+        claims=_claims(lesson, asked, evidence, of_class) if evidence else (),
+        made="" if asked.computed or made is None else made_words(made),
+        limits=lesson.text("Limits"),
+        noise=""
+        if asked.computed
+        else f"Measured on {machine or 'this machine'}."
+        + (f" Over {asked.repeats} repeats it was {noise}." if noise else ""),
+    )
+
+
+def _settled(
+    entry: Entry | None, now: Key | Unclear | None, of_class: InClass | None
+) -> tuple[Key | None, Verdict | None, str]:
+    """The key that counts, what it says of the guess, and where it was measured: the first outcome stays, whatever is
+    run later."""
+    if of_class is not None:
+        key = of_class.answer
+        return key, judged(entry.guess.value, key) if entry and key else None, of_class.machine
+    assert entry is not None
+    if entry.outcome is not None:
+        return entry.outcome.key, entry.outcome.verdict, entry.outcome.machine
+    if isinstance(now, Key):
+        return now, judged(entry.guess.value, now), ""
+    return None, None, ""
+
+
+def _explained(
+    lesson: Lesson, asked: Round, evidence: Evidence, now: Key, guess: Value | None, judged_as: Verdict | None
+) -> str:
+    """The lesson's own words around these numbers; without a guess, what speaks of one is left out."""
+    said = {"guess": NOBODY, "times": NOBODY, "measured": in_words(asked.answer, now.value)}
+    if guess is not None and judged_as is not None:
+        said |= {"guess": in_words(asked.answer, guess), "times": times(asked.answer, guess, now, judged_as)}
+    text = lesson.answer(asked, evidence, now, said)
+    if NOBODY not in text:
+        return text
+    kept = [
+        " ".join(one for one in SENTENCE.split(paragraph) if NOBODY not in one) if NOBODY in paragraph else paragraph
+        for paragraph in text.split("\n\n")
+    ]
+    return "\n\n".join(filter(None, kept))
+
+
+def _shows(asked: Round, evidence: Evidence) -> Chart | None:
+    shown = asked.shown(evidence)
+    return Chart(view_alt(shown), view_table(shown), shows=shown) if shown is not None else None
+
+
+def _claims(lesson: Lesson, asked: Round, evidence: Evidence, of_class: InClass | None) -> tuple[Tested, ...]:
+    where = "in the computation" if asked.computed else "on the class's runs" if of_class else "on your runs"
+    return tuple(_tested(claim, evidence, where) for claim in lesson.claims if claim.about == asked.name)
+
+
+def _tested(claim: Claim, evidence: Evidence, where: str) -> Tested:
+    holds = claim.holds(evidence)
+    return Tested(claim.otherwise or claim.says if holds is False else claim.says, holds, where)
