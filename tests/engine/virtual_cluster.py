@@ -32,9 +32,6 @@ from engine.router import Output, Router, Send
 from engine.scenario import BLOCK_TOKENS, Deployment
 from engine.worker import Worker
 
-KV_BYTES_PER_TOKEN = 100
-RESTART_S = 0.5
-
 
 def next_token(tokens: Iterable[int]) -> int:
     value = 7
@@ -56,6 +53,9 @@ def answer(request: Request) -> list[int]:
 class Station:
     """One worker process: a Worker, its mailbox, its courier, and the KV that is really there."""
 
+    kv_bytes_per_token = 100
+    context_tokens = 10**6
+
     def __init__(self, cluster: "VirtualCluster", name: str) -> None:
         self.cluster = cluster
         self.name = name
@@ -65,12 +65,20 @@ class Station:
         self.alive = True
         self.ship_layers: dict[str, Ship] = {}
         self.shipping: dict[str, Ship] = {}
-        self.report([Ready(1, cluster.blocks, BLOCK_TOKENS, KV_BYTES_PER_TOKEN, 10**6, "fp32", {"shm": name.encode()})])
+        sizes = (cluster.blocks, BLOCK_TOKENS, self.kv_bytes_per_token, self.context_tokens)
+        self.report([Ready(1, *sizes, "fp32", {"shm": name.encode()})])
 
     def report(self, outputs: Iterable[Event | Report]) -> None:
         for output in outputs:
-            message = output if isinstance(output, Report) else Said((output,))
+            message = output if isinstance(output, Report) else Said((self.noted(output),))
             self.cluster.after(self.cluster.hop_s(), self._arrive(message), channel=self.name + "<")
+
+    def noted(self, event: Event) -> Event:
+        """An event as it is reported."""
+        return event
+
+    def step_s(self, plan: Plan) -> float:
+        return 0.005 + 0.001 * sum(piece.tokens for piece in plan)
 
     def _arrive(self, message: Report) -> Callable[[], None]:
         return lambda: (
@@ -95,8 +103,7 @@ class Station:
             for piece in plan:  # layers go out while the step runs, so a tray may have landed before it ends
                 if piece.request in self.ship_layers:
                     self.ship(self.ship_layers.pop(piece.request))
-            tokens = sum(piece.tokens for piece in plan)
-            self.cluster.after(0.005 + 0.001 * tokens, lambda: self.stepped(plan))
+            self.cluster.after(self.step_s(plan), lambda: self.stepped(plan))
 
     def stepped(self, plan: Plan) -> None:
         if not self.alive:
@@ -123,13 +130,9 @@ class Station:
             case Ship():
                 self.ship(command)
             case Admit():
-                blocks = self.mind.blocks_of(command.request.id)
-                intact = (
-                    self.cluster.landed.get(
-                        (self.name, blocks[: command.nbytes // (BLOCK_TOKENS * KV_BYTES_PER_TOKEN)])
-                    )
-                    == command.digest
-                )
+                count = command.nbytes // (BLOCK_TOKENS * self.kv_bytes_per_token)
+                blocks = self.mind.blocks_of(command.request.id)[:count]
+                intact = self.cluster.landed.get((self.name, blocks)) == command.digest
                 if intact:
                     self.mind.admit(command.request, command.output_ids)
                 self.report([Compared(command.request.id, intact)])
@@ -139,25 +142,35 @@ class Station:
                 self.report(self.mind.drop(command.request, t))
 
     def ship(self, ship: Ship) -> None:
-        cluster, nbytes = self.cluster, len(ship.blocks) * BLOCK_TOKENS * KV_BYTES_PER_TOKEN
-        target = cluster.stations[ship.target]
-        begun = cluster.t
+        begun_s, nbytes = self.cluster.t, self.nbytes(ship)
         self.shipping[ship.request] = ship
-        self.report([HandoffStarted(cluster.t, ship.request, self.name, ship.target, nbytes, "shm", None)])
+        self.report([HandoffStarted(begun_s, ship.request, self.name, ship.target, nbytes, "shm", None)])
+        self.cluster.after(self.cluster.router.link.seconds(nbytes), lambda: self.land(ship, begun_s))
 
-        def land() -> None:
-            if not self.alive or self.shipping.get(ship.request) is not ship:
-                return
-            digest = f"{ship.request}@{begun}"
-            owner = next((r for r, b in target.mind.pool._owned.items() if set(b) & set(ship.blocks)), ship.request)
-            assert not target.alive or owner == ship.request, f"{ship.request} written over {owner}"
-            cluster.landed[ship.target, ship.blocks] = digest
-            self.report([Shipped(ship.request, nbytes, max(cluster.t - begun, 1e-9), None, digest)])
+    def nbytes(self, ship: Ship) -> int:
+        return len(ship.blocks) * BLOCK_TOKENS * self.kv_bytes_per_token
 
-        cluster.after(cluster.router.link.seconds(nbytes), land)
+    def sends(self, ship: Ship) -> bool:
+        """Whether this handoff still goes on."""
+        return self.alive and self.shipping.get(ship.request) is ship
+
+    def land(self, ship: Ship, begun_s: float, configured_bytes_per_s: float | None = None) -> None:
+        if not self.sends(ship):
+            return
+        cluster, target = self.cluster, self.cluster.stations[ship.target]
+        digest = f"{ship.request}@{begun_s}"
+        owner = next((r for r, b in target.mind.pool._owned.items() if set(b) & set(ship.blocks)), ship.request)
+        assert not target.alive or owner == ship.request, f"{ship.request} written over {owner}"
+        cluster.landed[ship.target, ship.blocks] = digest
+        seconds = max(cluster.t - begun_s, 1e-9)
+        self.report([Shipped(ship.request, self.nbytes(ship), seconds, configured_bytes_per_s, digest)])
 
 
 class VirtualCluster:
+    """The front and its workers. `blocks`: of each worker; `jitter_seed`: of how long messages take."""
+
+    restart_s = 0.5
+
     def __init__(self, deployment: Deployment, link: LinkSpec, blocks: int = 64, jitter_seed: int = 0) -> None:
         self.t = 0.0
         self.blocks = blocks
@@ -171,9 +184,14 @@ class VirtualCluster:
         self.router = Router(deployment, names, link)
         self.stations: dict[str, Station] = {}
         for name in names:
-            self.stations[name] = Station(self, name)
+            self.stations[name] = self.station(name)
+
+    def station(self, name: str) -> Station:
+        """A new worker process."""
+        return Station(self, name)
 
     def hop_s(self) -> float:
+        """How long the next message takes."""
         return self._rng.uniform(0.0001, 0.002)
 
     def after(self, delay_s: float, act: Callable[[], None], channel: str = "") -> None:
@@ -204,11 +222,11 @@ class VirtualCluster:
         if not station.alive:
             return []
         station.alive = False
-        self.after(RESTART_S, lambda: self.stations.__setitem__(name, Station(self, name)))
+        self.after(self.restart_s, lambda: self.stations.__setitem__(name, self.station(name)))
         return self.router.worker_down(name, "killed", self.t)
 
     def run(self, limit: int = 200_000) -> None:
-        """Until nothing is left to do. Fails after `limit` happenings: somebody goes in circles."""
+        """Run until nothing is left to do. Fails after `limit` events, since something then repeats for ever."""
         for _ in range(limit):
             if not self._heap:
                 return

@@ -154,7 +154,6 @@ class Front:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is open, and no worker holds anything."""
         return self.router.idle
 
     def submit(self, request: Request, t: float | None = None) -> None:

@@ -32,11 +32,11 @@ from tests.lab.fake_kitchen import Kitchen, cook, deployment, requests
 
 def bad_evening(kitchen: Kitchen) -> None:
     """Both workers die in turn, an order is cancelled, the link narrows, and the deployment changes."""
-    kitchen.at(2.2, lambda k: k.kill("worker-0"))
-    kitchen.at(4.4, lambda k: k.kill("worker-1"))
-    kitchen.at(2.5, lambda k: k.router.cancel("r4", k.t))
-    kitchen.at(3.0, lambda k: k.router.set_link(LinkSpec(5e6, 0.002), k.t))
-    kitchen.at(7.0, lambda k: k.router.deploy(deployment("chunked"), k.t))
+    kitchen.at(2.2, lambda: kitchen.kill("worker-0"))
+    kitchen.at(4.4, lambda: kitchen.kill("worker-1"))
+    kitchen.at(2.5, lambda: kitchen.router.cancel("r4", kitchen.t))
+    kitchen.at(3.0, lambda: kitchen.router.set_link(LinkSpec(5e6, 0.002), kitchen.t))
+    kitchen.at(7.0, lambda: kitchen.router.deploy(deployment("chunked"), kitchen.t))
 
 
 RUNS: dict[str, Callable[[], list[Event]]] = {

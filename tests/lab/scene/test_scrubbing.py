@@ -93,7 +93,7 @@ def evenings(draw: st.DrawFn) -> tuple[Kind, list[Any]]:
 
     def happen(kitchen: Kitchen) -> None:
         for n, (t, fault) in enumerate(faults):
-            kitchen.at(t, partial(suffer, fault, n % workers, n))
+            kitchen.at(t, partial(suffer, fault, n % workers, n, kitchen))
 
     link = LinkSpec(draw(st.sampled_from([1e6, 20e6, 2e9])), 0.001)
     load = requests(orders, every_s=draw(st.floats(0.02, 0.5)))
