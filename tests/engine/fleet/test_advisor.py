@@ -24,8 +24,14 @@ def but(question: Question, **changes: object) -> Question:
 
 
 @pytest.fixture(scope="module")
-def seed_advice() -> Advice:
-    return advise(SEED_CASE)
+def progress() -> list[float]:
+    """What `seed_advice` told of its progress."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def seed_advice(progress: list[float]) -> Advice:
+    return advise(SEED_CASE, lambda share, what: progress.append(share))
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +95,14 @@ def test_the_verdict_follows_from_what_was_tried(tight_advice: Advice) -> None:
     assert tight_advice.verdict == "disaggregate"
 
 
-def test_eight_h100s_and_a_small_model_are_run_as_replicas() -> None:
-    """The default question as an expert answers it; the formulas are checked against 3,000 simulated requests."""
-    advice = advise(but(Question(), rate_per_s=10.0))
+@pytest.fixture(scope="module")
+def default_advice() -> Advice:
+    return advise(but(Question(), rate_per_s=10.0))
+
+
+def test_eight_h100s_and_a_small_model_are_run_as_replicas(default_advice: Advice) -> None:
+    """The default question, answered as an expert would; the formulas are checked against 3,000 simulated requests."""
+    advice = default_advice
     assert advice.verdict == "colocate-chunked"
     assert advice.plan.both is not None
     assert advice.plan.both.tp in (1, 2)
@@ -103,8 +114,9 @@ def test_eight_h100s_and_a_small_model_are_run_as_replicas() -> None:
     assert not at_rate(advice.question, advice.chosen.candidate, bears * 1.15, requests=3000).keeps(advice.question)
 
 
-def test_what_is_promised_decides_the_chunk() -> None:
-    gaps, means = (advise(but(Question(), rate_per_s=10.0, promised=promised)) for promised in ("itl", "tpot"))
+def test_what_is_promised_decides_the_chunk(default_advice: Advice) -> None:
+    gaps, means = default_advice, advise(but(Question(), rate_per_s=10.0, promised="tpot"))
+    assert gaps.question.promised == "itl"
     assert means.plan.chunk_tokens > gaps.plan.chunk_tokens  # a long step now and then hardly moves a mean
     assert means.chosen.bears_per_s > gaps.chosen.bears_per_s
     assert means.chosen.then.itl_s > means.question.itl_slo_s > means.chosen.then.tpot_s
@@ -135,11 +147,10 @@ def test_exports_come_with_the_advice(seed_advice: Advice, tight_advice: Advice)
     assert "Next tier" in files(seed_advice)["report.md"]
 
 
-def test_progress_is_told_and_can_end_the_advice() -> None:
-    told = []
-    advise(SEED_CASE, lambda share, what: told.append(share))
-    assert told == sorted(told)
-    assert told[-1] == 1.0
+@pytest.mark.usefixtures("seed_advice")
+def test_progress_is_told_and_can_end_the_advice(progress: list[float]) -> None:
+    assert progress == sorted(progress)
+    assert progress[-1] == 1.0
 
     def enough(share: float, what: str) -> None:
         raise KeyboardInterrupt

@@ -87,6 +87,7 @@ def test_fp8_kv_is_read_from_the_file(kept: dict[str, Any]) -> None:
     assert weighed(kept).kv_bytes_per_token == plain // 2
 
 
+@pytest.mark.usefixtures("one_process")
 def test_what_lies_beside_the_file_says_how_it_is_quantised(tmp_path: Path) -> None:
     beside = {"quantization": {"quant_algo": "NVFP4", "kv_cache_quant_algo": "FP8", "exclude_modules": ["lm_head"]}}
     shape = read(tmp_path, DENSE, beside)
@@ -206,6 +207,7 @@ def test_a_state_has_a_size_or_it_is_said_that_nobody_knows() -> None:
     ],
     ids=lambda value: value.get("model_type") if isinstance(value, dict) else "",
 )
+@pytest.mark.usefixtures("one_process")
 def test_class_defaults_and_exact_counts(
     tmp_path: Path, config: dict[str, Any], params: float | None, kv_bytes_per_token: int | None
 ) -> None:
@@ -235,6 +237,7 @@ def safetensors(folder: Path, name: str, header: bytes) -> None:
     (folder / name).write_bytes(len(header).to_bytes(8, "little") + header)
 
 
+@pytest.mark.usefixtures("one_process")
 def test_safetensors_headers_say_what_the_weights_take(tmp_path: Path) -> None:
     config = DENSE | {"num_hidden_layers": 2}
     by_config = read(tmp_path, config).weight_bytes
@@ -251,6 +254,7 @@ def test_safetensors_headers_say_what_the_weights_take(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("header", [b"", b"{", b"[]", b'{"a": {"dtype": "BF16"}}', b"\xff" * 9])
+@pytest.mark.usefixtures("one_process")
 def test_a_header_that_cannot_be_read_is_one_sentence(tmp_path: Path, header: bytes) -> None:
     (tmp_path / "config.json").write_text(json.dumps(DENSE))
     safetensors(tmp_path, "model.safetensors", header)

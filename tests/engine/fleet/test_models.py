@@ -166,6 +166,7 @@ def test_heads_experts_and_text_inside_a_picture_model() -> None:
         ([1, 2], "JSON object"),
     ],
 )
+@pytest.mark.usefixtures("one_process")
 def test_a_config_without_sense_gets_one_sentence(tmp_path: Path, config: object, word: str) -> None:
     with pytest.raises(BadInput, match=word):
         model(dropped(tmp_path, config))
