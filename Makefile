@@ -84,9 +84,10 @@ $(VENV)/dev: $(VENV)/lab
 	$(PIP) --group dev --editable '.[nixl,notebooks]'
 	touch $@
 
-# The browser tests need Chromium; if it can't be installed they are skipped, each by name.
+# The browser tests need Chromium, and some of them nginx; if these can't be installed those are skipped, each by name.
 .PHONY: browser
 browser:
-	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-	  && apt-get update -qq && apt-get install -y -qq chromium iproute2 >/dev/null; } \
-	  || echo "Chromium is not here and can't be installed: browser tests will be skipped."
+	@{ command -v chromium && PATH=$$PATH:/usr/sbin command -v nginx; } >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq \
+	    && apt-get install -y -qq chromium iproute2 nginx-light openssl >/dev/null; } \
+	  || echo "Chromium or nginx is not here and can't be installed: some browser tests will be skipped."

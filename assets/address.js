@@ -1,7 +1,56 @@
-// Where Streamlit's page finds its server: at this address's root, whatever page was asked for. Else it looks below that
-// page first, which is a failed request or two, and asks for a configuration before it opens its socket.
+// Where Streamlit's page finds its server: beside this page, whatever page was asked for and below whatever path a proxy has
+// put the lab. Else it looks below that page first, which is a failed request or two, and asks for a configuration before it
+// opens its socket.
+//
+// A page whose socket does not open is blank, or waits for ever. So after two that did not, the lab is asked why, and the
+// answer is put over the page.
+{
+  const here = new URL(".", location.href).href, TRIES = 2;
+  window.__streamlit = {
+    BACKEND_BASE_URL: here,
+    HOST_CONFIG: { allowedOrigins: [location.origin], useExternalAuthToken: false },
+  };
 
-window.__streamlit = {
-  BACKEND_BASE_URL: `${location.origin}/`,
-  HOST_CONFIG: { allowedOrigins: [location.origin], useExternalAuthToken: false },
-};
+  const BLOCKED =
+    "This page reaches the lab, but its live connection (a WebSocket) does not get through: something between, a proxy or " +
+    "a filter, blocks it. Whoever runs it must let WebSockets pass (nginx: proxy_http_version 1.1, and the headers Upgrade " +
+    "and Connection); or try another network.";
+  let live = 0, failed = 0, blocked = 0, notice = null;
+
+  async function ask() {
+    let said = "";
+    try {
+      const answer = await fetch(new URL("lab/door", here), { method: "POST" });
+      if ([403, 421, 429].includes(answer.status)) said = await answer.text();
+      else if (answer.ok && ++blocked >= TRIES) said = BLOCKED;   // once only: the lab may have come back just now
+    } catch { blocked = 0; }                                      // the lab is away, and Streamlit says so
+    if (said && !live) show(said);
+  }
+  function show(said) {
+    if (!notice) {
+      notice = document.createElement("p");
+      notice.setAttribute("role", "alert");
+      notice.style.cssText = "position: fixed; inset: 0 0 auto; z-index: 1000001; margin: 0; padding: 12px 16px; " +
+        "font: 16px/1.5 sans-serif; overflow-wrap: anywhere; background: #fff4d6; color: #2f2d2b; border-bottom: 2px solid #b7791f;";
+      document.body.append(notice);
+    }
+    notice.textContent = said;
+  }
+  function reached() {
+    live++;
+    failed = blocked = 0;
+    notice?.remove();
+    notice = null;
+  }
+  window.WebSocket = class extends WebSocket {
+    constructor(...where) {
+      super(...where);
+      let opened = false;
+      this.addEventListener("open", () => { opened = true; reached(); });
+      this.addEventListener("close", () => {
+        if (opened) live--;
+        else if (++failed >= TRIES && !live) ask();
+      });
+    }
+  };
+}

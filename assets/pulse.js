@@ -24,7 +24,7 @@ function createPulse(root, { emit }) {
     bar.setAttribute("aria-valuenow", percent);
   }
   function connect() {
-    const url = new URL(data.stream, document.baseURI);
+    const url = new URL(`.${data.stream}`, document.baseURI);
     url.protocol = url.protocol.replace("http", "ws");
     socket = new WebSocket(url);
     socket.onopen = drawn;

@@ -2,8 +2,10 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import kubernetes_validate
@@ -14,8 +16,11 @@ from packaging.utils import canonicalize_name
 from engine.live.model.catalog import FORMAT
 from engine.live.process.join_server import KEY_VARIABLE
 from engine.units import host_and_port
+from lab.ui.streamlit_options import OPTIONS
+from lab.web.allowed_hosts import Hosts
 from lab.web.cli import cli
 from lab.web.routes import ROUTES
+from lab.web.settings import Settings
 from tests.image.dockerfile import Context, Step, steps
 from tests.lock import direct
 
@@ -28,6 +33,8 @@ SETTING = re.compile(r"SPLIT_KITCHEN_(?!TEST_)[A-Z]+(?:_[A-Z]+)*")
 Document = dict[str, Any]
 
 each = pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+LABS = [path for path in MANIFESTS if path.name != "ingress.yaml"]
+each_lab = pytest.mark.parametrize("path", LABS, ids=lambda path: path.name)
 
 
 def documents(path: Path, kind: str = "") -> list[Document]:
@@ -55,7 +62,7 @@ def test_it_matches_the_api_schema(path: Path) -> None:
         kubernetes_validate.validate(document, K8S, strict=True)
 
 
-@each
+@each_lab
 def test_every_command_is_valid(path: Path) -> None:
     commands = [container["command"] for container in containers(path) if "command" in container]
     assert len(commands) == len(containers(path)) - 1  # the lab's is the image's own
@@ -75,7 +82,7 @@ def test_an_invalid_command_would_be_found() -> None:
         cli.commands["worker"].make_context("worker", ["--join", "a:1", "--rank", "prefill"])
 
 
-@each
+@each_lab
 def test_selectors_and_ports_match(path: Path) -> None:
     labels = [pod["metadata"]["labels"] for pod in pods(path)]
     selectors = [one["spec"]["selector"]["matchLabels"] for one in documents(path, "Deployment")]
@@ -88,7 +95,7 @@ def test_selectors_and_ports_match(path: Path) -> None:
         assert {port["targetPort"] for port in service["spec"]["ports"]} == open_ports
 
 
-@each
+@each_lab
 def test_pods_run_as_the_image_says(path: Path) -> None:
     (user,), (port,), (volume,) = said("USER"), said("EXPOSE"), said("VOLUME")
     for pod in pods(path):
@@ -105,6 +112,62 @@ def test_pods_run_as_the_image_says(path: Path) -> None:
             assert volume.words in [mount["mountPath"] for mount in container["volumeMounts"]]
             paths = {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe")}
             assert paths <= {route.path for route in ROUTES}  # Streamlit would answer 200 to any
+            env = {one["name"]: one.get("valueFrom") for one in container["env"]}
+            key = {"secretKeyRef": {"name": "split-kitchen", "key": "instructor-key"}}
+            assert env["SPLIT_KITCHEN_INSTRUCTOR_KEY"] == key
+
+
+@each_lab
+def test_one_build_everywhere(path: Path) -> None:
+    """A tag that stays, the project's own version."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    every = [
+        one for pod in pods(path) for kind in ("containers", "initContainers") for one in pod["spec"].get(kind, [])
+    ]
+    assert {one["image"] for one in every} == {f"split-kitchen:{version}"}
+    assert yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["lab"]["image"] == f"split-kitchen:{version}"
+
+
+@each_lab
+def test_nobody_who_need_not_reaches_the_lab(path: Path) -> None:
+    about_lab = [one for one in documents(path, "NetworkPolicy") if one["metadata"]["name"] == "split-kitchen-lab"]
+    assert [one["spec"]["podSelector"] for one in about_lab] == [
+        {"matchLabels": {"app": "split-kitchen", "part": "lab"}}
+    ]
+    open_to_all = [rule["ports"] for rule in about_lab[0]["spec"]["ingress"] if "from" not in rule]
+    assert open_to_all == [[{"port": "http"}]]
+    if path.name == "lab.yaml":
+        assert about_lab[0]["spec"]["egress"] == []
+
+
+def test_the_ingress_leads_to_the_lab_and_lets_sockets_live() -> None:
+    (ingress,) = documents(ROOT / "deploy/kubernetes/ingress.yaml")
+    (rule,) = ingress["spec"]["rules"]
+    (to,) = [path["backend"]["service"] for path in rule["http"]["paths"]]
+    for path in LABS:
+        (service,) = documents(path, "Service")
+        assert service["metadata"]["name"] == to["name"]
+        assert to["port"]["name"] in {port["name"] for port in service["spec"]["ports"]}
+    notes = ingress["metadata"]["annotations"]
+    proxy = "nginx.ingress.kubernetes.io/proxy"
+    assert int(notes[f"{proxy}-read-timeout"]) >= 3600  # a page that waits for its class is silent for minutes
+    assert notes[f"{proxy}-body-size"] == f"{OPTIONS['server.maxUploadSize']}m"
+    assert ingress["spec"]["tls"][0]["hosts"] == [rule["host"]]
+
+
+def test_workers_wait_for_the_lab_by_a_name_that_it_knows() -> None:
+    path = ROOT / "deploy/kubernetes/two-pools.yaml"
+    waiting = [one for pod in pods(path) for one in pod["spec"].get("initContainers", [])]
+    assert len(waiting) == 2
+    said = {one["name"]: one["value"] for one in _env(path) if "value" in one}
+    hosts = Hosts(Settings.of_environment(said).hosts)
+    for container in waiting:
+        program, option, script = container["command"]
+        assert (program, option) == ("python", "-c")
+        compile(script, "wait", "exec")
+        (url,) = [urlsplit(found) for found in re.findall(r'"(http://[^"]+)"', script)]
+        assert url.netloc in hosts
+        assert url.path in {route.path for route in ROUTES}
 
 
 def test_two_pools_are_one_engine() -> None:
@@ -140,6 +203,7 @@ def test_compose_runs_the_image_as_the_image_says() -> None:
     assert [one.rpartition(":")[2] for one in lab["ports"]] == [port.words]
     assert [one.partition(":")[2] for one in lab["volumes"]] == [volume.words]
     assert [one.partition(":")[0] for one in lab["tmpfs"]] == ["/tmp"]
+    assert lab["mem_limit"] == lab["memswap_limit"] == "4g"  # as in Kubernetes
     assert yaml.safe_load((ROOT / "compose.gpu.yaml").read_text())["services"].keys() == {"lab"}
 
 

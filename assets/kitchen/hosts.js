@@ -7,7 +7,7 @@ function openFeed(path, since, hear, changed) {
     wait = 400,
     timer = 0;
   function connect() {
-    const url = new URL(path, document.baseURI);
+    const url = new URL(`.${path}`, document.baseURI);
     url.protocol = url.protocol.replace("http", "ws");
     if (seq) url.searchParams.set("since", seq);
     socket = new WebSocket(url);

@@ -165,8 +165,9 @@ def _served(context: click.Context, card: str, tp: int, kept: str, kv: str, engi
             if _given(context, option):
                 raise BadInput(option.replace("_", " "), context.params[option], "left out without --gpu")
         return None
-    if _given(context, "cost"):
-        raise BadInput("cost", context.params["cost"], "left out with --gpu")
+    for option in ("cost", "dtype", "kv_blocks", "transport"):  # the card, its memory and its fabric say these
+        if _given(context, option):
+            raise BadInput(option.replace("_", " "), context.params[option], "left out with --gpu")
     whole("tp", tp, 0, 64)
     serving_engine(engine)
     return OnHardware(gpu_named(card), tp, kept, kv, engine)

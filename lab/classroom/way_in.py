@@ -13,7 +13,8 @@ from lab.classroom.store import Room
 def address(classroom: Classroom, path: str) -> str:
     """The address of one of the lab's pages, as somebody else's browser can open it."""
     here = urlsplit(st.context.url or "")
-    return f"{classroom.url or f'{here.scheme}://{here.netloc}'}/{path}"
+    beside = f"{here.scheme}://{here.netloc}{here.path.rpartition('/')[0]}"  # the lab may stand below a path
+    return f"{classroom.url or beside}/{path}"
 
 
 def only_here(classroom: Classroom) -> bool:

@@ -42,13 +42,16 @@ class NameLearners:
 
 def _nameless_page(headers: Headers) -> bool:
     """Whether a browser asks for a page (not for a script or a picture) without a name that the lab has given."""
-    if "text/html" not in headers.get("accept", ""):
-        return False
+    return "text/html" in headers.get("accept", "") and not name_in_cookie(headers)
+
+
+def name_in_cookie(headers: Headers) -> str:
+    """The name that a browser has been given; "" for none, or what is no such name."""
     try:
         said = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
     except CookieError:
-        said = None
-    return said is None or not NAME.fullmatch(said.value)
+        return ""
+    return said.value if said and NAME.fullmatch(said.value) else ""
 
 
 def learner() -> str:

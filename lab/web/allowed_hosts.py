@@ -43,6 +43,15 @@ def same_place(origin: str, header: str) -> bool:
         return False
 
 
+def same_origin(origin: str, other: str) -> bool:
+    """Whether two origins are one: a slash at the end and the scheme's own port say nothing."""
+    try:
+        one, two = (urlsplit(said.strip().rstrip("/")) for said in (origin, other))
+        return bool(one.hostname) and (one.scheme, _place(one)) == (two.scheme, _place(two))
+    except ValueError:
+        return False
+
+
 def _place(url: SplitResult) -> tuple[str | None, int | None]:
     return url.hostname, url.port or PORTS.get(url.scheme)
 

@@ -22,6 +22,8 @@ from engine.errors import BadInput
 from lab.ui.learner import NameLearners
 from lab.ui.streamlit_options import OPTIONS
 from lab.web.allowed_hosts import Hosts
+from lab.web.base_path import BasePath, take_base_path
+from lab.web.callers import open_files
 from lab.web.guard import Guard
 from lab.web.routes import ROUTES
 from lab.web.services import Lab, hand_over
@@ -54,11 +56,17 @@ for name, value in OPTIONS.items():  # for those who start this file with Stream
 
 try:
     settings = Settings.of_environment()
-    settings.key()  # refused here, where it is one sentence
+    settings.check()  # refused here, where it is one sentence
 except BadInput as wrong:
     click.echo(f"split-kitchen: {wrong}", err=True)
     sys.exit(2)
 
-MIDDLEWARE = [Middleware(Guard, hosts=Hosts(settings.hosts)), Middleware(NameLearners)]
+open_files()
+
+MIDDLEWARE = [
+    Middleware(BasePath, base=take_base_path()),
+    Middleware(Guard, hosts=Hosts(settings.hosts)),
+    Middleware(NameLearners),
+]
 
 app = st.App("navigation.py", lifespan=lifespan, routes=ROUTES, middleware=MIDDLEWARE)

@@ -1,6 +1,8 @@
 """`split-kitchen`: the engine's commands, and `lab`, which needs a browser."""
 
+import errno
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import click
 
 from engine.cli import cli, run_cli
 from engine.commands.bench import bench
+from engine.errors import BadInput
 from engine.scenario import whole
 from lab.bench.all_benches import all_command
 from lab.bench.classroom import class_command
@@ -29,21 +32,44 @@ __all__ = ["cli", "main"]
     show_envvar=True,
     help="Address to listen on.",
 )
+@click.option(
+    "--base-path",
+    default="",
+    envvar="STREAMLIT_SERVER_BASE_URL_PATH",
+    show_envvar=True,
+    help="Below which path of its address browsers find it, as kitchen.",
+)
 @click.option("--open/--no-open", "open_browser", default=True, help="Open the page in a browser here.")
-def lab(port: int, host: str, open_browser: bool) -> None:
+def lab(port: int, host: str, base_path: str, open_browser: bool) -> None:
     """Open the lab: a kitchen in the browser, on the real engine."""
     whole("port", port, 1, 65535)
-    Settings.of_environment().key()  # refused here, where it is one sentence
+    Settings.of_environment().check()  # refused here, where it is one sentence
     app = str(Path(__file__).with_name("app.py"))
-    click.echo(f"  Split Kitchen: {address(host, port)}", err=True)
+    can_listen(host, port)
+    click.echo(f"  Split Kitchen: {address(host, port, base_path)}", err=True)
     command = [sys.executable, "-P", "-m", "streamlit", "run", app]  # -P: no module of the folder it is started in
-    os.execv(sys.executable, command + flags(port=port, address=host, headless=not open_browser))
+    os.execv(sys.executable, command + flags(port=port, address=host, baseUrlPath=base_path, headless=not open_browser))
 
 
-def address(host: str, port: int) -> str:
+def can_listen(host: str, port: int) -> None:
+    """Raises BadInput for an address that is not this machine's, or a port that cannot be had."""
+    try:
+        kind, _, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+    except (OSError, UnicodeError) as why:
+        said = why.strerror if isinstance(why, OSError) and why.strerror else str(why)
+        if isinstance(why, OSError) and why.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise BadInput("port", port, f"one that is free and allowed on {host} ({said})") from why
+        raise BadInput("host", host, f"an address of this machine, as 127.0.0.1 or 0.0.0.0 ({said})") from why
+
+
+def address(host: str, port: int, base_path: str = "") -> str:
     """Where a browser on this machine finds a lab that listens there."""
     here = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, host)
-    return f"http://{f'[{here}]' if ':' in here else here}:{port}"
+    below = f"/{base_path.strip('/')}/" if base_path.strip("/") else ""
+    return f"http://{f'[{here}]' if ':' in here else here}:{port}{below}"
 
 
 bench.add_command(page_command, "page")

@@ -7,38 +7,33 @@ judge other origins. This guard is stricter: it admits the lab's own pages only.
 import base64
 import hashlib
 import re
-import time
 from collections.abc import Container
-from typing import NamedTuple
 
 import click
 import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lab.web.allowed_hosts import same_place
+from lab.web.allowed_hosts import same_origin, same_place
+from lab.web.callers import Callers, MostSockets
 from lab.web.landing import OPENING, SHELL
+from lab.web.limited_socket import OURS, POLICY_VIOLATION, STREAMLITS, LimitedSocket
 
-POLICY_VIOLATION, TOO_BIG = 1008, 1009
 MISDIRECTED = 421
+DOOR = "/lab/door"  # asked by a page whose socket was refused (assets/address.js): why, in a sentence
 MOST_LOGGED = 20
 UNKNOWN = (
     "This lab does not answer to the name in your address bar. Open it by its address in digits, "
     "or have its name put into SPLIT_KITCHEN_HOSTS where it runs."
 )
+FOREIGN = (
+    "The lab refuses this page: your browser has it from {origin}, and the lab was asked as {host}. If both are the "
+    "lab, the proxy before it must pass the browser's Host header on, with its port (nginx: proxy_set_header Host "
+    "$http_host), or the lab must know the page's address by STREAMLIT_SERVER_CORS_ALLOWED_ORIGINS."
+)
+CROWDED = "This browser or network has as many connections to the lab open as it may. Close some tabs, then reload."
 READING = ("GET", "HEAD", "OPTIONS")
-
-
-class Limits(NamedTuple):
-    """What one client may send on a socket."""
-
-    message_bytes: int
-    messages_per_s: int
-
-
-OURS = Limits(512, 25)  # dragging the slider sends ten messages a second
-STREAMLITS = Limits(1_000_000, 100)  # room for text that people paste; a click is one message
 
 
 def _inline_scripts() -> str:
@@ -72,44 +67,63 @@ HEADERS = {
 
 
 class Guard:
-    """The outermost middleware."""
+    """The outermost middleware but for the base path."""
 
-    def __init__(self, app: ASGIApp, hosts: Container[str]) -> None:
+    def __init__(self, app: ASGIApp, hosts: Container[str], most: MostSockets | None = None) -> None:
         self._app = app
         self._hosts = hosts
-        self._refused: set[str] = set()  # names that the log knows about
+        self._callers = Callers(most)
+        self._told: set[str] = set()  # what the log has heard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket") and not self._known(Headers(scope=scope).get("host")):
-            if scope["type"] == "http":
-                await PlainTextResponse(UNKNOWN, MISDIRECTED)(scope, receive, send)
-            else:
-                await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
             return
-        match scope["type"]:
-            case "http":
-                await self._page(scope, receive, send)
-            case "websocket" if not from_here(Headers(scope=scope)):
+        refused = self._refusal(scope)
+        if scope["type"] == "websocket":
+            if refused:
                 await send({"type": "websocket.close", "code": POLICY_VIOLATION})  # before it is accepted: 403
-            case "websocket":
-                limits = OURS if scope["path"].startswith("/lab/") else STREAMLITS
-                line = LimitedSocket(receive, send, limits)
-                await self._app(scope, line.receive, line.send)
-            case _:
-                await self._app(scope, receive, send)
+                return
+            limits = OURS if scope["path"].startswith("/lab/") else STREAMLITS
+            line = LimitedSocket(receive, send, limits)
+            with self._callers.one_more(scope):
+                await self._app(_judged(scope), line.receive, line.send)
+        elif scope["path"] == DOOR and scope["method"] == "POST" and not refused:
+            await self._dressed(Response(status_code=204), scope, receive, send)
+        else:
+            await self._dressed(refused or self._app, scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        host, origin = headers.get("host"), headers.get("origin")
+        asks_only = scope["type"] == "http" and scope["method"] in READING
+        if not self._known(host):
+            return PlainTextResponse(UNKNOWN, MISDIRECTED)
+        if not asks_only and not from_here(headers):
+            sentence = FOREIGN.format(origin=_short(origin), host=_short(host))
+            self._tell(f"Refused: {sentence}")
+            return PlainTextResponse(sentence, 403)
+        opens = scope["type"] == "websocket" or scope["path"] == DOOR
+        if opens and self._callers.too_many(scope):
+            self._tell(f"Refused: more sockets than one client may have, from {(scope.get('client') or ('?',))[0]}.")
+            return PlainTextResponse(CROWDED, 429)
+        return None
 
     def _known(self, host: str | None) -> bool:
         """Browsers always name the host that they ask."""
         if host is None or host in self._hosts:
             return True
-        if host not in self._refused and len(self._refused) < MOST_LOGGED:
-            self._refused.add(host)
-            click.echo(
-                f"  Refused: a page of {host[:100]!r}. If that is this lab, name it in SPLIT_KITCHEN_HOSTS.", err=True
-            )
+        self._tell(f"Refused: a page of {_short(host)}. If that is this lab, name it in SPLIT_KITCHEN_HOSTS.")
         return False
 
-    async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _tell(self, sentence: str) -> None:
+        """The log, once."""
+        if sentence not in self._told and len(self._told) < MOST_LOGGED:
+            self._told.add(sentence)
+            click.echo(f"  {sentence}", err=True)
+
+    @staticmethod
+    async def _dressed(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
@@ -117,10 +131,16 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        if scope["method"] in READING or from_here(Headers(scope=scope)):
-            await self._app(scope, receive, dressed)
-        else:
-            await PlainTextResponse("This page belongs to another site.", 403)(scope, receive, dressed)
+        await app(scope, receive, dressed)
+
+
+def _short(said: str | None) -> str:
+    return repr((said or "")[:100])
+
+
+def _judged(scope: Scope) -> Scope:
+    """Without the Origin, which Streamlit would judge once more, by other rules."""
+    return {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"origin"]}
 
 
 def from_here(headers: Headers) -> bool:
@@ -129,39 +149,5 @@ def from_here(headers: Headers) -> bool:
     origin = headers.get("origin")
     if origin is None or same_place(origin, headers.get("host", "")):
         return True
-    return origin.rstrip("/") in [allowed.rstrip("/") for allowed in st.get_option("server.corsAllowedOrigins")]
-
-
-class LimitedSocket:
-    """A socket that closes when its limits are exceeded; the app behind it then sees a disconnect."""
-
-    def __init__(self, receive: Receive, send: Send, limits: Limits) -> None:
-        self._receive = receive
-        self._send = send
-        self._limits = limits
-        self._closed = False
-        self._second, self._count = 0.0, 0
-
-    async def receive(self) -> Message:
-        """The next message; one beyond the limits closes the socket."""
-        message = await self._receive()
-        if message["type"] != "websocket.receive" or not (code := self._objection(message)):
-            return message
-        await self.send({"type": "websocket.close", "code": code})
-        return {"type": "websocket.disconnect", "code": code}
-
-    async def send(self, message: Message) -> None:
-        if not self._closed:
-            self._closed = message["type"] == "websocket.close"
-            await self._send(message)
-
-    def _objection(self, message: Message) -> int:
-        """The code to close with, or 0."""
-        now_s = time.monotonic()
-        if now_s - self._second >= 1:
-            self._second, self._count = now_s, 0
-        self._count += 1
-        if self._count > self._limits.messages_per_s:
-            return POLICY_VIOLATION
-        said = message.get("bytes") or (message.get("text") or "").encode()
-        return TOO_BIG if len(said) > self._limits.message_bytes else 0
+    said = ",".join(st.get_option("server.corsAllowedOrigins"))  # of a variable, Streamlit takes commas for its text
+    return any(same_origin(origin, allowed) for allowed in said.split(","))

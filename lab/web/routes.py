@@ -17,8 +17,8 @@ from engine.errors import BadInput
 from engine.link import LinkSpec
 from lab.runs.engine_client import EngineClient
 from lab.runs.run_feed import Run
-from lab.web.guard import POLICY_VIOLATION
 from lab.web.landing import any_page, front_page
+from lab.web.limited_socket import POLICY_VIOLATION
 from lab.web.services import running
 
 UNKNOWN_RUN, NOT_YOURS = 4404, 4403

@@ -12,6 +12,7 @@ from engine.units import host_and_port
 from lab.classroom.auth import long_enough, made_key
 from lab.runs.engine_client import EngineSettings
 from lab.web.allowed_hosts import name_in
+from lab.web.data_folder import check_data_folder
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -27,6 +28,11 @@ class Settings(msgspec.Struct, frozen=True):
     def key(self) -> str:
         """The instructor's key: the one that is set, else the one in `data`, made the first time. Raises BadInput."""
         return self.instructor_key or made_key(self.data)
+
+    def check(self) -> None:
+        """Raises BadInput for what would break the lab at its start."""
+        check_data_folder(self.data)
+        self.key()
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":

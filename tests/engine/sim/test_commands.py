@@ -138,6 +138,8 @@ def test_simulate_plays_a_trace_on_more_workers_than_there_are_cores(log: str, t
         ("--workers 2000", "workers is 2000, but must be a whole number from 1 to 1,024."),
         ("--prompts words.txt", "No such option '--prompts'"),
         ("--gpu h100-sxm --cost log.jsonl", "cost is 'log.jsonl', but must be left out with --gpu."),
+        ("--gpu h100-sxm --dtype bf16", "dtype is 'bf16', but must be left out with --gpu."),
+        ("--gpu h100-sxm --kv-blocks 64", "kv blocks is 64, but must be left out with --gpu."),
         ("--precision fp8", "precision is 'fp8', but must be left out without --gpu."),
         ("--gpu h100-sxm --precision fp6", "precision is 'fp6', but must be one of bf16, fp8,"),
         ("--gpu h100-sxm --engine tgi", "engine is 'tgi', but must be one of vllm, sglang, dynamo, trtllm"),

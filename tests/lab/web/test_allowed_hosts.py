@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
@@ -19,8 +20,15 @@ async def _well(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "opened"})
 
 
-def answered(kind: str, headers: Iterable[tuple[str, str]]) -> Message:
-    """What a guard of a lab named lab.example says first to this request."""
+def answered(
+    kind: str,
+    headers: Iterable[tuple[str, str]],
+    *,
+    guard: Guard | None = None,
+    method: str = "GET",
+    path: str = "/lab/ws",
+) -> Message:
+    """What a guard, by default of a lab named lab.example, says first to this request."""
     said: list[Message] = []
 
     async def receive() -> Message:
@@ -30,9 +38,12 @@ def answered(kind: str, headers: Iterable[tuple[str, str]]) -> Message:
         said.append(message)
 
     pairs = [(name.encode(), value.encode()) for name, value in headers]
-    scope = {"type": kind, "method": "GET", "path": "/lab/ws", "headers": pairs}
-    asyncio.run(Guard(_well, Hosts(["lab.example"]))(scope, receive, send))
-    return said[0]
+    scope = {"type": kind, "method": method, "path": path, "headers": pairs, "client": ("192.168.1.5", 1)}
+    guard = guard or Guard(_well, Hosts(["lab.example"]))
+    # in a thread: a test may ask while it answers
+    with ThreadPoolExecutor(1) as asking:
+        asking.submit(asyncio.run, guard(scope, receive, send)).result()
+    return said[0] if said else {}
 
 
 @pytest.mark.parametrize("host", OURS)

@@ -1,14 +1,18 @@
 """The lab's settings: what the environment says, what it leaves open, and one sentence for what can't be."""
 
 import os
+import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from engine.errors import BadInput
 from lab.runs.engine_client import EngineSettings
+from lab.web.cli import can_listen
 from lab.web.settings import Settings
 from tests.lab.conftest import ROOT
 
@@ -62,3 +66,81 @@ def test_a_lab_with_a_bad_value_says_so_and_does_not_start() -> None:
     assert ran.returncode == 2, ran
     assert "SPLIT_KITCHEN_WORKERS is 'abc', but must be a whole number from 2 to 16." in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def folder_that_is(tmp_path: Path, what: str) -> Path:
+    folder = tmp_path / "data"
+    match what:
+        case "a file":
+            folder.write_text("hello")
+        case "read-only":
+            folder = Path("/proc/self")
+        case "full":
+            full = tmp_path / "full"
+            full.mkdir()
+            mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", full], capture_output=True)
+            if mounted.returncode:
+                pytest.skip("nobody may mount a small disk here")
+            return full
+        case "not SQLite":
+            folder.mkdir()
+            (folder / "guesses.sqlite").write_text("hello " * 100)
+        case "cut off":
+            folder.mkdir()
+            with closing(sqlite3.connect(folder / "class.sqlite")) as db:
+                db.executescript("CREATE TABLE rooms (code TEXT); INSERT INTO rooms VALUES ('x');")
+            whole = (folder / "class.sqlite").read_bytes()
+            (folder / "class.sqlite").write_bytes(whole[:50])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        ("a file", "a folder that can be written to"),
+        ("read-only", "a folder that can be written to"),
+        ("full", "No space left on device"),
+        ("not SQLite", "guesses.sqlite is whole (file is not a database)"),
+        ("cut off", "class.sqlite is whole"),
+    ],
+)
+def test_a_data_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path, what: str, sentence: str) -> None:
+    folder = folder_that_is(tmp_path, what)
+    try:
+        with pytest.raises(BadInput) as wrong:
+            Settings(folder, EngineSettings(), instructor_key="a long enough key").check()
+    finally:
+        if what == "full":
+            subprocess.run(["umount", folder], check=True)
+    assert str(wrong.value).startswith(f"SPLIT_KITCHEN_DATA is {str(folder)!r}, but must be")
+    assert sentence in str(wrong.value)
+
+
+def test_a_data_folder_is_made_and_kept(tmp_path: Path) -> None:
+    settings = Settings(tmp_path / "one" / "two", EngineSettings())
+    settings.check()
+    key = settings.key()
+    settings.check()
+    assert settings.key() == key
+
+
+@pytest.mark.parametrize(
+    ("host", "sentence"),
+    [
+        ("203.0.113.7", "host is '203.0.113.7', but must be an address of this machine"),
+        ("no such host", "host is 'no such host', but must be an address of this machine"),
+        ("", "host is '', but must be an address of this machine"),
+        ("a" * 300, "but must be an address of this machine"),
+    ],
+)
+def test_an_address_that_is_nobody_s_here_is_one_sentence(host: str, sentence: str) -> None:
+    with pytest.raises(BadInput) as wrong:
+        can_listen(host, 8501)
+    assert sentence in str(wrong.value)
+
+
+def test_a_port_that_is_taken_is_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(BadInput, match=f"port is {port}, but must be one that is free"):
+            can_listen("127.0.0.1", port)

@@ -93,3 +93,4 @@ def test_streamlit_takes_every_option_as_it_stands_in_the_table() -> None:
 )
 def test_the_address_that_is_said_opens_the_lab(host: str, said: str) -> None:
     assert address(host, 1) == said
+    assert address(host, 1, "/kitchen/") == address(host, 1, "kitchen") == f"{said}/kitchen/"

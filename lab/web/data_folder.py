@@ -1,0 +1,35 @@
+"""The folder of guesses and classes, looked at before the lab starts: what is wrong with it is then one sentence."""
+
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+from engine.errors import BadInput
+
+FILES = ("guesses.sqlite", "class.sqlite")
+ROOM_BYTES = 256 * 1024  # what SQLite takes for its two files and their logs before there is a single guess
+NAME = "SPLIT_KITCHEN_DATA"
+
+
+def check_data_folder(folder: Path) -> None:
+    """Make the folder if there is none. Raises BadInput where nothing can be kept in it, or a file in it is damaged."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as room:
+            room.write(bytes(ROOM_BYTES))
+    except OSError as why:
+        allowed = f"a folder that can be written to and has {ROOM_BYTES // 1024} kB free ({why.strerror})"
+        raise BadInput(NAME, str(folder), allowed) from why
+    for name in FILES:
+        if (folder / name).exists():
+            _check_database(folder / name)
+
+
+def _check_database(file: Path) -> None:
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as why:
+        allowed = f"a folder whose {file.name} is whole ({why}); move that file away, and the lab begins an empty one"
+        raise BadInput(NAME, str(file.parent), allowed) from why
