@@ -1,12 +1,15 @@
 """The lab's settings, read from environment variables here and nowhere else."""
 
 import os
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
 from engine.errors import BadInput
+from engine.files import expanded
 from engine.scenario import MAX_WORKERS, TRANSPORTS, ModelSpec, one_of, whole
 from engine.units import host_and_port
 from lab.classroom.auth import long_enough, made_key
@@ -28,11 +31,28 @@ class Settings(msgspec.Struct, frozen=True):
         """The instructor's key: the one that is set, else the one in `data`, made the first time. Raises BadInput."""
         return self.instructor_key or made_key(self.data)
 
+    def checked(self) -> "Settings":
+        """Itself, if a lab can keep its data there. Raises BadInput: what people have made is not thrown away."""
+        self.key()
+        for file in sorted(self.data.glob("*.sqlite")):
+            try:
+                with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", uri=True, timeout=0)) as database:
+                    database.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error as why:
+                if getattr(why, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                    continue  # another lab writes there this moment
+                allowed = f"a database that can be written ({why}): move it away, or choose another SPLIT_KITCHEN_DATA"
+                raise BadInput("the file", str(file), allowed) from why
+        return self
+
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Raises BadInput, which names the variable."""
+        data = expanded(environment.get("SPLIT_KITCHEN_DATA", "~/.local/share/split-kitchen"))
+        if str(data).startswith("~"):
+            raise BadInput("SPLIT_KITCHEN_DATA", "not set", "a folder, since this user has no home folder")
         return cls(
-            data=Path(environment.get("SPLIT_KITCHEN_DATA", "~/.local/share/split-kitchen")).expanduser(),
+            data=data,
             engine=_engine(environment),
             url=environment.get("SPLIT_KITCHEN_URL", "").rstrip("/"),
             hosts=_hosts(environment),

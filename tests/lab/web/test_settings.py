@@ -10,6 +10,7 @@ import pytest
 from engine.errors import BadInput
 from lab.runs.engine_client import EngineSettings
 from lab.web.settings import Settings
+from lessons.book import Book
 from tests.lab.conftest import ROOT
 
 
@@ -53,6 +54,35 @@ def test_a_bad_value_is_one_sentence(name: str, value: str, sentence: str) -> No
     with pytest.raises(BadInput) as wrong:
         Settings.of_environment({name: value})
     assert str(wrong.value).startswith(sentence)
+
+
+@pytest.mark.parametrize("damage", [b"no database", b"SQLite format 3\0 and no more", bytes(5000)])
+def test_data_that_is_no_database_is_refused_by_name_and_kept(damage: bytes, tmp_path: Path) -> None:
+    (tmp_path / "class.sqlite").write_bytes(damage)
+    with pytest.raises(BadInput, match=r"class\.sqlite.*move it away"):
+        Settings(tmp_path, EngineSettings()).checked()
+    assert (tmp_path / "class.sqlite").read_bytes() == damage
+
+
+def test_data_of_another_lab_that_runs_is_no_damage(tmp_path: Path) -> None:
+    settings = Settings(tmp_path, EngineSettings()).checked()
+    Book(tmp_path / "guesses.sqlite", "a")
+    assert settings.checked() is settings
+
+
+NO_HOME = "import os, pwd; pwd.getpwuid = pwd.getpwnam = {}.__getitem__; os.environ.pop('HOME', None); "  # nor an entry
+
+
+def test_a_user_without_a_home_says_where_and_the_lab_needs_no_more(tmp_path: Path) -> None:
+    def say(**environment: str) -> str:
+        code = NO_HOME + "from lab.web.settings import Settings; print(Settings.of_environment().checked().data)"
+        ran = subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, cwd=ROOT
+        )
+        return (ran.stdout or ran.stderr.splitlines()[-1]).strip()
+
+    assert say(SPLIT_KITCHEN_DATA=str(tmp_path)) == str(tmp_path)
+    assert "SPLIT_KITCHEN_DATA is 'not set', but must be a folder, since this user has no home folder." in say()
 
 
 def test_a_lab_with_a_bad_value_says_so_and_does_not_start() -> None:
