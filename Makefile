@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PORT ?= 8501
 
 .DEFAULT_GOAL := help
-.PHONY: vllm help lab notebooks claims test check fix bench stress wheel-check image-check lock record pictures clean
+.PHONY: vllm help lab notebooks claims test check fix bench fuzz stress wheel-check image-check lock record pictures clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -39,8 +39,11 @@ fix: $(VENV)/dev ## Let the formatter and the linter fix what they can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-stress: $(VENV)/dev ## Kill workers at 50 random moments and compare every token
-	$(BIN)/python -m tests.stress --kills 50
+stress: $(VENV)/dev ## Disturb the engine 1,000 times at random and compare every token, about an hour
+	$(BIN)/python -m tests.stress --disturbances 1000
+
+fuzz: $(VENV)/dev ## Give every command bad values and bad files, some minutes; each must say one sentence
+	$(BIN)/python -m tests.fuzz --rounds 20
 
 wheel-check: $(VENV)/dev ## Install the built wheel into an empty environment and use it there
 	$(BIN)/python -m tests.wheel

@@ -32,6 +32,8 @@ from engine.options import described, scenario_options
 from engine.report import OUTSIDE, remarks, report, table
 from engine.scenario import KINDS
 
+MOST_LETTERS = 400
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def cli() -> None:
@@ -46,7 +48,7 @@ def run_cli(command: click.Command, arguments: Sequence[str] | None = None) -> i
     try:
         code = command.main(arguments, standalone_mode=False)
     except click.UsageError as wrong:
-        click.echo(wrong.format_message(), err=True)
+        click.echo(_on_a_line(wrong.format_message()), err=True)
         return 2
     except BadInput as wrong:
         click.echo(str(wrong), err=True)
@@ -57,6 +59,12 @@ def run_cli(command: click.Command, arguments: Sequence[str] | None = None) -> i
     except (click.Abort, KeyboardInterrupt):
         return 130
     return code if isinstance(code, int) else 0
+
+
+def _on_a_line(said: str) -> str:
+    """What click says repeats the value, whatever that is."""
+    plain = " ".join(said.split())
+    return plain if len(plain) <= MOST_LETTERS else f"{plain[:MOST_LETTERS]} ... {plain[-80:]}"
 
 
 @cli.command()

@@ -1,5 +1,6 @@
 """Whether a run had the machine to itself, computed from its steps."""
 
+import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -36,15 +37,18 @@ def disturbed(events: Iterable[Event]) -> bool:
     return (kept_waiting(events) or 0.0) > MOST
 
 
-def disturbance(events: Iterable[Event]) -> str:
-    """A sentence that says how the run was disturbed; "" if it was not."""
+def disturbance(events: Sequence[Event], machine: str = "") -> str:
+    """A sentence that says how the run was disturbed; "" if it was not. `machine`: where it ran, as a log says it."""
     share = kept_waiting(events) or 0.0
     if share <= MOST:
         return ""
-    return (
-        f"Disturbed: for {share:.0%} of its steps' time a worker did not have its core, because of something else on "
-        "this machine."
-    )
+    cores = re.search(r"\b([0-9]+) cores?$", machine)
+    workers = len({event.worker for event in events if isinstance(event, StepStarted)})
+    if cores and int(cores[1]) < workers:
+        because = f"since {workers} workers share {cores[0]} here"
+    else:
+        because = "because of something else on this machine"
+    return f"Disturbed: for {share:.0%} of its steps' time a worker did not have its core, {because}."
 
 
 def calmed(events: Sequence[Event]) -> tuple[Event, ...]:

@@ -8,6 +8,8 @@
 A broken invariant is our own bug: an `assert`, never one of these.
 """
 
+MOST_SHOWN = 200  # letters of a wrong value
+
 
 class EngineError(Exception):
     """The root of everything the engine raises on purpose."""
@@ -17,8 +19,14 @@ class BadInput(EngineError):
     """One clear sentence: which field, which value, what is allowed. Raised before anything starts."""
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
-        super().__init__(f"{field} is {value!r}, but must be {allowed}.")
+        super().__init__(f"{field} is {_shown(value)}, but must be {' '.join(allowed.split())}.")
         self.field = field
+
+
+def _shown(value: object) -> str:
+    """On one line, and no longer than a line: a value may be a megabyte of anything."""
+    said = repr(value[: 2 * MOST_SHOWN] if isinstance(value, str | bytes) else value)
+    return said if len(said) <= MOST_SHOWN else f"{said[:MOST_SHOWN]} ..."
 
 
 class WorkerFailed(EngineError):

@@ -1,6 +1,6 @@
 """The rules that every log obeys, live, recorded or simulated. A breach is a bug of ours: an AssertionError."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from engine.errors import BadInput
 from engine.events import (
@@ -13,8 +13,10 @@ from engine.events import (
     Finished,
     HandoffAccepted,
     HandoffEnded,
+    HandoffMoved,
     HandoffOffered,
     HandoffStarted,
+    LinkChanged,
     Recalled,
     StepEnded,
     StepStarted,
@@ -44,6 +46,10 @@ def admit(events: Sequence[Event], name: str) -> None:
     wild = next((event.t for event in events if abs(event.t) > LONGEST_S), None)
     if wild is not None:
         raise BadInput(f"{name} time", wild, f"in seconds, at most {LONGEST_S:g}")
+    for event in events:
+        for field, value in numbers(event):
+            if not 0 <= value <= MOST:
+                raise BadInput(f"{name} {field.replace('_', ' ')}", value, f"from 0 to {MOST:g}")
     try:
         check(events, complete=False)
     except AssertionError as breach:
@@ -52,7 +58,30 @@ def admit(events: Sequence[Event], name: str) -> None:
         raise BadInput(name, f"about {unknown}, which never arrived", "a recording made by --record") from unknown
 
 
+def numbers(event: Event) -> Iterator[tuple[str, float]]:
+    """What an event says in numbers from which others are computed, by field; its time apart."""
+    for field in COUNTED.get(type(event), ()):
+        value = getattr(event, field)
+        if value is not None:
+            yield field, value
+    if isinstance(event, StepStarted):
+        for piece in event.plan:
+            yield "tokens", piece.tokens
+            yield "start", piece.start
+
+
 LONGEST_S = 1e9
+MOST = 1e18
+COUNTED: dict[type, tuple[str, ...]] = {
+    Arrived: ("prompt_tokens", "max_output_tokens"),
+    Counted: ("prompt_tokens", "output_tokens"),
+    LinkChanged: ("bandwidth_bytes_per_s", "latency_s"),
+    HandoffOffered: ("nbytes",),
+    HandoffStarted: ("nbytes", "configured_bytes_per_s"),
+    HandoffMoved: ("bytes_done",),
+    HandoffEnded: ("nbytes", "seconds", "bytes_per_s", "configured_bytes_per_s"),
+    StepEnded: ("cpu_s",),
+}
 INSIDE = (StepStarted, StepEnded, HandoffOffered, HandoffAccepted, HandoffStarted, HandoffEnded, BlocksFreed, Recalled)
 
 

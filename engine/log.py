@@ -11,7 +11,7 @@ import msgspec
 
 from engine.errors import BadInput
 from engine.events import Connected, Event
-from engine.files import write_whole
+from engine.files import contents, reason, write_whole
 from engine.scenario import Scenario
 
 VERSION = 1
@@ -103,15 +103,12 @@ def can_be_saved(path: Path) -> None:
         raise BadInput("record", str(path), f"a file that can be written ({_short(why)})") from why
 
 
-def load(path: str | Path) -> Log:
+def load(path: str | Path, field: str = "log", allowed: str = "a file that can be read") -> Log:
     """Read a log. Raises BadInput if the file cannot be read or is not a log."""
     try:
-        if not Path(path).is_file():  # a device or a pipe may never end
-            raise FileNotFoundError(path)
-        with Path(path).open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-    except (OSError, ValueError) as missing:
-        raise BadInput("log", str(path), "a file that can be read") from missing
+        data = contents(Path(path), MOST_BYTES)
+    except OSError as wrong:
+        raise BadInput(field, str(path), f"{allowed} ({reason(wrong)})") from wrong
     return parse(data, str(path))
 
 

@@ -10,6 +10,7 @@ import click
 
 from engine import units
 from engine.errors import BadInput
+from engine.files import contents
 from engine.link import LinkSpec
 from engine.request import Sampling
 from engine.scenario import (
@@ -25,6 +26,8 @@ from engine.scenario import (
     whole,
 )
 
+MOST_BYTES = 64_000_000  # of prompts
+MOST_LETTERS = 1_000_000  # of one: no context is longer, and a tokenizer cannot be interrupted
 Wrapped = TypeVar("Wrapped", bound=Callable[..., Any])
 
 
@@ -141,9 +144,11 @@ def _workload(rate: str, burst: str, temperature: float, top_p: float, **rest: A
 
 def _lines(file: Path) -> list[str]:
     try:
-        lines = [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
+        lines = [line.strip() for line in contents(file, MOST_BYTES).decode().splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as wrong:
         raise BadInput("prompts", str(file), "a text file with a prompt a line") from wrong
     if not lines:
         raise BadInput("prompts", str(file), "a text file with at least one prompt")
+    if (longest := max(map(len, lines))) > MOST_LETTERS:
+        raise BadInput("prompts", f"a file with a line of {longest:,} letters", f"of lines of at most {MOST_LETTERS:,}")
     return lines

@@ -89,7 +89,7 @@ def _remarks(log: Log) -> Iterator[str]:
         who = list(dict.fromkeys(requests))
         times = f" {len(requests)} times" if len(requests) > len(who) else ""
         yield f"{listed('request', who)} began again{times}, because {why}"
-    if words := disturbance(log.events):
+    if words := disturbance(log.events, log.machine):
         yield words
 
 

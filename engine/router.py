@@ -190,7 +190,7 @@ class Router:
             lost = lost or (order.stage == "decoding" and worker == (order.target or order.source))
             out += self._dropped(order, worker, t)
             if lost:
-                out += self._recall(order, f"{worker} is down", t)
+                out += self._recall(order, f"{worker} is down ({why})", t)
         return [*out, *self._dispatch(t)]
 
     def heard(self, worker: str, report: Report, t: float) -> list[Output]:

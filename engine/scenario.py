@@ -20,6 +20,10 @@ DTYPES = ("auto", "bf16", "fp32")
 BLOCK_TOKENS = 16
 MAX_WORKERS = 16
 MOST_CHUNK = 65_536  # tokens in one step
+# Beyond these, times are no numbers any more, or no run ends.
+LEAST_RATE, MOST_RATE = 1e-6, 1e9  # requests/s
+MOST_BYTES_PER_S = 1e18
+MOST_SECONDS = 1e6
 
 
 class Deployment(msgspec.Struct, frozen=True):
@@ -101,12 +105,12 @@ class Workload(msgspec.Struct, frozen=True):
         """The workload itself. Raises BadInput if it is impossible."""
         whole("requests", self.requests, 1, 100_000)
         if self.rate_per_s is not None:
-            number("rate", self.rate_per_s, above=0, unit="requests/s, or inf")
+            number("rate", self.rate_per_s, least=LEAST_RATE, most=MOST_RATE, unit="requests/s, or inf")
             if self.users:
                 raise BadInput("rate", self.rate_per_s, "inf where users wait for their answers")
         one_of("arrivals", self.arrivals, ARRIVALS)
-        number("burstiness", self.burstiness, above=0, unit="as a coefficient of variation")
-        number("burst", self.burst_s, above=0, unit="seconds")
+        number("burstiness", self.burstiness, least=0.01, most=100, unit="standard deviations of a gap by its mean")
+        number("burst", self.burst_s, least=0.001, most=MOST_SECONDS, unit="seconds")
         whole("users", self.users, 0, 100_000)
         whole("prompt tokens", self.prompt_tokens, 1, 1_000_000)
         whole("output tokens", self.output_tokens, 1, 1_000_000)
@@ -154,8 +158,8 @@ class Scenario(msgspec.Struct, frozen=True):
 def checked_link(link: LinkSpec) -> LinkSpec:
     """A link that a run may start with. A cut link (0 bytes/s) is a fault, not a setting."""
     if link.bandwidth_bytes_per_s is not None:
-        number("link", link.bandwidth_bytes_per_s, above=0, unit="bytes/s, or none")
-    number("latency", link.latency_s, least=0, unit="seconds")
+        number("link", link.bandwidth_bytes_per_s, least=1, most=MOST_BYTES_PER_S, unit="bytes/s, or none")
+    number("latency", link.latency_s, least=0, most=MOST_SECONDS, unit="seconds")
     return link
 
 
@@ -171,8 +175,23 @@ def whole(field: str, value: int, least: int, most: int) -> None:
         raise BadInput(field, value, f"a whole number from {least:,} to {most:,}")
 
 
-def number(field: str, value: float, *, above: float = -math.inf, least: float = -math.inf, unit: str) -> None:
-    """Raises BadInput if the value is not finite, or not within its bound. `unit`: for the message."""
-    if not (math.isfinite(value) and value > above and value >= least):
-        bound = f"above {above:g}" if above > -math.inf else f"{least:g} or more"
+def number(
+    field: str,
+    value: float,
+    *,
+    above: float = -math.inf,
+    least: float = -math.inf,
+    most: float = math.inf,
+    unit: str,
+) -> None:
+    """Raises BadInput if the value is not finite, or not within its bounds. `unit`: for the message."""
+    if not (math.isfinite(value) and value > above and least <= value <= most):
+        if most < math.inf:
+            bound = f"from {_plain(least)} to {_plain(most)}"
+        else:
+            bound = f"above {above:g}" if above > -math.inf else f"{least:g} or more"
         raise BadInput(field, value, f"{bound}, in {unit}")
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) and value < 1e7 else f"{value:g}"

@@ -42,7 +42,7 @@ def rate_per_s(field: str, text: str) -> float | None:
 def host_and_port(field: str, text: str) -> tuple[str, int]:
     """An address as people write it. Raises BadInput."""
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+    if not host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         raise BadInput(field, text, "HOST:PORT, as 10.0.0.1:7000")
     return host, int(port)
 

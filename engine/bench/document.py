@@ -7,16 +7,23 @@ from xml.sax.saxutils import escape
 import msgspec
 
 from engine.bench.figure import HEAD, Figure, Findings, as_json, as_rows, said_versions
+from engine.errors import BadInput
+from engine.files import contents, reason
 
 LINE, LEFT, UNIT, MOST = 20, 420, 150, 3.0  # pixels per row, left of the bars, and at the goal; longest bar in goals
 HALO = 'stroke="#ffffff" stroke-width="4" paint-order="stroke"'  # keeps a number on the goal's line readable
+MOST_BYTES = 10_000_000
 GOOD, BAD = "#2a7f62", "#b5502f"
 
 
 def kept(folder: Path) -> list[Findings]:
-    """The findings that `write` last wrote to this folder; empty if there are none."""
+    """The findings that `write` last wrote to this folder; empty if there are none. Raises BadInput."""
     file = folder / "performance.json"
-    return msgspec.json.decode(file.read_bytes(), type=list[Findings]) if file.exists() else []
+    try:
+        return msgspec.json.decode(contents(file, MOST_BYTES), type=list[Findings]) if file.exists() else []
+    except (OSError, ValueError, msgspec.MsgspecError) as wrong:
+        said = reason(wrong) if isinstance(wrong, OSError) else wrong
+        raise BadInput("docs", str(folder), f"a folder whose {file.name} can be read ({said})") from wrong
 
 
 def write(folder: Path, benches: Sequence[Findings]) -> list[Path]:

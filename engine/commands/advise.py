@@ -1,5 +1,6 @@
 """`split-kitchen advise`: should prefill and decode be split on this fleet, and what has to be fixed first?"""
 
+import tempfile
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from click.core import ParameterSource
 
 from engine import units
 from engine.errors import BadInput
+from engine.files import contents, reason as why_not, write_whole
 from engine.fleet.advisor.advice import Advice
 from engine.fleet.advisor.advisor import advise as advised
-from engine.fleet.advisor.metrics_page import read_metrics
+from engine.fleet.advisor.metrics_page import MOST_BYTES, read_metrics
 from engine.fleet.advisor.question import Question, rate_of_users
 from engine.fleet.advisor.question_from_host import here
 from engine.fleet.catalog.engines import ENGINES
@@ -95,21 +97,40 @@ def advise(
         *(_take_load(context, asked, metrics) if metrics else ()),
     ]
     question = Question(**asked).checked()
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise BadInput("export", str(folder), "a folder")
+    if folder is not None:
+        _make(folder)
     for line in () if as_json else told:
         click.echo(textwrap.fill(line, WIDTH), err=True)
     advice = advised(question, None if as_json else _progress)
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files(advice).items():
-            (folder / name).write_text(text, "utf-8")
+        _write(folder, advice)
     if as_json:
         click.echo(msgspec.json.encode(_without_trace(advice)).decode())
         return
     _show(advice)
     if folder is not None:
         click.echo(f"\nWritten to {folder}: {', '.join(sorted(files(advice)))}")
+
+
+def _make(folder: Path) -> None:
+    """Before the advice is asked for, which takes a while. Raises BadInput."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except FileExistsError as file:
+        raise BadInput("export", str(folder), "a folder") from file
+    except (OSError, ValueError) as why:
+        said = why_not(why) if isinstance(why, OSError) else "no folder has such a name"
+        raise BadInput("export", str(folder), f"a folder that can be written ({said})") from why
+
+
+def _write(folder: Path, advice: Advice) -> None:
+    try:
+        for name, text in files(advice).items():
+            write_whole(folder / name, text.encode())
+    except OSError as why:  # a full disk
+        raise BadInput("export", str(folder), f"a folder that can be written ({why_not(why)})") from why
 
 
 def _one_load(context: click.Context, metrics: Path | None, trace: Path | None, users: int) -> None:
@@ -142,7 +163,7 @@ def _take_here(context: click.Context, asked: dict[str, Any]) -> list[str]:
 def _take_load(context: click.Context, asked: dict[str, Any], page: Path) -> list[str]:
     """The page was read at the file's modification time."""
     try:
-        load = read_metrics(page.read_text("utf-8"), page.stat().st_mtime)
+        load = read_metrics(contents(page, MOST_BYTES).decode(), page.stat().st_mtime)
     except (OSError, UnicodeDecodeError) as wrong:
         raise BadInput("metrics", str(page), "a readable file, such as curl HOST:8000/metrics > FILE makes") from wrong
     _take(context, asked, isl_tokens=load.isl_tokens, osl_tokens=load.osl_tokens)

@@ -7,12 +7,13 @@ import click
 import msgspec
 
 from engine.errors import BadInput
+from engine.grammar import admit
 from engine.live.model.catalog import prepare
 from engine.log import Log, load, seen_from_outside
 from engine.options import described, scenario_options
 from engine.scenario import KINDS, Scenario
 from engine.sim.reality import RealityVerdict, against, calibrated
-from engine.sim.run import worker_like
+from engine.sim.run import MAX_SIMULATED_WORKERS, worker_like
 
 
 @click.command()
@@ -28,14 +29,22 @@ def reality(
     The live runs take as long as their requests do. With both --from and --against, nothing runs live.
     """
     if calibration is not None and lived is not None:
-        live = load(lived)
+        live, before = load(lived), load(calibration)
+        live.scenario.checked(MAX_SIMULATED_WORKERS)
+        for log, file in ((live, lived), (before, calibration)):
+            admit(log.events, str(file))
         if seen_from_outside(live):
             raise BadInput("against", str(lived), "a log of this engine: a client's log has no steps to compare")
-        verdicts = {live.scenario.deployment.kind: _verdict(load(calibration), live)}
+        verdicts = {live.scenario.deployment.kind: _verdict(before, live)}
     else:
         if calibration is not None or lived is not None:
             raise BadInput("from and against", "only one of them", "given together, or neither")
+        from engine.live.process.run import make_requests
+
         scenarios = [described(kind, **options)[0] for kind in kinds]
+        for scenario in scenarios:  # all are refused before the first is run
+            make_requests(scenario)
+            make_requests(_next_seed(scenario))
         verdicts = {s.deployment.kind: _verdict(_live(s), _live(_next_seed(s))) for s in scenarios}
     if as_json:
         click.echo(msgspec.json.encode(verdicts).decode())

@@ -15,6 +15,7 @@ from engine.fleet.catalog.engines import ENGINES, serving_engine
 from engine.fleet.catalog.hardware import gpu as gpu_named
 from engine.fleet.catalog.precision import PRECISIONS
 from engine.goodput import Slo, attainment, goodput_per_s
+from engine.grammar import admit
 from engine.link import LinkSpec
 from engine.log import Log, can_be_saved, load, save
 from engine.metrics import Summary, summarize
@@ -178,16 +179,16 @@ def measured_worker(cost: str, scenario: Scenario) -> WorkerSpec:
     from engine.live.model.catalog import prepare
 
     if cost == "measured":
-        from engine.live.process.run import run_live
+        from engine.live.process.run import make_requests, run_live
 
         few = msgspec.structs.replace(scenario.deployment, workers=2, prefill_workers=1)
         calibration = msgspec.structs.replace(scenario, deployment=few, link=LinkSpec(), workload=MEASURED)
+        make_requests(calibration)  # refuses what can't be run before it says that it begins
         click.echo("Calibrating on a live run of 8 requests ...", err=True)
         log = run_live(calibration)
-    elif Path(cost).is_file():
-        log = load(cost)
     else:
-        raise BadInput("cost", cost, "measured, or a log recorded by `split-kitchen run --record`")
+        log = load(cost, "cost", "measured, or a log recorded by `split-kitchen run --record`")
+        admit(log.events, cost)
     return calibrated_worker(worker_like(prepare(scenario.model)), log.events)
 
 

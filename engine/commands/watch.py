@@ -7,7 +7,9 @@ import click
 import msgspec
 
 from engine.errors import BadInput
-from engine.log import can_be_saved, save
+from engine.files import contents, reason
+from engine.grammar import admit
+from engine.log import MOST_BYTES, can_be_saved, save
 from engine.metrics import summarize
 from engine.report import report, table
 from engine.vllm.raw import Raw, parse
@@ -36,14 +38,26 @@ def watch(folder: Path, record: Path | None, as_json: bool) -> None:
 
 def watched(folder: Path) -> Translation:
     """The run in a folder's `*.jsonl` files, one or more for each process. Raises BadInput."""
-    files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
+    try:
+        files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
+    except (OSError, ValueError):  # a name too long
+        files = []
     if not files:
         raise BadInput("folder", str(folder), "a folder of .jsonl files that the vLLM plugin and its client wrote")
     lines: list[Raw] = []
     for file in files:
-        lines += parse(file.read_bytes().splitlines(keepends=True), file.name)
+        try:
+            lines += parse(contents(file, MOST_BYTES).splitlines(keepends=True), file.name)
+        except OSError as wrong:
+            raise BadInput("folder", str(file), f"files that can be read ({reason(wrong)})") from wrong
     recorded_s = max(file.stat().st_mtime for file in files)
-    return translate(lines, datetime.fromtimestamp(recorded_s, UTC).isoformat(timespec="seconds"))
+    try:
+        found = translate(lines, datetime.fromtimestamp(recorded_s, UTC).isoformat(timespec="seconds"))
+    except LookupError as missing:
+        allowed = f"the files of one run, all their lines in order: nothing there begins {str(missing)[:80]}"
+        raise BadInput("folder", str(folder), allowed) from missing
+    admit(found.log.events, str(folder))
+    return found
 
 
 def left_out(found: Translation) -> list[str]:

@@ -3,12 +3,23 @@
 import os
 import platform
 import re
+import tempfile
 from pathlib import Path
+
+from engine.files import expanded
 
 
 def cache_folder() -> Path:
-    """Where converted models, measured speeds and compiled kernels are kept; SPLIT_KITCHEN_CACHE moves it."""
-    return Path(os.environ.get("SPLIT_KITCHEN_CACHE") or "~/.cache/split-kitchen").expanduser()
+    """Where converted models, measured speeds and compiled kernels are kept; SPLIT_KITCHEN_CACHE moves it.
+
+    A user without a home folder, as a container may have, has one among the temporary files.
+    """
+    if said := os.environ.get("SPLIT_KITCHEN_CACHE"):
+        return expanded(said)
+    home = expanded("~")
+    if home.is_absolute():
+        return home / ".cache" / "split-kitchen"
+    return Path(tempfile.gettempdir()) / f"split-kitchen-{os.getuid()}"
 
 
 def processor() -> str:

@@ -17,6 +17,7 @@ Lengths = tuple[
 ]  # number of the request, second, prompt and output tokens as the file has them
 LISTS = ("input_lens", "output_lens")
 WARMING_UP = "warmup"
+MOST = 1e19  # of nanoseconds since 1970, with room
 
 
 def vllm_result(text: str) -> Mapping[str, Any] | None:
@@ -73,7 +74,7 @@ def of_aiperf(text: str) -> Iterator[Lengths]:
 def _object(text: str) -> dict[str, Any] | None:
     try:
         found = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
@@ -85,4 +86,6 @@ def _value(metric: object) -> object:
 def _number(value: object, column: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise BadInput(f"trace's {column}", value, "a number")
+    if not abs(value) <= MOST:
+        raise BadInput(f"trace's {column}", value, f"a number up to {MOST:g}")
     return float(value)

@@ -112,6 +112,7 @@ def unpaced_bytes_per_s(logs: Sequence[Sequence[Event]]) -> float | None:
     moved: list[HandoffEnded] = []
     for events in logs:
         paced = next((e.bandwidth_bytes_per_s for e in events if isinstance(e, LinkChanged)), None)
-        moved += [e for e in events if isinstance(e, HandoffEnded) and e.verified is not False and paced is None]
+        ended = [e for e in events if isinstance(e, HandoffEnded) and e.verified is not False and paced is None]
+        moved += [e for e in ended if e.seconds > 0]
     seconds = sum(e.seconds for e in moved)
     return sum(e.nbytes for e in moved) / seconds if seconds else None

@@ -9,8 +9,9 @@ vLLM's and AIPerf's benchmarks: `benchmark_traces`.
 """
 
 import csv
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 import msgspec
 
 from engine.errors import BadInput
+from engine.files import contents
 from engine.sim.benchmark_traces import Lengths, is_aiperf, of_aiperf, of_vllm, vllm_result
 from engine.workload import Draft
 
@@ -26,6 +28,8 @@ AZURE_COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 BURST_COLUMNS = ("Timestamp", "Request tokens", "Response tokens")
 MOONCAKE_BLOCK_TOKENS = 512
 BAILIAN_BLOCKS = 32  # of 16 tokens, in one of Mooncake's
+MOST_BYTES = 1_000_000_000  # the longest public trace has a quarter of it
+MOST_SECONDS = 1e10  # three centuries, so seconds since 1970 are fine
 READABLE = (
     "an Azure or BurstGPT CSV, a Mooncake or Qwen-Bailian JSONL file, or what vLLM's or AIPerf's benchmark wrote, that "
     "can be read"
@@ -38,7 +42,7 @@ def read_trace(path: str | Path, limit: int | None = None) -> list[Draft]:
     A request without output tokens counts as one with one token.
     """
     try:
-        text = Path(path).read_text("utf-8-sig")
+        text = contents(Path(path), MOST_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as wrong:
         raise BadInput("trace", str(path), READABLE) from wrong
     rows = _json(text) if text.lstrip().startswith("{") else _csv(text)
@@ -63,13 +67,13 @@ def _csv(text: str) -> Iterator[_Row]:
     lines = text.splitlines()
     blank = next((n for n, line in enumerate(lines) if line.strip()), 0)
     reader = csv.DictReader(lines[blank:])
-    header = tuple(reader.fieldnames or ())
+    header = tuple(_header(reader, blank + 1))
     columns = BURST_COLUMNS if set(BURST_COLUMNS) <= set(header) else AZURE_COLUMNS
     if missing := [column for column in columns if column not in header]:
         allowed = f"a header with {', '.join(AZURE_COLUMNS)}"
         raise BadInput(f"trace row {blank + 1}", ",".join(header), f"{allowed} (missing: {', '.join(missing)})")
     when, prompts, outputs = columns
-    for number, row in enumerate(reader, start=blank + 2):
+    for number, row in _numbered(reader, blank + 2):
         if None in row or None in row.values():
             fields = len([value for value in row.values() if isinstance(value, str)]) + len(row.get(None) or ())
             raise BadInput(f"trace row {number}", f"one of {fields} fields", f"one of {len(header)}, as the header has")
@@ -78,21 +82,40 @@ def _csv(text: str) -> Iterator[_Row]:
         yield number, t, prompt, _count(number, outputs, row[outputs], least=0), ()
 
 
+def _header(reader: "csv.DictReader[str]", row: int) -> Sequence[str]:
+    try:
+        return reader.fieldnames or ()
+    except csv.Error as wrong:
+        raise BadInput(f"trace row {row}", f"{wrong}", "a row of a CSV file") from wrong
+
+
+def _numbered(reader: "csv.DictReader[str]", first: int) -> Iterator[tuple[int, dict[str | Any, str | Any]]]:
+    number = first
+    try:
+        for number, row in enumerate(reader, start=first):
+            yield number, row
+    except csv.Error as wrong:
+        raise BadInput(f"trace row {number + 1}", f"{wrong}", "a row of a CSV file") from wrong
+
+
 def _clock(row: int, stamp: str) -> float:
     """A date and time, in UTC if the file names no zone; the machine's own zone has no effect."""
     plain = re.sub(r"(\.\d{6})\d+", r"\1", stamp.strip())  # Python reads at most six digits of a second
     try:
         moment = datetime.fromisoformat(plain)
-    except ValueError as wrong:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError) as wrong:
         raise BadInput(f"trace row {row}, column TIMESTAMP", stamp, "a date and time") from wrong
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _seconds(row: int, stamp: str) -> float:
     try:
-        return float(stamp)
-    except ValueError as wrong:
-        raise BadInput(f"trace row {row}, column Timestamp", stamp, "a time in seconds") from wrong
+        seconds = float(stamp)
+    except ValueError:
+        seconds = math.nan
+    if not abs(seconds) <= MOST_SECONDS:
+        raise BadInput(f"trace row {row}, column Timestamp", stamp, "a time in seconds")
+    return seconds
 
 
 def _json(text: str) -> Iterator[_Row]:
@@ -114,10 +137,10 @@ def _mooncake(text: str) -> Iterator[_Row]:
             continue
         try:
             row = msgspec.json.decode(line, type=dict[str, Any])
-        except msgspec.DecodeError as wrong:
+        except (msgspec.DecodeError, RecursionError) as wrong:
             raise BadInput(f"trace row {number}", line[:60], "a JSON object") from wrong
         t = row.get("timestamp")
-        if isinstance(t, bool) or not isinstance(t, (int, float)):
+        if isinstance(t, bool) or not isinstance(t, (int, float)) or not abs(t) <= 1000 * MOST_SECONDS:
             raise BadInput(f"trace row {number}, column timestamp", t, "a time in milliseconds")
         bailian = "chat_id" in row  # times in seconds, blocks of 16 tokens: every 32nd hash covers all before it
         seconds = t if bailian else t / 1000
@@ -133,7 +156,7 @@ def _mooncake(text: str) -> Iterator[_Row]:
 def _count(row: int, column: str, value: object, least: int) -> int:
     """A number of tokens, from a number or a string of digits."""
     number: object = value
-    if isinstance(value, str) and re.fullmatch(r"[0-9]+(\.0*)?", value.strip()):
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(\.0*)?", value.strip()):
         number = int(float(value))
     elif isinstance(value, float) and value.is_integer():
         number = int(value)

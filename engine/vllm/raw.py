@@ -177,7 +177,7 @@ def parse(lines: Iterable[bytes], name: str = "line") -> Iterator[Raw]:
             continue
         try:
             yield _line.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
             if _unknown(line) or (number == len(every) and not line.endswith(b"\n")):
                 continue
             raise BadInput(f"{name} line {number}", str(wrong)[:120], "a line that the vLLM plugin wrote") from wrong
@@ -186,5 +186,5 @@ def parse(lines: Iterable[bytes], name: str = "line") -> Iterator[Raw]:
 def _unknown(line: bytes) -> bool:
     try:
         return _kind.decode(line).get("k") not in KNOWN
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False

@@ -39,7 +39,7 @@ def show_results(logs: Sequence[Log], heading: str, *, gaps: bool) -> None:
     for log in logs:
         if seen_from_outside(log):
             st.caption(" ".join(sentences(log)))
-        if words := disturbance(log.events):
+        if words := disturbance(log.events, log.machine):
             st.warning(f"{titles([log])[0]}. {words}", icon=":material/warning:")
     st.caption(DEFINITIONS)
     share(logs)

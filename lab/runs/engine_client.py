@@ -1,19 +1,14 @@
-"""The lab's way to the engine: a child process, a queue of runs, and a thread that listens. The lab has one.
+"""The lab's way to the engine: a queue of runs before a process that is started again if it dies. The lab has one.
 
 Runs take turns: there is one engine, and a run that shared its cores with another would measure the other.
 """
 
-import os
 import secrets
-import signal
-import subprocess
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
-from multiprocessing.connection import Connection, Pipe
 from statistics import mean
 from typing import Literal
 
@@ -44,11 +39,13 @@ from engine.live.process.host import (
 )
 from engine.log import Log, in_order
 from engine.scenario import Deployment, ModelSpec, Scenario, one_of
+from lab.runs.engine_process import STOP_S, EngineProcess
 from lab.runs.fair_queue import FairQueue
 from lab.runs.run_feed import Run, RunFeed
 
 State = Literal["off", "starting", "ready", "broken"]
-STOP_S = 4.0
+MOST_DEATHS = 3  # of the engine's process
+WITHIN_S = 600.0
 
 
 class EngineSettings(msgspec.Struct, frozen=True):
@@ -67,9 +64,6 @@ class EngineSettings(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(deployment, transport=self.transports[0])
 
 
-_told: msgspec.msgpack.Decoder[Told] = msgspec.msgpack.Decoder(Told)
-
-
 class EngineClient:
     """Read from pages' threads; `feed` holds the runs. `state` and `why` say what the engine does, and why it can't."""
 
@@ -80,55 +74,35 @@ class EngineClient:
         self.why = ""  # the reason once `state` is "broken"
         self.about: EngineReady | None = None
         self.machine: Machine | None = None  # once it has been measured
-        self._encoder = msgspec.msgpack.Encoder()
         self._lock = threading.Lock()  # guards the fields below
         self._waiting: FairQueue[StartRun | Examine] = FairQueue()
         self._running = ""
         self._began_s = 0.0
         self._took_s: deque[float] = deque(maxlen=20)  # the last runs: a class asks for similar ones again and again
-        self._channel: Connection[bytes, bytes] | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: EngineProcess | None = None
+        self._deaths_s: deque[float] = deque(maxlen=MOST_DEATHS)  # when it died of something that it could not say
 
     # ---- the lab opens and closes
 
     def open(self) -> None:
         """Start the engine; it becomes ready in the background."""
-        ours, theirs = Pipe()
-        fd = theirs.fileno()
+        self.state = "starting"
+        self._process = EngineProcess(self._arguments(), self._hear, self._ended)
+
+    def _arguments(self) -> list[str]:
         settings = self.settings
         scenario = Scenario(settings.reachable(Deployment(workers=settings.workers)), model=settings.model)
-        command = [
-            sys.executable,
-            "-P",  # nothing is imported from the folder that the lab is started in
-            "-m",
-            "engine.live.process.host",
-            str(fd),
-            msgspec.json.encode(scenario).decode(),
-            ",".join(settings.transports),
-            *([settings.listen] if settings.listen else []),
-        ]
-        self._process = subprocess.Popen(
-            command,
-            pass_fds=[fd],
-            stdin=subprocess.DEVNULL,
-            process_group=0,  # Ctrl-C is meant for the lab, which then ends the engine
-        )
-        theirs.close()
-        self._channel, self.state = ours, "starting"
-        threading.Thread(target=self._listen, args=(ours,), name="engine client", daemon=True).start()
+        arguments = [msgspec.json.encode(scenario).decode(), ",".join(settings.transports)]
+        return [*arguments, settings.listen] if settings.listen else arguments
 
     def close(self) -> None:
         """End the engine, by force if it does not answer; while it starts, it does not."""
-        wait_s = 0.0 if self.state == "starting" else STOP_S
-        self.state = "off"
         with self._lock:
+            wait_s = 0.0 if self.state == "starting" else STOP_S
+            self.state = "off"
             self._send(Quit())  # a message, not a closed channel: the listening thread keeps the channel open
         if self._process is not None:
-            try:
-                self._process.wait(wait_s)
-            except subprocess.TimeoutExpired:
-                os.killpg(self._process.pid, signal.SIGKILL)  # includes its workers, which may not answer either
-                self._process.wait()
+            self._process.end(wait_s)
 
     # ---- what pages ask for
 
@@ -177,7 +151,18 @@ class EngineClient:
             for run in runs:
                 self._end(run, self.why)
         self._next()
+        self.make_room()
         return runs
+
+    def make_room(self) -> None:
+        """End the runs whose owners have left, as far as somebody else waits. Call it when an owner may be gone."""
+        with self._lock:
+            waiting, running = [ask.run for ask in self._waiting.in_turn()], self._running
+        gone = {run for run in (*waiting, running) if (known := self.feed.get(run)) and known.left}
+        if gone.issuperset(waiting):
+            return
+        for run in gone:
+            self.stop(run)
 
     def stop(self, run: str) -> None:
         """End a run early, or take it out of the queue."""
@@ -270,10 +255,9 @@ class EngineClient:
                 self._send(ask)
 
     def _send(self, ask: Asked) -> None:
-        """Call with the lock held. If the engine has just died, the listening thread tells those who wait."""
-        if self._channel is not None:
-            with suppress(OSError):
-                self._channel.send_bytes(self._encoder.encode(ask))
+        """Call with the lock held."""
+        if self._process is not None:
+            self._process.send(ask)
 
     def _next(self) -> None:
         """Start the next run if the engine is free."""
@@ -283,13 +267,22 @@ class EngineClient:
             self._running, self._began_s = ask.run, time.monotonic()
             self._send(ask)
 
-    def _listen(self, channel: "Connection[bytes, bytes]") -> None:
-        try:
-            while True:
-                self._hear(_told.decode(channel.recv_bytes()))
-        except (EOFError, OSError):
-            if self.state != "off":
-                self._broke(self.why or "The engine's process has ended; its messages are in the lab's log.")
+    def _ended(self, how: str) -> None:
+        """Start it again: what waited still waits. But what dies again and again would do so for ever."""
+        if self.state in ("off", "broken"):
+            return
+        self._deaths_s.append(time.monotonic())
+        if len(self._deaths_s) == MOST_DEATHS and self._deaths_s[-1] - self._deaths_s[0] < WITHIN_S:
+            times = f"{MOST_DEATHS} times within {WITHIN_S / 60:.0f} minutes, so it is not started again"
+            self._broke(f"The engine's process {how}, {times}; its messages are in the lab's log.")
+            return
+        sys.stderr.write(f"The engine's process {how}; it is started again.\n")
+        with self._lock:
+            lost, self._running = self._running, ""
+            if self.state != "off":  # the lab may have closed by now
+                self.open()
+        if lost:
+            self._end(lost, f"The engine's process {how} in the middle of this. It starts again: ask once more.")
 
     def _hear(self, told: Told) -> None:
         match told:

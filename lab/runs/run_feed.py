@@ -16,6 +16,7 @@ from lab.scene.motions import Motions
 from lessons.book import now
 
 RUNS_KEPT = 40
+AWAY_S = 10.0
 FRAME_S = 1 / 30  # watchers get no more messages a second than they can draw
 
 
@@ -33,10 +34,25 @@ class Run:
         self.ended_at = ""  # UTC, ISO 8601
         self.refused = ""  # why it never began
         self.declined = ""  # why the last requested change was not made
+        self.owners = 0  # pages that watch with the run's key
+        self.left_s: float | None = None  # since when there is none, after there was one (monotonic)
         self._motions = Motions()
         self._encoded: list[str] = []
         self._clock: tuple[float, float] | None = None  # (the run's clock, ours) at the last events, seconds
         self._changed = asyncio.Event()
+
+    def owner_came(self) -> None:
+        self.owners, self.left_s = self.owners + 1, None
+
+    def owner_went(self) -> None:
+        self.owners -= 1
+        if not self.owners:
+            self.left_s = time.monotonic()
+
+    @property
+    def left(self) -> bool:
+        """Whether its owner is gone, and not only about to load the page again."""
+        return self.left_s is not None and time.monotonic() - self.left_s >= AWAY_S
 
     def happened(self, events: Sequence[Event], now_s: float) -> None:
         """Append events; `now_s` is the run's clock when they were sent."""

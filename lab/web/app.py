@@ -55,8 +55,7 @@ for name, value in OPTIONS.items():  # for those who start this file with Stream
     config.set_option(name, value)
 
 try:
-    settings = Settings.of_environment()
-    settings.check()  # refused here, where it is one sentence
+    settings = Settings.of_environment().checked()  # refused here, where it is one sentence
 except BadInput as wrong:
     click.echo(f"split-kitchen: {wrong}", err=True)
     sys.exit(2)

@@ -43,7 +43,7 @@ __all__ = ["cli", "main"]
 def lab(port: int, host: str, base_path: str, open_browser: bool) -> None:
     """Open the lab: a kitchen in the browser, on the real engine."""
     whole("port", port, 1, 65535)
-    Settings.of_environment().check()  # refused here, where it is one sentence
+    Settings.of_environment().checked()  # refused here, where it is one sentence
     app = str(Path(__file__).with_name("app.py"))
     can_listen(host, port)
     click.echo(f"  Split Kitchen: {address(host, port, base_path)}", err=True)

@@ -28,8 +28,13 @@ def check_data_folder(folder: Path) -> None:
 
 def _check_database(file: Path) -> None:
     try:
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=0)) as db:
+            db.execute("BEGIN IMMEDIATE")  # reads the file's head, and wants to write
             db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as why:
-        allowed = f"a folder whose {file.name} is whole ({why}); move that file away, and the lab begins an empty one"
+        if getattr(why, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            return  # another lab writes there this moment
+        allowed = (
+            f"a folder whose {file.name} is whole and writable ({why}): move it away, and the lab starts a new one"
+        )
         raise BadInput(NAME, str(file.parent), allowed) from why

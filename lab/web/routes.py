@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from engine.errors import BadInput
 from engine.link import LinkSpec
 from lab.runs.engine_client import EngineClient
-from lab.runs.run_feed import Run
+from lab.runs.run_feed import AWAY_S, Run
 from lab.web.landing import any_page, front_page
 from lab.web.limited_socket import POLICY_VIOLATION
 from lab.web.services import running
@@ -50,13 +50,21 @@ async def watch(socket: WebSocket) -> None:
     if key is not None and not hmac.compare_digest(key.encode(), run.key.encode()):
         await socket.close(NOT_YOURS, "not your run")
         return
+    owned = key is not None
+    if owned:
+        run.owner_came()
     since = re.fullmatch(r"[0-9]{1,9}", socket.query_params.get("since", ""))
     out = asyncio.create_task(_send(socket, run, int(since[0]) if since else 0))
-    commands = asyncio.create_task(_obey(engine, socket, run, owner=key is not None))
-    await asyncio.wait({out, commands}, return_when=asyncio.FIRST_COMPLETED)
-    out.cancel()
-    commands.cancel()
-    await asyncio.gather(out, commands, return_exceptions=True)
+    commands = asyncio.create_task(_obey(engine, socket, run, owner=owned))
+    try:
+        await asyncio.wait({out, commands}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if owned:
+            run.owner_went()
+            asyncio.get_running_loop().call_later(AWAY_S, engine.make_room)
+        out.cancel()
+        commands.cancel()
+        await asyncio.gather(out, commands, return_exceptions=True)
     with suppress(WebSocketDisconnect, RuntimeError):  # the browser may have closed it already
         await socket.close()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import BadInput
+from engine.files import expanded
 from engine.scenario import MAX_WORKERS, TRANSPORTS, ModelSpec, one_of, whole
 from engine.units import host_and_port
 from lab.classroom.auth import long_enough, made_key
@@ -29,16 +30,20 @@ class Settings(msgspec.Struct, frozen=True):
         """The instructor's key: the one that is set, else the one in `data`, made the first time. Raises BadInput."""
         return self.instructor_key or made_key(self.data)
 
-    def check(self) -> None:
-        """Raises BadInput for what would break the lab at its start."""
+    def checked(self) -> "Settings":
+        """Itself. Raises BadInput for what would break the lab at its start."""
         check_data_folder(self.data)
         self.key()
+        return self
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Raises BadInput, which names the variable."""
+        data = expanded(environment.get("SPLIT_KITCHEN_DATA", "~/.local/share/split-kitchen"))
+        if str(data).startswith("~"):
+            raise BadInput("SPLIT_KITCHEN_DATA", "not set", "a folder, since this user has no home folder")
         return cls(
-            data=Path(environment.get("SPLIT_KITCHEN_DATA", "~/.local/share/split-kitchen")).expanduser(),
+            data=data,
             engine=_engine(environment),
             url=environment.get("SPLIT_KITCHEN_URL", "").rstrip("/"),
             hosts=_hosts(environment),

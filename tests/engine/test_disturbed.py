@@ -54,6 +54,12 @@ def test_beyond_it_is_disturbed(share: float) -> None:
     assert f"for {share:.0%} of its steps' time" in disturbance(steps((1.0, 1.0 - share)))
 
 
+def test_on_too_few_cores_the_workers_disturb_each_other() -> None:
+    log = steps((1.0, 0.5)) + steps((1.0, 0.5), worker="worker-1")
+    assert disturbance(log, "Some CPU, 1 core").endswith("did not have its core, since 2 workers share 1 core here.")
+    assert disturbance(log, "Some CPU, 2 cores").endswith("because of something else on this machine.")
+
+
 @pytest.mark.parametrize("log", [[], steps((0.5, None)), [StepEnded(1.0, "worker-0", 0.1)]])
 def test_where_nobody_measured_nothing_is_said(log: list[Event]) -> None:
     assert kept_waiting(log) is None

@@ -84,22 +84,37 @@ def test_disaggregation_takes_a_worker_of_each_kind(workers: int, prefill: int, 
         assert Deployment(kind, workers, prefill).checked()
 
 
-@pytest.mark.parametrize("rate", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("rate", [0.0, -1.0, 1e-320, 9e307, math.nan, math.inf])
 def test_rate(rate: float) -> None:
-    assert (
-        refusal(scenario(Workload(rate_per_s=rate))) == f"rate is {rate!r}, but must be above 0, in requests/s, or inf."
-    )
+    said = refusal(scenario(Workload(rate_per_s=rate)))
+    assert said == f"rate is {rate!r}, but must be from 1e-06 to 1e+09, in requests/s, or inf."
 
 
-@pytest.mark.parametrize("bandwidth", [0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("bandwidth", [0, -1.0, 1e-320, 1e300, math.nan, math.inf])
 def test_bandwidth(bandwidth: float) -> None:
     said = refusal(scenario(LinkSpec(bandwidth)))
-    assert said == f"link is {bandwidth!r}, but must be above 0, in bytes/s, or none."
+    assert said == f"link is {bandwidth!r}, but must be from 1 to 1e+18, in bytes/s, or none."
 
 
-@pytest.mark.parametrize("latency", [-0.001, math.nan, math.inf])
+@pytest.mark.parametrize("latency", [-0.001, 1e300, math.nan, math.inf])
 def test_latency(latency: float) -> None:
-    assert refusal(scenario(LinkSpec(None, latency))) == f"latency is {latency!r}, but must be 0 or more, in seconds."
+    said = refusal(scenario(LinkSpec(None, latency)))
+    assert said == f"latency is {latency!r}, but must be from 0 to 1,000,000, in seconds."
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong", "said"),
+    [
+        (
+            "burstiness",
+            1e300,
+            "burstiness is 1e+300, but must be from 0.01 to 100, in standard deviations of a gap by its mean.",
+        ),
+        ("burst_s", 1e-320, "burst is 1e-320, but must be from 0.001 to 1,000,000, in seconds."),
+    ],
+)
+def test_arrivals(field: str, wrong: float, said: str) -> None:
+    assert refusal(scenario(Workload(**{field: wrong}))) == said  # type: ignore[arg-type]
 
 
 def test_long_prompts() -> None:

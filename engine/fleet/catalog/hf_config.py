@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from engine.errors import BadInput
+from engine.files import contents, expanded, reason
 from engine.fleet.catalog.checkpoint import nearest_precision, stored_bytes
 from engine.fleet.catalog.layers import layer_kinds, state_bytes, window_of
 from engine.fleet.catalog.models import Experts, Latent, ModelShape
@@ -49,19 +50,19 @@ def model(name: str) -> ModelShape:
     """A shipped model by name, or the model of a `config.json` (or a folder with one) by path. Raises BadInput."""
     if name in models():  # first: one advice asks ten thousand times
         return models()[name]
-    path = Path(name).expanduser()
-    if path.suffix == ".gguf" and path.is_file():
-        return _of_gguf(path)
-    folder = path.parent if path.suffix == ".safetensors" and path.is_file() else path
-    file = folder / "config.json" if folder.is_dir() else path
-    if file.suffix != ".json":
-        return named("model", name, models(), other=", or the path of a config.json or a .gguf file")
+    path = expanded(name)
     try:
-        data = file.read_bytes()
+        if path.suffix == ".gguf" and path.is_file():
+            return _of_gguf(path)
+        folder = path.parent if path.suffix == ".safetensors" and path.is_file() else path
+        file = folder / "config.json" if folder.is_dir() else path
+        if file.suffix != ".json":
+            return named("model", name, models(), other=", or the path of a config.json or a .gguf file")
+        data = contents(file, MOST_BYTES)
         beside = [file.parent / "hf_quant_config.json", file.parent / f"{file.stem}.hf_quant_config.json"]
-        quant = next((one.read_bytes() for one in beside if one.is_file()), b"")
+        quant = next((contents(one, MOST_BYTES) for one in beside if one.is_file()), b"")
     except OSError as wrong:
-        raise BadInput("model", name, f"a config.json that can be read ({wrong})") from wrong
+        raise BadInput("model", name, f"a config.json that can be read ({reason(wrong)})") from wrong
     if file.stem != "config":
         return read_config(data, name, file.stem, quant if beside[1].is_file() else b"")
     return _weighed(read_config(data, name, file.parent.name, quant), stored_bytes(file.parent))

@@ -16,6 +16,7 @@ from torch.nn.functional import linear
 
 from engine.live.compute.optimizations import Optimizations
 from engine.live.model.catalog import Prepared
+from engine.live.model.folder import weight_files
 
 REQUIRED = {
     "rms_norm_eps",
@@ -93,14 +94,9 @@ def _needed(layers: int, tied: bool) -> set[str]:
 
 def _tensors(prepared: Prepared) -> Mapping[str, torch.Tensor]:
     """All tensors in the files, by name. Those of the right dtype stay mapped; others are converted in memory."""
-    folder, dtype = Path(prepared.folder), getattr(torch, prepared.dtype)
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        files = {folder / name for name in json.loads(index.read_text("utf-8"))["weight_map"].values()}
-    else:
-        files = {folder / (f"model.{prepared.variant}.safetensors" if prepared.variant else "model.safetensors")}
+    dtype = getattr(torch, prepared.dtype)
     tensors: dict[str, torch.Tensor] = {}
-    for file in files:
+    for file in weight_files(Path(prepared.folder), prepared.variant):
         if file.exists():
             with safe_open(file, "pt") as opened:
                 tensors |= {name: opened.get_tensor(name).to(dtype) for name in opened.keys()}  # noqa: SIM118

@@ -4,18 +4,22 @@ A GGUF file is converted once, in a process of its own, into a folder of the cac
 After that, every model is a folder with `config.json`, `tokenizer.json` and safetensors.
 """
 
+import functools
 import importlib.util
-import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from engine.errors import BadInput
+from engine.files import expanded, reason
 from engine.live.model.dtypes import faster, speeds
+from engine.live.model.folder import Damaged, counted, damage, read_json
 from engine.live.model.shape import KvShape
 from engine.live.this_machine import cache_folder
 from engine.scenario import BLOCK_TOKENS, ModelSpec
@@ -62,11 +66,14 @@ def _folder(path: str) -> Path:
         return _converted(path, path, path)
     if path in PACKAGED:
         return _from_gguf(path, _in_package(path, PACKAGED[path]))
-    local = Path(path).expanduser()
-    if local.suffix == ".gguf" and local.is_file():
-        return _from_gguf(path, local)
-    if local.is_dir():
-        return local if (local / "config.json").exists() else _from_gguf(path, _only_gguf(path, local))
+    local = expanded(path)
+    try:
+        if local.suffix == ".gguf" and local.is_file():
+            return _from_gguf(path, local)
+        if local.is_dir():
+            return local if (local / "config.json").exists() else _from_gguf(path, _only_gguf(path, local))
+    except (OSError, ValueError) as odd:  # a name too long, a zero byte, a folder that can't be looked into
+        raise BadInput("model", path, ANY_MODEL) from odd
     return _from_hub(path)
 
 
@@ -106,51 +113,78 @@ def _from_gguf(path: str, gguf: Path) -> Path:
 def _converted(path: str, source: str, key: str) -> Path:
     """The cache's folder for `source`, made now if need be. If two processes race, the first to finish wins."""
     folder = cache_folder() / f"{key}-v{FORMAT}"
+    if folder.exists() and (wrong := damage(folder) or damage(folder, "bf16")):
+        sys.stderr.write(f"{folder} is damaged ({wrong}); it is made again.\n")
+        shutil.rmtree(folder, ignore_errors=True)
     if not folder.exists():
-        run = [sys.executable, "-P", "-m", "engine.live.model.convert", source, str(folder)]
-        offline = os.environ | {"HF_HUB_OFFLINE": "1"}  # all it needs is here
-        ran = subprocess.run(run, capture_output=True, text=True, check=False, env=offline)
-        if ran.returncode:
-            said = (ran.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise BadInput("model", path, f"one that can be converted ({said})")
+        _convert(path, source, folder)
     return folder
+
+
+def _convert(path: str, source: str, folder: Path) -> None:
+    cache = folder.parent
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache):
+            pass
+    except OSError as why:
+        raise BadInput("SPLIT_KITCHEN_CACHE", str(cache), f"a folder that can be written ({reason(why)})") from why
+    run = [sys.executable, "-P", "-m", "engine.live.model.convert", source, str(folder)]
+    offline = os.environ | {"HF_HUB_OFFLINE": "1"}  # all it needs is here
+    ran = subprocess.run(run, capture_output=True, text=True, check=False, env=offline)
+    if ran.returncode:
+        said = (ran.stderr.strip().splitlines() or [f"it ended with {ran.returncode} and no word"])[-1]
+        if "No space left" in said:
+            raise BadInput("SPLIT_KITCHEN_CACHE", str(cache), f"a folder with room for {path}, which it has not")
+        raise BadInput("model", path, f"one that can be converted ({said})")
 
 
 def _described(spec: ModelSpec, folder: Path, dtype: str) -> Prepared:
     path = spec.path
-    config = _json(folder / "config.json")
+    try:
+        config, generation = read_json(folder / "config.json"), read_json(folder / "generation_config.json")
+    except Damaged as what:
+        raise BadInput("model", path, f"whole ({what})") from what
     if config.get("model_type") not in FAMILIES or not _full_attention(config):
         raise BadInput("model", path, f"of a family with full attention in every layer: {', '.join(FAMILIES)}")
     if (gate := config.get("hidden_act", "silu")) != "silu":
         raise BadInput("model", path, f"one whose MLP has silu for its hidden_act, which is '{gate}' there")
     if not (folder / "tokenizer.json").exists() or not any(folder.glob("*.safetensors")):
         raise BadInput("model", path, f"complete: {folder} needs tokenizer.json and .safetensors beside config.json")
-    heads = config["num_attention_heads"]
-    stop = _json(folder / "generation_config.json").get("eos_token_id", config.get("eos_token_id"))
-    return Prepared(
+    count = functools.partial(counted, config, path)
+    hidden, heads = count("hidden_size"), count("num_attention_heads")
+    shape = KvShape(
+        layers=count("num_hidden_layers"),
+        kv_heads=count("num_key_value_heads", heads),
+        head_dim=count("head_dim", max(1, hidden // heads)),
+        block_tokens=BLOCK_TOKENS,
+        dtype=dtype,
+    )
+    count("intermediate_size")
+    prepared = Prepared(
         name=path,
         folder=str(folder),
         dtype=dtype,
-        kv_shape=KvShape(
-            layers=config["num_hidden_layers"],
-            kv_heads=config.get("num_key_value_heads") or heads,
-            head_dim=config.get("head_dim") or config["hidden_size"] // heads,
-            block_tokens=BLOCK_TOKENS,
-            dtype=dtype,
-        ),
+        kv_shape=shape,
         kv_blocks=spec.kv_blocks,
-        context_tokens=config["max_position_embeddings"],
-        stop_ids=tuple(stop) if isinstance(stop, list) else () if stop is None else (stop,),
-        vocab=config["vocab_size"],
+        context_tokens=count("max_position_embeddings"),
+        stop_ids=_stop_ids(path, generation.get("eos_token_id", config.get("eos_token_id"))),
+        vocab=count("vocab_size"),
     )
+    if wrong := damage(folder, prepared.variant):
+        raise BadInput("model", path, f"whole ({wrong})")
+    return prepared
+
+
+def _stop_ids(path: str, said: Any) -> tuple[int, ...]:
+    stop = said if isinstance(said, list) else [] if said is None else [said]
+    if not all(isinstance(token, int) for token in stop):
+        raise BadInput(f"eos_token_id of {path}", said, "a token's number, or a list of them")
+    return tuple(stop)
 
 
 def _full_attention(config: dict[str, Any]) -> bool:
     # A window counts unless it is switched off: Mistral has no switch, Qwen's is off by default.
     windowed = config.get("sliding_window") and config.get("use_sliding_window", config["model_type"] == "mistral")
-    return not windowed and set(config.get("layer_types") or ()) <= {"full_attention"}
-
-
-def _json(file: Path) -> dict[str, Any]:
-    """The file's contents; empty if there is no such file."""
-    return dict(json.loads(file.read_text())) if file.exists() else {}
+    kinds = config.get("layer_types") or []
+    return not windowed and isinstance(kinds, list) and all(kind == "full_attention" for kind in kinds)

@@ -4,8 +4,14 @@ transformers takes 20 s to read a GGUF file, and every process would hold its ow
 workers share the pages. The folder has the weights twice, in fp32 and (`model.bf16.safetensors`) in bf16.
 """
 
+import fcntl
+import os
+import shutil
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +22,8 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Qwen3Config
 
+MAKING = ".making-"
+BEGUN_S = 600.0
 END = 256  # the tiny models' end-of-sequence token; 0 to 255 are the bytes
 TINY_SHAPE = {
     "hidden_size": 64,
@@ -39,7 +47,9 @@ TINY_CHAT = "{% for message in messages %}[{{ message.role }}] {{ message.conten
 def convert(source: str, folder: Path) -> None:
     """Make `folder`, whole or not at all; if another process was faster, keep its folder."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as scratch:
+    for left in folder.parent.glob(f"{MAKING}*"):
+        _clear(left)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=MAKING) as scratch, _in_use(Path(scratch)):
         made = Path(scratch) / folder.name
         made.mkdir()
         (_tiny if source in TINY_CONFIGS else _gguf)(source, made)
@@ -50,6 +60,28 @@ def convert(source: str, folder: Path) -> None:
         except OSError:
             if not folder.exists():
                 raise
+
+
+@contextmanager
+def _in_use(folder: Path) -> Iterator[bool]:
+    """Lock the folder as long as this process lives; whether nobody else had."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(handle)
+
+
+def _clear(left: Path) -> None:
+    """Remove what a conversion left that was killed; not what one that has just begun is about to lock."""
+    with suppress(OSError):
+        if time.time() - left.stat().st_mtime > BEGUN_S:
+            with _in_use(left) as nobodys:
+                if nobodys:
+                    shutil.rmtree(left)
 
 
 def _gguf(source: str, folder: Path) -> None:

@@ -1,6 +1,5 @@
 """Text to tokens and back, and synthetic prompts. No torch: the front does this, not the workers."""
 
-import json
 import random
 from collections.abc import Sequence
 from functools import cached_property
@@ -15,7 +14,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
+from engine.errors import BadInput
 from engine.live.model.catalog import Prepared
+from engine.live.model.folder import Damaged, read_json
 
 PLAIN = "{% for message in messages %}{{ message.content }}{% endfor %}"  # for models without a chat template
 TASK = "Answer the question from these notes.\n\n"
@@ -41,8 +42,15 @@ class Text:
 
     def __init__(self, prepared: Prepared, *, chat: bool = True) -> None:
         folder = Path(prepared.folder)
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._chat = _ChatTemplate(folder, chat)
+        try:
+            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as wrong:  # what the library raises has no other class
+            raise BadInput("model", prepared.name, f"one with a tokenizer.json that can be read ({wrong})") from wrong
+        try:
+            self._chat = _ChatTemplate(folder, chat)
+            self._chat.render("Hello")
+        except (Damaged, TemplateError, OSError, ValueError, TypeError, RecursionError) as wrong:
+            raise BadInput("model", prepared.name, f"one whose chat template works ({wrong})") from wrong
 
     def encode(self, text: str) -> tuple[int, ...]:
         """The tokens of the text alone, without special tokens."""
@@ -67,7 +75,7 @@ class Text:
         notes = self._shuffled(random.Random(f"{seed}/{index}"))
         asked = next(notes)
         question = f"\nQuestion: {asked.question}"
-        before, after = self._chat.render(TASK + NOTES + question).split(NOTES)
+        before, _, after = self._chat.render(TASK + NOTES + question).partition(NOTES)
         head, tail = self.encode(before), self.encode(after)
         room = tokens - len(head) - len(tail)
         if room < len(asked.ids):  # the note with the answer would not fit
@@ -114,7 +122,7 @@ class _ChatTemplate:
     """A model's own template, in a sandbox: it came with the model, so it is not trusted."""
 
     def __init__(self, folder: Path, chat: bool) -> None:
-        settings = _json(folder / "tokenizer_config.json")
+        settings = read_json(folder / "tokenizer_config.json")
         self._words = {name: _content(settings.get(name)) for name in ("bos_token", "eos_token")}
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
         environment.globals["raise_exception"] = _refuse
@@ -134,7 +142,3 @@ def _refuse(message: str) -> NoReturn:
 def _content(token: Any) -> str:
     """A special token is a string, or an object with a string in it."""
     return str(token.get("content", "") if isinstance(token, dict) else token or "")
-
-
-def _json(file: Path) -> dict[str, Any]:
-    return dict(json.loads(file.read_text("utf-8"))) if file.exists() else {}

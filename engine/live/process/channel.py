@@ -1,6 +1,7 @@
 """A worker's end of its connection to the front, and what both ends agree on. No torch: the front needs this too."""
 
 import os
+import select
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -26,6 +27,21 @@ class Channel:
     def send(self, message: Report | Greeting) -> None:
         with self._lock:
             self._connection.send_bytes(self._encoder.encode(message))
+
+    def answer(self, message: Report | Greeting) -> None:
+        """Send a sign of life, but wait for nobody: where a message of another thread is under way, or the front has
+        many still to read, it has its sign. Waiting, the listening thread would read no more, and both ends might."""
+        if not self._lock.acquire(blocking=False):
+            return
+        room = select.poll()
+        room.register(self._connection, select.POLLOUT)
+        try:
+            if room.poll(0):
+                self._connection.send_bytes(self._encoder.encode(message))
+        except OSError:
+            pass  # the front is gone, as `receive` is about to find
+        finally:
+            self._lock.release()
 
     def receive(self) -> Command:
         """The next command. Raises EOFError or OSError when the front is gone."""

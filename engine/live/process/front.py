@@ -1,18 +1,17 @@
 """The front: starts worker processes, admits remote ones, and carries messages between them and the router.
 
-It computes nothing. `poll` waits on all channels at once. A channel that closes means that its worker died, and a new
-process takes its name. Only the front logs events.
+It computes nothing. `poll` waits on all channels at once. A channel that closes means that its worker died; one that
+answers no more means that it hangs (`engine.live.process.seat`). Either way a new process takes its name. Only the
+front logs events.
 """
 
 import importlib.util
 import os
 import secrets
 import subprocess
-import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, Pipe, wait
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import msgspec
@@ -24,7 +23,8 @@ from engine.live.compute.optimizations import Optimizations
 from engine.live.model.catalog import prepare
 from engine.live.model.text import Text, TextStream
 from engine.live.process.channel import MAX_MESSAGE_BYTES, boot_id
-from engine.live.process.join_server import KEY_VARIABLE, JoinServer, shared_key
+from engine.live.process.join_server import JoinServer, shared_key
+from engine.live.process.seat import KILLED, LOOK_S, Seat
 from engine.messages import Command, Corrupt, Gone, Greeting, Hello, Ping, Pong, Ready, Report, Start, Stop
 from engine.request import Request
 from engine.router import Output, Router, Send
@@ -40,20 +40,6 @@ def worker_names(count: int) -> list[str]:
 
 
 _messages: msgspec.msgpack.Decoder[Report | Greeting] = msgspec.msgpack.Decoder(Report | Greeting)
-
-
-@dataclass
-class Seat:
-    """A worker's place in the deployment: the name stays while processes come and go."""
-
-    name: str
-    core: int
-    channel: "Connection[bytes, bytes] | None" = None
-    process: "subprocess.Popen[bytes] | None" = None
-    ready: Ready | None = None
-    deaths: int = 0
-    asked_s: float = 0.0
-    round_trips: tuple[tuple[float, float], ...] = ()  # (seconds, clock offset) of each ping
 
 
 class Front:
@@ -96,6 +82,7 @@ class Front:
         self._text = Text(prepared)
         self._streams: dict[str, TextStream] = {}  # answers in progress, by request
         self._unseated: list[Connection[bytes, bytes]] = []  # joined, but without a seat yet
+        self._looked_s = time.monotonic()
 
     def __enter__(self) -> "Front":
         return self
@@ -113,7 +100,7 @@ class Front:
         """Start the workers and return when all are ready. Raises WorkerFailed."""
         if self._join_server is None:
             for seat in self.seats:
-                self._spawn(seat)
+                seat.start_process(self._key)
         give_up_s = time.monotonic() + timeout_s
         while missing := [seat.name for seat in self.seats if seat.ready is None]:
             left_s = give_up_s - time.monotonic()
@@ -187,23 +174,43 @@ class Front:
 
     def poll(self, timeout_s: float, also: Sequence[Any] = ()) -> list[Event]:
         """The events since the last call; waits up to `timeout_s` for one, or until something in `also` is readable."""
-        if not self._events:
-            self._pump(max(0.0, timeout_s), also)
+        give_up_s = time.monotonic() + timeout_s
+        while not self._events:
+            left_s = give_up_s - time.monotonic()
+            if self._pump(max(0.0, left_s), also) or left_s <= 0:
+                break
         events, self._events = self._events, []
         return events
 
     # ---- messages
 
-    def _pump(self, timeout_s: float, also: Sequence[Any] = ()) -> None:
+    def _pump(self, timeout_s: float, also: Sequence[Any] = ()) -> bool:
+        """Wait for a message, or for the next look at the workers; True if something in `also` is readable."""
         channels = {seat.channel: seat for seat in self.seats if seat.channel is not None}
         signals = [self._join_server.signal] if self._join_server is not None else []
-        for ready in wait([*channels, *self._unseated, *signals, *also], timeout_s):
+        look_s = max(0.0, self._looked_s + LOOK_S - time.monotonic())
+        readable = wait([*channels, *self._unseated, *signals, *also], min(timeout_s, look_s))
+        for ready in readable:
             if ready in channels:
                 self._read(channels[ready])
             elif ready in signals:
                 self._admit()
             elif ready in self._unseated:
                 self._assign_seat(ready)
+        self._look()  # after reading: what was not read while the front itself stood still is an answer, too
+        return any(ready in also for ready in readable)
+
+    def _look(self) -> None:
+        """Replace workers that hang, and ask the others for a sign of life."""
+        if time.monotonic() < self._looked_s + LOOK_S:
+            return
+        self._looked_s = time.monotonic()
+        for seat in self.seats:
+            seat.unanswered += 1
+            if seat.hung:
+                self._lost(seat)
+            elif seat.ready is not None:
+                self._send(seat, Ping())
 
     def _read(self, seat: Seat) -> None:
         """Handle everything the worker has sent so far."""
@@ -217,11 +224,13 @@ class Front:
             self._lost(seat)
 
     def _heard(self, seat: Seat, message: Report | Greeting) -> None:
+        seat.unanswered = 0
         match message:
             case Hello():
                 self._greet(seat, message)
             case Pong():
-                self._time(seat, message.clock_s)
+                if seat.ready is None:
+                    self._time(seat, message.clock_s)
             case Ready():
                 self._compare(message)
                 seat.ready, seat.deaths = message, 0
@@ -237,11 +246,7 @@ class Front:
                 self._log(output)
 
     def _send(self, seat: Seat, command: Command) -> None:
-        try:
-            if seat.channel is not None:
-                seat.channel.send_bytes(self._encoder.encode(command))
-        except OSError:
-            pass  # it died; `_read` finds its channel closed and reassigns its requests
+        seat.send(self._encoder.encode(command))
 
     def _log(self, event: Event) -> None:
         """Log the event. A token gets its text here, since only the front sees whole answers."""
@@ -260,33 +265,20 @@ class Front:
 
     # ---- processes
 
-    def _spawn(self, seat: Seat) -> None:
-        ours, theirs = Pipe()
-        fd = theirs.fileno()
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", KEY_VARIABLE: self._key.decode()}
-        command = [sys.executable, "-P", "-m", "engine.live.process.worker_process", str(fd)]
-        seat.process = subprocess.Popen(command, pass_fds=[fd], env=environment, stdin=subprocess.DEVNULL)
-        theirs.close()
-        seat.channel = ours
-
     def _lost(self, seat: Seat) -> None:
-        assert seat.channel is not None
-        seat.channel.close()
-        seat.channel = None
-        if seat.process is not None:
-            seat.process.kill()
-            seat.process.wait()
-        was_ready, seat.ready, seat.round_trips = seat.ready, None, ()
+        """Its worker died, or hangs: replace it, and have its orders start again elsewhere."""
+        why = seat.hung or seat.ending()
+        was_ready = seat.vacate()
         seat.deaths += was_ready is None
         if seat.deaths >= DEATHS_BEFORE_READY:
-            raise WorkerFailed(f"{seat.name} died {seat.deaths} times before it was ready; its own messages say why.")
+            blame = "its own messages say why" if why != KILLED else "Linux does that when memory runs out"
+            raise WorkerFailed(f"{seat.name} died {seat.deaths} times before it was ready: {why}; {blame}.")
         if was_ready is not None:
             for other in self.seats:  # before a new one is started, which may want that memory
                 self._send(other, Gone(tuple(was_ready.endpoints.values())))
-            why = "its process ended" if self._join_server is None else "its connection ended"
             self._apply(self.router.worker_down(seat.name, why, self.now()))
         if self._join_server is None:
-            self._spawn(seat)
+            seat.start_process(self._key)
 
     def _greet(self, seat: Seat, hello: Hello) -> None:
         """Agree on a clock: a worker on this host shares ours; one on another host is asked a few times."""
@@ -340,7 +332,7 @@ class Front:
         if seat is None:
             newcomer.close()
             return
-        seat.channel = newcomer
+        seat.take(newcomer)
         self._heard(seat, hello)
 
     def _free_seat(self, role: str) -> Seat | None:

@@ -12,7 +12,6 @@ for PATIENCE_S. The bytes are random, so nothing on the way can compress them; n
 """
 
 import os
-import socket
 import struct
 import time
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from typing import TypeAlias
 import msgspec
 
 from engine.errors import TransportFailed
-from engine.live.process.join_server import JoinServer, join, shared_key
+from engine.live.process.join_server import JoinServer, join, limit_silence, shared_key
 
 PIECE_BYTES = 1 << 22
 MOST_BYTES = 4 << 30  # each way
@@ -54,7 +53,7 @@ def measure(address: tuple[str, int], *, seconds: float = SECONDS, most_bytes: i
     peer = f"{address[0]}:{address[1]}"
     stream, _ = join(address, shared_key(), patience_s=PATIENCE_S)
     with stream:
-        _limit_silence(stream)
+        limit_silence(stream, PATIENCE_S)
         try:
             round_trip_s = min(_ping(stream) for _ in range(PINGS))
             began = time.perf_counter()
@@ -88,7 +87,7 @@ def serve(port: int, *, host: str = "", wait_s: float = WAIT_S, ready: Callable[
     finally:
         server.close()
     with stream:
-        _limit_silence(stream)
+        limit_silence(stream, PATIENCE_S)
         try:
             _answer(stream)
         except EOFError:
@@ -136,11 +135,3 @@ def _receive(stream: Stream) -> int:
         if received > MOST_BYTES:
             raise OSError(f"it sends more than {MOST_BYTES:,} bytes")
     return received
-
-
-def _limit_silence(stream: Stream) -> None:
-    """Have a read or write fail after PATIENCE_S without progress."""
-    limit = struct.pack("ll", int(PATIENCE_S), 0)  # a timeval
-    with socket.socket(fileno=os.dup(stream.fileno())) as same:
-        for side in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            same.setsockopt(socket.SOL_SOCKET, side, limit)

@@ -6,12 +6,13 @@ documenting them: what `Client` and `Listener` do with a key, here with a time l
 
 import os
 import socket
+import struct
 import sys
 import time
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, Listener, Pipe, answer_challenge, deliver_challenge
 from queue import SimpleQueue
-from threading import Thread
+from threading import BoundedSemaphore, Thread
 
 from engine.errors import BadInput, TransportFailed
 
@@ -19,6 +20,8 @@ KEY_VARIABLE = "SPLIT_KITCHEN_KEY"
 KEY_LENGTH = 16
 PATIENCE_S = 60.0  # for a front that is not listening yet
 RETRY_S = 0.5
+HANDSHAKE_S = 10.0  # for each message of a caller that has not proved the key yet
+MOST_STRANGERS = 64  # callers at once that have not; one more is hung up on
 KEEPALIVE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 5, "TCP_USER_TIMEOUT": 15_000}  # 15 s of silence
 
 
@@ -80,8 +83,16 @@ def _configure(raw: socket.socket) -> None:
             raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
+def limit_silence(connection: "Connection[bytes, bytes]", seconds: float) -> None:
+    """Have a read or write of this socket fail with an OSError after so long without progress; 0: never."""
+    limit = struct.pack("ll", int(seconds), 0)  # a timeval
+    with socket.socket(fileno=os.dup(connection.fileno())) as same:
+        for side in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            same.setsockopt(socket.SOL_SOCKET, side, limit)
+
+
 class JoinServer:
-    """Accepts workers in the background. `bell` is readable when `joined` may hold one."""
+    """Accepts workers in the background. `signal` is readable when `joined` may hold one."""
 
     def __init__(self, address: tuple[str, int], key: bytes) -> None:
         self._key = key
@@ -93,6 +104,7 @@ class JoinServer:
             raise BadInput("listen", f"{address[0]}:{address[1]}", f"an address of this host ({taken})") from taken
         self.address: tuple[str, int] = self._listener.address
         self._open = True
+        self._strangers = BoundedSemaphore(MOST_STRANGERS)
         Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -105,11 +117,15 @@ class JoinServer:
                 newcomer = self._listener.accept()
             except OSError:
                 continue  # the caller hung up before it was accepted, or the server is closed
+            if not self._strangers.acquire(blocking=False):
+                newcomer.close()
+                continue
             # each on its own thread: a caller that says nothing must not block the others
             Thread(target=self._authenticate, args=(newcomer,), daemon=True).start()
 
     def _authenticate(self, newcomer: "Connection[bytes, bytes]") -> None:
         try:
+            limit_silence(newcomer, HANDSHAKE_S)
             with socket.socket(fileno=os.dup(newcomer.fileno())) as raw:
                 _configure(raw)
             deliver_challenge(newcomer, self._key)
@@ -118,5 +134,7 @@ class JoinServer:
             sys.stderr.write(f"A worker was refused: {refused}\n")
             newcomer.close()
             return
+        finally:
+            self._strangers.release()
         self.joined.put(newcomer)
         self._signalling.send_bytes(b"")

@@ -158,6 +158,8 @@ class WorkerProcess:
                 self._courier.set_link(command.link)
             case Gone():
                 self._courier.leave(command.endpoints)
+            case Ping():
+                self._channel.answer(Pong(time.monotonic()))
             case _:
                 self._inbox.put(command)
 

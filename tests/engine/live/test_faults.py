@@ -1,6 +1,8 @@
-"""kill -9, a corrupt tray, a cut link, too little memory: every request ends, with the same tokens."""
+"""kill -9, a hung worker, a corrupt tray, a cut link, too little memory: every request ends, with the same tokens."""
 
 import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,8 +10,9 @@ import msgspec
 import pytest
 
 from engine.errors import BadInput
-from engine.events import Event, HandoffEnded, HandoffMoved, TokenMade, WorkerDown, WorkerUp
+from engine.events import Event, HandoffEnded, HandoffMoved, Recalled, TokenMade, WorkerDown, WorkerUp
 from engine.link import LinkSpec
+from engine.live.process import seat as seats
 from engine.live.process.front import Front
 from engine.live.process.run import make_requests, run_live
 from engine.log import in_order
@@ -72,6 +75,76 @@ def test_killed_worker(
     assert any(isinstance(event, WorkerDown) for event in log.events)
     assert recalled(log), "nobody was disturbed"
     assert answers(log) == undisturbed
+
+
+def signals(front: Front, worker: str, *numbers: signal.Signals) -> None:
+    (process,) = [seat.process for seat in front.seats if seat.name == worker]
+    assert process is not None
+    for number in numbers:
+        process.send_signal(number)
+
+
+@pytest.mark.parametrize(
+    ("moment", "transport"), [*((moment, "shm") for moment in MOMENTS), ("decode worker in mid-shipment", "tcp")]
+)
+def test_stopped_worker_is_replaced_like_a_dead_one(
+    front: Front,
+    undisturbed: dict[str, tuple[int, ...]],
+    moment: str,
+    transport: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(seats, "LOOKS", 3)
+    worker, when = MOMENTS[moment]
+
+    def fault(front: Front, event: Event) -> bool:
+        if when(event):
+            signals(front, worker, signal.SIGSTOP)
+        return when(event)
+
+    scenario = msgspec.structs.replace(SCENARIO, deployment=msgspec.structs.replace(SPLIT, transport=transport))
+    log = run_on_front(front, scenario, fault)
+    assert {event.why for event in log.events if isinstance(event, WorkerDown)} == {"it had not answered for 3 s"}
+    assert any(isinstance(event, Recalled) and "had not answered" in event.why for event in log.events)
+    assert answers(log) == undisturbed
+
+
+def test_a_worker_that_stood_still_for_a_moment_stays(front: Front, undisturbed: dict[str, tuple[int, ...]]) -> None:
+    def fault(front: Front, event: Event) -> bool:
+        if is_prefill(event):
+            signals(front, "worker-0", signal.SIGSTOP)
+            time.sleep(1.0)  # the fault itself
+            signals(front, "worker-0", signal.SIGCONT)
+        return is_prefill(event)
+
+    log = run_on_front(front, SCENARIO, fault)
+    assert not any(isinstance(event, WorkerDown) for event in log.events)
+    assert answers(log) == undisturbed
+
+
+def test_time_in_which_the_front_itself_stood_still_does_not_count(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seats, "LOOKS", 1)
+    front.poll(1.0)
+    time.sleep(4.0)  # a laptop sleeps
+    assert not any(isinstance(event, WorkerDown) for event in front.poll(0.0))
+
+
+def test_a_worker_that_reads_no_more_does_not_hold_up_the_front(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seats, "LOOKS", 3)
+    kill_idle(front, "worker-0")  # its channel gets the new limit
+    signals(front, "worker-0", signal.SIGSTOP)
+    many = msgspec.structs.replace(SCENARIO, workload=Workload(150, None, 1500, 2))
+    for request in make_requests(many):  # more than the channel holds
+        front.submit(request)
+    events = front.poll(0.0)
+    while not any(isinstance(event, WorkerDown) for event in events):
+        events += front.poll(1.0)
+    for name in front.router.open_requests():
+        front.cancel(name)
+    while not front.idle:
+        front.poll(1.0)
 
 
 @pytest.mark.parametrize("transport", ["shm", "tcp"])

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -20,13 +21,14 @@ from engine.errors import BadInput, TransportFailed
 from engine.events import Event, HandoffMoved, WorkerDown, WorkerUp
 from engine.grammar import check
 from engine.link import LinkSpec
+from engine.live.process import join_server
 from engine.live.process.front import Front
 from engine.live.process.join_server import KEY_VARIABLE, JoinServer, join, shared_key
 from engine.live.process.run import run_live
 from engine.log import load
 from engine.scenario import Deployment, ModelSpec, Scenario, Workload
 from tests.disturbed import answers, recalled, run_on_front
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, comes
 
 pytestmark = pytest.mark.live
 
@@ -125,6 +127,37 @@ def test_silent_and_noisy_strangers_keep_nobody_out(server: JoinServer) -> None:
         connection, _ = join(server.address, KEY.encode())
         assert server.signal.poll(PATIENCE_S)
         connection.close()
+
+
+def test_strangers_that_say_nothing_are_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(join_server, "HANDSHAKE_S", 1.0)
+    monkeypatch.setattr(join_server, "MOST_STRANGERS", 3)
+    server = JoinServer(("127.0.0.1", 0), KEY.encode())
+    before = threading.active_count()
+    strangers = [socket.create_connection(server.address) for _ in range(20)]
+    assert threading.active_count() <= before + 3
+    for stranger in strangers:
+        stranger.settimeout(PATIENCE_S)
+        while stranger.recv(1 << 12):
+            pass  # the challenge, where there was room for it; then the end
+        stranger.close()
+    assert comes(lambda: threading.active_count() == before)
+    join(server.address, KEY.encode())[0].close()
+    server.close()
+
+
+def test_half_a_message_of_a_peer_with_the_key_does_not_hold_up_the_front(
+    key: None, crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(join_server, "HANDSHAKE_S", 1.0)
+    host, port = free_address()
+    with Front(SPLIT, LinkSpec(), TINY, listen=(host, port)) as front:
+        half, _ = join((host, port), KEY.encode())
+        os.write(half.fileno(), struct.pack("!i", 100) + b"hello")
+        for _ in range(2):
+            crew.worker(f"{host}:{port}")
+        front.start(PATIENCE_S)
+        half.close()
 
 
 def test_a_worker_knocks_until_the_door_opens() -> None:

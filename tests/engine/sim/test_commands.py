@@ -126,7 +126,7 @@ def test_simulate_plays_a_trace_on_more_workers_than_there_are_cores(log: str, t
     [
         (
             "--cost h100",
-            "cost is 'h100', but must be measured, or a log recorded by `split-kitchen run --record`.",
+            "cost is 'h100', but must be measured, or a log recorded by `split-kitchen run --record` (",
         ),
         ("--gpu h100 --model llama-3.1-8b", "gpu is 'h100', but must be one of a100-sxm4-80g,"),
         ("--gpu h100-sxm --model llama", "model is 'llama', but must be one of smollm2-135m,"),

@@ -3,15 +3,15 @@
 import json
 from collections.abc import Iterator
 
-import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from engine.live.process.host import EngineReady, Over, StartRun
+from engine.live.process.host import Broken, EngineReady, Over, StartRun, StopRun
 from engine.scenario import Scenario
+from lab.runs import engine_client
 from lab.runs.engine_client import EngineClient, EngineSettings
 from lab.runs.fair_queue import FairQueue
-from lab.runs.run_feed import RunFeed
+from lab.runs.run_feed import AWAY_S, RunFeed
 from tests.lab.conftest import LONG, Lab, Visitor
 
 ASKS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 50)), min_size=1, max_size=8)
@@ -84,21 +84,21 @@ class Heard:
     """Stands in for the line to the engine."""
 
     def __init__(self) -> None:
-        self.runs: list[str] = []
+        self.runs: list[str | StopRun] = []
 
-    def send_bytes(self, said: bytes) -> None:
-        self.runs.append(msgspec.msgpack.decode(said, type=StartRun).run)
+    def send(self, said: StartRun | StopRun) -> None:
+        self.runs.append(said.run if isinstance(said, StartRun) else said)
 
 
 @pytest.fixture
 def engine() -> EngineClient:
     client = EngineClient(EngineSettings(), RunFeed(lambda act: act()))
-    client.state, client._channel = "ready", Heard()  # type: ignore[assignment]
+    client.state, client._process = "ready", Heard()  # type: ignore[assignment]
     return client
 
 
-def sent(engine: EngineClient) -> list[str]:
-    return engine._channel.runs  # type: ignore[union-attr,no-any-return]
+def sent(engine: EngineClient) -> list[str | StopRun]:
+    return engine._process.runs  # type: ignore[union-attr,no-any-return]
 
 
 def refused(engine: EngineClient, run: str) -> str:
@@ -144,11 +144,97 @@ def test_a_run_taken_out_of_the_queue_never_starts(engine: EngineClient) -> None
     assert refused(engine, waiting)
 
 
+def test_a_run_whose_owner_has_left_makes_room_for_who_waits(engine: EngineClient) -> None:
+    on, later = engine.start_all([Scenario()] * 2, by="gone")
+    leave(engine, on, later)
+    engine.make_room()
+    assert sent(engine) == [on], "nobody else waits, so it may go on"
+    waiting = engine.start(Scenario(), by="b")
+    assert sent(engine) == [on, StopRun(on)]
+    assert engine.place(waiting) == 1
+    assert refused(engine, later)
+
+
+def test_a_run_whose_page_is_loaded_again_and_one_that_nobody_ever_watched_go_on(engine: EngineClient) -> None:
+    on = engine.start(Scenario(), by="a")
+    engine.start(Scenario(), by="b")
+    known = engine.run(on)
+    assert known is not None
+    engine.make_room()
+    known.owner_came()
+    known.owner_came()
+    known.owner_went()
+    known.owner_went()
+    engine.make_room()  # gone for a moment
+    known.owner_came()
+    known.left_s = None
+    engine.make_room()
+    assert sent(engine) == [on]
+
+
+def leave(engine: EngineClient, *runs: str) -> None:
+    """Their owner's page was closed a while ago."""
+    for run in runs:
+        known = engine.run(run)
+        assert known is not None
+        known.owner_came()
+        known.owner_went()
+        assert known.left_s is not None
+        known.left_s -= AWAY_S
+
+
 def test_a_broken_engine_tells_all_that_waited(engine: EngineClient) -> None:
     runs = [engine.start(Scenario(), by=learner) for learner in "abc"]
     engine._broke("It burnt down.")
     assert [refused(engine, run) for run in runs] == ["It burnt down."] * 3
     assert refused(engine, engine.start(Scenario(), by="d")) == "It burnt down."
+
+
+@pytest.fixture
+def starts(engine: EngineClient, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The arguments of each start; none is made."""
+    made: list[list[str]] = []
+
+    def start(arguments: list[str], *_: object) -> Heard:
+        made.append(arguments)
+        return Heard()
+
+    monkeypatch.setattr(engine_client, "EngineProcess", start)
+    return made
+
+
+def test_an_engine_that_dies_is_started_again_and_who_waited_still_waits(
+    engine: EngineClient, starts: list[list[str]]
+) -> None:
+    on, waiting = engine.start(Scenario(), by="a"), engine.start(Scenario(), by="b")
+    engine._ended("was killed by signal 9")
+    assert (engine.state, len(starts)) == ("starting", 1)
+    lost = "The engine's process was killed by signal 9 in the middle of this. It starts again: ask once more."
+    assert refused(engine, on) == lost
+    assert engine.place(waiting) == 1
+    engine._hear(EngineReady("made up", ("shm",), "fp32"))
+    assert sent(engine) == [waiting]
+
+
+def test_an_engine_that_dies_again_and_again_is_given_up_in_words(
+    engine: EngineClient, starts: list[list[str]]
+) -> None:
+    for _ in range(3):
+        engine._ended("ended with exit code 1")
+    assert (engine.state, len(starts)) == ("broken", 2)
+    assert engine.why.startswith("The engine's process ended with exit code 1, 3 times within 10 minutes")
+    assert refused(engine, engine.start(Scenario(), by="late")) == engine.why
+
+
+def test_an_engine_that_ends_with_the_lab_or_says_why_it_can_t_go_on_is_left_alone(
+    engine: EngineClient, starts: list[list[str]]
+) -> None:
+    engine._hear(Broken("It burnt down."))
+    engine._ended("ended with exit code 0")
+    assert (engine.state, engine.why) == ("broken", "It burnt down.")
+    engine.state = "off"
+    engine._ended("ended with exit code 0")
+    assert (engine.state, starts) == ("off", [])
 
 
 def test_the_engine_ready_late_takes_the_first(engine: EngineClient) -> None:

@@ -14,6 +14,7 @@ from engine.errors import BadInput
 from lab.runs.engine_client import EngineSettings
 from lab.web.cli import can_listen
 from lab.web.settings import Settings
+from lessons.book import Book
 from tests.lab.conftest import ROOT
 
 
@@ -59,6 +60,35 @@ def test_a_bad_value_is_one_sentence(name: str, value: str, sentence: str) -> No
     assert str(wrong.value).startswith(sentence)
 
 
+@pytest.mark.parametrize("damage", [b"no database", b"SQLite format 3\0 and no more", bytes(5000)])
+def test_data_that_is_no_database_is_refused_by_name_and_kept(damage: bytes, tmp_path: Path) -> None:
+    (tmp_path / "class.sqlite").write_bytes(damage)
+    with pytest.raises(BadInput, match=r"class\.sqlite.*move it away"):
+        Settings(tmp_path, EngineSettings()).checked()
+    assert (tmp_path / "class.sqlite").read_bytes() == damage
+
+
+def test_data_of_another_lab_that_runs_is_no_damage(tmp_path: Path) -> None:
+    settings = Settings(tmp_path, EngineSettings()).checked()
+    Book(tmp_path / "guesses.sqlite", "a")
+    assert settings.checked() is settings
+
+
+NO_HOME = "import os, pwd; pwd.getpwuid = pwd.getpwnam = {}.__getitem__; os.environ.pop('HOME', None); "  # nor an entry
+
+
+def test_a_user_without_a_home_says_where_and_the_lab_needs_no_more(tmp_path: Path) -> None:
+    def say(**environment: str) -> str:
+        code = NO_HOME + "from lab.web.settings import Settings; print(Settings.of_environment().checked().data)"
+        ran = subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, cwd=ROOT
+        )
+        return (ran.stdout or ran.stderr.splitlines()[-1]).strip()
+
+    assert say(SPLIT_KITCHEN_DATA=str(tmp_path)) == str(tmp_path)
+    assert "SPLIT_KITCHEN_DATA is 'not set', but must be a folder, since this user has no home folder." in say()
+
+
 def test_a_lab_with_a_bad_value_says_so_and_does_not_start() -> None:
     line = [sys.executable, "-m", "streamlit", "run", "lab/web/app.py", "--server.headless=true", "--server.port=1"]
     environment = os.environ | {"SPLIT_KITCHEN_WORKERS": "abc"}
@@ -100,7 +130,7 @@ def folder_that_is(tmp_path: Path, what: str) -> Path:
         ("a file", "a folder that can be written to"),
         ("read-only", "a folder that can be written to"),
         ("full", "No space left on device"),
-        ("not SQLite", "guesses.sqlite is whole (file is not a database)"),
+        ("not SQLite", "guesses.sqlite is whole and writable (file is not a database)"),
         ("cut off", "class.sqlite is whole"),
     ],
 )
@@ -108,7 +138,7 @@ def test_a_data_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path, what:
     folder = folder_that_is(tmp_path, what)
     try:
         with pytest.raises(BadInput) as wrong:
-            Settings(folder, EngineSettings(), instructor_key="a long enough key").check()
+            Settings(folder, EngineSettings(), instructor_key="a long enough key").checked()
     finally:
         if what == "full":
             subprocess.run(["umount", folder], check=True)
@@ -118,9 +148,9 @@ def test_a_data_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path, what:
 
 def test_a_data_folder_is_made_and_kept(tmp_path: Path) -> None:
     settings = Settings(tmp_path / "one" / "two", EngineSettings())
-    settings.check()
+    settings.checked()
     key = settings.key()
-    settings.check()
+    settings.checked()
     assert settings.key() == key
 
 

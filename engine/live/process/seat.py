@@ -1,0 +1,89 @@
+"""A worker's place in the deployment: the name stays while processes come and go, or fall silent."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, Pipe
+
+from engine.live.process.join_server import KEY_VARIABLE, limit_silence
+from engine.messages import Ready
+
+LOOK_S = 1.0
+# A worker answers in mid-step, however long the step is and whatever it compiles: its listening thread does it, and all
+# that computes gives up the interpreter's lock. So an answer waits for a core, never for a step. With four busy
+# processes a core the slowest took 0.3 s; the kernel, too, gives a host 15 s before it counts as gone (`KEEPALIVE`).
+# Looks are counted, not seconds: a laptop that slept, or a front that had no core itself, has looked only once.
+LOOKS = 15
+LOOKS_BEFORE_READY = 300  # until then it loads libraries and weights and compiles kernels: nobody can say how long
+REAPED_S = 1.0  # a process closes its files a moment before it can be waited for
+KILLED = "its process was killed"
+
+
+@dataclass
+class Seat:
+    name: str
+    core: int
+    channel: "Connection[bytes, bytes] | None" = None
+    process: "subprocess.Popen[bytes] | None" = None
+    ready: Ready | None = None
+    deaths: int = 0
+    asked_s: float = 0.0
+    round_trips: tuple[tuple[float, float], ...] = ()  # (seconds, clock offset) of each ping
+    unanswered: int = 0  # looks since it was last heard
+
+    def take(self, channel: "Connection[bytes, bytes]") -> None:
+        """What comes and goes through this channel is the worker's from now on."""
+        limit_silence(channel, LOOKS * LOOK_S)  # half a message must not hold up everybody else for ever
+        self.channel, self.unanswered = channel, 0
+
+    def start_process(self, key: bytes) -> None:
+        ours, theirs = Pipe()
+        fd = theirs.fileno()
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", KEY_VARIABLE: key.decode()}
+        command = [sys.executable, "-P", "-m", "engine.live.process.worker_process", str(fd)]
+        self.process = subprocess.Popen(command, pass_fds=[fd], env=environment, stdin=subprocess.DEVNULL)
+        theirs.close()
+        self.take(ours)
+
+    def send(self, message: bytes) -> None:
+        """If that fails, the worker has died or reads no more: its channel ends, and whoever reads it finds that."""
+        if self.channel is None:
+            return
+        try:
+            self.channel.send_bytes(message)
+        except OSError:
+            with socket.socket(fileno=os.dup(self.channel.fileno())) as same, suppress(OSError):
+                same.shutdown(socket.SHUT_RDWR)
+
+    @property
+    def hung(self) -> str:
+        """Why it counts as dead though nobody has hung up; "" if it does not."""
+        if self.channel is None or self.unanswered <= (LOOKS if self.ready else LOOKS_BEFORE_READY):
+            return ""
+        return f"it had not answered for {LOOKS * LOOK_S:.0f} s" if self.ready else "it did not become ready"
+
+    def ending(self) -> str:
+        """How its worker came to its end, once its channel has closed."""
+        if self.process is None:
+            return "its connection ended"
+        try:
+            code = self.process.wait(REAPED_S)
+        except subprocess.TimeoutExpired:
+            return "it hung up"
+        if code == -signal.SIGKILL:
+            return KILLED
+        return f"its process was ended by signal {-code}" if code < 0 else f"its process ended with exit code {code}"
+
+    def vacate(self) -> Ready | None:
+        """End whoever sits here, stopped or not; returns what it said when it was ready."""
+        if self.channel is not None:
+            self.channel.close()
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+        was_ready, self.channel, self.ready, self.round_trips = self.ready, None, None, ()
+        return was_ready
