@@ -9,6 +9,7 @@ differs, or process, socket, memory map or file that is left behind.
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -27,7 +28,9 @@ from engine.errors import BadInput
 from engine.events import Event
 from engine.grammar import check
 from engine.link import LinkSpec
+from engine.live.compute.kernels import compiler
 from engine.live.handoff.transports import why_not
+from engine.live.model.catalog import prepare
 from engine.live.process import seat
 from engine.live.process.front import Front
 from engine.live.process.run import make_requests, run_on
@@ -40,7 +43,7 @@ from tests.patience import comes
 LINK = LinkSpec(20e6, 0.001)
 WORKERS = 3
 LOOKS = 3  # seconds until a stopped worker is replaced: fewer than usual, or this would take all day
-DISK_BYTES = 64_000_000
+DISK_BYTES = 128_000_000
 MOST_IN_A_RUN = 2  # a worker that dies three times before it is ready ends the engine, and that is right
 
 
@@ -152,7 +155,7 @@ def disturb(disturbances: int, seed: int, model: str, say: Callable[[str], None]
     load = Workload(4, None, 96, 12, 300, 2, sampling=Sampling(temperature=0.8), ignore_eos=True)
     every = list(layouts())
     transports = list(dict.fromkeys(layout.transport for layout in every))
-    with small_disk() as disk, patch.object(seat, "LOOKS", LOOKS):
+    with small_disk(spec) as disk, patch.object(seat, "LOOKS", LOOKS):
         with Front(every[-1], LINK, spec, transports=transports) as front:
             front.start()
             calm = run_on(
@@ -202,14 +205,17 @@ def pools(front: Front) -> list[int]:
 
 
 @contextmanager
-def small_disk() -> Iterator[Path | None]:
+def small_disk(spec: ModelSpec) -> Iterator[Path | None]:
     """A disk of its own for the cache and the recordings, where this may be made; None where it may not."""
+    made = [Path(prepare(spec).folder), Path(compiler.numba.config.CACHE_DIR)]  # what takes long is there already
     with tempfile.TemporaryDirectory() as folder:
         mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", folder]
         if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:
             yield None
             return
         try:
+            for kept in made:
+                shutil.copytree(kept, Path(folder, kept.name))
             with patch.dict(os.environ, {"SPLIT_KITCHEN_CACHE": folder}):
                 yield Path(folder)
         finally:

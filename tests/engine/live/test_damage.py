@@ -234,3 +234,14 @@ def test_kernels_that_fail_for_another_reason_leave_torch_to_it(
 def test_requests_of_a_folder_that_is_whole_are_made(folder: Path) -> None:
     load = Workload(requests=2, prompt_tokens=20, output_tokens=2)
     assert len(make_requests(Scenario(workload=load, model=ModelSpec(str(folder), "fp32")))) == 2
+
+
+def test_kernels_of_code_that_nobody_has_used_for_a_month_are_removed(tmp_path: Path) -> None:
+    from engine.live.compute.kernels import compiler
+
+    for name, days in (("kernels-old", 31), ("kernels-used", 29), ("tiny-llama-v1", 400)):
+        (tmp_path / name).mkdir()
+        then = time.time() - days * 86_400
+        os.utime(tmp_path / name, (then, then))
+    compiler._forget_old(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == ["kernels-used", "tiny-llama-v1"]
