@@ -6,7 +6,7 @@ So a reload, another tab or a restart of the lab changes no guess and no outcome
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import streamlit as st
@@ -76,7 +76,7 @@ def _answered(course: Course, lesson: Lesson, asked: Round, entry: Entry, entrie
         _run(course, lesson, asked, course.evidence.gathering(learner(), lesson, asked, settings))
         return
     if evidence is not None and entry.outcome is None:
-        with st.spinner("Computing the answer") if asked.computed else nullcontext():
+        with _computing(asked):
             found = asked.finding(evidence)
         if isinstance(found, Unclear):
             _could_not_tell(course, lesson, asked, found, evidence)
@@ -85,6 +85,11 @@ def _answered(course: Course, lesson: Lesson, asked: Round, entry: Entry, entrie
         st.rerun()
     assert entry.outcome is not None
     _reveal(course, lesson, asked, entry, entry.outcome, evidence)
+
+
+def _computing(asked: Round) -> AbstractContextManager[None]:
+    """Says so while a simulation takes its seconds."""
+    return st.spinner("Computing the answer") if asked.computed else nullcontext()
 
 
 # ---- which question
@@ -196,7 +201,8 @@ def _reveal(
     course: Course, lesson: Lesson, asked: Round, entry: Entry, outcome: Outcome, evidence: Evidence | None
 ) -> None:
     made = evidence.made if evidence else None
-    comparison(lesson, asked, entry, outcome, evidence, made)
+    with _computing(asked):
+        comparison(lesson, asked, entry, outcome, evidence, made)
     if evidence is not None:
         free_knob(asked, evidence, outcome.key.repeat, f"{lesson.slug} {asked.name}")
     if evidence is None:
