@@ -6,7 +6,7 @@ So a reload, another tab or a restart of the lab changes no guess and no outcome
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import streamlit as st
@@ -79,12 +79,13 @@ def _answered(course: Course, lesson: Lesson, asked: Round, entry: Entry, entrie
         _run(course, lesson, asked, course.evidence.gathering(learner(), lesson, asked, settings))
         return
     if evidence is not None and entry.outcome is None:
-        with st.spinner("Computing the answer") if asked.computed else nullcontext():
+        with _computing(asked):
             key = asked.finding(evidence)
         if isinstance(key, Key):
             course.books.mine().settle(lesson.slug, asked.name, _outcome(course, entry, key))
             st.rerun()
-    found = round_view(lesson, asked, entry, evidence).found
+    with _computing(asked):
+        found = round_view(lesson, asked, entry, evidence).found
     if isinstance(found, Untold):
         untold(asked, found)
         _again_button(course, lesson, asked)
@@ -94,6 +95,11 @@ def _answered(course: Course, lesson: Lesson, asked: Round, entry: Entry, entrie
             free_knob(asked, evidence, found.chart.key.repeat, f"{lesson.slug} {asked.name}")
         _anew(course, lesson, asked, evidence)
     _next(lesson, asked)
+
+
+def _computing(asked: Round) -> AbstractContextManager[None]:
+    """Says so while a simulation takes its seconds."""
+    return st.spinner("Computing the answer") if asked.computed else nullcontext()
 
 
 # ---- which question

@@ -72,7 +72,7 @@ def _rows(whose: str, evidence: Evidence, wanted: Evidence) -> dict[str, list[Sp
 
 
 def spans(log: Log) -> dict[str, list[Span]]:
-    """By worker, and "pass" for the handoffs: from the first arrival on."""
+    """By station, and "pass" for the handoffs between them: from the first arrival on."""
     rows: dict[str, list[Span]] = {}
     began: dict[str, StepStarted] = {}
     left: dict[str, float] = {}
@@ -81,12 +81,21 @@ def spans(log: Log) -> dict[str, list[Span]]:
             case StepStarted():
                 began[event.worker] = event
             case StepEnded() if start := began.pop(event.worker, None):
-                rows.setdefault(event.worker, []).append((kind(start.plan), start.t, event.t))
+                rows.setdefault(station(log, event.worker), []).append((kind(start.plan), start.t, event.t))
             case HandoffStarted():
                 left[event.request] = event.t
             case HandoffEnded() if event.request in left:
                 rows.setdefault("pass", []).append(("carrying", left.pop(event.request), event.t))
-    return dict(sorted(rows.items(), key=lambda row: (row[0] == "pass", row[0])))
+    order = ("prep", "pass", "plating")
+    return dict(sorted(rows.items(), key=lambda row: order.index(row[0]) if row[0] in order else int(row[0][-1])))
+
+
+def station(log: Log, worker: str) -> str:
+    """What a lesson calls it: of two workers."""
+    number = int(worker.rpartition("-")[2])
+    if log.scenario.deployment.kind == "disaggregated":
+        return "plating" if number else "prep"
+    return f"cook {number + 1}"
 
 
 def kind(plan: Plan) -> str:
@@ -114,7 +123,7 @@ def timeline(rows: Mapping[str, Sequence[Span]]) -> go.Figure:
         bargap=0.25,
         height=110 + ROW_PX * len(rows),
         font={"size": 14},
-        legend={"orientation": "h", "y": 1.15, "x": 0},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
         dragmode=False,
         showlegend=True,

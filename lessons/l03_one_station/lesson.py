@@ -129,7 +129,7 @@ LESSON = Lesson(
             name="giant",
         ),
         Claim(
-            "With prefill on another worker, the same prompt freezes nobody as long.",
+            "With prefill on another worker, the same prompt freezes nobody for that long.",
             "check",
             lambda one: stall_s(one.log(TWO)) < 0.4 * stall_s(one.log(ONE)),
             otherwise="On your runs separate stations do not shorten the longest pause by much.",

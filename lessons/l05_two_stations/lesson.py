@@ -73,7 +73,7 @@ LESSON = Lesson(
         Round(
             "once",
             "The same prompt, once with a short and once with a long answer. Whose tray is heavier at the handoff?",
-            Choice({SHORT: "the short answer's", LONG: "the long answer's", "same": "about the same"}),
+            Choice({SHORT: "the short answer's", LONG: "the long answer's", "same": "both weigh the same"}),
             key=lambda evidence: greatest(untimed(evidence.each(named(tray_mb, SHORT, LONG)))),
             reasons=("The answer's tokens have keys and values, too", "The tray leaves before the answer is written"),
             runs=two_answers,

@@ -102,7 +102,7 @@ LESSON = Lesson(
     rounds=(
         Round(
             "broken",
-            "NVLink goes down, and the trays take plain TCP. What do users meet?",
+            "NVLink goes down, and the trays take plain TCP. What do users notice?",
             Choice(
                 {
                     "fail": "requests fail with errors",

@@ -135,7 +135,7 @@ LESSON = Lesson(
             name="spared",
         ),
         Claim(
-            "It makes the road matter: over TCP the long prompt waits far longer than over NVLink.",
+            "Splitting makes the road matter: over TCP the long prompt waits far longer than over NVLink.",
             "verdict",
             lambda one: flowing_s(one.log(TCP)) > 1.5 * flowing_s(one.log(NVLINK)),
             otherwise="On your runs the road makes little difference to the long prompt.",

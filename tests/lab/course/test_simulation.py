@@ -60,16 +60,17 @@ def test_each_step_and_each_tray_has_its_place_on_the_time_axis() -> None:
     of, _ = station()
     runs = of.round("check").runs(0.0)
     found = spans(log_of(runs["two stations"]))
-    assert list(found) == ["worker-0", "worker-1", "pass"]
-    assert {kind for kind, _, _ in found["worker-0"]} == {"reading"}
-    assert {kind for kind, _, _ in found["worker-1"]} == {"writing"}
+    assert list(found) == ["prep", "pass", "plating"]
+    assert {kind for kind, _, _ in found["prep"]} == {"reading"}
+    assert {kind for kind, _, _ in found["plating"]} == {"writing"}
     assert len(found["pass"]) == runs["two stations"].workload.requests
     for row in found.values():
         assert all(start < end for _, start, end in row)
         assert all(one[2] <= other[1] + 1e-9 for one, other in pairwise(row))
     drawn = timeline(found)
     assert sum(len(bars.x) for bars in drawn.data) == sum(map(len, found.values()))
-    assert "worker-0" in timeline_alt(found)
+    assert "plating" in timeline_alt(found)
+    assert list(spans(log_of(runs["one station"]))) == ["cook 1", "cook 2"]
 
 
 def test_the_two_sides_have_their_settings_above_them() -> None:
