@@ -1,1 +1,1 @@
-"""Drive somebody else's server and record what its client can see, and no more."""
+"""Send load to somebody else's server and record exactly what a client can see."""

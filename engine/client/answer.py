@@ -1,7 +1,7 @@
-"""One request's answer as it streams in, from servers of many kinds. A failure inside a good HTTP answer is a failure.
+"""One request's answer as it streams in, from servers of many kinds. An error inside an HTTP 200 is still an error.
 
-Read with httpx2's bounded reader of server-sent events. Fields that are null, or of a kind that nobody here needs, are
-passed over; what says that the server failed, or says nothing at all, raises `NoAnswer` with one sentence.
+Read with httpx2's bounded reader of server-sent events. Null and unneeded fields are skipped. An event that reports a
+failure, or a stream that says nothing, raises `NoAnswer` with one sentence.
 """
 
 import asyncio
@@ -18,12 +18,10 @@ import msgspec
 from engine.errors import EngineError
 
 CONNECT_S = 10.0
-SILENCE_S = 300.0  # a server that says nothing for so long has given up
-DRAIN_S = (
-    1.0  # for the end of a stream after its last event; a stream that is read to its end leaves its connection open
-)
-FAILED = ("error", "abort")  # ways to finish that are none
-MOST_SAID = 10_000  # bytes of a refusal that are read
+SILENCE_S = 300.0  # a server that is silent for this long has given up
+DRAIN_S = 1.0  # wait this long for a stream to close after its last event: its connection can then be reused
+FAILED = ("error", "abort")  # finish reasons that mean a failure
+MOST_SAID = 10_000  # bytes of an error message that are read
 BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -32,9 +30,9 @@ class NoAnswer(EngineError):
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """One piece of an answer. `counts`: the server's own (prompt, output) tokens up to here, if it says them.
+    """One chunk of an answer. `counts`: (prompt, output) tokens so far by the server's own count, if it sends one.
 
-    `output_tokens`: the same, in a piece of the answer itself, not in the sum that is sent after it.
+    `output_tokens`: the output count, only if it came with a chunk of the answer and not in the final usage chunk.
     """
 
     text: str = ""
@@ -46,7 +44,7 @@ class Heard(msgspec.Struct, frozen=True):
 async def answer(
     client: httpx2.AsyncClient, url: httpx2.URL, body: dict[str, Any], headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[Heard]:
-    """The pieces of one answer, as they come. Raises NoAnswer."""
+    """The chunks of one answer, as they arrive. Raises NoAnswer if the request fails or the stream breaks off."""
     ended = said = False
     try:
         async with client.stream(
@@ -86,7 +84,7 @@ def _why(broken: Exception) -> str:
 
 
 def _out_of_files(error: BaseException | None) -> bool:
-    """Whether the fault is ours: a connection is an open file, and no more may be opened here."""
+    """Whether this process has run out of file descriptors, one of which each connection needs."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
             return True
@@ -95,7 +93,7 @@ def _out_of_files(error: BaseException | None) -> bool:
 
 
 class _Whole:
-    """A response without a byte order mark, which would hide the first event, and with an empty line after the last."""
+    """A response without a byte order mark, which would hide the first event, and with a blank line after the last."""
 
     def __init__(self, response: httpx2.Response) -> None:
         self.headers, self.request = response.headers, response.request
@@ -110,7 +108,7 @@ class _Whole:
 
 
 async def _accepted(response: httpx2.Response) -> None:
-    """Raises NoAnswer for what is no stream of events."""
+    """Raises NoAnswer if the response is not an event stream."""
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if response.status_code == 200 and kind == "text/event-stream":
         return
@@ -124,7 +122,7 @@ async def _accepted(response: httpx2.Response) -> None:
         raise NoAnswer(f"The server refused it: HTTP {response.status_code}{f', {why}' if why else ''}.")
     if b'"choices"' in body:
         raise NoAnswer("The server sent its whole answer at once, not as a stream: nobody can time its tokens.")
-    raise NoAnswer(f"The server sent no stream of events but {kind or 'something unnamed'}{f': {why}' if why else ''}.")
+    raise NoAnswer(f"The server sent {kind or 'no content type'}, not an event stream{f': {why}' if why else ''}.")
 
 
 def _refusal(body: bytes) -> str:
@@ -135,7 +133,7 @@ def _refusal(body: bytes) -> str:
 
 
 def _heard(kind: str, data: str) -> Heard | None:
-    """None: an event that says nothing, as a sign of life."""
+    """None for a keep-alive, an event without data."""
     if kind == "error":
         raise NoAnswer(f"The server gave up half way: {_refusal(data.encode()) or 'without saying why'}.")
     if not data.strip():
@@ -143,9 +141,9 @@ def _heard(kind: str, data: str) -> Heard | None:
     try:
         chunk = msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError) as wrong:
-        raise NoAnswer(f"The server sent what is no chunk of an answer ({short(wrong)}).") from wrong
+        raise NoAnswer(f"The server sent something that is not a chunk of an answer ({short(wrong)}).") from wrong
     if not isinstance(chunk, dict) or not chunk.keys() & {"choices", "usage", "error", "detail", "object"}:
-        raise NoAnswer("The server sent what is no chunk of an answer (it has neither choices nor usage).")
+        raise NoAnswer("The server sent something that is not a chunk of an answer (neither choices nor usage).")
     choice = _first(chunk.get("choices"))
     if chunk.get("error") or chunk.get("object") == "error" or not chunk.keys() & {"choices", "usage"}:
         raise NoAnswer(f"The server gave up half way: {message(chunk)}.")
@@ -193,7 +191,7 @@ def _whole(number: object) -> int | None:
 
 
 def message(said: object) -> str:
-    """Servers put it at different depths."""
+    """The error message in a decoded JSON body; servers put it at different depths."""
     while isinstance(said, dict):
         said = said.get("error") or said.get("message") or said.get("detail")
     return str(said or "without saying why").rstrip(".")[:300]

@@ -1,6 +1,7 @@
-"""One OpenAI-compatible server: where it is, what it serves, how it is asked. Raises BadInput before anything is sent.
+"""One OpenAI-compatible server: where it is, what it serves, how to ask it. Raises BadInput before anything is sent.
 
-The key and what stands before the @ of an address are secrets: they go to the server and into no sentence or file.
+The API key and the user info of a URL (before the @) are secrets: they go to the server, and never into a message or a
+file.
 """
 
 import os
@@ -17,14 +18,10 @@ from engine.errors import BadInput
 from engine.request import Request
 from engine.scenario import one_of
 
-KEY_VARIABLE = "SPLIT_KITCHEN_API_KEY"  # not a flag: command lines are seen by everyone on the machine
+KEY_VARIABLE = "SPLIT_KITCHEN_API_KEY"  # not a flag: everyone on the machine can see command lines
 APIS = ("chat", "completions")
 PATHS = {"chat": "/chat/completions", "completions": "/completions"}
-COUNTING = (
-    "vllm",
-    "sglang",
-    "nvidia",
-)  # whose servers count in every chunk if asked; others refuse what they don't know
+COUNTING = ("vllm", "sglang", "nvidia")  # these can count tokens in every chunk; others reject the unknown option
 OURS = ("model", "messages", "prompt", "stream")  # of a request's body
 AN_ADDRESS = "a URL, as http://HOST:8000/v1"
 KEY = re.compile(r"[!-~]+")  # what a header carries: printable ASCII without spaces
@@ -33,8 +30,8 @@ Api = Literal["chat", "completions"]
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """`url` is the base that paths are put behind, `query` what follows those. `context_tokens` 0: the server does not
-    say. `extra_body`: options of its own for each request; None leaves one out that would be sent."""
+    """`url`: the base that paths are appended to; `query` follows the path. `context_tokens`: 0 if unknown.
+    `extra_body`: more options for each request; None leaves out one that would otherwise be sent."""
 
     url: str
     model: str
@@ -45,6 +42,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     extra_body: dict[str, Any] = {}
 
     def stream(self, client: httpx2.AsyncClient, asked: Request, *, ignore_eos: bool) -> AsyncIterator[Heard]:
+        """Send one request; its answer's chunks as they arrive. Raises NoAnswer."""
         url = httpx2.URL(self.url + PATHS[self.api] + self.query)
         return answer(client, url, self._body(asked, ignore_eos))
 
@@ -53,7 +51,7 @@ class Endpoint(msgspec.Struct, frozen=True):
         return self.owner in COUNTING
 
     def _body(self, asked: Request, ignore_eos: bool) -> dict[str, Any]:
-        """What is the default everywhere is left out: servers refuse options that they do not know."""
+        """Options at their usual default are left out: servers reject options that they do not know."""
         words = {"messages": [{"role": "user", "content": asked.prompt}]} if self.api == "chat" else {}
         sampling = asked.sampling
         usual: dict[str, Any] = {
@@ -72,7 +70,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
 
 def extra_body(said: str) -> dict[str, Any]:
-    """The options in this JSON object. Raises BadInput."""
+    """The options in a JSON object. Raises BadInput."""
     try:
         options = msgspec.json.decode(said or "{}")
     except (msgspec.DecodeError, RecursionError):
@@ -87,9 +85,9 @@ def extra_body(said: str) -> dict[str, Any]:
 
 
 def open_client(url: str) -> httpx2.AsyncClient:
-    """As many connections as requests are open: a client that queues would measure its own queue.
+    """A client without a connection limit: one that queues would measure its own queue.
 
-    Raises BadInput for an address, a key, a proxy or a file of certificates that cannot be used.
+    Raises BadInput for a URL, API key, proxy or certificate file that cannot be used.
     """
     key, where = _key(), _parsed(url)
     login = None if key or not where.userinfo else httpx2.BasicAuth(where.username, where.password)
@@ -103,20 +101,20 @@ def open_client(url: str) -> httpx2.AsyncClient:
     except (ImportError, OSError, ValueError, httpx2.InvalidURL) as unusable:
         names = [name for name in os.environ if name.lower().endswith("_proxy") or name.startswith("SSL_CERT_")]
         raise BadInput(
-            "environment", ", ".join(names), f"one that a client can use ({hidden(short(unusable))})"
+            "environment", ", ".join(names), f"set so that a client can connect ({hidden(short(unusable))})"
         ) from None
 
 
 def _key() -> str:
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if key and not KEY.fullmatch(key):
-        raise BadInput(KEY_VARIABLE, "a text with other characters", "of printable ASCII characters without spaces")
+        raise BadInput(KEY_VARIABLE, "a text with other characters", "printable ASCII characters without spaces")
     return key
 
 
 async def find(client: httpx2.AsyncClient, url: str, served_model: str, api: str, extra: str = "") -> Endpoint:
-    """Ask the server what it serves. `served_model` "": the only one; a server without a list of its models is asked
-    for that one all the same. `extra`: as `extra_body` takes it. Raises BadInput."""
+    """Ask the server which models it serves, and pick one. `served_model` "": the only one it lists. A named model is
+    also accepted if the server lists none. `extra`: for `extra_body`. Raises BadInput."""
     one_of("api", api, APIS)
     options = extra_body(extra)
     where = _parsed(url)
@@ -127,7 +125,7 @@ async def find(client: httpx2.AsyncClient, url: str, served_model: str, api: str
         said = hidden(short(nobody)) + _by_proxy(where)
         raise BadInput("endpoint", base, f"a server that answers ({said})") from nobody
     if got.status_code in (401, 403):
-        said = "of a key that this server takes" if _key() else "set: this server wants a key"
+        said = "a key that this server accepts" if _key() else "set: this server needs a key"
         raise BadInput(KEY_VARIABLE, f"HTTP {got.status_code}", said)
     models = _models(got.content) if got.status_code == 200 else {}
     if not models and not served_model:
@@ -153,7 +151,7 @@ async def find(client: httpx2.AsyncClient, url: str, served_model: str, api: str
 
 
 def _models(content: bytes) -> dict[str, dict[str, Any]]:
-    """What is said of each by its name, of a list under "data" or a bare one; entries of another kind are left out."""
+    """Each model's entry by its id, from a list under "data" or a bare list; other entries are skipped."""
     try:
         said = msgspec.json.decode(content)
     except (msgspec.DecodeError, RecursionError):
@@ -175,13 +173,13 @@ def _parsed(url: str) -> httpx2.URL:
 
 
 def _base(where: httpx2.URL) -> str:
-    """Without what is secret or stands behind the path; with /v1 if there is no path."""
+    """Without user info, query and fragment; with /v1 if there is no path."""
     bare = where.copy_with(username=None, password=None, query=None, fragment=None)
     return str(bare).rstrip("/") if where.path.strip("/") else str(bare).rstrip("/") + "/v1"
 
 
 def _by_proxy(where: httpx2.URL) -> str:
-    """Which variable sends what is asked to a proxy; "" if none does."""
+    """The environment variable that sends requests to a proxy; "" if none does."""
     if proxy_bypass(where.host):
         return ""
     wanted = (f"{where.scheme}_proxy", "all_proxy")
@@ -190,5 +188,5 @@ def _by_proxy(where: httpx2.URL) -> str:
 
 
 def hidden(text: str) -> str:
-    """Without what stands before the @ of an address in it."""
+    """The text without the user info (before the @) of any URL in it."""
     return re.sub(r"//[^/\s]*@", "//", text)

@@ -1,9 +1,9 @@
-"""A scenario's workload against somebody else's server: requests go out at their times, what comes in becomes a log.
+"""Run a scenario's workload against somebody else's server: send requests on time, and log what comes back.
 
-A client sees when it sent, when each piece of an answer came in and how it ended. Queueing, prefill and a handoff are
-all in the time to the first token, and nobody can tell them apart from here. A token is what the server counts as one,
-in each piece if it does that (pieces that hold several make gaps of 0), else a piece is taken for one; what the server
-counted in the end is written down as well.
+A client sees when it sent a request, when each chunk of the answer arrived, and how the answer ended. Queueing, prefill
+and any handoff are all part of the time to first token; a client cannot tell them apart. If the server counts tokens in
+every chunk, the log has its count (several tokens in a chunk have gaps of 0); otherwise each chunk counts as one token.
+The server's final count is logged as well.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ def run_outside(
     prompts: Sequence[str] = (),
     extra_body: str = "",
 ) -> Log:
-    """Send the scenario's workload to the server at `url`; its deployment and link are not the client's to choose.
+    """Send the scenario's workload to the server at `url`. The scenario's deployment and link have no effect.
 
     `scenario.model` is whose tokenizer makes the prompts; `extra_body` is a JSON object of options for each request.
     Raises BadInput before any request is sent. Interrupted, it returns what was heard until then: requests without
@@ -50,7 +50,7 @@ def run_outside(
 
 
 def open_files(scenario: Scenario) -> None:
-    """Allow this process as many connections as may be open at once. Raises BadInput where the machine forbids it."""
+    """Allow this process as many connections as can be open at once. Raises BadInput if the machine does not."""
     load = scenario.checked().workload
     needed = (load.users or load.requests) + SPARE_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -81,7 +81,10 @@ async def _run(
 
 
 def make_requests(scenario: Scenario, endpoint: Endpoint, prompts: Sequence[str] = ()) -> list[Request]:
-    """The workload's requests with words; their lengths are counted by the tokenizer of `scenario.model`."""
+    """The workload's requests, with text; the tokenizer of `scenario.model` counts their lengths.
+
+    Raises BadInput if a request is longer than the server's context.
+    """
     load = scenario.checked().workload
     text = Text(prepare(msgspec.structs.replace(scenario.model, dtype="fp32")), chat=endpoint.api == "chat")
     made = []
@@ -101,7 +104,7 @@ def make_requests(scenario: Scenario, endpoint: Endpoint, prompts: Sequence[str]
 
 
 class _Notebook:
-    """Events in the order in which they were noted, on one clock that begins with it."""
+    """Events in the order in which they were noted, in seconds since the notebook was made."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -117,7 +120,7 @@ class _Notebook:
 async def _send_all(
     client: httpx2.AsyncClient, endpoint: Endpoint, scenario: Scenario, asked: Sequence[Request], kept: _Notebook
 ) -> None:
-    """Each at its time, whether or not others have ended; in a closed loop as many at once as there are users."""
+    """Send each request on time, whether or not earlier ones have finished; in a closed loop, one per user at once."""
     load = scenario.workload
     seats = asyncio.Semaphore(load.users or len(asked))
 
@@ -141,7 +144,7 @@ async def _send(
             now, fresh = kept.now(), 1 if heard.text else 0
             if endpoint.counts_as_it_goes and heard.output_tokens is not None:
                 fresh = heard.output_tokens - made
-            for n in range(fresh):  # the text stands with the first of those that came together
+            for n in range(fresh):  # the first token of a chunk carries its text
                 kept.events.append(TokenMade(now, SERVER, name, made + n, UNSEEN, "" if n else heard.text))
             made += max(0, fresh)
             counts, end = heard.counts or counts, heard.end or end

@@ -1,6 +1,6 @@
-"""One answer from a prefill and a decode server: the client is the router, as vLLM's own proxies are.
+"""One answer from a prefill server and a decode server. The client routes, as vLLM's own proxies do.
 
-The prefill server makes one token, which nobody uses, and says where its KV lies; the decode server pulls it.
+The prefill server makes one token, which is discarded, and says where its KV is; the decode server pulls it.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -22,13 +22,13 @@ KEEP_FOR_DECODE = {
 
 
 def open_client() -> httpx2.AsyncClient:
-    """For servers of this host that we started: no key, and no proxy of the environment."""
+    """A client for servers that we started on this host: no API key, and proxy variables are ignored."""
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
     return httpx2.AsyncClient(timeout=SILENCE_S, limits=limits, trust_env=False)
 
 
 def healthy(url: str) -> bool:
-    """Whether the server at `url` (scheme, host, port) says that it is."""
+    """Whether the server at `url` (scheme, host, port) reports that it is healthy. Waits at most 5 s."""
     try:
         return httpx2.get(f"{url}/health", timeout=5.0, trust_env=False).status_code == 200
     except httpx2.HTTPError:
@@ -38,9 +38,9 @@ def healthy(url: str) -> bool:
 async def pieces(
     client: httpx2.AsyncClient, prefill: str, decode: str, model: str, asked: Request, prefilled: Callable[[], None]
 ) -> AsyncIterator[str]:
-    """The answer's text as it streams in. `prefill` "": one server does both. Raises NoAnswer.
+    """The answer's text as it streams in. `prefill` "": the decode server does both. Raises NoAnswer.
 
-    `prefilled` is called when the prefill server has answered. The prompt goes as token ids, so both see the same.
+    `prefilled` is called when the prefill server has answered. The prompt is sent as token ids, so both see the same.
     """
     body: dict[str, Any] = {
         "model": model,
@@ -61,7 +61,7 @@ async def pieces(
 async def _kept_kv(
     client: httpx2.AsyncClient, prefill: str, body: dict[str, Any], headers: dict[str, str]
 ) -> dict[str, Any]:
-    """Where the prefill server keeps the prompt's KV. Without that the decode server would quietly prefill again."""
+    """Where the prefill server keeps the prompt's KV. Without it the decode server would silently prefill again."""
     first = body | {"max_tokens": 1, "kv_transfer_params": KEEP_FOR_DECODE}
     try:
         got = await client.post(f"{prefill}/v1/completions", json=first, headers=headers)

@@ -1,4 +1,4 @@
-"""`run --endpoint`: send the workload to your own server, and say what a client can and cannot know of it."""
+"""`run --endpoint`: send the workload to your own server, and say what its client can and cannot see."""
 
 import textwrap
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from engine.events import Failed
 from engine.log import Log, seen_from_outside
 from engine.options import described
 
-NOT_MINE = (  # what a scenario says of the serving side
+NOT_MINE = (  # options about the serving side
     *("deployment", "workers", "prefill_workers", "decode_workers", "link", "latency", "transport", "ship"),
     *("first_token", "local_prefill_tokens", "chunk", "dtype", "kv_blocks", "listen"),
 )
@@ -23,10 +23,11 @@ NOT_MINE = (  # what a scenario says of the serving side
 
 def endpoint_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add --endpoint, --served-model and --api."""
+    """Add --endpoint, --served-model and --api."""
     for option in (
         click.option("--extra-body", default="", help="Of each request to the endpoint: JSON; null leaves one out."),
-        click.option("--api", default="chat", show_default=True, help=f"Of the endpoint: one of {', '.join(APIS)}."),
-        click.option("--served-model", default="", help="The endpoint's name of the model.  [default: its only one]"),
+        click.option("--api", default="chat", show_default=True, help=f"The endpoint's API: {' or '.join(APIS)}."),
+        click.option("--served-model", default="", help="The endpoint's name for the model.  [default: its only one]"),
         click.option(
             "--endpoint", help=f"Send it to this OpenAI-compatible server instead; its key, if any, in {KEY_VARIABLE}."
         ),
@@ -38,17 +39,17 @@ def endpoint_options(command: Callable[..., None]) -> Callable[..., None]:
 def sent(
     context: click.Context, endpoint: str, served_model: str, api: str, extra_body: str, options: dict[str, Any]
 ) -> Log:
-    """The log of the workload against `endpoint`. `--model` says whose tokenizer makes the prompts. Raises BadInput."""
+    """The log of the workload against `endpoint`; the tokenizer of `--model` makes the prompts. Raises BadInput."""
     for name in NOT_MINE:
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            allowed = "left out beside --endpoint: how that server is deployed is not for its client to choose"
+            allowed = "left out with --endpoint: a client cannot choose how that server is deployed"
             raise BadInput(name.replace("_", " "), context.params[name], allowed)
     scenario, prompts, _ = described("colocated", **options)
     return run_outside(scenario, endpoint, served_model=served_model, api=api, prompts=prompts, extra_body=extra_body)
 
 
 def told(log: Log) -> None:
-    """What the numbers are about, for people. Says nothing of a log of the engine's own."""
+    """Print what a client's log can and cannot say. Prints nothing for one of the engine's own logs."""
     outside = seen_from_outside(log)
     if outside is None:
         return

@@ -1,4 +1,4 @@
-"""NVML's snapshot as the beginning of a question: which GPUs, joined by what, and which of those roads are down."""
+"""From NVML's snapshot to the first fields of a question: which GPUs, how they are linked, and which links are down."""
 
 import msgspec
 
@@ -10,7 +10,7 @@ from engine.fleet.host.links import unbridged
 
 
 class Here(msgspec.Struct, frozen=True):
-    """Fields of a `Question`, and a sentence that says what they were taken from."""
+    """Fields of a `Question`, and a sentence about their source."""
 
     gpus: int
     gpu: str
@@ -20,14 +20,14 @@ class Here(msgspec.Struct, frozen=True):
 
 
 def here(fleet: Fleet) -> Here:
-    """What a fleet's findings set. Raises BadInput where there is no GPU, or none that the lab knows."""
+    """The fields that a fleet determines. Raises BadInput if there is no GPU, or the lab does not know its kind."""
     whose = "the recorded example fleet" if fleet.example else "this machine"
     if not fleet.gpus:
         raise BadInput("machine", f"one without an NVIDIA GPU ({fleet.why})", "one with GPUs that NVML can see")
     card = _card(fleet)
     cut = [gpu for gpu in fleet.gpus if gpu.links and not unbridged(gpu) and not _on_nvlink(gpu)]
     up = [link for gpu in fleet.gpus if _on_nvlink(gpu) for link in gpu.links if link.active]
-    if not up:  # nothing says that there ever was one
+    if not up:  # there may never have been one
         road, down = (fabric(card.host).name if fabric(card.peer).kind == "nvlink" or cut else ""), 0
         said = f"no NVLink is up on any of its {len(fleet.gpus)} GPUs, so KV goes over {fabric(card.host).label}"
     else:
@@ -38,7 +38,7 @@ def here(fleet: Fleet) -> Here:
         ends = ", ".join(f"GPU {gpu.index}" for gpu in cut)
         said = f"every NVLink of {ends} is down" if cut else "at least one NVLink is up on every GPU that has any"
     kinds = {gpu.name for gpu in fleet.gpus}
-    mixed = f" Its GPUs are of {len(kinds)} kinds; all are taken for {card.label}." if len(kinds) > 1 else ""
+    mixed = f" Its GPUs are of {len(kinds)} kinds; all are treated as {card.label}." if len(kinds) > 1 else ""
     if any(gpu.mig_instances is not None for gpu in fleet.gpus):
         mixed += " MIG is on; what follows is about whole GPUs."
     return Here(len(fleet.gpus), card.name, road, down, f"Taken from the findings of {whose}: {said}.{mixed}")

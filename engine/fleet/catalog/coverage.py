@@ -39,6 +39,7 @@ def outcomes(kinds: Sequence[str] = ()) -> Iterator[Outcome]:
 
 
 def main() -> None:
+    """Print what is read of each kind of model, or of those named on the command line."""
     found = []
     for one in outcomes(sys.argv[1:]):
         found.append(one)

@@ -1,4 +1,4 @@
-"""What NVML itself would not tell, and which GPUs are not looked at."""
+"""What NVML itself would not answer, and which GPUs are not examined."""
 
 from collections.abc import Iterator
 
@@ -21,22 +21,24 @@ OTHER_FIX = "nvidia-smi may say more, and so may dmesg."
 
 
 def about_driver(fleet: Fleet) -> Iterator[Finding]:
+    """Findings about NVML and the driver, before those about GPUs."""
     if fleet.refused:
         fix = REFUSED_FIX.get(fleet.refused, OTHER_FIX)
-        yield Finding("warning", f"NVML does not start: {fleet.refused}.", "No GPU can be looked at.", fix)
+        yield Finding("warning", f"NVML does not start: {fleet.refused}.", "No GPU can be examined.", fix)
     if fleet.lost:
-        what = f"A GPU does not answer any more. {_listed(fleet.lost)}."
+        what = f"A GPU no longer answers. {_listed(fleet.lost)}."
         yield Finding("critical", what, "It is left out below.", LOST_FIX)
     if fleet.unread:
         what = f"NVML did not answer everything. {_listed(fleet.unread)}."
         yield Finding("info", what, "What it did not answer counts as unknown.")
     if fleet.visible is not None and fleet.gpus:
-        what = f"CUDA_VISIBLE_DEVICES is {fleet.visible!r}: {len(fleet.gpus)} of {fleet.of} GPUs are looked at."
+        what = f"CUDA_VISIBLE_DEVICES is {fleet.visible!r}: {len(fleet.gpus)} of {fleet.of} GPUs are examined."
         fix = "Numbers are NVML's; CUDA counts in the same order with CUDA_DEVICE_ORDER=PCI_BUS_ID."
         yield Finding("info", what, "", fix)
 
 
 def nobody(fleet: Fleet) -> Finding:
+    """There is no GPU, and why."""
     return Finding(
         "info",
         f"No NVIDIA GPU here: {fleet.why}. Workers run on CPU cores, and there is no NVLink to examine.",

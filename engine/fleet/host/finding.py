@@ -24,9 +24,9 @@ PUSH_FIX = "Until then let prefill push: NixlPushConnector instead of NixlConnec
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """`bytes_per_s` and `handoff_s`: now, on the worst road that is meant; `healthy_bytes_per_s`: if it were mended.
+    """`bytes_per_s` and `handoff_s`: now, on the worst road concerned; `healthy_bytes_per_s`: once it is repaired.
 
-    None where a finding is not about a road. Times are for one prompt of the model that `effect` names.
+    None if a finding is not about a road. Times are for one prompt of the model that `effect` names.
     """
 
     severity: Severity
@@ -40,7 +40,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Tray(msgspec.Struct, frozen=True):
-    """The handoff that effects are counted in: one prompt's KV."""
+    """One prompt's KV, the handoff by which effects are measured."""
 
     model: ModelShape
     tokens: int = PROMPT_TOKENS
@@ -50,6 +50,7 @@ class Tray(msgspec.Struct, frozen=True):
         return self.model.kv_bytes(self.tokens)
 
     def over(self, bytes_per_s: float) -> str:
+        """How long it takes at this bandwidth, in words."""
         seconds = self.bytes / bytes_per_s
         time = f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
         return f"{time} at {in_words(bytes_per_s, 'B/s')}"
@@ -59,6 +60,7 @@ class Tray(msgspec.Struct, frozen=True):
 
 
 def about_road(severity: Severity, what: str, road: Road | None, tray: Tray, fix: str, why: str = "") -> Finding:
+    """A finding with its effect on handoffs over `road`, if there is one. `why`: the beginning of that sentence."""
     if road is None:
         return Finding(severity, what, fix=fix)
     now, healthy = road.bytes_per_s, road.healthy_bytes_per_s
@@ -72,7 +74,7 @@ def about_road(severity: Severity, what: str, road: Road | None, tray: Tray, fix
 
 
 def worst(between: Iterable[Road], broken: Collection[int]) -> Road | None:
-    """The road that lost most, if possible one whose both ends are broken. None for a GPU that is alone."""
+    """The road that lost most, preferably one with faults at both ends. None if the GPU is the only one."""
     lost = [road for road in between if road.a in broken or road.b in broken]
     return max(
         lost,
@@ -82,14 +84,14 @@ def worst(between: Iterable[Road], broken: Collection[int]) -> Road | None:
 
 
 def pulled(road: Road, tray: Tray) -> str:
-    """UCX does not pull over CUDA IPC where no NVLink is up: it falls to TCP and says nothing (vllm issue 52607)."""
+    """Without NVLink, UCX does not pull over CUDA IPC: it silently falls back to TCP (vllm issue 52607)."""
     if road.kind != "pcie":
         return ""
     return f" if pushed, {tray.over(fabric('tcp').achieved_bytes_per_s)} if pulled, as NixlConnector does"
 
 
 def alike(fleet: Fleet, key: Callable[[Gpu], Key]) -> list[tuple[Key, tuple[int, ...]]]:
-    """GPUs of which the same is to be said, together."""
+    """The GPUs' indexes grouped by `key`."""
     groups: dict[Key, tuple[int, ...]] = {}
     for gpu in fleet.gpus:
         groups[key(gpu)] = (*groups.get(key(gpu), ()), gpu.index)
@@ -97,4 +99,5 @@ def alike(fleet: Fleet, key: Callable[[Gpu], Key]) -> list[tuple[Key, tuple[int,
 
 
 def names(gpus: Iterable[int]) -> str:
+    """The GPUs in words: GPU 0, GPU 1."""
     return ", ".join(f"GPU {index}" for index in gpus)

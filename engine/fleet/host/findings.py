@@ -1,4 +1,4 @@
-"""What is wrong with a fleet, what it does to a KV handoff, and how to mend it: a pure function of a snapshot."""
+"""What is wrong with a fleet, what that does to a KV handoff, and how to fix it: a pure function of a snapshot."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -19,7 +19,7 @@ AGAIN = "Every error sends data again, so "
 
 
 def findings(fleet: Fleet, tray: Tray) -> list[Finding]:
-    """The gravest first. Never empty."""
+    """What is wrong, the most severe first, then what roads there are. Never empty."""
     if not fleet.gpus:
         return [*about_driver(fleet), nobody(fleet)]
     between = roads(fleet)
@@ -33,7 +33,7 @@ def findings(fleet: Fleet, tray: Tray) -> list[Finding]:
 
 
 def about_hosts(peer: str, sent_bytes_per_s: float, received_bytes_per_s: float, tray: Tray) -> Finding:
-    """What a measured road to another host means. Bytes/s of one TCP stream, each way."""
+    """What a measured link to another host means for a handoff. Bytes/s of one TCP stream, each way."""
     worse = min(sent_bytes_per_s, received_bytes_per_s)
     there, back = in_words(sent_bytes_per_s, "B/s"), in_words(received_bytes_per_s, "B/s")
     what = f"One TCP stream to {peer} carries {there} there and {back} back, measured now."
@@ -165,8 +165,8 @@ def _pcie(fleet: Fleet, tray: Tray) -> Iterator[Finding]:
         now = most * 2.0 ** (link.generation - link.max_generation) * link.width / link.max_width
         yield Finding(
             "info",
-            f"{names(gpus)}: PCIe runs at {link.generation}.0 x{link.width} now, and can {link.max_generation}.0 "
-            f"x{link.max_width}.",
+            f"{names(gpus)}: PCIe runs at {link.generation}.0 x{link.width} now, and can run at "
+            f"{link.max_generation}.0 x{link.max_width}.",
             f"None if it rises under load. If it does not, {tray}: {tray.over(now)}, instead of {tray.over(most)}.",
             "Look again under load: an idle GPU lets it drop. If it stays, check slot, riser and BIOS.",
             gpus,

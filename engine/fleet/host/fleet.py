@@ -8,7 +8,7 @@ import msgspec
 class NvLink(msgspec.Struct, frozen=True):
     """`remote`: gpu, switch, cpu or empty. `bytes_per_s`: one direction, 0 if NVML does not say.
 
-    `errors` since the counters were reset; `rising`: how many of them came while we watched.
+    `errors`: since the counters were reset; `rising`: how many of them occurred while we watched.
     """
 
     link: int
@@ -22,6 +22,8 @@ class NvLink(msgspec.Struct, frozen=True):
 
 
 class Pcie(msgspec.Struct, frozen=True):
+    """A PCIe link as it runs now, and at most."""
+
     generation: int
     width: int
     max_generation: int
@@ -42,6 +44,7 @@ class Fabric(msgspec.Struct, frozen=True):
 
     @property
     def usable(self) -> bool:
+        """Whether its setup has completed without an error."""
         return self.state == "completed" and not self.error
 
 
@@ -63,7 +66,7 @@ class Gpu(msgspec.Struct, frozen=True):
 
 
 class Pair(msgspec.Struct, frozen=True):
-    """Two GPUs: what may pass between them directly, and what lies between them on PCIe."""
+    """Two GPUs: which peer-to-peer transfers work between them, and what separates them on PCIe."""
 
     a: int
     b: int
@@ -93,6 +96,6 @@ class Fleet(msgspec.Struct, frozen=True):
 
 
 def example_fleet() -> Fleet:
-    """Four GPUs in NVLink pairs, one pair down: recorded from the NVML of our tests, so from no real machine."""
+    """Four GPUs in NVLink pairs, one pair down. Recorded from our tests' simulated NVML, not from a real machine."""
     recorded = files("engine.fleet.catalog").joinpath("data", "example-fleet.json").read_bytes()
     return msgspec.json.decode(recorded, type=Fleet)

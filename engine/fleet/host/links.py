@@ -20,7 +20,7 @@ BRIDGEABLE = re.compile(r"PCIe|\bNVL\b|RTX|TITAN|\bA[34]0\b")  # cards whose NVL
 
 
 class Road(msgspec.Struct, frozen=True):
-    """Between GPUs `a` and `b`. `bytes_per_s`: what handoffs reach; `healthy_bytes_per_s`: with every NVLink up."""
+    """The link between GPUs `a` and `b`: what handoffs reach, and `healthy_bytes_per_s`, with every NVLink up."""
 
     a: int
     b: int
@@ -31,7 +31,7 @@ class Road(msgspec.Struct, frozen=True):
 
 
 def roads(fleet: Fleet) -> list[Road]:
-    """One a pair, in order."""
+    """One for each pair, in the order of `fleet.pairs`."""
     gpus = {gpu.index: gpu for gpu in fleet.gpus}
     buses = {gpu.bus for gpu in fleet.gpus}
     link_bytes_per_s = _link_bytes_per_s(fleet)
@@ -76,7 +76,7 @@ def _without_nvlink(pair: Pair, a: Gpu, b: Gpu) -> Road:
 
 
 def pcie_bytes_per_s(gpu: Gpu) -> float:
-    """What handoffs reach over its PCIe link under load, 0 if it is not known."""
+    """What handoffs reach over the GPU's PCIe link under load, 0 if unknown."""
     if gpu.pcie is None:
         return 0.0
     known = fabrics().get(f"pcie{gpu.pcie.max_generation}", fabric("pcie3"))
@@ -84,7 +84,7 @@ def pcie_bytes_per_s(gpu: Gpu) -> float:
 
 
 def _joining(gpu: Gpu, other: Gpu, buses: Container[str]) -> int:
-    """Links that are up and lead to the other GPU, or to the switch that both are on."""
+    """How many links are up and lead to the other GPU, or to the switch that both are on."""
     return sum(1 for link in gpu.links if link.active and (_to_switch(link, buses) or link.remote_bus == other.bus))
 
 

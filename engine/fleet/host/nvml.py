@@ -18,7 +18,7 @@ from engine.fleet.host.fleet import Fabric, Fleet, Gpu, NvLink, Pair, Pcie
 from engine.fleet.host.health_mask import faults
 from engine.fleet.host.visible import chosen
 
-WATCH_S = 0.5  # between two readings of the error counters, to tell those that rise from those that are old
+WATCH_S = 0.5  # between two readings of the error counters, to tell rising counts from old ones
 
 SWITCH, GPU = pynvml.NVML_NVLINK_DEVICE_TYPE_SWITCH, pynvml.NVML_NVLINK_DEVICE_TYPE_GPU
 REMOTES = {GPU: "gpu", SWITCH: "switch", pynvml.NVML_NVLINK_DEVICE_TYPE_IBMNPU: "cpu"}
@@ -37,7 +37,7 @@ TOPOLOGY = {
     pynvml.NVML_TOPOLOGY_NODE: "one NUMA node",
     pynvml.NVML_TOPOLOGY_SYSTEM: "the link between CPU sockets",
 }
-P2P_READ, P2P_WRITE, P2P_NVLINK = 0, 1, 2  # pynvml's own NVML_P2P_CAPS_INDEX_READ is a tuple by mistake
+P2P_READ, P2P_WRITE, P2P_NVLINK = 0, 1, 2  # pynvml's NVML_P2P_CAPS_INDEX_READ is mistakenly a tuple
 P2P_STATUS = ("ok", "chipset", "gpu", "topology", "disabled in the driver", "not supported", "unknown")
 P2P_UNKNOWN = len(P2P_STATUS) - 1
 FABRIC_HEALTH = {
@@ -73,11 +73,11 @@ T = TypeVar("T")
 
 
 class _Lost(Exception):
-    """A GPU that answers nothing any more."""
+    """A GPU that no longer answers."""
 
 
 def read_fleet(watch_s: float = WATCH_S) -> Fleet:
-    """Ask NVML. Takes `watch_s` longer where there are NVLinks, to see whether their error counters rise."""
+    """Ask NVML. Takes `watch_s` longer if there are NVLinks, to see whether their error counters rise. Never raises."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError_LibraryNotFound:
@@ -121,7 +121,7 @@ class _Asker:
         self.lost: list[str] = []
 
     def alive(self, ask: Callable[..., T], *arguments: Any) -> T | None:
-        """None for a GPU that is lost on the way: half of what it is would be worse than nothing."""
+        """None for a GPU that is lost meanwhile: a half-filled description would be worse than none."""
         try:
             return ask(*arguments)
         except _Lost as gone:
@@ -165,7 +165,7 @@ class _Asker:
         )
 
     def watched(self, gpu: Gpu, handle: Any) -> Gpu:
-        """The same GPU with what its error counters have gained since."""
+        """The same GPU with how much its error counters have risen since."""
         links = []
         for link in gpu.links:
             now = self._errors(gpu.index, handle, link.link) if link.active else link.errors
@@ -199,8 +199,8 @@ class _Asker:
             failed = len(self.unread)
             state = self._ask(f"{who}, state", None, pynvml.nvmlDeviceGetNvLinkState, gpu, link)
             if len(self.unread) > failed:
-                break  # the others would say the same
-            if state is not None:  # else beyond the last one, or one that this board does not use
+                break  # the others would fail in the same way
+            if state is not None:  # else it is beyond the last link, or this board does not use it
                 links.append(self._link(n, gpu, link) if state else self._dark(n, gpu, link))
         return tuple(links)
 
@@ -268,7 +268,7 @@ class _Asker:
         return any(value.nvmlReturn == pynvml.NVML_SUCCESS and value.value.uiVal > 0 for value in values)
 
     def _ask(self, what: str, otherwise: T, call: Callable[..., Any], *arguments: Any, quiet: bool = False) -> Any | T:
-        """`otherwise` where the question fails. Raises _Lost."""
+        """The answer, or `otherwise` if the call fails. Raises _Lost."""
         try:
             return call(*arguments)
         except GONE as gone:

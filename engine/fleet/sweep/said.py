@@ -97,6 +97,8 @@ class Borne(msgspec.Struct, frozen=True, tag="borne"):
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """The request was invalid; `sentence` says why."""
+
     sentence: str
 
 

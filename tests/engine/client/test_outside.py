@@ -86,7 +86,7 @@ def test_pieces_of_several_tokens(owner: str, tokens: int) -> None:
         log = run_outside(FEW, server.url, prompts=["bundle"] * 3)
     check(log.events)
     assert [request.output_tokens for request in summarize(log.events).requests] == [tokens] * 3
-    assert any("in 6 pieces, and the server counts 12" in line for line in sentences(log)) == (tokens == 2)
+    assert any("in 6 chunks, and the server counts 12" in line for line in sentences(log)) == (tokens == 2)
     assert f"{3 * PROMPT_TOKENS:,} as the server counts" in " ".join(sentences(log))
 
 
@@ -113,7 +113,8 @@ def test_in_the_scene_an_order_waits_for_its_first_token_and_then_stands_behind_
     with openai_like() as server:
         log = run_outside(FEW, server.url)
     drawn = motions(log.events)
-    assert {motion["kind"] for motion in drawn} == {"deployed", "order", "ticket", "plate", "token"}
+    kinds = {motion["kind"] for motion in drawn} - {"stall"}  # on a busy machine an answer may pause
+    assert kinds == {"deployed", "order", "ticket", "plate", "token"}
     assert next(m for m in drawn if m["kind"] == "deployed")["roles"] == [[SERVER, "unseen"]]
     first = {token.request: token.t for token in reversed(of(log, TokenMade))}
     for kind, edge in (("ticket", "t1"), ("plate", "t0")):
@@ -138,7 +139,7 @@ def test_what_fails_fails_alone() -> None:
     assert summarize(log.events).requests[0].output_tokens == 2
     assert "broke off" in why["r1"]
     assert why["r3"] == "The server refused it: HTTP 500, out of pans."
-    assert "no chunk of an answer" in why["r4"]
+    assert "not a chunk of an answer" in why["r4"]
     assert all(sentence.endswith(".") and "\n" not in sentence for sentence in why.values())
     assert "3 of 5 requests failed." in sentences(log)
 
@@ -167,7 +168,7 @@ def test_nothing_is_sent_that_cannot_fit() -> None:
 def test_a_key_goes_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     with openai_like(key=KEY) as server:
         monkeypatch.delenv("SPLIT_KITCHEN_API_KEY", raising=False)
-        with pytest.raises(BadInput, match="wants a key"):
+        with pytest.raises(BadInput, match="needs a key"):
             run_outside(FEW, server.url)
         monkeypatch.setenv("SPLIT_KITCHEN_API_KEY", "another")
         with pytest.raises(BadInput, match="HTTP 401"):
@@ -192,7 +193,7 @@ def test_the_command(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
         assert "cannot be seen from here" in " ".join(out.split())
         for option in (("--link", "1GB/s"), ("--workers", "2"), ("--deployment", "chunked")):
             assert run_cli(cli, ["run", "--endpoint", server.url, *few, *option]) == 2
-            assert "left out beside --endpoint" in capfd.readouterr().err
+            assert "left out with --endpoint" in capfd.readouterr().err
         prompts = tmp_path / "prompts.txt"
         prompts.write_text("refuse me\n")
         assert run_cli(cli, ["run", "--endpoint", server.url, *few, "--prompts", str(prompts)]) == 1

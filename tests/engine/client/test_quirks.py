@@ -59,7 +59,7 @@ def why(log: Log) -> list[str]:
         (b'data: {"choices": [{"delta": {}, "finish_reason": "abort"}]}\n\ndata: [DONE]\n\n', "ends with abort"),
         (b'data: {"id": "x"}\n\ndata: [DONE]\n\n', "neither choices nor usage"),
         (b"data: [1, 2]\n\ndata: [DONE]\n\n", "neither choices nor usage"),
-        (b"data: " + b"[" * 100_000 + b"\n\ndata: [DONE]\n\n", "no chunk of an answer"),
+        (b"data: " + b"[" * 100_000 + b"\n\ndata: [DONE]\n\n", "not a chunk of an answer"),
         (b"data: [DONE]\n\n", "without a token"),
         (END, "without a token"),
     ],
@@ -77,7 +77,7 @@ def test_an_answer_that_is_no_stream_says_so() -> None:
     log = heard(b'{"choices": [{"message": {"content": "Hi"}}]}', kind="application/json")
     assert why(log) == ["The server sent its whole answer at once, not as a stream: nobody can time its tokens."]
     log = heard(b'{"detail": "out of pans"}', kind="application/json")
-    assert why(log) == ["The server sent no stream of events but application/json: out of pans."]
+    assert why(log) == ["The server sent application/json, not an event stream: out of pans."]
 
 
 def test_a_run_with_a_failure_only_ends_with_exit_code_1(capfd: pytest.CaptureFixture[str]) -> None:

@@ -240,7 +240,7 @@ def test_an_idle_card_is_no_fault_and_counts_with_what_it_can(machine: Machine) 
         ((0, 2, 3), True),
         ((1,), True),
     ]
-    assert idle[1].what == "GPU 1: PCIe runs at 1.0 x1 now, and can 4.0 x16."
+    assert idle[1].what == "GPU 1: PCIe runs at 1.0 x1 now, and can run at 4.0 x16."
     assert {(road.label, road.bytes_per_s) for road in roads(fleet) if not road.label.endswith("sockets")} == {
         ("PCIe 4.0 x16 across one PCIe switch", 32e9 * 0.66)
     }
