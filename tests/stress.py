@@ -207,7 +207,7 @@ def pools(front: Front) -> list[int]:
 @contextmanager
 def small_disk(spec: ModelSpec) -> Iterator[Path | None]:
     """A disk of its own for the cache and the recordings, where this may be made; None where it may not."""
-    made = [Path(prepare(spec).folder), Path(compiler.numba.config.CACHE_DIR)]  # what takes long is there already
+    made = [Path(prepare(spec).folder), compiler.kept_in()]  # what takes long is there already
     with tempfile.TemporaryDirectory() as folder:
         mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", folder]
         if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:

@@ -12,6 +12,9 @@ from lab.ui.formatting import amount
 
 GREY = "#808a94"
 HERE = "you are here"
+MARKS = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 2, 5)]
+DECADES = {"tickvals": MARKS[::3], "ticktext": [f"{mark:,.10g}" for mark in MARKS[::3]]}
+TICKS = {"tickvals": MARKS, "ticktext": [f"{mark:,.10g}" for mark in MARKS]}
 NAMES: dict[Input, str] = {"prompt": "prompt, tokens", "promise": "TPOT promise", "link": "link per GPU, GB/s"}
 SIDES: dict[Side, str] = {
     "chunked": "Chunked prefill sustains more",
@@ -27,9 +30,10 @@ def curve_says(curve: Curve) -> str:
     if curve.flip is None:
         return _the_same(curve.same, f"at every {_called(curve.input)} simulated", curve.instead)
     first, then = ("chunked prefill", "splitting") if _split_pays_above(curve) else ("splitting", "chunked prefill")
+    flip, low, high = (_about(value) for value in (curve.flip, curve.low, curve.high))
     return (
-        f"Up to {_told(curve.input, curve.flip)} {first} sustains more, above it {then}. With the error of the times, "
-        f"that is {_told(curve.input, curve.low)} to {_told(curve.input, curve.high)}. "
+        f"Up to {_told(curve.input, flip)} {first} sustains more, above it {then}. With the error of the times, "
+        f"that is {_told(curve.input, low)} to {_told(curve.input, high)}. "
         f"You are at {_told(curve.input, curve.here)}."
     )
 
@@ -56,14 +60,21 @@ def curve_figure(curve: Curve, simulated: Sequence[Compared]) -> go.Figure:
         figure.add_vline(_drawn(curve.input, curve.flip), line={"color": GREY, "width": 2})
     figure.add_vline(_drawn(curve.input, curve.here), line={"color": GREY, "width": 1, "dash": "dash"})
     figure.add_annotation(
-        x=log(_drawn(curve.input, curve.here), 10), y=1, yref="paper", yanchor="bottom", text=HERE, showarrow=False
+        x=log(_drawn(curve.input, curve.here), 10),
+        y=1,
+        yref="paper",
+        yanchor="top",
+        xanchor="left",
+        text=HERE,
+        showarrow=False,
     )
     low, high = _shown(curve)
     unit = {"prompt": "prompt, tokens", "promise": "TPOT promise, ms", "link": "link per GPU, GB/s"}[curve.input]
-    figure.update_xaxes(type="log", title=unit, range=[log(_drawn(curve.input, end), 10) for end in (low, high)])
-    figure.update_yaxes(type="log", title="requests/s within both SLOs")
-    plain(figure, 380)
-    return figure.update_layout(margin={"l": 10, "r": 10, "t": 30, "b": 10}, legend={"y": -0.25, "yanchor": "top"})
+    figure.update_xaxes(
+        type="log", title=unit, range=[log(_drawn(curve.input, end), 10) for end in (low, high)], **TICKS
+    )
+    figure.update_yaxes(type="log", title="requests/s within both SLOs", **TICKS)
+    return plain(figure, 420)
 
 
 def curve_table(about: Input, simulated: Sequence[Compared]) -> Table:
@@ -87,8 +98,7 @@ def map_says(found: Boundary, here: tuple[int, float]) -> str:
     kind = _kind(gain, found.error)
     who = {"tie": "too close to call", "none": "out of reach of both"}.get(kind, f"on the side of {SHORT[kind]}")
     return (
-        "The tighter the promise, the sooner splitting pays: the line is where both sustain the same. "
-        f"You are {who}, at {prompt:,} tokens and {_told('promise', promise)}."
+        f"The line is where both sustain the same. You are {who}, at {prompt:,} tokens and {_told('promise', promise)}."
     )
 
 
@@ -124,10 +134,9 @@ def map_figure(found: Boundary, simulated: Sequence[Compared], here: tuple[int, 
             mode="markers",
             marker={"color": "#0072b2", "symbol": symbol, "size": size, "line": {"width": 3}},
         )
-    figure.update_xaxes(type="log", title="prompt, tokens", showgrid=False)
-    figure.update_yaxes(type="log", title="TPOT promise, ms", showgrid=False)
-    plain(figure, 460)
-    return figure.update_layout(legend={"y": -0.2, "yanchor": "top"})
+    figure.update_xaxes(type="log", title="prompt, tokens", showgrid=False, **DECADES)
+    figure.update_yaxes(type="log", title="TPOT promise, ms", showgrid=False, **TICKS)
+    return plain(figure, 500)
 
 
 def map_table(simulated: Sequence[Compared]) -> Table:
@@ -207,10 +216,15 @@ def _called(about: Input) -> str:
     return {"prompt": "prompt length", "promise": "TPOT promise", "link": "link"}[about]
 
 
+def _about(value: float) -> float:
+    """Two digits: a flip is not known better."""
+    return float(f"{value:.2g}")
+
+
 def _told(about: Input, value: float) -> str:
     if about == "prompt":
-        return f"{float(f'{value:.3g}'):,.0f} tokens"
-    return f"{amount(1e3 * value)} ms" if about == "promise" else f"{amount(value / 1e9)} GB/s"
+        return f"{value:,.0f} tokens"
+    return f"{1e3 * value:.3g} ms" if about == "promise" else f"{value / 1e9:.3g} GB/s"
 
 
 def _plans(one: Compared) -> tuple[Plan, Plan]:

@@ -265,13 +265,13 @@ def _fine_print(asked: Sweep, result: SweepResult | None) -> None:
     ]
     if asked.asks not in ("load", "ratio"):
         says.append(
-            "Sustained: the highest rate that keeps 90 % of TTFTs and of TPOTs within their SLOs in a steady state, "
+            "Sustained: the highest rate that keeps 90 % of TTFTs and TPOTs within SLOs in a steady state, "
             "found on a smaller fleet of the same kind. One link per GPU, whatever the site has."
         )
     else:
         says.append(
-            f"GPUs per worker: {asked.gpus_each}. Good: TTFT and TPOT within their SLOs. A rate is sustained if 90 % "
-            "of its requests are good."
+            f"GPUs per worker: {asked.gpus_each}. Good: TTFT and TPOT within their SLOs. "
+            "A rate is sustained if 90 % of its requests are good."
         )
         one = "shared by all" if where.one_port else "one per GPU"
         says.append(f"Trays cross {road.label}, {one}, at {in_words(road.achieved_bytes_per_s, 'B/s')}.")

@@ -129,7 +129,7 @@ def _search(question: Question, say: Progress, begin: float, end: float) -> _Fou
     for n, candidate in enumerate(candidates):
         say(begin + (end - begin) * n / len(candidates), f"Simulating {candidate.label}")
         outcomes.append(tried(question, candidate))
-    shared = outcomes[: len(chunked)]
+    shared = _confirmed(question, outcomes[: len(chunked)], say, end)
     split = outcomes[len(chunked) : len(chunked) + len(apart)]
     if not any(one.keeps for one in shared):  # else splitting is not the answer, whatever it bears
         split = _confirmed(question, split, say, end)

@@ -33,7 +33,7 @@ MOST_OF_TRACE = 1000  # requests of a trace that are simulated, in a row
 GROWS = 1.5  # the queue counts as growing if mean TTFT rises by this factor from the first half to the second
 PRECISION = 1.06  # of a capacity, as a factor
 SMALL = 12  # workers of a miniature at most, prefill and decode together
-ALIKE = 1.12  # the factor by which the ratio of its pools may differ
+ALIKE = 1.25  # the factor by which the ratio of its pools may differ
 LOWERED = 8  # how often a rate is lowered, each time by more, before the search ends without one
 FIRST_STEP = 1.1
 REPLICAS = 4  # of a miniature that is not split
@@ -137,18 +137,26 @@ def _of_all(seen: KeptPromises, times: float) -> KeptPromises:
 
 
 def confirmed(question: Question, outcome: TrialResult) -> TrialResult:
-    """The whole fleet simulated, at the rate that its miniature predicts or the next lower one that holds."""
+    """The whole fleet simulated, at the rate that its miniature predicts or the next lower one that holds.
+
+    Replicas share one queue, so many of them sustain at least what a few do: only a higher rate is tried of them.
+    """
     rate, step = outcome.bears_per_s, PRECISION
     if outcome.candidate == miniature(outcome.candidate) or question.trace or not rate:
         return outcome
+    if outcome.candidate.both:
+        then = at_rate(question, outcome.candidate, FIRST_STEP * rate, seed=outcome.seed)
+        return _sustains(outcome, FIRST_STEP * rate, then, question) if then.keeps(question) else outcome
     for _ in range(LOWERED):
         then = at_rate(question, outcome.candidate, rate, seed=outcome.seed)
         if then.keeps(question):
-            break
+            return _sustains(outcome, rate, then, question)
         rate /= step
         step *= PRECISION
-    else:
-        rate, then = 0.0, NOTHING
+    return _sustains(outcome, 0.0, NOTHING, question)
+
+
+def _sustains(outcome: TrialResult, rate: float, then: KeptPromises, question: Question) -> TrialResult:
     return msgspec.structs.replace(outcome, bears_per_s=rate, headroom=rate / question.rate_per_s, then=then)
 
 

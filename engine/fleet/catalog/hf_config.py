@@ -16,7 +16,7 @@ import msgspec
 from engine.errors import BadInput
 from engine.files import contents, expanded, reason
 from engine.fleet.catalog.checkpoint import nearest_precision, stored_bytes
-from engine.fleet.catalog.layers import layer_kinds, state_bytes, window_of
+from engine.fleet.catalog.layers import NO_ATTENTION, layer_kinds, state_bytes, window_of
 from engine.fleet.catalog.models import Experts, Latent, ModelShape
 from engine.fleet.catalog.on_meta_device import NotKnown, filled, of_gguf
 from engine.fleet.catalog.precision import kv_bytes
@@ -30,6 +30,12 @@ PLAIN_FFN = (  # two matrices, no gate
     *("opt", "gpt2", "gpt_neo", "gpt_neox", "gptj", "gpt_bigcode", "phi", "starcoder2", "falcon", "bloom", "mpt"),
     *("apertus", "nemotron", "nemotron_h", "arcee", "codegen", "persimmon"),
 )
+HEADS = (
+    *("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads"),
+    *("decoder_attention_heads", "num_decoder_attention_heads"),
+)
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+WIDTHS = ("intermediate_size", "decoder_ffn_dim", "ffn_dim", "n_inner", "ffn_hidden_size")
 NESTED = ("text_config", "language_config", "llm_config", "thinker_config")
 WEIGHS_ELSE = 0.03  # the difference between files and formulas from which it is worth saying
 MOST_INDEX_BYTES = 132  # of an indexer's key: 128 numbers of one byte, and a scale
@@ -137,11 +143,12 @@ def model_shape(
         config = {**found["config"], **{k: v for k, v in config.items() if v is not None}}
     family = str(config.get("model_type", ""))
     hidden = _whole(config, name, "hidden_size", "n_embd", "d_model")
-    heads = _whole(config, name, "num_attention_heads", "n_head", "n_heads")
-    layers = _whole(config, name, "num_hidden_layers", "n_layer", "n_layers", "num_layers")
+    heads = _whole(config, name, *HEADS, default=1 if family in NO_ATTENTION else None)
+    layers = _optional(config, name, "decoder_layers") or _optional(config, name, "num_decoder_layers")
+    layers = layers or _whole(config, name, *LAYERS, default=len(config.get("layers_block_type") or ()) or None)
     if layers > MOST_LAYERS:
         raise BadInput(f"layers of model {name}", layers, f"at most {MOST_LAYERS:,}")
-    ffn = _whole(config, name, "intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size", default=4 * hidden)
+    ffn = _mean(config, name, *WIDTHS) or 4 * hidden
     kinds = layer_kinds(config, name, family, layers)
     head_dim = _whole(config, name, "head_dim", default=max(1, hidden // heads))
     state, state_note = state_bytes(config, family, heads, head_dim, kinds.count("state"))
@@ -216,6 +223,15 @@ def _whole(config: Config, name: str, *keys: str, default: int | None = None) ->
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= 10**9:
         raise BadInput(f"{key} of model {name}", value, "a whole number above 0")
     return value
+
+
+def _mean(config: Config, name: str, *keys: str) -> int:
+    """The first of the keys that is present, or its mean over the layers where it is a list; 0 if there is none."""
+    key = next((key for key in keys if config.get(key)), keys[0])
+    value = config.get(key)
+    if isinstance(value, list) and value and all(isinstance(one, int) and one > 0 for one in value):
+        return round(sum(value) / len(value))
+    return _optional(config, name, key)
 
 
 def _optional(config: Config, name: str, key: str) -> int:

@@ -10,24 +10,39 @@ LayerKind = Literal["full", "window", "state"]
 
 KINDS: dict[str, LayerKind] = {
     **dict.fromkeys(
-        ("full_attention", "attention", "global", "*", "full", "hybrid", "deepseek_sparse_attention"), "full"
+        (
+            "full_attention",
+            "attention",
+            "global",
+            "*",
+            "full",
+            "hybrid",
+            "deepseek_sparse_attention",
+            "indexed_attention",
+        ),
+        "full",
     ),
-    **dict.fromkeys(("sliding_attention", "chunked_attention", "local", "sliding_window", "sliding"), "window"),
+    **dict.fromkeys(
+        ("sliding_attention", "chunked_attention", "local", "sliding_window", "sliding", "hybrid_sliding"), "window"
+    ),
     **dict.fromkeys(
         ("linear_attention", "linear", "mamba", "mamba2", "conv", "recurrent", "lightning_attention"), "state"
     ),
     **dict.fromkeys(("M", "-", "E", "mlp", "moe", "cross_attention", "kda", "rwkv"), "state"),
 }
+NO_ATTENTION = ("mamba", "mamba2", "falcon_mamba", "rwkv")  # families whose layers all keep a state
 FULL: LayerKind = "full"
 WINDOW: LayerKind = "window"
 STATE: LayerKind = "state"
-PATTERNS = ("layer_types", "layers_block_type", "block_types", "hybrid_layer_types")
+PATTERNS = ("layer_types", "layers_block_type", "block_types", "hybrid_layer_types", "attention_layers")
 WINDOW_EVERY = {"gpt_oss": 2, "gemma2": 2, "gemma3_text": 6, "cohere2": 4}  # one in so many layers has full attention
 STATE_NUMBER_BYTES = 4  # states are kept in 32 bits
 
 
 def layer_kinds(config: Config, name: str, family: str, layers: int) -> list[LayerKind]:
     """The kind of each layer. Raises BadInput for an unknown kind."""
+    if family in NO_ATTENTION:
+        return [STATE] * layers
     for key in PATTERNS:
         if isinstance(config.get(key), list) and config[key]:
             return _named(config, key, name, family, layers)
@@ -118,7 +133,7 @@ def _state_numbers(config: Config, heads: int, head_dim: int) -> int | None:
         return value_heads * number("linear_key_head_dim") * number("linear_value_head_dim")
     channels = number("mamba_num_heads", "mamba_n_heads") * number("mamba_head_dim", "mamba_d_head")
     channels = channels or number("mamba_d_ssm", "mamba_intermediate_size")
-    channels = channels or number("mamba_expand") * number("hidden_size")
+    channels = channels or number("mamba_expand", "expand") * number("hidden_size")
     if channels and (size := number("ssm_state_size", "mamba_d_state", "state_size")):
         return channels * size
     if config.get("attn_type_list") or config.get("layer_group_size"):

@@ -82,7 +82,7 @@ def _made(config: dict[str, Any]) -> dict[str, Any]:
     kind = RELATIVES.get(kind, kind)
     if kind not in CONFIG_MAPPING:
         raise NotKnown(f"no class for {kind}")
-    left_out = ("quantization_config", "auto_map", "model_type", "architectures")
+    left_out = ("quantization_config", "auto_map", "model_type", "architectures", "time_step_limit")
     text = CONFIG_MAPPING[kind].from_dict({k: v for k, v in config.items() if k not in left_out}).get_text_config()
     params, routed = 0, 0
     try:

@@ -1,8 +1,8 @@
 """Where splitting begins to pay off: over the prompt, the TPOT promise or the link, and on a map of two.
 
 The advisor's formulas say what the best plan of each kind sustains at every value, in milliseconds. Where they cross,
-both plans are simulated, and the formulas are scaled to agree; the same is done at the values that were asked for. A
-flip is known within the error of simulated times, so it is a range.
+and where the asker is, both plans are simulated, and the formulas are scaled to agree. A flip is known within the error
+of simulated times, so it is a range.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -53,13 +53,18 @@ def _forget_old(cache: Path) -> None:
                 shutil.rmtree(folder)
 
 
+def kept_in() -> Path:
+    """The folder of compiled kernels, where any are kept."""
+    return Path(numba.config.CACHE_DIR)
+
+
 def discard() -> str:
     """Throw away what is kept, and return where it was; "" if nothing was."""
-    if not OPTIONS["cache"] or not any(Path(numba.config.CACHE_DIR).rglob("*.nb?")):
+    if not OPTIONS["cache"] or not any(kept_in().rglob("*.nb?")):
         return ""
-    for kept in Path(numba.config.CACHE_DIR).rglob("*.nb?"):
+    for kept in kept_in().rglob("*.nb?"):
         kept.unlink(missing_ok=True)  # another process may be doing the same
-    return str(numba.config.CACHE_DIR)
+    return str(kept_in())
 
 
 # Python's error model would check each division for zero, and such loops don't vectorize.
