@@ -25,6 +25,8 @@ KILLED = "its process was killed"
 
 @dataclass
 class Seat:
+    """One worker as its front sees it: its process, what it has said, and when it was last heard."""
+
     name: str
     core: int
     channel: "Connection[bytes, bytes] | None" = None
