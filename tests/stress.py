@@ -207,7 +207,11 @@ def pools(front: Front) -> list[int]:
 @contextmanager
 def small_disk(spec: ModelSpec) -> Iterator[Path | None]:
     """A disk of its own for the cache and the recordings, where this may be made; None where it may not."""
-    made = [Path(prepare(spec).folder), compiler.kept_in()]  # what takes long is there already
+    kernels = compiler.kept_in()
+    if not any(kernels.rglob("*.nbi")):
+        with Front(Deployment("colocated", 1), LINK, spec) as front:  # compiles them, which takes long
+            front.start()
+    made = [Path(prepare(spec).folder), kernels]
     with tempfile.TemporaryDirectory() as folder:
         mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", folder]
         if os.geteuid() or subprocess.run(mount, check=False, capture_output=True).returncode:

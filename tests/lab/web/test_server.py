@@ -336,4 +336,5 @@ def test_an_engine_that_dies_is_started_again_and_given_up_the_third_time() -> N
                 button.disabled for button in late.all("button") if button.label.startswith("Open the kitchen")
             ] == [True]
         visitor.run()
-        assert any(health["why"] in alert.body for alert in visitor.all("alert"))
+        assert any("in the middle of this" in alert.body for alert in visitor.all("alert"))
+        assert any(health["why"] in text.body for text in visitor.all("markdown"))
