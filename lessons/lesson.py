@@ -54,8 +54,7 @@ class Round:
     `key` may raise CannotTell: then this evidence carries no verdict. `numbers` are the words that the answer's text
     may use in braces, besides {guess}, {measured} and {times}, all of one repeat. `timed` False: nothing in the answer
     depends on time, so that one run is as good as ten, and a disturbed one as good as any. `computed`: the
-    answer follows from formulas or a simulation, not from runs. `recalls`: earlier rounds whose runs are looked at as
-    well, where there are runs of its own or it is computed. `free`: a knob for afterwards.
+    answer follows from formulas or a simulation, not from runs. `free`: a knob for afterwards.
     """
 
     name: str
@@ -71,7 +70,6 @@ class Round:
     needs_machine: bool = False
     timed: bool = True
     computed: bool = False
-    recalls: tuple[str, ...] = ()
     free: FreeKnob | None = None
 
     def finding(self, evidence: Evidence) -> Finding:
@@ -149,10 +147,10 @@ class Lesson:
         return next(one for one in self.rounds if one.name == name)
 
     def sources(self, asked: Round) -> tuple[Round, ...]:
-        """The rounds whose evidence answers this one: itself and those it recalls; all before it if it is measured,
-        but not by runs of its own."""
+        """The rounds whose evidence answers this one: itself; all before it if it is measured, but not by runs of its
+        own; none if it is computed."""
         if asked.has_runs or asked.computed:
-            return (*map(self.round, asked.recalls), *([asked] if asked.has_runs else []))
+            return (asked,) if asked.has_runs else ()
         return self.rounds[: self.rounds.index(asked) + 1]
 
     def answer(self, asked: Round, evidence: Evidence, key: Key, said: Mapping[str, str]) -> str:

@@ -116,7 +116,6 @@ LESSON = Lesson(
             key=lambda evidence: choice(advice().verdict),
             numbers=advice_words,
             computed=True,
-            recalls=("verdict",),
         ),
     ),
     claims=(
