@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, MistralConfig, PreTrainedConfig, Qwen2Config, Qwen3Config
 
+from engine.errors import BadInput
 from engine.live.compute.kv import KvPool
 from engine.live.compute.optimizations import ALL
 from engine.live.compute.runner import Runner
@@ -45,7 +46,7 @@ def made(folder: Path, config: PreTrainedConfig, **how: Any) -> Path:
         if name.endswith("bias"):
             torch.nn.init.normal_(weight)  # they begin as zeros, which nobody would miss
     model.save_pretrained(folder, **how)
-    (folder / "tokenizer.json").touch()
+    (folder / "tokenizer.json").write_text('{"version": "1.0"}')
     return folder
 
 
@@ -106,7 +107,8 @@ def test_scaled_positions_are_transformers_own(tmp_path: Path) -> None:
 def test_weights_that_are_missing_are_not_made_up(tmp_path: Path) -> None:
     convert("tiny-llama", tmp_path / "less")
     (tmp_path / "less" / "model.safetensors").unlink()
-    assert mapped(prepare(ModelSpec(str(tmp_path / "less"), "fp32"))) is None
+    with pytest.raises(BadInput, match=r"model\.safetensors cannot be read"):
+        prepare(ModelSpec(str(tmp_path / "less"), "fp32"))
 
 
 def test_transformers_is_imported_only_where_it_is_needed() -> None:

@@ -151,7 +151,7 @@ def test_simulate_plays_a_trace_on_more_workers_than_there_are_cores(log: str, t
         ("--most-workers 4", "most workers is 4, but must be left out without --planner."),
         ("--ttft-slo soon", "ttft slo is 'soon', but must be a time of 0 or more"),
         ("--ttft-slo 0s", "TTFT SLO is 0.0, but must be above 0, in seconds."),
-        ("--trace nowhere.csv", "trace is 'nowhere.csv', but must be an Azure or BurstGPT CSV or"),
+        ("--trace nowhere.csv", "trace is 'nowhere.csv', but must be an Azure or BurstGPT CSV, a Mooncake"),
         ("--arrivals odd", "arrivals is 'odd', but must be one of poisson, gamma, onoff."),
         ("--users 3 --rate 2", "rate is 2.0, but must be inf where users wait for their answers."),
     ],

@@ -98,8 +98,8 @@ def test_a_question_from_another_page_fills_the_form() -> None:
     assert not page.exception
     assert [page.number_input(key=field).value for field in ("gpus", "isl_tokens", "rate_per_s")] == [16, 777, 9.0]
     assert [page.selectbox(key=field).value for field in ("gpu", "fabric")] == ["h200-sxm", "ib-400g"]
-    page.number_input(key="gpus").set_value(24).run()
-    assert page.number_input(key="gpus").value == 24  # it fills the form once
+    page.selectbox(key="preset").select("One node of 8 × H100").run()
+    assert page.number_input(key="gpus").value == 8  # it fills the form once
 
 
 def test_what_cannot_be_is_said_in_one_sentence() -> None:
