@@ -36,7 +36,7 @@ globalThis.scene = (kitchens) => {
   const shown = () => [...place.querySelectorAll(".sk-inner, .sk-told")].map(told).join("")
     .replace(/sk-\\d+-\\d+-/g, "");
   const go = (t) => { made.stage.seek(t); made.stage.draw(); };
-  return { shown, go, at: (t) => { go(t); return shown(); }, hear: made.hear,
+  return { shown, go, at: (t) => { go(t); return shown(); },
     edge: made.stage.edge, gone: () => { made.destroy(); place.remove(); } };
 };
 """
@@ -59,10 +59,23 @@ COMPARED = """([kitchens, shares]) => {
   scrubbed.gone();
   return wrong;
 }"""
-# Heard motion by motion, against all of it at once.
+# Heard message by message over a socket, against all of it at once.
 HEARD = """([kitchen, updates, shares]) => {
-  const whole = scene([kitchen]), heard = scene([{ ...kitchen, motions: [] }]), wrong = [];
-  for (let n = 0; n < updates.length; n += 7) heard.hear(kitchen.id, { motions: updates.slice(n, n + 7) });
+  let line;  // the socket's end in the page, without a lab at the other one
+  globalThis.WebSocket = class {
+    static OPEN = 1;
+    readyState = 1;
+    constructor() { line = this; }
+    close() {}
+  };
+  const over = { data: '{"over": true}' }, stream = "/lab/ws?run=1", wrong = [];
+  const whole = scene([{ ...kitchen, stream }]);
+  line.onmessage(over);
+  const heard = scene([{ ...kitchen, stream, motions: [] }]);
+  for (let n = 0; n < updates.length; n += 7) {
+    line.onmessage({ data: JSON.stringify({ motions: updates.slice(n, n + 7) }) });
+  }
+  line.onmessage(over);
   for (const share of shares) {
     const t = share * whole.edge(), [a, b] = [whole.at(t), heard.at(t)];
     if (a !== b) wrong.push(differ(t, a, b));
@@ -110,7 +123,7 @@ def evenings(draw: st.DrawFn) -> tuple[Kind, list[Any]]:
 @pytest.fixture(scope="module")
 def page(browser: Browser) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    page.set_content("<!doctype html><html lang=en><body></body></html>")
+    page.set_content("<!doctype html><html lang=en><base href=http://lab.invalid/><body></body></html>")
     page.add_script_tag(content=SCENE.replace("export default", "").replace("export ", "") + SHOWN)
     yield page
     page.close()
