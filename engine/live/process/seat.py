@@ -14,9 +14,10 @@ from engine.messages import Ready
 
 LOOK_S = 1.0
 # A worker answers in mid-step, however long the step is and whatever it compiles: its listening thread does it, and all
-# that computes gives up the interpreter's lock. So an answer waits for a core, never for a step. With four busy
-# processes a core the slowest took 0.3 s; the kernel, too, gives a host 15 s before it counts as gone (`KEEPALIVE`).
-# Looks are counted, not seconds: a laptop that slept, or a front that had no core itself, has looked only once.
+# that computes gives up the interpreter's lock. So an answer waits for a core, never for a step, and a loaded machine
+# delays it by as long as a process waits for its share. 15 s is far more than that, and what the kernel gives a host
+# before it counts as gone (`KEEPALIVE`). Looks are counted, not seconds: a laptop that slept, or a front that had no
+# core itself, has looked only once.
 LOOKS = 15
 LOOKS_BEFORE_READY = 300  # until then it loads libraries and weights and compiles kernels: nobody can say how long
 REAPED_S = 1.0  # a process closes its files a moment before it can be waited for
