@@ -133,11 +133,13 @@ def replay(python: str | None, scenario: Scenario) -> Iterator[Beside]:
 
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as trace:
         for draft in drafts(scenario.workload):
-            row = {"timestamp": round(1e3 * draft.arrival_s), "input_length": draft.prompt_tokens}
-            blocks = range(
-                draft.number * BLOCKS, draft.number * BLOCKS + -(-draft.prompt_tokens // MOONCAKE_BLOCK_TOKENS)
-            )
-            row |= {"output_length": draft.output_tokens, "hash_ids": list(blocks)}
+            first = draft.number * BLOCKS
+            row = {
+                "timestamp": round(1e3 * draft.arrival_s),
+                "input_length": draft.prompt_tokens,
+                "output_length": draft.output_tokens,
+                "hash_ids": list(range(first, first + -(-draft.prompt_tokens // MOONCAKE_BLOCK_TOKENS))),
+            }
             trace.write(json.dumps(row) + "\n")
         trace.flush()
         with peer("dynamo.replay", python, "-m", "engine.bench.peers.replay") as process:
