@@ -48,11 +48,11 @@ def curve(asked: Sweep, about: Input) -> Iterator[Said]:
     x = [_value(at, about) for at in values]
     here, near = _value(question, about), _Scale()
     yield near.take(question, here)
+    for end in (x[0], x[-1]) if x else ():  # the formulas may be off by another factor there
+        if not near.knows(end):
+            yield near.take(_at(question, about, end), end)
     for _ in range(REFINED):
         flip = _nearest_crossing(x, _gains(near, found, x), here)
-        if flip is None and x:  # the formulas may be off by more at one of the ends
-            yield from (near.take(_at(question, about, end), end) for end in (x[0], x[-1]) if not near.knows(end))
-            flip = _nearest_crossing(x, _gains(near, found, x), here)
         if flip is None or near.knows(flip, within=1 + _error(question) / 2):
             break
         yield near.take(_at(question, about, flip), flip)
@@ -234,8 +234,10 @@ def _nearest_crossing(x: Sequence[float], gains: Sequence[Gain], here: float, le
         one, other = gains[n], gains[n + 1]
         if one is not None and other is not None and (one < level) != (other < level):
             part = log(level / one) / log(other / one)
-            found.append(exp((1 - part) * log(x[n]) + part * log(x[n + 1])))
-    return min(found, key=lambda value: abs(log(value / here)), default=None)
+            value = exp((1 - part) * log(x[n]) + part * log(x[n + 1]))
+            fails = not 1 / MOST < min(one, other) <= max(one, other) < MOST  # there one kind sustains nothing
+            found.append((fails, abs(log(value / here)), value))
+    return min(found)[2] if found else None
 
 
 def _band(x: Sequence[float], gains: Sequence[Gain], flip: float, error: float) -> tuple[float, float]:

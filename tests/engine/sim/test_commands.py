@@ -177,4 +177,20 @@ def test_the_simulator_s_bench_counts(capfd: Capture) -> None:
     found = said(capfd, "bench", "simulator", "--requests", "50", "--repeat", "1", "--json")
     assert found["requests"] == 50
     assert found["requests_per_s"] > 0
+    assert found["replay"].startswith("skipped")
     assert refusal(capfd, "bench", "simulator", "--scene", "moon").startswith("scene is 'moon'")
+
+
+def test_the_simulators_bench_asks_a_peer_between_its_own_runs(capfd: Capture, tmp_path: Path) -> None:
+    """A stand-in that speaks the peers' protocol: a version, then seconds for each line."""
+    fake = tmp_path / "python"
+    fake.write_text("#!/bin/sh\necho '\"9.9\"'\nwhile read -r line; do echo 0.5; done\n")
+    fake.chmod(0o755)
+    found = said(
+        capfd, "bench", "simulator", "--requests", "50", "--repeat", "1", "--json", "--replay-python", str(fake)
+    )
+    assert found["replay"] == "ai-dynamo 9.9"
+    assert found["replay_requests_per_s"] == 100
+    assert found["times_replay"] == pytest.approx(0.5 / found["seconds"])
+    nowhere = refusal(capfd, "bench", "simulator", "--replay-python", str(tmp_path / "nowhere"))
+    assert nowhere.startswith("replay python is")
