@@ -13,7 +13,7 @@ from engine.fleet.advisor.metrics_page import read_metrics
 from engine.fleet.advisor.question import Question
 from engine.fleet.catalog.hf_config import read_config
 from engine.fleet.host.nvml import read_fleet
-from lab.clusters.advisor_form import GIVEN, PRESETS
+from lab.clusters.advisor_form import PRESETS
 from lab.clusters.flip_chart import flips_alt, rows
 from lab.clusters.jobs import AdvisorJob, Jobs
 from tests.patience import PATIENCE_S, comes
@@ -98,7 +98,8 @@ def test_a_question_from_another_page_fills_the_form() -> None:
     assert not page.exception
     assert [page.number_input(key=field).value for field in ("gpus", "isl_tokens", "rate_per_s")] == [16, 777, 9.0]
     assert [page.selectbox(key=field).value for field in ("gpu", "fabric")] == ["h200-sxm", "ib-400g"]
-    assert GIVEN not in page.session_state  # it fills the form once
+    page.selectbox(key="preset").select("One node of 8 × H100").run()
+    assert page.number_input(key="gpus").value == 8  # it fills the form once
 
 
 def test_what_cannot_be_is_said_in_one_sentence() -> None:
