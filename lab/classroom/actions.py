@@ -240,6 +240,13 @@ class ClassActions:
     def roster(self, code: str) -> list[tuple[int, str, bool]]:
         return [(number, name, joined) for _, number, name, joined in self._members(code)]
 
+    def voters(self, room: Room) -> list[str]:
+        """Who has voted on the question: each learner once for each vote."""
+        return [learner for learner, _ in self._votes(room.code, room.question)] if room.question else []
+
+    def joined(self, code: str) -> list[str]:
+        return [learner for learner, _, _, joined in self._members(code) if joined]
+
     def digests(self, code: str) -> list[str]:
         return [digest(learner) for learner, *_ in self._members(code)]
 

@@ -22,12 +22,12 @@ def now(classroom: Classroom, room: Room) -> None:
     with st.container(border=True, key="now"):
         if at is None or found is None:
             st.subheader("No question yet", anchor=False)
-            follow(classroom, room, leads=True)
+            follow(classroom, room)
             return
         lesson, asked = found
         st.caption(f"Lesson {lesson.number} · {lesson.title} · {_where(room, at)}")
         st.subheader(asked.asks, anchor=False)
-        follow(classroom, room, leads=True)
+        follow(classroom, room)
         if at.answer is not None:
             how = "Computed" if asked.computed else "Measured"
             st.markdown(f"**{how}: {measured_words(asked.answer, at.answer.value)}**")

@@ -1,13 +1,13 @@
-"""Live updates for a class's pages: over a socket, each hears how the class stands and when to rerun. No Streamlit.
+"""Live updates for a class's pages: over a socket, each hears how the class stands and what to show. No Streamlit.
 
-A page says where the class was when it was drawn (`at`). Once the class is elsewhere, the page is told, in its turn: if
-all were told at once, they would only wait for each other. Pages poll nothing, and a page with nothing new to show does
-not run. What counts as elsewhere depends on the viewer: a learner's page shows the learner's own offer too, and a list
-of offers shows nothing else.
+A learner's page is sent whole whenever it says something else. Streamlit's pages, the instructor's and the wall's, are
+told to rerun: they say where the class was when they were drawn (`at`). Pages poll nothing. What counts as elsewhere
+depends on the viewer: a learner's page shows the learner's own offer too, and a list of offers shows nothing else.
 """
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from math import inf
@@ -26,11 +26,9 @@ from lessons.lesson import Lesson, Round
 
 LOOK_S = 0.25  # between two looks at a class, however many pages it has
 LINE_S = 1.0  # between two status lines to a learner: while all vote, sixty pages would hear of each vote
-PAGE_S = 0.025  # between two pages that are told to rerun
-BUSY_S, BUSY_LOOKS = 0.005, 50  # between two checks whether a page is drawn; after the last, the next page is told
 AGAIN_S = 5.0  # a page that was told and has not rerun is told again
 UNKNOWN_CLASS = 4404
-Sees = Literal["", "away", "offers", "members", "run"]  # the whole class, or one thing alone
+Sees = Literal["", "page", "away", "offers", "members"]  # the whole class, a learner's page of it, or one thing alone
 
 
 class UpdateClock(NamedTuple):
@@ -89,21 +87,23 @@ class Look(NamedTuple):
     stand: Stand
     in_step: bool
     own: dict[str, str]  # each learner's offer
+    votes: dict[str, int]  # how often each has voted on the question
+    joined: frozenset[str]
     members: str
 
     def at(self, sees: Sees = "", own: str = "") -> str:
-        """Where the class is for a viewer. `own`: the learner, "" for instructor and projector, whose whole page shows
-        the run; a learner's page draws the run in a part of its own."""
+        """Where the class is for a viewer. `own`: the learner, "" for instructor and projector."""
         match sees:
+            case "page":
+                mine = (self.own.get(own), self.votes.get(own, 0), own in self.joined)
+                return digest(self.stand.at, self.stand.run, mine)
             case "away":
                 return digest(self.in_step, self.own.get(own))
             case "offers":
                 return digest(self.own)
             case "members":
                 return self.members
-            case "run":
-                return self.stand.run
-        return self.stand.at + (self.own.get(own, "") if own else self.stand.run)
+        return self.stand.at + self.stand.run
 
 
 def look_at(classroom: Service, room: Room, at_s: float = 0.0) -> Look:
@@ -111,7 +111,9 @@ def look_at(classroom: Service, room: Room, at_s: float = 0.0) -> Look:
     own = {digest(learner): digest(offer) for learner, offer in classroom.offers.by_learner(room.code).items()}
     present = [classroom.presence.here(who) for who in classroom.actions.digests(room.code)]
     members = digest(classroom.actions.roster(room.code), present)
-    return Look(at_s, stand(classroom, room), step, own, members)
+    votes = dict(Counter(map(digest, classroom.actions.voters(room))))
+    joined = frozenset(map(digest, classroom.actions.joined(room.code)))
+    return Look(at_s, stand(classroom, room), step, own, votes, joined, members)
 
 
 def turnout(room: Room, here: int) -> str:
@@ -140,28 +142,7 @@ def _state(room: Room) -> str:
     return "vote alone" if at.vote == 1 else "vote again"
 
 
-# ---- when pages are told
-
-
-class Turns:
-    """Pages are told one after another, `each_s` apart and while no page is drawn: a page that is told while another
-    draws would only wait in another line. An uncontended caller proceeds at once."""
-
-    def __init__(self, each_s: float, busy: Callable[[], bool], clock: UpdateClock = REAL) -> None:
-        self._each_s = each_s
-        self._busy = busy
-        self._clock = clock
-        self._line = asyncio.Lock()
-        self._next_s = 0.0
-
-    async def take(self) -> None:
-        async with self._line:
-            await self._clock.sleep(self._next_s - self._clock.now_s())
-            for _ in range(BUSY_LOOKS):
-                if not self._busy():
-                    break
-                await self._clock.sleep(BUSY_S)
-            self._next_s = self._clock.now_s() + self._each_s
+# ---- looking, once for all
 
 
 class Looks:
@@ -235,6 +216,19 @@ class Drawn(msgspec.Struct):
     at: str
 
 
+class Me(msgspec.Struct):
+    """A learner's page says who it is, where no cookie does. Not in its address: those are written down."""
+
+    me: str
+
+
+async def _introduced(socket: WebSocket) -> str:
+    """Whose page it is; "" if it does not say."""
+    with suppress(WebSocketDisconnect, msgspec.DecodeError, KeyError):
+        return msgspec.json.decode(await socket.receive_text(), type=Me).me
+    return ""
+
+
 class Follower:
     """A page, and what it has said."""
 
@@ -248,33 +242,42 @@ class LiveUpdates:
     """The sockets of all classes. Used on the event loop's thread."""
 
     def __init__(
-        self, looks: Looks, turns: Turns, look_s: float = LOOK_S, line_s: float = LINE_S, clock: UpdateClock = REAL
+        self,
+        looks: Looks,
+        page: Callable[[str], object],
+        look_s: float = LOOK_S,
+        line_s: float = LINE_S,
+        clock: UpdateClock = REAL,
     ):
-        self._looks, self._turns = looks, turns
+        """`page`: what a learner's page shows now. It is called in a thread."""
+        self._looks, self._page = looks, page
         self._look_s, self._line_s = look_s, line_s
         self._clock = clock
 
-    async def follow(self, socket: WebSocket) -> None:
-        """Serve one page. Its address has `room`: the code; `sees` and `own`: as `Look.at` takes them; `leads`: told
-        at once, out of turn. The page sends `Drawn`, first of all."""
+    async def follow(self, socket: WebSocket, learner: str) -> None:
+        """Serve one page of `learner`; "" for a page that says first of all who it is (`Me`). Its address has `room`:
+        the code; `sees`: as `Look.at` takes it; `leads`: hears each vote at once. One of Streamlit's sends `Drawn`,
+        first of all, and its address says whose it is (`own`)."""
         await socket.accept()
         page = Follower()
-        with self._looks.presence.page(socket.query_params.get("own", "")):
-            await self._serve(socket, page)
+        own = socket.query_params.get("own", "")
+        if socket.query_params.get("sees") == "page":
+            learner = learner or await _introduced(socket)
+            own = digest(learner)
+        with self._looks.presence.page(own):
+            tell = asyncio.create_task(self._tell(socket, page, learner, own))
+            hear = asyncio.create_task(self._hear(socket, page))
+            await asyncio.wait({tell, hear}, return_when=asyncio.FIRST_COMPLETED)
+            tell.cancel()
+            hear.cancel()
+            for gone in await asyncio.gather(tell, hear, return_exceptions=True):
+                if isinstance(gone, Exception):
+                    raise gone
 
-    async def _serve(self, socket: WebSocket, page: Follower) -> None:
-        tell = asyncio.create_task(self._tell(socket, page))
-        hear = asyncio.create_task(self._hear(socket, page))
-        await asyncio.wait({tell, hear}, return_when=asyncio.FIRST_COMPLETED)
-        tell.cancel()
-        hear.cancel()
-        for gone in await asyncio.gather(tell, hear, return_exceptions=True):
-            if isinstance(gone, Exception):
-                raise gone
-
-    async def _tell(self, socket: WebSocket, page: Follower) -> None:
+    async def _tell(self, socket: WebSocket, page: Follower, learner: str, own: str) -> None:
         asked = socket.query_params
-        code, sees, own, leads = asked.get("room", ""), asked.get("sees", ""), asked.get("own", ""), "leads" in asked
+        code, sees, leads = asked.get("room", ""), asked.get("sees", ""), "leads" in asked
+        says = sees in ("", "page")
         said, said_s, told, told_s = "", 0.0, "", 0.0
         until_it_has_gone = suppress(WebSocketDisconnect, RuntimeError)
         with until_it_has_gone, self._looks.following(code, page.stirred):
@@ -282,20 +285,23 @@ class LiveUpdates:
                 page.stirred.clear()
                 seen = await self._looks.look(code)
                 if seen is None:
-                    await socket.send_text(_json(anew=""))
+                    if sees != "page":
+                        await socket.send_text(_json(anew=""))
                     await socket.close(UNKNOWN_CLASS, "no such class")
                     return
-                line = "" if sees else _json(says=seen.stand.says, done=seen.stand.done)
+                line = _json(says=seen.stand.says, done=seen.stand.done) if says else ""
                 if line != said and (leads or self._clock.now_s() > said_s + self._line_s):
                     await socket.send_text(line)
                     said, said_s = line, self._clock.now_s()
                 at = seen.at(sees, own)  # type: ignore[arg-type]  # any other word means the whole class
-                elsewhere = at != page.at and seen.at_s > page.heard_s  # a look from before the page was drawn is old
-                if elsewhere and (at != told or self._clock.now_s() > told_s + AGAIN_S):
-                    if not leads:
-                        await self._turns.take()
-                    told, told_s = at, self._clock.now_s()
-                    if page.at != told:  # else its visitor has done something meanwhile
+                if sees == "page":
+                    if at != page.at:
+                        page.at = at
+                        await socket.send_text(_json(page=await asyncio.to_thread(self._page, learner)))
+                else:
+                    elsewhere = at != page.at and seen.at_s > page.heard_s  # an older look is of before it was drawn
+                    if elsewhere and (at != told or self._clock.now_s() > told_s + AGAIN_S):
+                        told, told_s = at, self._clock.now_s()
                         await socket.send_text(_json(anew=told))
                 if at == page.at and line == said:
                     await page.stirred.wait()

@@ -7,7 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from lab.runs.lru import LRU
+
 AWAY_S = 180.0  # a phone that sleeps for a minute is still here
+KEPT = 10_000  # anybody can make up names
 
 
 def digest(*told: object) -> str:
@@ -22,7 +25,7 @@ class Presence:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._open: Counter[str] = Counter()  # pages that each has open
-        self._seen_s: dict[str, float] = {}
+        self._seen_s: LRU[str, float] = LRU(KEPT)
         self._born_s = clock()
         self._lock = threading.Lock()
 
@@ -37,14 +40,14 @@ class Presence:
             with self._lock:
                 self._open[who] -= 1
                 self._open += Counter()  # keeps what is above zero
-                self._seen_s[who] = self._clock()
+                self._seen_s.put(who, self._clock())
 
     def saw(self, who: str) -> None:
         """They have just asked for a page."""
         with self._lock:
-            self._seen_s[who] = self._clock()
+            self._seen_s.put(who, self._clock())
 
     def here(self, who: str) -> bool:
         with self._lock:
-            seen_s = self._seen_s.get(who, self._born_s)
-            return self._open[who] > 0 or self._clock() - seen_s < AWAY_S
+            seen_s = self._seen_s.get(who)
+            return self._open[who] > 0 or self._clock() - (self._born_s if seen_s is None else seen_s) < AWAY_S

@@ -102,7 +102,7 @@ def _answer(classroom: Classroom, room: Room, asked: Round, found: Reveal, evide
 
 def _tell(classroom: Classroom, room: Room, *, large: bool) -> None:
     with st.container(key="tell_large" if large else "tell"):
-        follow(classroom, room, leads=True)
+        follow(classroom, room)
 
 
 def _way_in(classroom: Classroom, room: Room, how: str) -> None:

@@ -1,9 +1,12 @@
 """A lab's classes: who leads, what is in the class file, and the runs that the engine makes once for a whole class."""
 
+import threading
 from collections.abc import Sequence
+from operator import is_
 from pathlib import Path
 from typing import Literal
 
+from engine.log import Log
 from lab.classroom.actions import ClassActions
 from lab.classroom.auth import Instructors
 from lab.classroom.offers import Offers
@@ -11,29 +14,32 @@ from lab.classroom.presence import Presence, digest
 from lab.classroom.store import ClassQuestion, Room, RoomFile
 from lab.course.evidence_runs import Gathering
 from lab.course.evidence_store import EvidenceStore
+from lab.course.view import Known, known
 from lab.runs.engine_client import EngineClient
-from lab.ui.page_turns import PageTurns
+from lab.runs.lru import LRU
 from lessons import lesson as lesson_of
 from lessons.evidence import Evidence
 from lessons.lesson import Lesson, Round
+
+QUESTIONS_KEPT = 20  # whose evidence is kept worked out
 
 
 class Classroom:
     """Made once per lab: two objects on one file would not see what the other has written. Thread-safe.
 
-    `url`: where browsers find the lab, if it can't know; "" otherwise. `turns`: writing lets other pages draw.
+    `url`: where browsers find the lab, if it can't know; "" otherwise.
     """
 
-    def __init__(
-        self, file: Path, key: str, engine: EngineClient, evidence: EvidenceStore, turns: PageTurns, url: str = ""
-    ) -> None:
-        self.engine, self.turns, self.url = engine, turns, url
+    def __init__(self, file: Path, key: str, engine: EngineClient, evidence: EvidenceStore, url: str = "") -> None:
+        self.engine, self.url = engine, url
         self._evidence = evidence
         self.presence = Presence()
+        self._known: LRU[tuple[str, str, str], tuple[Sequence[Log], Known]] = LRU(QUESTIONS_KEPT)
+        self._lock = threading.Lock()
         self.instructors = Instructors(file, key)
-        rooms = RoomFile(file, self.instructors, turns.out_of_turn)
+        rooms = RoomFile(file, self.instructors)
         self.actions = ClassActions(rooms)
-        self.offers = Offers(rooms, lambda run: known.by if (known := engine.run(run)) else None)
+        self.offers = Offers(rooms, lambda run: made.by if (made := engine.run(run)) else None)
         engine.feed.pinned = self.offers.runs
 
     def at_question(self, learner: str) -> bool:
@@ -61,6 +67,20 @@ class Classroom:
             self._evidence.keep(_everybody(room), lesson, asked, begun)
             found = self._evidence.evidence(_everybody(room), lesson, asked)
         return found
+
+    def known(self, room: Room, lesson: Lesson, asked: Round) -> Known | None:
+        """What that evidence says to anybody: worked out once, for however many pages."""
+        evidence = self.evidence(room, lesson, asked)
+        if evidence is None:
+            return None
+        logs = [log for repeats in evidence.logs.values() for log in repeats]
+        with self._lock:
+            kept = self._known.get((room.code, lesson.slug, asked.name))
+            if kept is not None and len(kept[0]) == len(logs) and all(map(is_, kept[0], logs)):
+                return kept[1]
+            told = known(lesson, asked, evidence, of_class=True)
+            self._known.put((room.code, lesson.slug, asked.name), (logs, told))
+            return told
 
     def gathering(self, room: Room, lesson: Lesson, asked: Round) -> Gathering | None:
         """The class's runs, one step further if the last is over; None once all are. Any page that looks advances

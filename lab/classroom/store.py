@@ -8,7 +8,7 @@ transaction.
 import sqlite3
 import unicodedata
 from collections.abc import Callable, Container, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,17 +91,11 @@ class Ballot(msgspec.Struct, frozen=True):
 
 class RoomFile:
     """The file at `path`. Thread-safe, but for one process only: all pages of a class read the same things, so what was
-    read is kept in memory until something is written. Each act is inside a `while_writing()`: it waits for the disk."""
+    read is kept in memory until something is written."""
 
-    def __init__(
-        self,
-        path: Path,
-        instructors: Container[str],
-        while_writing: Callable[[], AbstractContextManager[None]] = nullcontext,
-    ) -> None:
+    def __init__(self, path: Path, instructors: Container[str]) -> None:
         self._path = path
         self._instructors = instructors
-        self._while_writing = while_writing
         self._kept: dict[tuple[str, ...], Any] = {}
         self._written = 0  # how often; reads from before the last write are not kept
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +120,7 @@ class RoomFile:
         if by is not None:
             self.only(by)
         try:
-            with self._while_writing(), opened(self._path) as db:
+            with opened(self._path) as db:
                 db.execute("BEGIN IMMEDIATE")
                 yield db
         finally:

@@ -22,12 +22,11 @@ from lessons.lesson import Lesson, Round
 _pulse = component("pulse", isolate_styles=False)
 
 
-def follow(classroom: Classroom, room: Room, *, leads: bool = False) -> None:
-    """The class's status line, always current. Reruns the page when the class's state differs from `room`: in its turn,
-    or at once on a page that `leads`."""
-    own = "" if leads else digest(learner())
+def follow(classroom: Classroom, room: Room) -> None:
+    """The class's status line, always current, on the instructor's page and on the wall. Reruns the page when the
+    class's state differs from `room`."""
     now = look_at(classroom, room)
-    _follow(room, "leads=1" if leads else f"own={own}", now.at("", own), now.stand.says, now.stand.done)
+    _follow(room, "leads=1", now.at(), now.stand.says, now.stand.done)
 
 
 def follow_quietly(classroom: Classroom, room: Room, sees: Sees) -> None:
@@ -73,14 +72,6 @@ def how_made(made: Made | None) -> None:
     """Seeds and time of the runs behind an answer, and what limits them."""
     if made is not None:
         st.caption(made_words(made))
-
-
-@st.fragment
-def run_for_all(classroom: Classroom, room: Room, lesson: Lesson, asked: Round) -> None:
-    """On a learner's page: a fragment, so that the next run reruns nothing else."""
-    with classroom.turns.in_turn():
-        follow_quietly(classroom, room, "run")
-        common_run(classroom, room, lesson, asked)
 
 
 def common_run(classroom: Classroom, room: Room, lesson: Lesson, asked: Round, *, scale: float = 0.0) -> None:

@@ -6,7 +6,7 @@ The lesson page, the pages of a class and the notebook draw a `RoundView`. What 
 
 import re
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -19,7 +19,7 @@ from lessons.lesson import Claim, Lesson, Round
 from lessons.question import Bars, Choice, Curve, Lines, Number
 
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
-NOBODY = "\0"  # stands for the guess where there is none
+GUESS, TIMES = "\1", "\2"  # where the lesson's words speak of the guess, and of how far it was off
 
 
 # ---- what one may see
@@ -149,8 +149,41 @@ class InClass(msgspec.Struct, frozen=True):
     made: Made | None = None
 
 
+class Known(NamedTuple):
+    """What evidence says to anybody, worked out once. `explains`: with marks where it speaks of the guess."""
+
+    now: Key | Unclear
+    explains: str
+    repeats: int
+    shows: Chart | None
+    claims: tuple[Tested, ...]
+    made: Made | None
+
+
+def known(lesson: Lesson, asked: Round, evidence: Evidence, *, of_class: bool = False) -> Known:
+    now = asked.finding(evidence)
+    explains = ""
+    if isinstance(now, Key):
+        said = {"guess": GUESS, "times": TIMES, "measured": in_words(asked.answer, now.value)}
+        explains = lesson.answer(asked, evidence, now, said)
+    shown = asked.shown(evidence)
+    where = "in the computation" if asked.computed else "on the class's runs" if of_class else "on your runs"
+    return Known(
+        now,
+        explains,
+        len(evidence.repeats),
+        Chart(view_alt(shown), view_table(shown), shows=shown) if shown is not None else None,
+        tuple(_tested(claim, evidence, where) for claim in lesson.claims if claim.about == asked.name),
+        evidence.made,
+    )
+
+
 def round_view(
-    lesson: Lesson, asked: Round, entry: Entry | None, evidence: Evidence | None = None, of_class: InClass | None = None
+    lesson: Lesson,
+    asked: Round,
+    entry: Entry | None,
+    evidence: Evidence | Known | None = None,
+    of_class: InClass | None = None,
 ) -> RoundView:
     """`entry`: the learner's guess, if it is locked. `evidence`: what answers the round, as far as it is in memory; it
     shows only what may be seen by now."""
@@ -222,39 +255,33 @@ def _locked(asked: Round, entry: Entry) -> Locked:
 
 
 def _found(
-    lesson: Lesson, asked: Round, entry: Entry | None, evidence: Evidence | None, of_class: InClass | None
+    lesson: Lesson, asked: Round, entry: Entry | None, evidence: Evidence | Known | None, of_class: InClass | None
 ) -> Reveal | Untold | None:
-    now = asked.finding(evidence) if evidence is not None else None
+    told = known(lesson, asked, evidence, of_class=of_class is not None) if isinstance(evidence, Evidence) else evidence
+    now = told.now if told else None
     key, judged_as, machine = _settled(entry, now, of_class)
     if key is None:
-        if not isinstance(now, Unclear) or evidence is None:
+        if told is None or not isinstance(now, Unclear):
             return None  # not run yet
-        return Untold(now.why, _shows(asked, evidence), made_words(evidence.made) if evidence.made else "")
+        return Untold(now.why, told.shows, made_words(told.made) if told.made else "")
     answer, how = asked.answer, "computed" if asked.computed else "measured"
     guess = entry.guess.value if entry else None
-    if guess is None or judged_as is None:
-        headline = f"{how.capitalize()}: {measured_words(answer, key.value)}"
-    else:
+    headline = f"{how.capitalize()}: {measured_words(answer, key.value)}"
+    if guess is not None and judged_as is not None:
         headline = verdict(answer, guess, key, judged_as)
-    made = evidence.made if evidence is not None else of_class.made if of_class else None
-    noise = spread(answer, key)
+    made = told.made if told else of_class.made if of_class else None
     return Reveal(
         word=judged_as.word if judged_as else "",
         headline=headline,
         chart=Chart(guess_alt(answer, guess, key, how), guess_table(answer, guess, key, how), guess, key, how),
-        explains=_explained(lesson, asked, evidence, now, guess, judged_as)
-        if evidence and isinstance(now, Key)
-        else "",
-        one_of=len(evidence.repeats) if evidence else 0,
+        explains=_to_learner(asked, told, guess, judged_as) if told else "",
+        one_of=told.repeats if told else 0,
         unclear=now.why if isinstance(now, Unclear) else "",
-        shows=_shows(asked, evidence) if evidence else None,
-        claims=_claims(lesson, asked, evidence, of_class) if evidence else (),
+        shows=told.shows if told else None,
+        claims=told.claims if told else (),
         made="" if asked.computed or made is None else made_words(made),
         limits=lesson.text("Limits"),
-        noise=""
-        if asked.computed
-        else f"Measured on {machine or 'this machine'}."
-        + (f" Over {asked.repeats} repeats it was {noise}." if noise else ""),
+        noise="" if asked.computed else _noise(asked, key, machine),
     )
 
 
@@ -274,31 +301,24 @@ def _settled(
     return None, None, ""
 
 
-def _explained(
-    lesson: Lesson, asked: Round, evidence: Evidence, now: Key, guess: Value | None, judged_as: Verdict | None
-) -> str:
-    """The lesson's own words around these numbers; without a guess, what speaks of one is left out."""
-    said = {"guess": NOBODY, "times": NOBODY, "measured": in_words(asked.answer, now.value)}
-    if guess is not None and judged_as is not None:
-        said |= {"guess": in_words(asked.answer, guess), "times": times(asked.answer, guess, now, judged_as)}
-    text = lesson.answer(asked, evidence, now, said)
-    if NOBODY not in text:
-        return text
+def _to_learner(asked: Round, told: Known, guess: Value | None, judged_as: Verdict | None) -> str:
+    """The lesson's own words to one learner; without a guess, what speaks of one is left out."""
+    if guess is not None and judged_as is not None and isinstance(told.now, Key):
+        own = times(asked.answer, guess, told.now, judged_as)
+        return told.explains.replace(GUESS, in_words(asked.answer, guess)).replace(TIMES, own)
     kept = [
-        " ".join(one for one in SENTENCE.split(paragraph) if NOBODY not in one) if NOBODY in paragraph else paragraph
-        for paragraph in text.split("\n\n")
+        " ".join(one for one in SENTENCE.split(text) if not {GUESS, TIMES} & set(one))
+        if {GUESS, TIMES} & set(text)
+        else text
+        for text in told.explains.split("\n\n")
     ]
     return "\n\n".join(filter(None, kept))
 
 
-def _shows(asked: Round, evidence: Evidence) -> Chart | None:
-    shown = asked.shown(evidence)
-    return Chart(view_alt(shown), view_table(shown), shows=shown) if shown is not None else None
-
-
-def _claims(lesson: Lesson, asked: Round, evidence: Evidence, of_class: InClass | None) -> tuple[Tested, ...]:
-    where = "in the computation" if asked.computed else "on the class's runs" if of_class else "on your runs"
-    return tuple(_tested(claim, evidence, where) for claim in lesson.claims if claim.about == asked.name)
+def _noise(asked: Round, key: Key, machine: str) -> str:
+    between = spread(asked.answer, key)
+    noise = f" Over {asked.repeats} repeats it was {between}." if between else ""
+    return f"Measured on {machine or 'this machine'}.{noise}"
 
 
 def _tested(claim: Claim, evidence: Evidence, where: str) -> Tested:

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lessons.book import Book, in_use
 
 COOKIE = "split_kitchen_learner"
+GIVEN = "learner"  # in the scope of a request that has just been given a name
 KEPT_S = 400 * 24 * 3600  # browsers keep no cookie for longer
 NAME = re.compile(r"[A-Za-z0-9_-]{22}")
 
@@ -30,10 +32,12 @@ class NameLearners:
             await self._app(scope, receive, send)
             return
 
+        scope[GIVEN] = secrets.token_urlsafe(16)
+
         async def named(message: Message) -> None:
             if message["type"] == "http.response.start":
                 secure = "; Secure" if scope["scheme"] == "https" else ""
-                cookie = f"{COOKIE}={secrets.token_urlsafe(16)}; Max-Age={KEPT_S}; Path=/; HttpOnly; SameSite=Lax"
+                cookie = f"{COOKIE}={scope[GIVEN]}; Max-Age={KEPT_S}; Path=/; HttpOnly; SameSite=Lax"
                 MutableHeaders(scope=message).append("set-cookie", cookie + secure)
             await send(message)
 
@@ -52,6 +56,14 @@ def name_in_cookie(headers: Headers) -> str:
     except CookieError:
         return ""
     return said.value if said and NAME.fullmatch(said.value) else ""
+
+
+def name_of(asks: HTTPConnection, said: str = "") -> tuple[str, bool]:
+    """Who asks, and whether only this page knows it: without a cookie, whom the page itself says (`said`), or who was
+    just named."""
+    if name := name_in_cookie(asks.headers):
+        return name, False
+    return (said if NAME.fullmatch(said) else asks.scope.get(GIVEN) or secrets.token_urlsafe(16)), True
 
 
 def learner() -> str:
@@ -77,4 +89,7 @@ class Books:
 
     def mine(self) -> Book:
         """The book of this session's learner."""
-        return Book(self._path, learner())
+        return self.of(learner())
+
+    def of(self, name: str) -> Book:
+        return Book(self._path, name)

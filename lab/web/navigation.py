@@ -9,9 +9,9 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from engine.fleet.advisor.question import Question
-from lab.classroom import instructor_page, join_page, offer_view, projector_page
+from lab.classroom import instructor_page, offer_view, projector_page
 from lab.classroom.call import call
-from lab.classroom.join_page import Ways
+from lab.classroom.to_class import to_class
 from lab.clusters import advisor_page, reality_page, scale_page
 from lab.clusters.advisor_form import fill_in
 from lab.course import contents_page, lesson_page, progress_page
@@ -40,7 +40,7 @@ def one_lesson(lesson: Lesson, following: Lesson | None) -> Callable[[], None]:
 
     def show() -> None:
         if lab.classroom.at_question(learner()):
-            the_class()
+            to_class()
         else:
             services = Course(lab.engine, lab.evidence, lab.books, offer_own)
             lesson_page.page(services, lesson, onward, "Next lesson" if following else "Your own GPUs")
@@ -52,11 +52,6 @@ def ask_advisor(question: Question) -> None:
     """Its page, filled in."""
     fill_in(question)
     st.switch_page(advisor)
-
-
-def the_class() -> None:
-    ways = Ways(to_lessons=lambda: st.switch_page(contents), to_instructor=lambda: st.switch_page(desk))
-    join_page.page(lab.classroom, lab.books, ways)
 
 
 def page_of(lesson: Lesson, following: Lesson | None) -> StreamlitPage:
@@ -82,7 +77,7 @@ desk = st.Page(
 projector = st.Page(
     lambda: projector_page.page(lab.classroom), title="Projector", url_path="projector", visibility="hidden"
 )
-classroom = st.Page(the_class, title="Class", url_path="join")
+classroom = st.Page(to_class, title="Class", url_path="join")
 advisor = st.Page(lambda: advisor_page.page(lab.jobs), title="Your lab", url_path="advisor")
 menu = [
     st.Page(lambda: kitchen_page.page(lab.engine, offer_own), title="Kitchen", url_path="kitchen", default=True),
@@ -96,5 +91,4 @@ menu = [
 shown = st.navigation([*menu, desk, projector, *course.values()], position="top")
 if shown not in (classroom, desk, projector):
     call(lab.classroom, None if shown in course.values() else classroom)
-with lab.turns.in_turn():
-    shown.run()
+shown.run()

@@ -17,6 +17,8 @@ from engine.errors import BadInput
 from engine.link import LinkSpec
 from lab.runs.engine_client import EngineClient
 from lab.runs.run_feed import AWAY_S, Run
+from lab.ui.learner import name_of
+from lab.web.class_routes import CLASS_ROUTES
 from lab.web.landing import any_page, front_page
 from lab.web.limited_socket import POLICY_VIOLATION
 from lab.web.services import running
@@ -33,8 +35,9 @@ async def health(_: Request) -> Response:
 
 
 async def follow_class(socket: WebSocket) -> None:
-    """The socket of a class's page: how the class stands, and when to rerun."""
-    await running().live_updates.follow(socket)
+    """The socket of a class's page: how the class stands, and what to show."""
+    learner, unknown = name_of(socket)
+    await running().live_updates.follow(socket, "" if unknown else learner)
 
 
 async def watch(socket: WebSocket) -> None:
@@ -122,6 +125,7 @@ class PageName(StringConvertor):
 register_url_convertor("page", PageName())
 
 ROUTES: list[Route | WebSocketRoute] = [
+    *CLASS_ROUTES,
     Route("/", front_page),
     Route("/{name:page}", any_page),
     Route("/lab/healthz", health),

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab.classroom.live_updates import PAGE_S, LiveUpdates, Looks, Turns
+from lab.classroom import light
+from lab.classroom.live_updates import LiveUpdates, Looks
 from lab.classroom.service import Classroom
 from lab.clusters.jobs import Jobs
 from lab.course.evidence_store import EvidenceStore
 from lab.runs.engine_client import EngineClient
 from lab.runs.run_feed import RunFeed
 from lab.ui.learner import Books
-from lab.ui.page_turns import PageTurns
 from lab.web.settings import Settings
 
 
@@ -25,26 +25,26 @@ class Lab:
     classroom: Classroom
     live_updates: LiveUpdates
     jobs: Jobs
-    turns: PageTurns
     announcement: str  # what the lab says about classes when it starts
 
     @classmethod
     def of(cls, settings: Settings, call: Callable[[Callable[[], None]], object]) -> "Lab":
         """`call` runs a function on the event loop's thread; call this from that thread. The engine is not started."""
         engine = EngineClient(settings.engine, RunFeed(call))
-        evidence, turns = EvidenceStore(engine), PageTurns()
+        evidence, books = EvidenceStore(engine), Books(settings.data / "guesses.sqlite")
         key = settings.key()
-        classroom = Classroom(settings.data / "class.sqlite", key, engine, evidence, turns, settings.url)
+        classroom = Classroom(settings.data / "class.sqlite", key, engine, evidence, settings.url)
         known = "from SPLIT_KITCHEN_INSTRUCTOR_KEY" if settings.instructor_key else key  # printed if nobody knows it
         return cls(
             settings=settings,
             engine=engine,
-            books=Books(settings.data / "guesses.sqlite"),
+            books=books,
             evidence=evidence,
             classroom=classroom,
-            live_updates=LiveUpdates(Looks(classroom), Turns(PAGE_S, turns.busy)),
+            live_updates=LiveUpdates(
+                Looks(classroom), lambda learner: light.told(classroom, books.of(learner), learner)
+            ),
             jobs=Jobs(),
-            turns=turns,
             announcement=f"  Instructor: /instructor, with the key {known}",
         )
 

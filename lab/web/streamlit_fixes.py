@@ -6,31 +6,23 @@ its log. pyproject.toml pins the version; tests/lab/web/test_streamlit_fixes.py 
 
 import importlib
 import logging
-import sys
-from functools import cache
 from typing import Any
 
-from streamlit import config
 from streamlit.runtime import app_session
 from streamlit.runtime.scriptrunner import RerunData
 
 LOOK_S = 0.005  # between two checks whether a runner's events are processed, which takes a few milliseconds
-# How long a page's thread may hold the interpreter while the thread that sends everything waits. Python's default of
-# 5 ms is paid for each message.
-SWITCH_S = 0.001
 
 log = logging.getLogger(__name__)
 
 
 def fix_streamlit() -> None:
     """Apply every change that this version of Streamlit allows. Called once, before the first visitor."""
-    for change in (deliver_before_rerun, cache_options):
-        try:
-            change()
-        except AttributeError as missing:
-            log.warning("This version of Streamlit does not allow a fix (%s): %s", change.__name__, missing)
-    importlib.import_module("pandas")  # Plotly looks for it in sys.modules: many pages at once may find half of it
-    sys.setswitchinterval(SWITCH_S)
+    try:
+        deliver_before_rerun()
+    except AttributeError as missing:
+        log.warning("This version of Streamlit does not allow a fix: %s", missing)
+    importlib.import_module("pandas")  # Plotly looks for it in sys.modules: two pages at once may find half of it
 
 
 def deliver_before_rerun() -> None:
@@ -57,12 +49,3 @@ def deliver_before_rerun() -> None:
             session._event_loop.call_later(LOOK_S, create_then, session, asked)
 
     session_class._create_scriptrunner = create_then
-
-
-def cache_options() -> None:
-    """The theme's options are looked up once, not on each rerun.
-
-    Leans on config.get_options_for_section, which returns the same for as long as no option is set.
-    """
-    options: Any = config
-    options.get_options_for_section = cache(options.get_options_for_section)

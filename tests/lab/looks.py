@@ -4,13 +4,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 WCAG_AA = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
-WORN = """scheme => getComputedStyle(document.querySelector(".stApp")).colorScheme === scheme
+WORN = """scheme => [...document.querySelectorAll(".stApp")].every(one => getComputedStyle(one).colorScheme === scheme)
   && document.getAnimations().every((one) => one.playState !== "running"
     || one.effect.getComputedTiming().endTime === Infinity)"""
 
 
 def wear(page: Page, scheme: str) -> None:
-    """Streamlit's page in these colours, once nothing fades any more: what does, has whatever contrast."""
+    """The page in these colours, once nothing fades any more: what does, has whatever contrast."""
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     page.wait_for_function(WORN, arg=scheme)
 

@@ -5,6 +5,7 @@ import re
 import time
 
 from lab.bench.classroom import Class, cpu_s
+from lab.bench.learners_page import LearnersPage
 from lab.bench.startup import Fresh
 from lab.bench.streamlit_client import Motion, RunWatcher, WatchMessage
 from lab.classroom.tally import tally_html
@@ -31,8 +32,9 @@ def test_a_socket_that_missed_a_motion_did_not_see_all() -> None:
 
 def test_a_page_is_behind_from_when_the_first_was_drawn_and_not_by_coming_late() -> None:
     held = Class(Fresh("http://lab", 0), "key", 1.0)
-    instructor, learner, late = (held.page("join") for _ in range(3))
-    instructor.drawn = [("a", 1.0), ("b", 10.0)]
+    held.learners = [LearnersPage("lab:80", "ABCDE", "a cookie") for _ in range(3)]
+    first, learner, late = held.learners
+    first.drawn = [("a", 1.0), ("b", 10.0)]
     learner.drawn = [("a", 3.0), ("b", 10.5)]
     late.drawn = [("b", 17.0)]
     assert list(held.behind_s()) == [0.5]

@@ -3,25 +3,25 @@
 What the rules refuse to everyone is in test_store.py; frames, rates, Origins and other people's runs in test_guard.py.
 """
 
-import asyncio
 import csv
 import io
 import json
-import random
 import re
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 
-from lab.bench import classroom as class_bench
-from lab.bench.streamlit_client import Page
 from lab.classroom.store import Ballot
 from lab.classroom.tally import as_csv
+from lab.ui.learner import COOKIE
 from lessons.book import Guess
-from tests.lab.conftest import Lab, Visitor
-from tests.patience import comes
+from tests.lab.conftest import Lab, Visitor, socket_to
+from tests.patience import PATIENCE_S, comes
 
 TEACHER, ME, YOU = "T" * 22, "A" * 22, "B" * 22
 QUICK = "kitchen=Two+stations+and+a+pass&orders=1&rate=all+at+once&answer=8&prompt=16&long=as+the+others"
@@ -61,23 +61,53 @@ def said(visitor: Visitor) -> str:
     return "\n".join(str(element) for element in visitor.elements)
 
 
-def join(lab: Lab, code: str, cookie: str) -> Visitor:
-    visitor = Visitor(lab, f"room={code}", page="join", cookie=cookie)
-    visitor.__enter__()
-    if any(button.label == "Join" for button in visitor.all("button")):
-        visitor.press("Join")
-    return visitor
+class Learner:
+    """A learner's page, or somebody who speaks as it does."""
+
+    def __init__(self, lab: Lab, cookie: str, me: str = "") -> None:
+        self._lab, self._cookie, self._me = lab, cookie, me
+        self.page: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        return json.dumps(self.page)
+
+    def open(self, code: str) -> str:
+        """The page as a browser gets it."""
+        headers = {"Cookie": f"{COOKIE}={self._cookie}", "Accept": "text/html"}
+        asked = urllib.request.Request(f"{self._lab.url}/join?room={code}", headers=headers)
+        with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
+            html: str = answer.read().decode()
+        data = re.search(r'id="data">(.*?)</script>', html)
+        assert data
+        self.page = json.loads(data[1])["page"]
+        return html
+
+    def send(self, act: str, origin: str = "", **said: object) -> tuple[int, str]:
+        """Status, and why it was not done."""
+        body = json.dumps({"me": self._me, **said}).encode()
+        headers = {"Cookie": f"{COOKIE}={self._cookie}"} | ({"Origin": origin} if origin else {})
+        asked = urllib.request.Request(f"{self._lab.url}/lab/class/{act}", body, headers)
+        try:
+            with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
+                status, content = answer.status, answer.read()
+        except urllib.error.HTTPError as answer:
+            status, content = answer.code, answer.read()
+        if not content.startswith(b"{"):
+            return status, ""
+        told = json.loads(content)
+        self.page = told["page"]
+        return status, told["why"]
+
+    def ballot(self, reason: str = "", percent: float = 50.0) -> dict[str, object]:
+        """The form, filled in. NaN is none in JSON, but Python writes it."""
+        guess = {"value": [percent], "confidence": "sure", "reason": reason}
+        return {"asked": self.page["asked"], "guess": guess}
 
 
-def vote(visitor: Visitor, reason: str = "", percent: float = 50.0) -> list[WidgetState]:
-    """Fill in the form; what would lock the vote. NaN is none in JSON, but Python takes it."""
-    (number,) = (own for own in visitor.all("bidi_component") if own.component_name.endswith("number"))
-    widgets = [
-        WidgetState(id=number.id, json_value=json.dumps({"value": percent})),
-        WidgetState(id=one(visitor, "radio", "How sure").id, string_value="sure"),
-        WidgetState(id=one(visitor, "text_input", "In your own words").id, string_value=reason),
-    ]
-    return [*widgets, WidgetState(id=one(visitor, "button", "Lock my vote").id, trigger_value=True)]
+def join(lab: Lab, code: str, cookie: str) -> Learner:
+    learner = Learner(lab, cookie)
+    assert learner.send("join", code=code)[0] == 200
+    return learner
 
 
 @contextmanager
@@ -109,17 +139,41 @@ def voted(teacher: Visitor) -> str:
 class TestRefused:
     def test_a_vote_after_the_counts_are_shown(self, lab: Lab, teacher: Visitor, code: str) -> None:
         honest, late = join(lab, code, ME), join(lab, code, YOU)
-        honest.say(vote(honest))
-        lock = vote(late)
+        assert honest.send("vote", vote=honest.ballot()) == (200, "")
+        lock = late.ballot()
         teacher.press("Show counts")
-        late.say(lock)
+        status, why = late.send("vote", vote=lock)
+        assert (status, "closed" in why) == (409, True)
         assert "1 of 2" in voted(teacher)
-        assert "Vote closed" in said(late)
+        assert "Vote closed" in str(late)
 
-    @pytest.mark.parametrize("percent", [1e9, -5.0, float("nan")])
-    def test_a_guess_beyond_what_may_be_guessed(self, lab: Lab, teacher: Visitor, code: str, percent: float) -> None:
+    def test_a_second_vote_and_another_question(self, lab: Lab, teacher: Visitor, code: str) -> None:
+        learner = join(lab, code, ME)
+        ballot = learner.ballot()
+        assert learner.send("vote", vote=ballot) == (200, "")
+        assert learner.send("vote", vote=ballot)[0] == 409
+        other: Any = {**ballot, "asked": {**ballot["asked"], "round": "another"}}  # type: ignore[dict-item]
+        assert learner.send("vote", vote=other)[0] == 409
+        assert voted(teacher) == "1 of 1"
+
+    @pytest.mark.parametrize("percent", [1e9, -5.0, float("nan"), "many", None, [[1]]])
+    def test_a_guess_beyond_what_may_be_guessed(self, lab: Lab, teacher: Visitor, code: str, percent: Any) -> None:
         offender = join(lab, code, ME)
-        offender.say(vote(offender, percent=percent))
+        status, _ = offender.send("vote", vote=offender.ballot(percent=percent))
+        assert status in (400, 409)
+        assert voted(teacher).startswith("0 of")
+
+    @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b'{"vote": 1}', b"[" * 4000, b"x" * 5000])
+    def test_what_is_no_message(self, lab: Lab, teacher: Visitor, code: str, body: bytes) -> None:
+        asked = urllib.request.Request(f"{lab.url}/lab/class/vote", body, {"Cookie": f"{COOKIE}={ME}"})
+        with pytest.raises(urllib.error.HTTPError) as wrong:
+            urllib.request.urlopen(asked, timeout=PATIENCE_S)
+        assert wrong.value.code in (400, 413)
+
+    def test_a_vote_from_another_site(self, lab: Lab, teacher: Visitor, code: str) -> None:
+        learner = join(lab, code, ME)
+        status, _ = learner.send("vote", origin="http://evil.example", vote=learner.ballot())
+        assert status == 403
         assert voted(teacher).startswith("0 of")
 
     @pytest.mark.parametrize("button", ["Show counts", "Run once for all", "Ask this", "Delete all", "Export"])
@@ -136,25 +190,42 @@ class TestRefused:
     @pytest.mark.parametrize("cookie", ["C" * 22, "A" * 21, ME.lower(), "1", f"{ME}x", f'"{ME}"x', "%", "class CODE"])
     def test_another_learner_s_name_that_was_made_up(self, lab: Lab, code: str, cookie: str) -> None:
         mine = join(lab, code, ME)
-        mine.say(vote(mine, "my own reason"))
-        assert "my own reason" in said(mine)
-        with Visitor(lab, f"room={code}", page="join", cookie=cookie) as forger:
-            assert "my own reason" not in said(forger)
-            assert any(button.label == "Join" for button in forger.all("button"))
+        mine.send("vote", vote=mine.ballot("my own reason"))
+        assert "my own reason" in str(mine)
+        forger = Learner(lab, cookie)
+        html = forger.open(code)
+        assert "my own reason" not in html
+        assert ME not in html
+        assert forger.page["step"] == "join"
+        with socket_to(
+            lab, f"/lab/class?room={code}&sees=page", additional_headers={"Cookie": f"{COOKIE}={cookie}"}
+        ) as line:
+            line.send(json.dumps({"me": "D" * 22}))
+            heard = [line.recv(timeout=PATIENCE_S) for _ in range(2)]
+        assert "my own reason" not in str(heard)
+
+    def test_a_cookie_counts_for_more_than_what_a_page_says_of_itself(self, lab: Lab, code: str) -> None:
+        mine = join(lab, code, ME)
+        mine.send("vote", vote=mine.ballot("my own reason"))
+        forger = Learner(lab, "C" * 22, me=ME)
+        forger.send("look")
+        assert forger.page["step"] == "join"
 
     def test_a_script_for_a_reason_is_text_to_its_author_and_nothing_to_others(
         self, lab: Lab, teacher: Visitor, code: str
     ) -> None:
         author = join(lab, code, ME)
-        author.say(vote(author, SCRIPT))
-        (shown,) = (element for element in author.all("markdown") if "alert" in element.body)
-        assert not shown.allow_html
-        assert re.search(r"(?<!\\)[<>\[\]()!]", shown.body) is None
+        author.send("vote", vote=author.ballot(SCRIPT))
+        (shown,) = (html for _, html in author.page["parts"] if "alert" in html)
+        assert "&lt;script&gt;alert(1)" in shown
+        assert not re.search(r"<(script|img|a)\b", shown)
+        assert "<script>alert" not in author.open(code)
         teacher.press("Show counts")
         with Visitor(lab, f"room={code}", page="projector") as wall:
-            for other in (teacher, wall, join(lab, code, YOU)):
+            for other in (teacher, wall):
                 other.run()
                 assert "alert(" not in said(other)
+        assert "alert(" not in str(join(lab, code, YOU))
 
 
 @pytest.mark.live
@@ -167,24 +238,31 @@ def test_who_is_elsewhere_is_told_when_the_class_is_at_a_question(lab: Lab, teac
     assert told("")
     assert not told("", cookie="D" * 22)
     with Visitor(lab, page="the-kitchen", cookie=ME) as in_a_lesson:
-        assert f"Class {code}" in said(in_a_lesson)
+        assert in_a_lesson.component("leave") == {"to": "join"}
         teacher.press("Let all roam freely")
         in_a_lesson.run()
-        assert f"Class {code}" not in said(in_a_lesson)
+        assert in_a_lesson.component("leave") == {}
     assert not told("")
 
 
 @pytest.mark.live
-def test_a_vote_is_one_message_and_draws_what_follows_the_question(lab: Lab, teacher: Visitor, code: str) -> None:
-    async def fill_and_lock() -> list[str]:
-        drawn: list[str] = []
-        async with Page(lab.host, "join", f"room={code}", "E" * 22, lambda kind, _: drawn.append(kind)) as page:
-            await page.press("Join")
-            drawn.clear()
-            assert await class_bench.vote(page, random.Random(0))
-        return drawn
+def test_a_vote_is_one_message_whose_answer_is_the_next_page(lab: Lab, teacher: Visitor, code: str) -> None:
+    learner = join(lab, code, "E" * 22)
+    assert learner.page["form"]
+    assert learner.send("vote", vote=learner.ballot()) == (200, "")
+    assert "form" not in learner.page
+    assert "Waiting for the others." in str(learner)
+    assert voted(teacher) == "1 of 1"
 
-    assert asyncio.run(fill_and_lock()) == ["fragment"]
+
+@pytest.mark.live
+def test_without_cookies_a_page_knows_its_learner_itself(lab: Lab, teacher: Visitor, code: str) -> None:
+    learner = Learner(lab, "")
+    given = re.search(r'"me":"([\w-]{22})"', learner.open(code))
+    assert given
+    learner = Learner(lab, "", me=given[1])
+    assert learner.send("join", code=code) == (200, "")
+    assert learner.send("vote", vote=learner.ballot()) == (200, "")
     assert voted(teacher) == "1 of 1"
 
 

@@ -12,17 +12,13 @@ from starlette.websockets import WebSocket
 
 from lab.classroom.actions import ClassActions
 from lab.classroom.live_updates import (
-    BUSY_LOOKS,
-    BUSY_S,
     LOOK_S,
-    PAGE_S,
     UNKNOWN_CLASS,
     LiveUpdates,
     Look,
     Looks,
     Sees,
     Stand,
-    Turns,
     UpdateClock,
     look_at,
     stand,
@@ -150,7 +146,14 @@ def test_an_offer_is_news_to_its_learner_and_to_the_instructor_s_list_alone(grou
         lambda: group.offers.take_back("a"),
     ]
     for act in acts:
-        views: list[tuple[Sees, str]] = [("", "a"), ("away", "a"), ("offers", ""), ("", "b"), ("", ""), ("members", "")]
+        views: list[tuple[Sees, str]] = [
+            ("page", "a"),
+            ("away", "a"),
+            ("offers", ""),
+            ("page", "b"),
+            ("", ""),
+            ("members", ""),
+        ]
         before = [group.where(*view) for view in views]
         act()
         after = [group.where(*view) for view in views]
@@ -159,9 +162,9 @@ def test_an_offer_is_news_to_its_learner_and_to_the_instructor_s_list_alone(grou
 
 def test_what_is_on_the_wall_is_news_to_all_of_the_class(group: Classroom) -> None:
     group.offers.offer("a", ["a's"])
-    before = group.where("", "b")
+    before = [group.where("page", "b"), group.where("")]
     group.offers.put_up(group.code, TEACHER, 1)
-    assert group.where("", "b") != before
+    assert not set(before) & {group.where("page", "b"), group.where("")}
 
 
 def test_who_is_elsewhere_hears_only_whether_the_class_is_at_a_question(group: Classroom) -> None:
@@ -186,7 +189,7 @@ def test_the_list_of_members_changes_with_who_comes_and_goes_and_with_nothing_el
     assert len(set(lists)) == 4
 
 
-def test_the_next_run_is_news_to_who_leads_and_to_the_part_that_shows_it(group: Classroom) -> None:
+def test_the_next_run_is_news_to_whoever_watches_it(group: Classroom) -> None:
     def begin(run: str) -> None:
         engine = EngineClient(EngineSettings(), RunFeed(lambda act: act()))
         on: Any = SimpleNamespace(run=run, stopped="", measuring=True, waits=False, done=1, total=3, engine=engine)
@@ -195,51 +198,16 @@ def test_the_next_run_is_news_to_who_leads_and_to_the_part_that_shows_it(group: 
 
     group.actions.run(group.code, TEACHER)
     begin("first")
-    views: list[tuple[Sees, str]] = [("run", ""), ("", ""), ("", "a"), ("away", "a"), ("offers", ""), ("members", "")]
+    views: list[tuple[Sees, str]] = [("page", "a"), ("", ""), ("away", "a"), ("offers", ""), ("members", "")]
     before = [group.where(*view) for view in views]
     begin("second")
     after = [group.where(*view) for view in views]
-    assert [old != new for old, new in zip(before, after, strict=True)] == [True, True, False, False, False, False]
+    assert [old != new for old, new in zip(before, after, strict=True)] == [True, True, False, False, False]
 
 
 def test_nothing_of_the_answer_is_said(group: Classroom) -> None:
     group.actions.show_answer(group.code, TEACHER, Key((1234.5,), (1234.5,), (1234.5,)), "a machine")
     assert "1234" not in "".join(map(str, group.now()))
-
-
-# ---- one after another
-
-
-def test_turns_lie_apart_and_an_uncontended_caller_proceeds_at_once() -> None:
-    now_s = [100.0]
-    waits: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        waits.append(max(0.0, seconds))
-        now_s[0] += waits[-1]
-
-    async def three_and_one_later() -> None:
-        turns = Turns(0.5, lambda: False, UpdateClock(lambda: now_s[0], sleep))
-        await asyncio.gather(*(turns.take() for _ in range(3)))
-        now_s[0] += 60
-        await turns.take()
-
-    asyncio.run(three_and_one_later())
-    assert waits == [0, 0.5, 0.5, 0]
-
-
-def test_nobody_is_told_while_a_page_is_drawn_unless_that_takes_too_long() -> None:
-    waits: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        waits.append(max(0.0, seconds))
-
-    clock = UpdateClock(sleep=sleep)
-    drawing = iter([True, True, False])
-    asyncio.run(Turns(0.0, lambda: next(drawing), clock).take())
-    assert waits == [0, BUSY_S, BUSY_S]
-    asyncio.run(Turns(0.0, lambda: True, clock).take())
-    assert len(waits) == 3 + 1 + BUSY_LOOKS
 
 
 # ---- over a socket
@@ -248,14 +216,14 @@ def test_nobody_is_told_while_a_page_is_drawn_unless_that_takes_too_long() -> No
 class Line:
     """The socket of one page. What it is told is either heard or still there when it leaves."""
 
-    def __init__(self, group: Classroom, updates: LiveUpdates, at: str = "", more: str = "") -> None:
+    def __init__(self, group: Classroom, updates: LiveUpdates, at: str = "", more: str = "", me: str = "") -> None:
         scope = {"type": "websocket", "path": "/", "headers": [], "query_string": f"room={group.code}{more}".encode()}
         self._said: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._unheard: list[dict[str, Any]] = []  # told while something else was waited for
         self._said.put_nowait({"type": "websocket.connect"})
         self.say(text=json.dumps({"at": at}))
-        self._task = asyncio.create_task(updates.follow(WebSocket(scope, self._said.get, self._put)))  # type: ignore[arg-type]
+        self._task = asyncio.create_task(updates.follow(WebSocket(scope, self._said.get, self._put), me))  # type: ignore[arg-type]
 
     async def _put(self, message: dict[str, Any]) -> None:
         self._told.put_nowait(json.loads(message.get("text") or "{}") | message)
@@ -285,8 +253,32 @@ class Line:
         await self._task
 
 
-def updates(group: Classroom, *, each_s: float = PAGE_S, line_s: float = QUICK_S) -> LiveUpdates:
-    return LiveUpdates(Looks(group, QUICK_S), Turns(each_s, lambda: False), QUICK_S, line_s)
+def updates(group: Classroom, *, line_s: float = QUICK_S) -> LiveUpdates:
+    return LiveUpdates(Looks(group, QUICK_S), page_of, QUICK_S, line_s)
+
+
+def page_of(learner: str) -> dict[str, str]:
+    return {"of": learner}
+
+
+def test_a_learner_s_page_is_sent_at_first_and_whenever_it_says_something_else(group: Classroom) -> None:
+    async def act() -> None:
+        live = updates(group)
+        mine, other = (Line(group, live, "", "&sees=page", me) for me in "ab")
+        for line, me in ((mine, "a"), (other, "b")):
+            assert await line.hear("page") == {"of": me}
+        group.vote("a")  # in another tab
+        assert await mine.hear("page") == {"of": "a"}
+        group.show_counts()
+        for line in (mine, other):
+            await line.hear("page")
+        group.actions.remove(group.code, TEACHER, 2)
+        assert await other.hear("page") == {"of": "b"}
+        for line in (mine, other):
+            await line.leave()
+            assert line.unheard("page") == []
+
+    asyncio.run(act())
 
 
 def test_a_page_is_told_once_when_the_class_goes_on(group: Classroom) -> None:
@@ -358,19 +350,6 @@ def test_a_learner_is_not_told_of_every_single_vote_and_who_leads_is(group: Clas
         for line in (instructor, learner):
             await line.leave()
         assert learner.unheard("says") == []
-
-    asyncio.run(act())
-
-
-def test_who_leads_waits_for_nobody(group: Classroom) -> None:
-    async def act() -> None:
-        live = updates(group, each_s=60.0)
-        learners = [Line(group, live) for _ in range(20)]
-        instructor = Line(group, live, more="&leads=1")
-        await instructor.hear("anew")
-        assert [learner for learner in learners if not learner.unheard("anew")]
-        for line in (*learners, instructor):
-            await line.leave()
 
     asyncio.run(act())
 
@@ -484,7 +463,7 @@ def test_pages_that_are_where_their_class_is_do_not_look(group: Classroom) -> No
     async def act() -> None:
         virtual = VirtualTime()
         looks = CountedLooks(group, LOOK_S, virtual.clock)
-        live = LiveUpdates(looks, Turns(PAGE_S, lambda: False, virtual.clock), clock=virtual.clock)
+        live = LiveUpdates(looks, page_of, clock=virtual.clock)
         lines = [Line(group, live, group.now().at) for _ in range(20)]
         for line in lines:
             await line.hear("says")
@@ -514,7 +493,7 @@ def test_a_page_that_is_newer_than_what_was_seen_is_left_alone(group: Classroom)
     async def act() -> None:
         virtual = VirtualTime()
         looks = CountedLooks(group, LOOK_S, virtual.clock)
-        live = LiveUpdates(looks, Turns(PAGE_S, lambda: False, virtual.clock), line_s=0.0, clock=virtual.clock)
+        live = LiveUpdates(looks, page_of, line_s=0.0, clock=virtual.clock)
         await looks.look(group.code)
         group.show_counts()
         line = Line(group, live, group.now().at)

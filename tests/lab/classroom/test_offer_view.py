@@ -12,7 +12,6 @@ from lab.classroom.service import Classroom
 from lab.course.evidence_store import EvidenceStore
 from lab.runs.engine_client import EngineClient, EngineSettings
 from lab.runs.run_feed import Run, RunFeed
-from lab.ui.page_turns import PageTurns
 
 TEACHER, ME = "T" * 22, "A" * 22
 KEY = "the instructor's own key"
@@ -23,8 +22,7 @@ class Here:
 
     def __init__(self, folder: Path) -> None:
         engine = EngineClient(EngineSettings(), RunFeed(lambda act: act()))
-        turns = PageTurns()
-        self.classroom = Classroom(folder / "class.sqlite", KEY, engine, EvidenceStore(engine), turns)
+        self.classroom = Classroom(folder / "class.sqlite", KEY, engine, EvidenceStore(engine))
         self.classroom.instructors.admit(TEACHER, KEY)
         self.code = self.classroom.actions.open(TEACHER).code
         self.classroom.actions.join(self.code, ME, "Ada")

@@ -1,0 +1,88 @@
+"""A learner's page of a class without a browser: it joins, hears what it is to show, and votes."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+
+from lab.bench.streamlit_client import road
+from lab.ui.learner import COOKIE
+
+ANSWER_S = 30.0
+
+
+class LearnersPage:
+    """`took` is called for each thing that was sent, with the seconds until its answer. `drawn`: every step that it was
+    told to show, and when."""
+
+    def __init__(self, host: str, room: str, cookie: str, took: Callable[[float], None] = lambda seconds: None) -> None:
+        self._host, self._room, self._cookie, self._took = host, room, cookie, took
+        self.page: dict[str, Any] = {}
+        self.drawn: list[tuple[str, float]] = []
+        self.errors: list[str] = []
+        self._line: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "LearnersPage":
+        await self.send("join", code=self._room)
+        self._line = asyncio.create_task(self._follow())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._line is not None:
+            self._line.cancel()
+            await asyncio.gather(self._line, return_exceptions=True)
+
+    async def send(self, act: str, **said: object) -> str:
+        """Returns why it was not done; "" if it was."""
+        began_s = time.monotonic()
+        status, answer = await post(self._host, f"/lab/class/{act}", said, self._cookie)
+        self._took(time.monotonic() - began_s)
+        if status not in (200, 409):
+            self.errors.append(f"{act}: {status}")
+            return str(status)
+        self._show(answer["page"])
+        return str(answer["why"])
+
+    async def vote(self, value: object, confidence: str) -> str:
+        guess = {"value": value, "confidence": confidence}
+        return await self.send("vote", vote={"asked": self.page["asked"], "guess": guess})
+
+    @property
+    def stream(self) -> str:
+        """The path of the socket on the run that it shows; "" without one."""
+        kitchens = (self.page.get("kitchen") or {}).get("kitchens", [])
+        return next((kitchen["stream"] for kitchen in kitchens), "")
+
+    async def _follow(self) -> None:
+        path = f"/lab/class?room={self._room}&sees=page"
+        with suppress(ConnectionClosed):
+            async with road(self._host, path, additional_headers={"Cookie": f"{COOKIE}={self._cookie}"}) as socket:
+                async for text in socket:
+                    if (page := json.loads(text).get("page")) is not None:
+                        self._show(page)
+
+    def _show(self, page: dict[str, Any]) -> None:
+        if page["step"] != self.page.get("step"):
+            self.drawn.append((page["step"], time.monotonic()))
+        self.page = page
+
+
+async def post(host: str, path: str, said: object, cookie: str) -> tuple[int, Any]:
+    """One request on a connection of its own, as JSON. Returns the status and the answer."""
+    name, _, port = host.partition(":")
+    async with asyncio.timeout(ANSWER_S):
+        reader, writer = await asyncio.open_connection(name, int(port))
+        body = json.dumps(said).encode()
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nCookie: {COOKIE}={cookie}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        writer.write(head.encode() + body)
+        answer = await reader.read()
+        writer.close()
+    status, _, content = answer.partition(b"\r\n\r\n")
+    return int(status.split()[1]), json.loads(content) if content.startswith(b"{") else None
