@@ -129,7 +129,7 @@ function tilesFloor(now, stations, width) {
           [
             span("Prepping ", "prep-t strong"),
             span(`at ${working} of ${preps.length}`, "strong"),
-            !phone ? span(`  ${whole(tokens)} tokens in this step`, "light t13") : null,
+            !phone && tokens ? span(`  ${whole(tokens)} tokens in this step`, "light t13") : null,
           ],
           { class: "t14" },
         )

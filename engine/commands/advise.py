@@ -195,7 +195,7 @@ def _show(advice: Advice) -> None:
     click.echo(f"{advice.verdict}\n")
     click.echo(textwrap.fill(advice.sentence, WIDTH))
     other = advice.runner_up
-    ranked = [f"{other.candidate.label} sustains {other.bears_per_s:.3g} requests/s"] if other else []
+    ranked = [f"{other.candidate.label} sustains {other.sustained_per_s:.3g} requests/s"] if other else []
     tier = [advice.next_tier.sentence] if advice.next_tier else []
     turned = [v for v in advice.uncertainty if v.verdict != advice.verdict]
     sure = [f"With {variation.what}: {variation.verdict}." for variation in turned]

@@ -3,12 +3,12 @@
 Load mode, every 5 s: a pool gets one worker more if all of its workers miss their target (estimated TTFT for prefill,
 ITL or full memory for decode), and one less if all stay below 80 % of it, but not less than throughput mode would give
 it. Throughput mode, every 180 s: each pool gets as many workers as the demand of the last 180 s takes at the rate that
-one worker bears within its target.
+one worker sustains within its target.
 
 A worker that is wanted takes `startup_s` to be there. One that is not wanted gets no new requests and goes when it has
 ended those it has; if the other pool wants one at the same moment, it changes roles instead, which takes `switch_s`.
-Different from Dynamo: demand is predicted to stay as it was (its "constant" predictor), and what a worker bears comes
-from the cost model instead of a profile.
+Different from Dynamo: demand is predicted to stay as it was (its "constant" predictor), and what a worker sustains
+comes from the cost model instead of a profile.
 """
 
 import math
@@ -154,8 +154,10 @@ class Planner:
         rate = len(seen) / seen_s
         prompt = sum(tokens for tokens, _ in seen) / len(seen)
         output = sum(tokens for _, tokens in seen) / len(seen)
-        bears = (self._prefill_per_s(prompt), self._decode_per_s(prompt, output))
-        wanted = [max(self.spec.fewest, math.ceil(rate / each) if each else self.spec.most_workers) for each in bears]
+        sustains = (self._prefill_per_s(prompt), self._decode_per_s(prompt, output))
+        wanted = [
+            max(self.spec.fewest, math.ceil(rate / each) if each else self.spec.most_workers) for each in sustains
+        ]
         while sum(wanted) > self.spec.most_workers:
             wanted[wanted.index(max(wanted))] -= 1
         return dict(zip(POOLS, wanted, strict=True))

@@ -172,7 +172,7 @@ def _row(outcome: TrialResult, place: str) -> str:
     kept = ":material/check:" if outcome.keeps else ":material/close:"
     times = [f"{1e3 * seconds:,.3g}" for seconds in (outcome.ttft_s, outcome.tpot_s, outcome.itl_s)]
     named = f"**{outcome.candidate.label}**, {place}" if place else outcome.candidate.label
-    return f"| {named} | {outcome.bears_per_s:.3g} {kept} | {' | '.join(times)} |"
+    return f"| {named} | {outcome.sustained_per_s:.3g} {kept} | {' | '.join(times)} |"
 
 
 def _watch(jobs: Jobs, advice: Advice) -> None:
@@ -180,7 +180,7 @@ def _watch(jobs: Jobs, advice: Advice) -> None:
     if not st.toggle("Watch this plan's kitchen, simulated", key="watch_plan"):
         return
     chosen = advice.chosen
-    rate = min(advice.question.rate_per_s, chosen.bears_per_s) or advice.question.rate_per_s
+    rate = min(advice.question.rate_per_s, chosen.sustained_per_s) or advice.question.rate_per_s
     show(jobs, PlansKitchen(advice.question, chosen.candidate, rate))
 
 

@@ -14,8 +14,8 @@ def shown(advice: Advice) -> list[TrialResult]:
     """The bars' candidates: the chosen one, the runner-up, and the best of the rest; the highest rate first."""
     first = [one for one in (advice.chosen, advice.runner_up) if one]
     others = [one for one in advice.tried if one.candidate not in {kept.candidate for kept in first}]
-    others.sort(key=lambda one: -one.bears_per_s)
-    return sorted([*first, *others][:MOST], key=lambda one: -one.bears_per_s)
+    others.sort(key=lambda one: -one.sustained_per_s)
+    return sorted([*first, *others][:MOST], key=lambda one: -one.sustained_per_s)
 
 
 def capacity_figure(advice: Advice) -> go.Figure:
@@ -24,7 +24,7 @@ def capacity_figure(advice: Advice) -> go.Figure:
     for name, color, split in (("together", CHUNKED, False), ("split", SPLIT, True)):
         mine = [one for one in bars if bool(one.candidate.split) is split]
         figure.add_bar(
-            x=[one.bears_per_s for one in mine],
+            x=[one.sustained_per_s for one in mine],
             y=[_label(one, advice) for one in mine],
             orientation="h",
             name=name,
@@ -37,19 +37,21 @@ def capacity_figure(advice: Advice) -> go.Figure:
         x=rate,
         line={"color": ASKED, "dash": "dash"},
         annotation_text=f"asked: {rate:.3g}",
-        annotation_position="bottom right",
+        annotation_position="top right",
     )
     figure.update_yaxes(categoryorder="array", categoryarray=[_label(one, advice) for one in reversed(bars)])
     figure.update_xaxes(title="orders/s within both targets", rangemode="tozero", title_standoff=24)
     figure.update_layout(
-        height=120 + ROW * len(bars), margin={"l": 10, "r": 10, "t": 30, "b": 40}, legend={"orientation": "h", "y": 1.2}
+        height=150 + ROW * len(bars),
+        margin={"l": 10, "r": 10, "t": 60, "b": 40},
+        legend={"orientation": "h", "yref": "container", "yanchor": "top", "y": 1},
     )
     return figure
 
 
 def capacity_alt(advice: Advice) -> str:
     """The chart in words, for screen readers."""
-    said = [f"{one.candidate.label} sustains {one.bears_per_s:.3g} orders/s" for one in shown(advice)]
+    said = [f"{one.candidate.label} sustains {one.sustained_per_s:.3g} orders/s" for one in shown(advice)]
     return f"{'; '.join(said)}, each within {advice.error:.0%}. Asked for: {advice.question.rate_per_s:.3g}."
 
 

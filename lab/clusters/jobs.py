@@ -11,12 +11,12 @@ import msgspec
 from engine.fleet.advisor.advice import Advice
 from engine.fleet.advisor.desk import Answered, Line, Progressed, Sorry
 from engine.fleet.advisor.question import Question
-from engine.fleet.sweep.said import Begun, Borne, Boundary, Compared, Curve, Refused, Said, Sweep, Tried
+from engine.fleet.sweep.said import Begun, Boundary, Compared, Curve, Refused, Said, Sustained, Sweep, Tried
 from lab.clusters.simulate_kitchen import PlansKitchen, SimulatedKitchen, SimulatedRun
 from lab.runs.background_job import IDLE_S, BackgroundJob
 from lab.runs.lru import LRU
 
-Point = Tried | Borne | Compared | Curve | Boundary
+Point = Tried | Sustained | Compared | Curve | Boundary
 Kitchen = SimulatedKitchen | PlansKitchen
 
 _advisor_line: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
@@ -149,9 +149,9 @@ class Jobs:
         return job
 
 
-def borne(points: Sequence[Point]) -> list[Borne]:
+def sustained(points: Sequence[Point]) -> list[Sustained]:
     """The highest rates among a sweep's points."""
-    return [point for point in points if isinstance(point, Borne)]
+    return [point for point in points if isinstance(point, Sustained)]
 
 
 def compared(points: Sequence[Point]) -> list[Compared]:

@@ -5,7 +5,7 @@ import streamlit as st
 from engine.errors import BadInput
 from engine.fleet.sweep.said import Sweep
 from engine.fleet.sweep.sweep import bench
-from lab.clusters.jobs import Jobs, Kitchen, KitchenJob, SweepResult, borne
+from lab.clusters.jobs import Jobs, Kitchen, KitchenJob, SweepResult, sustained
 from lab.clusters.simulate_kitchen import SimulatedKitchen
 from lab.clusters.sweep_charts import best_of
 from lab.scene.choices import choose_kind
@@ -58,7 +58,7 @@ def _choose(swept: Sweep, result: SweepResult | None) -> SimulatedKitchen:
         )
         prefill = 0
         if kind == "disaggregated":
-            found = best_of(borne(result.points)).get("disaggregated") if result else None
+            found = best_of(sustained(result.points)).get("disaggregated") if result else None
             prefill = split = found.prefill_workers if found else on.balanced_split
             if on.workers > 2:
                 prefill = st.slider("Prep stations (prefill)", 1, on.workers - 1, split, width=SLIDER)

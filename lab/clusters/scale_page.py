@@ -16,7 +16,7 @@ from engine.fleet.sweep.said import ASKS, Begun, Boundary, Curve, Sweep
 from engine.fleet.sweep.sweep import bench
 from engine.units import in_words
 from lab.clusters import payoff_charts as payoff, sweep_charts as charts
-from lab.clusters.jobs import Jobs, SweepJob, SweepResult, borne, compared, tried
+from lab.clusters.jobs import Jobs, SweepJob, SweepResult, compared, sustained, tried
 from lab.clusters.scale_kitchen import watch
 from lab.ui.session import widget_changed
 from lab.ui.style import SLIDER, STILL, style
@@ -207,7 +207,7 @@ def _show(asked: Sweep, result: SweepResult) -> None:
     match asked.asks:
         case "load":
             points = tried(result.points)
-            says, table = charts.load_says(borne(result.points)), charts.load_table(points)
+            says, table = charts.load_says(sustained(result.points)), charts.load_table(points)
             _says(says)
             left, right = st.columns(2)
             for place, share in ((left, True), (right, False)):
@@ -217,11 +217,11 @@ def _show(asked: Sweep, result: SweepResult) -> None:
                 place.plotly_chart(figure, key=f"load{share}", alt=f"{about}, over the rate. {says}", config=STILL)
         case "ratio":
             says, table = (
-                charts.ratio_says(borne(result.points), begun),
-                charts.ratio_table(borne(result.points), begun),
+                charts.ratio_says(sustained(result.points), begun),
+                charts.ratio_table(sustained(result.points), begun),
             )
             _says(says)
-            figure = charts.ratio_figure(borne(result.points), begun)
+            figure = charts.ratio_figure(sustained(result.points), begun)
             st.plotly_chart(figure, key="ratio", alt=says, config=STILL)
         case "map":
             simulated = compared(result.points)

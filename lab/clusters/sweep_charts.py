@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from engine.fleet.sweep.said import Begun, Borne, Tried
+from engine.fleet.sweep.said import Begun, Sustained, Tried
 from engine.fleet.sweep.sweep import TIE, winner
 from engine.scenario import KINDS, Kind
 from lab.scene.words import LOOKS, SERVING
@@ -40,7 +40,7 @@ def load_figure(points: Sequence[Tried], *, share: bool) -> go.Figure:
     return plain(figure, 320)
 
 
-def load_says(points: Sequence[Borne]) -> str:
+def load_says(points: Sequence[Sustained]) -> str:
     """What each deployment sustains, the highest first, and what follows from that."""
     best = best_of(points)
     order = sorted(best, key=lambda kind: -best[kind].rate_per_s)
@@ -50,7 +50,7 @@ def load_says(points: Sequence[Borne]) -> str:
     return f"{says[0].upper()}{says[1:]}. {_so(best)}"
 
 
-def _so(best: dict[Kind, Borne]) -> str:
+def _so(best: dict[Kind, Sustained]) -> str:
     split = best["disaggregated"].rate_per_s
     joint = max(one.rate_per_s for kind, one in best.items() if kind != "disaggregated")
     if min(split, joint) > (1 - TIE) * max(split, joint):
@@ -78,7 +78,7 @@ def load_table(points: Sequence[Tried]) -> Table:
 # ---- the ratio of prefill to decode workers
 
 
-def ratio_figure(points: Sequence[Borne], begun: Begun) -> go.Figure:
+def ratio_figure(points: Sequence[Sustained], begun: Begun) -> go.Figure:
     """The highest good rate per GPU over the number of prefill workers; the other deployments as levels."""
     gpus = begun.workers * begun.tp
     split = [point for point in points if point.kind == "disaggregated"]
@@ -106,7 +106,7 @@ def ratio_figure(points: Sequence[Borne], begun: Begun) -> go.Figure:
     return plain(figure, 360)
 
 
-def ratio_says(points: Sequence[Borne], begun: Begun) -> str:
+def ratio_says(points: Sequence[Sustained], begun: Begun) -> str:
     """The best split, next to the worst one and to the other deployments."""
     split = [point for point in points if point.kind == "disaggregated"]
     best, worst = max(split, key=_by_rate), min(split, key=_by_rate)
@@ -120,7 +120,7 @@ def ratio_says(points: Sequence[Borne], begun: Begun) -> str:
     return f"{says}. On the same GPUs: {others}."
 
 
-def ratio_table(points: Sequence[Borne], begun: Begun) -> Table:
+def ratio_table(points: Sequence[Sustained], begun: Begun) -> Table:
     """The highest good rate of every deployment, in all and per GPU."""
     gpus = begun.workers * begun.tp
     return {
@@ -138,20 +138,20 @@ def ratio_table(points: Sequence[Borne], begun: Begun) -> Table:
 # ---- parts
 
 
-def best_of(points: Sequence[Borne]) -> dict[Kind, Borne]:
+def best_of(points: Sequence[Sustained]) -> dict[Kind, Sustained]:
     """The highest rate of each kind of deployment; for a split, that of its best ratio."""
-    best: dict[Kind, Borne] = {}
+    best: dict[Kind, Sustained] = {}
     for point in points:
         if point.kind not in best or point.rate_per_s > best[point.kind].rate_per_s:
             best[point.kind] = point
     return best
 
 
-def _by_rate(point: Borne) -> float:
+def _by_rate(point: Sustained) -> float:
     return point.rate_per_s
 
 
-def _named(point: Borne) -> str:
+def _named(point: Sustained) -> str:
     return SHORT[point.kind] + (f" with {point.prefill_workers} prefill workers" if point.prefill_workers else "")
 
 

@@ -131,7 +131,7 @@ def _search(question: Question, say: Progress, begin: float, end: float) -> _Fou
         outcomes.append(tried(question, candidate))
     shared = _confirmed(question, outcomes[: len(chunked)], say, end)
     split = outcomes[len(chunked) : len(chunked) + len(apart)]
-    if not any(one.keeps for one in shared):  # else splitting is not the answer, whatever it bears
+    if not any(one.keeps for one in shared):  # else splitting is not the answer, whatever it sustains
         split = _confirmed(question, split, say, end)
     mixed = outcomes[len(chunked) + len(apart) :]
     picked, some = _best(split), _best(mixed)
@@ -157,8 +157,8 @@ def _shortlist(question: Question, candidates: Iterable[Candidate]) -> list[Cand
     """The most promising of each TP: neighbouring chunk sizes and ratios sustain about as much as the best one."""
     picked: dict[tuple[int, ...], Candidate] = {}
     ranked = ranking(question, candidates)
-    for bears, candidate in ranked:
-        if bears < NEAR * ranked[0][0]:
+    for sustains, candidate in ranked:
+        if sustains < NEAR * ranked[0][0]:
             break
         picked.setdefault(tuple(pool.tp for pool in (candidate.both, *(candidate.split or ())) if pool), candidate)
     return list(picked.values())[:SHORTLIST]
@@ -217,7 +217,7 @@ def _with_seed(found: _Found, seed: int) -> Verdict:
     question, chunked, split = found.question, found.chunked, found.split
     if chunked and keeps_at(question, chunked.candidate, question.rate_per_s, seed):
         return _named(found, splits=False)
-    needed = MARGIN * chunked.bears_per_s if chunked else question.rate_per_s
+    needed = MARGIN * chunked.sustained_per_s if chunked else question.rate_per_s
     splits = split is not None and keeps_at(question, split.candidate, needed or question.rate_per_s, seed)
     return _named(found, splits=splits)
 

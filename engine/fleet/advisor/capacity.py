@@ -59,13 +59,13 @@ def ranking(
 ) -> list[tuple[float, Candidate]]:
     """What each candidate sustains, in requests/s, the most first; those that cannot work are left out."""
     workers = _Workers(question, reached)
-    found = [(workers.bears_per_s(candidate), candidate) for candidate in candidates]
+    found = [(workers.sustained_per_s(candidate), candidate) for candidate in candidates]
     return sorted([pair for pair in found if pair[0] > 0], key=lambda pair: -pair[0])
 
 
-def bears_per_s(question: Question, candidate: Candidate, reached: Reached = None) -> float:
+def sustained_per_s(question: Question, candidate: Candidate, reached: Reached = None) -> float:
     """Requests/s that one candidate sustains; 0 if it cannot work."""
-    return _Workers(question, reached).bears_per_s(candidate)
+    return _Workers(question, reached).sustained_per_s(candidate)
 
 
 class _Workers:
@@ -77,7 +77,7 @@ class _Workers:
         self._rooms: dict[int, float] = {}
         self._known: dict[tuple[object, ...], float] = {}
 
-    def bears_per_s(self, candidate: Candidate) -> float:
+    def sustained_per_s(self, candidate: Candidate) -> float:
         if candidate.both:
             return candidate.both.replicas * self._one(self._both, candidate.both.tp, candidate.chunk_tokens)
         assert candidate.prefill
@@ -89,10 +89,10 @@ class _Workers:
         prefilled = prefill.replicas * self._one(self._prefill, prefill.tp, round(ship_s, 6))
         return min(crossing, prefilled, decode.replicas * self._one(self._decode, decode.tp))
 
-    def _one(self, bears: Callable[..., float], *of: float) -> float:
-        key = (bears.__name__, *of)
+    def _one(self, sustains: Callable[..., float], *of: float) -> float:
+        key = (sustains.__name__, *of)
         if key not in self._known:
-            self._known[key] = bears(*of)
+            self._known[key] = sustains(*of)
         return self._known[key]
 
     def _cost(self, tp: int) -> GpuCost:

@@ -28,7 +28,7 @@ def sentence(
 ) -> str:
     """The verdict in one sentence."""
     where = f"{question.gpus} × {question.card.label}"
-    keeps = f"sustains {chosen.bears_per_s:.3g} requests/s within both targets"
+    keeps = f"sustains {chosen.sustained_per_s:.3g} requests/s within both targets"
     keeps += "" if chosen.keeps else f", not the {question.rate_per_s:.3g} asked for"
     if verdict == "fix-first":
         later = f" Disaggregation is the next tier: {tier.sentence}" if tier else ""
@@ -43,8 +43,8 @@ def sentence(
 
 def _simulated(name: str, who: str, question: Question, outcome: TrialResult) -> Iterator[Reason]:
     said, asked = f"{who} ({outcome.candidate.label})", question.rate_per_s
-    text = f"{said} sustains {_rate(outcome.bears_per_s)} within the targets; {_rate(asked)} are asked for."
-    yield Reason(f"{name}_bears_per_s", outcome.bears_per_s, "requests/s", asked, text)
+    text = f"{said} sustains {_rate(outcome.sustained_per_s)} within the targets; {_rate(asked)} are asked for."
+    yield Reason(f"{name}_sustained_per_s", outcome.sustained_per_s, "requests/s", asked, text)
     if outcome.asked.requests == 0:
         return
     at = f"at {_rate(outcome.asked.rate_per_s)}" if outcome.keeps else "at the most that it sustains"

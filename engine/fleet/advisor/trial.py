@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.errors import BadInput
 from engine.fleet.advisor.candidates import Candidate, link
-from engine.fleet.advisor.capacity import bears_per_s
+from engine.fleet.advisor.capacity import sustained_per_s
 from engine.fleet.advisor.plan import Pool
 from engine.fleet.advisor.question import Question
 from engine.fleet.catalog.calibration import Calibration
@@ -65,11 +65,11 @@ NOTHING = KeptPromises(0.0, float("inf"), float("inf"), float("inf"), 0, 0.0, Fa
 
 
 class TrialResult(msgspec.Struct, frozen=True):
-    """`bears_per_s`: the highest rate within the targets; `headroom`: that over the asked rate. `then`: the results at
-    that rate; `asked`: those at the asked rate, or the same as `then` if it sustains less."""
+    """`sustained_per_s`: the highest rate within the targets; `headroom`: that over the asked rate. `then`: the results
+    at that rate; `asked`: those at the asked rate, or the same as `then` if it sustains less."""
 
     candidate: Candidate
-    bears_per_s: float
+    sustained_per_s: float
     headroom: float
     then: KeptPromises
     asked: KeptPromises
@@ -95,15 +95,15 @@ class TrialResult(msgspec.Struct, frozen=True):
 
 def tried(question: Question, candidate: Candidate, *, seed: int = 0) -> TrialResult:
     """Search for the highest rate within the targets, and see what comes of the asked rate. Deterministic."""
-    bears, then = borne(question, candidate, seed=seed)
+    sustains, then = sustained(question, candidate, seed=seed)
     asked = then
-    if bears >= question.rate_per_s:
+    if sustains >= question.rate_per_s:
         small, times = _small(question, candidate)
         asked = _of_all(at_rate(question, small, question.rate_per_s / times, seed=seed), times)
-    return TrialResult(candidate, bears, bears / question.rate_per_s, then, asked, seed)
+    return TrialResult(candidate, sustains, sustains / question.rate_per_s, then, asked, seed)
 
 
-def borne(question: Question, candidate: Candidate, *, seed: int = 0) -> tuple[float, KeptPromises]:
+def sustained(question: Question, candidate: Candidate, *, seed: int = 0) -> tuple[float, KeptPromises]:
     """The highest rate within the targets, in requests/s, and what was seen there. Deterministic."""
     small, times = _small(question, candidate)
     if times <= 0:
@@ -114,7 +114,7 @@ def borne(question: Question, candidate: Candidate, *, seed: int = 0) -> tuple[f
         seen[rate] = at_rate(question, small, rate, seed=seed)
         return seen[rate].keeps(question)
 
-    low = _highest(holds, bears_per_s(question, small))
+    low = _highest(holds, sustained_per_s(question, small))
     return low * times, _of_all(seen.get(low, NOTHING), times)
 
 
@@ -125,9 +125,9 @@ def keeps_at(question: Question, candidate: Candidate, rate_per_s: float, seed: 
 
 
 def _small(question: Question, candidate: Candidate) -> tuple[Candidate, float]:
-    """What is simulated in its place, and by how much less that bears; 0 where neither bears anything."""
+    """What is simulated in its place, and by how much less that sustains; 0 where neither sustains anything."""
     small = candidate if question.trace else miniature(candidate)
-    foreseen, foreseen_small = bears_per_s(question, candidate), bears_per_s(question, small)
+    foreseen, foreseen_small = sustained_per_s(question, candidate), sustained_per_s(question, small)
     return small, foreseen / foreseen_small if foreseen_small > 0 else 0.0
 
 
@@ -141,7 +141,7 @@ def confirmed(question: Question, outcome: TrialResult) -> TrialResult:
 
     Replicas share one queue, so many of them sustain at least what a few do: only a higher rate is tried of them.
     """
-    rate, step = outcome.bears_per_s, PRECISION
+    rate, step = outcome.sustained_per_s, PRECISION
     if outcome.candidate == miniature(outcome.candidate) or question.trace or not rate:
         return outcome
     if outcome.candidate.both:
@@ -157,7 +157,7 @@ def confirmed(question: Question, outcome: TrialResult) -> TrialResult:
 
 
 def _sustains(outcome: TrialResult, rate: float, then: KeptPromises, question: Question) -> TrialResult:
-    return msgspec.structs.replace(outcome, bears_per_s=rate, headroom=rate / question.rate_per_s, then=then)
+    return msgspec.structs.replace(outcome, sustained_per_s=rate, headroom=rate / question.rate_per_s, then=then)
 
 
 def _highest(holds: Callable[[float], bool], near: float) -> float:

@@ -32,7 +32,7 @@ def advice_report(advice: Advice) -> str:
     return report(
         advice.plan,
         reasons=[advice.sentence, *(reason.sentence for reason in advice.reasons), advice.assumes],
-        runner_up=f"{other.candidate.label}: sustains {other.bears_per_s:.3g} requests/s." if other else "",
+        runner_up=f"{other.candidate.label}: sustains {other.sustained_per_s:.3g} requests/s." if other else "",
         flips=turning,
         findings=advice.findings,
     )

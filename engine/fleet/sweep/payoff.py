@@ -13,7 +13,7 @@ import msgspec
 from engine.fleet.advisor.candidates import Candidate, colocated, splits
 from engine.fleet.advisor.capacity import ranking
 from engine.fleet.advisor.question import Question
-from engine.fleet.advisor.trial import borne
+from engine.fleet.advisor.trial import sustained
 from engine.fleet.catalog.hardware import FabricSpec, fabrics
 from engine.fleet.catalog.hf_config import model
 from engine.fleet.catalog.sites import site
@@ -26,14 +26,14 @@ PROMISES = tuple(0.004 * 2 ** (n / 2) for n in range(14))  # 4 to 360 ms
 LARGER = "llama-3.3-70b"
 REFINED = 3  # times that the flip is simulated, each time where it is thought to be then
 ON_THE_BOUNDARY = 3  # points of a map that are simulated
-MOST = 1e3  # of a gain that is drawn: beyond it, one kind bears next to nothing
+MOST = 1e3  # of a gain that is drawn: beyond it, one kind sustains next to nothing
 
 Gain = float | None
 Value = Callable[[Question], float]
 
 
 class Best(msgspec.Struct, frozen=True):
-    """By formulas: what the best plan of each kind bears in requests/s, and which plan it is."""
+    """By formulas: what the best plan of each kind sustains in requests/s, and which plan it is."""
 
     rates: tuple[float, float]
     plans: tuple[Candidate | None, Candidate | None]
@@ -140,7 +140,7 @@ class _Scale:
     def take(self, question: Question, x: float) -> Compared:
         """Simulate the best plan of each kind, and take note."""
         foreseen = best(question)
-        rates = [borne(question, plan)[0] if plan else 0.0 for plan in foreseen.plans]
+        rates = [sustained(question, plan)[0] if plan else 0.0 for plan in foreseen.plans]
         factors = [
             simulated / said if said and simulated else 1.0
             for simulated, said in zip(rates, foreseen.rates, strict=True)
@@ -253,7 +253,7 @@ def _crossing_of(row: Sequence[Best], near: _Scale, tokens: int, question: Quest
 
 
 def _everywhere(gains: Sequence[Gain]) -> Side:
-    """Who sustains most wherever anybody bears anything; "" if it depends."""
+    """Who sustains most wherever anybody sustains anything; "" if it depends."""
     known = {gain >= 1 for gain in gains if gain is not None}
     if not known:
         return "none"

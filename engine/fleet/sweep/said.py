@@ -86,7 +86,7 @@ class Tried(msgspec.Struct, frozen=True, tag="tried"):
     tpot_p90_s: float
 
 
-class Borne(msgspec.Struct, frozen=True, tag="borne"):
+class Sustained(msgspec.Struct, frozen=True, tag="sustained"):
     """The highest rate at which 90 % of the requests meet both SLOs: DistServe's goodput. 0 if there is none."""
 
     kind: Kind
@@ -103,7 +103,7 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The best of its kind, and the requests/s that it bears in simulation; 0 and "" where nothing keeps the SLOs."""
+    """The best of its kind, and the requests/s it sustains in simulation; 0 and "" where nothing keeps the SLOs."""
 
     label: str
     rate_per_s: float
@@ -143,7 +143,7 @@ class Curve(msgspec.Struct, frozen=True, tag="curve"):
 
 
 class Boundary(msgspec.Struct, frozen=True, tag="boundary"):
-    """`gains[row][column]`: what the best split bears over the best chunked plan, for each promise and prompt. None
+    """`gains[row][column]`: what the best split sustains over the best chunked plan, for each promise and prompt. None
     where nothing keeps the SLOs. `same`, `instead`: as a curve's."""
 
     prompts: tuple[int, ...]
@@ -154,4 +154,4 @@ class Boundary(msgspec.Struct, frozen=True, tag="boundary"):
     instead: tuple[str, ...] = ()
 
 
-Said = Begun | Tried | Borne | Compared | Curve | Boundary | Refused
+Said = Begun | Tried | Sustained | Compared | Curve | Boundary | Refused

@@ -21,7 +21,7 @@ from engine.fleet.catalog.hardware import gpu
 from engine.fleet.catalog.hf_config import model
 from engine.fleet.catalog.sites import site
 from engine.fleet.sweep.payoff import boundary, curve, question_of
-from engine.fleet.sweep.said import Begun, Borne, Refused, Said, Sweep, Tried
+from engine.fleet.sweep.said import Begun, Refused, Said, Sustained, Sweep, Tried
 from engine.fleet.sweep.site_simulation import Bench
 from engine.scenario import KINDS, Kind
 
@@ -57,12 +57,12 @@ def _load(asked: Sweep) -> Iterator[Said]:
     candidates: list[tuple[Kind, int]] = [("colocated", 0), ("chunked", 0)]
     candidates += [("disaggregated", prefill) for prefill in on.likely_splits()]
     yield _begun(on, len(candidates) + len(LOADS) * len(KINDS))
-    borne = []
+    sustained = []
     for kind, prefill in candidates:
-        borne.append(_borne(on, kind, prefill))
-        yield borne[-1]
-    most = max(one.rate_per_s for one in borne) or on.expected_rate_per_s
-    split = max(borne[2:], key=lambda one: one.rate_per_s).prefill_workers
+        sustained.append(_sustained(on, kind, prefill))
+        yield sustained[-1]
+    most = max(one.rate_per_s for one in sustained) or on.expected_rate_per_s
+    split = max(sustained[2:], key=lambda one: one.rate_per_s).prefill_workers
     for load in LOADS:
         for kind in KINDS:
             yield _tried(on, kind, split if kind == "disaggregated" else 0, load * most)
@@ -74,12 +74,12 @@ def _ratio(asked: Sweep) -> Iterator[Said]:
     step = -(-(on.workers - 1) // MOST_RATIOS)
     splits = sorted({*range(1, on.workers, step), on.balanced_split})
     yield _begun(on, len(splits) + 2 + 2 * (step.bit_length() - 1))
-    yield _borne(on, "colocated")
-    yield _borne(on, "chunked")
-    found: dict[int, Borne] = {}
+    yield _sustained(on, "colocated")
+    yield _sustained(on, "chunked")
+    found: dict[int, Sustained] = {}
     while splits:
         for prefill in splits:
-            found[prefill] = _borne(on, "disaggregated", prefill)
+            found[prefill] = _sustained(on, "disaggregated", prefill)
             yield found[prefill]
         splits = _between(sorted(found), max(found, key=lambda prefill: found[prefill].rate_per_s))
 
@@ -111,7 +111,7 @@ def bench(asked: Sweep) -> Bench:
 
 @functools.lru_cache(maxsize=256)
 def _tuned_chunk(asked: Sweep) -> int:
-    """The token budget of a step with which chunked workers of this TP bear most, by the advisor's formulas."""
+    """The token budget of a step with which chunked workers of this TP sustain most, by the advisor's formulas."""
     question = question_of(msgspec.structs.replace(asked, tp=asked.gpus_each))
     ranked = ranking(question, colocated(question))
     return ranked[0][1].chunk_tokens if ranked else CHUNKS[0]
@@ -122,8 +122,8 @@ def _begun(bench: Bench, points: int) -> Begun:
     return Begun(points, bench.workers, bench.tp, bench.chunk, bench.road.name, link, bench.span_s)
 
 
-def _borne(bench: Bench, kind: Kind, prefill: int = 0) -> Borne:
-    return Borne(kind, prefill, bench.prompt_tokens, bench.road.name, bench.highest_rate(kind, prefill))
+def _sustained(bench: Bench, kind: Kind, prefill: int = 0) -> Sustained:
+    return Sustained(kind, prefill, bench.prompt_tokens, bench.road.name, bench.highest_rate(kind, prefill))
 
 
 def _tried(bench: Bench, kind: Kind, prefill: int, rate_per_s: float) -> Tried:

@@ -79,7 +79,7 @@ def test_reasons_reproduce_their_numbers(tight_advice: Advice) -> None:
     split = max((o for o in tight_advice.tried if o.candidate.split), key=lambda o: o.headroom)
     for name, outcome in (("chunked", chunked), ("split", split)):
         again = confirmed(question, tried(question, outcome.candidate))
-        assert said[f"{name}_bears_per_s"].value == again.bears_per_s
+        assert said[f"{name}_sustained_per_s"].value == again.sustained_per_s
         assert said[f"{name}_ttft_s"].value == again.ttft_s
         assert said[f"{name}_itl_s"].value == again.itl_s
     assert split.candidate.prefill is not None
@@ -107,18 +107,18 @@ def test_eight_h100s_and_a_small_model_are_run_as_replicas(default_advice: Advic
     assert advice.plan.both is not None
     assert advice.plan.both.tp in (1, 2)
     assert advice.fewest_gpus in (1, 2)
-    bears = advice.chosen.bears_per_s
-    assert bears > 30
-    full = at_rate(advice.question, advice.chosen.candidate, bears / 1.1, requests=3000)
+    sustains = advice.chosen.sustained_per_s
+    assert sustains > 30
+    full = at_rate(advice.question, advice.chosen.candidate, sustains / 1.1, requests=3000)
     assert full.keeps(advice.question)
-    assert not at_rate(advice.question, advice.chosen.candidate, bears * 1.15, requests=3000).keeps(advice.question)
+    assert not at_rate(advice.question, advice.chosen.candidate, sustains * 1.15, requests=3000).keeps(advice.question)
 
 
 def test_what_is_promised_decides_the_chunk(default_advice: Advice) -> None:
     gaps, means = default_advice, advise(but(Question(), rate_per_s=10.0, promised="tpot"))
     assert gaps.question.promised == "itl"
     assert means.plan.chunk_tokens > gaps.plan.chunk_tokens  # a long step now and then hardly moves a mean
-    assert means.chosen.bears_per_s > gaps.chosen.bears_per_s
+    assert means.chosen.sustained_per_s > gaps.chosen.sustained_per_s
     assert means.chosen.then.itl_s > means.question.itl_slo_s > means.chosen.then.tpot_s
 
 

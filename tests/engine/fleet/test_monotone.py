@@ -1,5 +1,5 @@
 """What can only help never turns yes into no, beyond the stated error: a faster link, more GPUs, looser promises, fewer
-bytes of precision. "Yes": some plan bears the rate. On the formulas, which take milliseconds, and a few simulations.
+bytes of precision. "Yes": some plan sustains the rate. On the formulas, which take milliseconds, and a few simulations.
 """
 
 import msgspec
@@ -10,7 +10,7 @@ from engine.fleet.advisor.candidates import Candidate
 from engine.fleet.advisor.capacity import best
 from engine.fleet.advisor.plan import Pool
 from engine.fleet.advisor.question import Question
-from engine.fleet.advisor.trial import borne
+from engine.fleet.advisor.trial import sustained
 from engine.fleet.catalog.hardware import fabrics
 from engine.fleet.estimate.step_cost import calibrated
 
@@ -87,4 +87,4 @@ def test_simulated_too(better: dict[str, object]) -> None:
     )
     error = calibrated(question.card, question.engine).error
     for plan in plans:
-        assert borne(but(question, **better), plan)[0] >= borne(question, plan)[0] / (1 + error)
+        assert sustained(but(question, **better), plan)[0] >= sustained(question, plan)[0] / (1 + error)

@@ -1,4 +1,4 @@
-"""Where splitting begins to pay: the flip is bracketed, and simulated plans bear the same there; or there is none."""
+"""Where splitting begins to pay: the flip is bracketed, and plans sustain the same there; or there is none."""
 
 from itertools import pairwise
 from typing import Any

@@ -11,7 +11,7 @@ import pytest
 from engine.fleet.advisor.advice import Advice
 from engine.fleet.advisor.advisor import advise
 from engine.fleet.advisor.candidates import CHUNKS, Candidate, colocated
-from engine.fleet.advisor.capacity import bears_per_s, best, ranking
+from engine.fleet.advisor.capacity import best, ranking, sustained_per_s
 from engine.fleet.advisor.plan import Pool
 from engine.fleet.advisor.question import Question
 from engine.fleet.estimate.roofline import prefill_s, smallest_tp
@@ -144,7 +144,7 @@ def reproduced(advice: Advice) -> None:
         tried = [outcome for outcome in advice.tried if getattr(outcome.candidate, own)]
         assert (f"{kind}_ttft_s" in said) == bool(tried)
         if tried:
-            assert said[f"{kind}_bears_per_s"] in {o.bears_per_s for o in tried}
+            assert said[f"{kind}_sustained_per_s"] in {o.sustained_per_s for o in tried}
             assert (said[f"{kind}_ttft_s"], said[f"{kind}_itl_s"]) in {(o.ttft_s, o.itl_s) for o in tried}
     chunked = max((o for o in advice.tried if o.candidate.both), key=lambda o: o.headroom).candidate.both
     assert chunked is not None
@@ -200,21 +200,21 @@ def apart(gpu: str, prefill: tuple[int, int], decode: tuple[int, int]) -> Candid
     return Candidate(prefill=Pool(gpu, *prefill), decode=Pool(gpu, *decode))
 
 
-def test_4p1d_bears_what_dynamo_issue_402_measured() -> None:
+def test_4p1d_sustains_what_dynamo_issue_402_measured() -> None:
     """Llama-70B in FP8: 6.8 to 7.2 requests/s at a p99 ITL of 19 to 20 ms, 1.6 times what it sustains aggregated."""
     question = SPLIT_70B.checked()
-    bears = bears_per_s(question, apart("h100-sxm", (4, 1), (1, 4)))
-    assert bears == pytest.approx(7.0, rel=0.15)
-    assert bears > 1.6 * ranking(question, colocated(question))[0][0]
+    sustains = sustained_per_s(question, apart("h100-sxm", (4, 1), (1, 4)))
+    assert sustains == pytest.approx(7.0, rel=0.15)
+    assert sustains > 1.6 * ranking(question, colocated(question))[0][0]
     assert best(question).pays
 
 
 def test_6p2d_beats_8_replicas_of_qwen3_32b_as_dynamo_measured() -> None:
     question = A_OR_B.checked()
     together = max(
-        bears_per_s(question, Candidate(both=Pool("h200-sxm", 8, 2), chunk_tokens=chunk)) for chunk in CHUNKS
+        sustained_per_s(question, Candidate(both=Pool("h200-sxm", 8, 2), chunk_tokens=chunk)) for chunk in CHUNKS
     )
-    assert bears_per_s(question, apart("h200-sxm", (6, 2), (2, 2))) > 1.3 * together
+    assert sustained_per_s(question, apart("h200-sxm", (6, 2), (2, 2))) > 1.3 * together
 
 
 @pytest.mark.parametrize("name", ["qwen3-0.6b", "llama-3.1-8b", "qwen3-8b"])
@@ -222,5 +222,5 @@ def test_one_prefill_and_one_decode_worker_of_a_small_model_do_less_than_two_rep
     """vllm issues 21037 and 11345, sglang issue 7141: 1P1D was slower."""
     question = Question(2, "a100-sxm4-80g", name, isl_tokens=1024, osl_tokens=128, rate_per_s=2).checked()
     together = ranking(question, colocated(question))[0][0]
-    assert together > bears_per_s(question, apart("a100-sxm4-80g", (1, 1), (1, 1)))
+    assert together > sustained_per_s(question, apart("a100-sxm4-80g", (1, 1), (1, 1)))
     assert not best(question).pays

@@ -12,7 +12,7 @@ from engine.fleet.catalog.hardware import fabric, gpu
 from engine.fleet.catalog.hf_config import model
 from engine.fleet.catalog.sites import SITES
 from engine.fleet.estimate.workers import link_of, worker_on
-from engine.fleet.sweep.said import Begun, Borne, Refused, Said, Sweep, Tried
+from engine.fleet.sweep.said import Begun, Refused, Said, Sustained, Sweep, Tried
 from engine.fleet.sweep.sweep import LOADS, _between, sweep, winner
 from tests.patience import PATIENCE_S
 
@@ -41,7 +41,7 @@ def test_load_tries_all_deployments_under_the_same_rates() -> None:
     }
     assert [len(own) for own in rates.values()] == [len(LOADS)] * 3
     assert rates["colocated"] == rates["chunked"] == rates["disaggregated"]
-    best = max(p.rate_per_s for p in points if isinstance(p, Borne))
+    best = max(p.rate_per_s for p in points if isinstance(p, Sustained))
     assert [p.attained >= 0.9 for p in tried if p.rate_per_s < 0.5 * best and p.kind == "chunked"] == [True, True]
     assert all(p.attained * p.rate_per_s / 4 == pytest.approx(p.goodput_per_s_per_gpu) for p in tried)
 
@@ -53,7 +53,7 @@ def ratio() -> list[Said]:
 
 def test_another_seed_does_not_say_the_same(ratio: list[Said]) -> None:
     assert ratio != list(sweep(Sweep("ratio", **SMALL, seed=1)))
-    assert [p.prefill_workers for p in ratio if isinstance(p, Borne)] == [0, 0, 1, 2, 3]
+    assert [p.prefill_workers for p in ratio if isinstance(p, Sustained)] == [0, 0, 1, 2, 3]
 
 
 def test_the_best_ratio_is_bracketed_by_its_neighbours() -> None:
@@ -63,14 +63,16 @@ def test_the_best_ratio_is_bracketed_by_its_neighbours() -> None:
     assert _between([1, 5], 1) == [3]
 
 
-def test_one_port_for_all_bears_less_than_one_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_port_for_all_sustains_less_than_one_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same link and long prompts: four GPUs through one 10G port, or each through its own."""
     rate = {}
     for one_port in (True, False):
         ethernet = msgspec.structs.replace(SITES["ethernet"], gpus=4, road="eth-10g", one_port=one_port)
         monkeypatch.setitem(SITES, "ethernet", ethernet)
         asked = Sweep("ratio", **{**SMALL, "site": "ethernet", "tpot_slo_s": 0.2})
-        rate[one_port] = max(p.rate_per_s for p in sweep(asked) if isinstance(p, Borne) and p.kind == "disaggregated")
+        rate[one_port] = max(
+            p.rate_per_s for p in sweep(asked) if isinstance(p, Sustained) and p.kind == "disaggregated"
+        )
     assert rate[True] < rate[False]
 
 

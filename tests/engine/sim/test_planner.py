@@ -58,7 +58,7 @@ def test_pools_shrink_when_the_load_has_gone_and_keep_one_worker() -> None:
 
 
 def test_a_pool_does_not_shrink_below_what_the_demand_takes_though_it_rests_for_a_moment() -> None:
-    """Evenly spaced prompts find every queue empty; one worker bears 3.5 of them a second within the target."""
+    """Evenly spaced prompts find every queue empty; one worker sustains 3.5 of them a second within the target."""
     log = planned(LOAD, wave([(5.0, 120.0)], 2000, 2), workers=5, prefill=3)
     gone = [event.worker for event in log.events if isinstance(event, WorkerDown)]
     assert len({"worker-0", "worker-1", "worker-2"} & set(gone)) == 1  # of those that prefill

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.errors import BadInput
 from engine.fleet.advisor.question import Question
-from engine.fleet.sweep.said import Begun, Borne, Boundary, Compared, Curve, Plan, Sweep, Tried
+from engine.fleet.sweep.said import Begun, Boundary, Compared, Curve, Plan, Sustained, Sweep, Tried
 from engine.fleet.sweep.sweep import LOADS
 from engine.scenario import KINDS
 from lab.clusters.jobs import Jobs, KitchenJob, SweepJob
@@ -206,8 +206,8 @@ def test_tables_say_what_figures_show() -> None:
     load = [Tried(kind, 0, rate, 0.9, rate / 4, 0.5, 0.01) for rate in LOADS for kind in KINDS]
     assert {len(column) for column in load_table(load).values()} == {len(LOADS) * len(KINDS)}
     begun = Begun(5, workers=4, tp=1, chunk=2048, road="nvlink4", link_bytes_per_s=360e9, span_s=16.0)
-    together = [Borne("colocated", 0, 8192, "nvlink4", 9.7), Borne("chunked", 0, 8192, "nvlink4", 13.1)]
-    split = [Borne("disaggregated", prefill, 8192, "nvlink4", 3.7 * prefill) for prefill in (1, 2, 3)]
+    together = [Sustained("colocated", 0, 8192, "nvlink4", 9.7), Sustained("chunked", 0, 8192, "nvlink4", 13.1)]
+    split = [Sustained("disaggregated", prefill, 8192, "nvlink4", 3.7 * prefill) for prefill in (1, 2, 3)]
     assert ratio_says([*together, *split], begun).startswith("The best split is 3P1D with 11.1 requests/s")
 
 
