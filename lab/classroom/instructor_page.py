@@ -15,6 +15,7 @@ from lessons import all_lessons
 
 
 def page(classroom: Classroom) -> None:
+    """The desk: the door, the class that is led, and what it shows."""
     style(READING)
     st.title("Lead a class", anchor=False)
     if learner() not in classroom.instructors:

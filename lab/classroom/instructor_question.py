@@ -17,6 +17,7 @@ TIMERS_S = {"1 min": 60, "2 min": 120, "5 min": 300, "none": 0}
 
 
 def now(classroom: Classroom, room: Room) -> None:
+    """The question at hand, what the class does with it, and the buttons for what comes next."""
     me, at = learner(), room.question
     found = topic(at) if at else None
     with st.container(border=True, key="now"):

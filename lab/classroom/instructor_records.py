@@ -17,6 +17,7 @@ ASKED = "class to reset or delete"  # in the session: which act waits for its co
 
 
 def keep(classroom: Classroom, room: Room) -> None:
+    """Members and votes, their export, and how they are deleted."""
     st.subheader("Votes and members", anchor=False)
     _members(classroom, room)
     with st.container(horizontal=True):

@@ -107,6 +107,7 @@ class Look(NamedTuple):
 
 
 def look_at(classroom: Service, room: Room, at_s: float = 0.0) -> Look:
+    """The class as it is at `at_s`, in digests: two looks that are equal need no new page."""
     step = room.pace == "step" and room.question is not None
     own = {digest(learner): digest(offer) for learner, offer in classroom.offers.by_learner(room.code).items()}
     present = [classroom.presence.here(who) for who in classroom.actions.digests(room.code)]

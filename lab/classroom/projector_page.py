@@ -25,6 +25,7 @@ SCALE = 1.7  # of the kitchen on the wall
 
 
 def page(classroom: Classroom) -> None:
+    """The wall of the class whose code stands in the address."""
     style(WALL)
     code = st.query_params.get("room", "").upper()
     room = classroom.actions.room(code)

@@ -64,6 +64,8 @@ class ClassQuestion(msgspec.Struct, frozen=True):
 
 
 class Room(msgspec.Struct, frozen=True):
+    """A class: its code, its pace, where it is, and how many have voted."""
+
     code: str
     pace: Pace
     question: ClassQuestion | None
@@ -139,6 +141,7 @@ class RoomFile:
 
 
 def room_in(db: sqlite3.Connection, code: str) -> Room | None:
+    """The class with this code; None if there is none."""
     row = db.execute("SELECT pace, lesson, round, timer_s FROM rooms WHERE code = ?", (code,)).fetchone()
     if row is None:
         return None
@@ -162,6 +165,7 @@ def room_in(db: sqlite3.Connection, code: str) -> Room | None:
 
 
 def known(db: sqlite3.Connection, code: str) -> Room:
+    """The class with this code. Raises Refusal if there is none."""
     room = room_in(db, code)
     if room is None:
         raise Refusal(f"There is no class with the code {code!r}.")

@@ -35,6 +35,7 @@ def counted(answer: Answer) -> str:
 
 
 def bin_of(answer: Answer, value: Value) -> int:
+    """The index of the bin that a value counts in; a curve counts by its last point."""
     if isinstance(answer, Choice):
         return list(answer.options).index(str(value))
     edges, point = _edges(answer), float(value[-1])
@@ -98,6 +99,7 @@ def tally_html(answer: Answer, votes: Sequence[Sequence[Guess]], key: Key | None
 
 
 def as_jsonl(ballots: Sequence[Ballot]) -> bytes:
+    """A line of JSON for each ballot, in UTF-8."""
     return b"".join(msgspec.json.encode(one) + b"\n" for one in ballots)
 
 

@@ -23,6 +23,7 @@ def only_here(classroom: Classroom) -> bool:
 
 
 def way_in(classroom: Classroom, room: Room) -> str:
+    """The address at which learners join."""
     return address(classroom, f"join?room={room.code}")
 
 

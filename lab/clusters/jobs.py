@@ -155,6 +155,7 @@ def sustained(points: Sequence[Point]) -> list[Sustained]:
 
 
 def compared(points: Sequence[Point]) -> list[Compared]:
+    """The pairs of plans among a sweep's points."""
     return [point for point in points if isinstance(point, Compared)]
 
 

@@ -27,6 +27,7 @@ SIDES: dict[Side, str] = {
 
 
 def curve_says(curve: Curve) -> str:
+    """Where splitting begins to pay, within which error, and where the question stands; or that nothing flips."""
     if curve.flip is None:
         return _the_same(curve.same, f"at every {_called(curve.input)} simulated", curve.instead)
     first, then = ("chunked prefill", "splitting") if _split_pays_above(curve) else ("splitting", "chunked prefill")
@@ -39,6 +40,7 @@ def curve_says(curve: Curve) -> str:
 
 
 def curve_figure(curve: Curve, simulated: Sequence[Compared]) -> go.Figure:
+    """What the best plan of each kind sustains at each value, by formulas as lines and simulated as points."""
     figure = go.Figure()
     x = [_drawn(curve.input, at) for at in curve.at]
     points = [_drawn(curve.input, _value(one, curve.input)) for one in simulated]
@@ -78,6 +80,7 @@ def curve_figure(curve: Curve, simulated: Sequence[Compared]) -> go.Figure:
 
 
 def curve_table(about: Input, simulated: Sequence[Compared]) -> Table:
+    """The simulated points as a table."""
     return {
         NAMES[about].capitalize(): [_told(about, _value(one, about)) for one in simulated],
         "Best chunked plan": [_plan(one.chunked) for one in simulated],
@@ -89,6 +92,7 @@ def curve_table(about: Input, simulated: Sequence[Compared]) -> Table:
 
 
 def map_says(found: Boundary, here: tuple[int, float]) -> str:
+    """Where the question stands on the map; or that the answer is the same everywhere on it."""
     if found.same:
         return _the_same(found.same, "for every prompt and TPOT promise on this map", found.instead)
     prompt, promise = here
@@ -103,6 +107,7 @@ def map_says(found: Boundary, here: tuple[int, float]) -> str:
 
 
 def map_figure(found: Boundary, simulated: Sequence[Compared], here: tuple[int, float]) -> go.Figure:
+    """For each prompt and TPOT target who sustains more, the flip between them, and where the question stands."""
     figure = go.Figure()
     cells = [
         (prompt, promise, gain)
@@ -140,6 +145,7 @@ def map_figure(found: Boundary, simulated: Sequence[Compared], here: tuple[int, 
 
 
 def map_table(simulated: Sequence[Compared]) -> Table:
+    """The simulated points as a table."""
     return {
         "Prompt": [f"{one.prompt_tokens:,}" for one in simulated],
         "TPOT promise": [_told("promise", one.tpot_slo_s) for one in simulated],

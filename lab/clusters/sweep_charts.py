@@ -164,6 +164,7 @@ def _s(seconds: float) -> str:
 
 
 def plain(figure: go.Figure, height: int) -> go.Figure:
+    """The figure, `height` pixels high, with its legend on top and without zooming."""
     figure.update_xaxes(fixedrange=True, automargin=True)
     figure.update_yaxes(fixedrange=True, automargin=True)
     figure.update_layout(

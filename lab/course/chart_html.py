@@ -50,6 +50,7 @@ def drawn_html(asked: Round, chart: Chart) -> str:
 
 
 def table_html(table: Table) -> str:
+    """The table as HTML that scrolls sideways where it is too wide."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table)
     rows = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"

@@ -15,6 +15,7 @@ _markup = component("markup", css=STYLE)
 
 
 def opening(view: RoundView, *, first: bool) -> None:
+    """A lesson's opening: open in its first round, folded in the others."""
     if first:
         before, words, after = view.opening.partition(all_words())  # a dozen rows are for looking up, not for reading
         st.markdown(before)
@@ -27,6 +28,7 @@ def opening(view: RoundView, *, first: bool) -> None:
 
 
 def locked(own: Locked) -> None:
+    """What was guessed, how sure, when and why."""
     knob = f" · {own.knob}" if own.knob else ""
     st.markdown(f":material/lock: **Your guess: {own.value}** · {own.confidence}{knob} · locked {own.at}")
     if own.reason:
@@ -71,6 +73,7 @@ def untold(asked: Round, found: Untold) -> None:
 
 
 def drawn(asked: Round, chart: Chart, key: Literal["guess", "view"]) -> None:
+    """A chart of HTML and CSS; `key` keeps two of one page apart."""
     _markup(data={"html": drawn_html(asked, chart)}, key=f"chart {key}")
 
 

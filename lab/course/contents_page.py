@@ -11,6 +11,7 @@ from lessons.lesson import Lesson
 
 
 def page(books: Books, course: Sequence[tuple[Lesson, StreamlitPage]]) -> None:
+    """All lessons, and how far one has come."""
     st.title("One guess at a time", anchor=False)
     st.markdown(
         "Each lesson asks before it shows. You lock a guess, a real engine runs, and both stand on one axis. "

@@ -23,6 +23,7 @@ Z = 1.645  # 90 %, two-sided
 
 
 def page(books: Books, evidence: EvidenceStore, to_lessons: Callable[[], None]) -> None:
+    """One's own guesses: how close, how well calibrated, and their export."""
     style(READING)
     st.title("Progress", anchor=False)
     book = books.mine()

@@ -17,10 +17,12 @@ def told_html(view: RoundView) -> str:
 
 
 def opening_html(view: RoundView) -> str:
+    """A lesson's opening, folded; empty if it has none."""
     return folded("What to know first", to_html(view.opening)) if view.opening else ""
 
 
 def locked_html(own: Locked) -> str:
+    """What was guessed, how sure, when and why."""
     because = f"<br><small>Because: {escape(own.reason)}</small>" if own.reason else ""
     said = f"<strong>Your guess: {escape(own.value)}</strong> · {escape(own.confidence)} · locked {escape(own.at)}"
     return f'<p class="own">{said}{because}</p>'
@@ -33,6 +35,7 @@ def headline_html(found: Reveal) -> str:
 
 
 def reveal_html(asked: Round, found: Reveal) -> str:
+    """Guess, measurement, explanation and claims."""
     parts = [drawn_html(asked, found.chart)]
     if found.unclear:
         parts.append(f"<p>The runs at hand could not tell: {escape(found.unclear)}</p>")
@@ -50,6 +53,7 @@ def reveal_html(asked: Round, found: Reveal) -> str:
 
 
 def claim_html(claim: Tested) -> str:
+    """A claim and whether it holds here."""
     if claim.holds is None:
         how, mark = "The repeats disagree:", "?"
     else:
@@ -59,4 +63,5 @@ def claim_html(claim: Tested) -> str:
 
 
 def folded(label: str, inside: str) -> str:
+    """HTML that opens at a click."""
     return f"<details><summary>{escape(label)}</summary>{inside}</details>"

@@ -49,6 +49,7 @@ def free_knob(asked: Round, evidence: Evidence, repeat: int, key: str) -> None:
 def side_by_side(
     free: FreeKnob, at: float, measured: Mapping[str, float], value: float, found: Mapping[str, float]
 ) -> Table:
+    """Numbers of the run beside those simulated at another place of the knob."""
     return {
         "": list(measured),
         f"Your run, {free.knob.words(at)}": [amount(number) for number in measured.values()],
@@ -99,6 +100,7 @@ def station(log: Log, worker: str) -> str:
 
 
 def kind(plan: Plan) -> str:
+    """What a step does: read a prompt, write tokens, or both."""
     read, write = any(piece.tokens > 1 for piece in plan), any(piece.tokens == 1 for piece in plan)
     return "both at once" if read and write else "reading" if read else "writing"
 
@@ -134,6 +136,7 @@ def timeline(rows: Mapping[str, Sequence[Span]]) -> go.Figure:
 
 
 def timeline_alt(rows: Mapping[str, Sequence[Span]]) -> str:
+    """The timeline in words, for screen readers."""
     said = []
     for row, found in rows.items():
         longest = max(found, key=lambda span: span[2] - span[1])

@@ -32,6 +32,7 @@ def guess_table(answer: Answer, guess: Value | None, key: Key, how: str = "measu
 
 
 def guess_alt(answer: Answer, guess: Value | None, key: Key, how: str = "measured") -> str:
+    """Guess and key in words, for screen readers."""
     between = spread(answer, key)
     over = f", over the repeats {between}" if between else ""
     yours = "" if guess is None else f"Your guess: {in_words(answer, guess)}. "
@@ -39,6 +40,7 @@ def guess_alt(answer: Answer, guess: Value | None, key: Key, how: str = "measure
 
 
 def view_alt(view: Bars | Lines) -> str:
+    """A chart in words, for screen readers."""
     if isinstance(view, Bars):
         says = [f"{label}: {amount(median(repeats), view.unit)}" for label, repeats in view.values.items()]
         return "Measured: " + "; ".join(says) + "."
@@ -51,6 +53,7 @@ def view_alt(view: Bars | Lines) -> str:
 
 
 def view_table(view: Bars | Lines) -> Table:
+    """What a chart shows, as a table."""
     if isinstance(view, Bars):
         return {
             "": list(view.values),
@@ -66,4 +69,5 @@ def view_table(view: Bars | Lines) -> Table:
 
 
 def series(view: Lines) -> Mapping[str, Sequence[tuple[float, float]]]:
+    """Every line of a chart by its name: those measured, then the limits."""
     return {**view.points, **view.limits}

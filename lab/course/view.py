@@ -36,6 +36,8 @@ class NumberForm(msgspec.Struct, frozen=True, tag="number"):
 
 
 class ChoiceForm(msgspec.Struct, frozen=True, tag="choice"):
+    """One of several answers."""
+
     options: tuple[tuple[str, str], ...]  # name, words
 
 
@@ -53,6 +55,8 @@ class CurveForm(msgspec.Struct, frozen=True, tag="curve"):
 
 
 class KnobForm(msgspec.Struct, frozen=True):
+    """What a learner chooses before the run, in words."""
+
     label: str
     values: tuple[tuple[float, str], ...]  # and what each is called
 
@@ -161,6 +165,7 @@ class Known(NamedTuple):
 
 
 def known(lesson: Lesson, asked: Round, evidence: Evidence, *, of_class: bool = False) -> Known:
+    """Everything that the evidence says about a round. Only for a round whose answer may be seen."""
     now = asked.finding(evidence)
     explains = ""
     if isinstance(now, Key):

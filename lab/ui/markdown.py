@@ -9,5 +9,6 @@ _parser = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 @lru_cache(512)
 def to_html(text: str) -> str:
+    """Markdown as HTML. Markup in it is escaped."""
     said: str = _parser.render(text)
     return said

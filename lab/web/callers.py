@@ -26,11 +26,15 @@ def open_files() -> None:
 
 
 class MostSockets(NamedTuple):
+    """How many sockets may be open at once."""
+
     browser: int = 32  # a tab has three or four
     address: int = 2000  # a class of 300 has 1,000
 
 
 class Callers:
+    """Who has how many sockets open, by browser and by address."""
+
     def __init__(self, most: MostSockets | None = None) -> None:
         self._most = most or MostSockets()
         self._open: Counter[tuple[str, str]] = Counter()

@@ -46,6 +46,8 @@ class Sent(msgspec.Struct):
 
 
 class Answer(msgspec.Struct):
+    """The next page, and why the last act was refused, if it was."""
+
     page: light.Page
     why: str = ""  # why it was not done
 
@@ -70,6 +72,7 @@ def modules() -> dict[str, tuple[bytes, str]]:
 
 
 def address(name: str) -> str:
+    """A module's address, below the lab's own; it changes with the content."""
     stem, _, kind = name.partition(".")
     return f"lab/static/{stem}.{modules()[name][1]}.{kind}"
 
@@ -88,6 +91,7 @@ async def module(request: Request) -> Response:
 
 
 async def learners_page(request: Request) -> Response:
+    """The page that every learner of every class opens."""
     me, fresh = name_of(request)
     coming = request.query_params.get("room", "").upper()[:CODE_CHARS]
     page = await asyncio.to_thread(light.page_of, running().classroom, me, coming)
@@ -99,6 +103,7 @@ async def learners_page(request: Request) -> Response:
 
 @cache
 def shell() -> Template:
+    """The page without its data."""
     return Template(asset("class.html"))
 
 

@@ -29,10 +29,13 @@ lab = running()
 
 
 def offer_own(runs: Sequence[str]) -> None:
+    """A button that offers one's own runs to the class, where one is a member."""
     offer_view.offer_own(lab.classroom, runs)
 
 
 def one_lesson(lesson: Lesson, following: Lesson | None) -> Callable[[], None]:
+    """What draws a lesson, or the way to a class that is at a question."""
+
     def onward() -> None:
         if following:
             st.switch_page(course[following.slug])
@@ -55,15 +58,18 @@ def ask_advisor(question: Question) -> None:
 
 
 def page_of(lesson: Lesson, following: Lesson | None) -> StreamlitPage:
+    """The page of a lesson; it stands in no menu."""
     show = one_lesson(lesson, following)
     return st.Page(show, title=lesson.title, url_path=lesson.slug, visibility="hidden")
 
 
 def all_of_the_course() -> None:
+    """The page with all lessons."""
     contents_page.page(lab.books, [(one, course[one.slug]) for one in every])
 
 
 def progress() -> None:
+    """The page with one's own guesses."""
     progress_page.page(lab.books, lab.evidence, lambda: st.switch_page(contents))
 
 
