@@ -17,6 +17,7 @@ def wear(page: Page, scheme: str) -> None:
 
 def faults(page: Page, *more: str) -> list[tuple[str, list[str]]]:
     """Rules that are broken, and the first elements that break them. `more`: tags of rules beside WCAG's."""
+    page.wait_for_function("!document.querySelector('[data-stale=true]')")  # Streamlit pales what it draws again
     # To describe all that is as it should be would take axe as long again as the rules.
     options = {"runOnly": [*WCAG_AA, *more], "resultTypes": ["violations"]}
     broken = Axe().run(page, options=options).response["violations"]

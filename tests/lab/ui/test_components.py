@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from lab.scene.bundle import SCENE
 from lab.ui.js_component import source
@@ -25,6 +25,15 @@ DATA: dict[str, dict[str, Any]] = {
     },
 }
 
+
+def empty_page(browser: Browser) -> Page:
+    """At an address, which modules find their server by."""
+    page = browser.new_page()
+    page.route("**/*", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
+    page.goto("http://lab.test/")
+    return page
+
+
 # Two calls close to each other, the end of the first, the end of the second: what stands on the page after each.
 OVERTAKEN = """async ([source, data]) => {
   const { default: mount } = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
@@ -42,8 +51,7 @@ OVERTAKEN = """async ([source, data]) => {
 @pytest.mark.browser
 @pytest.mark.parametrize("name", DATA)
 def test_a_call_that_was_overtaken_takes_nothing_away(browser: Browser, name: str) -> None:
-    page = browser.new_page()
-    page.goto("about:blank")
+    page = empty_page(browser)
     seen = page.evaluate(OVERTAKEN, [SCENE if name == "kitchen" else source(name), DATA[name]])
     page.close()
     assert seen == [True, True, False]
@@ -72,8 +80,7 @@ NUMBER = """async ([source, data]) => {
 @pytest.mark.browser
 def test_slider_and_exact_entry_follow_each_other_and_nothing_is_set_by_itself(browser: Browser) -> None:
     data = {"unit": "ms", "low": 1, "high": 1000, "stops": [1, 10, 100, 1000], "at": 12, "value": None}
-    page = browser.new_page()
-    page.goto("about:blank")
+    page = empty_page(browser)
     seen = page.evaluate(NUMBER, [source("number"), data])
     page.close()
     assert seen == {
@@ -119,8 +126,7 @@ BELT = """async ([source, data]) => {
 
 @pytest.mark.browser
 def test_a_link_that_was_chosen_stays_until_the_run_has_it(browser: Browser) -> None:
-    page = browser.new_page()
-    page.goto("about:blank")
+    page = empty_page(browser)
     page.clock.install()
 
     def link(bandwidth: float | None) -> None:
