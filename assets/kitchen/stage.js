@@ -87,10 +87,17 @@ export function createKitchens(root, { emit = () => {} } = {}) {
     mark(wrapper, "data-playing", clock.playing);
     drawAfter();
   };
+  let toldOf = "";
   /** What is told of whole runs: of two, how they compare. */
   function drawAfter() {
     const all = [...views.values()],
-      told = all.length === 2 && all.every(isWhole);
+      told = all.length === 2 && all.every(isWhole),
+      seen = JSON.stringify([
+        penTurn,
+        ...all.map((view) => [view.id, view.title, view.note, view.machine, view.isLive(), view.log.version]),
+      ]);
+    if (seen === toldOf) return; // the same runs: a frame changes nothing here
+    toldOf = seen;
     putAfter(
       h(
         "div",

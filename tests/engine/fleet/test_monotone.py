@@ -4,7 +4,7 @@ bytes of precision. "Yes": some plan sustains the rate. On the formulas, which t
 
 import msgspec
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from engine.fleet.advisor.candidates import Candidate
 from engine.fleet.advisor.capacity import best
@@ -36,8 +36,10 @@ def but(question: Question, **changes: object) -> Question:
 
 
 def never_less(question: Question, better: Question) -> None:
-    """Of either kind, within the error of the times."""
-    now, then, error = best(question), best(better), calibrated(question.card, question.engine).error
+    """Of either kind, within the error of the times: a promise missed by no more than that is not missed."""
+    error = calibrated(question.card, question.engine).error
+    ttft_slo_s, itl_slo_s = better.ttft_slo_s * (1 + error), better.itl_slo_s * (1 + error)
+    now, then = best(question), best(but(better, ttft_slo_s=ttft_slo_s, itl_slo_s=itl_slo_s))
     assert max(then.chunked, then.split) >= max(now.chunked, now.split) / (1 + error)
 
 
@@ -66,7 +68,11 @@ def test_looser_promises(question: Question, ttft: float, gap: float) -> None:
     never_less(question, but(question, ttft_slo_s=ttft * question.ttft_slo_s, itl_slo_s=gap * question.itl_slo_s))
 
 
+AT_THE_EDGE = Question(4, "h100-sxm", "qwen3-32b", isl_tokens=5235, osl_tokens=2, ttft_slo_s=0.25, itl_slo_s=0.125)
+
+
 @few
+@example(AT_THE_EDGE, "int4", "")  # which prefills no faster than 16 bits there, and misses the TTFT by a hair
 @given(questions, st.sampled_from(("fp8", "int8", "int4", "nvfp4")), st.sampled_from(("", "fp8")))
 def test_fewer_bytes_of_precision(question: Question, precision: str, kv: str) -> None:
     """From 16 bits. Between narrow formats it may be otherwise: a GPU without units for 4 bits widens them to 16."""
