@@ -1,7 +1,7 @@
 """How a page looks: in which colours, and what axe finds wrong with it."""
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 WCAG_AA = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 WORN = """scheme => [...document.querySelectorAll(".stApp")].every(one => getComputedStyle(one).colorScheme === scheme)
@@ -17,7 +17,7 @@ def wear(page: Page, scheme: str) -> None:
 
 def faults(page: Page, *more: str) -> list[tuple[str, list[str]]]:
     """Rules that are broken, and the first elements that break them. `more`: tags of rules beside WCAG's."""
-    page.wait_for_function("!document.querySelector('[data-stale=true]')")  # Streamlit pales what it draws again
+    expect(page.locator("[data-stale=true]")).to_have_count(0)  # Streamlit pales what it draws again
     # To describe all that is as it should be would take axe as long again as the rules.
     options = {"runOnly": [*WCAG_AA, *more], "resultTypes": ["violations"]}
     broken = Axe().run(page, options=options).response["violations"]

@@ -277,7 +277,7 @@ def test_in_a_browser(lab: Lab, browser: Browser) -> None:
         page.keyboard.press("Space")
         page.get_by_role("button", name="Simulate").click()
         expect(page.get_by_role("heading", name="The best split is")).to_be_visible()
-        page.get_by_text("As a table").click()
+        page.get_by_text("As a table", exact=True).click()
         expect(page.get_by_role("table")).to_be_visible()
         assert faults(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
