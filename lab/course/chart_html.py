@@ -19,6 +19,7 @@ from lessons.keys import Key
 from lessons.lesson import Round
 from lessons.question import Answer, Bars, Choice, Curve, Lines, Number
 
+ROOM = 62.0  # percent of a row; a number fits into what is left
 FAR = 30.0  # guess and measurement on a linear axis, unless they differ by more than that
 SHAPES = ("circle", "square", "diamond", "up", "down")
 STYLE = asset("chart.css")
@@ -98,9 +99,12 @@ def _axis(scale: _Scale, unit: str) -> Iterator[str]:
     yield f'</div><span></span><div class="ch-unit">{escape(unit)}</div></div>'
 
 
-def _row(name: str, says: str, inside: str, at: float) -> str:
-    """A line of a chart: its name, what is drawn, and its number beside it, or at its end where there is no room."""
-    place = " inside" if at > 62 else ""
+def _row(name: str, says: str, inside: str, first: float, last: float) -> str:
+    """A line of a chart: its name, what is drawn between `first` and `last` percent, and its number: after it, before
+    it, or, where neither has room, over its end."""
+    after = last <= ROOM
+    at = last if after or first < 100 - ROOM else first
+    place = "" if after else " inside"
     label = f'<span class="ch-says{place}" style="left:{at}%"><span>{escape(says)}</span></span>'
     return f'<div class="ch-row"><b>{escape(name)}</b><div class="ch-track">{inside}{label}</div></div>'
 
@@ -119,10 +123,12 @@ def _amounts(answer: Number, guess: float | None, key: Key, how: str) -> Iterato
     far = min(drawn) > 0 and max(drawn) / min(drawn) > FAR
     scale = _scale(drawn, log=far)
     if guess is not None:
-        yield _row("you said", amount(guess, answer.unit), _length(scale, guess, "hollow"), scale(guess))
+        yield _row("you said", amount(guess, answer.unit), _length(scale, guess, "hollow"), scale(guess), scale(guess))
     ends = scale(low), scale(high)
     spread = f'<i class="ch-range" style="left:{ends[0]}%;width:{ends[1] - ends[0]:.2f}%"></i>' if low < high else ""
-    yield _row(how, amount(value, answer.unit), _length(scale, value, "") + spread, max(scale(value), ends[1]))
+    last = max(scale(value), ends[1])
+    first = min(scale(value), ends[0]) if scale.log else last  # a bar begins at zero
+    yield _row(how, amount(value, answer.unit), _length(scale, value, "") + spread, first, last)
     repeats = "the thin line is the range of the repeats" if low < high else ""
     yield from _axis(scale, "; ".join(filter(None, (answer.unit, repeats))))
 
@@ -140,12 +146,9 @@ def _bars(view: Bars) -> Iterator[str]:
     for label, repeats in view.values.items():
         middle = median(repeats)
         marks = "".join(f'<i class="ch-repeat" style="left:{scale(value)}%"></i>' for value in repeats)
-        yield _row(
-            label,
-            amount(middle, view.unit),
-            _length(scale, middle, "") + marks,
-            max(scale(value) for value in (*repeats, middle)),
-        )
+        last = scale(max(repeats))
+        first = scale(min(repeats)) if scale.log else last
+        yield _row(label, amount(middle, view.unit), _length(scale, middle, "") + marks, first, last)
     yield from _axis(scale, f"{view.unit}: the median, and a mark for each repeat")
 
 

@@ -1,0 +1,33 @@
+"""Charts of HTML: what is said of a row lies beside its marks, never on them."""
+
+import re
+
+import pytest
+
+from lab.course.chart_html import chart_html
+from lab.course.view import Chart
+from lessons.question import Bars, Number
+
+ANSWER = Number(unit="ms", low=1, high=10_000)
+
+
+def rows(values: dict[str, tuple[float, ...]]) -> list[tuple[bool, float, list[float]]]:
+    """Of each row: whether its number ends at its place instead of beginning there, the place, and those of repeats."""
+    drawn = chart_html(ANSWER, Chart("", {}, shows=Bars("ms", values, log=True)))
+    return [
+        (
+            said[1] == " inside",
+            float(said[2]),
+            [float(at) for at in re.findall(r'ch-repeat" style="left:([\d.]+)%', row)],
+        )
+        for row in drawn.split('<div class="ch-row">')
+        if (said := re.search(r'ch-says([^"]*)" style="left:([\d.]+)%', row))
+    ]
+
+
+@pytest.mark.parametrize("repeats", [(1050.0, 1280.0, 1600.0), (1000.0, 1228.0, 1230.0), (1600.0,) * 3])
+def test_a_number_is_beside_its_marks(repeats: tuple[float, ...]) -> None:
+    (_, after, early), (ends, before, late) = rows({"without it": (400.0, 450.0), "with the giant": repeats})
+    assert after == max(early)
+    assert ends
+    assert before == min(late)
