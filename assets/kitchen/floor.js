@@ -45,7 +45,9 @@ function wideFloor(now, stations, width, most, split) {
   const preps = stations.filter(({ station }) => station === "prep"),
     rest = stations.filter(({ station }) => station !== "prep");
   const inner = servedX - 6 - doorX,
-    prepsWide = split ? Math.max(preps.length * 168, Math.min(276, inner * 0.3) * Math.min(2, preps.length)) : 0;
+    wanted = Math.max(preps.length * 168, Math.min(276, inner * 0.3) * Math.min(2, preps.length)),
+    left = inner - 14 - PASS_WIDE - 1.25 * NEEDS.plating * rest.length, // so that the plating lines have room, too
+    prepsWide = split ? Math.min(wanted, Math.max(preps.length * NEEDS.prep, left)) : 0;
   const spotsA = deal(preps, doorX + 6, doorX + prepsWide, 8),
     gate = doorX + prepsWide + 26,
     spotsB = deal(rest, split ? gate + PASS_WIDE - 12 : doorX + 6, servedX - 8, 14);
