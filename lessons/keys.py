@@ -25,13 +25,15 @@ class Key(msgspec.Struct, frozen=True):
     """What was measured: an option's name, or numbers: one, or for a curve one for each x.
 
     `low` and `high` are the least and the greatest of the repeats; empty for an option. `repeat`: the one in the
-    middle, which has the value; whatever else is said of the runs is taken from it as well.
+    middle, which has the value; whatever else is said of the runs is taken from it as well. `without_slowest`: the
+    slowest repeat does not count.
     """
 
     value: Value
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     repeat: int = 0
+    without_slowest: bool = False
 
 
 class Unclear(msgspec.Struct, frozen=True):
@@ -54,24 +56,30 @@ class Verdict(msgspec.Struct, frozen=True):
 # ---- keys
 
 
-def number(samples: Sequence[Sample[float] | float], widest: float = WIDEST) -> Key:
-    """The median repeat and the range of all. Raises CannotTell if they differ by more than the factor `widest`."""
+def number(samples: Sequence[Sample[float] | float], widest: float = WIDEST, *, duration: bool = False) -> Key:
+    """The median repeat and the range of all. Raises CannotTell if they differ by more than the factor `widest`.
+
+    `duration`: of three repeats or more, the slowest does not count. Whatever else goes on in a machine slows a step
+    and hastens none, and much of it, such as a neighbour on the same host, shows in no CPU time.
+    """
     every = _samples(samples)
     calm = [None if one.calm is None else [one.calm] for one in every]
-    return curve([Sample([one.value], one.repeat, one.lost, c) for one, c in zip(every, calm, strict=True)], widest)
+    points = [Sample([one.value], one.repeat, one.lost, c) for one, c in zip(every, calm, strict=True)]
+    return curve(points, widest, duration=duration)
 
 
-def curve(samples: Sequence[Sample[Sequence[float]]], widest: float = WIDEST) -> Key:
+def curve(samples: Sequence[Sample[Sequence[float]]], widest: float = WIDEST, *, duration: bool = False) -> Key:
     """Each sample is a whole curve; the key is the one in the middle, and at each x the range of all."""
-    counted = trusted(samples)
+    without_slowest = duration and len(samples) > 2
+    counted = trusted(sorted(samples, key=_size)[:-1] if without_slowest else samples)
     ends = list(zip(*(end for one in counted for end in _ends(one)), strict=True))
     low, high = tuple(map(min, ends)), tuple(map(max, ends))
     for few, many in zip(low, high, strict=True):
         if many > few * widest:
             factor = many / few if few > 0 else math.inf
             raise CannotTell(_scattered(counted, f"What they say may differ by a factor of {factor:.2g}"))
-    middle = _middle(counted, lambda one: sum(math.log(max(value, 1e-12)) for value in one.value))
-    return Key(tuple(middle.value), low, high, middle.repeat)
+    middle = _middle(counted, _size)
+    return Key(tuple(middle.value), low, high, middle.repeat, without_slowest)
 
 
 def exact(samples: Sequence[Sample[float] | float]) -> Key:
@@ -138,6 +146,11 @@ def untimed(samples: Sequence[Sample[T]]) -> list[Sample[T]]:
 def _samples(values: Sequence[Sample[float] | float]) -> list[Sample[float]]:
     """Plain numbers are repeats that nothing disturbed."""
     return [one if isinstance(one, Sample) else Sample(one, n) for n, one in enumerate(values)]
+
+
+def _size(one: Sample[Sequence[float]]) -> float:
+    """By which curves are ordered."""
+    return sum(math.log(max(value, 1e-12)) for value in one.value)
 
 
 def _ends(one: Sample[T]) -> tuple[T, ...]:

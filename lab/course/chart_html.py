@@ -129,7 +129,7 @@ def _amounts(answer: Number, guess: float | None, key: Key, how: str) -> Iterato
     last = max(scale(value), ends[1])
     first = min(scale(value), ends[0]) if scale.log else last  # a bar begins at zero
     yield _row(how, amount(value, answer.unit), _length(scale, value, "") + spread, first, last)
-    repeats = "the thin line is the range of the repeats" if low < high else ""
+    repeats = "the thin line is the range of the repeats that count" if low < high else ""
     yield from _axis(scale, "; ".join(filter(None, (answer.unit, repeats))))
 
 

@@ -284,7 +284,7 @@ def _found(
         unclear=now.why if isinstance(now, Unclear) else "",
         shows=told.shows if told else None,
         claims=told.claims if told else (),
-        made="" if asked.computed or made is None else made_words(made),
+        made="" if asked.computed or made is None else made_words(made, key),
         limits=lesson.text("Limits"),
         noise="" if asked.computed else _noise(asked, key, machine),
     )

@@ -46,8 +46,8 @@ def spread(answer: Answer, key: Key) -> str:
     return f"{amount(key.low[0])} to {amount(key.high[0], answer.unit)}"
 
 
-def made_words(made: Made) -> str:
-    """How many runs, with which seeds and when, and what limits them."""
+def made_words(made: Made, key: Key | None = None) -> str:
+    """How many runs, with which seeds and when, and what limits them and the key from them."""
     runs = "1 run" if made.runs == 1 else f"{made.runs} runs"
     first, last = made.seeds
     seeds = f"seed {first}" if first == last else f"seeds {first} to {last}"
@@ -58,6 +58,8 @@ def made_words(made: Made) -> str:
         said += f" {_of_them(made.reused, made.runs)} made before, with the same settings and seeds."
     if made.disturbed:
         said += f" {_of_them(made.disturbed, made.runs)} disturbed by something else on this machine."
+    if key is not None and key.without_slowest:
+        said += " The slowest repeat does not count: much on a machine can slow a step, and nothing hastens one."
     return said
 
 

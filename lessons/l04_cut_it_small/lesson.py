@@ -73,10 +73,9 @@ LESSON = Lesson(
             "curve",
             "How long is the longest pause of a short answer, for each size of the pieces? Draw it.",
             Curve(CHUNKS, "tokens in a step", "longest pause", "ms", 10.0, 10_000.0),
-            key=lambda evidence: curve(evidence.each(stall_curve)),
+            key=lambda evidence: curve(evidence.each(stall_curve), duration=True),
             reasons=("It grows with the piece", "It is always the whole prefill", "Any cutting removes it"),
             runs=pieces,
-            repeats=2,
             numbers=piece_words,
         ),
         Round(

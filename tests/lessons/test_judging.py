@@ -146,6 +146,17 @@ def test_repeats_as_wide_as_what_counts_as_right_carry_no_verdict() -> None:
         number(samples(1.0, 1.01 * WIDEST))
 
 
+def test_the_slowest_repeat_of_a_duration_does_not_count() -> None:
+    """A neighbour on the same host slows one run in three, and no CPU time shows it."""
+    key = number(samples(380.0, 650.0, 400.0), duration=True)
+    assert (key.value, key.low, key.high, key.without_slowest) == ((380.0,), (380.0,), (400.0,), True)
+    with pytest.raises(CannotTell):
+        number(samples(380.0, 650.0, 400.0))
+    with pytest.raises(CannotTell):
+        number(samples(380.0, 650.0, 660.0), duration=True)
+    assert not number(samples(380.0, 400.0), duration=True).without_slowest
+
+
 def test_disturbed_repeats_are_left_out_if_two_are_sound() -> None:
     assert number([*samples(10.0, 11.0), Sample(40.0, 2, 0.5)]).high == (11.0,)
 
