@@ -17,6 +17,8 @@ function prepRoom(now, one, x0, x1, geo, { titled, shared }) {
   };
 }
 
+const WRITING = 150; // how wide what is written on the wall may be
+
 /** Plates only. */
 function plateRoom(now, one, x0, x1, geo, { titled, most, cols = 2, rows = 2, tall = 66, bare = false }) {
   const wide = x1 - x0 > 250,
@@ -36,19 +38,22 @@ function plateRoom(now, one, x0, x1, geo, { titled, most, cols = 2, rows = 2, ta
     ),
     twin = spots.length > 1 && spots[1].y === spots[0].y;
   const hand = twin ? spots[1].x - 6 : wide && cols > 1 ? (x0 + x1) / 2 : spots[0].x - 9,
-    cx = twin ? Math.max(x0 + 40, hand - 2) : wide ? (x0 + x1) / 2 : (x0 + x1) / 2 + 14;
+    body = 46 * geo.cook,
+    middle = twin ? hand - 2 : wide ? (x0 + x1) / 2 : (x0 + x1) / 2 + 14,
+    cx = Math.max(x0 + body + 2, Math.min(middle, x1 - WRITING - 9 - body)), // what is written stands beside the cook
+    beside = Math.min(WRITING, x1 - 9 - cx - body);
   const light = hood(x0 + 4, x1 - 4, geo, { on: one.plating, kind: "plate", spread: 5, ...titled }),
     line = onLine(now, one, spots, hand, back + (wide ? 24 : 14));
   const drawn = one.up ? pose(one, geo, cx, { board: cx, hand, calls: wants ? -0.9 : 0 }) : null,
     oldest = Math.max(0, ...one.frozen.concat(one.held).map((plate) => plate.since)),
-    spot = [x1 - 84, Math.max(back - 92, geo.top + geo.hoodH + 38)];
+    spot = [x1 - 9 - beside / 2, Math.max(back - 92, geo.top + geo.hoodH + 38)];
   const says =
     bare || !one.up || one.plating
       ? null
       : one.frozen.length
-        ? writing(...spot, { since: oldest, who: standStill(one.frozen, one.plates.length), why: "" }, 150)
+        ? writing(...spot, { since: oldest, who: standStill(one.frozen, one.plates.length), why: "" }, beside)
         : one.held.length
-          ? slowWriting(...spot, one, oldest, 150)
+          ? slowWriting(...spot, one, oldest, beside)
           : null;
   return {
     ...light,

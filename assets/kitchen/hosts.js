@@ -1,6 +1,6 @@
 // Where motions come from.
 
-function openFeed(path, since, hear, changed) {
+function openFeed(path, since, sparing, hear, changed) {
   let seq = since || 0,
     socket = null,
     closed = false,
@@ -10,6 +10,7 @@ function openFeed(path, since, hear, changed) {
     const url = new URL(`.${path}`, document.baseURI);
     url.protocol = url.protocol.replace("http", "ws");
     if (seq) url.searchParams.set("since", seq);
+    if (sparing) url.searchParams.set("sparing", 1);
     socket = new WebSocket(url);
     socket.onopen = changed;
     socket.onmessage = ({ data }) => {

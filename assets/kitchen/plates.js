@@ -40,7 +40,7 @@ function mostPlates(now, names) {
 }
 
 function plate(now, spot, one, { age: says = "", because = "" } = {}) {
-  if (now.cancels) now.spots?.push({ order: one.order, x: spot.x + spot.w - 26, y: spot.y + spot.h / 2 - 12 });
+  if (now.cancels) now.spots?.push({ order: one.order, ...cancelSpot(spot) });
   stands(now, one.order, "plate", spot.x, spot.y);
   const small = isSmall(spot, one),
     looks = `${spot.x} ${spot.y} ${spot.w} ${spot.h} ${small ? "" : one.made} ${one.still} ${says} ${because} ${now.cancels} ${penTurn}`,
@@ -67,6 +67,12 @@ function plate(now, spot, one, { age: says = "", because = "" } = {}) {
 const countFits = ({ dish }, { max }) =>
   dish > 26 && widthOf(`${max}/${max}`, 12) < 2 * Math.sqrt(Math.max(0, (dish - 6) ** 2 - 196));
 const slipFits = ({ w, dish }) => w >= 2 * dish + 26;
+/** Where a slip has room for words and a button, the button stands at its end; where not, on the dish, as a badge does. */
+const cancelsOnSlip = ({ w, dish }) => w - 2 * dish >= 104;
+const cancelSpot = (spot) =>
+  cancelsOnSlip(spot) || !slipFits(spot)
+    ? { x: spot.x + spot.w - 26, y: spot.y + spot.h / 2 - 12 }
+    : { x: spot.x - 5, y: spot.y + spot.h / 2 - spot.dish - 5 };
 /** Nothing on it changes with a token but its rim, and `rims` draws those of a whole line at once. */
 const isSmall = (spot, one) => !slipFits(spot) && !countFits(spot, one);
 
@@ -106,7 +112,7 @@ function plateOf(now, spot, one, { says, because, small }) {
     );
   return g(
     {},
-    !slipFits(spot) ? null : slipOf(one, spot, { says, because, iced, hard, count, spare: now.cancels ? 24 : 0 }),
+    !slipFits(spot) ? null : slipOf(one, spot, { says, because, iced, hard, count, spare: now.cancels && cancelsOnSlip(spot) ? 24 : 0 }),
     circle(cx + 1, cy + 3, dish, { class: "cast" }),
     circle(cx, cy, dish, { class: "china" }),
     circle(cx, cy, dish - 7, { class: iced ? "well iced" : "well", fill: iced ? "url(#sk-frost)" : null }),

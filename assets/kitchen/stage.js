@@ -1,5 +1,10 @@
 // The stage: one clock and one animation frame for any number of kitchens, and the page that they stand on.
 
+/** A browser on the engine's own machine, where the workers need every core, disturbs the run that it shows: each frame
+ *  that it paints is taken from a step. There it paints as often as this, and nothing moves between. */
+const SPARING_S = 0.25;
+const isHere = () => ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+
 /** One clock, one animation frame, any number of kitchens. `emit(name, value)` tells the host of a user's choice. */
 export function createKitchens(root, { emit = () => {} } = {}) {
   const clock = { t: 0, playing: false, speed: 1, following: false, caption: "" },
@@ -24,6 +29,7 @@ export function createKitchens(root, { emit = () => {} } = {}) {
       const running = [...views.values()].filter((view) => view.isRunning()).map((view) => view.edge());
       return running.length ? Math.max(...running) : stage.edge();
     },
+    spares: () => clock.following && [...views.values()].some((view) => view.crowded && view.isRunning()),
     toggle() {
       if (!clock.playing && !stage.isLive() && clock.t >= stage.edge()) clock.t = stage.opening();
       Object.assign(clock, { playing: !clock.playing, following: false, caption: "" });
@@ -84,7 +90,7 @@ export function createKitchens(root, { emit = () => {} } = {}) {
   const draw = (force) => {
     for (const view of views.values()) view.scene.draw(view.edge(), force);
     controls.draw();
-    mark(wrapper, "data-playing", clock.playing);
+    mark(wrapper, "data-playing", clock.playing && !stage.spares());
     drawAfter();
   };
   let toldOf = "";
@@ -137,13 +143,16 @@ export function createKitchens(root, { emit = () => {} } = {}) {
       before = 0;
       return;
     }
-    if (quiet.matches || (clock.following && [...views.values()].every((view) => view.idle()))) timer = setTimeout(wake, 250);
+    if (stage.spares()) timer = setTimeout(wake, SPARING_S * 1000, true);
+    else if (quiet.matches || (clock.following && [...views.values()].every((view) => view.idle()))) timer = setTimeout(wake, 250);
     else wake();
   }
   function wake(force) {
     if (gone) return;
     if (force === true && !clock.playing) before = 0;
+    if (timer && force !== true && stage.spares()) return;
     clearTimeout(timer);
+    timer = 0;
     if (!frame && seen) frame = requestAnimationFrame(tick);
   }
 
@@ -257,6 +266,7 @@ export function createKitchens(root, { emit = () => {} } = {}) {
       note: spec.note || "",
       machine: spec.machine || "",
       simulated: spec.simulated,
+      crowded: spec.crowded && isHere(),
       ruler: spec.ruler || data.ruler || [],
       can: data.can || [],
     });
@@ -276,7 +286,7 @@ export function createKitchens(root, { emit = () => {} } = {}) {
       view.log.pause = spec.simulated ? 0 : PAUSE_S;
       ingest(view.log, typeof spec.motions === "string" ? JSON.parse(spec.motions) : spec.motions || []);
     }
-    if (spec.stream && !sameStream) view.feed = openFeed(spec.stream, spec.seq, (message) => hear(view, message), wake);
+    if (spec.stream && !sameStream) view.feed = openFeed(spec.stream, spec.seq, view.crowded, (message) => hear(view, message), wake);
     return !sameRun;
   }
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from engine.live.this_machine import core_count
 from lab.runs.run_feed import Run
 from lab.scene.words import TITLES
 
@@ -19,5 +20,6 @@ def live(run: Run | None, *, own: bool = False) -> dict[str, Any] | None:
         "stream": f"/lab/ws?run={run.id}" + (f"&key={run.key}" if own else ""),
         "motions": None,
         "live": True,
+        "crowded": core_count() <= run.scenario.deployment.workers,  # no core is left for a browser
         "note": "",
     }

@@ -18,6 +18,7 @@ from lessons.book import now
 RUNS_KEPT = 40
 AWAY_S = 10.0
 FRAME_S = 1 / 30  # watchers get no more messages a second than they can draw
+SPARING_S = 0.25  # to one that would take the workers' cores if it drew as often as it can
 
 
 class Run:
@@ -75,8 +76,9 @@ class Run:
         self.over, self.refused = True, refused  # after `ended_at`: other threads read that once they see `over`
         self._wake()
 
-    async def watch(self, since: int) -> AsyncIterator[str]:
-        """JSON messages for a watcher that has seen the first `since` motions, until the run is over."""
+    async def watch(self, since: int, every_s: float = FRAME_S) -> AsyncIterator[str]:
+        """JSON messages for a watcher that has seen the first `since` motions, until the run is over. They come no
+        more often than `every_s`."""
         place = max(0, min(since, len(self._encoded)))
         while True:
             changed = self._changed  # taken before the check below, so that no change in between is missed
@@ -86,7 +88,7 @@ class Run:
             if self.over and place == len(self._encoded):
                 yield json.dumps({"over": True, "refused": self.refused})
                 return
-            await asyncio.gather(changed.wait(), asyncio.sleep(FRAME_S))
+            await asyncio.gather(changed.wait(), asyncio.sleep(every_s))
 
     def _now_s(self) -> float:
         if self._clock is None:

@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from engine.errors import BadInput
 from engine.link import LinkSpec
 from lab.runs.engine_client import EngineClient
-from lab.runs.run_feed import AWAY_S, Run
+from lab.runs.run_feed import AWAY_S, FRAME_S, SPARING_S, Run
 from lab.ui.learner import name_of
 from lab.web.class_routes import CLASS_ROUTES
 from lab.web.landing import any_page, front_page
@@ -57,7 +57,8 @@ async def watch(socket: WebSocket) -> None:
     if owned:
         run.owner_came()
     since = re.fullmatch(r"[0-9]{1,9}", socket.query_params.get("since", ""))
-    out = asyncio.create_task(_send(socket, run, int(since[0]) if since else 0))
+    every_s = SPARING_S if "sparing" in socket.query_params else FRAME_S
+    out = asyncio.create_task(_send(socket, run, int(since[0]) if since else 0, every_s))
     commands = asyncio.create_task(_obey(engine, socket, run, owner=owned))
     try:
         await asyncio.wait({out, commands}, return_when=asyncio.FIRST_COMPLETED)
@@ -72,9 +73,9 @@ async def watch(socket: WebSocket) -> None:
         await socket.close()
 
 
-async def _send(socket: WebSocket, run: Run, since: int) -> None:
+async def _send(socket: WebSocket, run: Run, since: int, every_s: float) -> None:
     with suppress(WebSocketDisconnect, RuntimeError):
-        async for message in run.watch(since):
+        async for message in run.watch(since, every_s):
             await socket.send_text(message)
 
 
