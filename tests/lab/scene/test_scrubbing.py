@@ -4,10 +4,12 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from playwright.sync_api import Browser, Page
 
+from engine.events import StepStarted
 from engine.link import LinkSpec
 from engine.router import Output
 from engine.scenario import KINDS, Kind
@@ -182,3 +184,29 @@ def test_a_plate_counts_its_tokens_out_of_all(page: Page, dish: int) -> None:
         dish,
     )
     assert ["/128" in text for text in says] == [True] * 4
+
+
+# Words on the wall that lie behind a cook, in two kitchens side by side.
+BEHIND_A_COOK = """([kitchens, t]) => {
+  const one = scene(kitchens);
+  one.go(t);
+  const words = [...document.querySelectorAll(".writing text")].map((node) => node.getBoundingClientRect()),
+    cooks = [...document.querySelectorAll(".cook")].map((node) => node.getBoundingClientRect());
+  const crossed = words.filter((a) => cooks.some((b) =>
+    Math.min(a.right, b.right) - Math.max(a.left, b.left) > 3 && Math.min(a.bottom, b.bottom) > Math.max(a.top, b.top)));
+  one.gone();
+  return [words.length, crossed.length];
+}"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("workers", [2, 3])
+def test_what_is_written_on_the_wall_stands_beside_the_cook(page: Page, workers: int) -> None:
+    """A decode step that takes a second longer holds up every plate of its line."""
+    log = cook("disaggregated", requests(6, every_s=0.1), workers=workers)
+    step = [event for event in log if isinstance(event, StepStarted) and [s.tokens for s in event.plan] == [1, 1]][6]
+    late = [event if event.t <= step.t else msgspec.structs.replace(event, t=event.t + 1.0) for event in log]
+    drawn = [kitchen(motions(late), "a", id=id) for id in "ab"]
+    words, crossed = page.evaluate(BEHIND_A_COOK, [drawn, step.t + 0.9])
+    assert words > 0
+    assert crossed == 0
