@@ -25,6 +25,7 @@ from engine.commands.reality import reality
 from engine.commands.simulate import simulate
 from engine.commands.watch import watch
 from engine.errors import BadInput, EngineError, TransportFailed
+from engine.events import Finished
 from engine.failures import said_first
 from engine.log import Log, can_be_saved, save
 from engine.metrics import summarize
@@ -95,7 +96,7 @@ def run(
         log = sent(context, endpoint, served_model, api, extra_body, options)
     else:
         (log,) = _run([deployment], engine, vllm_python, options)
-    failures = said_first(log.events)
+    failures = [*_stopped(log), *said_first(log.events)]
     if record is not None:
         try:
             save(log, record)
@@ -123,7 +124,8 @@ def run(
 def compare(context: click.Context, /, engine: str, vllm_python: str | None, as_json: bool, **options: Any) -> None:
     """Run the same requests on all three deployments, with the same number of workers."""
     logs = _run(KINDS, engine, vllm_python, options)
-    failures = [f"{kind}: {said}" for kind, log in zip(KINDS, logs, strict=True) for said in said_first(log.events)]
+    made = list(zip(KINDS, logs, strict=False))  # fewer, if Ctrl-C was pressed
+    failures = [f"{kind}: {said}" for kind, log in made for said in (*_stopped(log), *said_first(log.events))]
     for sentence in failures:
         click.echo(sentence, err=True)
     summaries = [summarize(log.events) for log in logs]
@@ -131,8 +133,8 @@ def compare(context: click.Context, /, engine: str, vllm_python: str | None, as_
         reports = [report(log, summary) for log, summary in zip(logs, summaries, strict=True)]
         click.echo(msgspec.json.encode({"deployments": reports}).decode())
     else:
-        table(list(zip(KINDS, summaries, strict=True)))
-        remarks(list(zip(KINDS, logs, strict=True)))
+        table(list(zip(KINDS, summaries, strict=False)))
+        remarks(made)
     if failures:
         context.exit(1)
 
@@ -154,6 +156,13 @@ def worker(address: str, role: str, host: str | None) -> None:
         serve(connection, role=role, host=host or own_address, key=key)
     except EOFError as sent_away:
         raise TransportFailed(f"{address} has no seat for a worker of role {role}, or its run is over.") from sent_away
+
+
+def _stopped(log: Log) -> list[str]:
+    """A sentence if Ctrl-C ended the run early."""
+    ended = sum(isinstance(event, Finished) and event.reason != "cancelled" for event in log.events)
+    of = log.scenario.workload.requests
+    return [f"Stopped with Ctrl-C: {of - ended} of {of} requests were cut off, or never sent."] if ended < of else []
 
 
 def _run(kinds: Sequence[str], engine: str, vllm_python: str | None, options: dict[str, Any]) -> list[Log]:

@@ -9,10 +9,11 @@ from functools import lru_cache
 import msgspec
 
 from engine.errors import BadInput
-from engine.events import Event
+from engine.events import Arrived, Event
 from engine.live.model.catalog import Prepared, prepare
 from engine.live.model.text import Text
 from engine.live.process.front import Front
+from engine.live.process.interrupt import Interrupt, interruptible
 from engine.live.this_machine import core_count, processor
 from engine.log import Log, in_order
 from engine.request import Request
@@ -43,16 +44,33 @@ def run_each(
     watch: OnEvents = lambda events: None,
     listen: tuple[str, int] | None = None,
 ) -> list[Log]:
-    """`run_live` for several scenarios of one model, in turn on the same workers. All are checked first."""
+    """`run_live` for several scenarios of one model, in turn on the same workers. All are checked first.
+
+    Interrupted, it returns the logs until then: of the one that was under way, the open requests are cancelled.
+    """
     asked = [make_requests(scenario, prompts) for scenario in scenarios]
     first = scenarios[0]
     transports = [scenario.deployment.transport for scenario in scenarios]
     with Front(first.deployment, first.link, first.model, transports=transports, listen=listen) as front:
         front.start()
-        return [run_on(front, scenario, requests, watch) for scenario, requests in zip(scenarios, asked, strict=True)]
+        logs: list[Log] = []
+        with interruptible() as interrupt:
+            for scenario, requests in zip(scenarios, asked, strict=True):
+                logs.append(run_on(front, scenario, requests, watch, interrupt))
+                if interrupt.asked:
+                    break
+        if not any(isinstance(event, Arrived) for log in logs for event in log.events):
+            raise KeyboardInterrupt
+        return logs
 
 
-def run_on(front: Front, scenario: Scenario, requests: Sequence[Request], watch: OnEvents = lambda events: None) -> Log:
+def run_on(
+    front: Front,
+    scenario: Scenario,
+    requests: Sequence[Request],
+    watch: OnEvents = lambda events: None,
+    interrupt: Interrupt | None = None,
+) -> Log:
     """Run requests on an engine that is up and idle, with the scenario's roles and link. The log's zero is now."""
     front.set_link(scenario.link)
     front.deploy(scenario.deployment)
@@ -63,6 +81,10 @@ def run_on(front: Front, scenario: Scenario, requests: Sequence[Request], watch:
     users = scenario.workload.users
     watch(events)
     while coming or not front.idle:
+        if interrupt is not None and interrupt.asked:
+            coming.clear()
+            for request_id in front.router.open_requests():
+                front.cancel(request_id)
         now_s = front.now() - zero_s
         while coming and coming[0].arrival_s <= now_s and _may_come(front, users):
             request = coming.popleft()

@@ -7,6 +7,7 @@ that ships trays. All messages go through one lock, so the front receives them i
 """
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -246,6 +247,7 @@ class WorkerProcess:
 
 def main() -> None:
     """Be a worker, on the channel that the front has opened for this process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the front decides
     serve(Connection(int(sys.argv[1])), key=os.environ[KEY_VARIABLE].encode())
 
 
