@@ -13,6 +13,7 @@ import msgspec
 from IPython.display import HTML, Markdown, display
 
 from engine.causes import causes
+from engine.disturbed import disturbance
 from engine.errors import BadInput, PolicyRefused
 from engine.link import LinkSpec
 from engine.live.model.catalog import prepare
@@ -28,9 +29,7 @@ from engine.sim.station import WorkerSpec
 from engine.stall import in_seconds, longest, says
 from lab.course.chart_html import STYLE, scatter_html, table_html
 from lab.course.notebook import Kitchen, Still
-from lab.scene.words import TITLES
-from lab.ui.formatting import amount
-from lessons.own_policy import CHUNK, HIDDEN_SEEDS, OURS, YOURS, Scored, practice, score, verdict
+from lessons.own_policy import CHUNK, OURS, YOURS, Scored, practice, score, verdict
 
 MEASURED = Workload(
     requests=8, prompt_tokens=128, output_tokens=24, long_prompt_tokens=512, long_every=3, ignore_eos=True
@@ -42,7 +41,7 @@ class Cook:
     """Two workers of this machine, and the file with your policy. The first thing it does is to measure their steps."""
 
     def __init__(self, file: str = "my_policy.py", model: ModelSpec | None = None) -> None:
-        self._file = Path(file)
+        self._file = Path(file).resolve()
         self._model = model or ModelSpec()
         self._front: Front | None = None
         measured = self._served(Scenario(Deployment(), LinkSpec(), MEASURED, self._model))
@@ -54,16 +53,15 @@ class Cook:
         step_s, prompt_s = (self._worker.cost.step_s(*asked) for asked in (((), 1, 64), ([(0, 512)], 0, 0)))
         _say(
             f"Two workers are up, and their steps are measured: a token takes {in_seconds(step_s)}, a prompt of 512 "
-            f"tokens {in_seconds(prompt_s)}. What is simulated below goes at this pace."
+            f"tokens {in_seconds(prompt_s)}. What is simulated below goes at this pace. "
+            f"{disturbance(measured.events, measured.machine)}"
         )
 
     def simulate(self, beside: str = "") -> Kitchen | None:
         """Your policy serves the practice orders in simulated time. `beside`: one of ours, by the same clock."""
 
         def serve(own: OwnFile) -> dict[str, Log]:
-            return {f"{_title(own)}, simulated": simulate(_practice(own), self._worker, own=own)} | _ours(
-                beside, self._worker
-            )
+            return {YOURS.capitalize(): simulate(_practice(own), self._worker, own=own), **_ours(beside, self._worker)}
 
         return self._shown(serve)
 
@@ -72,7 +70,8 @@ class Cook:
 
         def serve(own: OwnFile) -> dict[str, Log]:
             simulate(_practice(own), self._worker, own=own)
-            return {_title(own): self._served(msgspec.structs.replace(_practice(own), model=self._model))}
+            real = msgspec.structs.replace(_practice(own), model=self._model)
+            return {f"{YOURS.capitalize()}, for real": self._served(real)}
 
         return self._shown(serve)
 
@@ -120,17 +119,14 @@ class Cook:
         if runs is None:
             return None
         for name, log in runs.items():
-            _say(f"**{name}**: {numbers(log)}")
+            simulated = "" if log.recorded_at else ", simulated"
+            _say(f"**{name}{simulated}**: {numbers(log)} {disturbance(log.events, log.machine)}")
         display(Still(list(runs.values())))
         return Kitchen(runs)
 
 
 def _say(text: str) -> None:
     display(Markdown(text))
-
-
-def _title(own: OwnFile) -> str:
-    return TITLES["own split" if own.has_split else "own policy"]
 
 
 def _practice(own: OwnFile) -> Scenario:
@@ -142,7 +138,7 @@ def _ours(name: str, worker: WorkerSpec) -> dict[str, Log]:
         return {}
     if name not in OURS:
         raise BadInput("beside", name, "one of " + ", ".join(OURS))
-    return {f"{name.capitalize()}, simulated": simulate(practice(OURS[name]), worker)}
+    return {name.capitalize(): simulate(practice(OURS[name]), worker)}
 
 
 def numbers(log: Log) -> str:
@@ -155,16 +151,17 @@ def numbers(log: Log) -> str:
 
 def score_html(scores: Mapping[str, Scored]) -> str:
     """A mark for each policy and seed, and the medians in a table."""
+    rows = scores.values()
     table = {
         "": list(scores),
-        f"{TTFT}, s": [amount(of.middle[0]) for of in scores.values()],
-        "over the seeds": [f"{amount(min(of.ttft_s))} to {amount(max(of.ttft_s))}" for of in scores.values()],
-        f"{STALL}, s": [amount(of.middle[1]) for of in scores.values()],
-        "over the seeds ": [f"{amount(min(of.stall_s))} to {amount(max(of.stall_s))}" for of in scores.values()],
+        TTFT: [in_seconds(of.middle[0]) for of in rows],
+        "of the seeds": [f"{in_seconds(min(of.ttft_s))} to {in_seconds(max(of.ttft_s))}" for of in rows],
+        STALL: [in_seconds(of.middle[1]) for of in rows],
+        "of the seeds ": [f"{in_seconds(min(of.stall_s))} to {in_seconds(max(of.stall_s))}" for of in rows],
     }
+    seeds = len(scores[YOURS].ttft_s)
     points = {name: list(zip(of.ttft_s, of.stall_s, strict=True)) for name, of in scores.items()}
-    seeds = len(HIDDEN_SEEDS)
-    mine = scores[YOURS].middle
-    alt = f"Yours: median TTFT {amount(mine[0], 's')}, longest stall {amount(mine[1], 's')}; the table has the others."
+    ttft, stall = map(in_seconds, scores[YOURS].middle)
+    alt = f"Yours: TTFT {ttft}, longest stall {stall}, the medians of {seeds} seeds. The table has the others."
     figure = scatter_html(points, f"{TTFT}, s; one mark for each of {seeds} seeds", f"{STALL}, s", alt)
     return figure + table_html(table)

@@ -17,8 +17,8 @@ SERVING: dict[str, str] = {
     "colocated": "co-located, prefill first",
     "chunked": "chunked prefill",
     "disaggregated": "disaggregated",
-    "own policy": "co-located, a policy of one's own",
-    "own split": "disaggregated, a split of one's own",
+    "own policy": "co-located, own policy",
+    "own split": "disaggregated, own split",
     "endpoint": "seen by its client",
 }
 # Colour and symbol. Contrast is at least 3:1 on a white and on a near-black page; the symbol works without colour.
