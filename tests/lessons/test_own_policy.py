@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import nbformat
 import pytest
 from nbclient import NotebookClient
@@ -17,7 +18,7 @@ from engine.sim.station import WorkerSpec
 from lab.course.cook import numbers, score_html
 from lessons.notebooks.page import CELL, FILE, FOLDED, PAGE, page_notebook
 from lessons.own_policy import HIDDEN_SEEDS, OURS, YOURS, Scored, practice, score, verdict
-from lessons.runs import GIANT
+from lessons.runs import GIANT, SHORT, crowd
 from tests.engine.sim.test_own import events
 from tests.lessons.simulated import PACE
 from tests.patience import PATIENCE_S
@@ -54,6 +55,18 @@ def test_the_cells_work_but_the_one_that_is_to_be_refused() -> None:
     with pytest.raises(PolicyRefused, match=f"request.* {GIANT[1:]}, and `chunk` is 128") as refused:
         simulated(CELLS[2])
     assert refused.value.rule == BUDGET
+
+
+def test_who_is_left_out_is_told_so() -> None:
+    """All are read at once; then the newest is served to its end, and so on."""
+    source = """
+def policy(waiting, running, chunk):
+    return [(waiting[0], waiting[0].left)] if waiting else [(running[-1], 1)]
+"""
+    file = OwnFile(source, "my_policy.py")
+    short = msgspec.structs.replace(practice(Deployment()), workload=crowd(SHORT))
+    said = numbers(simulate(file.deployed(short), WORKER, own=file))
+    assert re.search(r"longest stall .* s: request \d, while its worker took \d+ steps for others\.$", said), said
 
 
 def test_each_step_is_better_once_it_is_solved() -> None:
