@@ -29,7 +29,7 @@ from engine.events import Finished
 from engine.failures import said_first
 from engine.log import Log, can_be_saved, save
 from engine.metrics import summarize
-from engine.options import described, scenario_options
+from engine.options import described, kind_asked, policy_option, scenario_options
 from engine.report import OUTSIDE, remarks, report, table
 from engine.scenario import KINDS
 
@@ -71,6 +71,7 @@ def _on_a_line(said: str) -> str:
 @cli.command()
 @click.option("--deployment", default="disaggregated", show_default=True, help=f"One of {', '.join(KINDS)}.")
 @click.option("--record", type=click.Path(path_type=Path), help="Write the event log here (.jsonl or .jsonl.gz).")
+@policy_option
 @endpoint_options
 @engine_options
 @scenario_options
@@ -80,6 +81,7 @@ def run(
     /,
     deployment: str,
     record: Path | None,
+    policy: Path | None,
     endpoint: str | None,
     served_model: str,
     api: str,
@@ -94,8 +96,11 @@ def run(
         can_be_saved(record)
     if endpoint is not None:
         log = sent(context, endpoint, served_model, api, extra_body, options)
+    elif policy is not None:
+        log = _run_own(context, policy, engine, options)
     else:
         (log,) = _run([deployment], engine, vllm_python, options)
+    name = OUTSIDE if endpoint else log.scenario.deployment.title
     failures = [*_stopped(log), *said_first(log.events)]
     if record is not None:
         try:
@@ -110,8 +115,8 @@ def run(
     else:
         for request in summary.requests:
             click.echo(f"{request.id}: {request.text.strip()}\n")
-        table([(OUTSIDE if endpoint else deployment, summary)])
-        remarks([(OUTSIDE if endpoint else deployment, log)])
+        table([(name, summary)])
+        remarks([(name, log)])
         told(log)
     if failures:
         context.exit(1)
@@ -163,6 +168,17 @@ def _stopped(log: Log) -> list[str]:
     ended = sum(isinstance(event, Finished) and event.reason != "cancelled" for event in log.events)
     of = log.scenario.workload.requests
     return [f"Stopped with Ctrl-C: {of - ended} of {of} requests were cut off, or never sent."] if ended < of else []
+
+
+def _run_own(context: click.Context, policy: Path, engine: str, options: dict[str, Any]) -> Log:
+    """The workload, served as the caller's file says."""
+    from engine.live.process.run import run_live
+
+    if checked_engine(engine) == "vllm":
+        raise BadInput("policy", str(policy), "left out with --engine vllm, which has its own scheduler")
+    kind, own = kind_asked(context, policy)
+    scenario, prompts, listen = described(kind, **options)
+    return run_live(own.deployed(scenario) if own else scenario, prompts, listen=listen, own=policy)
 
 
 def _run(kinds: Sequence[str], engine: str, vllm_python: str | None, options: dict[str, Any]) -> list[Log]:

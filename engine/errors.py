@@ -2,6 +2,7 @@
 
     EngineError
     ├── BadInput        the caller: a field, its value, and what is allowed instead
+    ├── PolicyRefused   the caller: a policy of their own broke a rule
     ├── WorkerFailed    the machine: a worker process would not start or would not stay up
     └── TransportFailed the network: bytes could not be moved to another worker
 
@@ -27,6 +28,17 @@ def _shown(value: object) -> str:
     """On one line, and no longer than a line: a value may be a megabyte of anything."""
     said = repr(value[: 2 * MOST_SHOWN] if isinstance(value, str | bytes) else value)
     return said if len(said) <= MOST_SHOWN else f"{said[:MOST_SHOWN]} ..."
+
+
+class PolicyRefused(EngineError):
+    """One clear sentence: which rule a policy of the caller's own has broken, at which step, with which request."""
+
+    def __init__(self, says: str, rule: str = "") -> None:
+        super().__init__(says, rule)  # both: SimPy makes an exception again from its arguments
+        self.rule = rule
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class WorkerFailed(EngineError):

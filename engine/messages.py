@@ -176,6 +176,12 @@ class Dropped(Message, frozen=True):
     request: str
 
 
+class Refused(Message, frozen=True):
+    """The worker's own policy has broken a rule, or cannot be loaded; `why` in a sentence. The worker ends."""
+
+    why: str
+
+
 class Said(Message, frozen=True):
     """Events, in the order in which they happened."""
 
@@ -183,5 +189,5 @@ class Said(Message, frozen=True):
 
 
 Command = Ping | Start | Configure | SetLink | Prefill | Reserve | Ship | Admit | Drop | Gone | Corrupt | Stop
-Greeting = Hello | Pong
+Greeting = Hello | Pong | Refused  # what concerns the front alone
 Report = Ready | Prefilled | Reserved | Shipped | ShipFailed | Compared | Dropped | Said

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from engine import units
 from engine.errors import BadInput
 from engine.files import contents
 from engine.link import LinkSpec
+from engine.own_file import OwnFile
 from engine.request import Sampling
 from engine.scenario import (
     ARRIVALS,
@@ -68,6 +70,25 @@ def scenario_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else."),
     ]
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+def policy_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --policy."""
+    says = "A Python file of yours that defines `policy`, `ships` or both: docs/own-policy.md"
+    return click.option("--policy", type=click.Path(path_type=Path), help=says)(command)
+
+
+def kind_asked(context: click.Context, policy: Path | None) -> tuple[str, OwnFile | None]:
+    """The kind of deployment, and the file that decides it, if there is one. Raises BadInput where both are given and
+    do not agree."""
+    asked: str = context.params["deployment"]
+    if policy is None:
+        return asked, None
+    own = OwnFile.read(policy)
+    if context.get_parameter_source("deployment") is not ParameterSource.DEFAULT and asked != own.kind:
+        defines = "`ships`" if own.has_split else "`policy` only"
+        raise BadInput("deployment", asked, f"{own.kind}, or left out: {own.name} defines {defines}")
+    return own.kind, own
 
 
 def without(names: Iterable[str]) -> Callable[[Wrapped], Wrapped]:

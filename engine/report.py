@@ -43,7 +43,7 @@ def report(log: Log, summary: Summary) -> dict[str, Any]:
     moving_s = sum(handoff.seconds for handoff in handoffs)
     deployment = log.scenario.deployment
     return {
-        "deployment": deployment.kind,
+        "deployment": deployment.title,
         "workers": deployment.workers,
         "requests": summary.requests,
         "metrics": summary.metrics,

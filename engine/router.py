@@ -78,7 +78,8 @@ HANDOFF_TRIES = 5  # a tray that fails this often does not fail by chance
 
 
 class Router:
-    """`workers` are names, in the order in which a deployment assigns roles; `route` chooses among them."""
+    """`workers` are names, in the order in which a deployment assigns roles; `route` chooses among them, and may be
+    replaced while nothing is open."""
 
     def __init__(
         self, deployment: Deployment, workers: Sequence[str], link: LinkSpec, route: Route | None = None
@@ -88,7 +89,7 @@ class Router:
         self.roster = Roster(workers, deployment)
         self.orders: dict[str, Order] = {}  # open ones, and done ones that a worker still holds
         self._queue: deque[Order] = deque()
-        self._route = route or LeastLoaded()
+        self.route = route or LeastLoaded()
         self._loads = Loads(workers)
         self._next: Deployment | None = None
         self._accepted = 0
@@ -276,9 +277,9 @@ class Router:
         d = self.deployment
         if d.kind != "disaggregated":
             return self._choose(order, d.policies[0]), ""
-        if d.local_prefill_tokens:
-            here = self._choose(order, d.decode_policy)
-            if here and order.tokens - self._route.cached(order, here) <= d.local_prefill_tokens:
+        if d.conditional:
+            here, others = self._choose(order, d.decode_policy), self.roster.choosable("prefill_only")
+            if here and self.route.stays(order, here, others, self._loads.of, d.local_prefill_tokens):
                 return here, ""
         return self._choose(order, "prefill_only"), self._choose(order, d.decode_policy) if d.ship == "layers" else ""
 
@@ -417,7 +418,7 @@ class Router:
     def _choose(self, order: Order, policy: str) -> str | None:
         """A worker of that role that is up, if there is one."""
         names = self.roster.choosable(policy)
-        return self._route.choose(order, names, self._loads.of) if names else None
+        return self.route.choose(order, names, self._loads.of) if names else None
 
     def _book(self, order: Order) -> None:
         """Update the loads. Call after every change of the order's stage, workers or tokens."""

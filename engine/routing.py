@@ -21,6 +21,12 @@ class Route(Protocol):
     def cached(self, order: Order, worker: str) -> int:
         """How many of its first tokens have their KV at the worker already."""
 
+    def stays(self, order: Order, here: str, others: Sequence[str], loads: Mapping[str, Load], most: int) -> bool:
+        """Whether `here`, which is to decode it, prefills it too; else one of `others`, which only prefill, does.
+
+        `most`: the deployment's `local_prefill_tokens`.
+        """
+
 
 Cached = Callable[[str, str], int]  # request, worker -> tokens
 
@@ -46,6 +52,9 @@ class LeastLoaded:
 
     def cached(self, order: Order, worker: str) -> int:
         return self._cached(order.request.id, worker)
+
+    def stays(self, order: Order, here: str, others: Sequence[str], loads: Mapping[str, Load], most: int) -> bool:
+        return order.tokens - self.cached(order, here) <= most
 
 
 class RoundRobin(LeastLoaded):

@@ -17,6 +17,7 @@ SHIPPING = ("whole", "layers")
 ARRIVALS = ("poisson", "gamma", "onoff")
 DTYPES = ("auto", "bf16", "fp32")
 
+OWN = "own"  # the name of a policy that comes with the run: engine/own_file.py
 BLOCK_TOKENS = 16
 MAX_WORKERS = 16
 MOST_CHUNK = 65_536  # tokens in one step
@@ -33,6 +34,8 @@ class Deployment(msgspec.Struct, frozen=True):
     "prefill" worker (SGLang, DistServe, Splitwise) or the "decode" worker, which redoes the last prompt token (vLLM).
     `local_prefill_tokens`: a prompt with at most so many uncached tokens is prefilled in chunks where it decodes, and
     nothing of it is shipped (conditional disaggregation; 0: every prompt is shipped).
+    `own_policy`, `own_split`: what decodes runs a policy, and who prefills is chosen by a rule, that come with the run
+    as a file. The file itself is never part of a scenario, so no recording can bring code along.
     """
 
     kind: Kind = "disaggregated"
@@ -43,6 +46,8 @@ class Deployment(msgspec.Struct, frozen=True):
     ship: Literal["whole", "layers"] = "whole"
     first_token: Literal["prefill", "decode"] = "prefill"
     local_prefill_tokens: int = 0
+    own_policy: bool = False
+    own_split: bool = False
 
     @property
     def decode_workers(self) -> int:
@@ -51,14 +56,26 @@ class Deployment(msgspec.Struct, frozen=True):
 
     @property
     def decode_policy(self) -> str:
-        """The policy of decode workers: "chunked" if they also prefill short prompts."""
-        return "chunked" if self.local_prefill_tokens else "decode_only"
+        """The policy of decode workers: "chunked" if they also prefill some prompts."""
+        if self.own_policy:
+            return OWN
+        return "chunked" if self.conditional else "decode_only"
+
+    @property
+    def conditional(self) -> bool:
+        """Whether some prompts are prefilled where they decode."""
+        return bool(self.local_prefill_tokens) or self.own_split
+
+    @property
+    def title(self) -> str:
+        """What a report calls it: its kind, or what comes with the run."""
+        return "own split" if self.own_split else "own policy" if self.own_policy else self.kind
 
     @property
     def policies(self) -> tuple[str, ...]:
         """The policy of each worker, in order."""
         if self.kind == "colocated":
-            return ("prefill_first",) * self.workers
+            return (OWN if self.own_policy else "prefill_first",) * self.workers
         if self.kind == "chunked":
             return ("chunked",) * self.workers
         return ("prefill_only",) * self.prefill_workers + (self.decode_policy,) * self.decode_workers
@@ -72,6 +89,10 @@ class Deployment(msgspec.Struct, frozen=True):
         whole("workers", self.workers, 1, most_workers)
         whole("chunk", self.chunk, BLOCK_TOKENS, MOST_CHUNK)
         whole("local prefill tokens", self.local_prefill_tokens, 0, 1_000_000)
+        if self.own_policy and not (self.kind == "colocated" or self.conditional):
+            raise BadInput("own policy", self.own_policy, "used co-located, or where decode workers prefill, too")
+        if self.own_split and (self.kind != "disaggregated" or self.local_prefill_tokens):
+            raise BadInput("own split", self.own_split, "used disaggregated, without local prefill tokens")
         if self.kind == "disaggregated":
             whole("prefill workers", self.prefill_workers, 1, most_workers - 1)
             whole("decode workers", self.decode_workers, 1, most_workers - 1)

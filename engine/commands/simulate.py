@@ -19,7 +19,7 @@ from engine.grammar import admit
 from engine.link import LinkSpec
 from engine.log import Log, can_be_saved, load, save
 from engine.metrics import Summary, summarize
-from engine.options import described, scenario_options, without
+from engine.options import described, kind_asked, policy_option, scenario_options, without
 from engine.report import report, table
 from engine.scenario import KINDS, Scenario, Workload, number, one_of, whole
 from engine.sim.network import SHARINGS, NetworkSpec
@@ -76,6 +76,7 @@ WORDS_AND_HOSTS: dict[str, Any] = {
 @click.option("--ttft-slo", default="", help="Such as 2s: also print how many requests met it.")
 @click.option("--tpot-slo", default="", help="Such as 50ms: also print how many requests met it.")
 @click.option("--record", "file", type=click.Path(path_type=Path), help="Write the event log here.")
+@policy_option
 @without(WORDS_AND_HOSTS)
 @scenario_options
 @click.pass_context
@@ -99,6 +100,7 @@ def simulate(
     ttft_slo: str,
     tpot_slo: str,
     file: Path | None,
+    policy: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -114,7 +116,9 @@ def simulate(
         options["chunk"] = served.chunk_tokens
     one_of("routing", routing, ROUTINGS)
     whole("prefix cache tokens", prefix_cache_tokens, 0, 1_000_000_000)
-    scenario, _, _ = described(deployment, most_workers=MAX_SIMULATED_WORKERS, **options, **WORDS_AND_HOSTS)
+    kind, own = kind_asked(context, policy)
+    scenario, _, _ = described(kind, most_workers=MAX_SIMULATED_WORKERS, **options, **WORDS_AND_HOSTS)
+    scenario = own.deployed(scenario) if own else scenario
     wanted: list[Draft] | None = None
     if trace is not None:
         wanted = read_trace(trace, scenario.workload.requests if _given(context, "requests") else None)
@@ -133,7 +137,7 @@ def simulate(
     )
     about = served.said(options["model"]) if served else None
     if as_json or file is not None:
-        log = run_simulated(scenario, on, wanted)
+        log = run_simulated(scenario, on, wanted, own)
         if file is not None:
             save(log, file)
         if as_json:
@@ -141,8 +145,8 @@ def simulate(
             return
         counted = tally(log.events)
     else:
-        counted = count(scenario, on, wanted)
-    table([(deployment, Summary((), counted.metrics, ()))])
+        counted = count(scenario, on, wanted, own)
+    table([(scenario.deployment.title, Summary((), counted.metrics, ()))])
     if about:
         click.echo(about["error"])
     if slo != Slo():
@@ -181,7 +185,8 @@ def measured_worker(cost: str, scenario: Scenario) -> WorkerSpec:
     if cost == "measured":
         from engine.live.process.run import make_requests, run_live
 
-        few = msgspec.structs.replace(scenario.deployment, workers=2, prefill_workers=1)
+        ours = {"own_policy": False, "own_split": False}
+        few = msgspec.structs.replace(scenario.deployment, workers=2, prefill_workers=1, **ours)
         calibration = msgspec.structs.replace(scenario, deployment=few, link=LinkSpec(), workload=MEASURED)
         make_requests(calibration)  # refuses what can't be run before it says that it begins
         click.echo("Calibrating on a live run of 8 requests ...", err=True)

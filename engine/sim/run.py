@@ -10,9 +10,10 @@ import msgspec
 
 from engine.errors import BadInput
 from engine.log import Log, in_order
+from engine.own_file import OwnFile, needed
 from engine.request import Request
 from engine.routing import Cached, KvAware, LeastLoaded, RoundRobin, Route, nothing_cached
-from engine.scenario import BLOCK_TOKENS, Deployment, Scenario
+from engine.scenario import BLOCK_TOKENS, OWN, Deployment, Scenario
 from engine.sim.cluster import Cluster
 from engine.sim.cost import LinearCost
 from engine.sim.leap import Happening, unfold
@@ -56,25 +57,32 @@ class ClusterSpec(msgspec.Struct, frozen=True):
 On = WorkerSpec | ClusterSpec
 
 
-def simulate(scenario: Scenario, on: On, wanted: Sequence[Draft] | None = None) -> Log:
+def simulate(scenario: Scenario, on: On, wanted: Sequence[Draft] | None = None, own: OwnFile | None = None) -> Log:
     """The log of the scenario run on `on` (a `WorkerSpec`: for all workers). Raises BadInput before it starts.
 
     `wanted`: requests in place of the workload's, in order of arrival. Tokens have no values: only times are simulated.
+    `own`: the file of a deployment with a policy or a split of one's own. Raises PolicyRefused if it breaks a rule.
     """
     record: list[Happening] = []
-    run(scenario, on, record.append, wanted, watched=True)
+    run(scenario, on, record.append, wanted, watched=True, own=own)
     return Log(scenario, in_order(list(unfold(record))), machine="simulated")
 
 
-def count(scenario: Scenario, on: On, wanted: Sequence[Draft] | None = None) -> Tally:
+def count(scenario: Scenario, on: On, wanted: Sequence[Draft] | None = None, own: OwnFile | None = None) -> Tally:
     """As `simulate`, but only the metrics: events are not kept, so the run may be large."""
     counter = Counter()
-    run(scenario, on, counter.add, wanted)
+    run(scenario, on, counter.add, wanted, own=own)
     return counter.tally()
 
 
 def run(
-    scenario: Scenario, on: On, write: Write, wanted: Sequence[Draft] | None = None, *, watched: bool = False
+    scenario: Scenario,
+    on: On,
+    write: Write,
+    wanted: Sequence[Draft] | None = None,
+    *,
+    watched: bool = False,
+    own: OwnFile | None = None,
 ) -> Cluster:
     """As `simulate`, but events go to `write` as they happen, with decode steps in leaps. Raises BadInput.
 
@@ -82,6 +90,9 @@ def run(
     """
     scenario.checked(MAX_SIMULATED_WORKERS)
     spec = on if isinstance(on, ClusterSpec) else ClusterSpec(on)
+    file = needed(scenario.deployment, own)
+    if file is not None and (spec.planner is not None or spec.routing != "least-loaded"):
+        raise BadInput("policy", file.name, "used with the least-loaded routing and without a planner")
     coming = drafts(scenario.workload) if wanted is None else wanted
     workers = spec.workers(scenario.deployment)
     for worker in {id(worker): worker for worker in workers.values()}.values():
@@ -91,16 +102,21 @@ def run(
     if spec.prefix_cache_tokens:
         blocks = {request.id: draft.prefix_blocks for request, draft in zip(requests, coming, strict=True)}
         caches = PrefixCaches(blocks, spec.prefix_block_tokens, spec.prefix_cache_tokens)
+    cached = caches.peek if caches else nothing_cached
+    roles = dict(zip(workers, scenario.deployment.policies, strict=True))
+    policies = {name: file.policy(name) for name, role in roles.items() if file and role == OWN}
     cluster = Cluster(
         scenario.deployment,
         scenario.link,
         workers,
         network=spec.network or NetworkSpec(host_bytes_per_s=spec.worker.handoff_bytes_per_s),
-        route=route(spec.routing, caches.peek if caches else nothing_cached),
+        route=file.route(cached) if file and scenario.deployment.own_split else route(spec.routing, cached),
+        leaping=not policies,  # what it chooses next is known only to it
         seed=scenario.workload.seed,
         write=write,
         prefixes=caches,
         watched=watched,
+        own=policies,
     )
     if spec.planner is not None:
         if scenario.deployment.kind != "disaggregated":

@@ -4,7 +4,7 @@ Positions are percentages and letters are letters, so that a chart is as readabl
 are SVG, stretched to their box. Whoever does not see it has the chart's sentence and its table.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from math import log10
 from statistics import median
@@ -59,6 +59,13 @@ def table_html(table: Table) -> str:
     )
     inside = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
     return f'<div class="ch-wide"><table class="ch-table">{inside}</table></div>'
+
+
+def scatter_html(points: Mapping[str, Sequence[tuple[float, float]]], x_label: str, y_label: str, alt: str) -> str:
+    """A mark for each point, on logarithmic axes, told apart by colour and shape; up to five kinds."""
+    marks = [_Line(name, of, SERIES[n], "", SHAPES[n]) for n, (name, of) in enumerate(points.items())]
+    drawn = "".join(_plot(marks, x_label, y_label, True, True, joined=False))
+    return f'<div class="ch" role="img" aria-label="{escape(alt)}">{drawn}</div>'
 
 
 # ---- scales
@@ -189,7 +196,13 @@ def _lines(view: Lines) -> Iterator[str]:
 
 
 def _plot(
-    lines: Sequence[_Line], x_label: str, y_label: str, log_x: bool, log_y: bool, marks: Sequence[float] = ()
+    lines: Sequence[_Line],
+    x_label: str,
+    y_label: str,
+    log_x: bool,
+    log_y: bool,
+    marks: Sequence[float] = (),
+    joined: bool = True,
 ) -> Iterator[str]:
     if not lines:
         return
@@ -199,13 +212,14 @@ def _plot(
     yield "<ul class='ch-legend'>"
     for line in named:
         dashed = ";border-top-style:dashed" if line.dash else ""
-        yield f'<li><i style="--colour:{line.colour}{dashed}"></i>{escape(line.name)}</li>'
+        kind = "" if joined else f' class="ch-mark {line.shape}"'
+        yield f'<li><i{kind} style="--colour:{line.colour}{dashed}"></i>{escape(line.name)}</li>'
     yield f'</ul><div class="ch-unit">{escape(y_label)}</div><div class="ch-plot"><div class="ch-down">'
     levels = up.ticks()
     yield "".join(f'<span style="bottom:{up(mark)}%">{amount(mark)}</span>' for mark in levels)
     yield '</div><div class="ch-field"><svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">'
     yield "".join(f'<path class="grid" d="M0 {100 - up(mark):.2f}H100"/>' for mark in levels)
-    for line in lines:
+    for line in lines if joined else ():
         way = "L".join(f"{across(x)} {100 - up(y):.2f}" for x, y in line.points)
         yield f'<path d="M{way}" style="--colour:{line.colour}" stroke-dasharray="{line.dash or "none"}"/>'
     yield "</svg>"

@@ -42,7 +42,10 @@ class Kitchen:
     in an exported notebook without a network."""
 
     def __init__(self, runs: Mapping[str, Log]) -> None:
-        kitchens = [scene(log.events, name, id=f"k{n}") for n, (name, log) in enumerate(runs.items())]
+        kitchens = [
+            scene(log.events, name, id=f"k{n}") | {"simulated": not log.recorded_at}
+            for n, (name, log) in enumerate(runs.items())
+        ]
         title = "The kitchen: " + " and ".join(runs)
         self._frame = FRAME.format(title=escape(title), page=escape(export_kitchens(kitchens, title)))
         self._title = title

@@ -9,12 +9,16 @@ TITLES: dict[str, str] = {
     "colocated": "Each cook does both",
     "chunked": "Prep cut into portions",
     "disaggregated": "Two stations and a pass",
+    "own policy": "A policy of your own",
+    "own split": "A split of your own",
     "endpoint": "A server, from outside",
 }
 SERVING: dict[str, str] = {
     "colocated": "co-located, prefill first",
     "chunked": "chunked prefill",
     "disaggregated": "disaggregated",
+    "own policy": "co-located, own policy",
+    "own split": "disaggregated, own split",
     "endpoint": "seen by its client",
 }
 # Colour and symbol. Contrast is at least 3:1 on a white and on a near-black page; the symbol works without colour.
@@ -22,13 +26,15 @@ LOOKS = {
     "colocated": ("#d95f02", "circle"),
     "chunked": ("#9467bd", "diamond"),
     "disaggregated": ("#1b9e77", "square"),
+    "own policy": ("#d55e9b", "star"),
+    "own split": ("#d55e9b", "star"),
     "endpoint": ("#0072b2", "x"),
 }
 
 
 def kind_of(log: Log) -> str:
     """The log's deployment, or "endpoint" for a client's log, which does not show the deployment."""
-    return "endpoint" if seen_from_outside(log) else log.scenario.deployment.kind
+    return "endpoint" if seen_from_outside(log) else log.scenario.deployment.title
 
 
 def titles(logs: Sequence[Log]) -> list[str]:

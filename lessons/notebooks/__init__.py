@@ -1,5 +1,6 @@
-"""One notebook a lesson, made from the same source: `python -m lessons.notebooks` writes them, here."""
+"""A notebook for each lesson, and one to write policies in (`page.py`): `python -m lessons.notebooks` writes them."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +37,26 @@ def file_name(lesson: Lesson) -> str:
 def notebook(lesson: Lesson) -> bytes:
     """The lesson as a notebook (nbformat 4.5), the same bytes each time."""
     cells = [
-        _words(f"# {lesson.number}. {lesson.title}", lesson.text("Opening")),
-        _code(f'from lab.course.notebook import Kit\n\nkit = Kit("{lesson.slug}")\nkit', picture=True),
+        text_cell(f"# {lesson.number}. {lesson.title}", lesson.text("Opening")),
+        code_cell(f'from lab.course.notebook import Kit\n\nkit = Kit("{lesson.slug}")\nkit', picture=True),
     ]
     for asked in lesson.rounds:
         cells += [
-            _words(f"## {asked.asks}", lesson.text(f"{asked.name} question"), _how(asked)),
-            _code(_commit(asked)),
-            _code(f'kit.run("{asked.name}")'),
-            _code(f'kit.reveal("{asked.name}")'),
+            text_cell(f"## {asked.asks}", lesson.text(f"{asked.name} question"), _how(asked)),
+            code_cell(_commit(asked)),
+            code_cell(f'kit.run("{asked.name}")'),
+            code_cell(f'kit.reveal("{asked.name}")'),
         ]
     cells += [
-        _words("## What this shows, and what it does not", lesson.text("Limits")),
-        _words("## In the cluster", lesson.text("In the cluster")),
+        text_cell("## What this shows, and what it does not", lesson.text("Limits")),
+        text_cell("## In the cluster", lesson.text("In the cluster")),
     ]
-    numbered = [{**cell, "id": f"{lesson.slug}-{n}"[-64:]} for n, cell in enumerate(cells)]
+    return packed(cells, lesson.slug)
+
+
+def packed(cells: Sequence[Mapping[str, Any]], slug: str) -> bytes:
+    """The cells as a notebook, the same bytes each time."""
+    numbered = [{**cell, "id": f"{slug}-{n}"[-64:]} for n, cell in enumerate(cells)]
     whole = {"cells": numbered, "metadata": {"kernelspec": KERNEL}, "nbformat": 4, "nbformat_minor": 5}
     return msgspec.json.format(msgspec.json.encode(whole, order="sorted"), indent=1) + b"\n"
 
@@ -80,11 +86,13 @@ def _commit(asked: Round) -> str:
     return f'kit.commit("{asked.name}", {guess}{setting}, sure=..., reason="")'
 
 
-def _words(*paragraphs: str) -> dict[str, Any]:
+def text_cell(*paragraphs: str) -> dict[str, Any]:
+    """Markdown."""
     return {"cell_type": "markdown", "metadata": {}, "source": "\n\n".join(filter(None, paragraphs))}
 
 
-def _code(source: str, picture: bool = False) -> dict[str, Any]:
+def code_cell(source: str, picture: bool = False) -> dict[str, Any]:
+    """Code that is yet to run. `picture`: it comes with `PICTURE` as its output."""
     shown = {"output_type": "display_data", "metadata": {}, "data": {"image/svg+xml": PICTURE}}
     outputs = [shown] if picture else []
     return {"cell_type": "code", "metadata": {}, "execution_count": None, "source": source, "outputs": outputs}

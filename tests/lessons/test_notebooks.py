@@ -13,6 +13,7 @@ from lessons.book import Book, Guess
 from lessons.lesson import Lesson
 from lessons.live import FAST
 from lessons.notebooks import FOLDER, file_name, notebook
+from lessons.notebooks.page import FILE
 from tests.lessons.guesses import guess_of
 from tests.patience import PATIENCE_S
 
@@ -35,7 +36,7 @@ def test_it_is_valid_and_contains_one_picture_and_no_answer(lesson: Lesson) -> N
 
 
 def test_there_are_no_others() -> None:
-    assert {path.name for path in FOLDER.glob("*.ipynb")} == set(map(file_name, all_lessons()))
+    assert {path.name for path in FOLDER.glob("*.ipynb")} == {*map(file_name, all_lessons()), FILE.name}
 
 
 @each_lesson

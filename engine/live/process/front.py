@@ -12,11 +12,12 @@ import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from engine.errors import BadInput, WorkerFailed
+from engine.errors import BadInput, PolicyRefused, WorkerFailed
 from engine.events import Event, Finished, LinkChanged, TokenMade, WorkerUp
 from engine.link import LinkSpec
 from engine.live.compute.optimizations import Optimizations
@@ -25,7 +26,8 @@ from engine.live.model.text import Text, TextStream
 from engine.live.process.channel import MAX_MESSAGE_BYTES, boot_id
 from engine.live.process.join_server import JoinServer, shared_key
 from engine.live.process.seat import KILLED, LOOK_S, Seat
-from engine.messages import Command, Corrupt, Gone, Greeting, Hello, Ping, Pong, Ready, Report, Start, Stop
+from engine.messages import Command, Corrupt, Gone, Greeting, Hello, Ping, Pong, Ready, Refused, Report, Start, Stop
+from engine.own_file import route_for
 from engine.request import Request
 from engine.router import Output, Router, Send
 from engine.scenario import Deployment, ModelSpec, one_of
@@ -46,8 +48,9 @@ class Front:
     """A running engine. Use as a context manager, so that no process outlives it.
 
     `transports`: those to open besides the deployment's own, so that a later deployment may use them. `listen` (host,
-    port): workers are not started here but join there, with the key in SPLIT_KITCHEN_KEY.
-    Raises BadInput for a model or deployment that cannot run; `start` raises WorkerFailed if workers do not come up.
+    port): workers are not started here but join there, with the key in SPLIT_KITCHEN_KEY. `own`: a file with a policy
+    or a split, read when a deployment that uses it begins. Raises BadInput for a model or deployment that cannot run;
+    `start` raises WorkerFailed if workers do not come up; `poll` raises PolicyRefused, and then the engine is over.
     """
 
     def __init__(
@@ -58,7 +61,9 @@ class Front:
         *,
         transports: Sequence[str] = (),
         listen: tuple[str, int] | None = None,
+        own: Path | None = None,
     ) -> None:
+        self._own = own = own.resolve() if own else None
         self.deployment = deployment
         self.transports = tuple(dict.fromkeys((deployment.transport, *transports)))
         if "nixl" in self.transports and importlib.util.find_spec("nixl") is None:
@@ -75,8 +80,8 @@ class Front:
         self._join_server = JoinServer(listen, self._key) if listen else None
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [-1]
         self._policies = deployment.policies  # of the first deployment: seats are assigned by them
-        self.seats = [Seat(name, cores[n % len(cores)]) for n, name in enumerate(worker_names(deployment.workers))]
-        self.router = Router(deployment, [seat.name for seat in self.seats], link)
+        self.seats = [Seat(name, cores[n % len(cores)], own) for n, name in enumerate(worker_names(deployment.workers))]
+        self.router = Router(deployment, [seat.name for seat in self.seats], link, route_for(deployment, own))
         self._encoder = msgspec.msgpack.Encoder()
         self._events: list[Event] = []
         self._text = Text(prepared)
@@ -158,6 +163,7 @@ class Front:
     def deploy(self, deployment: Deployment) -> None:
         """Change roles without reloading a weight. Raises BadInput for other worker counts or a closed transport."""
         one_of("transport", deployment.checked().transport, self.transports)
+        self.router.route = route_for(deployment, self._own)
         self._apply(self.router.deploy(deployment, self.now()))
         self.deployment = deployment
 
@@ -228,6 +234,8 @@ class Front:
         match message:
             case Hello():
                 self._greet(seat, message)
+            case Refused():
+                raise PolicyRefused(message.why)
             case Pong():
                 if seat.ready is None:
                     self._time(seat, message.clock_s)

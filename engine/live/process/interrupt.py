@@ -21,8 +21,8 @@ class Interrupt:
 
 @contextmanager
 def interruptible() -> Iterator[Interrupt]:
-    """Inside the block, the first Ctrl-C is a flag: raised in the middle of a message, it would tear the engine's state.
-    Only a program's main thread hears signals; elsewhere `asked` stays False."""
+    """Inside the block, the first Ctrl-C is a flag: an exception in the middle of a message would leave the engine's
+    state half changed. Only a program's main thread hears signals; elsewhere `asked` stays False."""
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt

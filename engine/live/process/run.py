@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import Path
 
 import msgspec
 
@@ -28,13 +29,15 @@ def run_live(
     prompts: Sequence[str] = (),
     watch: OnEvents = lambda events: None,
     listen: tuple[str, int] | None = None,
+    own: Path | None = None,
 ) -> Log:
     """Start the engine, run the scenario to its end, stop the engine. Raises BadInput before anything starts.
 
     `prompts`: texts of the first requests; the others are synthetic. `watch` is called with events as they come.
-    `listen` (host, port): workers of other hosts join there, and none is started here.
+    `listen` (host, port): workers of other hosts join there, and none is started here. `own`: the file of a deployment
+    with a policy or a split of one's own. Raises PolicyRefused if it breaks a rule.
     """
-    (log,) = run_each([scenario], prompts, watch, listen)
+    (log,) = run_each([scenario], prompts, watch, listen, own)
     return log
 
 
@@ -43,15 +46,18 @@ def run_each(
     prompts: Sequence[str] = (),
     watch: OnEvents = lambda events: None,
     listen: tuple[str, int] | None = None,
+    own: Path | None = None,
 ) -> list[Log]:
     """`run_live` for several scenarios of one model, in turn on the same workers. All are checked first.
 
     Interrupted, it returns the logs until then: of the one that was under way, the open requests are cancelled.
     """
+    if listen and own:
+        raise BadInput("policy", str(own), "left out with --listen: workers of other hosts do not have the file")
     asked = [make_requests(scenario, prompts) for scenario in scenarios]
     first = scenarios[0]
     transports = [scenario.deployment.transport for scenario in scenarios]
-    with Front(first.deployment, first.link, first.model, transports=transports, listen=listen) as front:
+    with Front(first.deployment, first.link, first.model, transports=transports, listen=listen, own=own) as front:
         front.start()
         logs: list[Log] = []
         with interruptible() as interrupt:

@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
 
 from engine.live.process.join_server import KEY_VARIABLE, limit_silence
 from engine.messages import Ready
@@ -30,6 +31,7 @@ class Seat:
 
     name: str
     core: int
+    own: Path | None = None  # a policy of the caller's own, for its processes
     channel: "Connection[bytes, bytes] | None" = None
     process: "subprocess.Popen[bytes] | None" = None
     ready: Ready | None = None
@@ -48,6 +50,7 @@ class Seat:
         fd = theirs.fileno()
         environment = {**os.environ, "OMP_NUM_THREADS": "1", KEY_VARIABLE: key.decode()}
         command = [sys.executable, "-P", "-m", "engine.live.process.worker_process", str(fd)]
+        command += [str(self.own)] if self.own else []
         self.process = subprocess.Popen(command, pass_fds=[fd], env=environment, stdin=subprocess.DEVNULL)
         theirs.close()
         self.take(ours)

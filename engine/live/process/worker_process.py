@@ -1,4 +1,4 @@
-"""One worker process: `python -m engine.live.process.worker_process FD` on this host,
+"""One worker process: `python -m engine.live.process.worker_process FD [POLICY_FILE]` on this host,
 or joined over TCP by `split-kitchen worker`.
 
 Three threads. The main one computes: it carries out commands between steps, runs a step, reports the results. One
@@ -13,9 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from queue import SimpleQueue
 
 from engine.blocks import BlockPool
+from engine.errors import BadInput, PolicyRefused
 from engine.events import Event
 from engine.link import LinkSpec
 from engine.live.process.channel import Channel, boot_id
@@ -33,6 +35,7 @@ from engine.messages import (
     Pong,
     Prefill,
     Ready,
+    Refused,
     Report,
     Reserve,
     Reserved,
@@ -42,14 +45,27 @@ from engine.messages import (
     Start,
     Stop,
 )
+from engine.own_file import OwnFile
 from engine.plan import Plan
+from engine.policy import Policy
+from engine.scenario import OWN
 from engine.worker import Output, Worker
 
 NICENESS = 10  # the front and the lab go first: they need little CPU, and their delays would count as serving time
 
 
-def serve(connection: "Connection[bytes, bytes]", *, role: str = "any", host: str = "127.0.0.1", key: bytes) -> None:
-    """Be a worker until the front hangs up. Others reach this one at `host` and must know `key`."""
+def serve(
+    connection: "Connection[bytes, bytes]",
+    *,
+    role: str = "any",
+    host: str = "127.0.0.1",
+    key: bytes,
+    own: Path | None = None,
+) -> None:
+    """Be a worker until the front hangs up. Others reach this one at `host` and must know `key`.
+
+    `own`: the file with a policy of the caller's own, if a deployment has one. No message can name another.
+    """
     channel = Channel(connection)
     channel.send(Hello(boot_id(), os.getpid(), role))
     while not isinstance(command := channel.receive(), Start):
@@ -57,9 +73,12 @@ def serve(connection: "Connection[bytes, bytes]", *, role: str = "any", host: st
             channel.send(Pong(time.monotonic()))
     pin_to(command.core)
     threading.excepthook = _end_with_thread
-    process = WorkerProcess(channel, command, host, key)
+    process = WorkerProcess(channel, command, host, key, own)
     threading.Thread(target=_listen, args=(channel, process.hear), daemon=True).start()
-    process.run()
+    try:
+        process.run()
+    except (PolicyRefused, BadInput) as wrong:
+        channel.send(Refused(str(wrong)))
 
 
 def pin_to(core: int) -> None:
@@ -91,7 +110,7 @@ def _end_with_thread(failed: threading.ExceptHookArgs) -> None:
 class WorkerProcess:
     """A Worker's scheduler joined to what computes and ships: model, KV pool, courier and transports."""
 
-    def __init__(self, channel: Channel, start: Start, host: str, key: bytes) -> None:
+    def __init__(self, channel: Channel, start: Start, host: str, key: bytes, own: Path | None) -> None:
         # torch is imported here, after the process is pinned to its core and has greeted the front
         import torch
 
@@ -126,6 +145,7 @@ class WorkerProcess:
         self._transport = start.transports[0]
         self._layered: dict[str, Ship] = {}  # requests whose layers are shipped as they are computed
         self._corrupt_next = False
+        self._own = own
 
     def run(self) -> None:
         """Until the process ends."""
@@ -194,7 +214,8 @@ class WorkerProcess:
         match command:
             case Configure():
                 self._transport = command.transport
-                self._worker.configure(command.policy, command.chunk, command.samples_first_token)
+                own = self._own_policy() if command.policy == OWN else None
+                self._worker.configure(command.policy, command.chunk, command.samples_first_token, own)
             case Prefill():
                 self._worker.submit(command.request, command.output_ids)
                 if command.ship is not None:
@@ -209,6 +230,11 @@ class WorkerProcess:
                 self._corrupt_next = True
             case _:
                 raise AssertionError(f"{command} is no command to a running worker")
+
+    def _own_policy(self) -> Policy:
+        """Read again at each run: its author may have changed it."""
+        assert self._own is not None, "this worker was started without a policy of its own"
+        return OwnFile.read(self._own).policy(self._worker.name)
 
     def _admit(self, admit: Admit) -> None:
         blocks = self._worker.blocks_of(admit.request.id)[: admit.nbytes // self._prepared.kv_shape.tray_bytes(1)]
@@ -248,7 +274,8 @@ class WorkerProcess:
 def main() -> None:
     """Be a worker, on the channel that the front has opened for this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the front decides
-    serve(Connection(int(sys.argv[1])), key=os.environ[KEY_VARIABLE].encode())
+    own = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    serve(Connection(int(sys.argv[1])), key=os.environ[KEY_VARIABLE].encode(), own=own)
 
 
 if __name__ == "__main__":

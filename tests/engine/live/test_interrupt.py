@@ -11,7 +11,7 @@ from engine.log import load
 from engine.metrics import summarize
 from tests.patience import PATIENCE_S
 
-# The command itself, but Ctrl-C is pressed as soon as the first answer has ended. A terminal sends it to the workers too.
+# The command itself, but Ctrl-C is pressed once the first answer has ended. A terminal sends it to the workers too.
 PRESSED = """
 import os, signal, sys
 from engine.cli import cli, run_cli

@@ -52,6 +52,24 @@ def test_simulate_says_what_run_says(kind: str, log: str, capfd: Capture) -> Non
     assert [list(handoff) for handoff in report["handoffs"]] == [HANDOFF_KEYS] * (4 if kind == "disaggregated" else 0)
 
 
+def test_simulate_serves_a_policy_of_one_s_own(log: str, tmp_path: Path, capfd: Capture) -> None:
+    file, few = tmp_path / "mine.py", ("--requests", "4", "--rate", "5", "--prompt-tokens", "60")
+    asked = ("simulate", "--policy", str(file), "--cost", log, *TINY, *few)
+    file.write_text("def policy(waiting, running, chunk): return [(job, job.left) for job in waiting + running]")
+    assert said(capfd, *asked, "--json")["deployment"] == "own policy"
+    assert run_cli(cli, (*asked, "--workers", "1")) == 0
+    assert capfd.readouterr().out.splitlines()[1].startswith("own policy ")
+    sentence = "deployment is 'chunked', but must be colocated, or left out: mine.py defines `policy` only."
+    assert refusal(capfd, *asked, "--deployment", "chunked") == sentence
+    file.write_text("def ships(tokens, prefill, decode): return False")
+    report = said(capfd, *asked, "--json")
+    assert (report["deployment"], report["handoffs"]) == ("own split", [])
+    assert "own split" in refusal(capfd, *asked, "--local-prefill-tokens", "8")
+    file.write_text("def policy(waiting, running, chunk): return []")
+    assert run_cli(cli, asked) == 1
+    assert capfd.readouterr().err.startswith("mine.py, step 1 of worker-0: it chooses nothing, though request 1 could")
+
+
 def test_simulate_takes_its_cost_from_hardware_data(tmp_path: Path, capfd: Capture) -> None:
     asked = ("--prompt-tokens", "4096", "--output-tokens", "64", "--requests", "4", "--rate", "2")
     file = str(tmp_path / "simulated.jsonl")

@@ -192,8 +192,9 @@ BEHIND_A_COOK = """([kitchens, t]) => {
   one.go(t);
   const words = [...document.querySelectorAll(".writing text")].map((node) => node.getBoundingClientRect()),
     cooks = [...document.querySelectorAll(".cook")].map((node) => node.getBoundingClientRect());
-  const crossed = words.filter((a) => cooks.some((b) =>
-    Math.min(a.right, b.right) - Math.max(a.left, b.left) > 3 && Math.min(a.bottom, b.bottom) > Math.max(a.top, b.top)));
+  const wide = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left),
+    high = (a, b) => Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top),
+    crossed = words.filter((a) => cooks.some((b) => wide(a, b) > 3 && high(a, b) > 0));
   one.gone();
   return [words.length, crossed.length];
 }"""
