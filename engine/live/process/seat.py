@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 
+from engine.live import gpus
 from engine.live.process.join_server import KEY_VARIABLE, limit_silence
 from engine.messages import Ready
 
@@ -30,6 +31,7 @@ class Seat:
 
     name: str
     core: int
+    place: str = "cpu"
     channel: "Connection[bytes, bytes] | None" = None
     process: "subprocess.Popen[bytes] | None" = None
     ready: Ready | None = None
@@ -46,7 +48,11 @@ class Seat:
     def start_process(self, key: bytes) -> None:
         ours, theirs = Pipe()
         fd = theirs.fileno()
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", KEY_VARIABLE: key.decode()}
+        environment = {
+            **(os.environ if self.place == "cpu" else gpus.environment()),
+            "OMP_NUM_THREADS": "1",
+            KEY_VARIABLE: key.decode(),
+        }
         command = [sys.executable, "-P", "-m", "engine.live.process.worker_process", str(fd)]
         self.process = subprocess.Popen(command, pass_fds=[fd], env=environment, stdin=subprocess.DEVNULL)
         theirs.close()
