@@ -68,6 +68,7 @@ def check(bench: Bench, checks: tuple[Check, ...]) -> Checked:
         except Exception as wrong:  # the others' results are wanted all the same
             traceback.print_exc()
             failed[name] = said = f"FAILED: {type(wrong).__name__}: {wrong}"
+        bench.let_go()
         click.echo(f"{name:32} {time.monotonic() - begun_s:5.0f} s  {said}")
     date = datetime.now(UTC).date().isoformat()
     return Checked(bench.place.label, sound.driver(), torch.__version__, date, rows, failed)

@@ -45,8 +45,8 @@ def doors(where: str) -> list[str]:
 
 
 def seen(pool: Pool) -> Bytes:
-    """A pool's memory as [row, byte], to look into: a stand-in's lies on the host, too."""
-    rows: Bytes = pool_rows(pool).numpy().view(np.uint8) if is_device(pool.place) else pool_rows(pool)
+    """A pool's memory as [row, byte], to look into; a copy of it, where it lies on a GPU."""
+    rows: Bytes = pool_rows(pool).cpu().numpy().view(np.uint8) if is_device(pool.place) else pool_rows(pool)
     return rows
 
 
@@ -132,7 +132,6 @@ def main(names: list[str], blocks: int, shape: KvShape, where: str) -> None:
     here = place(where)
     here.enter()
     pool = pool_on(here, shape, blocks)
-    rows = seen(pool)
     transports = Transports(pool, key=KEY, names=names)
     _say(transports.endpoints)
     for line in sys.stdin.buffer:
@@ -145,11 +144,12 @@ def main(names: list[str], blocks: int, shape: KvShape, where: str) -> None:
             case ["digest", asked]:
                 answer = digest(pool, asked)
             case ["read", asked]:
-                answer = rows[tray_rows(shape, blocks, asked)].tobytes()
+                answer = seen(pool)[tray_rows(shape, blocks, asked)].tobytes()
             case ["written"]:
-                answer = np.flatnonzero(rows.any(axis=1)).tolist()
+                answer = np.flatnonzero(seen(pool).any(axis=1)).tolist()
             case ["clear"]:
-                rows[:] = 0
+                pool.tensor.zero_()
+                here.finish()
         _say(answer)
     transports.close()
 

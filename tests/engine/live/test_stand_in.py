@@ -29,9 +29,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench("stand-in", tmp_path_factory.mktemp("models"))
+
+
 @pytest.mark.parametrize("check", [*QUICK, *SLOW], ids=lambda check: check.__name__)
-def test_what_a_gpu_must_do(check: Check, tmp_path: Path) -> None:
-    assert check(Bench("stand-in", tmp_path))
+def test_what_a_gpu_must_do(check: Check, bench: Bench) -> None:
+    assert check(bench)
 
 
 @pytest.mark.parametrize(
