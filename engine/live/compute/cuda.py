@@ -74,7 +74,7 @@ class Cuda:
         device = self.device if direct else theirs
         self._reached = tuple({*self._reached, device})  # another thread may be going through the old one
         storage = torch.UntypedStorage._new_shared_cuda(device.index, *opened_with)
-        whole = torch.empty(0, dtype=torch.int64, device=device).set_(storage)
+        whole = torch.empty(0, dtype=torch.int64, device=storage.device).set_(storage)
         return whole[: shared.nbytes // 8]
 
     def staging(self, nbytes: int) -> torch.Tensor:
