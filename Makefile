@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PORT ?= 8501
 
 .DEFAULT_GOAL := help
-.PHONY: vllm help lab notebooks claims test check fix bench fuzz stress wheel-check image-check lock record pictures clean
+.PHONY: vllm help lab notebooks claims test check fix bench fuzz stress gpu-check wheel-check image-check lock record pictures clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ stress: $(VENV)/dev ## Disturb the engine 1,000 times at random and compare ever
 
 fuzz: $(VENV)/dev ## Give every command bad values and bad files, some minutes; each must say one sentence
 	$(BIN)/python -m tests.fuzz --rounds 20
+
+gpu-check: $(VENV)/dev ## Check workers on this machine's NVIDIA GPU, some minutes, and write down what it did
+	$(BIN)/python -m tests.gpu --out engine/live/gpu-checked.json
 
 wheel-check: $(VENV)/dev ## Install the built wheel into an empty environment and use it there
 	$(BIN)/python -m tests.wheel

@@ -37,13 +37,17 @@ class Pong(Message, frozen=True):
 
 
 class Start(Message, frozen=True):
-    """Load this model and be the worker `name`. `zero_s`: the engine's zero on the worker's own monotonic clock."""
+    """Load this model and be the worker `name`. `zero_s`: the engine's zero on the worker's own monotonic clock.
+
+    `core`: the CPU core to stay on, -1 for any. `place`: "cpu" or a GPU, as "cuda:0".
+    """
 
     name: str
     model: ModelSpec
     zero_s: float
     transports: tuple[str, ...]
     core: int
+    place: str = "cpu"
 
 
 # ---- router -> worker

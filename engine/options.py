@@ -59,6 +59,7 @@ def scenario_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--chunk", type=int, default=256, show_default=True, help="Token budget of a chunked step."),
         click.option("--dtype", default="auto", show_default=True, help=f"One of {', '.join(DTYPES)}."),
+        click.option("--device", default="cpu", show_default=True, help="cpu, cuda, or GPUs as cuda:0,cuda:1."),
         click.option("--model", default="smollm2-135m", show_default=True, help="Name, folder or hub id."),
         click.option("--kv-blocks", type=int, default=2048, show_default=True, help="Blocks of 16 tokens per worker."),
         click.option("--temperature", type=float, default=0.0, show_default=True, help="0 is greedy."),
@@ -118,6 +119,7 @@ def described(
     dtype: str,
     model: str,
     kv_blocks: int,
+    device: str,
     prompts: Path | None,
     listen: str | None,
     most_workers: int = MAX_WORKERS,
@@ -131,7 +133,7 @@ def described(
         Deployment(kind, total, prefill, chunk, transport, ship, first_token, local_prefill_tokens),  # type: ignore[arg-type]
         LinkSpec(units.bytes_per_s("link", link), units.seconds("latency", latency)),
         load,
-        ModelSpec(model, dtype, kv_blocks),  # type: ignore[arg-type]
+        ModelSpec(model, dtype, kv_blocks, device),  # type: ignore[arg-type]
     ).checked(most_workers)
     words = list(islice(cycle(_lines(prompts)), load.requests)) if prompts is not None else []
     return scenario, words, units.host_and_port("listen", listen) if listen else None

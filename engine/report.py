@@ -73,6 +73,8 @@ def remarks(rows: Sequence[tuple[str, Log]]) -> None:
 
 
 def _remarks(log: Log) -> Iterator[str]:
+    if log.scenario.model.device != "cpu":  # says whether anybody ever checked that GPU
+        yield f"on {log.machine}"
     stalls = causes(log.events)
     if stall := longest(stalls):
         yield f"longest stall {says(stall)}"

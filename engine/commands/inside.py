@@ -38,6 +38,8 @@ def on_vllm(kinds: Sequence[str], vllm_python: str | None, options: dict[str, An
         scenario, prompts, listen = described(kind, **options)
         if listen:
             raise BadInput("listen", options["listen"], "left out with --engine vllm")
+        if scenario.model.device != "cpu":
+            raise BadInput("device", scenario.model.device, "left out with --engine vllm")
         found = run_vllm(scenario, prompts, python=python, progress=lambda says: click.echo(says, err=True))
         for sentence in left_out(found):
             click.echo(sentence, err=True)

@@ -17,7 +17,7 @@ from engine.options import described
 
 NOT_MINE = (  # options about the serving side
     *("deployment", "workers", "prefill_workers", "decode_workers", "link", "latency", "transport", "ship"),
-    *("first_token", "local_prefill_tokens", "chunk", "dtype", "kv_blocks", "listen", "policy"),
+    *("first_token", "local_prefill_tokens", "chunk", "dtype", "kv_blocks", "device", "listen", "policy"),
 )
 
 

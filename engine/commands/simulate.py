@@ -37,6 +37,7 @@ MEASURED = Workload(
 WORDS_AND_HOSTS: dict[str, Any] = {
     "prompts": None,
     "listen": None,
+    "device": "cpu",
     "temperature": 0.0,
     "top_p": 1.0,
     "ignore_eos": False,

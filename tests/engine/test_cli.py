@@ -338,6 +338,7 @@ def test_doctor_reports_in_json(capfd: Capture) -> None:
         "peak_flops_per_s",
         "read_bytes_per_s",
         "model",
+        "gpu_workers",
         "transports",
         "gpus",
         "findings",

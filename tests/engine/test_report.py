@@ -8,7 +8,7 @@ from engine.link import LinkSpec
 from engine.log import Log
 from engine.metrics import summarize
 from engine.report import remarks, report
-from engine.scenario import Deployment
+from engine.scenario import Deployment, ModelSpec
 from engine.sim.run import simulate
 from tests.engine.sim.kitchenette import WORKER, scenario
 from tests.engine.test_causes import ORDERS, ran
@@ -58,3 +58,11 @@ def test_a_handoff_that_never_succeeds_is_not_hidden(capsys: Capture) -> None:
         "disaggregated: request 1 FAILED after 1 token.",
         "disaggregated: request 1 began again 5 times, because the checksum does not match",
     ]
+
+
+def test_a_run_on_gpus_says_where_it_ran_and_whether_that_was_ever_checked(capsys: Capture) -> None:
+    said = "A CPU, 2 cores; workers on A GPU (never checked)"
+    on_gpus = msgspec.structs.replace(scenario(), model=ModelSpec(device="cuda"))
+    for where, machine in ((scenario(), "A CPU, 2 cores"), (on_gpus, said)):
+        remarks([("colocated", Log(where, (), machine))])
+    assert capsys.readouterr().out == f"colocated: on {said}\n"

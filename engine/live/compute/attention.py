@@ -12,12 +12,14 @@ from typing import Any
 import torch
 from torch.nn.functional import scaled_dot_product_attention as attend
 
-from engine.live.compute.kv import KvPool
+from engine.live.compute.kv import Pool
 from engine.live.compute.optimizations import Optimizations
+from engine.live.compute.place import is_device
 from engine.plan import Piece
 
 PAGED = "paged_kv"  # its name in transformers' AttentionInterface
 QUERIES = 64  # in a block of `blockwise`: small, as half of the square on the diagonal is computed for nothing
+DEVICE_QUERIES = 512  # on a device, where few large products cost less than what they compute for nothing
 
 OnLayer = Callable[[int], None]
 
@@ -31,12 +33,13 @@ class Singles:
     mask: torch.Tensor  # [count, 1, 1, positions]: 0 where a row may attend, -inf where it may not
 
     @classmethod
-    def of(cls, pieces: Sequence[Piece], pool: KvPool, dtype: torch.dtype) -> "Singles":
-        seen = torch.tensor([piece.start + 1 for piece in pieces])
-        width = -(-int(seen.max()) // pool.shape.block_tokens)
+    def of(cls, pieces: Sequence[Piece], pool: Pool, dtype: torch.dtype) -> "Singles":
+        seen = [piece.start + 1 for piece in pieces]
+        width = -(-max(seen) // pool.shape.block_tokens)
         tables = [[*piece.blocks[:width], *[0] * (width - len(piece.blocks))] for piece in pieces]
-        hidden = torch.arange(width * pool.shape.block_tokens) >= seen[:, None]
-        return cls(len(pieces), torch.tensor(tables), _minus_infinity(hidden[:, None, None], dtype))
+        positions = torch.arange(width * pool.shape.block_tokens, device=pool.place.device)
+        hidden = positions >= pool.place.put(seen)[:, None]
+        return cls(len(pieces), pool.place.put(tables), _minus_infinity(hidden[:, None, None], dtype))
 
     def attend(self, query: torch.Tensor, step: "PagedStep", layer: int, scaling: float) -> torch.Tensor:
         """Takes and returns [rows, heads, dim]."""
@@ -59,16 +62,16 @@ class Span:
     mask: torch.Tensor | None  # None there too, and where attention is blockwise
 
     @classmethod
-    def of(cls, piece: Piece, first: int, pool: KvPool, blocked: bool, dtype: torch.dtype) -> "Span":
+    def of(cls, piece: Piece, first: int, pool: Pool, blocked: bool, dtype: torch.dtype) -> "Span":
         tokens = len(piece.token_ids)
         seen = piece.start + tokens
         if piece.start == 0:
             return cls(first, first + tokens, seen, None, None)
         width = -(-seen // pool.shape.block_tokens)
-        blocks = torch.tensor(piece.blocks[:width])
+        blocks = pool.place.put(piece.blocks[:width])
         if blocked:
             return cls(first, first + tokens, seen, blocks, None)
-        hidden = torch.ones(tokens, seen, dtype=torch.bool).triu(piece.start + 1)
+        hidden = torch.ones(tokens, seen, dtype=torch.bool, device=pool.place.device).triu(piece.start + 1)
         return cls(first, first + tokens, seen, blocks, _minus_infinity(hidden, dtype))
 
     def attend(
@@ -81,7 +84,8 @@ class Span:
             past = step.pool.by_block()[layer].index_select(1, self.blocks).view(2, -1, *key.shape[::2])
             key, value = past[:, : self.seen].transpose(1, 2).to(query.dtype)
         if step.optimizations.blocked_attention:
-            return blockwise(query, key, value, scaling).transpose(0, 1)
+            queries = DEVICE_QUERIES if is_device(step.pool.place) else QUERIES
+            return blockwise(query, key, value, scaling, queries).transpose(0, 1)
         causal = self.mask is None
         whole = attend(query[None], key[None], value[None], self.mask, is_causal=causal, scale=scaling, enable_gqa=True)
         return whole[0].transpose(0, 1)
@@ -91,7 +95,7 @@ class Span:
 class PagedStep:
     """What the attention of every layer needs to know about a step; its one-token pieces come first."""
 
-    pool: KvPool
+    pool: Pool
     slots: torch.Tensor  # [rows]: where each row's key and value go
     singles: Singles | None
     spans: Sequence[Span]
@@ -100,7 +104,7 @@ class PagedStep:
 
     @classmethod
     def of(
-        cls, pieces: Sequence[Piece], pool: KvPool, on_layer: OnLayer | None, optimizations: Optimizations
+        cls, pieces: Sequence[Piece], pool: Pool, on_layer: OnLayer | None, optimizations: Optimizations
     ) -> "PagedStep":
         singles = [piece for piece in pieces if len(piece.token_ids) == 1]
         assert singles == list(pieces[: len(singles)]), "one-token pieces come first"
@@ -110,7 +114,7 @@ class PagedStep:
         for piece in pieces[row:]:
             spans.append(Span.of(piece, row, pool, optimizations.blocked_attention, dtype))
             row = spans[-1].last
-        slots = torch.tensor([slot for piece in pieces for slot in _slots(piece, pool.shape.block_tokens)])
+        slots = pool.place.put([slot for piece in pieces for slot in _slots(piece, pool.shape.block_tokens)])
         return cls(pool, slots, Singles.of(singles, pool, dtype) if singles else None, spans, on_layer, optimizations)
 
     def attend(
@@ -144,11 +148,14 @@ def paged_attention(
     return step.attend(module.layer_idx, query, key, value, scaling)[None], None
 
 
-def blockwise(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float) -> torch.Tensor:
-    """Causal attention by few, large matrix products, for CPUs that are fast at bf16.
+def blockwise(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float, queries: int = QUERIES
+) -> torch.Tensor:
+    """Causal attention by few, large matrix products, for CPUs that are fast at bf16, and for devices.
 
     torch's fused attention uses many small ones and, without AMX, has no bf16 kernel: it reaches a third of the speed
-    of oneDNN's product. Scores are rounded to bf16, as in transformers' eager attention.
+    of oneDNN's product. On a device, a mask and grouped heads would have it keep all of a prompt's scores at once.
+    Scores are rounded to bf16, as in transformers' eager attention. `queries`: rows that attend together.
 
     `query`, [heads, rows, dim], is at the last `rows` positions; `key` and `value` are [kv heads, positions, dim].
     Returns [heads, rows, dim]; each query sees its own position and all before it.
@@ -157,10 +164,10 @@ def blockwise(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scali
     kv_heads, positions, _ = key.shape
     grouped = (query * scaling).view(kv_heads, heads // kv_heads, rows, dim)
     transposed = key.transpose(1, 2).contiguous()
-    later = torch.full((QUERIES, QUERIES), float("-inf"), dtype=query.dtype).triu(1)
+    later = torch.full((queries, queries), float("-inf"), dtype=query.dtype, device=query.device).triu(1)
     out = torch.empty_like(grouped)
-    for first in range(0, rows, QUERIES):
-        last = min(rows, first + QUERIES)
+    for first in range(0, rows, queries):
+        last = min(rows, first + queries)
         seen = positions - rows + last
         block = grouped[:, :, first:last]
         scores = torch.bmm(block.reshape(kv_heads, -1, dim), transposed[:, :, :seen])
@@ -177,4 +184,4 @@ def _slots(piece: Piece, block_tokens: int) -> list[int]:
 
 
 def _minus_infinity(where: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    return torch.zeros(where.shape, dtype=dtype).masked_fill_(where, float("-inf"))
+    return torch.zeros(where.shape, dtype=dtype, device=where.device).masked_fill_(where, float("-inf"))

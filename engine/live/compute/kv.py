@@ -1,68 +1,97 @@
-"""One worker's KV pool: the tensor behind the blocks, in memory that another process can map.
+"""One worker's KV pool: the tensor behind the blocks, in memory that another process can open and write into.
 
     tensor[layer, k or v, slot, kv head, dim]      slot = block * block_tokens + offset in the block
 
-A sender maps the receiver's pool and writes into it, one-sided, as RDMA does. The memory has no name on disk
-(memfd), so nothing is left behind when its last holder ends, however it ends.
+A sender opens the receiver's pool and writes into it, one-sided, as RDMA does.
 """
 
-import mmap
-import os
-import tempfile
 from collections.abc import Sequence
+from mmap import mmap
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from engine.live.compute import memfd
+from engine.live.compute.place import HOST, Device, Place, is_device
 from engine.live.model.shape import KvShape
 
 Rows = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
+Memory = Any  # a pool as rows: `Bytes`, [row, byte], on the host; a tensor of int64, [row, word], on a device
 
 
 class KvPool:
-    """`blocks` blocks of KV. Make one with `create`, or map another process's with `attach`."""
+    """`blocks` blocks of KV on the host. Make one with `create`, or map another process's with `attach`."""
 
-    def __init__(self, shape: KvShape, blocks: int, fd: int, path: str) -> None:
+    place: Place = HOST
+
+    def __init__(self, shape: KvShape, blocks: int, memory: mmap, path: str) -> None:
         self.shape = shape
         self.blocks = blocks
         self.path = path
+        self.memory = memory
         self.nbytes = shape.tray_bytes(blocks)
-        self.memory = mmap.mmap(fd, self.nbytes)
-        slots = blocks * shape.block_tokens
-        self.tensor = torch.frombuffer(self.memory, dtype=getattr(torch, shape.dtype)).view(
-            shape.layers, 2, slots, shape.kv_heads, shape.head_dim
-        )
+        self.tensor = _tensor(torch.frombuffer(self.memory, dtype=getattr(torch, shape.dtype)), shape)
 
     @classmethod
     def create(cls, shape: KvShape, blocks: int) -> "KvPool":
         """A new pool, zeroed, whose `path` other processes of this user on this machine can `attach`."""
-        if hasattr(os, "memfd_create"):
-            fd = os.memfd_create("kv-pool")
-            path = f"/proc/{os.getpid()}/fd/{fd}"
-        else:  # not Linux: a file that the operating system clears with the temporary folder
-            fd, path = tempfile.mkstemp(prefix="kv-pool-")
-        os.ftruncate(fd, shape.tray_bytes(blocks))
-        return cls(shape, blocks, fd, path)
+        return cls(shape, blocks, *memfd.create("kv-pool", shape.tray_bytes(blocks)))
 
     @classmethod
     def attach(cls, shape: KvShape, blocks: int, path: str) -> "KvPool":
-        """Map the pool at `path`. Raises OSError if its owner is gone."""
-        fd = os.open(path, os.O_RDWR)
-        try:
-            return cls(shape, blocks, fd, path)
-        finally:
-            os.close(fd)
+        """Map the pool at `path`. Raises OSError if its owner is gone, ValueError if it is smaller than that."""
+        return cls(shape, blocks, memfd.attach(path, shape.tray_bytes(blocks)), path)
 
     def by_block(self) -> torch.Tensor:
         """The same memory as [layer, k or v, block, block_tokens x kv heads x dim]."""
         return self.tensor.view(self.shape.layers, 2, self.blocks, -1)
 
+    def flip(self, block: int) -> None:
+        """Change one bit of a block's keys in layer 0."""
+        self.memory[block * self.shape.row_bytes] ^= 1
 
-def pool_rows(pool: KvPool) -> Bytes:
-    """The pool's memory as [row, byte]. A row is one block's keys or values of one layer."""
+
+class DevicePool:
+    """`blocks` blocks of KV in a device's memory; `shared`: how other processes open it."""
+
+    def __init__(self, shape: KvShape, blocks: int, place: Device) -> None:
+        self.shape = shape
+        self.blocks = blocks
+        self.place = place
+        memory, self.shared = place.shared_zeros(shape.tray_bytes(blocks))
+        self.rows = device_rows(memory, shape)
+        self.tensor = _tensor(memory.view(getattr(torch, shape.dtype)), shape)
+
+    def by_block(self) -> torch.Tensor:
+        """The same memory as [layer, k or v, block, block_tokens x kv heads x dim]."""
+        return self.tensor.view(self.shape.layers, 2, self.blocks, -1)
+
+    def flip(self, block: int) -> None:
+        """Change one bit of a block's keys in layer 0."""
+        self.rows[block, 0].bitwise_xor_(1)
+
+
+Pool = KvPool | DevicePool
+
+
+def pool_on(place: Place, shape: KvShape, blocks: int) -> Pool:
+    """A new pool in this place, zeroed."""
+    return DevicePool(shape, blocks, place) if is_device(place) else KvPool.create(shape, blocks)
+
+
+def pool_rows(pool: Pool) -> Memory:
+    """The pool's memory by rows. A row is one block's keys or values of one layer."""
+    if isinstance(pool, DevicePool):
+        return pool.rows
     return np.frombuffer(pool.memory, np.uint8).reshape(-1, pool.shape.row_bytes)
+
+
+def device_rows(memory: torch.Tensor, shape: KvShape) -> torch.Tensor:
+    """A device's memory, int64 [words], as [row, word]. Words of 8 bytes are copied and summed fastest."""
+    return memory.view(-1, shape.row_bytes // 8)
 
 
 def row_numbers(planes: int, pool_blocks: int, blocks: Sequence[int]) -> Rows:
@@ -71,3 +100,7 @@ def row_numbers(planes: int, pool_blocks: int, blocks: Sequence[int]) -> Rows:
     assert of_plane.min(initial=0) >= 0, "blocks are counted from 0"
     assert of_plane.max(initial=0) < pool_blocks, "blocks beyond the pool are other memory"
     return np.add.outer(np.arange(planes) * pool_blocks, of_plane).reshape(-1)
+
+
+def _tensor(elements: torch.Tensor, shape: KvShape) -> torch.Tensor:
+    return elements.view(shape.layers, 2, -1, shape.kv_heads, shape.head_dim)

@@ -41,6 +41,10 @@ class Optimizations(msgspec.Struct, frozen=True):
             return self.without(*FOR_FAST_BF16, *FOR_SLOW_BF16)
         return self.without(*(FOR_SLOW_BF16 if fast_at_bf16() else FOR_FAST_BF16))
 
+    def on_device(self) -> "Optimizations":
+        """Those that pay on an accelerator, in any dtype: it has its own ways for what is slow on a CPU."""
+        return self.without(*FOR_CPUS)
+
     @classmethod
     def of_environment(cls) -> "Optimizations":
         """All but those that SPLIT_KITCHEN_WITHOUT names. Raises BadInput for a name that is none."""
@@ -51,3 +55,4 @@ OPTIMIZATIONS = Optimizations.__struct_fields__
 ALL = Optimizations()
 FOR_FAST_BF16 = ("packed_weights", "blocked_attention")
 FOR_SLOW_BF16 = ("upcast_products",)
+FOR_CPUS = ("compiled_rows", "upcast_products", "packed_weights")

@@ -10,7 +10,7 @@ import torch
 from engine.live.compute.attention import OnLayer, PagedStep
 from engine.live.compute.forward import Forward
 from engine.live.compute.kernels import if_compiled
-from engine.live.compute.kv import KvPool
+from engine.live.compute.kv import KvPool, Pool
 from engine.live.compute.optimizations import ALL, Optimizations
 from engine.live.compute.products import fast_at_bf16
 from engine.live.compute.sampling import sample
@@ -23,10 +23,15 @@ SMALL = 32  # rows; with more it pays to prepare the weights for the product fir
 class Runner:
     """A model and the pool that holds its keys and values. Of a request it sees only the pieces it is given."""
 
-    def __init__(self, model: Any, pool: KvPool, optimizations: Optimizations = ALL) -> None:
+    def __init__(self, model: Any, pool: Pool, optimizations: Optimizations = ALL) -> None:
         self.pool = pool
-        self._optimizations = optimizations.fitting(pool.shape.dtype, fast_at_bf16)
-        self._small_batch = _small_batch(model, pool) if optimizations.compiled_rows else None
+        self._small_batch = None
+        if isinstance(pool, KvPool):
+            self._optimizations = optimizations.fitting(pool.shape.dtype, fast_at_bf16)
+            if optimizations.compiled_rows:
+                self._small_batch = _small_batch(model, pool)
+        else:
+            self._optimizations = optimizations.on_device()
         ours = partial(Forward, model, self._optimizations, self._small_batch)
         self._forward = ours() if optimizations.lean_forward else partial(_by_modules, model)
 
@@ -57,9 +62,10 @@ class Runner:
         """[pieces that ask, vocabulary]: after the last token of each. One-token pieces must come first."""
         last_rows = [end - 1 for end in accumulate(len(piece.token_ids) for piece in packed)]
         due = [row for row, piece in zip(last_rows, packed, strict=True) if piece.sample]
-        ids = torch.tensor([token for piece in packed for token in piece.token_ids])
-        positions = torch.tensor([piece.start + i for piece in packed for i in range(len(piece.token_ids))])
-        rows = torch.tensor(due, dtype=torch.long)
+        put = self.pool.place.put
+        ids = put([token for piece in packed for token in piece.token_ids])
+        positions = put([piece.start + i for piece in packed for i in range(len(piece.token_ids))])
+        rows = put(due)
         if self._small_batch and len(ids) <= SMALL:
             logits: torch.Tensor = self._small_batch(ids, positions, packed, on_layer, rows)
             return logits

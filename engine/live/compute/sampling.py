@@ -15,7 +15,7 @@ def sample(logits: torch.Tensor, asked: Sequence[tuple[Sampling, int]]) -> list[
     tokens: list[int] = logits.max(dim=-1).indices.tolist()  # argmax takes four times as long in bf16
     for row, (sampling, index) in enumerate(asked):
         if sampling.temperature > 0:
-            chances = nucleus(torch.softmax(logits[row].double() / sampling.temperature, dim=-1), sampling.top_p)
+            chances = nucleus(torch.softmax(logits[row].cpu().double() / sampling.temperature, dim=-1), sampling.top_p)
             tokens[row] = draw(chances, sampling.seed, index)
     return tokens
 

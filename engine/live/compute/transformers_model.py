@@ -7,10 +7,11 @@ from transformers import AttentionInterface, AutoModelForCausalLM
 from transformers.utils import logging
 
 from engine.live.compute.attention import PAGED, paged_attention
+from engine.live.compute.place import HOST
 from engine.live.model.catalog import Prepared
 
 
-def load(prepared: Prepared, device: str = "cpu", attention: str = PAGED) -> Any:
+def load(prepared: Prepared, device: torch.device = HOST.device, attention: str = PAGED) -> Any:
     """The model on `device`. Another `attention`, such as "sdpa", gives a model that `generate` works with."""
     # No mask is registered under the name, so transformers makes none: `PagedStep` has the masks.
     AttentionInterface.register(PAGED, paged_attention)

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from torch.nn.functional import linear
 
 from engine.live.compute.optimizations import Optimizations
+from engine.live.compute.place import HOST, Place
 from engine.live.model.catalog import Prepared
 from engine.live.model.folder import weight_files
 
@@ -31,18 +32,18 @@ NORMS = ("input_layernorm", "post_attention_layernorm")
 HEAD_NORMS = ("q_norm", "k_norm")
 
 
-def served(prepared: Prepared, optimizations: Optimizations) -> Any:
+def served(prepared: Prepared, optimizations: Optimizations, place: Place = HOST) -> Any:
     """The model as a Runner with these optimizations needs it."""
-    weights = mapped(prepared) if optimizations.lean_forward else None
+    weights = mapped(prepared, place) if optimizations.lean_forward else None
     if weights is not None:
         return weights
     from engine.live.compute.transformers_model import load  # with transformers
 
-    return load(prepared)
+    return load(prepared, place.device)
 
 
-def mapped(prepared: Prepared) -> Any:
-    """The model's weights, or None for a model that only transformers can read."""
+def mapped(prepared: Prepared, place: Place = HOST) -> Any:
+    """The model's weights, or None for a model that only transformers can read. A device gets a copy."""
     folder = Path(prepared.folder)
     config = json.loads((folder / "config.json").read_text("utf-8"))
     if not config.keys() >= REQUIRED or "quantization_config" in config:
@@ -50,14 +51,14 @@ def mapped(prepared: Prepared) -> Any:
     rope = config["rope_parameters"]
     if not rope or rope.get("rope_type") != "default" or rope.get("partial_rotary_factor", 1) != 1:
         return None
-    tensors = _tensors(prepared)
+    tensors = _tensors(prepared, place.device)
     if not tensors.keys() >= _needed(prepared.kv_shape.layers, config["tie_word_embeddings"]):
         return None
     head = tensors["model.embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"]
     dim, epsilon = prepared.kv_shape.head_dim, config["rms_norm_eps"]
     decoder = SimpleNamespace(
         embed_tokens=Linear(tensors["model.embed_tokens.weight"]),
-        rotary_emb=Rotary(dim, rope["rope_theta"]),
+        rotary_emb=Rotary(dim, rope["rope_theta"], place.device),
         layers=[_layer(tensors, f"model.layers.{n}.", dim, epsilon) for n in range(prepared.kv_shape.layers)],
         norm=_norm(tensors["model.norm.weight"], epsilon),
     )
@@ -77,8 +78,8 @@ class Linear:
 class Rotary:
     """Cosines and sines of positions, [1, rows, dim] of [1, rows], in the dtype of `like`. As transformers' default."""
 
-    def __init__(self, dim: int, theta: float) -> None:
-        self._speeds = 1.0 / theta ** (torch.arange(0, dim, 2).float() / dim)
+    def __init__(self, dim: int, theta: float, device: torch.device) -> None:
+        self._speeds = (1.0 / theta ** (torch.arange(0, dim, 2).float() / dim)).to(device)
 
     def __call__(self, like: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         angles = positions[..., None].float() * self._speeds
@@ -92,14 +93,14 @@ def _needed(layers: int, tied: bool) -> set[str]:
     return ends | {f"model.layers.{n}.{name}.weight" for n in range(layers) for name in (*parts, *NORMS)}
 
 
-def _tensors(prepared: Prepared) -> Mapping[str, torch.Tensor]:
-    """All tensors in the files, by name. Those of the right dtype stay mapped; others are converted in memory."""
+def _tensors(prepared: Prepared, device: torch.device) -> Mapping[str, torch.Tensor]:
+    """All tensors in the files, by name. Those of the right dtype stay mapped on the host; others are copied."""
     dtype = getattr(torch, prepared.dtype)
     tensors: dict[str, torch.Tensor] = {}
     for file in weight_files(Path(prepared.folder), prepared.variant):
         if file.exists():
             with safe_open(file, "pt") as opened:
-                tensors |= {name: opened.get_tensor(name).to(dtype) for name in opened.keys()}  # noqa: SIM118
+                tensors |= {name: opened.get_tensor(name).to(device, dtype) for name in opened.keys()}  # noqa: SIM118
     return tensors
 
 

@@ -1,21 +1,44 @@
 """The checksum of a tray: xxh3-64 over its bytes in the order (layer, k or v, block), the same on both sides.
 
 Memory is read once for the copy and the checksum: piece by piece, each small enough to stay in the CPU's cache.
+A device has a checksum of its own: `engine.live.handoff.device_checksum`.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import xxhash
 
-from engine.live.compute.kv import Bytes, KvPool, Rows, pool_rows, row_numbers
+from engine.live.compute.kv import Bytes, Memory, Pool, Rows, pool_rows, row_numbers
+from engine.live.compute.place import is_device
+from engine.live.handoff.device_checksum import DeviceChecksum
 
 PIECE_BYTES = 5 << 17  # fits a cache of 1 MiB with room to spare
 RUN_ROWS = 8  # rows that follow each other in memory; from this average on, slices cost less than gathering
 
 
-class Checksum:
+class Checksum(Protocol):
+    """Of rows of `memory`, in the order in which they are added."""
+
+    def add(self, memory: Memory, rows: Rows) -> None:
+        """Add `rows`, int [n]."""
+
+    def add_and_copy(self, memory: Memory, rows: Rows, into: Memory, places: Rows) -> None:
+        """Add `rows`, int [n], and copy them to the rows `places`, int [n], of `into`, one for one."""
+
+    def hexdigest(self) -> str:
+        """Of everything added so far: 16 hexadecimal digits."""
+
+
+def checksum(pool: Pool) -> Checksum:
+    """A new one for rows of this pool."""
+    place, row_bytes = pool.place, pool.shape.row_bytes
+    return DeviceChecksum(place, row_bytes) if is_device(place) else HostChecksum(row_bytes)
+
+
+class HostChecksum:
     """Of rows of `memory`, [row, byte], in the order in which they are added. Row numbers must lie within it."""
 
     def __init__(self, row_bytes: int) -> None:
@@ -63,9 +86,8 @@ def _runs(rows: Rows, places: Rows) -> list[tuple[int, int]]:
     return list(pairwise(cuts))
 
 
-def digest(pool: KvPool, blocks: Sequence[int]) -> str:
+def digest(pool: Pool, blocks: Sequence[int]) -> str:
     """The checksum of the tray that lies in `blocks`, as 16 hexadecimal digits."""
-    memory = pool_rows(pool)
-    made = Checksum(memory.shape[1])
-    made.add(memory, row_numbers(2 * pool.shape.layers, pool.blocks, blocks))
+    made = checksum(pool)
+    made.add(pool_rows(pool), row_numbers(2 * pool.shape.layers, pool.blocks, blocks))
     return made.hexdigest()

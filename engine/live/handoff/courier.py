@@ -9,28 +9,29 @@ the interpreter's lock. After a delay, everything the wire could have carried in
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from threading import Condition, Thread
 
 from engine.errors import TransportFailed
 from engine.events import Event, HandoffMoved, HandoffStarted
 from engine.link import LinkSpec, Wire
-from engine.live.compute.kv import KvPool, Rows, pool_rows, row_numbers
-from engine.live.handoff.checksum import Checksum
+from engine.live.compute.kv import Pool, Rows, pool_rows, row_numbers
+from engine.live.compute.place import Mark
+from engine.live.handoff.checksum import checksum
 from engine.live.handoff.transport import Path, Segment
 from engine.live.handoff.transports import Transports
 from engine.messages import Report, Ship, ShipFailed, Shipped
 
 PIECE_S = 0.004  # a piece is so much of the bandwidth: a change of the link takes effect within that time
-PACED_BYTES = 1 << 19  # the most in a piece at any pace: a tray's last piece is late by the time of its own copy
-MOVED_EVERY_S = 0.05
+LOOK_S = 0.0003  # how often a device is asked whether it has computed another layer
 HOUR_S = 3600.0  # the longest wait; a change of a cut link ends it sooner
 
 
 class _Tray:
     """One tray on its way: the first `ready` of its rows may be sent, the first `sent` have been."""
 
-    def __init__(self, ship: Ship, transport: str, pool: KvPool, blocks: tuple[int, ...]) -> None:
+    def __init__(self, ship: Ship, transport: str, pool: Pool, blocks: tuple[int, ...]) -> None:
         self.ship = ship
         self.transport = transport
         self.source = row_numbers(2 * pool.shape.layers, pool.blocks, blocks)
@@ -45,11 +46,22 @@ class _Tray:
         self.told_s = 0.0
         self.path: Path | None = None  # until it has started
         self.aborted = False
-        self.checksum = Checksum(pool.shape.row_bytes)
+        self.made: deque[tuple[Mark, int]] = deque()  # how many rows are ready once a mark is over
+        self.checksum = checksum(pool)
 
     @property
     def waits(self) -> bool:
         return self.sent < self.ready
+
+    def has_ready(self, rows: int, now: float) -> None:
+        if not self.waits:
+            self.since_s = now
+        self.ready = rows
+
+    def look(self, now: float) -> None:
+        """Ask the device what it has computed since."""
+        while self.made and self.made[0][0].over:
+            self.has_ready(self.made.popleft()[1], now)
 
     def due_s(self, latency_s: float) -> float:
         """When the wire may begin to carry what is ready. The latency counts once, before the first byte."""
@@ -76,7 +88,7 @@ class Courier:
         self._clock = clock
         self._name = name
         self._memory = pool_rows(transports.pool)
-        self._row_bytes: int = self._memory.shape[1]
+        self._row_bytes = transports.pool.shape.row_bytes
         self._paths: dict[tuple[str, bytes], Path] = {}
 
         # everything below is guarded by this
@@ -101,13 +113,15 @@ class Courier:
         """Send the tray that is being computed into `blocks`, each layer as soon as it is ready."""
         self._begin(ship, transport, blocks, layers=0)
 
-    def layer_ready(self, request: str, layer: int) -> None:
-        """The KV of this and all earlier layers is final. Ignored if the tray has been aborted."""
+    def layer_ready(self, request: str, layer: int, mark: Mark | None = None) -> None:
+        """The KV of this and all earlier layers is final, once `mark` is over. Ignored if the tray has been aborted."""
         with self._changed:
             if tray := self._find(request):
-                if not tray.waits:
-                    tray.since_s = time.monotonic()
-                tray.ready = (layer + 1) * tray.rows_per_layer
+                rows = (layer + 1) * tray.rows_per_layer
+                if mark is None:
+                    tray.has_ready(rows, time.monotonic())
+                else:
+                    tray.made.append((mark, rows))
                 self._changed.notify_all()
 
     def set_link(self, link: LinkSpec) -> None:
@@ -158,6 +172,7 @@ class Courier:
     # ---- the thread
 
     def _run(self) -> None:
+        self._pool.place.enter(side=True)
         while self._take_turn():
             pass
         for transport, endpoint in list(self._paths):
@@ -197,12 +212,15 @@ class Courier:
         for tray in self._trays:
             if tray.aborted:
                 return tray, 0.0
+            tray.look(now)
         first = next((tray for tray in self._trays if tray.waits), None)
         if first is not None:
             due_s = first.due_s(self._wire.spec.latency_s)
             if due_s <= now:
                 return first, self._carried_in_s(first, due_s, now)
         self._idle = True
+        if any(tray.made for tray in self._trays):
+            return None, LOOK_S
         # during its latency the wire belongs to that tray: another's time would be counted from too early
         return None, due_s - now if first is not None else math.inf
 
@@ -220,7 +238,8 @@ class Courier:
         ready, paced = tray.ready - tray.sent, self._wire.spec.bandwidth_bytes_per_s
         if paced is None:
             return ready
-        return min(ready, max(1, min(PACED_BYTES, int(paced * PIECE_S)) // self._row_bytes))
+        assert tray.path is not None
+        return min(ready, max(1, min(tray.path.paced_bytes, int(paced * PIECE_S)) // self._row_bytes))
 
     def _advance(self, tray: _Tray) -> None:
         if tray.aborted:
@@ -271,7 +290,7 @@ class Courier:
             tray.sent = first
         if tray.sent == len(tray.source):
             self._finish(tray, path)
-        elif time.monotonic() - tray.told_s >= MOVED_EVERY_S:
+        elif time.monotonic() - tray.told_s >= path.told_every_s:
             self._tell_moved(tray, path)
 
     def _finish(self, tray: _Tray, path: Path) -> None:

@@ -15,16 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import TransportFailed
-from engine.live.compute.kv import Bytes, Rows
+from engine.live.compute.kv import Memory, Rows
 from engine.live.handoff.checksum import Checksum
 from engine.live.model.shape import KvShape
+
+PACED_BYTES = 1 << 19  # `Path.paced_bytes` of the host's memory
+TOLD_EVERY_S = 0.05  # `Path.told_every_s` of the host's memory
 
 
 class Segment(NamedTuple):
     """Copy rows `source` of the sender's pool `memory` to rows `target` of the receiver's, one for one."""
 
     request: str
-    memory: Bytes
+    memory: Memory
     source: Rows
     target: Rows
 
@@ -34,6 +37,8 @@ class Path(Protocol):
 
     blocks: int  # of the other worker's pool
     piece_bytes: int  # the most in one segment, unless a row is larger
+    paced_bytes: int  # the most that goes at once where a link sets the pace: a tray is late by its last piece's time
+    told_every_s: float  # how often it pays to wait for what was written, to say so
 
     def write(self, piece: Segment, checksum: Checksum) -> None:
         """Send the segment and add its bytes to the checksum. It may land later."""

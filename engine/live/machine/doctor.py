@@ -13,6 +13,8 @@ import msgspec
 import torch
 from safetensors import safe_open
 
+from engine.live.compute.list_gpus import look
+from engine.live.gpus import Found, checked
 from engine.live.machine.machine import Machine
 from engine.live.model.catalog import Prepared, prepare
 from engine.live.model.dtypes import faster, speeds
@@ -45,8 +47,16 @@ def examine(model: ModelSpec) -> dict[str, Any]:
             "kv_bytes_per_token": machine.kv_bytes_per_token,
             "context_tokens": prepared.context_tokens,
         },
+        "gpu_workers": gpu_workers(look()),
         "transports": [name for name in TRANSPORTS if name != "nixl" or importlib.util.find_spec("nixl")],
     }
+
+
+def gpu_workers(there: Found) -> dict[str, str]:
+    """What is known of workers on each GPU that torch finds, or why it finds none."""
+    if not there.gpus:
+        return {"none": there.why}
+    return {f"cuda:{gpu.index}": f"{gpu.name}, {checked(gpu.name)}" for gpu in there.gpus}
 
 
 def limits(prepared: Prepared) -> Machine:

@@ -18,6 +18,7 @@ import msgspec
 
 from engine.errors import BadInput
 from engine.files import expanded, reason
+from engine.live import gpus
 from engine.live.model.dtypes import faster, speeds
 from engine.live.model.folder import Damaged, counted, damage, read_json
 from engine.live.model.shape import KvShape
@@ -29,6 +30,7 @@ TINY = ("tiny-llama", "tiny-qwen3")
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")  # full attention, rotary positions: what the paged attention computes
 DTYPE_NAMES = {"bf16": "bfloat16", "fp32": "float32"}
 ANY_MODEL = f"one of {', '.join((*PACKAGED, *TINY))}, a folder, a .gguf file or the id of a downloaded hub model"
+BF16_SINCE = (8, 0)  # the CUDA capability from which on GPUs multiply bf16 themselves
 FORMAT = 1  # version of the cache's folders; another number makes new ones
 
 
@@ -57,8 +59,16 @@ class Prepared(msgspec.Struct, frozen=True):
 def prepare(spec: ModelSpec) -> Prepared:
     """Find the model, converting it if this is the first time. Raises BadInput with one sentence on what to do."""
     folder = _folder(spec.path)
-    dtype = DTYPE_NAMES.get(spec.dtype) or faster(speeds(cache_folder()))
+    dtype = DTYPE_NAMES.get(spec.dtype) or _own_dtype(spec.device)
     return _described(spec, folder, dtype)
+
+
+def _own_dtype(device: str) -> str:
+    if device.startswith("cuda"):
+        chosen = gpus.places(device)
+        weakest = min(gpu.capability for gpu in gpus.found().gpus if f"cuda:{gpu.index}" in chosen)
+        return "bfloat16" if weakest >= BF16_SINCE else "float32"
+    return faster(speeds(cache_folder()))
 
 
 def _folder(path: str) -> Path:

@@ -20,6 +20,7 @@ import msgspec
 from engine.errors import BadInput, PolicyRefused, WorkerFailed
 from engine.events import Event, Finished, LinkChanged, TokenMade, WorkerUp
 from engine.link import LinkSpec
+from engine.live import gpus
 from engine.live.compute.optimizations import Optimizations
 from engine.live.model.catalog import prepare
 from engine.live.model.text import Text, TextStream
@@ -42,6 +43,16 @@ def worker_names(count: int) -> list[str]:
 
 
 _messages: msgspec.msgpack.Decoder[Report | Greeting] = msgspec.msgpack.Decoder(Report | Greeting)
+
+
+def _can_serve(device: str, transports: Sequence[str], listen: object) -> None:
+    """Raises BadInput for what workers on GPUs cannot do."""
+    if device == "cpu":
+        return
+    if "nixl" in transports:
+        raise BadInput("transport", "nixl", f"shm or tcp with {device} for a device")
+    if listen:
+        raise BadInput("device", device, "cpu where workers join from other hosts")
 
 
 class Front:
@@ -70,6 +81,8 @@ class Front:
             raise BadInput(
                 "transport", "nixl", "shm or tcp, unless nixl is installed: pip install 'split-kitchen[nixl]'"
             )
+        places = gpus.places(model.checked().device)
+        _can_serve(model.device, self.transports, listen)
         Optimizations.of_environment()  # the workers read it; a wrong name is refused before they start
         prepared = prepare(model)
         # decided once, here: hosts that each chose their own dtype could not read each other's KV
@@ -80,7 +93,10 @@ class Front:
         self._join_server = JoinServer(listen, self._key) if listen else None
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [-1]
         self._policies = deployment.policies  # of the first deployment: seats are assigned by them
-        self.seats = [Seat(name, cores[n % len(cores)], own) for n, name in enumerate(worker_names(deployment.workers))]
+        self.seats = [
+            Seat(name, cores[n % len(cores)], places[n % len(places)], own)
+            for n, name in enumerate(worker_names(deployment.workers))
+        ]
         self.router = Router(deployment, [seat.name for seat in self.seats], link, route_for(deployment, own))
         self._encoder = msgspec.msgpack.Encoder()
         self._events: list[Event] = []
@@ -309,9 +325,10 @@ class Front:
             self._start(seat, min(seat.round_trips)[1])  # the shortest round trip leaves the least room for error
 
     def _start(self, seat: Seat, clock_offset_s: float) -> None:
-        core = seat.core if seat.process is not None else -1  # a remote worker runs on any core of its host
+        # a remote worker runs on any core of its host; so does one that only keeps a GPU busy
+        core = seat.core if seat.process is not None and seat.place == "cpu" else -1
         zero_s = self._zero_s + clock_offset_s
-        self._send(seat, Start(seat.name, self.model, zero_s, self.transports, core))
+        self._send(seat, Start(seat.name, self.model, zero_s, self.transports, core, seat.place))
 
     def _compare(self, ready: Ready) -> None:
         """All workers must lay out KV alike, or one could not read another's tray. Raises WorkerFailed."""

@@ -11,6 +11,7 @@ import msgspec
 
 from engine.errors import BadInput
 from engine.events import Arrived, Event
+from engine.live import gpus
 from engine.live.model.catalog import Prepared, prepare
 from engine.live.model.text import Text
 from engine.live.process.front import Front
@@ -99,7 +100,9 @@ def run_on(
         fresh = rebased(front.poll(min(wait_s, 1.0)), zero_s)
         events += fresh
         watch(fresh)
-    return Log(scenario, in_order(events), machine(), datetime.now(UTC).isoformat(timespec="seconds"))
+    return Log(
+        scenario, in_order(events), machine(scenario.model.device), datetime.now(UTC).isoformat(timespec="seconds")
+    )
 
 
 def _may_come(front: Front, users: int) -> bool:
@@ -112,7 +115,7 @@ def make_requests(scenario: Scenario, prompts: Sequence[str] = ()) -> list[Reque
 
     Raises BadInput if a request could never be served: prompt and output must fit the model's context and the KV pool.
     """
-    scenario.checked()
+    gpus.places(scenario.checked().model.device)
     prepared = prepare(scenario.model)
     text = _text(prepared)
     load = scenario.workload
@@ -164,7 +167,7 @@ def rebased(events: Sequence[Event], zero_s: float) -> list[Event]:
     return [msgspec.structs.replace(event, t=event.t - zero_s) for event in events if event.t >= zero_s]
 
 
-def machine() -> str:
-    """This machine in a few words: its CPU and how many cores this process may use."""
-    cores = core_count()
-    return f"{processor()}, {cores} core{'s' if cores != 1 else ''}"
+def machine(device: str = "cpu") -> str:
+    """This machine in a few words: its CPU, how many cores this process may use, and the GPUs that workers use."""
+    cores, workers_on = core_count(), gpus.said_of(device)
+    return f"{processor()}, {cores} core{'s' if cores != 1 else ''}{workers_on and f'; workers on {workers_on}'}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
+from engine.live import gpus
 from engine.live.process.join_server import KEY_VARIABLE, limit_silence
 from engine.messages import Ready
 
@@ -31,6 +32,7 @@ class Seat:
 
     name: str
     core: int
+    place: str = "cpu"
     own: Path | None = None  # a policy of the caller's own, for its processes
     channel: "Connection[bytes, bytes] | None" = None
     process: "subprocess.Popen[bytes] | None" = None
@@ -48,7 +50,11 @@ class Seat:
     def start_process(self, key: bytes) -> None:
         ours, theirs = Pipe()
         fd = theirs.fileno()
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", KEY_VARIABLE: key.decode()}
+        environment = {
+            **(os.environ if self.place == "cpu" else gpus.environment()),
+            "OMP_NUM_THREADS": "1",
+            KEY_VARIABLE: key.decode(),
+        }
         command = [sys.executable, "-P", "-m", "engine.live.process.worker_process", str(fd)]
         command += [str(self.own)] if self.own else []
         self.process = subprocess.Popen(command, pass_fds=[fd], env=environment, stdin=subprocess.DEVNULL)

@@ -51,7 +51,8 @@ from engine.policy import Policy
 from engine.scenario import OWN
 from engine.worker import Output, Worker
 
-NICENESS = 10  # the front and the lab go first: they need little CPU, and their delays would count as serving time
+NICENESS = 10  # the front and the lab go first: they need little CPU, and their delays would count as serving time. But
+# a GPU that waits for its next work is idle.
 
 
 def serve(
@@ -71,7 +72,7 @@ def serve(
     while not isinstance(command := channel.receive(), Start):
         if isinstance(command, Ping):
             channel.send(Pong(time.monotonic()))
-    pin_to(command.core)
+    pin_to(command.core, NICENESS if command.place == "cpu" else 0)
     threading.excepthook = _end_with_thread
     process = WorkerProcess(channel, command, host, key, own)
     threading.Thread(target=_listen, args=(channel, process.hear), daemon=True).start()
@@ -81,12 +82,12 @@ def serve(
         channel.send(Refused(str(wrong)))
 
 
-def pin_to(core: int) -> None:
-    """Run on one core (-1: any) with one compute thread, at a lower priority than the front."""
+def pin_to(core: int, niceness: int = NICENESS) -> None:
+    """Run on one core (-1: any) with one compute thread, at a lower priority than the front by `niceness`."""
     os.environ["OMP_NUM_THREADS"] = "1"
     if core >= 0 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
-    os.nice(NICENESS)
+    os.nice(niceness)
     sys.setswitchinterval(0.0005)  # the courier shares this interpreter; with the usual 5 ms it would miss its pace
 
 
@@ -114,8 +115,9 @@ class WorkerProcess:
         # torch is imported here, after the process is pinned to its core and has greeted the front
         import torch
 
-        from engine.live.compute.kv import KvPool
+        from engine.live.compute.kv import pool_on
         from engine.live.compute.optimizations import Optimizations
+        from engine.live.compute.places import place
         from engine.live.compute.runner import Runner
         from engine.live.compute.weights import served
         from engine.live.handoff.checksum import digest
@@ -128,11 +130,13 @@ class WorkerProcess:
         self._inbox: SimpleQueue[Command] = SimpleQueue()
         self._zero_s = start.zero_s
         self._prepared = prepare(start.model)
-        self._pool = KvPool.create(self._prepared.kv_shape, self._prepared.kv_blocks)
+        self._place = place(start.place)
+        self._place.enter()
+        self._pool = pool_on(self._place, self._prepared.kv_shape, self._prepared.kv_blocks)
         self._digest = digest
         self._worker = Worker(start.name, BlockPool(self._pool.blocks, self._prepared.kv_shape.block_tokens))
         optimizations = Optimizations.of_environment()
-        self._runner = Runner(served(self._prepared, optimizations), self._pool, optimizations)
+        self._runner = Runner(served(self._prepared, optimizations, self._place), self._pool, optimizations)
         self._transports = Transports(self._pool, key=key, names=start.transports, host=host)
         self._courier = Courier(
             self._transports,
@@ -196,11 +200,14 @@ class WorkerProcess:
             self._courier.begin(self._layered.pop(piece.request), self._transport, piece.blocks)
 
         def layer_ready(layer: int) -> None:
+            mark = self._place.mark()
             for piece in leaving:
-                self._courier.layer_ready(piece.request, layer)
+                self._courier.layer_ready(piece.request, layer, mark)
 
         sampled = self._runner.run(pieces, layer_ready if leaving else None)
-        cpu_s = time.process_time() - before_s
+        self._place.finish()  # a step that samples nothing has not waited for its end
+        # on a GPU, the process's own time says nothing of the step's
+        cpu_s = time.process_time() - before_s if self._place.name == "cpu" else None
         self._say(self._worker.finish(plan, sampled, self._now(), cpu_s))
 
     def _obey_all(self, wait: bool) -> None:
@@ -240,8 +247,7 @@ class WorkerProcess:
         blocks = self._worker.blocks_of(admit.request.id)[: admit.nbytes // self._prepared.kv_shape.tray_bytes(1)]
         if self._corrupt_next:
             self._corrupt_next = False
-            first_key = blocks[0] * self._pool.shape.row_bytes  # of layer 0
-            self._pool.memory[first_key] ^= 1
+            self._pool.flip(blocks[0])
         verified = self._digest(self._pool, blocks) == admit.digest
         if verified:
             self._worker.admit(admit.request, admit.output_ids)

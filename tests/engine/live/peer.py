@@ -11,10 +11,13 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 
-from engine.live.compute.kv import KvPool, Rows, pool_rows, row_numbers
+from engine.live.compute.kv import Bytes, Pool, Rows, pool_on, pool_rows, row_numbers
+from engine.live.compute.place import is_device
+from engine.live.compute.places import place
 from engine.live.handoff.checksum import digest
-from engine.live.handoff.transports import Transports
+from engine.live.handoff.transports import Transports, why_not
 from engine.live.model.shape import KvShape
 from tests.patience import PATIENCE_S
 
@@ -26,9 +29,30 @@ def tray_rows(shape: KvShape, pool_blocks: int, blocks: Sequence[int]) -> Rows:
     return row_numbers(2 * shape.layers, pool_blocks, blocks)
 
 
+LACKS_NIXL = why_not("nixl")
+PLACES = ("cpu", "stand-in")
+ROADS = [
+    *((where, transport) for where in PLACES for transport in ("shm", "tcp")),
+    pytest.param("cpu", "nixl", marks=pytest.mark.skipif(bool(LACKS_NIXL), reason=str(LACKS_NIXL))),
+]
+on_every_road = pytest.mark.parametrize(("where", "transport"), ROADS)
+in_every_place = pytest.mark.parametrize("where", PLACES)
+
+
+def doors(where: str) -> list[str]:
+    """The transports of a pool that lies there."""
+    return ["shm", "tcp"] if where != "cpu" or LACKS_NIXL else ["shm", "tcp", "nixl"]
+
+
+def seen(pool: Pool) -> Bytes:
+    """A pool's memory as [row, byte], to look into; a copy of it, where it lies on a GPU."""
+    rows: Bytes = pool_rows(pool).cpu().numpy().view(np.uint8) if is_device(pool.place) else pool_rows(pool)
+    return rows
+
+
 class Peer:
-    def __init__(self, transports: Sequence[str], shape: KvShape, blocks: int) -> None:
-        setting = msgspec.json.encode((transports, blocks, shape)).decode()
+    def __init__(self, transports: Sequence[str], shape: KvShape, blocks: int, where: str = "cpu") -> None:
+        setting = msgspec.json.encode((transports, blocks, shape, where)).decode()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.engine.live.peer", setting],
             stdin=subprocess.PIPE,
@@ -87,9 +111,27 @@ class Peer:
         return self.process.stdout.read(length)
 
 
-def main(names: list[str], blocks: int, shape: KvShape) -> None:
-    pool = KvPool.create(shape, blocks)
-    rows = pool_rows(pool)
+class Peers:
+    """One receiver for each place, started when it is first asked for. Close them in the end."""
+
+    def __init__(self, shape: KvShape, blocks: int) -> None:
+        self._shape, self._blocks = shape, blocks
+        self._running: dict[str, Peer] = {}
+
+    def at(self, where: str) -> Peer:
+        if where not in self._running:
+            self._running[where] = Peer(doors(where), self._shape, self._blocks, where)
+        return self._running[where]
+
+    def close(self) -> None:
+        for peer in self._running.values():
+            peer.close()
+
+
+def main(names: list[str], blocks: int, shape: KvShape, where: str) -> None:
+    here = place(where)
+    here.enter()
+    pool = pool_on(here, shape, blocks)
     transports = Transports(pool, key=KEY, names=names)
     _say(transports.endpoints)
     for line in sys.stdin.buffer:
@@ -102,11 +144,12 @@ def main(names: list[str], blocks: int, shape: KvShape) -> None:
             case ["digest", asked]:
                 answer = digest(pool, asked)
             case ["read", asked]:
-                answer = rows[tray_rows(shape, blocks, asked)].tobytes()
+                answer = seen(pool)[tray_rows(shape, blocks, asked)].tobytes()
             case ["written"]:
-                answer = np.flatnonzero(rows.any(axis=1)).tolist()
+                answer = np.flatnonzero(seen(pool).any(axis=1)).tolist()
             case ["clear"]:
-                rows[:] = 0
+                pool.tensor.zero_()
+                here.finish()
         _say(answer)
     transports.close()
 
@@ -118,4 +161,4 @@ def _say(answer: object) -> None:
 
 
 if __name__ == "__main__":
-    main(*msgspec.json.decode(sys.argv[1], type=tuple[list[str], int, KvShape]))
+    main(*msgspec.json.decode(sys.argv[1], type=tuple[list[str], int, KvShape, str]))

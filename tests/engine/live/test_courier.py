@@ -13,15 +13,16 @@ import pytest
 from engine.errors import TransportFailed
 from engine.events import Event, HandoffMoved, HandoffStarted
 from engine.link import LinkSpec
-from engine.live.compute.kv import Bytes, KvPool, pool_rows
+from engine.live.compute.kv import Bytes, Pool, pool_on
+from engine.live.compute.places import place
 from engine.live.handoff import courier as courier_module
 from engine.live.handoff.checksum import Checksum, digest
-from engine.live.handoff.courier import MOVED_EVERY_S, PIECE_S, Courier
-from engine.live.handoff.transport import Path, Segment
-from engine.live.handoff.transports import Transports, why_not
+from engine.live.handoff.courier import PIECE_S, Courier
+from engine.live.handoff.transport import PACED_BYTES, TOLD_EVERY_S, Path, Segment
+from engine.live.handoff.transports import Transports
 from engine.live.model.shape import KvShape
 from engine.messages import Report, Ship, ShipFailed, Shipped
-from tests.engine.live.peer import KEY, Peer, tray_rows
+from tests.engine.live.peer import KEY, PLACES, Peer, Peers, in_every_place, on_every_road, seen, tray_rows
 from tests.patience import PATIENCE_S
 
 SHAPE = KvShape(layers=4, kv_heads=2, head_dim=32, block_tokens=16, dtype="float32")
@@ -32,10 +33,6 @@ TARGET = (3, 15, 0, 8, 1, 62, 63, 30, 29, 28, 50, 44, 43, 21, 22, 23)
 ELSEWHERE = tuple(block for block in range(BLOCKS) if block not in TARGET)[:16]
 NBYTES = 4 * 2 * 16 * ROW  # 512 KiB
 UNPACED = LinkSpec()
-
-LACKS_NIXL = why_not("nixl")
-NAMES = ["shm", "tcp"] if LACKS_NIXL else ["shm", "tcp", "nixl"]
-TRANSPORTS = ["shm", "tcp", pytest.param("nixl", marks=pytest.mark.skipif(bool(LACKS_NIXL), reason=str(LACKS_NIXL)))]
 
 pytestmark = pytest.mark.live
 
@@ -81,7 +78,7 @@ class Log:
 class Recorder(Transports):
     """Its paths go nowhere, and remember who asked for what."""
 
-    def __init__(self, pool: KvPool) -> None:
+    def __init__(self, pool: Pool) -> None:
         super().__init__(pool, key=KEY, names=[])
         self.connected = 0
         self.connecting = threading.Lock()  # held: it takes long
@@ -102,6 +99,8 @@ class Recorder(Transports):
 class RecordedPath:
     blocks = BLOCKS
     piece_bytes = NBYTES
+    paced_bytes = PACED_BYTES
+    told_every_s = TOLD_EVERY_S
 
     def __init__(self, transports: Recorder) -> None:
         self._transports = transports
@@ -117,19 +116,41 @@ class RecordedPath:
     def close(self) -> None: ...
 
 
+@pytest.fixture
+def where() -> str:
+    """In whose memory the pools of both sides lie: on the host, unless a test asks for more."""
+    return "cpu"
+
+
 @pytest.fixture(scope="module")
-def pool() -> KvPool:
-    pool = KvPool.create(SHAPE, BLOCKS)
-    rows = pool_rows(pool)
+def pools() -> dict[str, Pool]:
+    return {where: noise(where) for where in PLACES}
+
+
+def noise(where: str) -> Pool:
+    here = place(where)
+    here.enter()
+    pool = pool_on(here, SHAPE, BLOCKS)
+    rows = seen(pool)
     rows[:] = np.random.default_rng(0).integers(1, 256, rows.shape, np.uint8)
     return pool
 
 
+@pytest.fixture
+def pool(pools: dict[str, Pool], where: str) -> Pool:
+    return pools[where]
+
+
 @pytest.fixture(scope="module")
-def peer() -> Iterator[Peer]:
-    peer = Peer(NAMES, SHAPE, BLOCKS)
-    yield peer
-    peer.close()
+def peers() -> Iterator[Peers]:
+    peers = Peers(SHAPE, BLOCKS)
+    yield peers
+    peers.close()
+
+
+@pytest.fixture
+def peer(peers: Peers, where: str) -> Peer:
+    return peers.at(where)
 
 
 @pytest.fixture
@@ -171,16 +192,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SkippingClock:
 
 
 @pytest.fixture
-def recorder(pool: KvPool) -> Recorder:
+def recorder(pool: Pool) -> Recorder:
     return Recorder(pool)
 
 
 @pytest.fixture
-def memory() -> Iterator[tuple[Transports, Bytes]]:
+def memory(pool: Pool) -> Iterator[tuple[Transports, Bytes]]:
     """A receiver's pool in this process, to look into while bytes arrive."""
-    pool = KvPool.create(SHAPE, BLOCKS)
-    transports = Transports(pool, key=KEY)
-    yield transports, pool_rows(pool)
+    theirs = pool_on(pool.place, SHAPE, BLOCKS)
+    transports = Transports(theirs, key=KEY)
+    yield transports, seen(theirs)
     transports.close()
 
 
@@ -192,9 +213,9 @@ def ship(request: str = "r", endpoint: bytes = b"", blocks: tuple[int, ...] = TA
 
 
 @pytest.mark.parametrize("layered", [False, True], ids=["whole", "layers"])
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@on_every_road
 def test_a_tray_lands_bit_for_bit(
-    transport: str, layered: bool, pool: KvPool, peer: Peer, log: Log, start: Start
+    where: str, transport: str, layered: bool, pool: Pool, peer: Peer, log: Log, start: Start
 ) -> None:
     transports = Transports(pool, key=KEY, names=[transport])
     courier = start(transports, LinkSpec(50e6, 0.001))
@@ -204,12 +225,12 @@ def test_a_tray_lands_bit_for_bit(
     if layered:
         courier.begin(order, transport, SOURCE)
         for layer in range(SHAPE.layers):
-            courier.layer_ready("r", layer)
+            courier.layer_ready("r", layer, pool.place.mark())
             wait_for(lambda: all_sent(courier))  # so every layer is sent by itself
     else:
         courier.ship(order, transport, SOURCE)
     shipped = log.shipped()
-    assert peer.read(TARGET) == pool_rows(pool)[tray_rows(SHAPE, BLOCKS, SOURCE)].tobytes()
+    assert peer.read(TARGET) == seen(pool)[tray_rows(SHAPE, BLOCKS, SOURCE)].tobytes()
     assert peer.written() == sorted(tray_rows(SHAPE, BLOCKS, TARGET).tolist())
     assert shipped.digest == digest(pool, SOURCE) == peer.digest(TARGET)
     assert (shipped.request, shipped.nbytes, shipped.configured_bytes_per_s) == ("r", NBYTES, 50e6)
@@ -230,7 +251,7 @@ def test_what_it_says_of_a_tray(recorder: Recorder, log: Log, start: Start) -> N
     assert done == sorted(set(done))
     assert done[-1] == NBYTES
     times = [entry.t for entry in [started, *moved] if isinstance(entry, HandoffStarted | HandoffMoved)]
-    assert all(later - earlier > MOVED_EVERY_S * 0.9 for earlier, later in pairwise(times))
+    assert all(later - earlier > TOLD_EVERY_S * 0.9 for earlier, later in pairwise(times))
     assert isinstance(shipped, Shipped)
 
 
@@ -266,6 +287,43 @@ def test_a_tray_that_waits_for_its_layers_keeps_no_other_waiting(recorder: Recor
     slow = log.shipped()
     assert slow.request == "slow"
     assert slow.digest == digest(recorder.pool, SOURCE)
+
+
+class Switch:
+    """A mark of a device, in the test's hand."""
+
+    over = False
+
+    def wait(self) -> None: ...
+
+
+def test_a_layer_leaves_once_the_device_has_computed_it(recorder: Recorder, log: Log, start: Start) -> None:
+    courier = start(recorder)
+    marks = [Switch() for _ in range(SHAPE.layers)]
+    courier.begin(ship(), "shm", SOURCE)
+    for layer, mark in enumerate(marks):  # all of them are given to the device long before the first is done
+        courier.layer_ready("r", layer, mark)
+    courier.ship(ship("quick"), "shm", SOURCE)
+    assert log.shipped().request == "quick", "nothing of the first may be sent yet"
+    for mark in marks[1:3]:
+        mark.over = True  # no use before the one ahead of it
+    rows, of_quick = 2 * len(SOURCE), len(recorder.order())
+    courier.ship(ship("quick"), "shm", SOURCE)
+    log.shipped()
+    assert {request for request, _ in recorder.order()} == {"quick"}
+    marks[0].over = True
+    wait_for(lambda: len(recorder.order()) == 2 * of_quick + 3 * rows)
+    marks[3].over = True
+    assert log.shipped().digest == digest(recorder.pool, SOURCE)
+
+
+def test_abort_does_not_wait_for_the_device(recorder: Recorder, log: Log, start: Start) -> None:
+    courier = start(recorder)
+    courier.begin(ship(), "shm", SOURCE)
+    courier.layer_ready("r", 0, Switch())
+    courier.abort("r")
+    assert recorder.pieces == []
+    assert log.silent()
 
 
 # ---- the right pace
@@ -354,8 +412,9 @@ def test_pieces_hold_a_few_milliseconds_of_bandwidth(recorder: Recorder, log: Lo
 # ---- when to stop
 
 
+@in_every_place
 def test_after_abort_not_one_byte_is_written(
-    pool: KvPool, memory: tuple[Transports, Bytes], log: Log, start: Start
+    pool: Pool, memory: tuple[Transports, Bytes], log: Log, start: Start
 ) -> None:
     receiver, rows = memory
     sender = Transports(pool, key=KEY)
@@ -411,7 +470,7 @@ def test_abort_does_not_wait_for_a_connection(recorder: Recorder, log: Log, star
     assert len(log.of(HandoffStarted)) == 1
 
 
-def test_abort_waits_for_what_is_being_said(recorder: Recorder, log: Log, pool: KvPool) -> None:
+def test_abort_waits_for_what_is_being_said(recorder: Recorder, log: Log, pool: Pool) -> None:
     speaking = threading.Event()
 
     def report(report: Report) -> None:
@@ -438,13 +497,13 @@ def test_close_leaves_what_is_not_carried(recorder: Recorder, log: Log, start: S
 # ---- what goes wrong
 
 
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@on_every_road
 def test_a_receiver_that_dies_fails_its_tray_and_no_other(
-    transport: str, pool: KvPool, peer: Peer, log: Log, start: Start
+    where: str, transport: str, pool: Pool, peer: Peer, log: Log, start: Start
 ) -> None:
     transports = Transports(pool, key=KEY, names=[transport])
     courier = start(transports, LinkSpec(NBYTES / 10))
-    mortal = Peer([transport], SHAPE, BLOCKS)
+    mortal = Peer([transport], SHAPE, BLOCKS, where)
     try:
         mortal.grant("r", TARGET)
         courier.ship(ship("r", mortal.endpoints[transport]), transport, SOURCE)
@@ -465,7 +524,8 @@ def test_a_receiver_that_dies_fails_its_tray_and_no_other(
         transports.close()
 
 
-def test_a_receiver_that_refuses(pool: KvPool, memory: tuple[Transports, Bytes], log: Log, start: Start) -> None:
+@in_every_place
+def test_a_receiver_that_refuses(pool: Pool, memory: tuple[Transports, Bytes], log: Log, start: Start) -> None:
     receiver, rows = memory
     sender = Transports(pool, key=KEY)
     courier = start(sender, LinkSpec(50e6))
@@ -510,7 +570,7 @@ def test_blocks_the_receiver_does_not_have(recorder: Recorder, log: Log, start: 
     assert recorder.pieces == []
 
 
-def test_a_transport_the_worker_has_not_opened(pool: KvPool, log: Log, start: Start) -> None:
+def test_a_transport_the_worker_has_not_opened(pool: Pool, log: Log, start: Start) -> None:
     start(Transports(pool, key=KEY, names=[])).ship(ship(), "tcp", SOURCE)
     assert "no tcp transport" in log.failed().why
 
@@ -518,7 +578,7 @@ def test_a_transport_the_worker_has_not_opened(pool: KvPool, log: Log, start: St
 def all_sent(courier: Courier) -> bool:
     """Everything that was ready has been sent."""
     with courier._changed:
-        return courier._busy is None and not any(tray.waits for tray in courier._trays)
+        return courier._busy is None and not any(tray.waits or tray.made for tray in courier._trays)
 
 
 def at_rest(courier: Courier) -> bool:

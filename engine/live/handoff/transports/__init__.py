@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 
 from engine.errors import TransportFailed
-from engine.live.compute.kv import KvPool
+from engine.live.compute.kv import DevicePool, KvPool, Pool
 from engine.live.handoff.transport import Grants, Path, Transport
-from engine.live.handoff.transports import nixl, shm, tcp
+from engine.live.handoff.transports import nixl, peer, shm, tcp
 
 
 def why_not(name: str) -> str | None:
@@ -17,12 +17,13 @@ class Transports:
     """A worker's open transports: the ways into its pool, and out of it into others'.
 
     `key` is shared by the workers of one engine: TCP admits no one else. TCP listens on `host`; other workers connect
-    to `advertise`, where the two differ (0.0.0.0, containers, NAT).
+    to `advertise`, where the two differ (0.0.0.0, containers, NAT). NIXL moves only the host's pools.
+    Threads that call these have entered the pool's place.
     """
 
     def __init__(
         self,
-        pool: KvPool,
+        pool: Pool,
         *,
         key: bytes,
         names: Iterable[str] = ("shm", "tcp"),
@@ -35,10 +36,10 @@ class Transports:
         for name in names:
             match name:
                 case "shm":
-                    self._transports[name] = shm.Shm(pool)
+                    self._transports[name] = peer.Peer(pool) if isinstance(pool, DevicePool) else shm.Shm(pool)
                 case "tcp":
                     self._transports[name] = tcp.Tcp(pool, self.grants, key, host, advertise or host)
-                case "nixl":
+                case "nixl" if isinstance(pool, KvPool):
                     self._transports[name] = nixl.Nixl(pool)
                 case _:
                     raise ValueError(name)

@@ -21,7 +21,7 @@ import numpy as np
 from engine.errors import TransportFailed
 from engine.live.compute.kv import KvPool, pool_rows
 from engine.live.handoff.checksum import Checksum
-from engine.live.handoff.transport import KvEndpoint, Path, Segment, read_endpoint
+from engine.live.handoff.transport import PACED_BYTES, TOLD_EVERY_S, KvEndpoint, Path, Segment, read_endpoint
 
 PATIENCE_S = 10.0
 POLL_S = 50e-6
@@ -115,6 +115,8 @@ class NixlPath:
     """Writes into another worker's pool through NIXL."""
 
     piece_bytes = 1 << 23  # a transfer cannot be stopped, so none may take longer than some milliseconds
+    paced_bytes = PACED_BYTES
+    told_every_s = TOLD_EVERY_S
 
     def __init__(self, mine: Nixl, theirs: NixlEndpoint) -> None:
         self.blocks = theirs.blocks

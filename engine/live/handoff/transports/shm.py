@@ -3,14 +3,13 @@
 The receiver takes no part and cannot refuse, so the sender must be stopped before blocks are freed.
 """
 
-import os
-
 import msgspec
 
 from engine.errors import TransportFailed
+from engine.live.compute import memfd
 from engine.live.compute.kv import KvPool, pool_rows
 from engine.live.handoff.checksum import Checksum
-from engine.live.handoff.transport import KvEndpoint, Path, Segment, read_endpoint
+from engine.live.handoff.transport import PACED_BYTES, TOLD_EVERY_S, KvEndpoint, Path, Segment, read_endpoint
 
 
 class ShmEndpoint(KvEndpoint, frozen=True, tag="shm"):
@@ -37,12 +36,14 @@ class ShmPath:
     """Another worker's pool, mapped into this process."""
 
     piece_bytes = 1 << 21  # a fraction of a millisecond
+    paced_bytes = PACED_BYTES
+    told_every_s = TOLD_EVERY_S
 
     def __init__(self, theirs: ShmEndpoint) -> None:
         self.blocks = theirs.blocks
         self._path = theirs.path
         try:
-            self._file = _file(theirs.path)
+            self._file = memfd.identity(theirs.path)
             self._pool = KvPool.attach(theirs.shape, theirs.blocks, theirs.path)
         except (OSError, ValueError) as error:  # ValueError: the file is smaller than the pool should be
             raise TransportFailed(f"The receiver's memory cannot be mapped: {error}.") from error
@@ -54,7 +55,7 @@ class ShmPath:
     def flush(self) -> None:
         """A copy has landed once it is made. But mapped memory outlives its owner, so check that the owner is there."""
         try:
-            alive = _file(self._path) == self._file
+            alive = memfd.identity(self._path) == self._file
         except OSError:
             alive = False
         if not alive:
@@ -62,8 +63,3 @@ class ShmPath:
 
     def close(self) -> None:
         """The memory is unmapped with the last reference to this path."""
-
-
-def _file(path: str) -> tuple[int, int]:
-    status = os.stat(path)
-    return status.st_dev, status.st_ino

@@ -24,13 +24,21 @@ import msgspec
 import numpy as np
 
 from engine.errors import TransportFailed
-from engine.live.compute.kv import Bytes, KvPool, Rows, pool_rows
+from engine.live.compute.kv import Pool, Rows
 from engine.live.handoff.checksum import Checksum
-from engine.live.handoff.transport import Grants, KvEndpoint, Path, Segment, read_endpoint
+from engine.live.handoff.staging import Staging, staging
+from engine.live.handoff.transport import (
+    PACED_BYTES,
+    TOLD_EVERY_S,
+    Grants,
+    KvEndpoint,
+    Path,
+    Segment,
+    read_endpoint,
+)
 from engine.live.model.shape import KvShape
 
 PATIENCE_S = 10.0  # a peer that is silent for so long counts as gone
-SEGMENT_BYTES = 5 << 17  # the most in one segment; small enough to stay in a cache of 1 MiB
 IN_FLIGHT = 2  # segments without an answer: one on the wire while the receiver copies the other
 MESSAGE_BYTES = 1 << 17  # more than any header needs, and harmless if a stranger asks for it
 LENGTH = struct.Struct("!I")
@@ -67,7 +75,7 @@ class Answer(msgspec.Struct, frozen=True, tag=True):
 class Tcp:
     """TCP between hosts, after both ends have proved the shared key."""
 
-    def __init__(self, pool: KvPool, grants: Grants, key: bytes, host: str, advertise: str) -> None:
+    def __init__(self, pool: Pool, grants: Grants, key: bytes, host: str, advertise: str) -> None:
         self._pool = pool
         self._grants = grants
         self._key = key
@@ -82,7 +90,7 @@ class Tcp:
         self._accepting.start()
 
     def connect(self, endpoint: bytes) -> Path:
-        return TcpPath(read_endpoint(endpoint, TcpEndpoint, self._pool.shape), self._key)
+        return TcpPath(read_endpoint(endpoint, TcpEndpoint, self._pool.shape), self._key, staging(self._pool))
 
     def close(self) -> None:
         """When this returns, nothing more is received, and no thread is left."""
@@ -109,6 +117,7 @@ class Tcp:
 
     def _serve(self, connection: socket.socket) -> None:
         try:
+            self._pool.place.enter(side=True)
             _prepare(connection)
             if _authenticates(connection, self._key):
                 connection.settimeout(None)  # a path may be idle for long; keep-alive notices when the host is gone
@@ -126,34 +135,35 @@ class Tcp:
         if here != there:
             return _say(connection, Answer(f"It has {here}, not {there}."))
         _say(connection, Answer())
-        memory = pool_rows(self._pool)
-        buffer = _segment_buffer(here.shape)
+        stage, pool_rows = staging(self._pool), here.blocks * 2 * here.shape.layers
         while True:
             write = _read(connection, Write)
             rows = np.frombuffer(write.rows, np.dtype("<i8"))
-            if not 0 < len(rows) <= len(buffer) or rows.min(initial=0) < 0 or rows.max(initial=0) >= len(memory):
+            if not 0 < len(rows) <= len(stage.buffer) or rows.min(initial=0) < 0 or rows.max(initial=0) >= pool_rows:
                 return _say(connection, Answer("It has no such rows."))
-            _fill(connection, buffer[: len(rows)].data.cast("B"))
-            _say(connection, self._land(write.request, rows, memory, buffer[: len(rows)]))
+            _fill(connection, stage.buffer[: len(rows)].data.cast("B"))
+            _say(connection, self._land(write.request, rows, stage))
 
-    def _land(self, request: str, rows: Rows, memory: Bytes, payload: Bytes) -> Answer:
+    def _land(self, request: str, rows: Rows, stage: Staging) -> Answer:
         with self._grants.writing(request, rows) as granted:
             if not granted:
                 return Answer(f"It has granted {request} no such blocks.")
-            memory[rows] = payload
+            stage.land(rows)
         return Answer()
 
 
 class TcpPath:
     """A connection to another worker's pool."""
 
-    piece_bytes = SEGMENT_BYTES
+    paced_bytes = PACED_BYTES
+    told_every_s = TOLD_EVERY_S
 
-    def __init__(self, theirs: TcpEndpoint, key: bytes) -> None:
+    def __init__(self, theirs: TcpEndpoint, key: bytes, stage: Staging) -> None:
         self.blocks = theirs.blocks
         self._name = f"{theirs.host}:{theirs.port}"
         self._unanswered = 0
-        self._buffer = _segment_buffer(theirs.shape)
+        self._stage = stage
+        self.piece_bytes = stage.buffer.nbytes  # the receiver has as much room
         try:
             self._socket = socket.create_connection((theirs.host, theirs.port), timeout=PATIENCE_S)
         except OSError as error:
@@ -172,8 +182,7 @@ class TcpPath:
             raise
 
     def write(self, piece: Segment, checksum: Checksum) -> None:
-        payload = self._buffer[: len(piece.source)]
-        checksum.add_and_copy(piece.memory, piece.source, payload, np.arange(len(payload)))
+        payload = self._stage.load(piece, checksum)
         try:
             _say(self._socket, Write(piece.request, piece.target.astype("<i8", copy=False).tobytes()))
             self._socket.sendall(payload.data)
@@ -237,10 +246,6 @@ def _proof(key: bytes, role: bytes, nonces: bytes) -> bytes:
 # ---- bytes and messages
 
 M = TypeVar("M", PoolHello, Write, Answer)
-
-
-def _segment_buffer(shape: KvShape) -> Bytes:
-    return np.empty((max(1, SEGMENT_BYTES // shape.row_bytes), shape.row_bytes), np.uint8)
 
 
 def _prepare(connection: socket.socket) -> None:

@@ -1,0 +1,98 @@
+"""This machine's GPUs as torch sees them, and which of them workers use. No torch here: the front needs this too."""
+
+import functools
+import importlib.resources
+import os
+import subprocess
+import sys
+
+import msgspec
+
+from engine.errors import BadInput, WorkerFailed
+
+# Two libraries may number GPUs in different ways; and memory in growing segments cannot be shared with other processes.
+ENVIRONMENT = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "PYTORCH_ALLOC_CONF": "expandable_segments:False"}
+OLD_NAME = "PYTORCH_CUDA_ALLOC_CONF"  # of the second; it would win
+NEVER_CHECKED = "workers on GPUs were never checked on this model; `make gpu-check` does it"
+
+
+class Gpu(msgspec.Struct, frozen=True):
+    """`peers`: indices of GPUs whose memory it reaches by itself. `capability`: CUDA's, as (9, 0)."""
+
+    index: int
+    name: str
+    memory_bytes: int
+    capability: tuple[int, int]
+    peers: tuple[int, ...] = ()
+
+
+class Found(msgspec.Struct, frozen=True):
+    """`why`: why there are none, in torch's words."""
+
+    gpus: tuple[Gpu, ...] = ()
+    why: str = ""
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """What gpu-check found on one model of GPU: what each check that passed says, and each that failed."""
+
+    gpu: str
+    driver: str
+    torch: str
+    date: str
+    rows: dict[str, str]
+    failed: dict[str, str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether something was checked, and nothing failed."""
+        return bool(self.rows) and not self.failed
+
+
+@functools.cache
+def found() -> Found:
+    """Looked up once, in a process of its own: this one keeps neither torch nor a context on a GPU."""
+    command = [sys.executable, "-P", "-m", "engine.live.compute.list_gpus"]
+    ran = subprocess.run(command, capture_output=True, check=False, env=environment())
+    if ran.returncode:
+        raise WorkerFailed(f"The GPUs could not be listed: {ran.stderr.decode()[-500:]}")
+    return msgspec.json.decode(ran.stdout, type=Found)
+
+
+def environment() -> dict[str, str]:
+    """This process's, as it must be for processes that use GPUs."""
+    return {name: value for name, value in os.environ.items() if name != OLD_NAME} | ENVIRONMENT
+
+
+def places(device: str, there: Found | None = None) -> tuple[str, ...]:
+    """The places that `device` (`ModelSpec.device`) names; workers take them in turn. Raises BadInput."""
+    if not device.startswith("cuda"):
+        return (device,)
+    there = there or found()
+    if not there.gpus:
+        raise BadInput("device", device, f"cpu where torch finds no GPU: {there.why}")
+    every = tuple(f"cuda:{gpu.index}" for gpu in there.gpus)
+    asked = every if device == "cuda" else tuple(device.split(","))
+    if not set(asked) <= set(every):
+        raise BadInput("device", device, f"made of {', '.join(every)}, which are here")
+    return asked
+
+
+def said_of(device: str) -> str:
+    """The GPUs that `device` names, for people, and whether workers were ever checked on them; "" for the CPU."""
+    if device == "cpu":
+        return ""
+    if not device.startswith("cuda"):
+        return "the stand-in for a GPU, which is this CPU"
+    by_name = {f"cuda:{gpu.index}": gpu.name for gpu in found().gpus}
+    names = sorted({by_name[place] for place in places(device)})
+    return "; ".join(f"{name} ({checked(name)})" for name in names)
+
+
+def checked(name: str) -> str:
+    """When `make gpu-check` passed on this model of GPU, and with what; or that it never did."""
+    file = importlib.resources.files("engine.live").joinpath("gpu-checked.json")
+    for entry in msgspec.json.decode(file.read_bytes(), type=list[Checked]):
+        if entry.gpu == name and entry.passed:
+            return f"checked {entry.date} with driver {entry.driver}, torch {entry.torch}: {', '.join(entry.rows)}"
+    return NEVER_CHECKED

@@ -1,0 +1,76 @@
+"""Workers on a device, in real processes: what `make gpu-check` asks of a GPU, asked of the stand-in."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from engine.errors import BadInput
+from engine.link import LinkSpec
+from engine.live.gpus import Checked
+from engine.live.process.front import Front
+from engine.live.process.run import machine
+from engine.scenario import Deployment, ModelSpec
+from tests.gpu.__main__ import QUICK, SLOW, Check, added, main
+from tests.gpu.bench import Bench
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """As a worker has it; the workers need the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench("stand-in", tmp_path_factory.mktemp("models"))
+
+
+@pytest.mark.parametrize("check", [*QUICK, *SLOW], ids=lambda check: check.__name__)
+def test_what_a_gpu_must_do(check: Check, bench: Bench) -> None:
+    assert check(bench)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"transports": ("nixl",)}, "transport is 'nixl', but must be shm or tcp with stand-in for a device."),
+        ({"listen": ("127.0.0.1", 7000)}, "device is 'stand-in', but must be cpu where workers join from other hosts."),
+    ],
+)
+def test_what_workers_on_a_device_cannot_do(asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        Front(Deployment(), LinkSpec(), ModelSpec("tiny-llama", "fp32", device="stand-in"), **asked)
+    assert str(refused.value) == said
+
+
+def test_a_run_says_that_it_was_the_stand_in() -> None:
+    assert machine("stand-in") == f"{machine()}; workers on the stand-in for a GPU, which is this CPU"
+
+
+def test_nothing_of_the_stand_in_is_written_down_as_a_gpu_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.gpu.__main__.QUICK", ())
+    ran = CliRunner().invoke(main, ["--device", "stand-in", "--quick", "--out", str(tmp_path / "checked.json")])
+    assert ran.exit_code == 2
+    assert "the stand-in is no GPU" in ran.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_second_run_adds_to_the_first() -> None:
+    quick = Checked("H200", "580", "2.11.0", "monday", {"tokens": "4"}, {"trays": "other bytes"})
+    slow = Checked("H200", "580", "2.11.0", "tuesday", {"steps": "3 ms"}, {})
+    other = Checked("T4", "580", "2.11.0", "monday", {"tokens": "4"}, {})
+    (first, both) = added([quick, other], slow)
+    assert first == other
+    assert both == Checked("H200", "580", "2.11.0", "tuesday", quick.rows | slow.rows, quick.failed)
+    assert not both.passed
+    mended = Checked("H200", "580", "2.11.0", "tuesday", {"trays": "2"}, {})
+    assert added([both], mended)[0].passed

@@ -1,0 +1,154 @@
+"""What a GPU takes, beside what it could: said, and held to little. The large model's weights are random."""
+
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from queue import SimpleQueue
+from statistics import median
+
+import msgspec
+import torch
+
+from engine.events import StepEnded, StepStarted, TokenMade
+from engine.link import LinkSpec
+from engine.live.compute.kv import pool_on
+from engine.live.compute.optimizations import ALL
+from engine.live.compute.runner import Runner
+from engine.live.compute.transformers_model import load
+from engine.live.compute.weights import served
+from engine.live.handoff.courier import Courier
+from engine.live.handoff.transports import Transports
+from engine.live.model.catalog import prepare
+from engine.live.process.run import make_requests, run_on
+from engine.messages import Report, Ship, Shipped
+from engine.plan import Piece
+from engine.request import Sampling
+from engine.scenario import Deployment, Scenario, Workload
+from tests.engine.live.peer import KEY, Peer
+from tests.gpu.bench import Bench
+
+BLOCK = 16
+REPEATS = 3
+APART = 0.02  # of the logits' spread: how far bf16 may be from transformers' bf16
+PACED_APART = 0.05  # of the time that the link allows
+LEAST_OF_COPY = 0.15  # of the GPU's own copy of as many bytes: a handoff passes over them seven times, a copy twice
+
+
+def logits_beside_transformers(bench: Bench) -> str:
+    """The large model in its dtype: logits of a prompt, and of each token of its answer, as transformers has them."""
+    prepared, tokens = prepare(bench.large), bench.lengths[0] // 2
+    ids = torch.randint(256, (tokens + 16,), generator=torch.Generator().manual_seed(0)).tolist()
+    runner = Runner(served(prepared, ALL, bench.place), pool_on(bench.place, prepared.kv_shape, tokens // BLOCK + 2))
+    blocks = tuple(range(tokens // BLOCK + 2))
+    with torch.inference_mode():
+        made = [runner.logits([Piece("r", 0, tuple(ids[:tokens]), blocks, Sampling(), 0)])]
+        for at in range(tokens, len(ids)):
+            made.append(runner.logits([Piece("r", at, (ids[at],), blocks, Sampling(), 0)]))
+        oracle = load(prepared, bench.place.device, attention="sdpa")
+        theirs = oracle(torch.tensor([ids], device=bench.place.device)).logits[0, tokens - 1 :].float()
+        ours = torch.cat(made).float()
+        apart = float((ours - theirs).abs().max() / (theirs.max() - theirs.min()))
+    assert apart < APART, f"logits are {apart:.1%} of their spread apart"
+    return f"{len(made)} rows of {prepared.name.rsplit('/', 1)[-1]}, at most {apart:.2%} of their spread apart"
+
+
+def times_of_steps(bench: Bench) -> str:
+    """Prefill of two lengths, decode of three batch sizes; beside what the bytes of the weights take to read."""
+    prepared = prepare(bench.large)
+    usual, long = bench.lengths
+    each = usual // BLOCK + 1
+    runner = Runner(served(prepared, ALL, bench.place), pool_on(bench.place, prepared.kv_shape, prepared.kv_blocks))
+
+    def prompt(tokens: int) -> list[Piece]:
+        return [Piece("r", 0, (7,) * tokens, tuple(range(tokens // BLOCK + 1)), Sampling(), 0)]
+
+    def batch(count: int) -> list[Piece]:
+        return [
+            Piece(f"r{n}", usual, (7,), tuple(range(n * each, (n + 1) * each)), Sampling(), 0) for n in range(count)
+        ]
+
+    steps = {f"prefill {tokens}": prompt(tokens) for tokens in (usual, long)}
+    steps |= {f"decode {count} x {usual}": batch(count) for count in (1, 8, 32) if count * each <= prepared.kv_blocks}
+    said = [f"{name} {1e3 * fastest_s(bench, lambda p=pieces: runner.run(p)):.3g} ms" for name, pieces in steps.items()]  # type: ignore[misc]
+    return ", ".join(said)
+
+
+def fastest_s(bench: Bench, act: Callable[[], object]) -> float:
+    taken = []
+    for _ in range(REPEATS + 1):
+        bench.place.finish()
+        begun_s = time.perf_counter()
+        act()
+        bench.place.finish()
+        taken.append(time.perf_counter() - begun_s)
+    return min(taken[1:])
+
+
+def paces_of_trays(bench: Bench) -> str:
+    """Trays to a process on the same GPU: unpaced beside a plain copy, and at three paces."""
+    prepared = prepare(bench.large)
+    count = bench.lengths[1] // BLOCK
+    pool = pool_on(bench.place, prepared.kv_shape, count)
+    nbytes, reports = prepared.kv_shape.tray_bytes(count), SimpleQueue[Report]()
+    peer = Peer(["shm"], prepared.kv_shape, count, bench.device)
+    transports = Transports(pool, key=KEY, names=["shm"])
+    courier = Courier(
+        transports, LinkSpec(), say=lambda event: None, report=reports.put, clock=time.monotonic, name="sender"
+    )
+    blocks = tuple(range(count))
+    try:
+
+        def shipped_s(pace: float | None, number: int) -> float:
+            courier.set_link(LinkSpec(pace))
+            courier.ship(Ship(f"r{number}", "receiver", peer.endpoints["shm"], blocks), "shm", blocks)
+            report = reports.get(timeout=60.0)
+            assert isinstance(report, Shipped), report
+            assert report.digest == peer.digest(blocks)
+            return report.seconds
+
+        unpaced_s = min(shipped_s(None, number) for number in range(REPEATS + 1))
+        other = torch.empty(nbytes // 8, dtype=torch.int64, device=bench.place.device)
+        whole = torch.empty_like(other)
+        copied_s = fastest_s(bench, lambda: other.copy_(whole))
+        said = [
+            f"{nbytes / 1e9:.3g} GB unpaced {nbytes / unpaced_s / 1e9:.3g} GB/s, {copied_s / unpaced_s:.2f} of copy_"
+        ]
+        assert not bench.real or copied_s / unpaced_s > LEAST_OF_COPY, said
+        for pace in (1e9, 5e9, 20e9) if bench.real else (nbytes / 0.5,):
+            taken_s = shipped_s(pace, int(pace))
+            said.append(f"{nbytes / taken_s / 1e9:.3g} of {pace / 1e9:.3g} GB/s")
+            slower = taken_s * pace / nbytes - 1
+            assert slower >= 0, "faster than the link"
+            assert not bench.real or pace > 0.8 * nbytes / unpaced_s or slower < PACED_APART, said
+    finally:
+        courier.close()
+        peer.close()
+    return "; ".join(said)
+
+
+def gaps_beside_a_prefill(bench: Bench) -> str:
+    """Both workers share the GPU: how long the tokens of an answer are apart, with and without a long prefill there."""
+    load = Workload(
+        requests=1, prompt_tokens=bench.lengths[0], output_tokens=200 if bench.real else 40, ignore_eos=True
+    )
+    scenario = Scenario(Deployment("disaggregated"), LinkSpec(), load, bench.large)
+    (answer,) = make_requests(scenario)
+    long = msgspec.structs.replace(load, prompt_tokens=bench.lengths[1], output_tokens=2)
+    (prompt,) = make_requests(msgspec.structs.replace(scenario, workload=long))
+    prompt = msgspec.structs.replace(prompt, id="long", arrival_s=answer.arrival_s)
+    with bench.front(bench.large) as front:
+        run_on(front, scenario, [answer])  # warm
+        log = run_on(front, scenario, [answer, prompt])
+    made = [event.t for event in log.events if isinstance(event, TokenMade) and event.request == answer.id]
+    steps = [event for event in log.events if isinstance(event, StepStarted | StepEnded) and event.worker == "worker-0"]
+    began, until = next(
+        (start.t, end.t) for start, end in pairwise(steps) if isinstance(start, StepStarted) and is_of(start, "long")
+    )
+    beside = [b - a for a, b in pairwise(made[1:]) if b > began and a < until]
+    alone = [b - a for a, b in pairwise(made[1:]) if a >= until]
+    said = [f"{name} {1e3 * median(gaps):.3g} ms" for name, gaps in (("alone", alone), ("beside", beside)) if gaps]
+    return f"gaps {', '.join(said)}; the prefill took {1e3 * (until - began):.3g} ms"
+
+
+def is_of(step: StepStarted, request: str) -> bool:
+    return any(piece.request == request for piece in step.plan)
