@@ -19,11 +19,11 @@ from streamlit import config
 
 import lab
 from engine.errors import BadInput
+from lab.runs.open_files import open_files
 from lab.ui.learner import NameLearners
 from lab.ui.streamlit_options import OPTIONS
 from lab.web.allowed_hosts import Hosts
 from lab.web.base_path import BasePath, take_base_path
-from lab.web.callers import open_files
 from lab.web.guard import Guard
 from lab.web.routes import ROUTES
 from lab.web.services import Lab, hand_over
