@@ -12,9 +12,11 @@ from pathlib import Path
 import streamlit as st
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 GZIP = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+BELOW = "/static/"
 STATIC = Path(st.__file__).parent / "static" / "static"
 TEXTS = (".js", ".css", ".json", ".svg", ".wasm", ".ttf")  # other fonts and pictures are compressed as they are
 
@@ -29,9 +31,23 @@ def packed(text: bytes) -> bytes:
     return gzip.compress(text, 9, mtime=0)
 
 
-async def streamlits_file(request: Request) -> Response:
-    """One of Streamlit's files. What is not there is not found: Streamlit would answer with its page."""
-    name = request.path_params["path"]
+class StreamlitsFiles:
+    """Middleware that gives out Streamlit's files; Streamlit allows no route of ours for them."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = scope.get("path", "") if scope["type"] == "http" and scope["method"] in ("GET", "HEAD") else ""
+        if asked.startswith(BELOW):
+            answer = await _streamlits_file(Request(scope), asked.removeprefix(BELOW))
+            await answer(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+async def _streamlits_file(request: Request, name: str) -> Response:
+    """What is not there is not found: Streamlit would answer with its page."""
     if name not in _files():
         return Response(status_code=404)
     path, kind = STATIC / name, mimetypes.guess_type(name)[0] or "application/octet-stream"

@@ -21,7 +21,6 @@ from lab.ui.learner import name_of
 from lab.web.class_routes import CLASS_ROUTES
 from lab.web.landing import any_page, front_page
 from lab.web.limited_socket import POLICY_VIOLATION
-from lab.web.packed import streamlits_file
 from lab.web.services import running
 
 UNKNOWN_RUN, NOT_YOURS = 4404, 4403
@@ -129,7 +128,6 @@ ROUTES: list[Route | WebSocketRoute] = [
     *CLASS_ROUTES,
     Route("/", front_page),
     Route("/{name:page}", any_page),
-    Route("/static/{path:path}", streamlits_file),
     Route("/lab/healthz", health),
     WebSocketRoute("/lab/ws", watch),
     WebSocketRoute("/lab/class", follow_class),
