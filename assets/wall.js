@@ -1,6 +1,7 @@
 // The wall of a class (lab/classroom/wall.py), after assets/live.js: the way in, and a kitchen as large as the wall allows.
 
 const KITCHEN_PX = 1130;                        // the kitchen is drawn for so wide a page
+const WALL_PX = 800, LEAST = 0.5, STEP = 0.03;  // a narrower window is no wall, and scrolls
 
 function shown() {
   document.body.dataset.stage = page.stage;
@@ -18,6 +19,18 @@ function showWayIn(address) {
   at("code").textContent = page.room;
 }
 
+/** All of it at once, as large as it fits: nobody scrolls a wall. */
+function fit() {
+  const main = at("parts");
+  for (let zoom = 1; zoom > LEAST; zoom -= STEP) {
+    main.style.zoom = zoom;
+    if (innerWidth < WALL_PX || document.documentElement.scrollHeight <= innerHeight) return;
+  }
+}
+
 function unknown() { location.reload(); }
+
+new ResizeObserver(fit).observe(at("parts"));
+addEventListener("resize", fit);
 
 show(given.page);

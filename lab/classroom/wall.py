@@ -72,7 +72,7 @@ def _question(classroom: Classroom, room: Room, at: ClassQuestion, lesson: Lesso
     elif isinstance(view.found, Reveal):
         stage, shown = "answer", [*_answer(asked, view.found), ("counts", counts)]
     elif at.running:
-        stage, shown = "run", [("kitchen", ""), ("counts", counts)]
+        stage, shown = "run", [("kitchen", "")]
         if (kitchen := kitchen_of(classroom, room, lesson, asked)) is not None:
             kitchen |= {"wall": True}
     else:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from lab.course.tables import Table, view_alt, view_table
 from lab.scene.decisive import Decisive, decisive
@@ -71,9 +72,11 @@ def _moments(asked: Round, evidence: Evidence, now: Key | Unclear) -> tuple[Deci
     if not asked.has_runs or asked.computed or not evidence.logs:
         return ()
     repeat = now.repeat if isinstance(now, Key) else 0
-    runs = [repeats[min(repeat, len(repeats) - 1)] for repeats in evidence.logs.values()]
-    told = decisive([runs[0], *([runs[-1]] if len(runs) > 1 else [])])
-    return told if any(one.waited for one in told) else ()
+    names = list(dict.fromkeys((next(iter(evidence.logs)), list(evidence.logs)[-1])))
+    told = decisive([evidence.logs[name][min(repeat, len(evidence.logs[name]) - 1)] for name in names])
+    if not any(one.waited for one in told):
+        return ()
+    return tuple(replace(one, title=name) for name, one in zip(names, told, strict=True))
 
 
 def _tested(claim: Claim, evidence: Evidence, where: str) -> Tested:
