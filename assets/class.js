@@ -1,19 +1,18 @@
-// A learner's page of a class (lab/web/class_routes.py). The lab says what is to be seen, as parts of HTML; this page keeps what
-// has not changed, so that nothing is lost of a form that is being filled in, and sends what its learner does.
-//
-// Everything here is written by the lab and escaped there, except what is typed into the form.
+// A learner's page of a class, after assets/live.js: the form, which keeps what is filled in, and what its learner sends.
 
-const given = JSON.parse(document.getElementById("data").textContent), me = given.me, at = (id) => document.getElementById(id);
-const SHORTEST_MS = 400, LONGEST_MS = 5000;    // between two tries to connect
-const places = new Map();                       // name of a part -> its element
-let page = {}, form = null, kitchen = null, socket = null, wait = SHORTEST_MS, following = "";
+let form = null;
 
-function el(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) if (value != null) node.setAttribute(key, value);
-  node.append(...children);
-  return node;
+function shown() {
+  at("why").textContent = "";
+  showForm();
+  if (places.has("join") && !places.get("join").firstChild) places.get("join").append(joinForm());
+  const [where, does] = page.bar || ["", ""];
+  at("bar-where").textContent = where && `${where} ·`;
+  at("bar-does").textContent = does;
+  at("bar").hidden = page.step === "join";
 }
+
+function unknown() { send("look"); }
 
 // ---- drafts: in the tab's own memory, where the browser allows it
 
@@ -21,54 +20,6 @@ const drafts = {
   read(key) { try { return JSON.parse(sessionStorage.getItem(key)) || {}; } catch { return {}; } },
   write(key, draft) { try { sessionStorage.setItem(key, JSON.stringify(draft)); } catch { /* this browser keeps nothing */ } },
 };
-
-// ---- what is shown
-
-function show(next) {
-  const moved = page.step !== undefined && page.step !== next.step;
-  page = next;
-  at("where").textContent = page.where || "";
-  at("why").textContent = "";
-  const wanted = page.step === "join" ? [["join", ""]] : page.parts || [];
-  for (const [name, node] of places) if (!wanted.some(([one]) => one === name)) { node.remove(); places.delete(name); }
-  wanted.forEach(([name, html], n) => {
-    if (!places.has(name)) places.set(name, el("section", { "data-part": name }));
-    const node = places.get(name);
-    if (at("parts").children[n] !== node) at("parts").insertBefore(node, at("parts").children[n] || null);
-    if (!["form", "kitchen", "join"].includes(name) && node.said !== html) node.said = node.innerHTML = html;
-  });
-  showForm();
-  showKitchen();
-  if (places.has("join") && !places.get("join").firstChild) places.get("join").append(joinForm());
-  const [where, does] = page.bar || ["", ""];
-  at("bar-where").textContent = where && `${where} ·`;
-  at("bar-does").textContent = does;
-  at("bar").hidden = page.step === "join";
-  follow(page.room || "");
-  if (moved) arrive();
-}
-
-/** The page is at another step: to the eye by scrolling, to keyboard and screen reader by focus. */
-function arrive() {
-  const heading = document.querySelector("[data-arrive]");
-  heading?.focus({ preventScroll: true });
-  heading?.scrollIntoView({ block: "start" });
-}
-
-async function mount(name, root, data, heard = () => {}) {
-  const { default: component } = await import(new URL(given.modules[name], document.baseURI));
-  if (root.isConnected) return component({ parentElement: root, data, setStateValue: (_, value) => heard(value) });
-  return () => {};
-}
-
-function showKitchen() {
-  const place = places.get("kitchen");
-  if (!place) { kitchen = null; return; }
-  place.hidden = !page.kitchen && !kitchen;   // the last run stays, to talk it over; who comes late has not seen one
-  if (!page.kitchen) return;
-  if (!kitchen || kitchen.parentElement !== place) { kitchen = el("div"); place.replaceChildren(kitchen); }
-  mount("kitchen", kitchen, page.kitchen);
-}
 
 // ---- the form
 
@@ -148,7 +99,7 @@ function joinForm() {
   return fields;
 }
 
-// ---- the lab
+// ---- what is sent
 
 async function send(act, said = {}) {
   try {
@@ -161,39 +112,6 @@ async function send(act, said = {}) {
   } catch {
     at("why").textContent = "The lab does not answer. Nothing is lost of what you have filled in: try again in a moment.";
   }
-}
-
-/** The class's status line, and its next page whenever there is one. */
-function follow(room) {
-  if (room === following) return;
-  following = room;
-  socket?.close();
-  if (room) connect(room);
-}
-
-function connect(room) {
-  const url = new URL(`lab/class?room=${room}&sees=page`, document.baseURI);
-  url.protocol = url.protocol.replace("http", "ws");
-  const line = socket = new WebSocket(url);
-  line.onopen = () => me && line.send(JSON.stringify({ me }));
-  line.onmessage = ({ data }) => {
-    const heard = JSON.parse(data);
-    wait = SHORTEST_MS;
-    if (heard.says != null) {
-      at("said").textContent = heard.says;
-      at("done").hidden = heard.done == null;
-      const percent = Math.round(100 * (heard.done ?? 0));
-      at("done").setAttribute("aria-valuenow", percent);
-      at("done").firstChild.style.width = `${percent}%`;
-    }
-    if (heard.page) show(heard.page);
-  };
-  line.onclose = ({ code }) => {
-    if (line !== socket || following !== room) return;
-    if (code === 4404) { send("look"); return; }
-    setTimeout(() => following === room && connect(room), wait * (0.5 + Math.random()));
-    wait = Math.min(LONGEST_MS, wait * 2);
-  };
 }
 
 document.addEventListener("click", ({ target }) => target.dataset?.act && send(target.dataset.act));

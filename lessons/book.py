@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -65,6 +66,12 @@ class Book:
                 "CREATE TABLE IF NOT EXISTS entries (learner TEXT, lesson TEXT, round TEXT, at TEXT, guess TEXT, "
                 "outcome TEXT, PRIMARY KEY (learner, lesson, round))"
             )
+
+    def of(self, learner: str) -> "Book":
+        """Another learner's pages in the same file."""
+        other = copy(self)
+        other._learner, other._lock = learner, threading.Lock()
+        return other
 
     def commit(self, lesson: str, asked: Round, guess: Guess) -> Entry:
         """Lock the guess. Raises BadInput if it is none, or if there is one already."""

@@ -13,7 +13,7 @@ from engine.commands.bench import SCENES, run_s
 from engine.errors import BadInput
 from engine.live.process.run import machine
 from engine.scenario import ModelSpec, one_of
-from lab.bench import classroom as class_bench, page as page_bench, soak as soak_bench
+from lab.bench import class_bench, page as page_bench, soak as soak_bench
 
 REQUESTS_PER_S = 10_000
 Measure = Callable[[], Findings]

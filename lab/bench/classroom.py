@@ -1,33 +1,24 @@
-"""`split-kitchen bench class`: a class on one lab, over the real protocol, while the engine runs.
-
-An instructor takes learners through question after question: vote, counts, second vote, the run that all watch, answer.
-Another visitor has the kitchen open throughout. The learners run in this process and share the machine with the lab.
-"""
+"""A class that is held over the real protocol: an instructor, a cook and many learners, and what each did and saw."""
 
 import asyncio
-import os
 import random
 import re
 import secrets
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from statistics import median
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
-import click
 from websockets.exceptions import WebSocketException
 
-from engine.bench.figure import Figure, Findings, found
-from engine.commands.bench_engine import say
-from engine.live.process.run import machine
-from engine.scenario import number, whole
 from lab.bench.learners_page import LearnersPage
-from lab.bench.startup import Fresh, fresh_lab
+from lab.bench.process import cpu_s, rss_bytes
+from lab.bench.startup import Fresh
 from lab.bench.streamlit_client import Kind, Page, RunWatcher
 
-RERUN_S, BEHIND_S, AGE_S, GROWN = 0.100, 1.0, 0.150, 1.05
+SEEN_S = 2.0  # after which every page shows a question
+AT_ONCE = 16  # who join or vote in the same moment, before the class
 ARRIVE_S = 10.0  # learners arrive one by one within it
 PAUSE_S, TALK_S = 15.0, 4.0  # for the votes; for the counts or the answer
 THINK_S = (1.5, 10.0)  # before a vote
@@ -46,11 +37,6 @@ def stream_of(page: Page) -> str:
     return next((kitchen["stream"] for kitchen in kitchens if kitchen["live"]), "")
 
 
-def p95(values: Sequence[float]) -> float:
-    """The 95th percentile; NaN without values."""
-    return sorted(values)[int(0.95 * len(values))] if values else float("nan")
-
-
 class Class:
     """A class, and what everybody did and saw. All times in seconds."""
 
@@ -64,11 +50,11 @@ class Class:
         self.sent_s: list[float] = []  # from a learner's act to its answer
         self.errors: list[str] = []
         self.votes = self.questions = 0
+        self.acts_s: list[float] = []  # when the instructor pressed what takes the class on
         self.late: list[float] = []  # of this process's own event loop
         self.memory: list[float] = []  # the lab's process, once a second; bytes
         self.cpu_s = 0.0, 0.0  # used by the lab's process and by this one during the class
         self._pid, self._key = lab.pid, key
-        self._code = asyncio.Event(), ""
         self._end_s = 0.0
 
     @property
@@ -107,22 +93,60 @@ class Class:
     async def lead(self, code: "asyncio.Future[str]") -> None:
         """Be the instructor: open a class, then ask and answer until the class is over."""
         async with self.page("instructor") as page:
-            await page.fill(page.find("text_input", "Instructor's key").id, string_value=self._key)
-            await page.press("Enter")
-            await page.press("Open a class")
-            told = " ".join(element.body for element in page.all("markdown"))
-            code.set_result(re.findall(r"with \*\*(\w+)\*\*", told)[0])
+            code.set_result(await self._opened(page))
             while self.going:
-                await page.press("Ask this")
+                await self._act(page, "Ask this")
                 self.questions += 1
                 for button, pause_s in (("Show counts", TALK_S), ("Second vote", PAUSE_S), ("Run once for all", 0)):
                     await asyncio.sleep(PAUSE_S if button == "Show counts" else 0)
-                    await page.press(button)
+                    await self._act(page, button)
                     await asyncio.sleep(pause_s)
-                while self.going and not await page.press("Show answer"):
+                while self.going and not await self._act(page, "Show answer"):
                     await asyncio.sleep(0.5)
                 await asyncio.sleep(TALK_S)
             self.errors += page.errors
+
+    async def _opened(self, page: Page) -> str:
+        """The code of a class that is opened now."""
+        await page.fill(page.find("text_input", "Instructor's key").id, string_value=self._key)
+        await page.press("Enter")
+        await page.press("Open a class")
+        told = " ".join(element.body for element in page.all("markdown"))
+        return str(re.findall(r"with \*\*(\w+)\*\*", told)[0])
+
+    async def _act(self, page: Page, button: str) -> bool:
+        now_s = time.monotonic()
+        if done := await page.press(button):
+            self.acts_s.append(now_s)
+        return done
+
+    async def vote_at_once(self, learners: int) -> float:
+        """So many learners in a class of their own, who all vote while nothing else happens. Returns the CPU time that
+        the lab takes for a vote, in seconds: with its answer, and with what it tells the pages meanwhile."""
+        turn = asyncio.Semaphore(AT_ONCE)
+
+        async def come(page: LearnersPage) -> None:
+            async with turn:
+                await here.enter_async_context(page)
+
+        async def vote(page: LearnersPage) -> None:
+            async with turn, asyncio.timeout(60.0):
+                while not page.page.get("form"):
+                    await asyncio.sleep(0.05)
+                self.votes += not await page.vote(guess(page.page["form"]["value"], random.Random(0)), "sure")
+
+        async with self.page("instructor") as instructor, AsyncExitStack() as here:
+            code = await self._opened(instructor)
+            pages = [LearnersPage(self.host, code, cookie(), self.sent_s.append) for _ in range(learners)]
+            await asyncio.gather(*map(come, pages))
+            await instructor.press("Ask this")
+            await asyncio.sleep(SEEN_S)
+            before_s, voted = cpu_s(self._pid), self.votes
+            await asyncio.gather(*map(vote, pages))
+            after_s = cpu_s(self._pid)
+            for page in pages:
+                self.errors += page.errors
+        return (after_s - before_s) / max(1, self.votes - voted)
 
     async def learn(self, chance: random.Random, code: "asyncio.Future[str]") -> None:
         """Be a learner: arrive within `ARRIVE_S`, join, vote, and watch the runs."""
@@ -183,27 +207,15 @@ class Class:
             yield from (age_s - offsets[run] for age_s in watch.ages_s)
 
     def behind_s(self) -> Iterator[float]:
-        """How much later than the first page each other page showed the class's next state. Pages that joined only then
-        do not count."""
+        """How long after the instructor's press each page showed what it led to. Pages that joined only then do not
+        count."""
         drawn = sorted((when_s, where, n > 0) for page in self.learners for n, (where, when_s) in enumerate(page.drawn))
-        first_s: dict[str, float] = {}
+        acted_s: dict[str, float] = {}
         for when_s, where, was_here in drawn:
-            if where not in first_s:
-                first_s[where] = when_s
-            elif was_here:
-                yield when_s - first_s[where]
-
-
-def rss_bytes(pid: int) -> float:
-    """The process's resident memory. Linux only."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * 4096.0
-
-
-def cpu_s(pid: int) -> float:
-    """CPU seconds that a process has used so far, over all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            if where not in acted_s:
+                acted_s[where] = max((act_s for act_s in self.acts_s if act_s < when_s), default=when_s)
+            if was_here:
+                yield when_s - acted_s[where]
 
 
 def guess(form: dict[str, Any], chance: random.Random) -> Any:
@@ -211,82 +223,3 @@ def guess(form: dict[str, Any], chance: random.Random) -> Any:
     if form["type"] == "choice":
         return chance.choice(form["options"])[0]
     return [chance.uniform(form["low"], form["high"]) for _ in form.get("x", [0])]
-
-
-async def crowd(held: Class, watchers: int) -> list[RunWatcher]:
-    """That many sockets on one run, from its beginning to its end."""
-    async with held.page("", COOKS) as page:
-        while not await page.press("Open the kitchen"):
-            await asyncio.sleep(0.5)
-        stream = stream_of(page).partition("&")[0]
-        return await asyncio.gather(*(RunWatcher().watch(held.host, stream) for _ in range(watchers)))
-
-
-def figures(held: Class) -> list[Figure]:
-    """What the class cost, with goals."""
-    fifth = len(held.memory) // 5
-    before, after = median(held.memory[fifth : 2 * fifth]), median(held.memory[-fifth:])
-    both = held.reruns["page"] + held.reruns["fragment"]
-    whole_s, ages_s = held.seconds, list(held.ages_s())
-    return [
-        Figure("errors", len(held.errors), "", most=0),
-        Figure("reruns a second", len(both) / whole_s, "/s"),
-        Figure("rerun, 95 of 100", p95(both), "s", most=RERUN_S),
-        Figure("of whole pages, 95 of 100", p95(held.reruns["page"]), "s", most=RERUN_S),
-        Figure("of fragments, 95 of 100", p95(held.reruns["fragment"]), "s", most=RERUN_S),
-        Figure("a learner's act, until its answer, 95 of 100", p95(held.sent_s), "s", most=RERUN_S),
-        Figure(
-            "a page behind the first to go on with the class, 95 of 100", p95(list(held.behind_s())), "s", most=BEHIND_S
-        ),
-        Figure("messages' events seen", len(ages_s), ""),
-        Figure("an event's age, 95 of 100", p95(ages_s), "s", most=AGE_S),
-        Figure("memory of the lab's process, at the end", after, "B", "after the first fifth", before, most=GROWN),
-        Figure("questions asked", held.questions, ""),
-        Figure("votes cast", held.votes, ""),
-        Figure("of a core, the lab's process took", held.cpu_s[0] / whole_s, ""),
-        Figure("of a core, this bench took", held.cpu_s[1] / whole_s, ""),
-        Figure("this bench's own loop was late, 95 of 100", p95(held.late), "s"),
-    ]
-
-
-def measure(model: str, learners: int, minutes: float, watchers: int) -> Findings:
-    """Run the bench: `watchers` of one run first, then a class of `learners` for `minutes`."""
-    key = secrets.token_urlsafe(12)
-    with fresh_lab(model, SPLIT_KITCHEN_INSTRUCTOR_KEY=key) as lab:
-        held = Class(lab, key, minutes * 60)
-        watches = asyncio.run(crowd(held, watchers))
-        held.reruns = {"page": [], "fragment": []}
-        asyncio.run(held.hold(learners))
-    most = max(watch.motions for watch in watches)
-    seen = sum(watch.over and watch.whole and watch.motions == most for watch in watches)
-    offset_s = min(watch.offset_s for watch in watches)
-    ages_s = [age_s - offset_s for watch in watches for age_s in watch.ages_s]
-    notes = [
-        f"{learners} learners, {minutes:g} min. They, the lab and the engine's workers share {machine()}.",
-        "An event is a token; its age is what it was on the run's clock, ahead by the quickest message's way.",
-        *sorted(set(held.errors))[:5],
-    ]
-    return found(
-        "class",
-        machine(),
-        [
-            *figures(held),
-            Figure("sockets that saw all of one run", seen, "", "that watched it", watchers, least=1.0),
-            Figure("an event's age there, 95 of 100", p95(ages_s), "s", most=AGE_S),
-        ],
-        notes,
-    )
-
-
-@click.command()
-@click.option("--learners", type=int, default=60, show_default=True)
-@click.option("--minutes", type=float, default=5.0, show_default=True, help="How long the class goes on.")
-@click.option("--watchers", type=int, default=200, show_default=True, help="Sockets on one run, before the class.")
-@click.option("--model", default="smollm2-135m", show_default=True, help="Name, folder or hub id.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
-def class_command(learners: int, minutes: float, watchers: int, model: str, as_json: bool) -> None:
-    """A class with an instructor on a fresh lab: errors, reruns, ages of events, memory; and sockets on one run."""
-    whole("learners", learners, 1, 1000)
-    number("minutes", minutes, above=0, unit="minutes")
-    whole("watchers", watchers, 1, 1000)
-    say(measure(model, learners, minutes, watchers), as_json)

@@ -64,6 +64,7 @@ class LearnersPage:
                 async for text in socket:
                     if (page := json.loads(text).get("page")) is not None:
                         self._show(page)
+        self.errors.append("the lab has hung up on a learner's page")
 
     def _show(self, page: dict[str, Any]) -> None:
         if page["step"] != self.page.get("step"):

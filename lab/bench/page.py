@@ -29,6 +29,7 @@ from engine.scenario import Deployment, Kind, Scenario, Workload, number, whole
 from engine.sim.cost import LinearCost
 from engine.sim.run import simulate
 from engine.sim.station import WorkerSpec
+from lab.bench.phone import voting
 from lab.bench.startup import bare_streamlit, fresh_lab, visit, visit_bare
 from lab.scene.export_html import export_kitchens, kitchen
 
@@ -100,6 +101,12 @@ def opening(model: str, visits: int) -> list[Figure]:
         Figure(whole, whole_s, "s", most=OPEN_S),
         Figure("the same", whole_s, "s", button, bare_s),
     ]
+
+
+def phone(model: str) -> list[Figure]:
+    """A learner's phone, until it has voted."""
+    with browser() as chromium:
+        return voting(model, chromium)
 
 
 def heap(html: str, minutes: float) -> list[Figure]:
@@ -211,6 +218,7 @@ def measure(model: str, orders: int, seconds: float, visits: int, minutes: float
     html = page(orders)
     figures = [
         *opening(model, visits),
+        *phone(model),
         *drawing("two kitchens", html, seconds),
         *drawing("54 and 18 stations", rack(), seconds),
         *heap(html, minutes),

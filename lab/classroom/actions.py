@@ -35,6 +35,8 @@ from lessons.lesson import Round
 ALPHABET = "ACDEFHJKMNPQRTUVWXY34679"  # no letters that look alike
 CODE_CHARS = 5
 MOST_SEED = 999_999
+SHOWN = "shown"
+ON_QUESTION = "WHERE v.room = ? AND v.lesson = ? AND v.round = ?"
 
 
 class ClassActions:
@@ -58,17 +60,30 @@ class ClassActions:
     def shown(self, room: Room) -> tuple[tuple[Guess, ...], ...]:
         """The guesses of each vote whose counts are shown, without names."""
         asked = room.question
-        if asked is None:
+        if asked is None or not asked.counts:
             return ()
-        votes = self._votes(room.code, asked)
-        return tuple(
-            tuple(one.guess for (_, vote), one in votes.items() if vote == counted)
-            for counted in range(1, asked.counts + 1)
-        )
+        values = (room.code, asked.lesson, asked.round)
+
+        def read(db: sqlite3.Connection) -> tuple[tuple[Guess, ...], ...]:
+            votes = [one for _, one in ballots_in(db, ON_QUESTION, values)]
+            return tuple(
+                tuple(one.guess for one in votes if one.vote == counted) for counted in range(1, asked.counts + 1)
+            )
+
+        kept: tuple[tuple[Guess, ...], ...] = self._file.read((SHOWN, *values, str(asked.counts)), read)
+        return kept
 
     def own(self, room: Room, learner: str, vote: int) -> Ballot | None:
-        """This learner's vote on the room's question."""
-        return self._votes(room.code, room.question).get((learner, vote)) if room.question else None
+        """This learner's vote on the room's question. Read by itself: each vote has its learner's page drawn, and the
+        file read again."""
+        if room.question is None:
+            return None
+        values = (room.code, room.question.lesson, room.question.round, learner)
+        kept: dict[int, Ballot] = self._file.read(
+            ("own", *values),
+            lambda db: {one.vote: one for _, one in ballots_in(db, f"{ON_QUESTION} AND v.learner = ?", values)},
+        )
+        return kept.get(vote)
 
     def nickname(self, code: str, learner: str) -> str:
         query = "SELECT nickname FROM members WHERE room = ? AND learner = ?"
@@ -111,7 +126,7 @@ class ClassActions:
     def cast(self, code: str, learner: str, asked: ClassQuestion, round: Round, guess: Guess) -> None:
         """Vote on `asked`, the question as the learner saw it. Raises Refusal, or BadInput for an invalid guess."""
         checked(round, guess)
-        with self._file.act() as db:
+        with self._file.act(keeps=SHOWN) as db:  # what is shown is closed
             room = known(db, code)
             at = room.question
             if not db.execute("SELECT 1 FROM members WHERE room = ? AND learner = ?", (code, learner)).fetchone():
@@ -242,7 +257,14 @@ class ClassActions:
 
     def voters(self, room: Room) -> list[str]:
         """Who has voted on the question: each learner once for each vote."""
-        return [learner for learner, _ in self._votes(room.code, room.question)] if room.question else []
+        if room.question is None:
+            return []
+        values = (room.code, room.question.lesson, room.question.round)
+        query = f"SELECT v.learner FROM votes AS v {ON_QUESTION}"
+        kept: list[str] = self._file.read(
+            ("voters", *values), lambda db: [learner for (learner,) in db.execute(query, values)]
+        )
+        return kept
 
     def joined(self, code: str) -> list[str]:
         return [learner for learner, _, _, joined in self._members(code) if joined]
@@ -252,7 +274,7 @@ class ClassActions:
 
     def headcount(self, room: Room, here: Callable[[str], bool]) -> int:
         """How many members are `here` or have voted on the question."""
-        voted = {learner for learner, _ in self._votes(room.code, room.question)} if room.question else set()
+        voted = set(self.voters(room))
         return sum((joined and here(learner)) or learner in voted for learner, _, _, joined in self._members(room.code))
 
     # ---- inside
@@ -285,15 +307,6 @@ class ClassActions:
             where = "WHERE room = ? AND lesson = ? AND round = ?"  # its parameters follow those of the change
             db.execute(f"UPDATE questions SET {change} {where}", (*values, code, asked.lesson, asked.round))
             db.execute("UPDATE rooms SET timer_s = 0 WHERE code = ?", (code,))
-
-    def _votes(self, code: str, asked: ClassQuestion) -> dict[tuple[str, int], Ballot]:
-        """By (learner, vote), in the order cast."""
-        where, values = "WHERE v.room = ? AND v.lesson = ? AND v.round = ?", (code, asked.lesson, asked.round)
-        kept: dict[tuple[str, int], Ballot] = self._file.read(
-            ("votes", *values),
-            lambda db: {(learner, one.vote): one for learner, one in ballots_in(db, where, values)},
-        )
-        return kept
 
 
 def _json(said: Key | Made) -> str:

@@ -12,7 +12,6 @@ import msgspec
 from lab.classroom.presence import digest
 from lab.classroom.service import Classroom, topic
 from lab.classroom.store import Ballot, ClassQuestion, Refusal, Room
-from lab.classroom.tally import tally_html
 from lab.course.round_html import headline_html, locked_html, opening_html, reveal_html, told_html
 from lab.course.view import Form, InClass, Reveal, RoundView, round_view
 from lab.runs.live_scene import live
@@ -20,7 +19,7 @@ from lessons.book import Book, Entry, Guess, Outcome, now
 from lessons.keys import judged
 from lessons.lesson import Lesson, Round
 
-PLACES = ("form", "kitchen")  # parts that are not HTML
+PLACES = ("join", "form", "kitchen")  # parts that are not HTML
 GONE = "The class is at a lesson that this lab does not have."
 
 
@@ -33,8 +32,9 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`parts`: (name, HTML) from top to bottom; "form" and "kitchen" are places for what is not HTML. When `step` is
-    another, the page moves to the heading that is marked to be arrived at. `bar`: where one is, and what to do."""
+    """`parts`: (name, HTML) from top to bottom; those in PLACES have none. When `step` is another, the page moves to
+    the heading that is marked to be arrived at. `bar`: where one is, and what to do. `stage`: how a wall is laid out.
+    """
 
     step: str
     room: str = ""
@@ -44,6 +44,7 @@ class Page(msgspec.Struct, frozen=True, omit_defaults=True):
     asked: Asked | None = None
     kitchen: dict[str, Any] | None = None
     bar: tuple[str, str] = ("", "")
+    stage: str = ""
 
 
 class Vote(msgspec.Struct, frozen=True):
@@ -58,7 +59,7 @@ def page_of(classroom: Classroom, learner: str, coming: str = "") -> Page:
     classroom.presence.saw(digest(learner))
     room = classroom.actions.room_of(learner)
     if room is None or (coming and coming != room.code):
-        return Page("join", bar=("", ""))
+        return Page("join", parts=(("join", ""),))
     if room.pace == "free" or room.question is None:
         says = "<p>You are in. When the instructor asks a question, <strong>this page</strong> takes you to it.</p>"
         heading = f'<h1 tabindex="-1" data-arrive>Class {escape(room.code)}</h1>'
@@ -80,7 +81,7 @@ def _question(classroom: Classroom, room: Room, learner: str, at: ClassQuestion,
         parts.append(("second", '<h2 tabindex="-1" data-arrive>Vote again, after the talk</h2>'))
     told = [("told", told_html(view)), ("opening", opening_html(view))]
     mine = [("locked", locked_html(view.locked))] if view.locked else []
-    shown = [("counts", tally_html(asked.answer, votes, at.answer))] if (votes := classroom.actions.shown(room)) else []
+    shown = [("counts", counts)] if (counts := classroom.counts(room, asked)) else []
     kitchen = None
     if at.open:
         parts += [*(told if at.vote == 1 else []), *mine, ("form", ""), *shown, *(told if at.vote == 2 else [])]

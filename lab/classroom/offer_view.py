@@ -1,38 +1,16 @@
-"""Offers on pages: a learner's button beside a run, the instructor's list, and the kitchen on the projector."""
+"""Offers on Streamlit's pages: a learner's button beside a run, and the instructor's list."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
 
-from engine.scenario import Scenario
-from engine.units import in_words
-from lab.classroom.offers import RUNS, Offer
+from lab.classroom.offers import RUNS, Offer, what
 from lab.classroom.service import Classroom
 from lab.classroom.store import Room
 from lab.classroom.view import attempt, follow_quietly
-from lab.runs.live_scene import live
 from lab.runs.run_feed import Run
-from lab.scene.component import scene
-from lab.scene.recordings import replayed
-from lab.scene.words import TITLES
 from lab.ui.formatting import plain
 from lab.ui.learner import learner
-
-
-def what(scenarios: Sequence[Scenario]) -> str:
-    """One line about kitchens beside each other, on the same orders."""
-    return " beside ".join(TITLES[one.deployment.kind] for one in scenarios) + " · " + conditions(scenarios)
-
-
-def conditions(scenarios: Sequence[Scenario]) -> str:
-    """Their link and their orders, in one line."""
-    load = scenarios[0].workload
-    links = {one.link.bandwidth_bytes_per_s for one in scenarios if one.deployment.kind == "disaggregated"}
-    road = "".join(f"{in_words(link, 'B/s') if link else 'unpaced'} · " for link in links)
-    long = f", every {load.long_every}th of {load.long_prompt_tokens:,}" if load.long_every else ""
-    orders = f"{load.requests} order{'s' if load.requests > 1 else ''} of {load.prompt_tokens:,} tokens{long}"
-    return f"{road}{orders}"
 
 
 def _runs(classroom: Classroom, offer: Offer) -> list[Run]:
@@ -115,21 +93,3 @@ def _words(runs: Sequence[Run]) -> str:
     """The learner's own prompts: the instructor should read them before the class does."""
     said = dict.fromkeys(words for run in runs for words in run.words)
     return "".join(f" · in their own words: “{plain(' '.join(words.split()))}”" for words in said)
-
-
-# ---- the projector's
-
-
-def show(classroom: Classroom, offer: Offer) -> None:
-    """Live while it runs; a run that is over is replayed from its start. Each kitchen has its name above it."""
-    runs = _runs(classroom, offer)
-    st.caption(f"A run of the class, offered by {plain(offer.by)}")
-    st.title(conditions([run.scenario for run in runs]), anchor=False)
-    scene({"kitchens": [_spec(classroom, run) for run in runs], "can": []})
-
-
-def _spec(classroom: Classroom, run: Run) -> dict[str, Any] | None:
-    log = classroom.engine.log(run.id)
-    if log is None or not run.over:
-        return live(run)
-    return replayed(TITLES[log.scenario.deployment.kind], log)

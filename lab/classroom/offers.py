@@ -8,7 +8,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from engine.scenario import Scenario
+from engine.units import in_words
 from lab.classroom.store import Refusal, RoomFile
+from lab.scene.words import TITLES
 from lessons.book import now
 
 RUNS = 3  # kitchens beside each other
@@ -121,3 +124,21 @@ class Offers:
             for learner, number, nickname, named, runs, at, up, declined in rows
             if all(self._owner(run) == learner for run in runs.split())
         ]
+
+
+# ---- what is offered, in words
+
+
+def what(scenarios: Sequence[Scenario]) -> str:
+    """One line about kitchens beside each other, on the same orders."""
+    return " beside ".join(TITLES[one.deployment.kind] for one in scenarios) + " · " + conditions(scenarios)
+
+
+def conditions(scenarios: Sequence[Scenario]) -> str:
+    """Their link and their orders, in one line."""
+    load = scenarios[0].workload
+    links = {one.link.bandwidth_bytes_per_s for one in scenarios if one.deployment.kind == "disaggregated"}
+    road = "".join(f"{in_words(link, 'B/s') if link else 'unpaced'} · " for link in links)
+    long = f", every {load.long_every}th of {load.long_prompt_tokens:,}" if load.long_every else ""
+    orders = f"{load.requests} order{'s' if load.requests > 1 else ''} of {load.prompt_tokens:,} tokens{long}"
+    return f"{road}{orders}"

@@ -12,13 +12,15 @@ from lab.classroom.auth import Instructors
 from lab.classroom.offers import Offers
 from lab.classroom.presence import Presence, digest
 from lab.classroom.store import ClassQuestion, Room, RoomFile
+from lab.classroom.tally import tally_html
 from lab.course.evidence_runs import Gathering
 from lab.course.evidence_store import EvidenceStore
-from lab.course.view import Known, known
+from lab.course.known import Known, known
 from lab.runs.engine_client import EngineClient
 from lab.runs.lru import LRU
 from lessons import lesson as lesson_of
 from lessons.evidence import Evidence
+from lessons.keys import Key
 from lessons.lesson import Lesson, Round
 
 QUESTIONS_KEPT = 20  # whose evidence is kept worked out
@@ -35,6 +37,7 @@ class Classroom:
         self._evidence = evidence
         self.presence = Presence()
         self._known: LRU[tuple[str, str, str], tuple[Sequence[Log], Known]] = LRU(QUESTIONS_KEPT)
+        self._counts: LRU[tuple[str, str, str], tuple[object, Key | None, str]] = LRU(QUESTIONS_KEPT)
         self._lock = threading.Lock()
         self.instructors = Instructors(file, key)
         rooms = RoomFile(file, self.instructors)
@@ -81,6 +84,18 @@ class Classroom:
             told = known(lesson, asked, evidence, of_class=True)
             self._known.put((room.code, lesson.slug, asked.name), (logs, told))
             return told
+
+    def counts(self, room: Room, asked: Round) -> str:
+        """The counts that the instructor has shown, as HTML, worked out once; "" before."""
+        votes, at = self.actions.shown(room), room.question
+        if not votes or at is None:
+            return ""
+        with self._lock:
+            kept = self._counts.get((room.code, at.lesson, at.round))
+            if kept is None or kept[0] is not votes or kept[1] != at.answer:
+                kept = votes, at.answer, tally_html(asked.answer, votes, at.answer)
+                self._counts.put((room.code, at.lesson, at.round), kept)
+            return kept[2]
 
     def gathering(self, room: Room, lesson: Lesson, asked: Round) -> Gathering | None:
         """The class's runs, one step further if the last is over; None once all are. Any page that looks advances

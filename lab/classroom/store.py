@@ -6,6 +6,7 @@ transaction.
 """
 
 import sqlite3
+import threading
 import unicodedata
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
@@ -70,7 +71,6 @@ class Room(msgspec.Struct, frozen=True):
     pace: Pace
     question: ClassQuestion | None
     timer_s: float  # when the timer ends, in seconds since 1970; 0 without a timer
-    members: int
     voted: tuple[int, int]  # how many voted in the first and in the second vote
 
 
@@ -93,7 +93,7 @@ class Ballot(msgspec.Struct, frozen=True):
 
 class RoomFile:
     """The file at `path`. Thread-safe, but for one process only: all pages of a class read the same things, so what was
-    read is kept in memory until something is written."""
+    read is kept in memory until something is written, and one connection stays open to read."""
 
     def __init__(self, path: Path, instructors: Container[str]) -> None:
         self._path = path
@@ -110,6 +110,7 @@ class RoomFile:
                     if column.split()[0] not in there:
                         db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
         self._in_use = in_use(path)
+        self._reads = threading.Lock()
 
     def only(self, by: str) -> None:
         """Raises Refusal unless `by` is an instructor."""
@@ -117,8 +118,9 @@ class RoomFile:
             raise Refusal("Only the instructor can do that.")
 
     @contextmanager
-    def act(self, by: str | None = None) -> Iterator[sqlite3.Connection]:
-        """An exclusive transaction. If it is `by` somebody, raises Refusal unless that is an instructor."""
+    def act(self, by: str | None = None, keeps: str = "") -> Iterator[sqlite3.Connection]:
+        """An exclusive transaction. If it is `by` somebody, raises Refusal unless that is an instructor. `keeps`: what
+        was read under that name cannot change by it."""
         if by is not None:
             self.only(by)
         try:
@@ -127,14 +129,14 @@ class RoomFile:
                 yield db
         finally:
             self._written += 1
-            self._kept = {}
+            self._kept = {what: found for what, found in dict(self._kept).items() if what[0] == keeps}
 
     def read(self, what: tuple[str, ...], read: Callable[[sqlite3.Connection], Any]) -> Any:
         kept, written = self._kept, self._written
         if what in kept:
             return kept[what]
-        with opened(self._path) as db:
-            found = read(db)
+        with self._reads:
+            found = read(self._in_use)
         if written == self._written:
             kept[what] = found
         return found
@@ -146,11 +148,6 @@ def room_in(db: sqlite3.Connection, code: str) -> Room | None:
     if row is None:
         return None
     pace, lesson, round, timer_s = row
-    members = db.execute(
-        "SELECT COUNT(*) FROM members AS m WHERE room = ?1 AND (here = 1 OR EXISTS "
-        "(SELECT 1 FROM votes WHERE room = ?1 AND lesson = ?2 AND round = ?3 AND learner = m.learner))",
-        (code, lesson, round),
-    ).fetchone()[0]
     query = "SELECT setting, vote, counts, running, answer, machine, seed, made FROM questions"
     question = db.execute(f"{query} WHERE room = ? AND lesson = ? AND round = ?", (code, lesson, round)).fetchone()
     asked = None
@@ -161,7 +158,7 @@ def room_in(db: sqlite3.Connection, code: str) -> Room | None:
         asked = ClassQuestion(lesson, round, setting, vote, counts, bool(running), key, machine, seed, how)
     query = "SELECT vote, COUNT(*) FROM votes WHERE room = ? AND lesson = ? AND round = ? GROUP BY vote"
     voted = dict(db.execute(query, (code, lesson, round)).fetchall())
-    return Room(code, pace, asked, timer_s, members, (voted.get(1, 0), voted.get(2, 0)))
+    return Room(code, pace, asked, timer_s, (voted.get(1, 0), voted.get(2, 0)))
 
 
 def known(db: sqlite3.Connection, code: str) -> Room:

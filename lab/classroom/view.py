@@ -1,4 +1,4 @@
-"""What a class's pages share: its status, the table of its counts, and the run that everybody watches."""
+"""What the instructor's desk, and pages beside a class, show of it: its status, and the run that everybody watches."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -6,11 +6,10 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from lab.classroom.live_updates import Sees, look_at
+from lab.classroom.looks import Sees, look_at
 from lab.classroom.presence import digest
 from lab.classroom.service import Classroom
 from lab.classroom.store import Refusal, Room
-from lab.classroom.tally import STYLE, tally_html
 from lab.runs.live_scene import live
 from lab.scene.component import scene
 from lab.ui.formatting import made_words
@@ -23,8 +22,7 @@ _pulse = component("pulse", isolate_styles=False)
 
 
 def follow(classroom: Classroom, room: Room) -> None:
-    """The class's status line, always current, on the instructor's page and on the wall. Reruns the page when the
-    class's state differs from `room`."""
+    """The class's status line, always current. Reruns the page when the class's state differs from `room`."""
     now = look_at(classroom, room)
     _follow(room, "leads=1", now.at(), now.stand.says, now.stand.done)
 
@@ -61,23 +59,16 @@ def emphasis(usual: bool) -> Literal["primary", "secondary"]:
     return "primary" if usual else "secondary"
 
 
-def counts(classroom: Classroom, room: Room, asked: Round) -> None:
-    """The counts that the instructor has shown; nothing before."""
-    votes, at = classroom.actions.shown(room), room.question
-    if at is not None and votes:
-        st.html(f"<style>{STYLE}</style>{tally_html(asked.answer, votes, at.answer)}")
-
-
 def how_made(made: Made | None) -> None:
     """Seeds and time of the runs behind an answer, and what limits them."""
     if made is not None:
         st.caption(made_words(made))
 
 
-def common_run(classroom: Classroom, room: Room, lesson: Lesson, asked: Round, *, scale: float = 0.0) -> None:
-    """The class's run, live: the same for all viewers, and nobody can change it. `scale`: on a wall."""
+def common_run(classroom: Classroom, room: Room, lesson: Lesson, asked: Round) -> None:
+    """The class's run, live: the same for all viewers, and nobody can change it."""
     begun = classroom.gathering(room, lesson, asked)
     if begun and begun.run and not begun.measuring and (spec := live(classroom.engine.run(begun.run))):
-        scene({"kitchens": [spec], "can": []} | ({"wall": True, "scale": scale} if scale else {}))
+        scene({"kitchens": [spec], "can": []})
     if begun is None and (found := classroom.evidence(room, lesson, asked)):
         how_made(found.made)

@@ -1,9 +1,7 @@
-"""How people get into a class: its address, as text and as a QR code."""
+"""How people get into a class: its address, as the instructor's page tells it."""
 
-from functools import cache
 from urllib.parse import urlsplit
 
-import segno
 import streamlit as st
 
 from lab.classroom.service import Classroom
@@ -25,11 +23,3 @@ def only_here(classroom: Classroom) -> bool:
 def way_in(classroom: Classroom, room: Room) -> str:
     """The address at which learners join."""
     return address(classroom, f"join?room={room.code}")
-
-
-@cache
-def qr(text: str) -> str:
-    """A data URI with an SVG: Streamlit removes SVG from a page's HTML. Black on white with a margin, on dark pages
-    too."""
-    picture: str = segno.make(text, error="m").svg_data_uri(scale=8, border=4, light="#fff", dark="#000", omitsize=True)
-    return picture

@@ -10,8 +10,8 @@ from math import log10
 from statistics import median
 from typing import NamedTuple
 
+from lab.course.known import Chart
 from lab.course.tables import Table
-from lab.course.view import Chart
 from lab.ui.assets import asset
 from lab.ui.axes import GUESS, LIMIT, MEASURED, SERIES, even_ticks, span
 from lab.ui.formatting import amount, ticks
@@ -71,7 +71,7 @@ def scatter_html(points: Mapping[str, Sequence[tuple[float, float]]], x_label: s
 # ---- scales
 
 
-class _Scale(NamedTuple):
+class Scale(NamedTuple):
     """Where a value lies, in percent."""
 
     low: float
@@ -90,17 +90,17 @@ class _Scale(NamedTuple):
         return marks[:: -(-len(marks) // most)]
 
 
-def _scale(values: Sequence[float], log: bool, zero: bool = True) -> _Scale:
+def _scale(values: Sequence[float], log: bool, zero: bool = True) -> Scale:
     """`zero`: a linear one begins there, as the bars on it do."""
     if log and min(values) > 0:
-        return _Scale(*span(values, log=True), True)
+        return Scale(*span(values, log=True), True)
     low, high = min(values), max(values)
     if zero:
-        return _Scale(min(0.0, low), high * 1.06 or 1.0, False)
-    return _Scale(*span(values, log=False), False)
+        return Scale(min(0.0, low), high * 1.06 or 1.0, False)
+    return Scale(*span(values, log=False), False)
 
 
-def _axis(scale: _Scale, unit: str) -> Iterator[str]:
+def _axis(scale: Scale, unit: str) -> Iterator[str]:
     yield '<div class="ch-row"><span></span><div class="ch-axis">'
     yield "".join(f'<span style="left:{scale(mark)}%">{amount(mark)}</span>' for mark in scale.ticks())
     yield f'</div><span></span><div class="ch-unit">{escape(unit)}</div></div>'
@@ -140,7 +140,7 @@ def _amounts(answer: Number, guess: float | None, key: Key, how: str) -> Iterato
     yield from _axis(scale, "; ".join(filter(None, (answer.unit, repeats))))
 
 
-def _length(scale: _Scale, value: float, kind: str) -> str:
+def _length(scale: Scale, value: float, kind: str) -> str:
     """A bar where the axis begins at zero; a logarithmic one has no such place."""
     if scale.log:
         return f'<i class="ch-dot {kind}" style="left:{scale(value)}%"></i>'

@@ -5,7 +5,9 @@ from typing import Literal
 import streamlit as st
 
 from lab.course.chart_html import STYLE, drawn_html
-from lab.course.view import Chart, Locked, Reveal, RoundView, Tested, Untold
+from lab.course.known import Chart, Tested
+from lab.course.moments_html import moments_html
+from lab.course.view import Locked, Reveal, RoundView, Untold
 from lab.ui.formatting import ICONS, plain
 from lab.ui.js_component import component
 from lessons.lesson import Round
@@ -49,6 +51,8 @@ def reveal(asked: Round, found: Reveal) -> None:
             st.caption("These are the numbers of one run, the one in the middle of all repeats.")
     if found.shows is not None:
         drawn(asked, found.shows, "view")
+    if found.moments:
+        _markup(data={"html": moments_html(asked, found)}, key="chart moments")
     for claim in found.claims:
         st.markdown(_tested(claim))
     if found.made:

@@ -20,7 +20,9 @@ from engine.errors import BadInput
 from engine.live.process.front import Front
 from engine.log import Log
 from lab.course.chart_html import STYLE, drawn_html
-from lab.course.view import Chart, Reveal, Tested, Untold, round_view
+from lab.course.known import Chart, Tested
+from lab.course.moments_html import moments_html
+from lab.course.view import Reveal, Untold, round_view
 from lab.scene.export_html import export_kitchens, kitchen as scene
 from lab.scene.share_card import share_card
 from lab.ui.formatting import in_words, plain
@@ -194,7 +196,11 @@ def _locked(asked: Round, entry: Entry, how: str) -> str:
 
 
 def _draw(asked: Round, chart: Chart) -> None:
-    display(HTML(f"<style>{STYLE}</style>{drawn_html(asked, chart)}"))
+    _html(drawn_html(asked, chart))
+
+
+def _html(markup: str) -> None:
+    display(HTML(f"<style>{STYLE}</style>{markup}"))
 
 
 def _reveal(asked: Round, found: Reveal) -> None:
@@ -205,6 +211,8 @@ def _reveal(asked: Round, found: Reveal) -> None:
     _say(found.explains)
     if found.shows is not None:
         _draw(asked, found.shows)
+    if found.moments:
+        _html(moments_html(asked, found))
     _say("\n\n".join([*map(_tested, found.claims), *filter(None, (found.made, found.noise))]))
 
 

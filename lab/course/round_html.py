@@ -3,7 +3,9 @@
 from html import escape
 
 from lab.course.chart_html import drawn_html
-from lab.course.view import Locked, Reveal, RoundView, Tested
+from lab.course.known import Tested
+from lab.course.moments_html import moments_html
+from lab.course.view import Locked, Reveal, RoundView
 from lab.ui.markdown import to_html
 from lessons.lesson import Round
 
@@ -35,7 +37,7 @@ def headline_html(found: Reveal) -> str:
 
 
 def reveal_html(asked: Round, found: Reveal) -> str:
-    """Guess, measurement, explanation and claims."""
+    """Guess, measurement, explanation, what decided the runs, and claims."""
     parts = [drawn_html(asked, found.chart)]
     if found.unclear:
         parts.append(f"<p>The runs at hand could not tell: {escape(found.unclear)}</p>")
@@ -44,6 +46,7 @@ def reveal_html(asked: Round, found: Reveal) -> str:
         parts.append("<p><small>These are the numbers of one run, the one in the middle of all repeats.</small></p>")
     if found.shows is not None:
         parts.append(drawn_html(asked, found.shows))
+    parts.append(moments_html(asked, found))
     parts += map(claim_html, found.claims)
     if found.made:
         parts.append(f"<p><small>{escape(found.made)}</small></p>")

@@ -6,20 +6,21 @@ The lesson page, the pages of a class and the notebook draw a `RoundView`. What 
 
 import re
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
-from lab.course.tables import Table, guess_alt, guess_table, view_alt, view_table
+from lab.course.known import GUESS, TIMES, Chart, Known, Tested, known
+from lab.course.tables import guess_alt, guess_table
+from lab.scene.decisive import Decisive
 from lab.ui.formatting import in_words, made_words, measured_words, middle, spread, steps, times, verdict
 from lessons.book import Entry
 from lessons.evidence import Evidence, Made
 from lessons.keys import Key, Unclear, Value, Verdict, judged
-from lessons.lesson import Claim, Lesson, Round
-from lessons.question import Bars, Choice, Curve, Lines, Number
+from lessons.lesson import Lesson, Round
+from lessons.question import Choice, Curve, Number
 
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
-GUESS, TIMES = "\1", "\2"  # where the lesson's words speak of the guess, and of how far it was off
 
 
 # ---- what one may see
@@ -79,25 +80,6 @@ class Locked(msgspec.Struct, frozen=True):
     at: str
 
 
-class Chart(msgspec.Struct, frozen=True):
-    """`alt`: the same in a sentence, `table`: in numbers. `guess`, `key` and `how` the key came about, or `shows`."""
-
-    alt: str
-    table: Table
-    guess: Value | None = None
-    key: Key | None = None
-    how: str = ""
-    shows: Bars | Lines | None = None
-
-
-class Tested(msgspec.Struct, frozen=True):
-    """A claim on these runs. `holds` None: the repeats disagree. `where`: on whose."""
-
-    says: str
-    holds: bool | None
-    where: str
-
-
 class Reveal(msgspec.Struct, frozen=True, tag="reveal"):
     """`word`: the verdict, "" without a guess. `explains`: the lesson's words around the numbers of `one_of` repeats,
     "" without evidence. `unclear`: why the runs at hand can no longer tell. Texts are Markdown."""
@@ -109,6 +91,7 @@ class Reveal(msgspec.Struct, frozen=True, tag="reveal"):
     one_of: int
     unclear: str
     shows: Chart | None
+    moments: tuple[Decisive, ...]
     claims: tuple[Tested, ...]
     made: str
     limits: str
@@ -151,36 +134,6 @@ class InClass(msgspec.Struct, frozen=True):
     answer: Key | None = None
     machine: str = ""
     made: Made | None = None
-
-
-class Known(NamedTuple):
-    """What evidence says to anybody, worked out once. `explains`: with marks where it speaks of the guess."""
-
-    now: Key | Unclear
-    explains: str
-    repeats: int
-    shows: Chart | None
-    claims: tuple[Tested, ...]
-    made: Made | None
-
-
-def known(lesson: Lesson, asked: Round, evidence: Evidence, *, of_class: bool = False) -> Known:
-    """Everything that the evidence says about a round. Only for a round whose answer may be seen."""
-    now = asked.finding(evidence)
-    explains = ""
-    if isinstance(now, Key):
-        said = {"guess": GUESS, "times": TIMES, "measured": in_words(asked.answer, now.value)}
-        explains = lesson.answer(asked, evidence, now, said)
-    shown = asked.shown(evidence)
-    where = "in the computation" if asked.computed else "on the class's runs" if of_class else "on your runs"
-    return Known(
-        now,
-        explains,
-        len(evidence.repeats),
-        Chart(view_alt(shown), view_table(shown), shows=shown) if shown is not None else None,
-        tuple(_tested(claim, evidence, where) for claim in lesson.claims if claim.about == asked.name),
-        evidence.made,
-    )
 
 
 def round_view(
@@ -283,6 +236,7 @@ def _found(
         one_of=told.repeats if told else 0,
         unclear=now.why if isinstance(now, Unclear) else "",
         shows=told.shows if told else None,
+        moments=told.moments if told else (),
         claims=told.claims if told else (),
         made="" if asked.computed or made is None else made_words(made, key),
         limits=lesson.text("Limits"),
@@ -324,8 +278,3 @@ def _noise(asked: Round, key: Key, machine: str) -> str:
     between = spread(asked.answer, key)
     noise = f" Over {asked.repeats} repeats it was {between}." if between else ""
     return f"Measured on {machine or 'this machine'}.{noise}"
-
-
-def _tested(claim: Claim, evidence: Evidence, where: str) -> Tested:
-    holds = claim.holds(evidence)
-    return Tested(claim.otherwise or claim.says if holds is False else claim.says, holds, where)

@@ -33,8 +33,9 @@ class LRU(Generic[K, V]):
         with self._lock:
             self._entries[key] = value
             self._entries.move_to_end(key)
-            surplus = len(self._entries) - self._most
-            for old in [old for old, held in self._entries.items() if not keep(held)][: max(0, surplus)]:
+            if (surplus := len(self._entries) - self._most) <= 0:
+                return
+            for old in [old for old, held in self._entries.items() if not keep(held)][:surplus]:
                 del self._entries[old]
 
     def drop(self, unwanted: Callable[[K, V], bool]) -> None:

@@ -5,19 +5,12 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from engine import units
-from engine.causes import causes
 from engine.log import Log
-from engine.metrics import summarize
-from engine.stall import by_cause, in_seconds
-from lab.scene.motions import motions
-from lab.scene.stall_words import headline
-from lab.scene.words import SERVING, kind_of, titles
+from engine.stall import in_seconds
+from lab.scene.decisive import Decisive, decisive
 
 WIDTH, HEIGHT = 1200, 630
 LEFT, RIGHT = 160, 1150  # of the seconds
-MOST_ROWS = 6
-AROUND = 0.45  # of the longest stall, shown before and after it
 STYLE = """
 text { font-family: "Source Sans 3", "Source Sans Pro", system-ui, sans-serif; fill: #1f2328; font-size: 22px; }
 .says { font-weight: 700; } .soft { fill: #4d555f; } .axis { font-size: 18px; fill: #4d555f; text-anchor: middle; }
@@ -35,14 +28,13 @@ HATCH = (
 def share_card(logs: Sequence[Log]) -> str:
     """Of the first two runs, by one measure of time; where they were made stands below."""
     logs = logs[:2]
-    moments = [_Moment(log) for log in logs]
-    span = max((moment.span for moment in moments), default=0.0)
     row, size = (46, 46) if len(logs) == 1 else (24, 32)
+    told = decisive(logs)
     parts = [f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>']
-    for n, (title, moment) in enumerate(zip(titles(logs), moments, strict=True)):
-        parts += moment.drawn(f"{title} ({SERVING[kind_of(moment.log)]})", 46 + 268 * n, span, row, size)
+    for n, one in enumerate(told):
+        parts += _drawn(one, 46 + 268 * n, row, size)
     parts.append(f'<text class="soft" x="50" y="{HEIGHT - 28}">{_escaped(_origin(logs[0]))}</text>')
-    title = _escaped(" | ".join(moment.says for moment in moments))
+    title = _escaped(" | ".join(one.says for one in told))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" '
         f'role="img"><title>{title}</title><style>{STYLE}</style>{HATCH}{"".join(parts)}</svg>'
@@ -57,77 +49,29 @@ def _origin(log: Log) -> str:
     return f"Split Kitchen: a real run of {model} on {log.machine}, {day.day} {day:%B %Y}"
 
 
-def _calm(log: Log) -> str:
-    longest_s = summarize(log.events).metrics.max_stall_s
-    return f"No answer stood still: no gap was longer than {in_seconds(longest_s)}"
+def _drawn(told: Decisive, top: int, row: int, size: int) -> list[str]:
+    fits = min(size, int((WIDTH - 100) / (0.56 * len(told.says))))
+    parts = [
+        f'<text class="soft" x="50" y="{top}">{_escaped(told.title)}</text>',
+        f'<text class="says" style="font-size:{fits}px" x="50" y="{top + size}">{_escaped(told.says)}</text>',
+    ]
+    return parts + (_seconds(told, top + size + 24, row) if told.waited else [])
 
 
-class _Moment:
-    """What is most worth telling of a run: whom its heaviest cause kept waiting; `span` seconds are needed for it."""
-
-    def __init__(self, log: Log) -> None:
-        self.log = log
-        self.motions = motions(log.events)
-        self.numbers = {m["request"]: str(m["number"]) for m in self.motions if m["kind"] == "order"}
-        self.group = next(iter(by_cause(causes(log.events))), [])
-        self.says = headline(self.group, self.numbers.__getitem__) if self.group else _calm(log)
-        self.span, self.middle = 0.0, 0.0
-        if self.group:
-            self.worst = max(self.group, key=lambda stall: stall.seconds * len(stall.requests))
-            near = [
-                s for s in self.group if s.since - self.worst.until < AROUND and self.worst.since - s.until < AROUND
-            ]
-            begin, end = min(s.since for s in near), max(s.until for s in near)
-            self.span, self.middle = (end - begin) * (1 + 2 * AROUND), (begin + end) / 2
-
-    def drawn(self, above: str, top: int, span: float, row: int, size: int) -> list[str]:
-        fits = min(size, int((WIDTH - 100) / (0.56 * len(self.says))))
-        parts = [
-            f'<text class="soft" x="50" y="{top}">{_escaped(above)}</text>',
-            f'<text class="says" style="font-size:{fits}px" x="50" y="{top + size}">{_escaped(self.says)}</text>',
-        ]
-        return parts + (self._seconds(top + size + 24, span, row) if self.group else [])
-
-    def _seconds(self, top: int, span: float, row: int) -> list[str]:
-        """What was in prep or on the pass, and below it what each of the answers got."""
-        begin = max(0.0, self.middle - span / 2)
-        scale = _Scale(begin, begin + span, row - 5)
-        by_tray = self.worst.cause.kind in ("tray", "tray-ahead")
-        orders = sorted({order for stall in self.group for order in stall.requests}, key=lambda o: int(self.numbers[o]))
-        orders = orders[:MOST_ROWS]
-        below = top + row * (1 + len(orders))
-        cause = self.worst.cause
-        shadow = max(self.worst.since, cause.since), min(self.worst.until, cause.until)
-        parts = [] if cause.kind == "none" else [scale.bar(*shadow, top, "shadow", "", below - top - 5)]
-        parts.append(scale.name("the pass" if by_tray else "prep", top))
-        for request, t0, t1, what in self._trays() if by_tray else self._preps():
-            whose = f"{'tray' if by_tray else 'order'} {self.numbers[request]}"
-            parts.append(scale.bar(t0, t1, top, "pass" if by_tray else "prep", f"{whose}: {what}"))
-        for n, order in enumerate(orders, start=1):
-            y = top + row * n
-            made = [m["t"] for m in self.motions if m["kind"] == "token" and m["request"] == order]
-            parts += [scale.name(self.numbers[order], y), scale.ticks(made, y)]
-            for stall in self.group:
-                if order in stall.requests:
-                    lasted = f"no token for {in_seconds(stall.seconds)}"
-                    parts.append(scale.bar(stall.since, stall.until, y, "still", lasted))
-        return [*parts, *scale.axis(below + 18)]
-
-    def _preps(self) -> list[tuple[str, float, float, str]]:
-        """Steps of the worker with a prompt in them: the largest, when, how many tokens of it."""
-        found = []
-        for m in self.motions:
-            if m["kind"] == "step" and m["worker"] == self.worst.worker and m["pieces"] and m["t1"] is not None:
-                request, _, tokens = max(m["pieces"], key=lambda piece: piece[2])
-                found.append((request, m["t0"], m["t1"], f"{tokens:,} tokens"))
-        return found
-
-    def _trays(self) -> list[tuple[str, float, float, str]]:
-        """While their bytes crossed."""
-        crossed = [m for m in self.motions if m["kind"] == "tray" and "started" in m and "seconds" in m]
-        return [
-            (m["request"], m["started"], m["started"] + m["seconds"], units.in_words(m["nbytes"], "B")) for m in crossed
-        ]
+def _seconds(told: Decisive, top: int, row: int) -> list[str]:
+    """What was in prep or on the pass, and below it what each of the answers got."""
+    scale = _Scale(told.begin, told.end, row - 5)
+    below = top + row * (1 + len(told.waited))
+    parts = [] if told.shadow is None else [scale.bar(*told.shadow, top, "shadow", "", below - top - 5)]
+    parts.append(scale.name(told.where, top))
+    kind = "pass" if told.where == "the pass" else "prep"
+    parts += [scale.bar(one.since, one.until, top, kind, f"{one.whose}: {one.what}") for one in told.work]
+    for n, one in enumerate(told.waited, start=1):
+        y = top + row * n
+        parts += [scale.name(one.order, y), scale.ticks(one.tokens, y)]
+        for since, until in one.stalls:
+            parts.append(scale.bar(since, until, y, "still", f"no token for {in_seconds(until - since)}"))
+    return [*parts, *scale.axis(below + 18)]
 
 
 class _Scale(NamedTuple):

@@ -83,8 +83,7 @@ class Books:
     and so does whoever closes it last."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        Book(path, "")
+        self._any = Book(path, "")
         self._held = in_use(path)
 
     def mine(self) -> Book:
@@ -92,4 +91,4 @@ class Books:
         return self.of(learner())
 
     def of(self, name: str) -> Book:
-        return Book(self._path, name)
+        return self._any.of(name)

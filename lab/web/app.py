@@ -19,12 +19,13 @@ from streamlit import config
 
 import lab
 from engine.errors import BadInput
+from lab.runs.open_files import open_files
 from lab.ui.learner import NameLearners
 from lab.ui.streamlit_options import OPTIONS
 from lab.web.allowed_hosts import Hosts
 from lab.web.base_path import BasePath, take_base_path
-from lab.web.callers import open_files
 from lab.web.guard import Guard
+from lab.web.packed import StreamlitsFiles
 from lab.web.routes import ROUTES
 from lab.web.services import Lab, hand_over
 from lab.web.settings import Settings
@@ -66,6 +67,7 @@ MIDDLEWARE = [
     Middleware(BasePath, base=take_base_path()),
     Middleware(Guard, hosts=Hosts(settings.hosts)),
     Middleware(NameLearners),
+    Middleware(StreamlitsFiles),
 ]
 
 app = st.App("navigation.py", lifespan=lifespan, routes=ROUTES, middleware=MIDDLEWARE)

@@ -3,7 +3,6 @@
 A class may come from one address, and anybody can make up cookies: hence both, the second far larger.
 """
 
-import resource
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +12,6 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from lab.ui.learner import name_in_cookie
-
-MOST_FILES = 65_536
-
-
-def open_files() -> None:
-    """Allow this process as many open files as the machine lets it have: every socket is one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class MostSockets(NamedTuple):

@@ -1,17 +1,20 @@
-"""The light pages of a class: a page of some kilobytes, what a learner sends, and the modules that it draws with.
+"""The light pages of a class, the learners' and the wall: some kilobytes each, what a learner sends, and the modules
+that they draw with.
 
 Streamlit has no part in them: a vote is one request with an answer, and what is to be seen comes over `/lab/class`.
 """
 
 import asyncio
-import gzip
 import hashlib
 from collections.abc import Callable
 from functools import cache
+from io import BytesIO
 from string import Template
 from typing import TypeVar
 
 import msgspec
+import segno
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -21,17 +24,20 @@ from lab.classroom import light
 from lab.classroom.actions import CODE_CHARS
 from lab.classroom.store import Refusal
 from lab.classroom.tally import STYLE as TALLY
+from lab.classroom.wall import wall_of
 from lab.scene.bundle import SCENE
 from lab.scene.export_html import inert
 from lab.ui.assets import asset
 from lab.ui.js_component import source
 from lab.ui.learner import name_of
+from lab.web.guard import from_here
+from lab.web.packed import FOR_EVER, packed
 from lab.web.services import running
 from lessons.book import Book
 
 T = TypeVar("T")
+MOST_ADDRESS = 300  # characters of a way in
 MOST_BYTES = 4096  # of what a page sends: a reason of 400 characters in any script fits
-FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 FRESH = {"Cache-Control": "no-store"}
 
 
@@ -58,16 +64,18 @@ class Answer(msgspec.Struct):
 @cache
 def modules() -> dict[str, tuple[bytes, str]]:
     """Name -> compressed content and its hash."""
+    drawn = asset("light.css") + asset("chart.css") + TALLY
     every = {
-        "class.js": asset("class.js"),
+        "class.js": asset("live.js") + asset("class.js"),
+        "wall.js": asset("live.js") + asset("wall.js"),
         "number.js": source("number"),
         "curve.js": source("curve"),
         "kitchen.js": SCENE,
-        "class.css": asset("class.css") + asset("chart.css") + TALLY,
+        "class.css": drawn + asset("class.css"),
+        "wall.css": drawn + asset("wall.css"),
     }
     return {
-        name: (gzip.compress(text.encode(), 9, mtime=0), hashlib.sha256(text.encode()).hexdigest()[:16])
-        for name, text in every.items()
+        name: (packed(text.encode()), hashlib.sha256(text.encode()).hexdigest()[:16]) for name, text in every.items()
     }
 
 
@@ -87,7 +95,7 @@ async def module(request: Request) -> Response:
     return Response(found[0], media_type=kind, headers={**FOR_EVER, "Content-Encoding": "gzip"})
 
 
-# ---- the page
+# ---- the pages
 
 
 async def learners_page(request: Request) -> Response:
@@ -95,16 +103,51 @@ async def learners_page(request: Request) -> Response:
     me, fresh = name_of(request)
     coming = request.query_params.get("room", "").upper()[:CODE_CHARS]
     page = await asyncio.to_thread(light.page_of, running().classroom, me, coming)
-    data = {"page": msgspec.to_builtins(page), "me": me if fresh else "", "room": coming}
-    data["modules"] = {name.partition(".")[0]: address(name) for name in modules() if name.endswith("js")}
-    body = shell().substitute(data=inert(data), css=address("class.css"), js=address("class.js"))
+    return _page("class", page, me=me if fresh else "", room=coming, sees="page")
+
+
+async def wall(request: Request) -> Response:
+    """The page that the projector shows."""
+    classroom, code = running().classroom, request.query_params.get("room", "").upper()[:CODE_CHARS]
+    page = await asyncio.to_thread(wall_of, classroom, code)
+    return _page("wall", page, me="", url=f"{classroom.url}/" if classroom.url else "", sees="wall")
+
+
+def _page(name: str, page: light.Page, **more: str) -> Response:
+    told = {file.partition(".")[0]: address(file) for file in modules() if file.endswith("js")}
+    data = {"page": msgspec.to_builtins(page), "modules": told, **more}
+    body = shell(name).substitute(data=inert(data), css=address(f"{name}.css"), js=address(f"{name}.js"))
     return HTMLResponse(body, headers=FRESH)
 
 
 @cache
-def shell() -> Template:
-    """The page without its data."""
-    return Template(asset("class.html"))
+def shell(name: str) -> Template:
+    """A page without its data."""
+    return Template(asset(f"{name}.html"))
+
+
+async def way_in(request: Request) -> Response:
+    """An address of the lab's own as a QR code: the browser that asks knows it, and the lab does not. Black on white,
+    on dark pages too."""
+    address = request.query_params.get("at", "")
+    if len(address) > MOST_ADDRESS or not _own(address, request):
+        return Response(status_code=400)
+    picture = await asyncio.to_thread(_drawn, address)
+    return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "private, max-age=3600"})
+
+
+def _own(address: str, request: Request) -> bool:
+    if (url := running().classroom.url) and address.startswith(f"{url}/"):
+        return True
+    origin = "/".join(address.split("/")[:3])
+    asks = Headers({"origin": origin, "host": request.headers.get("host", "")})
+    return origin.startswith(("http://", "https://")) and from_here(asks)
+
+
+def _drawn(address: str) -> bytes:
+    picture = BytesIO()
+    segno.make(address, error="m").save(picture, "svg", scale=8, border=4, light="#fff", dark="#000", omitsize=True)
+    return picture.getvalue()
 
 
 # ---- what it sends
@@ -162,6 +205,8 @@ def _look(me: str, _: Sent, book: Book) -> None:
 
 CLASS_ROUTES = [
     Route("/join", learners_page),
+    Route("/projector", wall),
+    Route("/lab/class/qr", way_in),
     Route("/lab/static/{name}", module),
     *(
         Route(f"/lab/class/{name}", _act(do), methods=["POST"])

@@ -13,7 +13,7 @@ from engine.commands.bench import bench
 from engine.errors import BadInput
 from engine.scenario import whole
 from lab.bench.all_benches import all_command
-from lab.bench.classroom import class_command
+from lab.bench.class_bench import class_command
 from lab.bench.page import page_command
 from lab.bench.soak import soak_command
 from lab.ui.streamlit_options import flags

@@ -2,6 +2,7 @@
 page a recorded kitchen, which moves at once and then takes its place in Streamlit's page.
 """
 
+import asyncio
 from functools import cache
 from pathlib import Path
 from string import Template
@@ -17,6 +18,7 @@ from lab.scene.export_html import inert
 from lab.scene.recordings import recorded, replayed
 from lab.scene.words import HEADING, TITLES, intro
 from lab.ui.assets import asset
+from lab.web.packed import GZIP, packed, takes_gzip
 
 INDEX = (Path(st.__file__).parent / "static" / "index.html").read_text("utf-8")
 TITLE, ROOT = "<title>Streamlit</title>", '<div id="root"></div>'
@@ -53,7 +55,16 @@ async def front_page(request: Request) -> Response:
     """The address says which kitchens it shows, as everywhere in the lab."""
     asked = parse_qs(request.url.query)
     kinds = beside_each_other(*(asked.get(name, [""])[-1] for name in ("kitchen", "beside")))
-    return HTMLResponse(_page(tuple(kinds)), headers=FRESH)
+    page = _page(tuple(kinds))
+    if not takes_gzip(request):
+        return HTMLResponse(page, headers=FRESH)
+    body = await asyncio.to_thread(_packed, tuple(kinds))  # Streamlit's middleware leaves this address out
+    return HTMLResponse(body, headers=FRESH | GZIP)
+
+
+@cache
+def _packed(kinds: tuple[str, ...]) -> bytes:
+    return packed(_page(kinds).encode())
 
 
 @cache

@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from engine.fleet.advisor.question import Question
-from lab.classroom import instructor_page, offer_view, projector_page
+from lab.classroom import instructor_page, offer_view
 from lab.classroom.call import call
 from lab.classroom.to_class import to_class
 from lab.clusters import advisor_page, reality_page, scale_page
@@ -80,9 +80,6 @@ results = st.Page(progress, title="Progress", url_path="progress")
 desk = st.Page(
     lambda: instructor_page.page(lab.classroom), title="Lead a class", url_path="instructor", visibility="hidden"
 )
-projector = st.Page(
-    lambda: projector_page.page(lab.classroom), title="Projector", url_path="projector", visibility="hidden"
-)
 classroom = st.Page(to_class, title="Class", url_path="join")
 advisor = st.Page(lambda: advisor_page.page(lab.jobs), title="Your lab", url_path="advisor")
 menu = [
@@ -94,7 +91,7 @@ menu = [
     classroom,
     results,
 ]
-shown = st.navigation([*menu, desk, projector, *course.values()], position="top")
-if shown not in (classroom, desk, projector):
+shown = st.navigation([*menu, desk, *course.values()], position="top")
+if shown not in (classroom, desk):
     call(lab.classroom, None if shown in course.values() else classroom)
 shown.run()

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lab.classroom import light
-from lab.classroom.live_updates import LiveUpdates, Looks
+from lab.classroom.live_updates import LiveUpdates
+from lab.classroom.looks import Looks
 from lab.classroom.service import Classroom
+from lab.classroom.wall import wall_of
 from lab.clusters.jobs import Jobs
 from lab.course.evidence_store import EvidenceStore
 from lab.runs.engine_client import EngineClient
@@ -42,7 +44,9 @@ class Lab:
             evidence=evidence,
             classroom=classroom,
             live_updates=LiveUpdates(
-                Looks(classroom), lambda learner: light.told(classroom, books.of(learner), learner)
+                Looks(classroom),
+                page=lambda learner: light.told(classroom, books.of(learner), learner),
+                wall=lambda code: wall_of(classroom, code),
             ),
             jobs=Jobs(),
             announcement=f"  Instructor: /instructor, with the key {known}",

@@ -32,7 +32,7 @@ STARTS = (
     "engine.bench.start.measure",
     "engine.bench.growth.measure",
     "lab.bench.all_benches._findings",
-    "lab.bench.classroom.measure",
+    "lab.bench.class_bench.measure",
     "lab.bench.page.measure",
     "lab.bench.soak.measure",
     "os.execv",

@@ -4,8 +4,9 @@ import os
 import re
 import time
 
-from lab.bench.classroom import Class, cpu_s
+from lab.bench.classroom import Class
 from lab.bench.learners_page import LearnersPage
+from lab.bench.process import cpu_s
 from lab.bench.startup import Fresh
 from lab.bench.streamlit_client import Motion, RunWatcher, WatchMessage
 from lab.classroom.tally import tally_html
@@ -30,14 +31,15 @@ def test_a_socket_that_missed_a_motion_did_not_see_all() -> None:
     assert not watch.whole
 
 
-def test_a_page_is_behind_from_when_the_first_was_drawn_and_not_by_coming_late() -> None:
+def test_a_page_is_behind_from_the_instructor_s_press_and_not_by_coming_late() -> None:
     held = Class(Fresh("http://lab", 0), "key", 1.0)
     held.learners = [LearnersPage("lab:80", "ABCDE", "a cookie") for _ in range(3)]
     first, learner, late = held.learners
     first.drawn = [("a", 1.0), ("b", 10.0)]
     learner.drawn = [("a", 3.0), ("b", 10.5)]
     late.drawn = [("b", 17.0)]
-    assert list(held.behind_s()) == [0.5]
+    held.acts_s = [0.5, 9.75, 16.0]
+    assert list(held.behind_s()) == [0.25, 0.75]
 
 
 def test_what_a_process_used_is_what_it_says_itself() -> None:

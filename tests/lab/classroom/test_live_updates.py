@@ -11,18 +11,8 @@ import pytest
 from starlette.websockets import WebSocket
 
 from lab.classroom.actions import ClassActions
-from lab.classroom.live_updates import (
-    LOOK_S,
-    UNKNOWN_CLASS,
-    LiveUpdates,
-    Look,
-    Looks,
-    Sees,
-    Stand,
-    UpdateClock,
-    look_at,
-    stand,
-)
+from lab.classroom.live_updates import UNKNOWN_CLASS, LiveUpdates
+from lab.classroom.looks import LOOK_S, Look, Looks, Sees, Stand, UpdateClock, look_at, stand
 from lab.classroom.offers import Offers
 from lab.classroom.presence import AWAY_S, Presence, digest
 from lab.classroom.store import Room, RoomFile
@@ -254,11 +244,15 @@ class Line:
 
 
 def updates(group: Classroom, *, line_s: float = QUICK_S) -> LiveUpdates:
-    return LiveUpdates(Looks(group, QUICK_S), page_of, QUICK_S, line_s)
+    return LiveUpdates(Looks(group, QUICK_S), page_of, wall_of, QUICK_S, line_s)
 
 
 def page_of(learner: str) -> dict[str, str]:
     return {"of": learner}
+
+
+def wall_of(code: str) -> dict[str, str]:
+    return {"wall": code}
 
 
 def test_a_learner_s_page_is_sent_at_first_and_whenever_it_says_something_else(group: Classroom) -> None:
@@ -277,6 +271,25 @@ def test_a_learner_s_page_is_sent_at_first_and_whenever_it_says_something_else(g
         for line in (mine, other):
             await line.leave()
             assert line.unheard("page") == []
+
+    asyncio.run(act())
+
+
+def test_the_wall_is_sent_at_first_and_whenever_the_class_goes_on_and_hears_every_second_how_it_stands(
+    group: Classroom,
+) -> None:
+    async def act() -> None:
+        line = Line(group, updates(group), "", "&sees=wall")
+        assert await line.hear("page") == {"wall": group.code}
+        group.vote("a")
+        while not (await line.hear("says")).startswith("1 of 3"):
+            pass
+        assert line.unheard("page") == []
+        group.show_counts()
+        assert await line.hear("page") == {"wall": group.code}
+        group.actions.delete(group.code, TEACHER)
+        assert await line.hear("code") == UNKNOWN_CLASS
+        await line.gone()
 
     asyncio.run(act())
 
@@ -463,7 +476,7 @@ def test_pages_that_are_where_their_class_is_do_not_look(group: Classroom) -> No
     async def act() -> None:
         virtual = VirtualTime()
         looks = CountedLooks(group, LOOK_S, virtual.clock)
-        live = LiveUpdates(looks, page_of, clock=virtual.clock)
+        live = LiveUpdates(looks, page_of, wall_of, clock=virtual.clock)
         lines = [Line(group, live, group.now().at) for _ in range(20)]
         for line in lines:
             await line.hear("says")
@@ -493,7 +506,7 @@ def test_a_page_that_is_newer_than_what_was_seen_is_left_alone(group: Classroom)
     async def act() -> None:
         virtual = VirtualTime()
         looks = CountedLooks(group, LOOK_S, virtual.clock)
-        live = LiveUpdates(looks, page_of, line_s=0.0, clock=virtual.clock)
+        live = LiveUpdates(looks, page_of, wall_of, line_s=0.0, clock=virtual.clock)
         await looks.look(group.code)
         group.show_counts()
         line = Line(group, live, group.now().at)

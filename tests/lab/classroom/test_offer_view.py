@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.link import LinkSpec
 from engine.scenario import Deployment, Scenario, Workload
-from lab.classroom.offer_view import what
+from lab.classroom.offers import what
 from lab.classroom.service import Classroom
 from lab.course.evidence_store import EvidenceStore
 from lab.runs.engine_client import EngineClient, EngineSettings

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lab.course.chart_html import chart_html
-from lab.course.view import Chart
+from lab.course.known import Chart
 from lessons.question import Bars, Number
 
 ANSWER = Number(unit="ms", low=1, high=10_000)

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from lab.course.chart_html import drawn_html, table_html
-from lab.course.view import Chart, InClass, Reveal, RoundView, Untold, round_view
+from lab.course.known import Chart
+from lab.course.view import InClass, Reveal, RoundView, Untold, round_view
 from lessons import all_lessons
 from lessons.book import Entry
 from lessons.evidence import CannotTell, Evidence

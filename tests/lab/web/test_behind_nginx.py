@@ -55,7 +55,7 @@ def visited(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
 
 
 def works(page: Page, address: str) -> None:
-    """A live kitchen, a lesson by a link, and a class."""
+    """A live kitchen, a lesson by a link, and a class: the desk, the wall and a learner."""
     page.goto(address)
     page.get_by_role("button", name="Open the kitchen").click()
     live = page.get_by_text("live", exact=True).or_(page.get_by_text("the run is over"))
@@ -78,6 +78,15 @@ def works(page: Page, address: str) -> None:
         return any(url.startswith(follows) for url in opened)
 
     assert comes(followed), opened
+    way_in = page.get_by_text(re.compile("Join at .* with"))
+    code = way_in.inner_text().split()[-1]
+    page.goto(f"{address}projector?room={code}")
+    picture = page.get_by_role("img", name="QR code of the way in")
+    expect(page.get_by_text(f"{address.partition('//')[2]}join", exact=True)).to_be_visible()
+    assert picture.evaluate("async image => (await image.decode(), image.naturalWidth > 20)")
+    page.goto(f"{address}join?room={code}")
+    page.get_by_role("button", name="Join", exact=True).click()
+    expect(page.get_by_role("status")).to_have_text("1 here")  # over its own socket
 
 
 def test_below_a_path_that_a_proxy_takes_off(below: Lab, browser: Browser, tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
-"""The class's own page: how much it weighs, how long it is kept, and whose it is."""
+"""The light pages of a class: how much they weigh, how long they are kept, whose they are, and the way in as a code."""
 
 import gzip
 import json
 import re
 import urllib.request
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from starlette.requests import HTTPConnection
 
 from lab.ui.learner import COOKIE, GIVEN, name_of
+from lab.web.landing import SHELL
+from lab.web.packed import STATIC
 from tests.lab.conftest import Lab
 from tests.patience import PATIENCE_S
 
@@ -49,6 +52,36 @@ def test_a_phone_loads_little_before_it_can_vote(lab: Lab) -> None:
 @pytest.mark.parametrize("name", ["class.0000000000000000.js", "nothing.js", "class", "kitchen.js", "class.js.css"])
 def test_a_module_of_another_content_is_not_there(lab: Lab, name: str) -> None:
     assert lab.get(f"/lab/static/{name}")[0] == 404
+
+
+@pytest.mark.live
+def test_streamlits_own_files_are_compressed_once_and_kept(lab: Lab) -> None:
+    names = re.findall(r'"\./(static/(?:js|css)/index[^"]+)"', SHELL)
+    assert names
+    for name in names:
+        body, headers = fetched(lab, name)
+        assert headers["Content-Encoding"] == "gzip"
+        assert "immutable" in headers["Cache-Control"]
+        assert gzip.decompress(body) == (STATIC.parent / name).read_bytes() == lab.get(f"/{name}")[2]
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("path", ["js/none.js", "", "js", "%2e%2e/index.html", "js/%2e%2e/%2e%2e/index.html"])
+def test_no_other_file_is_given_out(lab: Lab, path: str) -> None:
+    assert lab.get(f"/static/{path}")[0] == 404
+
+
+@pytest.mark.live
+def test_only_the_lab_s_own_address_becomes_a_code(lab: Lab) -> None:
+    def asked(address: str) -> int:
+        return lab.get(f"/lab/class/qr?at={quote(address, safe='')}")[0]
+
+    own = f"{lab.url}/hub/user/ann/proxy/8501/join?room=ABCDE"
+    status, kind, body = lab.get(f"/lab/class/qr?at={quote(own, safe='')}")
+    assert (status, kind) == (200, "image/svg+xml")
+    assert body.lstrip().startswith(b"<?xml") or b"<svg" in body[:200]
+    strange = ["http://evil.example/join", f"{lab.url}@evil.example/", "javascript:alert(1)", "", own + "x" * 300]
+    assert [asked(address) for address in strange] == [400] * len(strange)
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,15 @@ from playwright.sync_api import Browser, Page, Route, expect
 from lab.scene.recordings import recorded
 from lab.scene.words import TITLES
 from lab.web.landing import INDEX, ROOT, SCRIPTS, STYLE, TITLE
+from lessons import all_lessons
 from tests.lab.conftest import Lab
 from tests.lab.kitchen.test_kitchen_page import Visit
 from tests.lab.looks import faults
 
 pytestmark = [pytest.mark.browser, pytest.mark.live]
 
+FIRST_VISIT_BYTES = 1_300_000  # over the wire, whatever page it is
+DRAWN = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 STREAMLIT = re.compile(r"/static/js/index\.(?!esm)")
 
 
@@ -188,15 +191,35 @@ def test_the_address_says_which_kitchens(lab: Lab, address: str, kinds: list[str
     assert all(recorded(kind).machine in kitchen["note"] for kind, kitchen in zip(kinds, kitchens, strict=True))
 
 
-@pytest.mark.parametrize("path", ["/", "/lessons", "/scale?nodes=1"])
-def test_no_page_asks_for_what_is_not_there(browser: Browser, lab: Lab, path: str) -> None:
+PAGES = [
+    "/",
+    "/lessons",
+    f"/{all_lessons()[0].slug}",
+    "/scale?nodes=1",
+    "/reality",
+    "/advisor",
+    "/progress",
+    "/instructor",
+]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_first_visit_asks_for_nothing_that_is_not_there_and_loads_little(
+    browser: Browser, lab: Lab, path: str
+) -> None:
     context = browser.new_context()
     try:
-        visit, wrong = Visit(context.new_page()), []
+        visit, wrong, loaded = Visit(context.new_page()), [], []
         visit.page.on("response", lambda answer: wrong.append(answer.url) if answer.status >= 400 else None)
+        devtools = context.new_cdp_session(visit.page)
+        devtools.send("Network.enable")
+        devtools.on("Network.loadingFinished", lambda told: loaded.append(told["encodedDataLength"]))
+        devtools.on("Network.webSocketFrameReceived", lambda told: loaded.append(len(told["response"]["payloadData"])))
         visit.page.goto(lab.url + path)
-        visit.page.locator(".stApp h1").first.wait_for()
+        visit.page.locator(DRAWN).wait_for()
+        visit.page.wait_for_load_state("networkidle")
         assert (wrong, visit.errors) == ([], [])
+        assert sum(loaded) < FIRST_VISIT_BYTES
     finally:
         context.close()
 

@@ -1,0 +1,97 @@
+// What the pages of a class share (lab/web/class_routes.py): the lab says over a socket what is to be seen, as parts of HTML, and
+// the page keeps what has not changed. assets/class.js and assets/wall.js come after it, in one module with it, and say what they
+// do beside: `shown()` after each page, and `unknown()` when there is no such class.
+//
+// Everything here is written by the lab and escaped there.
+
+const given = JSON.parse(document.getElementById("data").textContent), me = given.me, at = (id) => document.getElementById(id);
+const SHORTEST_MS = 400, LONGEST_MS = 5000;    // between two tries to connect
+const UNKNOWN_CLASS = 4404;
+const places = new Map();                       // name of a part -> its element
+let page = {}, kitchen = null, socket = null, wait = SHORTEST_MS, following = "";
+
+function el(name, attributes = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) if (value != null) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+// ---- what is shown
+
+function show(next) {
+  const moved = page.step !== undefined && page.step !== next.step;
+  page = next;
+  at("where").textContent = page.where || "";
+  const wanted = page.parts || [];
+  for (const [name, node] of places) if (!wanted.some(([one]) => one === name)) { node.remove(); places.delete(name); }
+  wanted.forEach(([name, html], n) => {
+    if (!places.has(name)) places.set(name, el("section", { "data-part": name }));
+    const node = places.get(name);
+    if (at("parts").children[n] !== node) at("parts").insertBefore(node, at("parts").children[n] || null);
+    if (html && node.said !== html) node.said = node.innerHTML = html;    // without HTML it is a place
+  });
+  shown();
+  showKitchen();
+  follow(page.room || "");
+  if (moved) arrive();
+}
+
+/** The page is at another step: to the eye by scrolling, to keyboard and screen reader by focus. */
+function arrive() {
+  const heading = document.querySelector("[data-arrive]");
+  heading?.focus({ preventScroll: true });
+  heading?.scrollIntoView({ block: "start" });
+}
+
+async function mount(name, root, data, heard = () => {}) {
+  const { default: component } = await import(new URL(given.modules[name], document.baseURI));
+  if (root.isConnected) return component({ parentElement: root, data, setStateValue: (_, value) => heard(value) });
+  return () => {};
+}
+
+function showKitchen() {
+  const place = places.get("kitchen");
+  if (!place) { kitchen = null; return; }
+  place.hidden = !page.kitchen && !kitchen;   // the last run stays, to talk it over; who comes late has not seen one
+  if (!page.kitchen) return;
+  if (!kitchen || kitchen.parentElement !== place) { kitchen = el("div"); place.replaceChildren(kitchen); }
+  mount("kitchen", kitchen, page.kitchen);
+}
+
+// ---- the lab
+
+/** The class's status line, and its next page whenever there is one. */
+function follow(room) {
+  if (room === following) return;
+  following = room;
+  socket?.close();
+  if (room) connect(room);
+}
+
+function connect(room) {
+  const url = new URL(`lab/class?room=${room}&sees=${given.sees}`, document.baseURI);
+  url.protocol = url.protocol.replace("http", "ws");
+  const line = socket = new WebSocket(url);
+  line.onopen = () => me && line.send(JSON.stringify({ me }));
+  line.onmessage = ({ data }) => {
+    const heard = JSON.parse(data);
+    wait = SHORTEST_MS;
+    if (heard.says != null) showStatus(heard);
+    if (heard.page) show(heard.page);
+  };
+  line.onclose = ({ code }) => {
+    if (line !== socket || following !== room) return;
+    if (code === UNKNOWN_CLASS) { unknown(); return; }
+    setTimeout(() => following === room && connect(room), wait * (0.5 + Math.random()));
+    wait = Math.min(LONGEST_MS, wait * 2);
+  };
+}
+
+function showStatus({ says, done }) {
+  at("said").textContent = says;
+  at("done").hidden = done == null;
+  const percent = Math.round(100 * (done ?? 0));
+  at("done").setAttribute("aria-valuenow", percent);
+  at("done").firstChild.style.width = `${percent}%`;
+}
