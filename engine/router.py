@@ -197,7 +197,7 @@ class Router:
     def heard(self, worker: str, report: Report, t: float) -> list[Output]:
         """Handle one report of a worker; reports must come in the order in which they were sent."""
         if isinstance(report, Said):
-            return [out for event in report.events for out in self._noted(worker, event)]
+            return [out for event in report.events for out in self.noted(worker, event)]
         if isinstance(report, Ready):
             return self.worker_up(worker, report, t)
         order = self.orders[report.request]
@@ -220,8 +220,8 @@ class Router:
             case _:
                 assert_never(report)
 
-    def _noted(self, worker: str, event: Event) -> list[Output]:
-        """Log an event as it is, unless it concerns an order that has been recalled meanwhile."""
+    def noted(self, worker: str, event: Event) -> list[Output]:
+        """Log a worker's event as it is, unless it concerns an order that has been recalled meanwhile."""
         if not isinstance(event, (TokenMade, Finished)):
             return [event]
         order = self.orders[event.request]

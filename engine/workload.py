@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Sequence
 
 import msgspec
 
@@ -30,6 +31,19 @@ def drafts(workload: Workload) -> list[Draft]:
         if workload.rate_per_s is not None:
             t += _gap_s(rng, workload, workload.rate_per_s, t)
     return made
+
+
+def varied(wanted: Sequence[Draft], share: float, seed: int) -> list[Draft]:
+    """The same requests with lengths up to so much shorter or longer, evenly and each for itself; at least 1 token."""
+    rng = random.Random(seed)
+
+    def drawn(tokens: int) -> int:
+        return max(1, round(tokens * rng.uniform(1 - share, 1 + share)))
+
+    return [
+        msgspec.structs.replace(one, prompt_tokens=drawn(one.prompt_tokens), output_tokens=drawn(one.output_tokens))
+        for one in wanted
+    ]
 
 
 def _gap_s(rng: random.Random, workload: Workload, rate_per_s: float, t: float) -> float:

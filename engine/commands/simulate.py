@@ -29,11 +29,12 @@ from engine.sim.run import MAX_SIMULATED_WORKERS, ROUTINGS, ClusterSpec, count, 
 from engine.sim.station import WorkerSpec
 from engine.sim.tally import Tally, tally
 from engine.sim.traces import read_trace
-from engine.workload import Draft
+from engine.workload import Draft, drafts, varied
 
 MEASURED = Workload(
     requests=8, prompt_tokens=128, output_tokens=24, long_prompt_tokens=512, long_every=3, ignore_eos=True
 )
+USUAL_SPREAD = 0.1  # by which lengths vary in a closed loop on real GPUs
 WORDS_AND_HOSTS: dict[str, Any] = {
     "prompts": None,
     "listen": None,
@@ -64,6 +65,12 @@ WORDS_AND_HOSTS: dict[str, Any] = {
     type=click.Path(path_type=Path),
     help="Azure, BurstGPT, Mooncake or Qwen-Bailian file, instead of a workload.",
 )
+@click.option(
+    "--vary",
+    type=float,
+    default=0.0,
+    help="The share by which lengths differ, up and down.  [default: 0.1 with --gpu and --users, else 0]",
+)
 @click.option("--routing", default="least-loaded", show_default=True, help=f"One of {', '.join(ROUTINGS)}.")
 @click.option("--prefix-cache-tokens", type=int, default=0, help="Of earlier prompts, per worker; with --trace.")
 @click.option("--sharing", default="fifo", show_default=True, help=f"Of links: one of {', '.join(SHARINGS)}.")
@@ -92,6 +99,7 @@ def simulate(
     engine: str,
     cost: str,
     trace: Path | None,
+    vary: float,
     routing: str,
     prefix_cache_tokens: int,
     sharing: str,
@@ -120,9 +128,7 @@ def simulate(
     kind, own = kind_asked(context, policy)
     scenario, _, _ = described(kind, most_workers=MAX_SIMULATED_WORKERS, **options, **WORDS_AND_HOSTS)
     scenario = own.deployed(scenario) if own else scenario
-    wanted: list[Draft] | None = None
-    if trace is not None:
-        wanted = read_trace(trace, scenario.workload.requests if _given(context, "requests") else None)
+    wanted = _wanted(context, trace, vary, scenario.workload)
     plans = _planner(planner, most_workers, slo, scenario)
     network = _network(sharing, fabric)
     worker = served.worker(options["model"], _longest(scenario.workload, wanted)) if served else None
@@ -162,6 +168,22 @@ def _print_json(log: Log, slo: Slo, about: dict[str, object] | None) -> None:
     if about:
         said["on"] = about
     click.echo(msgspec.json.encode(said).decode())
+
+
+def _wanted(context: click.Context, trace: Path | None, vary: float, workload: Workload) -> list[Draft] | None:
+    """The trace's requests, or the workload's with lengths that vary; None: the workload's as they are.
+
+    Answers of one length end together, and then all users ask together. In a closed loop that goes on for ever, which
+    no real server's does, and TTFT comes out about twice as long as measured. So there lengths vary a little.
+    """
+    number("vary", vary, least=0, most=0.9, unit="a share of the lengths")
+    if trace is not None:
+        if vary:
+            raise BadInput("vary", vary, "left out with --trace, which has lengths of its own")
+        return read_trace(trace, workload.requests if _given(context, "requests") else None)
+    if not _given(context, "vary") and workload.users and _given(context, "gpu"):
+        vary = USUAL_SPREAD
+    return varied(drafts(workload), vary, workload.seed) if vary else None
 
 
 def _served(context: click.Context, card: str, tp: int, kept: str, kv: str, engine: str) -> OnHardware | None:

@@ -5,8 +5,12 @@ the same seed gives the same log, byte for byte.
 """
 
 from collections.abc import Callable
+from itertools import accumulate
 
+import numpy as np
 import simpy
+
+from engine.sim.cost import Seconds
 
 NS_PER_S = 1_000_000_000
 
@@ -14,6 +18,18 @@ NS_PER_S = 1_000_000_000
 def ns(seconds: float) -> int:
     """To the nearest nanosecond, but at least one: everything takes time."""
     return int(seconds * NS_PER_S + 0.5) or 1
+
+
+def ends(lasting_s: Seconds, begun_ns: int) -> list[int]:
+    """When each of several steps ends, which follow each other and last so long; each is rounded as `ns` does."""
+    if isinstance(lasting_s, list):
+        lasting = [int(seconds * NS_PER_S + 0.5) or 1 for seconds in lasting_s]
+        lasting[0] += begun_ns
+        return list(accumulate(lasting))
+    whole = (lasting_s * NS_PER_S + 0.5).astype(np.int64)
+    np.maximum(whole, 1, out=whole)
+    whole[0] += begun_ns
+    return whole.cumsum().tolist()  # type: ignore[no-any-return]
 
 
 class Clock:

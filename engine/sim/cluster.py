@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import takewhile
 
-from engine.events import Finished, LinkChanged, TokenMade, WorkerUp
+from engine.events import BlocksFreed, Finished, LinkChanged, StepEnded, StepStarted, TokenMade, WorkerUp
 from engine.link import LinkSpec
-from engine.messages import Message, Prefilled, Said
+from engine.messages import Message, Prefilled
 from engine.policy import Policy
 from engine.request import Request
 from engine.router import Output as Routed, Router, Send
@@ -23,6 +23,7 @@ from engine.sim.station import Station, WorkerSpec
 from engine.worker import Output
 
 TOLD = (TokenMade, Finished)
+RECORDED = frozenset((StepStarted, StepEnded, BlocksFreed))  # what workers say most often
 
 
 class Cluster:
@@ -152,8 +153,10 @@ class Cluster:
     def heard(self, worker: str, outputs: Iterable[Output]) -> None:
         """A worker's outputs, in order. Steps and blocks do not concern the router: they are only recorded."""
         for output in outputs:
-            if isinstance(output, TOLD):
-                self.apply(self.router.heard(worker, Said((output,)), self.clock.s))
+            if type(output) in RECORDED:
+                self._write(output)  # type: ignore[arg-type]  # an event, and not a report
+            elif isinstance(output, TOLD):
+                self.apply(self.router.noted(worker, output))
             elif isinstance(output, Message):
                 if isinstance(output, Prefilled):  # a decode worker may be chosen
                     self._tell_progress()

@@ -5,11 +5,14 @@ all rows together read.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
+import numpy as np
 
 Prefill = tuple[int, int]  # of one slice: first position, tokens
+Seconds = list[float] | np.ndarray[Any, np.dtype[np.float64]]  # of consecutive steps
+MANY = 32  # steps, from which on an array is faster than a list
 
 
 class StepCost(Protocol):
@@ -18,7 +21,7 @@ class StepCost(Protocol):
     def step_s(self, prefill: Sequence[Prefill], rows: int, context: int) -> float:
         """One step over these pieces of prefill and these decode rows."""
 
-    def decode_s(self, rows: int, context: int, steps: int) -> list[float]:
+    def decode_s(self, rows: int, context: int, steps: int) -> Seconds:
         """Each of `steps` consecutive steps over the same `rows` decode rows; each adds `rows` to the context."""
 
 
@@ -26,8 +29,15 @@ class _Cost(msgspec.Struct, frozen=True):
     def step_s(self, prefill: Sequence[Prefill], rows: int, context: int) -> float:
         raise NotImplementedError
 
-    def decode_s(self, rows: int, context: int, steps: int) -> list[float]:
+    def decode_s(self, rows: int, context: int, steps: int) -> Seconds:
         return [self.step_s((), rows, context + step * rows) for step in range(steps)]
+
+
+def _rising(first: float, grows: float, steps: int) -> Seconds:
+    """`first`, and then each time `grows` more."""
+    if steps < MANY:
+        return [first + grows * step for step in range(steps)]
+    return first + grows * np.arange(steps, dtype=np.float64)
 
 
 def attention_pairs(prefill: Sequence[Prefill]) -> float:
@@ -56,10 +66,9 @@ class LinearCost(_Cost, frozen=True, tag="linear"):
             seconds += self.attention_pair * attention_pairs(prefill)
         return seconds
 
-    def decode_s(self, rows: int, context: int, steps: int) -> list[float]:
+    def decode_s(self, rows: int, context: int, steps: int) -> Seconds:
         first = self.step + self.row * rows + self.context_token * context
-        grows = self.context_token * rows
-        return [first + grows * step for step in range(steps)]
+        return _rising(first, self.context_token * rows, steps)
 
 
 class GpuCost(_Cost, frozen=True, tag="gpu"):
@@ -103,13 +112,11 @@ class GpuCost(_Cost, frozen=True, tag="gpu"):
             seconds += self.window_pair_s * sum(_pairs_within(self.window, *piece) for piece in prefill)
         return seconds + self._reading_s(rows, context) if rows else seconds
 
-    def decode_s(self, rows: int, context: int, steps: int) -> list[float]:
+    def decode_s(self, rows: int, context: int, steps: int) -> Seconds:
         fixed = self._matrices_s(rows, rows) + self.row_s * rows
         if self.window and context < rows * self.window:
             return [fixed + self._reading_s(rows, context + step * rows) for step in range(steps)]
-        first = fixed + self._reading_s(rows, context)
-        grows = self.kv_token_s * rows
-        return [first + grows * step for step in range(steps)]
+        return _rising(fixed + self._reading_s(rows, context), self.kv_token_s * rows, steps)
 
     def _matrices_s(self, tokens: float, sampled: float) -> float:
         """Everything that depends only on the number of tokens."""

@@ -7,7 +7,6 @@ once, as with the live courier.
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Mapping
-from itertools import accumulate
 from random import Random
 from typing import Protocol
 
@@ -34,8 +33,8 @@ from engine.policy import Policy
 from engine.request import Request
 from engine.router import Router
 from engine.scenario import BLOCK_TOKENS, TRANSPORTS
-from engine.sim.clock import NS_PER_S, Clock
-from engine.sim.cost import StepCost
+from engine.sim.clock import NS_PER_S, Clock, ends, ns
+from engine.sim.cost import Seconds, StepCost
 from engine.sim.leap import Leapt
 from engine.sim.network import Flow, Network
 from engine.worker import MAX_RUNNING, UNKNOWN, Output, Worker
@@ -168,19 +167,20 @@ class Station:
         cost, steps = self.spec.cost, 0
         if self._cluster.leaping and not (prefill and self._cluster.watched):  # who watches sees a prompt's every piece
             steps = self._mind.steady_steps(plan)
-        if steps <= 1:
-            seconds = [cost.step_s(prefill, rows, context)]
-        elif prefill:
+        scatter = self.spec.prefill_scatter if prefill else self.spec.scatter
+        if steps <= 1 and not scatter:
+            return _Steps(plan, rows, [now + ns(cost.step_s(prefill, rows, context))], steps > 0)
+        if prefill and steps > 1:
             ((start, tokens),) = prefill  # with a second one, the first would end in this step
             pieces = [(start + step * tokens, tokens) for step in range(steps)]
-            seconds = [cost.step_s([piece], rows, context + step * rows) for step, piece in enumerate(pieces)]
-        else:
+            seconds: Seconds = [cost.step_s([piece], rows, context + step * rows) for step, piece in enumerate(pieces)]
+        elif steps > 1:
             seconds = cost.decode_s(rows, context, steps)
-        if scatter := self.spec.prefill_scatter if prefill else self.spec.scatter:
+        else:
+            seconds = [cost.step_s(prefill, rows, context)]
+        if scatter:
             seconds = [s * scatter[(self._taken + step) % len(scatter)] for step, s in enumerate(seconds)]
-        lasting = [int(s * NS_PER_S + 0.5) or 1 for s in seconds]  # `ns`, inlined
-        lasting[0] += now
-        return _Steps(plan, rows, list(accumulate(lasting)), steps > 0)
+        return _Steps(plan, rows, ends(seconds, now), steps > 0)
 
     def _cut(self, steps: _Steps) -> None:
         """A command came in: end the leap with the step that is under way."""

@@ -6,7 +6,7 @@ kept once, with a count.
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
+from operator import sub
 from typing import Any
 
 import msgspec
@@ -52,7 +52,7 @@ class _Gaps:
         self._several: list[int] = []  # gaps added together
         self._counts: list[int] = []  # how often each of them occurred
 
-    def add(self, lengths: list[float], count: int) -> None:
+    def add(self, lengths: Sequence[float], count: int) -> None:
         self.lengths.extend(lengths)
         self._several.append(len(lengths))
         self._counts.append(count)
@@ -123,7 +123,7 @@ class Counter:
     def _step_started(self, event: StepStarted) -> None:
         self._begun[event.worker] = event.t
 
-    def _step_ended(self, event: StepEnded | Leapt) -> None:
+    def _step_ended(self, event: StepEnded) -> None:
         self._busy[event.worker] = self._busy.get(event.worker, 0.0) + event.t - self._begun.pop(event.worker)
 
     def _token(self, event: TokenMade) -> None:
@@ -139,10 +139,11 @@ class Counter:
     def _leapt(self, leap: Leapt) -> None:
         """All that a worker decodes gets a token in each of its steps, so only who is new to its batch is looked at.
         Whoever is stands at its end."""
-        self._step_ended(leap)
+        worker, ends_s = leap.worker, leap.ends_s
+        self._busy[worker] = self._busy.get(worker, 0.0) + leap.t - self._begun.pop(worker)
         if not (rows := leap.rows):
             return
-        served, decodes_at, ends_s, worker = self._served, self._decodes_at, leap.ends_s, leap.worker
+        served, decodes_at, gaps = self._served, self._decodes_at, self._gaps
         first_s = ends_s[0]
         before: list[float] = []
         known = len(rows)
@@ -157,9 +158,11 @@ class Counter:
                 request.output_tokens = 1  # how many it has in the end is said then
             decodes_at[request.id] = worker
         if known:
-            self._gaps.add([first_s - self._leapt_s[worker]], known)
-        self._gaps.add(before, 1)
-        self._gaps.add([later - earlier for earlier, later in pairwise(ends_s)], len(rows))
+            gaps.add((first_s - self._leapt_s[worker],), known)
+        if before:
+            gaps.add(before, 1)
+        if len(ends_s) > 1:
+            gaps.add(list(map(sub, ends_s[1:], ends_s)), len(rows))
         self._leapt_s[worker] = ends_s[-1]
 
 

@@ -13,7 +13,7 @@ import msgspec
 from engine.errors import BadInput
 from engine.fleet.advisor.candidates import Candidate
 from engine.fleet.advisor.question import Question
-from engine.fleet.advisor.trial import kind_of, recorded
+from engine.fleet.advisor.simulation import kind_of, recorded
 from engine.fleet.sweep.said import Refused, Sweep
 from engine.fleet.sweep.sweep import bench
 from engine.scenario import KINDS, Kind, number, one_of, whole

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from engine.scenario import Workload
-from engine.workload import drafts
+from engine.workload import Draft, drafts, varied
 
 MANY = 20_000
 
@@ -65,3 +65,12 @@ def test_long_prompts_change_no_arrival() -> None:
     plain = Workload(requests=50, rate_per_s=2.0)
     mixed = Workload(requests=50, rate_per_s=2.0, long_every=3, long_prompt_tokens=900)
     assert gaps(plain) == gaps(mixed)
+
+
+def test_varied_lengths_stay_within_their_share() -> None:
+    wanted = [Draft(n, float(n), 1000, 1) for n in range(200)]
+    found = varied(wanted, 0.1, seed=3)
+    assert found == varied(wanted, 0.1, seed=3)
+    assert [draft.arrival_s for draft in found] == [draft.arrival_s for draft in wanted]
+    assert all(900 <= draft.prompt_tokens <= 1100 and draft.output_tokens == 1 for draft in found)
+    assert 980 < sum(draft.prompt_tokens for draft in found) / 200 < 1020

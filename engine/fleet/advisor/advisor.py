@@ -18,7 +18,8 @@ from engine.fleet.advisor.capacity import MARGIN, best, pays, ranking
 from engine.fleet.advisor.plan import Plan, Verdict
 from engine.fleet.advisor.question import Question
 from engine.fleet.advisor.sensitivity import Scale, fewest_gpus, flips, next_tier
-from engine.fleet.advisor.trial import MOST_OF_TRACE, TrialResult, busiest, confirmed, keeps_at, tried
+from engine.fleet.advisor.simulation import MOST_OF_TRACE, busiest
+from engine.fleet.advisor.trial import TrialResult, confirmed, keeps_at, tried
 from engine.fleet.catalog.calibration import Calibration
 from engine.fleet.estimate.step_cost import calibrated, error_of
 from engine.fleet.host.finding import NVLINK_FIX, Finding, Tray

@@ -10,7 +10,8 @@ from engine.fleet.advisor.advisor import _scale, _search, advise
 from engine.fleet.advisor.candidates import colocated, handoff_s, splits
 from engine.fleet.advisor.capacity import best, pays
 from engine.fleet.advisor.question import Question
-from engine.fleet.advisor.trial import at_rate, confirmed, tried
+from engine.fleet.advisor.simulation import at_rate
+from engine.fleet.advisor.trial import confirmed, tried
 from engine.fleet.estimate.roofline import prefill_s
 from engine.fleet.exports.files import files
 from engine.workload import Draft

@@ -84,12 +84,23 @@ def test_simulate_takes_its_cost_from_hardware_data(tmp_path: Path, capfd: Captu
 
 def test_simulate_says_what_it_was_on_and_how_far_off_it_may_be(capfd: Capture) -> None:
     asked = "--model llama-3.3-70b --tp 8 --precision fp8 --engine vllm --deployment chunked --workers 1 --users 8"
-    load = "--prompt-tokens 1024 --output-tokens 64 --requests 32 --json"
+    load = "--prompt-tokens 1024 --output-tokens 256 --requests 32 --json"
     report = said(capfd, "simulate", "--gpu", "h200-sxm", *asked.split(), *load.split())
     assert report["on"]["formats"] == "fp8 weights and bf16 KV"
     assert report["on"]["tp"] == 8
     assert 0 < report["on"]["tpot_error"] < 0.3
     assert 0.006 < report["metrics"]["tpot_s"]["p50"] < 0.012  # 7.9 ms with 4 users, 12.7 with 64 were measured
+
+
+def test_users_on_gpus_do_not_all_ask_together(capfd: Capture) -> None:
+    on = "--gpu h200-sxm --model llama-3.3-70b --tp 8 --precision fp8 --deployment chunked --workers 1"
+    load = "--users 16 --prompt-tokens 1024 --output-tokens 256 --requests 96 --json"
+    usual, together = (
+        said(capfd, "simulate", *f"{on} {load} {vary}".split())["metrics"]["ttft_s"]["mean"]
+        for vary in ("", "--vary 0")
+    )
+    assert 0.06 < usual < 0.2  # 109 ms were measured with answers four times as long
+    assert together > 1.3 * usual
 
 
 def test_simulate_records_a_log_like_any_other(log: str, tmp_path: Path, capfd: Capture) -> None:
@@ -171,6 +182,7 @@ def test_simulate_plays_a_trace_on_more_workers_than_there_are_cores(log: str, t
         ("--ttft-slo 0s", "TTFT SLO is 0.0, but must be above 0, in seconds."),
         ("--trace nowhere.csv", "trace is 'nowhere.csv', but must be an Azure or BurstGPT CSV, a Mooncake"),
         ("--arrivals odd", "arrivals is 'odd', but must be one of poisson, gamma, onoff."),
+        ("--vary 2", "vary is 2.0, but must be from 0 to 0.9, in a share of the lengths."),
         ("--users 3 --rate 2", "rate is 2.0, but must be inf where users wait for their answers."),
     ],
 )

@@ -1,0 +1,196 @@
+"""One candidate simulated at one rate: what becomes of its promises there."""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from engine.errors import BadInput
+from engine.fleet.advisor.candidates import Candidate, link
+from engine.fleet.advisor.plan import Pool
+from engine.fleet.advisor.question import Question
+from engine.fleet.catalog.calibration import Calibration
+from engine.fleet.catalog.engines import serving_engine
+from engine.fleet.estimate.workers import worker_on
+from engine.link import LinkSpec
+from engine.scenario import Deployment, Kind, Scenario, Workload
+from engine.sim.leap import Happening
+from engine.sim.network import NetworkSpec
+from engine.sim.run import ClusterSpec, count, run
+from engine.sim.station import WorkerSpec
+from engine.sim.tally import Served
+from engine.workload import Draft, drafts
+
+TURNOVERS = 4  # how often the requests in flight are replaced; the first time is warm-up and does not count
+FEWEST, MOST = 240, 2500  # requests of one simulation
+MOST_OF_TRACE = 1000  # requests of a trace that are simulated, in a row
+GROWS = 1.5  # the queue counts as growing if mean TTFT rises by this factor from the first half to the second
+
+
+class KeptPromises(msgspec.Struct, frozen=True):
+    """Results at `rate_per_s`. `ttft_s` and `tpot_s`: 90th percentiles over requests; `itl_s`: 99th over gaps.
+
+    `turnovers`: how often the requests in flight were replaced after warm-up. `steady`: the queue did not grow.
+    `busy`: the share of time that each worker was in a step, by name.
+    """
+
+    rate_per_s: float
+    ttft_s: float
+    itl_s: float
+    tpot_s: float
+    requests: int
+    turnovers: float
+    steady: bool
+    busy: dict[str, float]
+
+    def keeps(self, question: Question) -> bool:
+        """Whether it is steady and within both of the question's targets."""
+        gap_s = self.itl_s if question.promised == "itl" else self.tpot_s
+        return self.steady and self.ttft_s <= question.ttft_slo_s and gap_s <= question.itl_slo_s
+
+
+NOTHING = KeptPromises(0.0, float("inf"), float("inf"), float("inf"), 0, 0.0, False, {})
+
+
+def at_rate(
+    question: Question,
+    candidate: Candidate,
+    rate_per_s: float,
+    *,
+    seed: int = 0,
+    requests: int = 0,
+    reached: Calibration | None = None,
+) -> KeptPromises:
+    """Simulate at this rate; a trace is played faster or slower. `requests` 0: enough for `TURNOVERS`.
+
+    The result keeps no target if a request does not fit into a worker.
+    """
+    coming = load(question, rate_per_s, seed, requests)
+    try:
+        on, deployment, road = _set_up(question, candidate, reached)
+        counted = count(Scenario(deployment, road, Workload(requests=len(coming), seed=seed)), on, coming)
+    except BadInput:  # a prompt does not fit into a worker
+        return NOTHING
+    inside = rate_per_s * counted.metrics.e2e_s.mean
+    first = min(round(inside), len(coming) // 3)
+    full = counted.requests[first:]
+    return KeptPromises(
+        rate_per_s=rate_per_s,
+        ttft_s=_percentile([served.ttft_s or 0.0 for served in full], 90),
+        itl_s=counted.metrics.itl_s.p99,
+        tpot_s=_percentile([_tpot_s(served) for served in full], 90),
+        requests=len(coming),
+        turnovers=(len(coming) - first) / max(1.0, inside),
+        steady=bool(question.trace) or not _grows(full, question.ttft_slo_s),
+        busy=counted.metrics.busy,
+    )
+
+
+def recorded(question: Question, candidate: Candidate, rate_per_s: float, requests: int) -> list[Happening]:
+    """All that happens to the first so many requests, for somebody who wants to watch. Raises BadInput."""
+    coming = load(question, rate_per_s, 0, requests)[:requests]
+    on, deployment, road = _set_up(question, candidate, None)
+    record: list[Happening] = []
+    run(Scenario(deployment, road, Workload(requests=len(coming))), on, record.append, coming, watched=True)
+    return record
+
+
+def kind_of(question: Question, candidate: Candidate) -> Kind:
+    """The deployment that a candidate is."""
+    if candidate.split:
+        return "disaggregated"
+    return "chunked" if serving_engine(question.engine).mixes else "colocated"
+
+
+def load(question: Question, rate_per_s: float, seed: int = 0, requests: int = 0) -> Sequence[Draft]:
+    """The requests: the trace played at this rate, or Poisson arrivals of equal prompts."""
+    shared = (0,) if question.cached_tokens else ()
+    if question.trace:
+        faster, part = question.rate_per_s / rate_per_s, busiest(question.trace)
+        zero_s = part[0].arrival_s
+        replay = [msgspec.structs.replace(draft, arrival_s=(draft.arrival_s - zero_s) * faster) for draft in part]
+        if question.has_hashes:
+            return replay
+        return [msgspec.structs.replace(draft, prefix_blocks=shared) for draft in replay]
+    answer_s = question.ttft_slo_s / 4 + question.osl_tokens * min(question.itl_slo_s, 0.04)
+    enough = min(MOST, max(FEWEST, round(TURNOVERS * rate_per_s * answer_s)))
+    workload = Workload(
+        requests=requests or enough,
+        rate_per_s=rate_per_s,
+        prompt_tokens=question.isl_tokens,
+        output_tokens=question.osl_tokens,
+        seed=seed,
+    )
+    return [msgspec.structs.replace(draft, prefix_blocks=shared) for draft in drafts(workload)]
+
+
+def busiest(trace: Sequence[Draft]) -> Sequence[Draft]:
+    """The requests of a trace that are simulated: all, or the busiest `MOST_OF_TRACE` in a row."""
+    if len(trace) <= MOST_OF_TRACE:
+        return trace
+    starts = range(len(trace) - MOST_OF_TRACE + 1)
+    begin = min(starts, key=lambda n: trace[n + MOST_OF_TRACE - 1].arrival_s - trace[n].arrival_s)
+    return trace[begin : begin + MOST_OF_TRACE]
+
+
+def _grows(served: Sequence[Served], ttft_slo_s: float) -> bool:
+    """Whether the queue keeps growing. Only if waiting is a considerable part of the target."""
+    times = [one.ttft_s or 0.0 for one in served]
+    half = len(times) // 2
+    earlier, later = float(np.mean(times[:half] or [0.0])), float(np.mean(times[half:]))
+    return later > GROWS * earlier and later > ttft_slo_s / 3
+
+
+def _tpot_s(served: Served) -> float:
+    return (served.last_s - served.first_s) / (served.output_tokens - 1) if served.output_tokens > 1 else 0.0
+
+
+def _percentile(values: Sequence[float], share: float) -> float:
+    return float(np.percentile(values, share)) if values else 0.0
+
+
+def _set_up(
+    question: Question, candidate: Candidate, reached: Calibration | None
+) -> tuple[ClusterSpec, Deployment, LinkSpec]:
+    cached, block = question.cached_tokens, max(1, question.cached_tokens)  # the shared prefix is one block
+    engine = serving_engine(question.engine)
+    if candidate.both:
+        deployment = Deployment(kind_of(question, candidate), candidate.both.replicas, chunk=candidate.chunk_tokens)
+        worker = _worker(question, candidate.both, reached)
+        if question.has_hashes:
+            return ClusterSpec(worker, prefix_cache_tokens=worker.context_tokens // 2), deployment, LinkSpec()
+        return ClusterSpec(worker, prefix_cache_tokens=cached, prefix_block_tokens=block), deployment, LinkSpec()
+    assert candidate.prefill
+    assert candidate.decode
+    prefill, decode = candidate.prefill, candidate.decode
+    deployment = Deployment(
+        "disaggregated",
+        prefill.replicas + decode.replicas,
+        prefill.replicas,
+        candidate.chunk_tokens,
+        ship="layers" if engine.pushes else "whole",
+        first_token="prefill" if engine.pushes else "decode",
+        local_prefill_tokens=candidate.remote_above_tokens or 0,
+    )
+    worker = _worker(question, prefill, reached)
+    hashed = question.has_hashes
+    on = ClusterSpec(
+        worker,
+        _worker(question, decode, reached),
+        network=NetworkSpec(sharing="fair"),
+        prefix_cache_tokens=worker.context_tokens // 2 if hashed else cached,
+        **({} if hashed else {"prefix_block_tokens": block}),  # type: ignore[arg-type]
+    )
+    return on, deployment, link(question, candidate)
+
+
+def _worker(question: Question, pool: Pool, reached: Calibration | None) -> WorkerSpec:
+    return worker_on(
+        question.shape,
+        question.card,
+        context=question.isl_tokens + question.osl_tokens,
+        tp=pool.tp,
+        engine=question.engine,
+        road=question.tensor_road(pool.tp),
+        reached=reached,
+    )
