@@ -14,7 +14,7 @@ from engine.blocks import BlockPool
 from engine.events import BlocksFreed, Event, Finished, StepEnded, StepStarted, TokenMade
 from engine.messages import Dropped, Prefilled, Report, Reserved
 from engine.plan import Piece, Plan, Slice
-from engine.policy import POLICIES, Job
+from engine.policy import POLICIES, Job, Policy
 from engine.request import Request
 
 UNKNOWN = 0  # a token whose value does not matter
@@ -37,8 +37,11 @@ class Worker:
         policy: str = "prefill_first",
         chunk: int = 256,
         max_running: int = MAX_RUNNING,
+        own: Policy | None = None,
     ) -> None:
+        """`own`: chooses what runs next, whatever policy the worker's role names."""
         self.name = name
+        self._own = own
         self.pool = pool
         self.max_running = max_running
         self.configure(policy, chunk)
@@ -54,7 +57,7 @@ class Worker:
     def configure(self, policy: str, chunk: int, samples_first_token: bool = True) -> None:
         """Set the policy, its chunk in tokens, and whether a prefill worker samples the first token."""
         self.policy = policy
-        self._choose = POLICIES[policy]
+        self._choose = self._own or POLICIES[policy]
         self._chunk = chunk
         self._hands_off = policy == "prefill_only"
         self._samples_first_token = samples_first_token or not self._hands_off

@@ -10,6 +10,7 @@ from itertools import takewhile
 from engine.events import Finished, LinkChanged, TokenMade, WorkerUp
 from engine.link import LinkSpec
 from engine.messages import Message, Prefilled, Said
+from engine.policy import Policy
 from engine.request import Request
 from engine.router import Output as Routed, Router, Send
 from engine.routing import LeastLoaded, Route
@@ -29,7 +30,7 @@ class Cluster:
 
     Events go to `write` in the order in which they are reported or, without it, into `record`. `watched`: also report
     the progress of handoffs (`HandoffMoved`), which a display needs and no metric does. `leaping`: take several decode
-    steps at once while nothing changes.
+    steps at once while nothing changes. `own`: by worker, a policy in place of the one that its role names.
     """
 
     def __init__(
@@ -45,7 +46,9 @@ class Cluster:
         seed: int = 0,
         write: Callable[[Happening], object] | None = None,
         prefixes: PrefixCaches | None = None,
+        own: Mapping[str, Policy] | None = None,
     ) -> None:
+        self.own = own or {}
         self.clock = Clock()
         self.leaping = leaping
         self.watched = watched

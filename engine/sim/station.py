@@ -6,7 +6,7 @@ once, as with the live courier.
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from random import Random
 from typing import Protocol
@@ -30,6 +30,7 @@ from engine.messages import (
     Shipped,
 )
 from engine.plan import Plan
+from engine.policy import Policy
 from engine.request import Request
 from engine.router import Router
 from engine.scenario import BLOCK_TOKENS, TRANSPORTS
@@ -72,6 +73,7 @@ class Surroundings(Protocol):
     leaping: bool
     watched: bool
     seed: int
+    own: Mapping[str, Policy]
 
     def heard(self, worker: str, outputs: Iterable[Output]) -> None: ...
     def leapt(self, leap: Leapt, told: int) -> None: ...
@@ -99,7 +101,7 @@ class Station:
         self._cluster = cluster
         self._clock = cluster.clock
         pool = BlockPool(spec.kv_blocks, BLOCK_TOKENS)
-        self._mind = Worker(name, pool, max_running=spec.max_running)
+        self._mind = Worker(name, pool, max_running=spec.max_running, own=cluster.own.get(name))
         self._mailbox: deque[Command] = deque()
         self._layered: dict[str, Ship] = {}  # requests whose layers are sent as they are computed
         self._flows: dict[str, Flow] = {}
@@ -261,7 +263,8 @@ class Station:
             self._say([Shipped(ship.request, nbytes, max(seconds, 1 / NS_PER_S), bandwidth, "")])
 
         last_bytes = nbytes / spec.layers if not_before_ns else 0.0
-        flow = Flow(self.name, ship.target, nbytes, len(ship.blocks), started, landed, not_before_ns, last_bytes)
+        blocks = len(ship.blocks)
+        flow = Flow(self.name, ship.target, nbytes, blocks, started, landed, not_before_ns, last_bytes, ship.request)
         self._flows[ship.request] = flow
         network.send(flow)
 
