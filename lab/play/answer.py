@@ -15,7 +15,7 @@ from lab.play.moves import Act
 from lab.play.pace import Pace, shipped
 from lab.play.par import Found, frontier
 from lab.play.puzzle import Puzzle, number_of, puzzle
-from lab.play.score import Score, decisive, score, so_far
+from lab.play.score import SAME_S, Score, decisive, score, so_far
 from lab.play.words import detail, label, numbers, told, verdict
 from lab.scene.export_html import kitchen
 from lab.scene.motions import motions
@@ -141,9 +141,10 @@ def _result(played: Play, *, look_for_par: bool) -> Result:
     mine, rivals = score(played.events), _rivals(played.puzzle)
     best = frontier(played.puzzle) if look_for_par else ()
     fair = {SERVING[kind]: one for kind, one in rivals.items() if _fair(played.puzzle, kind)}
+    chosen = _worth_watching(best, mine) if best else None
     marks = [Mark("you", mine, YOU, "ring")]
-    if best:
-        marks.append(Mark("the best that was found", _worth_watching(best, mine).score, BEST, "circle", BEST_FOUND))
+    if chosen:
+        marks.append(Mark("the best that was found", chosen.score, BEST, "circle", BEST_FOUND))
     for kind, one in rivals.items():
         name = SERVING[kind] + ("" if _fair(played.puzzle, kind) else ", with twice the stations")
         marks.append(Mark(name, one, *LOOKS[kind], kind))
@@ -151,7 +152,7 @@ def _result(played: Play, *, look_for_par: bool) -> Result:
     moment, chose, back = _moment(played)
     return Result(
         verdict(mine, fair, found if look_for_par else None),
-        numbers(mine),
+        numbers(mine, chosen.score if chosen and chosen.score.beats(mine) else None),
         frontier_html(marks, found),
         moment,
         chose,
@@ -171,9 +172,11 @@ def _rivals(given: Puzzle) -> dict[Kind, Score]:
 
 
 def _worth_watching(best: Sequence[Found], mine: Score) -> Found:
-    """One that beats the learner, or else the one that is short in both."""
-    better = [one for one in best if one.score.beats(mine)]
-    return min(better or best, key=lambda one: one.score.ttft_s * max(one.score.stall_s, 1e-3))
+    """One that beats the learner and is short in both; or else the earliest of those that are as calm, if any is."""
+    if better := [one for one in best if one.score.beats(mine)]:
+        return min(better, key=lambda one: one.score.ttft_s * one.score.stall_s)
+    calm = [one for one in best if one.score.stall_s <= mine.stall_s + SAME_S]
+    return min(calm, key=lambda one: one.score.ttft_s) if calm else min(best, key=lambda one: one.score.stall_s)
 
 
 def _moment(played: Play) -> tuple[str, str, int | None]:

@@ -15,13 +15,13 @@ from engine.errors import BadInput
 from engine.events import Event
 from engine.log import Log, in_order
 from engine.policy import Choice, Job
-from engine.scenario import Deployment, Kind
+from engine.scenario import Kind
 from engine.sim.cluster import Cluster
 from engine.sim.leap import unfold
 from engine.sim.network import Flow
 from engine.sim.run import simulate
 from lab.play.moves import PLATE_ON, Move, moves, sends, step_of
-from lab.play.puzzle import Puzzle
+from lab.play.puzzle import SPLIT, Puzzle
 
 MOST_MOVES = 400  # what the page offers ends a round in far fewer
 
@@ -104,7 +104,7 @@ class _Cook:
         """Which tray is next on the pass."""
         if len(waiting) == 1:
             return waiting[0]
-        offered = sends([flow.request for flow in waiting])
+        offered = sends([(flow.request, self._puzzle.link.seconds(flow.nbytes)) for flow in waiting])
         move = self._ask(Ask(offered))
         named = {one.move: flow for one, flow in zip(offered, waiting, strict=True)}
         if move not in named:
@@ -146,6 +146,6 @@ def play(puzzle: Puzzle, made: Sequence[str]) -> Play:
 
 def served_by(puzzle: Puzzle, kind: Kind) -> Log:
     """The same orders under one of the engine's deployments, on the level's stations; a split needs two."""
-    workers = max(puzzle.level.deployment.workers, 2 if kind == "disaggregated" else 1)
-    deployment = Deployment(kind, workers=workers, chunk=puzzle.pace.portion)
+    workers = max(puzzle.level.deployment.workers, SPLIT.workers if kind == "disaggregated" else 1)
+    deployment = msgspec.structs.replace(SPLIT, kind=kind, workers=workers, chunk=puzzle.pace.portion)
     return simulate(puzzle.served_by(deployment), puzzle.worker, puzzle.drafts)

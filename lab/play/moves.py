@@ -102,6 +102,6 @@ def written(chosen: Choice) -> str:
     return ",".join(parts) + (PLATE if len(prep) < len(chosen) else "")
 
 
-def sends(requests: Sequence[str]) -> list[Move]:
-    """Which tray may be next on the pass."""
-    return [Move(f"s{number_of(request)}", "send", (number_of(request),)) for request in requests]
+def sends(trays: Sequence[tuple[str, float]]) -> list[Move]:
+    """Which may be next on the pass, by the requests and how long each crosses, in seconds."""
+    return [Move(f"s{number_of(name)}", "send", (number_of(name),), seconds=seconds) for name, seconds in trays]

@@ -17,9 +17,9 @@ from engine.policy import POLICIES, Job
 from lab.play.game import Ask, Decide, played_by
 from lab.play.moves import PLATE, written
 from lab.play.puzzle import Puzzle, number_of
-from lab.play.score import SAME_S, Score, score
+from lab.play.score import Score, score
 
-TRIES = 160  # rounds with a changed move
+TRIES = 100  # rounds with a changed move
 Plating = Literal["last", "first", "mixed", "between"]
 RANKS: dict[str, Callable[[Job], float]] = {
     "first": lambda job: job.request.arrival_s,
@@ -140,10 +140,6 @@ def _found(puzzle: Puzzle, decide: Decide) -> Found:
 
 
 def _kept(best: list[Found], one: Found) -> list[Found]:
-    if any(other.score.beats(one.score) or _alike(other.score, one.score) for other in best):
+    if any(other.score.beats(one.score) or other.score.is_like(one.score) for other in best):
         return best
     return [*(other for other in best if not one.score.beats(other.score)), one]
-
-
-def _alike(one: Score, other: Score) -> bool:
-    return abs(one.ttft_s - other.ttft_s) < SAME_S and abs(one.stall_s - other.stall_s) < SAME_S

@@ -16,6 +16,10 @@ from lab.play.pace import Pace
 MOST_SEED = 999_999
 
 
+# The plating line makes token 1, as in vLLM: time on the pass counts in the TTFT, and no answer stands still on it.
+SPLIT = Deployment("disaggregated", workers=2, first_token="decode")
+
+
 class Level(msgspec.Struct, frozen=True):
     """`short`, `large`: the least and the most blocks of a prompt; `answer` likewise in tokens. `larges`: at which
     places one of these comes, of `orders`. `gap`: between two arrivals, in preps of a short prompt."""
@@ -36,7 +40,7 @@ LEVELS = (
     Level(
         1,
         "One station",
-        "Six orders come in, one of them large, and you are the only cook. A step preps a prompt (prefill), or plates one "
+        "Six orders come in, one of them large, and you are the only cook. A step preps a prompt (prefill), plates one "
         "token for every answer (decode), or does both. Serve first tokens early, and let no answer stand still.",
         Deployment("colocated", workers=1),
         orders=6,
@@ -45,11 +49,12 @@ LEVELS = (
     Level(
         2,
         "Two stations and a pass",
-        "Seven orders, one of them large. You prep; the plating line runs by itself. A prepped tray (its KV cache) has to "
-        "cross the pass, one at a time, and you choose which is next. Nobody plates what has not crossed.",
-        Deployment("disaggregated", workers=2),
-        orders=7,
+        "Eight orders, one of them large. You prep; the plating line runs by itself. A tray (the KV cache) must cross "
+        "the pass, one at a time, and you choose which is next. Get the first tokens out early.",
+        SPLIT,
+        orders=8,
         larges=(1, 2, 3),
+        answer=(16, 32),
     ),
 )
 

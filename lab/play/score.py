@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.causes import causes
-from engine.events import Arrived, Event, Finished, TokenMade
+from engine.events import Arrived, Event, Finished, HandoffStarted, StepStarted, TokenMade
 from engine.metrics import summarize
 from engine.stall import Stall, by_cause
 from lab.play.game import Play
@@ -28,6 +28,10 @@ class Score(msgspec.Struct, frozen=True):
         """Better in one of the two, and not worse in the other."""
         earlier, calmer = other.ttft_s - self.ttft_s, other.stall_s - self.stall_s
         return min(earlier, calmer) >= -SAME_S and max(earlier, calmer) > SAME_S
+
+    def is_like(self, other: "Score") -> bool:
+        """The same in both."""
+        return max(abs(self.ttft_s - other.ttft_s), abs(self.stall_s - other.stall_s)) <= SAME_S
 
 
 def score(events: Sequence[Event]) -> Score:
@@ -77,6 +81,17 @@ def decisive(play: Play) -> Moment | None:
         return None
     stalls = groups[0]
     worst = max(stalls, key=lambda stall: stall.seconds * len(stall.requests))
-    began = worst.cause.since if worst.cause.kind != "none" else worst.since
-    until = [n for n, at in enumerate(play.made_s) if at <= began + SAME_S]
+    until = [n for n, at in enumerate(play.made_s) if at <= _began(play, worst) + 1e-6]
     return Moment(tuple(stalls), until[-1] if until else None)
+
+
+def _began(play: Play, stall: Stall) -> float:
+    """When the largest part of its cause did: a step with that prompt in it, or the tray's way over the pass."""
+    cause, parts = stall.cause, [(0, stall.since)]
+    for event in play.events:
+        if stall.since <= event.t + SAME_S and event.t < stall.until:
+            if isinstance(event, StepStarted):
+                parts += [(piece.tokens, event.t) for piece in event.plan if piece.request == cause.request]
+            elif isinstance(event, HandoffStarted) and event.request == cause.request:
+                parts.append((event.nbytes, event.t))
+    return max(parts)[1]

@@ -15,7 +15,7 @@ def label(move: Move) -> str:
         case "plate-on":
             return "Plate on"
         case "whole":
-            return "Prep all of it"
+            return "Prep it all"
         case "portion":
             return "Prep a portion"
         case "mixed":
@@ -30,9 +30,7 @@ def detail(move: Move) -> str:
     """Below it: how much, and how long the step takes."""
     if move.act == "plate-on":
         return "until somebody comes or is served"
-    if move.act == "send":
-        return ""
-    tokens = f"{move.tokens:,} tokens, " if move.tokens else ""
+    tokens = f"{move.tokens:,} tokens, " if move.act not in ("plate", "whole", "send") else ""
     return tokens + in_seconds(move.seconds)
 
 
@@ -55,31 +53,38 @@ def told(move: Move) -> str:
 
 
 def _orders(move: Move) -> str:
-    return f"orders {_listed([str(order) for order in move.orders])}"
+    return f"orders {listed([str(order) for order in move.orders])}"
 
 
 def verdict(mine: Score, others: Mapping[str, Score], best: Sequence[Score] | None) -> str:
     """In one sentence. `others`: policies by name. `best`: what a search has found; None while it goes on."""
     better = [name for name, other in others.items() if other.beats(mine)]
     beaten = [name for name, other in others.items() if mine.beats(other)]
+    alike = [name for name, other in others.items() if mine.is_like(other)]
     if better:
-        return f"{_capital(_listed(better))} did better."
+        return f"{_capital(listed(better))} did better in both."
     if best is not None and not any(other.beats(mine) for other in best):
         return "Nothing that we found beats you."
     if beaten:
-        return f"You beat {_listed(beaten)}."
-    return "Better in one, worse in the other: nobody here beats you, and you beat nobody."
+        return f"You beat {listed(beaten)} in both."
+    if alike:
+        return f"You did exactly as well as {listed(alike)}."
+    return "Better in one, worse in the other."
 
 
-def numbers(mine: Score) -> str:
-    """The two that count."""
-    return (
+def numbers(mine: Score, better: Score | None) -> str:
+    """The two that count, and of a round that beats the learner's."""
+    said = (
         f"Your first tokens came after {in_seconds(mine.ttft_s)} on average, and no answer waited longer than "
         f"{in_seconds(mine.stall_s)} for its next token."
     )
+    if better is None:
+        return said
+    return f"{said} {in_seconds(better.ttft_s)} and {in_seconds(better.stall_s)} can be had with the same orders."
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """With "and" before the last one."""
     *some, last = names
     return f"{', '.join(some)} and {last}" if some else last
 

@@ -64,6 +64,8 @@ def modules() -> dict[str, tuple[bytes, str]]:
         "curve.js": source("curve"),
         "kitchen.js": SCENE,
         "class.css": asset("class.css") + asset("chart.css") + TALLY,
+        "play.js": asset("play.js"),
+        "play.css": asset("play.css"),
     }
     return {
         name: (gzip.compress(text.encode(), 9, mtime=0), hashlib.sha256(text.encode()).hexdigest()[:16])
@@ -96,7 +98,7 @@ async def learners_page(request: Request) -> Response:
     coming = request.query_params.get("room", "").upper()[:CODE_CHARS]
     page = await asyncio.to_thread(light.page_of, running().classroom, me, coming)
     data = {"page": msgspec.to_builtins(page), "me": me if fresh else "", "room": coming}
-    data["modules"] = {name.partition(".")[0]: address(name) for name in modules() if name.endswith("js")}
+    data["modules"] = {name: address(f"{name}.js") for name in ("class", "number", "curve", "kitchen")}
     body = shell().substitute(data=inert(data), css=address("class.css"), js=address("class.js"))
     return HTMLResponse(body, headers=FRESH)
 

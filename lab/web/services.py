@@ -8,6 +8,7 @@ from lab.classroom.live_updates import LiveUpdates, Looks
 from lab.classroom.service import Classroom
 from lab.clusters.jobs import Jobs
 from lab.course.evidence_store import EvidenceStore
+from lab.play.paces import Paces
 from lab.runs.engine_client import EngineClient
 from lab.runs.run_feed import RunFeed
 from lab.ui.learner import Books
@@ -25,6 +26,7 @@ class Lab:
     classroom: Classroom
     live_updates: LiveUpdates
     jobs: Jobs
+    paces: Paces
     announcement: str  # what the lab says about classes when it starts
 
     @classmethod
@@ -45,6 +47,7 @@ class Lab:
                 Looks(classroom), lambda learner: light.told(classroom, books.of(learner), learner)
             ),
             jobs=Jobs(),
+            paces=Paces(engine.finished),
             announcement=f"  Instructor: /instructor, with the key {known}",
         )
 
