@@ -182,7 +182,7 @@ def _worth_watching(best: Sequence[Found], mine: Score) -> Found:
 def _moment(played: Play) -> tuple[str, str, int | None]:
     found = decisive(played)
     if found is None:
-        return "No answer stood still.", "", None
+        return "No gap between two tokens was long beside the usual one.", "", None
     says = headline(found.stalls, lambda request: f"{number_of(request)}") + "."
     if found.before is None:
         return says, "", None
