@@ -37,11 +37,8 @@ class Worker:
         policy: str = "prefill_first",
         chunk: int = 256,
         max_running: int = MAX_RUNNING,
-        own: Policy | None = None,
     ) -> None:
-        """`own`: chooses what runs next, whatever policy the worker's role names."""
         self.name = name
-        self._own = own
         self.pool = pool
         self.max_running = max_running
         self.configure(policy, chunk)
@@ -60,7 +57,7 @@ class Worker:
         `own`: the policy, if it is none of ours but came with the run.
         """
         self.policy = policy
-        self._choose = own or self._own or POLICIES[policy]
+        self._choose = own or POLICIES[policy]
         self._chunk = chunk
         self._hands_off = policy == "prefill_only"
         self._samples_first_token = samples_first_token or not self._hands_off

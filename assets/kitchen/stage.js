@@ -7,7 +7,7 @@ const isHere = () => ["localhost", "127.0.0.1", "[::1]"].includes(location.hostn
 
 /** One clock, one animation frame, any number of kitchens. `emit(name, value)` tells the host of a user's choice. */
 export function createKitchens(root, { emit = () => {} } = {}) {
-  const clock = { t: 0, playing: false, speed: 1, following: false, caption: "" },
+  const clock = { t: 0, playing: false, speed: 1, following: false, caption: "", until: Infinity },
     quiet = matchMedia("(prefers-reduced-motion: reduce)");
   const wrapper = h2("div", "sk"),
     floor = h2("div", "sk-kitchens"),
@@ -32,12 +32,18 @@ export function createKitchens(root, { emit = () => {} } = {}) {
     spares: () => clock.following && [...views.values()].some((view) => view.crowded && view.isRunning()),
     toggle() {
       if (!clock.playing && !stage.isLive() && clock.t >= stage.edge()) clock.t = stage.opening();
-      Object.assign(clock, { playing: !clock.playing, following: false, caption: "" });
+      Object.assign(clock, { playing: !clock.playing, following: false, caption: "", until: Infinity });
+      before = 0;
+      wake();
+    },
+    /** Play until then, and stand still there: for who has to decide something. */
+    runTo(t, speed) {
+      Object.assign(clock, { playing: true, following: false, caption: "", until: t, speed });
       before = 0;
       wake();
     },
     follow() {
-      Object.assign(clock, { following: true, playing: true, speed: 1, caption: "" });
+      Object.assign(clock, { until: Infinity, following: true, playing: true, speed: 1, caption: "" });
       wake();
     },
     pace(speed) {
@@ -49,11 +55,12 @@ export function createKitchens(root, { emit = () => {} } = {}) {
       clock.t = Math.max(0, Math.min(t, stage.edge()));
       clock.following = false;
       clock.caption = "";
+      clock.until = Infinity;
       wake(true);
     },
     replay() {
       clock.t = stage.opening();
-      Object.assign(clock, { playing: true, following: false, caption: "" });
+      Object.assign(clock, { playing: true, following: false, caption: "", until: Infinity });
       before = 0;
       wake(true);
     },
@@ -129,14 +136,17 @@ export function createKitchens(root, { emit = () => {} } = {}) {
   function tick(now) {
     frame = 0;
     const passed = before ? Math.min(0.25, (now - before) / 1000) : 0,
-      edge = stage.edge();
+      edge = Math.min(stage.edge(), clock.until);
     before = now;
     if (clock.playing && clock.following)
       clock.t = stage.front() < clock.t - 1 ? stage.front() : Math.max(clock.t, stage.front());
     else if (clock.playing) clock.t = Math.min(edge, clock.t + passed * clock.speed);
     if (clock.playing && clock.t >= edge) {
       if (stage.isLive()) clock.following = clock.speed >= 1;
-      else clock.playing = false;
+      else {
+        clock.playing = false;
+        if (clock.until < Infinity) clock.speed = 1;
+      }
     }
     draw(!clock.playing);
     if (!clock.playing) {

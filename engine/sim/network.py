@@ -7,7 +7,7 @@ shares of each sender's link, each receiver's link, and the fabric that they all
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import msgspec
@@ -48,6 +48,7 @@ class Flow:
         landed: Callable[[float], None],
         not_before_ns: int = 0,
         last_bytes: float = 0.0,
+        request: str = "",
     ) -> None:
         self.source = source
         self.target = target
@@ -57,6 +58,7 @@ class Flow:
         self.landed = landed
         self.not_before_ns = not_before_ns
         self.last_bytes = last_bytes
+        self.request = request
         self.left = float(nbytes)
         self.rate = 0.0
         self.since_ns = 0
@@ -64,11 +66,15 @@ class Flow:
 
 
 class Network:
-    """All transfers under way, their rates, and when each one ends. `link`: every sender's own."""
+    """All transfers under way, their rates, and when each one ends. `link`: every sender's own.
+
+    `pick`: of those that wait behind a sender's transfer ("fifo"), which one is next; None: the first.
+    """
 
     def __init__(self, clock: Clock, link: LinkSpec, spec: NetworkSpec) -> None:
         self.link = link
         self.spec = spec
+        self.pick: Callable[[Sequence[Flow]], Flow] | None = None
         self._clock = clock
         self._queues: dict[str, deque[Flow]] = {}  # fifo: each sender's current transfer and those behind it
         self._flowing: list[Flow] = []
@@ -146,12 +152,21 @@ class Network:
         if flow.over:
             return
         flow.over = True
-        if self.spec.sharing == "fifo":
-            queue = self._queues[flow.source]
-            queue.popleft()
-            if queue:
-                self._start(queue[0])
-        flow.landed((self._clock.ns - flow.since_ns) / NS_PER_S)
+        try:
+            if self.spec.sharing == "fifo":
+                self._next(self._queues[flow.source])
+        finally:  # it has landed, even if whoever picks the next one has to be asked first, and raises
+            flow.landed((self._clock.ns - flow.since_ns) / NS_PER_S)
+
+    def _next(self, queue: deque[Flow]) -> None:
+        queue.popleft()
+        if not queue:
+            return
+        if self.pick is not None:
+            chosen = self.pick(queue)
+            queue.remove(chosen)
+            queue.appendleft(chosen)
+        self._start(queue[0])
 
     # ---- bandwidth shares
 

@@ -100,7 +100,7 @@ class Station:
         self._cluster = cluster
         self._clock = cluster.clock
         pool = BlockPool(spec.kv_blocks, BLOCK_TOKENS)
-        self._mind = Worker(name, pool, max_running=spec.max_running, own=cluster.own.get(name))
+        self._mind = Worker(name, pool, max_running=spec.max_running)
         self._mailbox: deque[Command] = deque()
         self._layered: dict[str, Ship] = {}  # requests whose layers are sent as they are computed
         self._flows: dict[str, Flow] = {}
@@ -227,7 +227,8 @@ class Station:
                     self._cluster.network.abort(flow)
                 self._say(self._mind.drop(command.request, self._clock.s))
             case Configure():
-                self._mind.configure(command.policy, command.chunk, command.samples_first_token)
+                own = self._cluster.own.get(self.name)
+                self._mind.configure(command.policy, command.chunk, command.samples_first_token, own)
             case _:
                 raise AssertionError(f"{command} is not a command for a simulated worker")
 
@@ -263,7 +264,8 @@ class Station:
             self._say([Shipped(ship.request, nbytes, max(seconds, 1 / NS_PER_S), bandwidth, "")])
 
         last_bytes = nbytes / spec.layers if not_before_ns else 0.0
-        flow = Flow(self.name, ship.target, nbytes, len(ship.blocks), started, landed, not_before_ns, last_bytes)
+        blocks = len(ship.blocks)
+        flow = Flow(self.name, ship.target, nbytes, blocks, started, landed, not_before_ns, last_bytes, ship.request)
         self._flows[ship.request] = flow
         network.send(flow)
 

@@ -38,6 +38,11 @@ class LRU(Generic[K, V]):
             for old in [old for old, held in self._entries.items() if not keep(held)][:surplus]:
                 del self._entries[old]
 
+    def values(self) -> list[V]:
+        """All of them, the most recently used last."""
+        with self._lock:
+            return list(self._entries.values())
+
     def drop(self, unwanted: Callable[[K, V], bool]) -> None:
         """Remove all entries that `unwanted` accepts."""
         with self._lock:

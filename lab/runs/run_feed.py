@@ -114,6 +114,11 @@ class RunFeed:
         """None if there was no such run, or if it was evicted."""
         return self._runs.get(run)
 
+    def finished(self) -> list[Run]:
+        """Those that are over and were not refused, in the order in which they ended."""
+        over = [run for run in self._runs.values() if run.over and not run.refused]
+        return sorted(over, key=lambda run: run.ended_at)
+
     def add(self, run: Run) -> None:
         """From any thread: nobody watches it yet."""
         pinned = self.pinned()

@@ -73,6 +73,8 @@ def modules() -> dict[str, tuple[bytes, str]]:
         "kitchen.js": SCENE,
         "class.css": drawn + asset("class.css"),
         "wall.css": drawn + asset("wall.css"),
+        "play.js": asset("play.js"),
+        "play.css": asset("play.css"),
     }
     return {
         name: (packed(text.encode()), hashlib.sha256(text.encode()).hexdigest()[:16]) for name, text in every.items()

@@ -19,6 +19,7 @@ from lab.course.lesson_page import Course
 from lab.kitchen import kitchen_page
 from lab.ui.assets import ASSETS
 from lab.ui.learner import learner
+from lab.ui.leave import leave
 from lab.web.services import running
 from lessons import all_lessons
 from lessons.l11_four_gpus.lesson import ASKED as LAST_QUESTION
@@ -85,6 +86,7 @@ advisor = st.Page(lambda: advisor_page.page(lab.jobs), title="Your lab", url_pat
 menu = [
     st.Page(lambda: kitchen_page.page(lab.engine, offer_own), title="Kitchen", url_path="kitchen", default=True),
     contents,
+    st.Page(lambda: leave("play", "Be the cook", "The game"), title="Be the cook", url_path="play"),
     st.Page(lambda: scale_page.page(lab.jobs, ask_advisor), title="Scale up", url_path="scale"),
     st.Page(lambda: reality_page.page(lab.engine), title="Model and reality", url_path="reality"),
     advisor,

@@ -21,6 +21,7 @@ from lab.ui.learner import name_of
 from lab.web.class_routes import CLASS_ROUTES
 from lab.web.landing import any_page, front_page
 from lab.web.limited_socket import POLICY_VIOLATION
+from lab.web.play_routes import PLAY_ROUTES
 from lab.web.services import running
 
 UNKNOWN_RUN, NOT_YOURS = 4404, 4403
@@ -127,6 +128,7 @@ register_url_convertor("page", PageName())
 
 ROUTES: list[Route | WebSocketRoute] = [
     *CLASS_ROUTES,
+    *PLAY_ROUTES,
     Route("/", front_page),
     Route("/{name:page}", any_page),
     Route("/lab/healthz", health),

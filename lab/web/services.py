@@ -10,6 +10,7 @@ from lab.classroom.service import Classroom
 from lab.classroom.wall import wall_of
 from lab.clusters.jobs import Jobs
 from lab.course.evidence_store import EvidenceStore
+from lab.play.paces import Paces
 from lab.runs.engine_client import EngineClient
 from lab.runs.run_feed import RunFeed
 from lab.ui.learner import Books
@@ -27,6 +28,7 @@ class Lab:
     classroom: Classroom
     live_updates: LiveUpdates
     jobs: Jobs
+    paces: Paces
     announcement: str  # what the lab says about classes when it starts
 
     @classmethod
@@ -49,6 +51,7 @@ class Lab:
                 wall=lambda code: wall_of(classroom, code),
             ),
             jobs=Jobs(),
+            paces=Paces(engine.finished),
             announcement=f"  Instructor: /instructor, with the key {known}",
         )
 

@@ -1,0 +1,164 @@
+// Be the cook (lab/web/play_routes.py). A round is its orders and a list of moves: this page keeps the list, in its address, and asks
+// the lab where it leads. To undo is to ask for a shorter list.
+
+const given = JSON.parse(document.getElementById("data").textContent), at = (id) => document.getElementById(id);
+const { createKitchens } = await import(new URL(given.modules.kitchen, document.baseURI));
+const { stage, update } = createKitchens(at("scene")), quiet = matchMedia("(prefers-reduced-motion: reduce)");
+const MOST_SEED = 999_999, ENDS = "undo again deal".split(" ");
+const known = new Map();                        // a list of moves, as JSON -> what the lab said
+let asked = given.asked, now = null, busy = false, watching = "";
+
+function el(name, attributes = {}, ...children) {
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) if (value != null && value !== false) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+// ---- the lab
+
+async function tell(next) {
+  const key = JSON.stringify(next);
+  if (known.has(key)) return known.get(key);
+  const answer = await fetch(new URL("lab/play", document.baseURI), {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: key });
+  if (answer.status !== 200 && answer.status !== 409) throw new Error(answer.statusText);
+  const said = await answer.json();
+  if (said.answer) known.set(key, said.answer);
+  return said.answer || Promise.reject(said.why);
+}
+
+/** To these moves, or to another round. */
+async function go(change) {
+  if (busy) return;
+  busy = true;
+  at("why").textContent = "";
+  const next = { ...asked, watch: "", par: false, ...change };
+  try {
+    const said = await tell(next);
+    asked = next;
+    watching = next.watch;
+    show(said);
+  } catch (why) {
+    at("why").textContent = typeof why === "string" ? why : "The lab does not answer. Nothing is lost: try again in a moment.";
+  } finally {
+    busy = false;
+  }
+  if (now?.result && !now.result.searched) go({ par: true });
+}
+
+function remember() {
+  const { level, seed, pace, moves } = asked, at_ = new URL(location.href);
+  at_.search = new URLSearchParams({ level, seed, pace, ...(moves.length ? { moves: moves.join(".") } : {}) }).toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
+  history.replaceState(null, "", at_);
+}
+
+// ---- what is shown
+
+function show(said) {
+  const before = now, { level, seed, pace } = asked, round = `${level} ${seed} ${pace}`, same = before?.round === round;
+  const ended = said.result && !before?.result;
+  now = { ...said, round };
+  remember();
+  at("does").textContent = said.says;
+  at("does").toggleAttribute("data-begun", asked.moves.length > 0);
+  at("does").hidden = !!said.result;
+  at("pace-says").textContent = said.pace;
+  at("pace").value = pace;
+  for (const button of at("levels").children) button.setAttribute("aria-pressed", +button.dataset.level === level);
+  at("board").toggleAttribute("data-over", !!said.result);
+  at("result").hidden = !said.result;
+  showKitchen(said, same ? before.t : 0, round, same && !!before?.result === !!said.result && said.result);
+  showHand(said);
+  if (said.result) showResult(said.result, ended);
+}
+
+/** Time goes on from where it was to where it is: slowly where little happens, so that one sees a step of 30 ms. */
+function showKitchen(said, from, round, stays) {
+  const kitchens = said.kitchens.map((one) => ({ ...one, run: `${one.run} ${round}`, title: said.result ? one.title : "" }));
+  update({ kitchens, can: [], intro: "" });
+  if (said.kitchens.length > 1) { stage.pace(1); stage.replay(); return; }
+  if (stays) return;
+  const passes = said.t - from;
+  if (passes <= 0 || quiet.matches) { stage.clock.playing = false; stage.seek(said.t); }
+  else { stage.seek(from); stage.runTo(said.t, passes / Math.min(1.6, 0.3 + 0.5 * passes)); }
+}
+
+function showHand({ buttons, waiting, so_far, t, result }) {
+  const held = at("moves").contains(document.activeElement), rows = [];
+  at("so-far").replaceChildren(...so_far.map(([what, much]) => el("div", {}, el("dt", {}, what), el("dd", {}, much))));
+  at("hand-title").replaceChildren("Your move ", el("small", {}, `at ${t.toFixed(2)} s`));
+  const row = (called, all, ...head) => all.length && rows.push(el("div", { class: all[0].act === "send" ? "row send" : "row", role: "group", "aria-label": called }, ...head, el("div", { class: "all" }, ...all.map(moveButton))));
+  row("Plating", buttons.filter(({ act }) => act.startsWith("plate")));
+  for (const { number, says } of waiting)
+    row(`Order ${number}`, buttons.filter(({ act, orders }) => orders[0] === number && ["whole", "portion", "mixed"].includes(act)), el("p", {}, el("b", {}, `${number}`), says));
+  for (const [called, one] of [["Several orders", "together"], ["The pass", "send"]]) row(called, buttons.filter(({ act }) => act === one));
+  at("moves").replaceChildren(...rows);
+  [...at("moves").querySelectorAll("button")].slice(0, 9).forEach((button, n) => { button.append(el("kbd", { "aria-hidden": "true" }, `${n + 1}`)); button.setAttribute("aria-keyshortcuts", n + 1); });
+  for (const name of ENDS.slice(0, 2)) document.querySelector(`[data-do=${name}]`).disabled = !asked.moves.length;
+  at("said").textContent = result ? result.headline : `At ${t.toFixed(2)} seconds: ${so_far.map(([what, much]) => `${what} ${much}`).join(", ")}. ${buttons.length} choices.`;
+  if (held) (at("moves").querySelector("button") || at("hand-title")).focus({ preventScroll: true });
+}
+
+function moveButton({ move, act, label, detail, orders }) {
+  const whose = ["whole", "portion", "mixed"].includes(act) ? `order ${orders[0]}, ` : "";
+  return el("button", { type: "button", class: "move", "data-move": move, "data-kind": act, "aria-label": `${label}: ${whose}${detail}` }, el("span", {}, label), detail ? el("small", {}, detail) : "");
+}
+
+function showResult({ headline, says, chart, moment, chose, back, searched }, arrived) {
+  const held = at("result").contains(document.activeElement) && document.activeElement.dataset;
+  const button = (does, words, first) => el("button", { type: "button", "data-do": does, class: first && "first" }, words);
+  const told = el("div", { class: "moment" }, el("p", {}, moment));
+  if (chose) told.append(el("p", {}, `You chose: ${chose}. What if you had not?`));
+  if (back != null) told.append(button("what-if", "Go back to that moment", true));
+  const drawn = el("div");
+  drawn.innerHTML = chart;   // the lab's own, escaped there
+  for (const one of drawn.querySelectorAll("[data-watch]")) one.setAttribute("aria-pressed", one.dataset.watch === watching);
+  const next = el("div", { class: "next" }, button("again", "The same orders again"), button("deal", "Other orders"));
+  if (asked.level < given.levels.length) next.append(button("next", `Level ${asked.level + 1}`));
+  const heading = el("h2", { tabindex: -1 }, headline);
+  at("result").replaceChildren(heading, el("p", {}, says, searched ? "" : " Looking for the best schedule …"), el("div", { class: "both" }, drawn, el("div", {}, told, next)));
+  if (held) (at("result").querySelector(`[data-watch="${held.watch}"]`) || heading).focus({ preventScroll: true });
+  if (!arrived) return;
+  heading.focus({ preventScroll: true });
+  heading.scrollIntoView({ block: "center" });
+}
+
+// ---- what the learner does
+
+const acts = {
+  undo: () => asked.moves.length && go({ moves: asked.moves.slice(0, -1) }),
+  again: () => go({ moves: [] }),
+  deal: () => go({ moves: [], seed: Math.floor(Math.random() * MOST_SEED) }),
+  next: () => go({ moves: [], level: asked.level + 1 }),
+  "what-if": () => go({ moves: asked.moves.slice(0, now.result.back) }),
+};
+
+document.addEventListener("click", ({ target }) => {
+  const button = target.closest("button");
+  if (!button) return;
+  const { move, level, watch } = button.dataset;
+  if (move) go({ moves: [...asked.moves, move] });
+  else if (level) go({ moves: [], level: +level });
+  else if (watch) go({ par: true, watch: watch === watching ? "" : watch });
+  else acts[button.dataset.do]?.();
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select")) return;
+  const press = /^[1-9]$/.test(event.key) ? at("moves").querySelectorAll("button")[event.key - 1] : null;
+  if (press) go({ moves: [...asked.moves, press.dataset.move] });
+  else if (event.key === "u" || event.key === "Backspace") acts.undo();
+  else return;
+  event.preventDefault();
+});
+
+at("pace").append(...given.paces.map(({ name, title }) => el("option", { value: name }, title)));
+at("pace").onchange = () => go({ moves: [], pace: at("pace").value });
+at("levels").append(...given.levels.map(({ number, title }) => el("button", { type: "button", "data-level": number }, `${number} · ${title}`)));
+if (given.said.answer) known.set(JSON.stringify({ ...asked, watch: "", par: false }), given.said.answer);
+go({}).then(async () => {
+  if (now) return;
+  await go({ level: 1, seed: 1, pace: given.paces[0].name, moves: [] });   // what the address says cannot be played
+  at("why").textContent = given.said.why;
+});

@@ -1,0 +1,191 @@
+"""What the page of a round is told: the kitchen up to now, what can be done, and at the end how good it was."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from engine.errors import BadInput
+from engine.scenario import Kind
+from engine.stall import in_seconds
+from lab.play.frontier_html import BEST, YOU, Mark, frontier_html
+from lab.play.game import Play, play, served_by
+from lab.play.moves import Act
+from lab.play.pace import Pace, shipped
+from lab.play.par import Found, frontier
+from lab.play.puzzle import Puzzle, number_of, puzzle
+from lab.play.score import SAME_S, Score, decisive, score, so_far
+from lab.play.words import detail, label, numbers, told, verdict
+from lab.scene.export_html import kitchen
+from lab.scene.motions import motions
+from lab.scene.stall_words import headline
+from lab.scene.words import LOOKS, SERVING, TITLES
+
+RIVALS: tuple[Kind, ...] = ("colocated", "chunked", "disaggregated")
+BEST_FOUND = "best"
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """`watch`: also the same orders under a policy, or the best that was found, to be seen beside it. `par`: look for
+    the best, which takes a second."""
+
+    level: int = 1
+    seed: int = 1
+    pace: str = "recorded"
+    moves: tuple[str, ...] = ()
+    watch: str = ""
+    par: bool = False
+
+
+class Button(msgspec.Struct, frozen=True):
+    """A move that can be made now."""
+
+    move: str
+    act: Act
+    orders: tuple[int, ...]
+    label: str
+    detail: str
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """An order whose prep is not done."""
+
+    number: int
+    says: str
+
+
+class Result(msgspec.Struct, frozen=True):
+    """`chart`: HTML. `moment`: the one that decided, and what was chosen then; `back`: how many moves came before it.
+    `searched`: whether the best has been looked for."""
+
+    headline: str
+    says: str
+    chart: str
+    moment: str
+    chose: str
+    back: int | None
+    searched: bool
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """`kitchens`: as the scene takes them; the second one is to be compared with. `so_far`: (what, how much)."""
+
+    kitchens: tuple[dict[str, Any], ...]
+    t: float
+    buttons: tuple[Button, ...]
+    waiting: tuple[Waiting, ...]
+    so_far: tuple[tuple[str, str], ...]
+    says: str
+    pace: str
+    result: Result | None = None
+
+
+def answer(asked: Asked, pace: Callable[[str], Pace] = shipped) -> Answer:
+    """`pace`: by its name. Raises BadInput."""
+    given = puzzle(asked.level, asked.seed, pace(asked.pace))
+    played = play(given, asked.moves)
+    kitchens = [_kitchen("you", "Your kitchen", played)]
+    if asked.watch:
+        kitchens.append(_rival(given, played, asked.watch))
+    buttons = [Button(move.move, move.act, move.orders, label(move), detail(move)) for move in played.open]
+    return Answer(
+        tuple(kitchens),
+        round(played.t + 1e-6, 6),  # motions are rounded too: what ends now has ended
+        tuple(buttons),
+        _waiting(played),
+        _so_far(played),
+        given.level.does,
+        given.pace.says,
+        _result(played, look_for_par=asked.par) if played.over else None,
+    )
+
+
+def _kitchen(name: str, title: str, played: Play) -> dict[str, Any]:
+    kind = played.puzzle.level.deployment.kind
+    return kitchen(played.events, title, id=name, deployment=kind) | {"run": name, "simulated": True}
+
+
+def _rival(given: Puzzle, mine: Play, name: str) -> dict[str, Any]:
+    if name == BEST_FOUND:
+        chosen = _worth_watching(frontier(given), score(mine.events))
+        return _kitchen(BEST_FOUND, "The best that was found", play(given, chosen.made))
+    if name not in RIVALS:
+        raise BadInput("watch", name, "one of " + ", ".join((*RIVALS, BEST_FOUND)))
+    log = served_by(given, RIVALS[RIVALS.index(name)])
+    return kitchen(motions(log.events), TITLES[name], id=name, deployment=name) | {"run": name, "simulated": True}
+
+
+def _waiting(played: Play) -> tuple[Waiting, ...]:
+    numbers_ = dict.fromkeys(order for move in played.open if move.act == "whole" for order in move.orders)
+    drafts = {draft.number + 1: draft.prompt_tokens for draft in played.puzzle.drafts}
+    left = {move.orders[0]: move.tokens for move in played.open if move.act == "whole"}
+    return tuple(
+        Waiting(n, f"{drafts[n]:,} tokens" + (f", {left[n]:,} to go" if left[n] < drafts[n] else "")) for n in numbers_
+    )
+
+
+def _so_far(played: Play) -> tuple[tuple[str, str], ...]:
+    now = so_far(played)
+    return (
+        ("First token, mean", in_seconds(now.ttft_s) if now.ttft_s is not None else "–"),
+        ("Longest stall", in_seconds(now.stall_s) if now.stall_s else "–"),
+        ("Served", f"{now.served} of {len(played.puzzle.drafts)}"),
+    )
+
+
+# ---- at the end
+
+
+def _result(played: Play, *, look_for_par: bool) -> Result:
+    mine, rivals = score(played.events), _rivals(played.puzzle)
+    best = frontier(played.puzzle) if look_for_par else ()
+    fair = {SERVING[kind]: one for kind, one in rivals.items() if _fair(played.puzzle, kind)}
+    chosen = _worth_watching(best, mine) if best else None
+    marks = [Mark("you", mine, YOU, "ring")]
+    if chosen:
+        marks.append(Mark("the best that was found", chosen.score, BEST, "circle", BEST_FOUND))
+    for kind, one in rivals.items():
+        name = SERVING[kind] + ("" if _fair(played.puzzle, kind) else ", with twice the stations")
+        marks.append(Mark(name, one, *LOOKS[kind], kind))
+    found = [one.score for one in best]
+    moment, chose, back = _moment(played)
+    return Result(
+        verdict(mine, fair, found if look_for_par else None),
+        numbers(mine, chosen.score if chosen and chosen.score.beats(mine) else None),
+        frontier_html(marks, found),
+        moment,
+        chose,
+        back,
+        look_for_par,
+    )
+
+
+def _fair(given: Puzzle, kind: Kind) -> bool:
+    """Whether it has as many stations as the learner."""
+    return kind != "disaggregated" or given.level.deployment.workers > 1
+
+
+@lru_cache(maxsize=64)
+def _rivals(given: Puzzle) -> dict[Kind, Score]:
+    return {kind: score(served_by(given, kind).events) for kind in RIVALS}
+
+
+def _worth_watching(best: Sequence[Found], mine: Score) -> Found:
+    """One that beats the learner and is short in both; or else the earliest of those that are as calm, if any is."""
+    if better := [one for one in best if one.score.beats(mine)]:
+        return min(better, key=lambda one: one.score.ttft_s * one.score.stall_s)
+    calm = [one for one in best if one.score.stall_s <= mine.stall_s + SAME_S]
+    return min(calm, key=lambda one: one.score.ttft_s) if calm else min(best, key=lambda one: one.score.stall_s)
+
+
+def _moment(played: Play) -> tuple[str, str, int | None]:
+    found = decisive(played)
+    if found is None:
+        return "No gap between two tokens was long beside the usual one.", "", None
+    says = headline(found.stalls, lambda request: f"{number_of(request)}") + "."
+    if found.before is None:
+        return says, "", None
+    before = play(played.puzzle, played.made[: found.before])
+    chosen = next((move for move in before.open if move.move == played.made[found.before]), None)
+    return says, told(chosen) if chosen else "", found.before

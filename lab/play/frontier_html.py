@@ -1,0 +1,87 @@
+"""Where a round lies: mean TTFT against the longest stall, the policies and the best that was found beside it."""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from itertools import pairwise
+from math import log10
+
+import msgspec
+
+from engine.stall import in_seconds
+from lab.play.score import Score
+from lab.ui.axes import span
+from lab.ui.formatting import amount, ticks
+
+YOU, BEST = "currentColor", "#1a8f74"
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """A point and its row in the table. `watch`: a policy to compare with, or "best"; "" for the learner's own."""
+
+    name: str
+    score: Score
+    colour: str
+    shape: str
+    watch: str = ""
+
+
+def frontier_html(marks: Sequence[Mark], best: Sequence[Score]) -> str:
+    """`best`: the line that nothing found is below, in order of TTFT; empty while it is searched."""
+    drawn = "".join(_field(marks, best)) + "".join(_table(marks))
+    return f'<div class="ch" role="group" aria-label="TTFT against the longest stall">{drawn}</div>'
+
+
+def _field(marks: Sequence[Mark], best: Sequence[Score]) -> Iterator[str]:
+    every = [mark.score for mark in marks] + list(best)
+    across = span([one.ttft_s for one in every], log=True)
+    up = span([max(one.stall_s, 1e-3) for one in every], log=True)
+
+    def x(one: Score) -> float:
+        return _place(one.ttft_s, across)
+
+    def y(one: Score) -> float:
+        return _place(max(one.stall_s, 1e-3), up)
+
+    yield '<div class="ch-unit">longest stall, s</div><div class="ch-plot"><div class="ch-down">'
+    rows = ticks(*up)
+    yield "".join(f'<span style="bottom:{_place(at, up)}%">{amount(at)}</span>' for at in rows)
+    yield '</div><div class="ch-field"><svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">'
+    yield "".join(f'<path class="grid" d="M0 {100 - _place(at, up):.2f}H100"/>' for at in rows)
+    if best:
+        steps = f"M{x(best[0])} 0" + "".join(f"V{100 - y(one):.2f}H{x(after)}" for one, after in pairwise(best))
+        yield f'<path d="{steps}V{100 - y(best[-1]):.2f}H100" style="--colour:{BEST}"/>'
+    yield '</svg><span class="play-better" aria-hidden="true">better ↙</span>'
+    for one in best:
+        yield f'<i class="ch-mark circle small" style="left:{x(one)}%;bottom:{y(one)}%;--colour:{BEST}"></i>'
+    for mark in reversed(marks):  # the learner's own lies on top
+        at = f"left:{x(mark.score)}%;bottom:{y(mark.score)}%;--colour:{mark.colour}"
+        yield f'<i class="ch-mark {mark.shape}" style="{at}"></i>'
+    yield '</div><span></span><div class="ch-axis" style="margin-right:0">'
+    yield "".join(f'<span style="left:{_place(at, across)}%">{amount(at)}</span>' for at in ticks(*across))
+    yield '</div><span></span><div class="ch-unit">TTFT, mean of all orders, s</div></div>'
+
+
+def _place(value: float, ends: tuple[float, float]) -> float:
+    low, high = ends
+    return round(100 * log10(value / low) / log10(high / low), 2)
+
+
+HEAD = ("", "TTFT, mean", "longest stall", "TTFT, worst", "all served after", "")
+
+
+def _table(marks: Sequence[Mark]) -> Iterator[str]:
+    head = "".join(f'<th scope="col">{name}</th>' for name in HEAD[:-1])
+    yield '<div class="ch-wide" tabindex="0" role="group" aria-label="The same in numbers"><table class="ch-table">'
+    yield f"<thead><tr>{head}<td></td></tr></thead><tbody>"
+    for mark in marks:
+        one = mark.score
+        cells = "".join(f"<td>{in_seconds(s)}</td>" for s in (one.ttft_s, one.stall_s, one.worst_ttft_s, one.ends_s))
+        look = f'<i class="ch-mark {mark.shape}" style="--colour:{mark.colour}"></i>'
+        name = escape(mark.name)
+        watch = (
+            f'<button type="button" data-watch="{mark.watch}" aria-label="Watch: {name}">Watch</button>'
+            if mark.watch
+            else ""
+        )
+        yield f'<tr><th scope="row">{look}{name}</th>{cells}<td>{watch}</td></tr>'
+    yield "</tbody></table></div>"

@@ -1,0 +1,97 @@
+"""How good a round was, as two numbers that pull against each other, and what others reach with the same orders."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.causes import causes
+from engine.events import Arrived, Event, Finished, HandoffStarted, StepStarted, TokenMade
+from engine.metrics import summarize
+from engine.stall import Stall, by_cause
+from lab.play.game import Play
+
+SAME_S = 5e-4  # closer than this, nobody is better
+
+
+class Score(msgspec.Struct, frozen=True):
+    """Seconds. `ttft_s`: the mean over all orders. `stall_s`: the longest wait of an answer for its next token.
+
+    `ends_s`: from the first arrival to the last token.
+    """
+
+    ttft_s: float
+    worst_ttft_s: float
+    stall_s: float
+    ends_s: float
+
+    def beats(self, other: "Score") -> bool:
+        """Better in one of the two, and not worse in the other."""
+        earlier, calmer = other.ttft_s - self.ttft_s, other.stall_s - self.stall_s
+        return min(earlier, calmer) >= -SAME_S and max(earlier, calmer) > SAME_S
+
+    def is_like(self, other: "Score") -> bool:
+        """The same in both."""
+        return max(abs(self.ttft_s - other.ttft_s), abs(self.stall_s - other.stall_s)) <= SAME_S
+
+
+def score(events: Sequence[Event]) -> Score:
+    """Of a round or a run that is over."""
+    metrics = summarize(events).metrics
+    begun = min(event.t for event in events if isinstance(event, Arrived))
+    ended = max(event.t for event in events if isinstance(event, TokenMade))
+    return Score(metrics.ttft_s.mean, metrics.ttft_s.max, metrics.max_stall_s, ended - begun)
+
+
+class SoFar(msgspec.Struct, frozen=True):
+    """Of a round under way, the waits that are still going on included. None: no order has come, no token been made."""
+
+    served: int
+    ttft_s: float | None
+    stall_s: float | None
+
+
+def so_far(play: Play) -> SoFar:
+    """At the moment of the decision."""
+    came = {event.request: event.t for event in play.events if isinstance(event, Arrived)}
+    over = {event.request for event in play.events if isinstance(event, Finished)}
+    made: dict[str, list[float]] = {}
+    for event in play.events:
+        if isinstance(event, TokenMade):
+            made.setdefault(event.request, []).append(event.t)
+    waits = [(made[request][0] if request in made else play.t) - t for request, t in came.items()]
+    gaps = [
+        later - before
+        for request, times in made.items()
+        for before, later in zip(times, [*times[1:], *([] if request in over else [play.t])], strict=False)
+    ]
+    return SoFar(len(over), sum(waits) / len(waits) if waits else None, max(gaps, default=None))
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """What cost most: the stalls of one cause, and how many moves had been made before the one that began it."""
+
+    stalls: tuple[Stall, ...]
+    before: int | None
+
+
+def decisive(play: Play) -> Moment | None:
+    """None for a round in which nothing stood still."""
+    groups = by_cause(causes(play.events))
+    if not groups:
+        return None
+    stalls = groups[0]
+    worst = max(stalls, key=lambda stall: stall.seconds * len(stall.requests))
+    until = [n for n, at in enumerate(play.made_s) if at <= _began(play, worst) + 1e-6]
+    return Moment(tuple(stalls), until[-1] if until else None)
+
+
+def _began(play: Play, stall: Stall) -> float:
+    """When the largest part of its cause did: a step with that prompt in it, or the tray's way over the pass."""
+    cause, parts = stall.cause, [(0, stall.since)]
+    for event in play.events:
+        if stall.since <= event.t + SAME_S and event.t < stall.until:
+            if isinstance(event, StepStarted):
+                parts += [(piece.tokens, event.t) for piece in event.plan if piece.request == cause.request]
+            elif isinstance(event, HandoffStarted) and event.request == cause.request:
+                parts.append((event.nbytes, event.t))
+    return max(parts)[1]

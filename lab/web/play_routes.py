@@ -1,0 +1,84 @@
+"""The page on which a learner is the cook. It sends a round's moves and is told where they lead; nothing is kept here.
+
+Like a class's pages it is none of Streamlit's: a move is one small request, and its picture is there at once.
+"""
+
+import asyncio
+from functools import cache
+from string import Template
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from engine.errors import BadInput
+from lab.play.answer import Answer, Asked, answer
+from lab.play.game import MOST_MOVES
+from lab.play.puzzle import LEVELS
+from lab.scene.export_html import inert
+from lab.ui.assets import asset
+from lab.web.class_routes import FRESH, address
+from lab.web.services import running
+
+MOST_BYTES = 16 * MOST_MOVES  # of what a page sends: moves such as "4:256p", and what they are moves of
+
+
+class Said(msgspec.Struct, frozen=True):
+    """The answer, or why there is none."""
+
+    answer: Answer | None = None
+    why: str = ""
+
+
+def said(asked: Asked) -> Said:
+    """What the page hears."""
+    try:
+        return Said(answer(asked, running().paces.of))
+    except BadInput as wrong:
+        return Said(why=str(wrong))
+
+
+async def play_page(request: Request) -> Response:
+    """A round as its address has it, from the first moment on."""
+    query, paces = request.query_params, await asyncio.to_thread(running().paces.offered)
+    usual = paces[0].name
+    try:
+        moves = tuple(move for move in query.get("moves", "").split(".") if move)
+        asked = Asked(int(query.get("level", "1")), int(query.get("seed", "1")), query.get("pace", usual), moves)
+        first = await asyncio.to_thread(said, asked)
+    except ValueError:
+        asked, first = Asked(pace=usual), Said(why="The address names no round: level and seed must be whole numbers.")
+    data = {
+        "asked": msgspec.to_builtins(asked),
+        "said": msgspec.to_builtins(first),
+        "levels": [{"number": level.number, "title": level.title} for level in LEVELS],
+        "paces": [{"name": pace.name, "title": pace.title} for pace in paces],
+        "modules": {"kitchen": address("kitchen.js")},
+    }
+    styles = {"css": address("class.css"), "look": address("play.css"), "js": address("play.js")}
+    return HTMLResponse(_shell().substitute(data=inert(data), **styles), headers=FRESH)
+
+
+@cache
+def _shell() -> Template:
+    return Template(asset("play.html"))
+
+
+async def moved(request: Request) -> Response:
+    """Where the moves lead."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MOST_BYTES:
+            return Response(status_code=413)
+    try:
+        asked = msgspec.json.decode(body, type=Asked)
+    except msgspec.DecodeError:
+        return Response(status_code=400)
+    found = await asyncio.to_thread(said, asked)
+    answered = await asyncio.to_thread(msgspec.json.encode, found)
+    return Response(answered, 409 if found.why else 200, media_type="application/json", headers=FRESH)
+
+
+PLAY_ROUTES = [Route("/play", play_page), Route("/lab/play", moved, methods=["POST"])]

@@ -1,0 +1,91 @@
+"""The page: a round by keyboard alone, kept in its address, and what it sends refused where it is nothing."""
+
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.lab.conftest import Lab
+from tests.lab.looks import faults, wear
+from tests.patience import PATIENCE_S
+
+ROUND = "play?level=1&seed=1&pace=recorded"
+MOST_PRESSES = 60
+
+
+def sent(lab: Lab, body: bytes) -> tuple[int, bytes]:
+    asked = urllib.request.Request(f"{lab.url}/lab/play", body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as refused:
+        return refused.code, refused.read()
+
+
+@pytest.mark.live
+def test_what_is_sent_is_answered_or_refused(lab: Lab) -> None:
+    status, body = sent(lab, b"{}")
+    told = json.loads(body)
+    assert (status, told["why"]) == (200, "")
+    assert told["answer"]["buttons"]
+    status, body = sent(lab, b'{"moves": ["9"]}')
+    assert status == 409
+    assert json.loads(body)["why"].endswith("each of them once.")
+    assert sent(lab, b'{"level": 9}')[0] == 409
+    assert sent(lab, b'{"pace": "no such"}')[0] == 409
+    assert sent(lab, b'{"level": "one"}')[0] == 400
+    assert sent(lab, b"[" * 100_000)[0] == 413
+    assert lab.get("/play?level=one")[0] == 200
+
+
+@pytest.mark.live
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_round_is_played_by_keyboard_and_survives_a_reload(lab: Lab, browser: Browser, width: int) -> None:
+    with browser.new_context(viewport={"width": width, "height": 844}, reduced_motion="reduce") as window:
+        page = window.new_page()
+        page.goto(f"{lab.url}/{ROUND}")
+        moves, result = page.locator(".move"), page.locator("#result h2")
+        expect(moves.first).to_be_visible()
+        first = now(page)
+        press(page, "3")
+        second = now(page)
+        press(page, "u")
+        assert now(page) == first
+        press(page, "3")
+        assert now(page) == second
+        page.reload()
+        expect(moves.first).to_be_visible()
+        assert now(page) == second
+        if width == 390:
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for scheme in ("light", "dark"):
+            wear(page, scheme)
+            assert faults(page) == []
+        for _ in range(MOST_PRESSES):
+            if result.is_visible():
+                break
+            press(page, "1")
+        expect(result).to_be_focused()
+        expect(page.locator("[data-watch=best]")).to_be_visible()  # once the search is over
+        for scheme in ("light", "dark"):
+            wear(page, scheme)
+            assert faults(page) == []
+        page.locator("[data-watch=best]").click()
+        expect(page.locator(".sk-kitchen")).to_have_count(2)
+        page.locator("[data-do=what-if]").click()
+        expect(moves.first).to_be_visible()
+
+
+def now(page: Page) -> str:
+    """What can be done, and what has come of the round."""
+    return f"{page.locator('#hand').inner_text()}"
+
+
+def press(page: Page, key: str) -> None:
+    """The move of that number; the page has heard the answer when its address is another."""
+    before = page.url
+    page.keyboard.press(key)
+    page.wait_for_function("before => location.href !== before", arg=before)

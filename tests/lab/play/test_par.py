@@ -1,0 +1,104 @@
+"""What a learner is measured against was played by the same rules, and can be played again."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from engine.events import StepStarted
+from engine.metrics import summarize
+from engine.scenario import Kind
+from engine.sim.run import simulate
+from lab.play.answer import Asked, answer
+from lab.play.game import play, played_by, served_by
+from lab.play.par import as_policy, frontier, searched
+from lab.play.puzzle import MOST_SEED, Puzzle, puzzle
+from lab.play.score import Score, decisive, score, so_far
+from tests.lab.play.test_game import PACE
+
+
+def moves_of(puzzle: Puzzle, policy: str) -> tuple[str, ...]:
+    return played_by(puzzle, as_policy(puzzle, policy)).made
+
+
+@settings(max_examples=4, deadline=None)
+@given(level=st.integers(1, 2), seed=st.integers(0, MOST_SEED))
+def test_what_is_found_is_as_good_as_it_says_and_beaten_by_no_policy(level: int, seed: int) -> None:
+    given_ = puzzle(level, seed, PACE)
+    found = searched(given_, tries=10)
+    assert all(score(play(given_, one.made).events) == one.score for one in found)
+    assert not any(one.score.beats(other.score) for one in found for other in found)
+    assert all(one.score.ttft_s < other.score.ttft_s for one, other in pairwise(found))
+    rivals: list[Kind] = ["colocated", "chunked"] if level == 1 else ["disaggregated"]
+    for kind in rivals:
+        theirs = score(served_by(given_, kind).events)
+        assert any(one.score.beats(theirs) or not theirs.beats(one.score) for one in found)
+        assert not any(theirs.beats(one.score) for one in found)
+
+
+def test_the_search_finds_the_same_whenever_it_is_asked() -> None:
+    given_ = puzzle(1, 5, PACE)
+    assert searched(given_, tries=5) == searched(given_, tries=5)
+    assert frontier(given_) is frontier(puzzle(1, 5, PACE))
+
+
+def test_scores_are_those_of_simulate() -> None:
+    given_ = puzzle(1, 7, PACE)
+    mine = score(play(given_, moves_of(given_, "prefill_first")).events)
+    metrics = summarize(simulate(given_.scenario, given_.worker, given_.drafts).events).metrics
+    assert (mine.ttft_s, mine.stall_s) == (metrics.ttft_s.mean, metrics.max_stall_s)
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "better"),
+    [
+        ((1, 1), (1, 2), True),
+        ((1, 1), (2, 1), True),
+        ((1, 1), (1, 1), False),
+        ((1, 2), (2, 1), False),
+        ((1, 1), (1.0001, 1.0001), False),
+    ],
+)
+def test_who_beats_whom(mine: tuple[float, float], other: tuple[float, float], better: bool) -> None:
+    one, two = (Score(ttft, ttft, stall, 1.0) for ttft, stall in (mine, other))
+    assert one.beats(two) is better
+    assert not (better and two.beats(one))
+
+
+def test_waits_that_go_on_count_while_one_plays() -> None:
+    given_ = puzzle(1, 2, PACE)
+    start = play(given_, ())
+    assert so_far(start).served == 0
+    whole = moves_of(given_, "prefill_first")
+    for count in range(len(whole)):
+        before, after = so_far(play(given_, whole[:count])), so_far(play(given_, whole[: count + 1]))
+        assert (after.stall_s or 0) >= (before.stall_s or 0)
+        assert after.served >= before.served
+
+
+def test_the_moment_that_decided_is_one_that_can_be_gone_back_to() -> None:
+    given_ = puzzle(1, 4, PACE)
+    made = moves_of(given_, "prefill_first")
+    found = decisive(play(given_, made))
+    assert found is not None
+    assert found.before is not None
+    worst = max(found.stalls, key=lambda stall: stall.seconds * len(stall.requests))
+    before = play(given_, made[: found.before])
+    assert worst.cause.since <= before.t < worst.cause.until
+    step = next(e for e in play(given_, made).events if isinstance(e, StepStarted) and e.t == before.t)
+    assert worst.cause.request in [piece.request for piece in step.plan]
+    other = play(given_, (*made[: found.before], "p"))
+    assert not other.over
+
+
+def test_a_round_that_is_over_tells_how_good_it_was_and_may_be_compared() -> None:
+    asked = Asked(moves=moves_of(puzzle(1, 1, PACE), "prefill_first"), pace="test")
+    told = answer(asked, lambda _: PACE)
+    assert told.result is not None
+    assert not told.result.searched
+    assert told.buttons == ()
+    assert told.so_far[2][1] == "6 of 6"
+    compared = answer(Asked(moves=asked.moves, pace="test", watch="chunked", par=True), lambda _: PACE)
+    assert [kitchen["id"] for kitchen in compared.kitchens] == ["you", "chunked"]
+    assert compared.result is not None
+    assert "best that was found" in compared.result.chart
