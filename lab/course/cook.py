@@ -13,7 +13,7 @@ import msgspec
 from IPython.display import HTML, Markdown, display
 
 from engine.causes import causes
-from engine.disturbed import disturbance
+from engine.disturbed import disturbance, disturbed
 from engine.errors import BadInput, PolicyRefused
 from engine.events import StepStarted
 from engine.link import LinkSpec
@@ -30,6 +30,7 @@ from engine.sim.station import WorkerSpec
 from engine.stall import Stall, in_seconds, listed, longest, says
 from lab.course.chart_html import STYLE, scatter_html, table_html
 from lab.course.notebook import Kitchen, Still
+from lessons.evidence import ATTEMPTS, calmer
 from lessons.own_policy import CHUNK, OURS, YOURS, Scored, practice, score, verdict
 
 MEASURED = Workload(
@@ -45,7 +46,7 @@ class Cook:
         self._file = Path(file).resolve()
         self._model = model or ModelSpec()
         self._front: Front | None = None
-        measured = self._served(Scenario(Deployment(), LinkSpec(), MEASURED, self._model))
+        measured = self._measured()
         self._worker = msgspec.structs.replace(
             worker_like(prepare(self._model)),
             cost=fit([measured.events]),
@@ -84,6 +85,16 @@ class Cook:
             _say(verdict(own))
 
     # ---- the engine
+
+    def _measured(self) -> Log:
+        """A run with steps of all kinds; a disturbed one is made again, and the least disturbed counts."""
+        best = None
+        for _ in range(ATTEMPTS):
+            best = calmer(best, self._served(Scenario(Deployment(), LinkSpec(), MEASURED, self._model)))
+            if not disturbed(best.events):
+                break
+        assert best is not None
+        return best
 
     def _served(self, scenario: Scenario) -> Log:
         """The scenario on the real engine, which starts with the first one. After anything goes wrong it is closed."""

@@ -8,6 +8,7 @@ import pytest
 from engine.errors import PolicyRefused
 from engine.live.process.front import Front
 from engine.log import Log
+from engine.own_file import OwnFile
 from engine.scenario import Deployment, ModelSpec, Scenario
 from engine.sim.run import simulate
 from lab.course import cook as module
@@ -40,7 +41,7 @@ class Engine:
         if self.refuses:
             raise PolicyRefused("my_policy.py, step 3 of worker-0: no.")
         self.started.append(scenario.deployment.title)
-        own = module.OwnFile(GOOD, "my_policy.py") if scenario.deployment.own_policy else None
+        own = OwnFile(GOOD, "my_policy.py") if scenario.deployment.own_policy else None
         return simulate(scenario, WORKER, own=own)
 
 
