@@ -3,16 +3,22 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
 from click.testing import CliRunner
 
 from engine.errors import BadInput
+from engine.events import StepEnded
 from engine.link import LinkSpec
+from engine.live.compute.stand_in import LateMark, StandIn
 from engine.live.gpus import Checked
 from engine.live.process.front import Front
 from engine.live.process.run import machine
+from engine.live.process.worker_process import WorkerProcess
+from engine.messages import Configure, Prefill, Ship, Start
+from engine.request import Request
 from engine.scenario import Deployment, ModelSpec
 from tests.gpu.__main__ import QUICK, SLOW, Check, added, main
 from tests.gpu.bench import Bench
@@ -74,3 +80,23 @@ def test_a_second_run_adds_to_the_first() -> None:
     assert not both.passed
     mended = Checked("H200", "580", "2.11.0", "tuesday", {"trays": "2"}, {})
     assert added([both], mended)[0].passed
+
+
+def test_a_step_ends_and_a_layer_leaves_only_once_the_device_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stand-in computes at once, so nothing else would notice."""
+    said: list[Any] = []
+    marks: list[Any] = []
+    channel = Mock(send=said.append)
+    spec = ModelSpec("tiny-llama", "fp32", 64, "stand-in")
+    worker = WorkerProcess(channel, Start("w", spec, 0.0, ("shm",), -1, "stand-in"), "127.0.0.1", b"")
+    monkeypatch.setattr(worker._courier, "begin", lambda *_: None)
+    monkeypatch.setattr(worker._courier, "layer_ready", lambda request, layer, mark: marks.append(mark))
+    monkeypatch.setattr(StandIn, "finish", lambda self: said.append("finished"))
+    worker._obey(Configure("prefill_only", 256, "shm", "layers", samples_first_token=False))
+    worker._obey(Prefill(Request("r", (1, 2, 3), 4), ship=Ship("r", "d", b"", (0,))))
+    plan, _ = worker._worker.plan(0.0)
+    worker._step(plan, 0.0)
+    assert [type(mark) for mark in marks] == [LateMark] * 4
+    assert said[0] == "finished"
+    assert any(isinstance(event, StepEnded) for event in said[1].events)
+    worker._courier.close()
