@@ -5,6 +5,7 @@ import importlib.resources
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import msgspec
 
@@ -76,6 +77,15 @@ def places(device: str, there: Found | None = None) -> tuple[str, ...]:
     if not set(asked) <= set(every):
         raise BadInput("device", device, f"made of {', '.join(every)}, which are here")
     return asked
+
+
+def places_for(device: str, transports: Sequence[str], listen: object) -> tuple[str, ...]:
+    """`places`, for workers with these transports; `listen`: they join from other hosts. Raises BadInput."""
+    if device != "cpu" and "nixl" in transports:
+        raise BadInput("transport", "nixl", f"shm or tcp with {device} for a device")
+    if device != "cpu" and listen:
+        raise BadInput("device", device, "cpu where workers join from other hosts")
+    return places(device)
 
 
 def said_of(device: str) -> str:

@@ -16,7 +16,6 @@ import msgspec
 
 from engine.link import LinkSpec
 from engine.live.machine.machine import Machine
-from engine.live.process.front import worker_names
 from engine.live.process.host import (
     AddRequest,
     Asked,
@@ -37,6 +36,7 @@ from engine.live.process.host import (
     StopRun,
     Told,
 )
+from engine.live.process.seat import worker_names
 from engine.log import Log, in_order
 from engine.scenario import Deployment, ModelSpec, Scenario, one_of
 from lab.runs.engine_process import STOP_S, EngineProcess

@@ -6,7 +6,6 @@ front logs events.
 """
 
 import importlib.util
-import os
 import secrets
 import subprocess
 import time
@@ -26,7 +25,7 @@ from engine.live.model.catalog import prepare
 from engine.live.model.text import Text, TextStream
 from engine.live.process.channel import MAX_MESSAGE_BYTES, boot_id
 from engine.live.process.join_server import JoinServer, shared_key
-from engine.live.process.seat import KILLED, LOOK_S, Seat
+from engine.live.process.seat import KILLED, LOOK_S, Seat, seats
 from engine.messages import Command, Corrupt, Gone, Greeting, Hello, Ping, Pong, Ready, Refused, Report, Start, Stop
 from engine.own_file import route_for
 from engine.request import Request
@@ -37,22 +36,7 @@ DEATHS_BEFORE_READY = 3  # a worker that dies this often before it is ready is g
 CLOCK_PINGS = 5
 
 
-def worker_names(count: int) -> list[str]:
-    """The names of this many workers, in the order in which a deployment assigns roles."""
-    return [f"worker-{n}" for n in range(count)]
-
-
 _messages: msgspec.msgpack.Decoder[Report | Greeting] = msgspec.msgpack.Decoder(Report | Greeting)
-
-
-def _can_serve(device: str, transports: Sequence[str], listen: object) -> None:
-    """Raises BadInput for what workers on GPUs cannot do."""
-    if device == "cpu":
-        return
-    if "nixl" in transports:
-        raise BadInput("transport", "nixl", f"shm or tcp with {device} for a device")
-    if listen:
-        raise BadInput("device", device, "cpu where workers join from other hosts")
 
 
 class Front:
@@ -81,8 +65,7 @@ class Front:
             raise BadInput(
                 "transport", "nixl", "shm or tcp, unless nixl is installed: pip install 'split-kitchen[nixl]'"
             )
-        places = gpus.places(model.checked().device)
-        _can_serve(model.device, self.transports, listen)
+        places = gpus.places_for(model.checked().device, self.transports, listen)
         Optimizations.of_environment()  # the workers read it; a wrong name is refused before they start
         prepared = prepare(model)
         # decided once, here: hosts that each chose their own dtype could not read each other's KV
@@ -91,12 +74,8 @@ class Front:
         self._boot_id = boot_id()
         self._key = shared_key() if listen else secrets.token_hex(32).encode()
         self._join_server = JoinServer(listen, self._key) if listen else None
-        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [-1]
         self._policies = deployment.policies  # of the first deployment: seats are assigned by them
-        self.seats = [
-            Seat(name, cores[n % len(cores)], places[n % len(places)], own)
-            for n, name in enumerate(worker_names(deployment.workers))
-        ]
+        self.seats = seats(deployment.workers, places, own)
         self.router = Router(deployment, [seat.name for seat in self.seats], link, route_for(deployment, own))
         self._encoder = msgspec.msgpack.Encoder()
         self._events: list[Event] = []

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
@@ -99,3 +100,15 @@ class Seat:
             self.process.wait()
         was_ready, self.channel, self.ready, self.round_trips = self.ready, None, None, ()
         return was_ready
+
+
+def worker_names(count: int) -> list[str]:
+    """The names of this many workers, in the order in which a deployment assigns roles."""
+    return [f"worker-{n}" for n in range(count)]
+
+
+def seats(count: int, places: Sequence[str], own: Path | None) -> list[Seat]:
+    """Empty ones, which take this host's cores and these places in turn."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [-1]
+    names = enumerate(worker_names(count))
+    return [Seat(name, cores[n % len(cores)], places[n % len(places)], own) for n, name in names]

@@ -88,7 +88,7 @@ def test_a_step_ends_and_a_layer_leaves_only_once_the_device_is_done(monkeypatch
     marks: list[Any] = []
     channel = Mock(send=said.append)
     spec = ModelSpec("tiny-llama", "fp32", 64, "stand-in")
-    worker = WorkerProcess(channel, Start("w", spec, 0.0, ("shm",), -1, "stand-in"), "127.0.0.1", b"")
+    worker = WorkerProcess(channel, Start("w", spec, 0.0, ("shm",), -1, "stand-in"), "127.0.0.1", b"", None)
     monkeypatch.setattr(worker._courier, "begin", lambda *_: None)
     monkeypatch.setattr(worker._courier, "layer_ready", lambda request, layer, mark: marks.append(mark))
     monkeypatch.setattr(StandIn, "finish", lambda self: said.append("finished"))
