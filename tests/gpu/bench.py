@@ -9,9 +9,11 @@ from pathlib import Path
 import torch
 
 from engine.link import LinkSpec
+from engine.live.compute.kv import Pool, pool_on, pool_rows
 from engine.live.compute.place import Place
 from engine.live.compute.places import place
 from engine.live.model.catalog import prepare
+from engine.live.model.shape import KvShape
 from engine.live.process.front import Front
 from engine.scenario import Deployment, ModelSpec
 
@@ -54,6 +56,14 @@ class Bench:
     def lengths(self) -> tuple[int, int]:
         """Tokens of a usual prompt and of a long one."""
         return (1024, 8192) if self.real else (64, 512)
+
+    def filled_pool(self, shape: KvShape, blocks: int) -> Pool:
+        """Each of its words is another number."""
+        pool = pool_on(self.place, shape, blocks)
+        rows = pool_rows(pool)
+        rows.copy_(torch.arange(rows.numel(), device=self.place.device).view_as(rows))
+        self.place.finish()
+        return pool
 
     def tiny(self, name: str) -> ModelSpec:
         return ModelSpec(name, "fp32", device=self.device)

@@ -39,9 +39,7 @@ KEPT_BYTES = 64 << 20  # that a GPU's free memory may differ after a worker has 
 def memory_between_processes(bench: Bench) -> str:
     """One process opens another's pool and writes into it; versions are said."""
     here, source, target = bench.place, (7, 2, 11, 0), (3, 15, 8, 1)
-    pool = pool_on(here, SHAPE, 16)
-    pool_rows(pool).copy_(torch.arange(pool_rows(pool).numel(), device=here.device).view_as(pool_rows(pool)))
-    here.finish()
+    pool = bench.filled_pool(SHAPE, 16)
     peer = Peer(["shm"], SHAPE, 16, bench.device)
     try:
         transports, sent = Transports(pool, key=KEY, names=["shm"]), checksum(pool)

@@ -88,7 +88,7 @@ def paces_of_trays(bench: Bench) -> str:
     """Trays to a process on the same GPU: unpaced beside a plain copy, and at three paces."""
     prepared = prepare(bench.large)
     count = bench.lengths[1] // BLOCK
-    pool = pool_on(bench.place, prepared.kv_shape, count)
+    pool = bench.filled_pool(prepared.kv_shape, count)
     nbytes, reports = prepared.kv_shape.tray_bytes(count), SimpleQueue[Report]()
     peer = Peer(["shm"], prepared.kv_shape, count, bench.device)
     transports = Transports(pool, key=KEY, names=["shm"])
