@@ -114,8 +114,9 @@ function showResult({ headline, says, chart, moment, chose, back, searched }, ar
   const drawn = el("div");
   drawn.innerHTML = chart;   // the lab's own, escaped there
   for (const one of drawn.querySelectorAll("[data-watch]")) one.setAttribute("aria-pressed", one.dataset.watch === watching);
-  const next = el("div", { class: "next" }, button("again", "The same orders again"), button("deal", "Other orders"));
+  const next = el("div", { class: "onward" }, button("again", "The same orders again"), button("deal", "Other orders"));
   if (asked.level < given.levels.length) next.append(button("next", `Level ${asked.level + 1}`));
+  next.append(el("a", { href: new URL(`lab/play/card${location.search}`, document.baseURI), download: "be-the-cook.svg" }, "A card to share"));
   const heading = el("h2", { tabindex: -1 }, headline);
   at("result").replaceChildren(heading, el("p", {}, says, searched ? "" : " Looking for the best schedule …"), el("div", { class: "both" }, drawn, el("div", {}, told, next)));
   if (held) (at("result").querySelector(`[data-watch="${held.watch}"]`) || heading).focus({ preventScroll: true });

@@ -38,6 +38,8 @@ def test_what_is_sent_is_answered_or_refused(lab: Lab) -> None:
     assert sent(lab, b'{"level": "one"}')[0] == 400
     assert sent(lab, b"[" * 100_000)[0] == 413
     assert lab.get("/play?level=one")[0] == 200
+    assert lab.get("/lab/play/card?level=one")[0] == 409
+    assert lab.get("/lab/play/card?moves=p")[0] == 409
 
 
 @pytest.mark.live
