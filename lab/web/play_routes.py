@@ -57,7 +57,7 @@ async def play_page(request: Request) -> Response:
         "paces": [{"name": pace.name, "title": pace.title} for pace in paces],
         "modules": {"kitchen": address("kitchen.js")},
     }
-    styles = {"css": address("class.css"), "look": address("play.css"), "js": address("play.js")}
+    styles = {"css": address("play.css"), "js": address("play.js")}
     return HTMLResponse(_shell().substitute(data=inert(data), **styles), headers=FRESH)
 
 
