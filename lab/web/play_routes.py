@@ -4,6 +4,7 @@ Like a class's pages it is none of Streamlit's: a move is one small request, and
 """
 
 import asyncio
+from contextlib import nullcontext
 from functools import cache
 from string import Template
 
@@ -24,6 +25,11 @@ from lab.web.class_routes import FRESH, address
 from lab.web.services import running
 
 MOST_BYTES = 16 * MOST_MOVES  # of what a page sends: moves such as "4:256p", and what they are moves of
+
+
+# A class ends its rounds at the same moment. One search at a time: the first finds what the others ask for, and they
+# wait here, not in the threads that answer everybody else.
+_searching = asyncio.Semaphore(1)
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -71,7 +77,8 @@ def _asked(request: Request, pace: str) -> Asked:
 async def card_of(request: Request) -> Response:
     """A round that is over, as a picture to keep."""
     try:
-        drawn = await asyncio.to_thread(_card, _asked(request, RECORDED))
+        async with _searching:
+            drawn = await asyncio.to_thread(_card, _asked(request, RECORDED))
     except (BadInput, ValueError) as wrong:
         return PlainTextResponse(str(wrong), 409, headers=FRESH)
     headers = {**FRESH, "Content-Disposition": 'attachment; filename="be-the-cook.svg"'}
@@ -101,7 +108,8 @@ async def moved(request: Request) -> Response:
         asked = msgspec.json.decode(body, type=Asked)
     except msgspec.DecodeError:
         return Response(status_code=400)
-    found = await asyncio.to_thread(said, asked)
+    async with _searching if asked.par or asked.watch else nullcontext():
+        found = await asyncio.to_thread(said, asked)
     answered = await asyncio.to_thread(msgspec.json.encode, found)
     return Response(answered, 409 if found.why else 200, media_type="application/json", headers=FRESH)
 

@@ -1,13 +1,15 @@
 """The page: a round by keyboard alone, kept in its address, and what it sends refused where it is nothing."""
 
 import json
+import re
 import urllib.error
 import urllib.request
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.lab.conftest import Lab
+from lab.ui.assets import asset
+from tests.lab.conftest import ROOT, Lab
 from tests.lab.looks import faults, wear
 from tests.patience import PATIENCE_S
 
@@ -22,6 +24,16 @@ def sent(lab: Lab, body: bytes) -> tuple[int, bytes]:
             return answer.status, answer.read()
     except urllib.error.HTTPError as refused:
         return refused.code, refused.read()
+
+
+def test_its_menu_is_that_of_all_pages() -> None:
+    """It is drawn without Streamlit, so it has a menu of its own."""
+    script = (ROOT / "lab/web/navigation.py").read_text()
+    pages = re.findall(r'title="([^"]+)", url_path="([^"]+)"(?!, visibility)', script)
+    ours = re.search(r"<nav.*?</nav>", asset("play.html"))
+    assert ours
+    assert sorted(re.findall(r'href="./([^"]+)"', ours[0])) == sorted(path for _, path in pages)
+    assert all(f">{title}</a>" in ours[0] for title, _ in pages)
 
 
 @pytest.mark.live
