@@ -77,7 +77,7 @@ function show(said) {
 function showKitchen(said, from, round, stays) {
   const kitchens = said.kitchens.map((one) => ({ ...one, run: `${one.run} ${round}`, title: said.result ? one.title : "" }));
   update({ kitchens, can: [], intro: "" });
-  if (said.kitchens.length > 1) { stage.pace(1); stage.replay(); return; }
+  if (said.kitchens.length > 1) { stage.pace(1); stage.replay(); at("scene").scrollIntoView({ block: "start" }); return; }
   if (stays) return;
   const passes = said.t - from;
   if (passes <= 0 || quiet.matches) { stage.clock.playing = false; stage.seek(said.t); }
@@ -158,8 +158,6 @@ at("pace").append(...given.paces.map(({ name, title }) => el("option", { value: 
 at("pace").onchange = () => go({ moves: [], pace: at("pace").value });
 at("levels").append(...given.levels.map(({ number, title }) => el("button", { type: "button", "data-level": number }, `${number} · ${title}`)));
 if (given.said.answer) known.set(JSON.stringify({ ...asked, watch: "", par: false }), given.said.answer);
-go({}).then(async () => {
-  if (now) return;
-  await go({ level: 1, seed: 1, pace: given.paces[0].name, moves: [] });   // what the address says cannot be played
-  at("why").textContent = given.said.why;
-});
+for (const less of [{}, { moves: [] }, { pace: given.paces[0].name, moves: [] }, { level: 1, seed: 1, pace: given.paces[0].name, moves: [] }])
+  if (!now) await go(less);   // as much of what the address says as can be played
+at("why").textContent = given.said.why;

@@ -58,8 +58,9 @@ class Paces:
 
 def _measured(logs: Sequence[Log]) -> Pace | None:
     """None while these runs are too few to tell."""
+    runs = "the last run" if len(logs) == 1 else f"the last {len(logs)} runs"
     try:
-        pace = measured("", "this machine", logs, f"in {len(logs)} runs on this machine") if logs else None
+        pace = measured("", "this machine", logs, f"in {runs} on this machine") if logs else None
     except BadInput:
         return None
     if pace is None or not pace.tells:
