@@ -77,7 +77,7 @@ function show(said) {
 function showKitchen(said, from, round, stays) {
   const kitchens = said.kitchens.map((one) => ({ ...one, run: `${one.run} ${round}`, title: said.result ? one.title : "" }));
   update({ kitchens, can: [], intro: "" });
-  if (said.kitchens.length > 1) { stage.pace(1); stage.replay(); return; }
+  if (said.kitchens.length > 1) { stage.pace(1); stage.replay(); at("scene").scrollIntoView({ block: "start" }); return; }
   if (stays) return;
   const passes = said.t - from;
   if (passes <= 0 || quiet.matches) { stage.clock.playing = false; stage.seek(said.t); }
@@ -114,8 +114,9 @@ function showResult({ headline, says, chart, moment, chose, back, searched }, ar
   const drawn = el("div");
   drawn.innerHTML = chart;   // the lab's own, escaped there
   for (const one of drawn.querySelectorAll("[data-watch]")) one.setAttribute("aria-pressed", one.dataset.watch === watching);
-  const next = el("div", { class: "next" }, button("again", "The same orders again"), button("deal", "Other orders"));
+  const next = el("div", { class: "onward" }, button("again", "The same orders again"), button("deal", "Other orders"));
   if (asked.level < given.levels.length) next.append(button("next", `Level ${asked.level + 1}`));
+  next.append(el("a", { href: new URL(`lab/play/card${location.search}`, document.baseURI), download: "be-the-cook.svg" }, "A card to share"));
   const heading = el("h2", { tabindex: -1 }, headline);
   at("result").replaceChildren(heading, el("p", {}, says, searched ? "" : " Looking for the best schedule …"), el("div", { class: "both" }, drawn, el("div", {}, told, next)));
   if (held) (at("result").querySelector(`[data-watch="${held.watch}"]`) || heading).focus({ preventScroll: true });
@@ -157,8 +158,6 @@ at("pace").append(...given.paces.map(({ name, title }) => el("option", { value: 
 at("pace").onchange = () => go({ moves: [], pace: at("pace").value });
 at("levels").append(...given.levels.map(({ number, title }) => el("button", { type: "button", "data-level": number }, `${number} · ${title}`)));
 if (given.said.answer) known.set(JSON.stringify({ ...asked, watch: "", par: false }), given.said.answer);
-go({}).then(async () => {
-  if (now) return;
-  await go({ level: 1, seed: 1, pace: given.paces[0].name, moves: [] });   // what the address says cannot be played
-  at("why").textContent = given.said.why;
-});
+for (const less of [{}, { moves: [] }, { pace: given.paces[0].name, moves: [] }, { level: 1, seed: 1, pace: given.paces[0].name, moves: [] }])
+  if (!now) await go(less);   // as much of what the address says as can be played
+at("why").textContent = given.said.why;

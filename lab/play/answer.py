@@ -1,29 +1,25 @@
 """What the page of a round is told: the kitchen up to now, what can be done, and at the end how good it was."""
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from engine.errors import BadInput
-from engine.scenario import Kind
 from engine.stall import in_seconds
-from lab.play.frontier_html import BEST, YOU, Mark, frontier_html
+from lab.play.frontier_html import frontier_html
 from lab.play.game import Play, play, served_by
 from lab.play.moves import Act
 from lab.play.pace import Pace, shipped
-from lab.play.par import Found, frontier
+from lab.play.par import frontier
 from lab.play.puzzle import Puzzle, number_of, puzzle
-from lab.play.score import SAME_S, Score, decisive, score, so_far
-from lab.play.words import detail, label, numbers, told, verdict
+from lab.play.score import decisive, score, so_far
+from lab.play.standing import BEST_FOUND, RIVALS, standing, worth_watching
+from lab.play.words import detail, label, told
 from lab.scene.export_html import kitchen
 from lab.scene.motions import motions
 from lab.scene.stall_words import headline
-from lab.scene.words import LOOKS, SERVING, TITLES
-
-RIVALS: tuple[Kind, ...] = ("colocated", "chunked", "disaggregated")
-BEST_FOUND = "best"
+from lab.scene.words import TITLES
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -108,7 +104,7 @@ def _kitchen(name: str, title: str, played: Play) -> dict[str, Any]:
 
 def _rival(given: Puzzle, mine: Play, name: str) -> dict[str, Any]:
     if name == BEST_FOUND:
-        chosen = _worth_watching(frontier(given), score(mine.events))
+        chosen = worth_watching(frontier(given), score(mine.events))
         return _kitchen(BEST_FOUND, "The best that was found", play(given, chosen.made))
     if name not in RIVALS:
         raise BadInput("watch", name, "one of " + ", ".join((*RIVALS, BEST_FOUND)))
@@ -138,48 +134,13 @@ def _so_far(played: Play) -> tuple[tuple[str, str], ...]:
 
 
 def _result(played: Play, *, look_for_par: bool) -> Result:
-    mine, rivals = score(played.events), _rivals(played.puzzle)
-    best = frontier(played.puzzle) if look_for_par else ()
-    fair = {SERVING[kind]: one for kind, one in rivals.items() if _fair(played.puzzle, kind)}
-    chosen = _worth_watching(best, mine) if best else None
-    marks = [Mark("you", mine, YOU, "ring")]
-    if chosen:
-        marks.append(Mark("the best that was found", chosen.score, BEST, "circle", BEST_FOUND))
-    for kind, one in rivals.items():
-        name = SERVING[kind] + ("" if _fair(played.puzzle, kind) else ", with twice the stations")
-        marks.append(Mark(name, one, *LOOKS[kind], kind))
-    found = [one.score for one in best]
-    moment, chose, back = _moment(played)
-    return Result(
-        verdict(mine, fair, found if look_for_par else None),
-        numbers(mine, chosen.score if chosen and chosen.score.beats(mine) else None),
-        frontier_html(marks, found),
-        moment,
-        chose,
-        back,
-        look_for_par,
-    )
+    stands = standing(played, look_for_par=look_for_par)
+    chart = frontier_html(stands.marks, stands.best)
+    return Result(stands.headline, stands.says, chart, *moment(played), look_for_par)
 
 
-def _fair(given: Puzzle, kind: Kind) -> bool:
-    """Whether it has as many stations as the learner."""
-    return kind != "disaggregated" or given.level.deployment.workers > 1
-
-
-@lru_cache(maxsize=64)
-def _rivals(given: Puzzle) -> dict[Kind, Score]:
-    return {kind: score(served_by(given, kind).events) for kind in RIVALS}
-
-
-def _worth_watching(best: Sequence[Found], mine: Score) -> Found:
-    """One that beats the learner and is short in both; or else the earliest of those that are as calm, if any is."""
-    if better := [one for one in best if one.score.beats(mine)]:
-        return min(better, key=lambda one: one.score.ttft_s * one.score.stall_s)
-    calm = [one for one in best if one.score.stall_s <= mine.stall_s + SAME_S]
-    return min(calm, key=lambda one: one.score.ttft_s) if calm else min(best, key=lambda one: one.score.stall_s)
-
-
-def _moment(played: Play) -> tuple[str, str, int | None]:
+def moment(played: Play) -> tuple[str, str, int | None]:
+    """What decided, what was chosen then, and how many moves came before."""
     found = decisive(played)
     if found is None:
         return "No gap between two tokens was long beside the usual one.", "", None

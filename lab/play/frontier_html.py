@@ -37,16 +37,16 @@ def _field(marks: Sequence[Mark], best: Sequence[Score]) -> Iterator[str]:
     up = span([max(one.stall_s, 1e-3) for one in every], log=True)
 
     def x(one: Score) -> float:
-        return _place(one.ttft_s, across)
+        return place(one.ttft_s, across)
 
     def y(one: Score) -> float:
-        return _place(max(one.stall_s, 1e-3), up)
+        return place(max(one.stall_s, 1e-3), up)
 
     yield '<div class="ch-unit">longest stall, s</div><div class="ch-plot"><div class="ch-down">'
     rows = ticks(*up)
-    yield "".join(f'<span style="bottom:{_place(at, up)}%">{amount(at)}</span>' for at in rows)
+    yield "".join(f'<span style="bottom:{place(at, up)}%">{amount(at)}</span>' for at in rows)
     yield '</div><div class="ch-field"><svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">'
-    yield "".join(f'<path class="grid" d="M0 {100 - _place(at, up):.2f}H100"/>' for at in rows)
+    yield "".join(f'<path class="grid" d="M0 {100 - place(at, up):.2f}H100"/>' for at in rows)
     if best:
         steps = f"M{x(best[0])} 0" + "".join(f"V{100 - y(one):.2f}H{x(after)}" for one, after in pairwise(best))
         yield f'<path d="{steps}V{100 - y(best[-1]):.2f}H100" style="--colour:{BEST}"/>'
@@ -57,11 +57,12 @@ def _field(marks: Sequence[Mark], best: Sequence[Score]) -> Iterator[str]:
         at = f"left:{x(mark.score)}%;bottom:{y(mark.score)}%;--colour:{mark.colour}"
         yield f'<i class="ch-mark {mark.shape}" style="{at}"></i>'
     yield '</div><span></span><div class="ch-axis" style="margin-right:0">'
-    yield "".join(f'<span style="left:{_place(at, across)}%">{amount(at)}</span>' for at in ticks(*across))
+    yield "".join(f'<span style="left:{place(at, across)}%">{amount(at)}</span>' for at in ticks(*across))
     yield '</div><span></span><div class="ch-unit">TTFT, mean of all orders, s</div></div>'
 
 
-def _place(value: float, ends: tuple[float, float]) -> float:
+def place(value: float, ends: tuple[float, float]) -> float:
+    """Where a value lies on a logarithmic axis, in percent."""
     low, high = ends
     return round(100 * log10(value / low) / log10(high / low), 2)
 

@@ -11,18 +11,18 @@ from engine.errors import BadInput
 from engine.log import Log
 from lab.play.pace import GPUS, RECORDED, Pace, measured, shipped
 
-MOST_RUNS, MOST_KEPT = 6, 32
+MOST_RUNS, MOST_KEPT = 12, 32
 HERE = "here-"
 
 
 class Paces:
-    """Thread-safe. `finished`: the logs of runs that are over, the newest last.
+    """Thread-safe. `finished`: the logs of so many runs that are over, the newest last.
 
     A round keeps the pace it began with: its name holds what was measured. The lab forgets old ones, and all of them
     when it ends.
     """
 
-    def __init__(self, finished: Callable[[], Sequence[Log]]) -> None:
+    def __init__(self, finished: Callable[[int], Sequence[Log]]) -> None:
         self._finished = finished
         self._lock = threading.Lock()
         self._seen: tuple[str, ...] = ()  # of these runs
@@ -44,7 +44,7 @@ class Paces:
             return self._kept[name]
 
     def _here(self) -> Pace | None:
-        logs = [log for log in self._finished() if log.events and not disturbed(log.events)][-MOST_RUNS:]
+        logs = [log for log in self._finished(MOST_RUNS) if log.events and not disturbed(log.events)]
         seen = tuple(log.recorded_at + log.scenario.deployment.kind for log in logs)
         with self._lock:
             if seen != self._seen:
@@ -58,8 +58,9 @@ class Paces:
 
 def _measured(logs: Sequence[Log]) -> Pace | None:
     """None while these runs are too few to tell."""
+    runs = "the last run" if len(logs) == 1 else f"the last {len(logs)} runs"
     try:
-        pace = measured("", "this machine", logs, f"in {len(logs)} runs on this machine") if logs else None
+        pace = measured("", "this machine", logs, f"in {runs} on this machine") if logs else None
     except BadInput:
         return None
     if pace is None or not pace.tells:

@@ -5,7 +5,6 @@ best rounds changed. Every candidate is a round of the real scheduler, so what i
 """
 
 import random
-import threading
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import product
@@ -91,17 +90,9 @@ class Found(msgspec.Struct, frozen=True):
     made: tuple[str, ...]
 
 
-def frontier(puzzle: Puzzle) -> tuple[Found, ...]:
-    """In order of the mean TTFT. A puzzle is searched once, whoever asks."""
-    with _searching:  # a class asks for the same one at the same moment
-        return _frontier(puzzle)
-
-
-_searching = threading.Lock()
-
-
 @lru_cache(maxsize=64)
-def _frontier(puzzle: Puzzle) -> tuple[Found, ...]:
+def frontier(puzzle: Puzzle) -> tuple[Found, ...]:
+    """In order of the mean TTFT. It takes a second or two of one core, and is kept."""
     return searched(puzzle, TRIES)
 
 

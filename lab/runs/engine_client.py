@@ -247,9 +247,9 @@ class EngineClient:
             return None
         return Log(known.scenario, in_order(list(known.events)), self.machine_name, known.ended_at)
 
-    def finished(self) -> list[Log]:
-        """The logs of the runs that are over and still known, the newest last."""
-        return [log for run in self.feed.finished() if (log := self.log(run.id)) is not None]
+    def finished(self, most: int) -> list[Log]:
+        """The logs of the last runs that are over, the newest last."""
+        return [log for run in self.feed.finished()[-most:] if (log := self.log(run.id)) is not None]
 
     # ---- the engine
 

@@ -74,7 +74,7 @@ def modules() -> dict[str, tuple[bytes, str]]:
         "class.css": drawn + asset("class.css"),
         "wall.css": drawn + asset("wall.css"),
         "play.js": asset("play.js"),
-        "play.css": asset("play.css"),
+        "play.css": asset("light.css") + asset("chart.css") + asset("play.css"),
     }
     return {
         name: (packed(text.encode()), hashlib.sha256(text.encode()).hexdigest()[:16]) for name, text in every.items()

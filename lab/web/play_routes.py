@@ -4,24 +4,32 @@ Like a class's pages it is none of Streamlit's: a move is one small request, and
 """
 
 import asyncio
+from contextlib import nullcontext
 from functools import cache
 from string import Template
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from engine.errors import BadInput
 from lab.play.answer import Answer, Asked, answer
-from lab.play.game import MOST_MOVES
-from lab.play.puzzle import LEVELS
+from lab.play.card import card
+from lab.play.game import MOST_MOVES, play
+from lab.play.pace import RECORDED
+from lab.play.puzzle import LEVELS, puzzle
 from lab.scene.export_html import inert
 from lab.ui.assets import asset
 from lab.web.class_routes import FRESH, address
 from lab.web.services import running
 
 MOST_BYTES = 16 * MOST_MOVES  # of what a page sends: moves such as "4:256p", and what they are moves of
+
+
+# A class ends its rounds at the same moment. One search at a time: the first finds what the others ask for, and they
+# wait here, not in the threads that answer everybody else.
+_searching = asyncio.Semaphore(1)
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -41,11 +49,10 @@ def said(asked: Asked) -> Said:
 
 async def play_page(request: Request) -> Response:
     """A round as its address has it, from the first moment on."""
-    query, paces = request.query_params, await asyncio.to_thread(running().paces.offered)
+    paces = await asyncio.to_thread(running().paces.offered)
     usual = paces[0].name
     try:
-        moves = tuple(move for move in query.get("moves", "").split(".") if move)
-        asked = Asked(int(query.get("level", "1")), int(query.get("seed", "1")), query.get("pace", usual), moves)
+        asked = _asked(request, usual)
         first = await asyncio.to_thread(said, asked)
     except ValueError:
         asked, first = Asked(pace=usual), Said(why="The address names no round: level and seed must be whole numbers.")
@@ -56,8 +63,33 @@ async def play_page(request: Request) -> Response:
         "paces": [{"name": pace.name, "title": pace.title} for pace in paces],
         "modules": {"kitchen": address("kitchen.js")},
     }
-    styles = {"css": address("class.css"), "look": address("play.css"), "js": address("play.js")}
+    styles = {"css": address("play.css"), "js": address("play.js")}
     return HTMLResponse(_shell().substitute(data=inert(data), **styles), headers=FRESH)
+
+
+def _asked(request: Request, pace: str) -> Asked:
+    """The round in an address. Raises ValueError for what are no numbers."""
+    query = request.query_params
+    moves = tuple(move for move in query.get("moves", "").split(".") if move)
+    return Asked(int(query.get("level", "1")), int(query.get("seed", "1")), query.get("pace", pace), moves)
+
+
+async def card_of(request: Request) -> Response:
+    """A round that is over, as a picture to keep."""
+    try:
+        async with _searching:
+            drawn = await asyncio.to_thread(_card, _asked(request, RECORDED))
+    except (BadInput, ValueError) as wrong:
+        return PlainTextResponse(str(wrong), 409, headers=FRESH)
+    headers = {**FRESH, "Content-Disposition": 'attachment; filename="be-the-cook.svg"'}
+    return Response(drawn, media_type="image/svg+xml", headers=headers)
+
+
+def _card(asked: Asked) -> str:
+    played = play(puzzle(asked.level, asked.seed, running().paces.of(asked.pace)), asked.moves)
+    if not played.over:
+        raise BadInput("moves", len(asked.moves), "those of a whole round")
+    return card(played)
 
 
 @cache
@@ -76,9 +108,14 @@ async def moved(request: Request) -> Response:
         asked = msgspec.json.decode(body, type=Asked)
     except msgspec.DecodeError:
         return Response(status_code=400)
-    found = await asyncio.to_thread(said, asked)
+    async with _searching if asked.par or asked.watch else nullcontext():
+        found = await asyncio.to_thread(said, asked)
     answered = await asyncio.to_thread(msgspec.json.encode, found)
     return Response(answered, 409 if found.why else 200, media_type="application/json", headers=FRESH)
 
 
-PLAY_ROUTES = [Route("/play", play_page), Route("/lab/play", moved, methods=["POST"])]
+PLAY_ROUTES = [
+    Route("/play", play_page),
+    Route("/lab/play", moved, methods=["POST"]),
+    Route("/lab/play/card", card_of),
+]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from engine.errors import BadInput
-from engine.events import Deployed, Event, Finished, StepEnded, StepStarted
+from engine.events import Deployed, Event, Finished, HandoffEnded, HandoffStarted, StepEnded, StepStarted
 from engine.grammar import check
 from engine.metrics import summarize
 from engine.policy import Job
@@ -100,6 +100,21 @@ def test_a_move_adds_to_what_has_happened_and_undoing_it_takes_only_that_away(le
 def test_whatever_is_said_is_played_or_refused(level: int, seed: int, said: list[str]) -> None:
     with suppress(BadInput):
         play(puzzle(level, seed, PACE), said)
+
+
+def test_the_tray_that_is_chosen_is_the_next_on_the_pass() -> None:
+    given_ = puzzle(2, 1, PACE)
+    now = play(given_, ())
+    while now.open[0].act != "send":
+        now = play(given_, (*now.made, now.open[0].move))
+    landed = [event for event in now.events if isinstance(event, HandoffEnded)]
+    assert landed[-1].t == now.t  # the pass has just become free
+    for move in now.open:
+        after = play(given_, (*now.made, move.move)).events
+        started = [event.request for event in after if isinstance(event, HandoffStarted)]
+        assert started[len(landed)] == f"r{move.orders[0]}"
+    with pytest.raises(BadInput, match="one of s"):
+        play(given_, (*now.made, "s1"))
 
 
 def test_plating_on_is_plating_until_somebody_comes_or_is_served() -> None:

@@ -1,13 +1,15 @@
 """The page: a round by keyboard alone, kept in its address, and what it sends refused where it is nothing."""
 
 import json
+import re
 import urllib.error
 import urllib.request
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.lab.conftest import Lab
+from lab.ui.assets import asset
+from tests.lab.conftest import ROOT, Lab
 from tests.lab.looks import faults, wear
 from tests.patience import PATIENCE_S
 
@@ -24,6 +26,16 @@ def sent(lab: Lab, body: bytes) -> tuple[int, bytes]:
         return refused.code, refused.read()
 
 
+def test_its_menu_is_that_of_all_pages() -> None:
+    """It is drawn without Streamlit, so it has a menu of its own."""
+    script = (ROOT / "lab/web/navigation.py").read_text()
+    pages = re.findall(r'title="([^"]+)", url_path="([^"]+)"(?!, visibility)', script)
+    ours = re.search(r"<nav.*?</nav>", asset("play.html"))
+    assert ours
+    assert sorted(re.findall(r'href="./([^"]+)"', ours[0])) == sorted(path for _, path in pages)
+    assert all(f">{title}</a>" in ours[0] for title, _ in pages)
+
+
 @pytest.mark.live
 def test_what_is_sent_is_answered_or_refused(lab: Lab) -> None:
     status, body = sent(lab, b"{}")
@@ -38,6 +50,8 @@ def test_what_is_sent_is_answered_or_refused(lab: Lab) -> None:
     assert sent(lab, b'{"level": "one"}')[0] == 400
     assert sent(lab, b"[" * 100_000)[0] == 413
     assert lab.get("/play?level=one")[0] == 200
+    assert lab.get("/lab/play/card?level=one")[0] == 409
+    assert lab.get("/lab/play/card?moves=p")[0] == 409
 
 
 @pytest.mark.live
@@ -52,6 +66,12 @@ def test_a_round_is_played_by_keyboard_and_survives_a_reload(lab: Lab, browser: 
         first = now(page)
         press(page, "3")
         second = now(page)
+        page.goto(f"{page.url}.99")  # one move more, which cannot be made
+        expect(page.locator("#why")).to_contain_text("each of them once")
+        assert now(page) == first
+        page.go_back()
+        expect(moves.first).to_be_visible()
+        assert now(page) == second
         press(page, "u")
         assert now(page) == first
         press(page, "3")
@@ -59,8 +79,7 @@ def test_a_round_is_played_by_keyboard_and_survives_a_reload(lab: Lab, browser: 
         page.reload()
         expect(moves.first).to_be_visible()
         assert now(page) == second
-        if width == 390:
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
         for scheme in ("light", "dark"):
             wear(page, scheme)
             assert faults(page) == []
@@ -70,6 +89,9 @@ def test_a_round_is_played_by_keyboard_and_survives_a_reload(lab: Lab, browser: 
             press(page, "1")
         expect(result).to_be_focused()
         expect(page.locator("[data-watch=best]")).to_be_visible()  # once the search is over
+        page.reload()
+        expect(page.locator("[data-watch=best]")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
         for scheme in ("light", "dark"):
             wear(page, scheme)
             assert faults(page) == []

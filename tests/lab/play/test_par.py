@@ -1,6 +1,7 @@
 """What a learner is measured against was played by the same rules, and can be played again."""
 
 from itertools import pairwise
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -9,7 +10,9 @@ from engine.events import StepStarted
 from engine.metrics import summarize
 from engine.scenario import Kind
 from engine.sim.run import simulate
+from engine.stall import in_seconds
 from lab.play.answer import Asked, answer
+from lab.play.card import card
 from lab.play.game import play, played_by, served_by
 from lab.play.par import as_policy, frontier, searched
 from lab.play.puzzle import MOST_SEED, Puzzle, puzzle
@@ -102,3 +105,12 @@ def test_a_round_that_is_over_tells_how_good_it_was_and_may_be_compared() -> Non
     assert [kitchen["id"] for kitchen in compared.kitchens] == ["you", "chunked"]
     assert compared.result is not None
     assert "best that was found" in compared.result.chart
+
+
+@pytest.mark.parametrize(("level", "policy"), [(1, "prefill_first"), (2, "prefill_only")])
+def test_a_card_says_where_a_round_lies(level: int, policy: str) -> None:
+    over = play(puzzle(level, 1, PACE), moves_of(puzzle(level, 1, PACE), policy))
+    drawn = ElementTree.fromstring(card(over))
+    said = " ".join(drawn.itertext())
+    assert "the best that was found" in said
+    assert in_seconds(score(over.events).ttft_s) in said
