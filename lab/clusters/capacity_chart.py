@@ -4,15 +4,17 @@ import plotly.graph_objects as go
 
 from engine.fleet.advisor.advice import Advice
 from engine.fleet.advisor.trial import TrialResult
+from engine.fleet.catalog.engines import serving_engine
 
-CHUNKED, SPLIT, ASKED = "#0072b2", "#d95f02", "#808a94"
+UNCHUNKED, CHUNKED, SPLIT, ASKED = "#b8860b", "#0072b2", "#d95f02", "#808a94"
+KINDS = {"co-located": UNCHUNKED, "chunked": CHUNKED, "split": SPLIT}
 ROW = 46  # pixels
-MOST = 5  # bars
+MOST = 6  # bars
 
 
 def shown(advice: Advice) -> list[TrialResult]:
-    """The bars' candidates: the chosen one, the runner-up, and the best of the rest; the highest rate first."""
-    first = [one for one in (advice.chosen, advice.runner_up) if one]
+    """The bars' candidates: the best of each kind, and the best of the rest; the highest rate first."""
+    first = [one for one in (advice.chosen, advice.runner_up, advice.unchunked) if one]
     others = [one for one in advice.tried if one.candidate not in {kept.candidate for kept in first}]
     others.sort(key=lambda one: -one.sustained_per_s)
     return sorted([*first, *others][:MOST], key=lambda one: -one.sustained_per_s)
@@ -21,15 +23,19 @@ def shown(advice: Advice) -> list[TrialResult]:
 def capacity_figure(advice: Advice) -> go.Figure:
     """One bar per deployment in orders/s, and a line at the asked rate."""
     figure, bars = go.Figure(), shown(advice)
-    for name, color, split in (("together", CHUNKED, False), ("split", SPLIT, True)):
-        mine = [one for one in bars if bool(one.candidate.split) is split]
+    for kind, color in KINDS.items():
+        if not (mine := [one for one in bars if _kind(one, advice) == kind]):
+            continue
         figure.add_bar(
             x=[one.sustained_per_s for one in mine],
             y=[_label(one, advice) for one in mine],
             orientation="h",
-            name=name,
+            name=kind,
             marker={"color": color},
             error_x={"type": "percent", "value": 100 * advice.error, "color": ASKED},
+            text=["" if one.sustained_per_s else " misses a target at any rate" for one in mine],
+            textposition="outside",
+            cliponaxis=False,
             hovertemplate="%{y}: %{x:.3g} orders/s<extra></extra>",
         )
     rate = advice.question.rate_per_s
@@ -38,6 +44,7 @@ def capacity_figure(advice: Advice) -> go.Figure:
         line={"color": ASKED, "dash": "dash"},
         annotation_text=f"asked: {rate:.3g}",
         annotation_position="top right",
+        annotation_yanchor="bottom",  # above the bars
     )
     figure.update_yaxes(categoryorder="array", categoryarray=[_label(one, advice) for one in reversed(bars)])
     figure.update_xaxes(title="orders/s within both targets", rangemode="tozero", title_standoff=24)
@@ -53,6 +60,12 @@ def capacity_alt(advice: Advice) -> str:
     """The chart in words, for screen readers."""
     said = [f"{one.candidate.label} sustains {one.sustained_per_s:.3g} orders/s" for one in shown(advice)]
     return f"{'; '.join(said)}, each within {advice.error:.0%}. Asked for: {advice.question.rate_per_s:.3g}."
+
+
+def _kind(one: TrialResult, advice: Advice) -> str:
+    if one.candidate.split:
+        return "split"
+    return "chunked" if one.candidate.chunk_tokens and serving_engine(advice.question.engine).mixes else "co-located"
 
 
 def _label(one: TrialResult, advice: Advice) -> str:

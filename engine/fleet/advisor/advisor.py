@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.fleet.advisor import reasons
 from engine.fleet.advisor.advice import Advice, Variation
-from engine.fleet.advisor.candidates import Candidate, colocated, splits
+from engine.fleet.advisor.candidates import Candidate, colocated, splits, unchunked
 from engine.fleet.advisor.capacity import MARGIN, best, pays, ranking
 from engine.fleet.advisor.plan import Plan, Verdict
 from engine.fleet.advisor.question import Question
@@ -68,7 +68,9 @@ def advise(question: Question, progress: Progress | None = None) -> Advice:
     if question.links_down:
         mended = _search(question.mended(), say, 0.35, 0.6)
     verdict = _verdict(found, mended)
-    say(0.6, "Other arrivals, other efficiencies")
+    say(0.6, "Simulating whole prompts")
+    whole = _unchunked(found.question)
+    say(0.65, "Other arrivals, other efficiencies")
     scale = _scale(mended)
     uncertainty = tuple(_uncertainty(found, say))
     say(0.85, "What would change the verdict")
@@ -95,6 +97,7 @@ def advise(question: Question, progress: Progress | None = None) -> Advice:
         close=_close(verdict, found, uncertainty, error),
         error=error,
         fewest_gpus=fewest_gpus(mended.question, scale),
+        unchunked=whole,
     )
 
 
@@ -139,6 +142,15 @@ def _search(question: Question, say: Progress, begin: float, end: float) -> _Fou
     if some and (not picked or some.headroom >= MARGIN * picked.headroom):
         picked = some
     return _Found(question, _best(shared), picked, [*shared, *split, *mixed])
+
+
+def _unchunked(question: Question) -> TrialResult | None:
+    """The best one without chunks, or the smallest TP if no rate is low enough; None if the engine has no chunks.
+
+    No verdict depends on it. Many published comparisons have it as their only baseline.
+    """
+    every = list(unchunked(question))
+    return tried(question, (_shortlist(question, every) or every)[0]) if every else None
 
 
 def _confirmed(question: Question, outcomes: list[TrialResult], say: Progress, share: float) -> list[TrialResult]:
@@ -192,7 +204,7 @@ def _scale(found: _Found) -> Scale:
 def _uncertainty(found: _Found, say: Progress) -> Iterator[Variation]:
     question = found.question
     for n, seed in enumerate(SEEDS if _near(found) else ()):
-        say(0.6 + 0.25 * n / len(SEEDS), f"Other arrivals: seed {seed}")
+        say(0.65 + 0.2 * n / len(SEEDS), f"Other arrivals: seed {seed}")
         yield Variation(f"other arrivals (seed {seed})", _with_seed(found, seed))
     own = _scale(found)
     for part in PARTS:

@@ -15,11 +15,12 @@ from engine.link import LinkSpec
 from engine.sim.cost import GpuCost
 
 CHUNKS = (256, 512, 1024, 2048, 4096, 8192, 16_384)  # token budgets of a step, from Sarathi's strict one upwards
+WHOLE = 0  # tokens of a chunk: prompts are not cut, each runs in a step of its own
 MOST_RATIOS = 12  # prefill:decode ratios that are screened for each pair of TPs, on many GPUs
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """Either `both` with a token budget per step, or `prefill` and `decode`.
+    """Either `both` with a token budget per step, which may be `WHOLE`, or `prefill` and `decode`.
 
     `remote_above_tokens`: only prompts with more uncached tokens are prefilled elsewhere.
     """
@@ -39,7 +40,8 @@ class Candidate(msgspec.Struct, frozen=True):
     def label(self) -> str:
         """How people write it: 2 × TP 4, chunks of 2,048; or 2P1D (P of TP 4, D of TP 8)."""
         if self.both:
-            return f"{self.both.replicas} × TP {self.both.tp}, chunks of {self.chunk_tokens:,}"
+            prompts = f"chunks of {self.chunk_tokens:,}" if self.chunk_tokens else "whole prompts"
+            return f"{self.both.replicas} × TP {self.both.tp}, {prompts}"
         assert self.prefill
         assert self.decode
         above = f", prompts above {self.remote_above_tokens:,}" if self.remote_above_tokens is not None else ""
@@ -54,6 +56,12 @@ def colocated(question: Question) -> Iterator[Candidate]:
     for tp in tensor_parallel(question):
         for chunk in (usual, *(chunk for chunk in CHUNKS if engine.mixes and chunk != usual)):
             yield Candidate(both=Pool(question.gpu, question.gpus // tp, tp), chunk_tokens=chunk)
+
+
+def unchunked(question: Question) -> Iterator[Candidate]:
+    """Every TP with as many workers as fit, as they were before there were chunks; none if the engine has no chunks."""
+    for tp in tensor_parallel(question) if serving_engine(question.engine).mixes else ():
+        yield Candidate(both=Pool(question.gpu, question.gpus // tp, tp), chunk_tokens=WHOLE)
 
 
 def splits(question: Question, most_ratios: int = MOST_RATIOS) -> Iterator[Candidate]:

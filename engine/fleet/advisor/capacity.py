@@ -137,7 +137,7 @@ class _Workers:
     def _both(self, tp: int, chunk: int) -> float:
         """For a worker that does both: at the largest batch that meets both targets."""
         question, room = self._question, self._room(tp)
-        uncached, mixes = question.uncached_tokens, serving_engine(question.engine).mixes
+        uncached, mixes = question.uncached_tokens, chunk > 0 and serving_engine(question.engine).mixes
         pieces = ceil(uncached / chunk) if mixes else 1
         piece = [
             (question.cached_tokens + (uncached - uncached // pieces) // 2, ceil(uncached / pieces))

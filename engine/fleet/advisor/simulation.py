@@ -99,7 +99,7 @@ def kind_of(question: Question, candidate: Candidate) -> Kind:
     """The deployment that a candidate is."""
     if candidate.split:
         return "disaggregated"
-    return "chunked" if serving_engine(question.engine).mixes else "colocated"
+    return "chunked" if candidate.chunk_tokens and serving_engine(question.engine).mixes else "colocated"
 
 
 def load(question: Question, rate_per_s: float, seed: int = 0, requests: int = 0) -> Sequence[Draft]:
@@ -155,7 +155,8 @@ def _set_up(
     cached, block = question.cached_tokens, max(1, question.cached_tokens)  # the shared prefix is one block
     engine = serving_engine(question.engine)
     if candidate.both:
-        deployment = Deployment(kind_of(question, candidate), candidate.both.replicas, chunk=candidate.chunk_tokens)
+        chunk = candidate.chunk_tokens or engine.chunk_on(question.card)
+        deployment = Deployment(kind_of(question, candidate), candidate.both.replicas, chunk=chunk)
         worker = _worker(question, candidate.both, reached)
         if question.has_hashes:
             return ClusterSpec(worker, prefix_cache_tokens=worker.context_tokens // 2), deployment, LinkSpec()

@@ -37,8 +37,8 @@ class Overhead(msgspec.Struct, frozen=True):
     gaps between them), for a layer of routed experts or latent attention, and for each decode row. With a prompt in
     the step, every layer and every layer of experts also take `prefill_layer_s` and `expert_prefill_layer_s`.
 
-    `tpot_error` and `ttft_error`: medians of the relative error on `points` measurements that the fit did not use; None
-    if there were none.
+    `tpot_error` and `ttft_error`: medians of the relative error on `points` and `ttft_points` measurements that the fit
+    did not use; None if there were none.
     """
 
     step_s: float
@@ -51,6 +51,7 @@ class Overhead(msgspec.Struct, frozen=True):
     source: str
     points: int = 0
     tpot_error: float | None = None
+    ttft_points: int = 0
     ttft_error: float | None = None
 
 

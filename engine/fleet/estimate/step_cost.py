@@ -32,7 +32,7 @@ def error_of(card: GpuSpec, engine: str) -> str:
         return f"These times were never compared with measurements of {serving_engine(engine).label} on {card.label}."
     return (
         f"Half of the times per token were within {overhead.tpot_error:.0%} of {overhead.points} published "
-        f"measurements of {named.label} on {card.generation.title()} GPUs that the fit did not use; "
+        f"measurements of {named.label} on {card.generation.title()} GPUs; "
         f"half of the times to first token within {overhead.ttft_error:.0%}."
     )
 

@@ -4,40 +4,20 @@ Every measurement is a closed loop with a number of users, one prompt length and
 answer each user sends one prompt, so a token takes a decode step plus its share of the other users' prefill.
 """
 
-import csv
-import re
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import msgspec
 import numpy as np
 
 from engine.fleet.catalog.calibration import Calibration, Overhead
 from engine.fleet.catalog.engines import serving_engine
-from engine.fleet.catalog.hardware import GpuSpec, gpu
-from engine.fleet.catalog.hf_config import model
-from engine.fleet.catalog.models import ModelShape
 from engine.fleet.estimate.step_cost import step_cost
+from engine.fleet.fit.points import Point
+from engine.fleet.fit.replayed import REQUESTS
 from engine.sim.cost import GpuCost
 
-SYSTEMS = {"h100_sxm": "h100-sxm", "h200_sxm": "h200-sxm", "b200_sxm": "b200-sxm", "b300_sxm": "b300-sxm"}
-MODELS = {
-    "meta-llama/Llama-3.1-70B": "llama-3.3-70b",
-    "meta-llama/Llama-3.1-8B-Instruct": "llama-3.1-8b",
-    "Qwen/Qwen3-32B": "qwen3-32b",
-    "openai/gpt-oss-120b": "gpt-oss-120b",
-    "deepseek-ai/DeepSeek-R1": "deepseek-v3",
-    "deepseek-ai/DeepSeek-V3": "deepseek-v3",
-    "Qwen/Qwen3-235B-A22B-FP8": "qwen3-235b-a22b",
-    "MiniMaxAI/MiniMax-M2.5": "minimax-m2.5",
-    "moonshotai/Kimi-K2.5": "kimi-k2.5",
-}
-ENGINES = ("vllm", "sglang", "trtllm")
-FORMATS = {"fp4": "nvfp4", "": "bf16"}
-AS_PUBLISHED = ("gpt-oss-120b",)  # models that come in one format
-FEW_USERS, TTFT_WEIGHT = 8, 0.12
+FEW_USERS, TTFT_WEIGHT = 8, 0.3
 FAR = 0.7  # the loss of one measurement, a log ratio, is capped here: beyond it is an outlier
 STEPS = (0.3, 0.6, 0.85, 0.95, 1.05, 1.15, 1.5, 3.0)
 ROUNDS, ENOUGH = 3, 5e-4
@@ -47,73 +27,41 @@ SEEN_BY_SERVERS = ("memory", "expert_memory", "expert_compute", "all_reduce_s") 
 Errors = np.ndarray[Any, np.dtype[np.float64]]
 
 
-class Point(msgspec.Struct, frozen=True):
-    """One measurement. `seen`: the fit may use it."""
-
-    card: GpuSpec
-    shape: ModelShape
-    engine: str
-    tp: int
-    users: int
-    prompt_tokens: int
-    output_tokens: int
-    ttft_s: float
-    tpot_s: float
-    seen: bool
-
-
-def points(file: Path) -> list[Point]:
-    """The file's usable rows: servers without prefill/decode splitting, data-parallel attention or several nodes."""
-    with file.open(newline="", encoding="utf-8") as rows:
-        return [point for row in csv.DictReader(rows) if (point := _point(row))]
-
-
-def _point(row: dict[str, str]) -> Point | None:
-    users = re.search(r"silicon_concurrency=(\d+)", row["silicon_data_source"])
-    name = MODELS.get(row["model_path"])
-    plain = row["mode"] == "agg" and row["attention_dp_size"] in ("", "0", "1", "1.0", "0.0") and row["pp_size"] == "1"
-    if not (users and name and plain and row["system"] in SYSTEMS and row["silicon_tpot_ms"]):
-        return None
-    tp = int(float(row["tp_size"]))
-    if tp > 8 or row["backend"] not in ENGINES:
-        return None
-    kept = row["precision"] or row["gemm_quant_mode"]
-    shape = model(name) if name in AS_PUBLISHED else model(name).served(FORMATS.get(kept, kept))
-    return Point(
-        gpu(SYSTEMS[row["system"]]),
-        shape,
-        row["backend"],
-        tp,
-        int(users.group(1)),
-        int(row["isl"]),
-        int(row["osl"]),
-        float(row["silicon_ttft_ms"] or "nan") * 1e-3,
-        float(row["silicon_tpot_ms"]) * 1e-3,
-        crc32(row["id"].encode()) % 2 == 0,
-    )
-
-
 def foreseen_tpot_s(point: Point, reached: Calibration) -> float:
     """Time per output token in the closed loop, by formula instead of simulation."""
     cost = step_cost(point.shape, point.card, tp=point.tp, reached=reached)
-    users, context = point.users, round(point.users * (point.prompt_tokens + point.output_tokens / 2))
+    users, context = point.users, _context(point, point.users)
     decode_s = cost.step_s((), users, context)
-    return decode_s + (users - 1) * _prefill_s(point, cost, users, context, decode_s) / point.output_tokens
+    longer_s = _prompt_step_s(point, cost, users) - (decode_s if serving_engine(point.engine).mixes else 0.0)
+    return decode_s + (users - 1) * longer_s / point.mean_output_tokens
 
 
 def foreseen_ttft_s(point: Point, reached: Calibration) -> float:
-    """Time to first token with few users: half a decode step that is under way, then the prompt's own step."""
+    """Time to first token with few users: half a decode step that is under way, what the server is told to wait, and
+    the prompt's own step, before which others may have to be computed: all users' in the first of their rounds, and in
+    the later ones those that happen to come at the same time."""
     cost = step_cost(point.shape, point.card, tp=point.tp, reached=reached)
-    decode_s = cost.step_s((), point.users, round(point.users * (point.prompt_tokens + point.output_tokens / 2)))
-    return decode_s / 2 + cost.step_s([(0, point.prompt_tokens)], 0, 0)
+    others = point.users - 1
+    decode_s = cost.step_s((), point.users, _context(point, point.users))
+    own_s = _prompt_step_s(point, cost, others)
+    busy = others * own_s / (point.mean_output_tokens * foreseen_tpot_s(point, reached))
+    before_s = own_s / 2 * (others / REQUESTS + min(1.0, busy))
+    return decode_s * (0.5 + point.waits_steps) + before_s + own_s
 
 
-def _prefill_s(point: Point, cost: GpuCost, users: int, context: int, decode_s: float) -> float:
-    """How much longer one prompt makes the other users' steps."""
-    prompt = [(0, point.prompt_tokens)]
-    if serving_engine(point.engine).mixes:
-        return cost.step_s(prompt, users, context) - decode_s
-    return cost.step_s(prompt, 0, 0)
+def _context(point: Point, rows: int) -> int:
+    """Tokens whose KV so many answers read together, half of each done."""
+    return round(rows * (point.mean_prompt_tokens + point.mean_output_tokens / 2))
+
+
+def _prompt_step_s(point: Point, cost: GpuCost, rows: int) -> float:
+    """A step with a whole prompt, and with these decode rows where the engine mixes them."""
+    prompt = [(0, point.mean_prompt_tokens)]
+    return (
+        cost.step_s(prompt, rows, _context(point, rows))
+        if serving_engine(point.engine).mixes
+        else cost.step_s(prompt, 0, 0)
+    )
 
 
 def tpot_errors(some: Iterable[Point], reached: Calibration) -> Errors:
@@ -122,8 +70,9 @@ def tpot_errors(some: Iterable[Point], reached: Calibration) -> Errors:
 
 
 def ttft_errors(some: Iterable[Point], reached: Calibration) -> Errors:
-    """Computed over measured TTFT, minus 1, for points with so few users that queues are rare."""
-    few = [point for point in some if point.users <= FEW_USERS and point.ttft_s > 0]
+    """Computed over measured TTFT, minus 1, for points whose queues a formula can foresee: few users, who do not all
+    ask together."""
+    few = [point for point in some if point.users <= FEW_USERS and point.ttft_s > 0 and point.spread]
     return np.array([foreseen_ttft_s(point, reached) / point.ttft_s - 1 for point in few])
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 from engine.errors import BadInput
 from engine.fleet.advisor.advice import Advice
 from engine.fleet.advisor.advisor import _scale, _search, advise
-from engine.fleet.advisor.candidates import colocated, handoff_s, splits
+from engine.fleet.advisor.candidates import WHOLE, colocated, handoff_s, splits, unchunked
 from engine.fleet.advisor.capacity import best, pays
 from engine.fleet.advisor.question import Question
 from engine.fleet.advisor.simulation import at_rate
@@ -243,3 +243,14 @@ def test_one_more_fault_never_turns_no_into_yes(question: Question, down: int) -
 @given(questions)
 def test_one_gpu_never_splits(question: Question) -> None:
     assert not best(but(question, gpus=1)).pays
+
+
+def test_whole_prompts_stand_beside_chunks_and_decide_nothing(tight_advice: Advice, seed_advice: Advice) -> None:
+    for advice in (tight_advice, seed_advice):
+        whole = advice.unchunked
+        assert whole is not None
+        assert whole.candidate.both is not None
+        assert whole.candidate.chunk_tokens == WHOLE
+        assert whole.candidate.label.endswith("whole prompts")
+        assert whole not in advice.tried
+    assert next(unchunked(but(TIGHT, engine="sglang")), None) is None  # it never mixes, so it has no other kind
