@@ -133,7 +133,7 @@ class Class:
             async with turn, asyncio.timeout(60.0):
                 while not page.page.get("form"):
                     await asyncio.sleep(0.05)
-                self.votes += not await page.vote(guess(page.page["form"]["value"], random.Random(0)), "sure")
+                await self.cast(page, random.Random(0))
 
         async with self.page("instructor") as instructor, AsyncExitStack() as here:
             code = await self._opened(instructor)
@@ -162,11 +162,16 @@ class Class:
                 if page.page.get("form"):
                     await asyncio.sleep(chance.uniform(*THINK_S))
                     if page.page.get("form"):
-                        self.votes += not await page.vote(guess(page.page["form"]["value"], chance), "sure")
+                        await self.cast(page, chance)
             self.errors += page.errors
         for task in watched.values():
             task.cancel()
         await asyncio.gather(*watched.values(), return_exceptions=True)
+
+    async def cast(self, page: LearnersPage, chance: random.Random) -> None:
+        """Vote, and count the vote if the lab has confirmed it. Counted after the answer: others vote meanwhile."""
+        why = await page.vote(guess(page.page["form"]["value"], chance), "sure")
+        self.votes += not why
 
     async def cook(self) -> None:
         """Opens a kitchen again and again."""
