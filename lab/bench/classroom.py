@@ -17,7 +17,7 @@ from lab.bench.process import cpu_s, rss_bytes
 from lab.bench.startup import Fresh
 from lab.bench.streamlit_client import Kind, Page, RunWatcher
 
-SEEN_S = 2.0  # after which every page shows a question
+ALL_SEE_S = 60.0  # for every page to show a question
 AT_ONCE = 16  # who join or vote in the same moment, before the class
 ARRIVE_S = 10.0  # learners arrive one by one within it
 PAUSE_S, TALK_S = 15.0, 4.0  # for the votes; for the counts or the answer
@@ -130,9 +130,7 @@ class Class:
                 await here.enter_async_context(page)
 
         async def vote(page: LearnersPage) -> None:
-            async with turn, asyncio.timeout(60.0):
-                while not page.page.get("form"):
-                    await asyncio.sleep(0.05)
+            async with turn:
                 await self.cast(page, random.Random(0))
 
         async with self.page("instructor") as instructor, AsyncExitStack() as here:
@@ -140,7 +138,9 @@ class Class:
             pages = [LearnersPage(self.host, code, cookie(), self.sent_s.append) for _ in range(learners)]
             await asyncio.gather(*map(come, pages))
             await instructor.press("Ask this")
-            await asyncio.sleep(SEEN_S)
+            async with asyncio.timeout(ALL_SEE_S):
+                while not all(page.page.get("form") for page in pages):
+                    await asyncio.sleep(0.1)
             before_s, voted = cpu_s(self._pid), self.votes
             await asyncio.gather(*map(vote, pages))
             after_s = cpu_s(self._pid)
