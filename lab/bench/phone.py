@@ -10,7 +10,7 @@ VOTES_S = 4.0
 CPU = 4  # times slower than this machine
 LATENCY_MS, DOWN_BYTES_PER_S, UP_BYTES_PER_S = 150, 1.6e6 / 8, 0.75e6 / 8
 SCREEN = {"width": 390, "height": 844}
-VOTED = "document.getElementById('bar-where').textContent.startsWith('Voted')"
+VOTED = "() => document.getElementById('bar-where').textContent.startsWith('Voted')"
 
 
 def voting(model: str, browser: Any) -> list[Figure]:

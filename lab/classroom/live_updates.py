@@ -12,12 +12,13 @@ from math import inf
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from lab.classroom.looks import LOOK_S, REAL, Looks, UpdateClock
+from lab.classroom.looks import LOOK_S, REAL, Look, Looks, UpdateClock
 from lab.classroom.presence import digest
 
 LINE_S = 1.0  # between two status lines to a learner: while all vote, sixty pages would hear of each vote
 AGAIN_S = 5.0  # a page that was told and has not rerun is told again
 UNKNOWN_CLASS = 4404
+UNTIL_IT_HAS_GONE = suppress(WebSocketDisconnect, RuntimeError)
 
 
 class Drawn(msgspec.Struct):
@@ -71,12 +72,18 @@ class LiveUpdates:
         first of all, and its address says whose it is (`own`)."""
         await socket.accept()
         page = Follower()
-        own = socket.query_params.get("own", "")
-        if socket.query_params.get("sees") == "page":
+        own, sees, code = (socket.query_params.get(name, "") for name in ("own", "sees", "room"))
+        if sees == "page":
             learner = learner or await _introduced(socket)
             own = digest(learner)
         with self._looks.presence.page(own):
-            tell = asyncio.create_task(self._tell(socket, page, learner, own))
+            if sees == "page":
+                serve = self._show(socket, page, own, lambda: self._page(learner))
+            elif sees == "wall":
+                serve = self._show(socket, page, "", lambda: self._wall(code))
+            else:
+                serve = self._tell(socket, page, own)
+            tell = asyncio.create_task(serve)
             hear = asyncio.create_task(self._hear(socket, page))
             await asyncio.wait({tell, hear}, return_when=asyncio.FIRST_COMPLETED)
             tell.cancel()
@@ -85,36 +92,52 @@ class LiveUpdates:
                 if isinstance(gone, Exception):
                     raise gone
 
-    async def _tell(self, socket: WebSocket, page: Follower, learner: str, own: str) -> None:
+    async def _show(self, socket: WebSocket, page: Follower, own: str, drawn: Callable[[], object]) -> None:
+        """Keep a light page true: what is `drawn` of the class, and its status line."""
+        code, sees = socket.query_params.get("room", ""), socket.query_params["sees"]
+        said: tuple[str, float | None] = ("", None)
+        said_s = 0.0
+
+        def late(seen: Look) -> bool:
+            return (seen.stand.says, seen.stand.done) != said and self._clock.now_s() > said_s + self._line_s
+
+        def concerns(seen: Look) -> bool:
+            return late(seen) or seen.at(sees, own) != page.at  # type: ignore[arg-type]
+
+        with UNTIL_IT_HAS_GONE, self._looks.following(code, page.stirred, concerns):
+            while (seen := await self._looks.look(code)) is not None:
+                if late(seen):
+                    said, said_s = (seen.stand.says, seen.stand.done), self._clock.now_s()
+                    await socket.send_text(_json(says=seen.stand.says, done=seen.stand.done))
+                if (at := seen.at(sees, own)) != page.at:  # type: ignore[arg-type]
+                    page.at = at
+                    await socket.send_text(_json(page=await asyncio.to_thread(drawn)))
+                await page.stirred.wait()
+                page.stirred.clear()
+            await socket.close(UNKNOWN_CLASS, "no such class")
+
+    async def _tell(self, socket: WebSocket, page: Follower, own: str) -> None:
+        """Have a page of Streamlit's rerun whenever the class is elsewhere."""
         asked = socket.query_params
         code, sees, leads = asked.get("room", ""), asked.get("sees", ""), "leads" in asked
-        sent = {"page": lambda: self._page(learner), "wall": lambda: self._wall(code)}.get(sees)
-        says = not sees or sent is not None
         said, said_s, told, told_s = "", 0.0, "", 0.0
-        until_it_has_gone = suppress(WebSocketDisconnect, RuntimeError)
-        with until_it_has_gone, self._looks.following(code, page.stirred):
+        with UNTIL_IT_HAS_GONE, self._looks.following(code, page.stirred):
             while True:
                 page.stirred.clear()
                 seen = await self._looks.look(code)
                 if seen is None:
-                    if sent is None:
-                        await socket.send_text(_json(anew=""))
+                    await socket.send_text(_json(anew=""))
                     await socket.close(UNKNOWN_CLASS, "no such class")
                     return
-                line = _json(says=seen.stand.says, done=seen.stand.done) if says else ""
+                line = "" if sees else _json(says=seen.stand.says, done=seen.stand.done)
                 if line != said and (leads or self._clock.now_s() > said_s + self._line_s):
                     await socket.send_text(line)
                     said, said_s = line, self._clock.now_s()
                 at = seen.at(sees, own)  # type: ignore[arg-type]  # any other word means the whole class
-                if sent is not None:
-                    if at != page.at:
-                        page.at = at
-                        await socket.send_text(_json(page=await asyncio.to_thread(sent)))
-                else:
-                    elsewhere = at != page.at and seen.at_s > page.heard_s  # an older look is of before it was drawn
-                    if elsewhere and (at != told or self._clock.now_s() > told_s + AGAIN_S):
-                        told, told_s = at, self._clock.now_s()
-                        await socket.send_text(_json(anew=told))
+                elsewhere = at != page.at and seen.at_s > page.heard_s  # an older look is of before it was drawn
+                if elsewhere and (at != told or self._clock.now_s() > told_s + AGAIN_S):
+                    told, told_s = at, self._clock.now_s()
+                    await socket.send_text(_json(anew=told))
                 if at == page.at and line == said:
                     await page.stirred.wait()
                 else:

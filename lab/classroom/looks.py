@@ -138,6 +138,8 @@ def _state(room: Room) -> str:
 
 # ---- once for all
 
+Concerns = Callable[[Look], bool]
+
 
 class Looks:
     """What was last seen of each class, for all its pages; None for an unknown class. A look older than `look_s` is
@@ -150,7 +152,7 @@ class Looks:
         self._seen: dict[str, Look] = {}
         self.presence = classroom.presence
         self._lock = asyncio.Lock()
-        self._followed: dict[str, set[asyncio.Event]] = {}
+        self._followed: dict[str, dict[asyncio.Event, Concerns | None]] = {}
         self._watching: dict[str, asyncio.Task[None]] = {}
 
     async def look(self, code: str) -> Look | None:
@@ -169,33 +171,32 @@ class Looks:
         return look_at(self._classroom, room, at_s) if room else None
 
     @contextmanager
-    def following(self, code: str, stirred: asyncio.Event) -> Iterator[None]:
-        """`stirred` is set when the class looks different: two hundred pages need not look for themselves."""
-        pages = self._followed.setdefault(code, set())
-        pages.add(stirred)
+    def following(self, code: str, stirred: asyncio.Event, concerns: Concerns | None = None) -> Iterator[None]:
+        """`stirred` is set when the class looks different, or after each look that `concerns` a page: five hundred of
+        them need not look for themselves, nor wake up for every vote of the others."""
+        pages = self._followed.setdefault(code, {})
+        pages[stirred] = concerns
         if code not in self._watching or self._watching[code].done():
             self._watching[code] = asyncio.create_task(self._watch(code, pages))
         try:
             yield
         finally:
-            pages.discard(stirred)
+            del pages[stirred]
             if not pages:
                 self._watching.pop(code).cancel()
                 del self._followed[code]
 
-    async def _watch(self, code: str, pages: set[asyncio.Event]) -> None:
+    async def _watch(self, code: str, pages: dict[asyncio.Event, Concerns | None]) -> None:
         before: Look | None = None
         try:
             while True:
                 seen = await self.look(code)
-                if seen is None or before is None or seen._replace(at_s=before.at_s) != before:
-                    _stir(pages)
+                changed = seen is None or before is None or seen._replace(at_s=before.at_s) != before
+                for stirred, concerns in pages.items():
+                    if changed if concerns is None or seen is None else concerns(seen):
+                        stirred.set()
                 before = seen
                 await self._clock.sleep(self._look_s)
         finally:
-            _stir(pages)  # if a look has failed, each page's own look fails too, and its browser reconnects
-
-
-def _stir(pages: set[asyncio.Event]) -> None:
-    for stirred in pages:
-        stirred.set()
+            for stirred in pages:
+                stirred.set()  # if a look has failed, each page's own look fails too, and its browser reconnects
