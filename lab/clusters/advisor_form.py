@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -78,21 +78,23 @@ def _fields() -> tuple[bool, UploadedFile | None]:
             _load()
         with promise:
             st.markdown("##### Promises: targets")
-            st.number_input("First token within, seconds (TTFT)", 0.01, 600.0, key="ttft_slo_s")
-            st.number_input("Next token within, milliseconds", 1.0, 10_000.0, key="itl_slo_ms")
+            _number("First token within, seconds (TTFT)", 0.01, 600.0, key="ttft_slo_s")
+            _number("Next token within, milliseconds", 1.0, 10_000.0, key="itl_slo_ms")
             st.segmented_control(
                 "That target is for",
                 tuple(PROMISES),
                 format_func=PROMISES.__getitem__,
+                default=st.session_state["promised"],
                 key="promised",
                 required=True,
                 help="One long step among hundreds breaks the first target and hardly changes the second.",
             )
-            st.slider("Prompt already prepped (prefix reuse), %", 0, 95, key="reuse_percent")
-            st.selectbox("Engine", tuple(ENGINES), key="engine")
+            reused = "Prompt already prepped (prefix reuse), %"
+            st.slider(reused, 0, 95, st.session_state["reuse_percent"], key="reuse_percent")
+            _choice("Engine", tuple(ENGINES), key="engine")
             own, kinds = "as the model's file says", ("", *PRECISIONS)
-            st.selectbox("Weights", kinds, format_func=lambda kind: kind or own, key="precision")
-            st.selectbox("KV cache", ("", "bf16", "fp8"), format_func=lambda kind: kind or own, key="kv_dtype")
+            _choice("Weights", kinds, format_func=lambda kind: kind or own, key="precision")
+            _choice("KV cache", ("", "bf16", "fp8"), format_func=lambda kind: kind or own, key="kv_dtype")
         with st.expander("Recorded orders: upload a trace instead of lengths and rate"):
             trace = st.file_uploader(
                 f"Azure, BurstGPT, Mooncake or Qwen-Bailian, or a result of vLLM's or AIPerf's benchmark, at most "
@@ -116,16 +118,26 @@ def this_machine() -> Fleet:
     return read_fleet()
 
 
-# ---- the fields
+# ---- the fields: the default of each is the session's value. A browser that has a field's script only after the
+# button was pressed is not told the value again and shows the default: else the least number, or the first option.
+
+
+def _number(label: str, least: float, most: float, key: str) -> None:
+    st.number_input(label, least, most, st.session_state[key], key=key)
+
+
+def _choice(label: str, options: Iterable[str], key: str, format_func: Callable[[str], str] = str) -> None:
+    names = tuple(options)
+    st.selectbox(label, names, names.index(st.session_state[key]), key=key, format_func=format_func)
 
 
 def _hardware() -> None:
     st.markdown("##### Stations: hardware")
-    st.number_input("GPUs, in all", 1, 512, key="gpus")
-    st.selectbox("GPU", gpus(), format_func=lambda name: gpus()[name].label, key="gpu")
+    _number("GPUs, in all", 1, 512, key="gpus")
+    _choice("GPU", gpus(), format_func=lambda name: gpus()[name].label, key="gpu")
     names = {OWN_FABRIC: OWN_FABRIC} | {name: road.label for name, road in fabrics().items()}
-    st.selectbox("The pass: fabric between pools", names, format_func=lambda name: names[name], key="fabric")
-    st.number_input("Links down", 0, 512, key="links_down")
+    _choice("The pass: fabric between pools", names, format_func=lambda name: names[name], key="fabric")
+    _number("Links down", 0, 512, key="links_down")
     if found := st.session_state.get("found"):
         st.caption(found.sentence if _as_found(found) else f"Changed by you. {found.sentence}")
 
@@ -135,10 +147,10 @@ def _load() -> None:
     own: ModelShape | None = st.session_state.get("own_model")
     names = ([OWN_MODEL] if own else []) + list(models())
     label = {OWN_MODEL: f"Yours: {own.label}"} if own else {}
-    st.selectbox("Model", names, format_func=lambda name: label.get(name) or models()[name].label, key="model")
-    st.number_input("Prompt tokens (ISL)", *LIMITS["isl_tokens"], key="isl_tokens")
-    st.number_input("Answer tokens (OSL)", *LIMITS["osl_tokens"], key="osl_tokens")
-    st.number_input("Orders per second", *LIMITS["rate_per_s"], key="rate_per_s")
+    _choice("Model", names, format_func=lambda name: label.get(name) or models()[name].label, key="model")
+    _number("Prompt tokens (ISL)", *LIMITS["isl_tokens"], key="isl_tokens")
+    _number("Answer tokens (OSL)", *LIMITS["osl_tokens"], key="osl_tokens")
+    _number("Orders per second", *LIMITS["rate_per_s"], key="rate_per_s")
 
 
 def _as_found(found: Here) -> bool:

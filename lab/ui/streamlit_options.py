@@ -21,6 +21,8 @@ OPTIONS: dict[str, Option] = {
     # One thread a page: what is asked while it is drawn is heard at its next element. Streamlit's own way is a second
     # thread on the same session, and what the first has drawn is dropped.
     "runner.fastReruns": False,
+    # A field that the session fills in also has its value as a default: lab/clusters/advisor_form.py says why.
+    "global.disableWidgetStateDuplicationWarning": True,
     "theme.primaryColor": "#0072b2",
     "theme.dark.primaryColor": "#56b4e9",
 }
