@@ -6,7 +6,8 @@ const { createKitchens } = await import(new URL(given.modules.kitchen, document.
 const { stage, update } = createKitchens(at("scene")), quiet = matchMedia("(prefers-reduced-motion: reduce)");
 const MOST_SEED = 999_999, ENDS = "undo again deal".split(" ");
 const known = new Map();                        // a list of moves, as JSON -> what the lab said
-let asked = given.asked, now = null, busy = false, watching = "";
+const SHORT = { whole: "All", portion: "Portion", mixed: "Prep + plate", plate: "Plate one" };   // where a phone has no room
+let asked = given.asked, now = null, busy = false, watching = "", drawn = 0;
 
 function el(name, attributes = {}, ...children) {
   const node = document.createElement(name);
@@ -59,6 +60,8 @@ function show(said) {
   const before = now, { level, seed, pace } = asked, round = `${level} ${seed} ${pace}`, same = before?.round === round;
   const ended = said.result && !before?.result;
   now = { ...said, round };
+  const begins = same && asked.moves.length === 1 && !before.begun && innerWidth < 1020;
+  now.begun = asked.moves.length > 0;
   remember();
   at("does").textContent = said.says;
   at("does").toggleAttribute("data-begun", asked.moves.length > 0);
@@ -71,23 +74,40 @@ function show(said) {
   showKitchen(said, same ? before.t : 0, round, same && !!before?.result === !!said.result && said.result);
   showHand(said);
   if (said.result) showResult(said.result, ended);
+  else if (begins) at("scene").scrollIntoView({ block: "start" });   // a phone shows both stations above the moves only so
 }
+
+/** Until a step is drawn nothing is taken: the buttons are other ones by then. Nor does one light up under a pointer that rests. */
+const drawing = () => drawn > performance.now();
+function hold(wait_ms) {
+  const until = drawn = performance.now() + wait_ms;
+  at("moves").toggleAttribute("data-drawing", wait_ms > 0);
+  at("moves").toggleAttribute("data-fresh", true);
+  setTimeout(() => { if (drawn === until) { drawn = 0; at("moves").removeAttribute("data-drawing"); } }, wait_ms);
+}
+addEventListener("pointermove", () => drawing() || at("moves").removeAttribute("data-fresh"));
 
 /** Time goes on from where it was to where it is: slowly where little happens, so that one sees a step of 30 ms. */
 function showKitchen(said, from, round, stays) {
   const kitchens = said.kitchens.map((one) => ({ ...one, run: `${one.run} ${round}`, title: said.result ? one.title : "" }));
   update({ kitchens, can: [], intro: "" });
+  hold(0);
   if (said.kitchens.length > 1) { stage.pace(1); stage.replay(); at("scene").scrollIntoView({ block: "start" }); return; }
   if (stays) return;
   const passes = said.t - from;
   if (passes <= 0 || quiet.matches) { stage.clock.playing = false; stage.seek(said.t); }
-  else { stage.seek(from); stage.runTo(said.t, passes / Math.min(1.6, 0.3 + 0.5 * passes)); }
+  else {
+    const lasts = Math.min(1.6, 0.3 + 0.5 * passes);
+    stage.seek(from);
+    stage.runTo(said.t, passes / lasts);
+    hold(1e3 * lasts);
+  }
 }
 
 function showHand({ buttons, waiting, so_far, t, result }) {
   const held = at("moves").contains(document.activeElement), rows = [];
-  at("so-far").replaceChildren(...so_far.map(([what, much]) => el("div", {}, el("dt", {}, what), el("dd", {}, much))));
-  at("hand-title").replaceChildren("Your move ", el("small", {}, `at ${t.toFixed(2)} s`));
+  at("so-far").replaceChildren(...so_far.map(([what, much, theirs]) => el("div", {}, el("dt", {}, what), el("dd", {}, much), ...theirs.map((one) => el("dd", { class: "theirs" }, one)))));
+  at("hand-title").replaceChildren("Your move ", el("small", {}, `at ${t < 0.0995 ? `${(1e3 * t).toFixed(0)} ms` : `${t.toFixed(2)} s`}`));
   const row = (called, all, ...head) => all.length && rows.push(el("div", { class: all[0].act === "send" ? "row send" : "row", role: "group", "aria-label": called }, ...head, el("div", { class: "all" }, ...all.map(moveButton))));
   row("Plating", buttons.filter(({ act }) => act.startsWith("plate")));
   for (const { number, says } of waiting)
@@ -102,23 +122,23 @@ function showHand({ buttons, waiting, so_far, t, result }) {
 
 function moveButton({ move, act, label, detail, orders }) {
   const whose = ["whole", "portion", "mixed"].includes(act) ? `order ${orders[0]}, ` : "";
-  return el("button", { type: "button", class: "move", "data-move": move, "data-kind": act, "aria-label": `${label}: ${whose}${detail}` }, el("span", {}, label), detail ? el("small", {}, detail) : "");
+  return el("button", { type: "button", class: "move", "data-move": move, "data-kind": act, "aria-label": `${label}: ${whose}${detail}` }, el("span", { class: SHORT[act] && "long" }, label), SHORT[act] ? el("span", { class: "short" }, SHORT[act]) : "", detail ? el("small", {}, detail) : "");
 }
 
 function showResult({ headline, says, chart, moment, chose, back, searched }, arrived) {
   const held = at("result").contains(document.activeElement) && document.activeElement.dataset;
   const button = (does, words, first) => el("button", { type: "button", "data-do": does, class: first && "first" }, words);
   const told = el("div", { class: "moment" }, el("p", {}, moment));
-  if (chose) told.append(el("p", {}, `You chose: ${chose}. What if you had not?`));
-  if (back != null) told.append(button("what-if", "Go back to that moment", true));
-  const drawn = el("div");
-  drawn.innerHTML = chart;   // the lab's own, escaped there
-  for (const one of drawn.querySelectorAll("[data-watch]")) one.setAttribute("aria-pressed", one.dataset.watch === watching);
+  if (chose) told.append(el("p", {}, chose));
+  if (back != null) told.append(button("what-if", "Go back to that move", true));
+  const field = el("div");
+  field.innerHTML = chart;   // the lab's own, escaped there
+  for (const one of field.querySelectorAll("[data-watch]")) one.setAttribute("aria-pressed", one.dataset.watch === watching);
   const next = el("div", { class: "onward" }, button("again", "The same orders again"), button("deal", "Other orders"));
   if (asked.level < given.levels.length) next.append(button("next", `Level ${asked.level + 1}`));
-  next.append(el("a", { href: new URL(`lab/play/card${location.search}`, document.baseURI), download: "be-the-cook.svg" }, "A card to share"));
+  next.append(el("a", { href: new URL(`lab/play/card${location.search}`, document.baseURI), download: "be-the-cook.svg", "data-do": "card" }, "A card to share"));
   const heading = el("h2", { tabindex: -1 }, headline);
-  at("result").replaceChildren(heading, el("p", {}, says, searched ? "" : " Looking for the best schedule …"), el("div", { class: "both" }, drawn, el("div", {}, told, next)));
+  at("result").replaceChildren(heading, el("p", {}, says, searched ? "" : " Looking for the best schedule …"), el("div", { class: "both" }, el("div", {}, told, next), field));
   if (held) (at("result").querySelector(`[data-watch="${held.watch}"]`) || heading).focus({ preventScroll: true });
   if (!arrived) return;
   heading.focus({ preventScroll: true });
@@ -136,10 +156,11 @@ const acts = {
 };
 
 document.addEventListener("click", ({ target }) => {
+  if (target.dataset.do === "card") target.textContent = "Your browser saves the card as be-the-cook.svg";
   const button = target.closest("button");
   if (!button) return;
   const { move, level, watch } = button.dataset;
-  if (move) go({ moves: [...asked.moves, move] });
+  if (move) drawing() || go({ moves: [...asked.moves, move] });
   else if (level) go({ moves: [], level: +level });
   else if (watch) go({ par: true, watch: watch === watching ? "" : watch });
   else acts[button.dataset.do]?.();
@@ -148,7 +169,8 @@ document.addEventListener("click", ({ target }) => {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select")) return;
   const press = /^[1-9]$/.test(event.key) ? at("moves").querySelectorAll("button")[event.key - 1] : null;
-  if (press) go({ moves: [...asked.moves, press.dataset.move] });
+  if (press && drawing()) { /* not before one sees what it is */ }
+  else if (press) go({ moves: [...asked.moves, press.dataset.move] });
   else if (event.key === "u" || event.key === "Backspace") acts.undo();
   else return;
   event.preventDefault();

@@ -42,7 +42,7 @@ function ticket(now, { order, ticket: waits }, x, y, { width = 42, line = 3 } = 
 /** The same, hung sideways where there is no height. */
 function slip(now, { order, ticket: waits }, x, y, { line = 3, most = 200 } = {}) {
   const body = Math.min(most, Math.max(line, Math.round(order.prompt_tokens / tokensALine(now)) * line)),
-    left = 40 + whole(order.prompt_tokens).length * 7,
+    left = 42 + whole(order.prompt_tokens).length * 7.6,
     width = left + body + 6 + (now.cancels ? 24 : 0);
   return {
     width,

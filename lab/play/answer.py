@@ -9,17 +9,16 @@ from engine.errors import BadInput
 from engine.stall import in_seconds
 from lab.play.frontier_html import frontier_html
 from lab.play.game import Play, play, served_by
+from lab.play.moment import moment
 from lab.play.moves import Act
 from lab.play.pace import Pace, shipped
 from lab.play.par import frontier
-from lab.play.puzzle import Puzzle, number_of, puzzle
-from lab.play.score import decisive, score, so_far
-from lab.play.standing import BEST_FOUND, RIVALS, standing, worth_watching
-from lab.play.words import detail, label, told
+from lab.play.puzzle import Puzzle, puzzle
+from lab.play.score import so_far
+from lab.play.standing import BALANCED, BEST_FOUND, RIVALS, balanced, rivals_of, standing
+from lab.play.words import BRIEFLY, CALLED, STALL, TTFT, detail, label
 from lab.scene.export_html import kitchen
 from lab.scene.motions import motions
-from lab.scene.stall_words import headline
-from lab.scene.words import TITLES
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -52,8 +51,8 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """`chart`: HTML. `moment`: the one that decided, and what was chosen then; `back`: how many moves came before it.
-    `searched`: whether the best has been looked for."""
+    """`chart`: HTML. `moment`: what cost most, or what was good; `chose`: the move that decided, if one did.
+    `back`: how many moves came before it. `searched`: whether the best has been looked for."""
 
     headline: str
     says: str
@@ -65,13 +64,14 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """`kitchens`: as the scene takes them; the second one is to be compared with. `so_far`: (what, how much)."""
+    """`kitchens`: as the scene takes them; the second one is to be compared with. `so_far`: (what, how much,
+    what the policies have)."""
 
     kitchens: tuple[dict[str, Any], ...]
     t: float
     buttons: tuple[Button, ...]
     waiting: tuple[Waiting, ...]
-    so_far: tuple[tuple[str, str], ...]
+    so_far: tuple[tuple[str, str, tuple[str, ...]], ...]
     says: str
     pace: str
     result: Result | None = None
@@ -83,7 +83,7 @@ def answer(asked: Asked, pace: Callable[[str], Pace] = shipped) -> Answer:
     played = play(given, asked.moves)
     kitchens = [_kitchen("you", "Your kitchen", played)]
     if asked.watch:
-        kitchens.append(_rival(given, played, asked.watch))
+        kitchens.append(_rival(given, asked.watch))
     buttons = [Button(move.move, move.act, move.orders, label(move), detail(move)) for move in played.open]
     return Answer(
         tuple(kitchens),
@@ -102,14 +102,17 @@ def _kitchen(name: str, title: str, played: Play) -> dict[str, Any]:
     return kitchen(played.events, title, id=name, deployment=kind) | {"run": name, "simulated": True}
 
 
-def _rival(given: Puzzle, mine: Play, name: str) -> dict[str, Any]:
+def _rival(given: Puzzle, name: str) -> dict[str, Any]:
     if name == BEST_FOUND:
-        chosen = worth_watching(frontier(given), score(mine.events))
-        return _kitchen(BEST_FOUND, "The best that was found", play(given, chosen.made))
+        return _kitchen(BEST_FOUND, _title(BALANCED), play(given, balanced(frontier(given)).made))
     if name not in RIVALS:
         raise BadInput("watch", name, "one of " + ", ".join((*RIVALS, BEST_FOUND)))
-    log = served_by(given, RIVALS[RIVALS.index(name)])
-    return kitchen(motions(log.events), TITLES[name], id=name, deployment=name) | {"run": name, "simulated": True}
+    kind = RIVALS[RIVALS.index(name)]
+    log = served_by(given, kind)
+    return kitchen(motions(log.events), _title(CALLED[kind]), id=name, deployment=name) | {
+        "run": name,
+        "simulated": True,
+    }
 
 
 def _waiting(played: Play) -> tuple[Waiting, ...]:
@@ -121,13 +124,19 @@ def _waiting(played: Play) -> tuple[Waiting, ...]:
     )
 
 
-def _so_far(played: Play) -> tuple[tuple[str, str], ...]:
-    now = so_far(played)
+def _so_far(played: Play) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    now, rivals = so_far(played), rivals_of(played.puzzle, BRIEFLY)
+    ttfts = tuple(f"{name} {in_seconds(one.ttft_s)}" for name, one in rivals.items())
+    stalls = tuple(f"{name} {in_seconds(one.stall_s)}" for name, one in rivals.items())
     return (
-        ("First token, mean", in_seconds(now.ttft_s) if now.ttft_s is not None else "–"),
-        ("Longest stall", in_seconds(now.stall_s) if now.stall_s else "–"),
-        ("Served", f"{now.served} of {len(played.puzzle.drafts)}"),
+        (TTFT, in_seconds(now.ttft_s) if now.ttft_s is not None else "–", ttfts),
+        (STALL, in_seconds(now.stall_s) if now.stall_s else "–", stalls),
+        ("Served", f"{now.served} of {len(played.puzzle.drafts)}", ()),
     )
+
+
+def _title(name: str) -> str:
+    return name[0].upper() + name[1:]
 
 
 # ---- at the end
@@ -135,18 +144,9 @@ def _so_far(played: Play) -> tuple[tuple[str, str], ...]:
 
 def _result(played: Play, *, look_for_par: bool) -> Result:
     stands = standing(played, look_for_par=look_for_par)
+    told = moment(played, look_for_turn=look_for_par)
     chart = frontier_html(stands.marks, stands.best)
-    return Result(stands.headline, stands.says, chart, *moment(played), look_for_par)
-
-
-def moment(played: Play) -> tuple[str, str, int | None]:
-    """What decided, what was chosen then, and how many moves came before."""
-    found = decisive(played)
-    if found is None:
-        return "No gap between two tokens was long beside the usual one.", "", None
-    says = headline(found.stalls, lambda request: f"{number_of(request)}") + "."
-    if found.before is None:
-        return says, "", None
-    before = play(played.puzzle, played.made[: found.before])
-    chosen = next((move for move in before.open if move.move == played.made[found.before]), None)
-    return says, told(chosen) if chosen else "", found.before
+    says = stands.says
+    if played.made_s and played.made_s[-1] < played.t:
+        says += " After your last move there was nothing left to choose, so the rest ran by itself."
+    return Result(stands.headline, says, chart, told.says, told.chose, told.back, look_for_par)

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from html import escape
 
 from engine.stall import in_seconds
-from lab.play.answer import moment
 from lab.play.frontier_html import Mark, place
 from lab.play.game import Play
+from lab.play.moment import moment
 from lab.play.score import Score
 from lab.play.standing import TWICE, Standing, standing
+from lab.play.words import STALL, TTFT
 from lab.ui.axes import span
 from lab.ui.formatting import amount, ticks
 
@@ -22,19 +23,19 @@ text { font-family: "Source Sans 3", "Source Sans Pro", system-ui, sans-serif; f
 """
 
 
-def card(played: Play) -> str:
-    """Of a round that is over."""
+def card(played: Play, address: str) -> str:
+    """Of a round that is over. `address`: where the same orders can be played."""
     stands = standing(played, look_for_par=True)
-    says = moment(played)[0]
+    says = moment(played, look_for_turn=True).says
     title = escape(f"{stands.headline} {says}")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" '
         f'role="img"><title>{title}</title><style>{STYLE}</style><rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>'
-        f"{''.join(_drawn(played, stands, says))}</svg>"
+        f"{''.join(_drawn(played, stands, says, address))}</svg>"
     )
 
 
-def _drawn(played: Play, stands: Standing, says: str) -> Iterator[str]:
+def _drawn(played: Play, stands: Standing, says: str, address: str) -> Iterator[str]:
     level, seed = played.puzzle.level, played.puzzle.seed
     yield f'<text class="soft" x="50" y="62">Be the cook: {level.title.lower()}, {level.orders} orders</text>'
     size = min(44, int((WIDTH - 100) / (0.56 * len(stands.headline))))
@@ -43,8 +44,8 @@ def _drawn(played: Play, stands: Standing, says: str) -> Iterator[str]:
     yield from _plot(stands)
     for n, mark in enumerate(stands.marks):
         yield from _legend(mark, 250 + 62 * n)
-    below = (f"Split Kitchen, level {level.number}, orders number {seed}. Simulated.", played.puzzle.pace.says)
-    for n, words in enumerate(below):
+    what = f"Split Kitchen, level {level.number}, orders number {seed}. Simulated. The same orders: {address}"
+    for n, words in enumerate((what, played.puzzle.pace.says)):
         yield f'<text class="axis" x="50" y="{HEIGHT - 40 + 24 * n}">{escape(words)}</text>'
 
 
@@ -56,7 +57,7 @@ def _plot(stands: Standing) -> Iterator[str]:
         x, y = place(one.ttft_s, across), place(max(one.stall_s, 1e-3), up)
         return round(LEFT + (RIGHT - LEFT) * x / 100, 1), round(BOTTOM - (BOTTOM - TOP) * y / 100, 1)
 
-    yield f'<text class="axis" x="50" y="{TOP - 14}">longest stall, s</text>'
+    yield f'<text class="axis" x="50" y="{TOP - 14}">{STALL}, s</text>'
     for value in ticks(*up):
         y = BOTTOM - (BOTTOM - TOP) * place(value, up) / 100
         yield f'<path class="grid" d="M{LEFT} {y:.1f}H{RIGHT}"/>'
@@ -64,7 +65,7 @@ def _plot(stands: Standing) -> Iterator[str]:
     for value in ticks(*across):
         x = LEFT + (RIGHT - LEFT) * place(value, across) / 100
         yield f'<text class="axis mid" x="{x:.1f}" y="{BOTTOM + 24}">{amount(value)}</text>'
-    yield f'<text class="axis end" x="{RIGHT}" y="{BOTTOM + 50}">TTFT, mean of all orders, s</text>'
+    yield f'<text class="axis end" x="{RIGHT}" y="{BOTTOM + 50}">{TTFT}, s</text>'
     points = [at(one) for one in stands.best]
     way = "".join(f"V{y}H{after}" for (_, y), (after, _) in zip(points, [*points[1:], (RIGHT, 0)], strict=True))
     yield f'<path class="best" d="M{points[0][0]} {TOP}{way}"/>'

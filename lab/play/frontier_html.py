@@ -9,6 +9,7 @@ import msgspec
 
 from engine.stall import in_seconds
 from lab.play.score import Score
+from lab.play.words import STALL, TTFT
 from lab.ui.axes import span
 from lab.ui.formatting import amount, ticks
 
@@ -42,7 +43,7 @@ def _field(marks: Sequence[Mark], best: Sequence[Score]) -> Iterator[str]:
     def y(one: Score) -> float:
         return place(max(one.stall_s, 1e-3), up)
 
-    yield '<div class="ch-unit">longest stall, s</div><div class="ch-plot"><div class="ch-down">'
+    yield f'<div class="ch-unit">{STALL}, s</div><div class="ch-plot"><div class="ch-down">'
     rows = ticks(*up)
     yield "".join(f'<span style="bottom:{place(at, up)}%">{amount(at)}</span>' for at in rows)
     yield '</div><div class="ch-field"><svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">'
@@ -58,7 +59,7 @@ def _field(marks: Sequence[Mark], best: Sequence[Score]) -> Iterator[str]:
         yield f'<i class="ch-mark {mark.shape}" style="{at}"></i>'
     yield '</div><span></span><div class="ch-axis" style="margin-right:0">'
     yield "".join(f'<span style="left:{place(at, across)}%">{amount(at)}</span>' for at in ticks(*across))
-    yield '</div><span></span><div class="ch-unit">TTFT, mean of all orders, s</div></div>'
+    yield f'</div><span></span><div class="ch-unit">{TTFT}, s</div></div>'
 
 
 def place(value: float, ends: tuple[float, float]) -> float:
@@ -67,13 +68,13 @@ def place(value: float, ends: tuple[float, float]) -> float:
     return round(100 * log10(value / low) / log10(high / low), 2)
 
 
-HEAD = ("", "TTFT, mean", "longest stall", "TTFT, worst", "all served after", "")
+HEAD = ("", TTFT, STALL, "TTFT, worst", "all served after")
 
 
 def _table(marks: Sequence[Mark]) -> Iterator[str]:
-    head = "".join(f'<th scope="col">{name}</th>' for name in HEAD[:-1])
+    head = "".join(f'<th scope="col">{name}</th>' for name in HEAD)
     yield '<div class="ch-wide" tabindex="0" role="group" aria-label="The same in numbers"><table class="ch-table">'
-    yield f"<thead><tr>{head}<td></td></tr></thead><tbody>"
+    yield f"<thead><tr>{head}</tr></thead><tbody>"
     for mark in marks:
         one = mark.score
         cells = "".join(f"<td>{in_seconds(s)}</td>" for s in (one.ttft_s, one.stall_s, one.worst_ttft_s, one.ends_s))
@@ -84,5 +85,5 @@ def _table(marks: Sequence[Mark]) -> Iterator[str]:
             if mark.watch
             else ""
         )
-        yield f'<tr><th scope="row">{look}{name}</th>{cells}<td>{watch}</td></tr>'
+        yield f'<tr><th scope="row">{look}{name}{watch}</th>{cells}</tr>'
     yield "</tbody></table></div>"

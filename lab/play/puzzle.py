@@ -41,7 +41,8 @@ LEVELS = (
         1,
         "One station",
         "Six orders come in, one of them large, and you are the only cook. A step preps a prompt (prefill), plates one "
-        "token for every answer (decode), or does both. Serve first tokens early, and let no answer stand still.",
+        "token for every answer (decode), or does both. Two scores count, lower is better: the mean wait for a first "
+        "token (TTFT), and the longest stall, which is the longest wait of an answer for its next token.",
         Deployment("colocated", workers=1),
         orders=6,
         larges=(2, 3),
@@ -50,7 +51,8 @@ LEVELS = (
         2,
         "Two stations and a pass",
         "Eight orders, one of them large. You prep; the plating line runs by itself. A tray (the KV cache) must cross "
-        "the pass, one at a time, and you choose which is next. Get the first tokens out early.",
+        "the pass, one at a time, and you choose which is next. Two scores count, lower is better: the mean wait for a "
+        "first token (TTFT), time on the pass included, and the longest stall between two tokens.",
         SPLIT,
         orders=8,
         larges=(1, 2, 3),

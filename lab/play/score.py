@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.causes import causes
-from engine.events import Arrived, Event, Finished, HandoffStarted, StepStarted, TokenMade
+from engine.events import Arrived, Event, Finished, TokenMade
 from engine.metrics import summarize
 from engine.stall import Stall, by_cause
 from lab.play.game import Play
@@ -67,31 +67,7 @@ def so_far(play: Play) -> SoFar:
     return SoFar(len(over), sum(waits) / len(waits) if waits else None, max(gaps, default=None))
 
 
-class Moment(msgspec.Struct, frozen=True):
-    """What cost most: the stalls of one cause, and how many moves had been made before the one that began it."""
-
-    stalls: tuple[Stall, ...]
-    before: int | None
-
-
-def decisive(play: Play) -> Moment | None:
-    """None for a round in which nothing stood still."""
+def worst(play: Play) -> list[Stall]:
+    """The stalls of the cause that cost most; none for a round in which nothing stood still."""
     groups = by_cause(causes(play.events))
-    if not groups:
-        return None
-    stalls = groups[0]
-    worst = max(stalls, key=lambda stall: stall.seconds * len(stall.requests))
-    until = [n for n, at in enumerate(play.made_s) if at <= _began(play, worst) + 1e-6]
-    return Moment(tuple(stalls), until[-1] if until else None)
-
-
-def _began(play: Play, stall: Stall) -> float:
-    """When the largest part of its cause did: a step with that prompt in it, or the tray's way over the pass."""
-    cause, parts = stall.cause, [(0, stall.since)]
-    for event in play.events:
-        if stall.since <= event.t + SAME_S and event.t < stall.until:
-            if isinstance(event, StepStarted):
-                parts += [(piece.tokens, event.t) for piece in event.plan if piece.request == cause.request]
-            elif isinstance(event, HandoffStarted) and event.request == cause.request:
-                parts.append((event.nbytes, event.t))
-    return max(parts)[1]
+    return groups[0] if groups else []

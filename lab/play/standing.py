@@ -1,6 +1,6 @@
 """Where a round that is over stands: beside the policies, and beside the best that was found."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -9,12 +9,13 @@ from lab.play.frontier_html import BEST, YOU, Mark
 from lab.play.game import Play, served_by
 from lab.play.par import Found, frontier
 from lab.play.puzzle import Puzzle
-from lab.play.score import SAME_S, Score, score
-from lab.play.words import numbers, verdict
-from lab.scene.words import LOOKS, SERVING
+from lab.play.score import Score, score
+from lab.play.words import CALLED, numbers, verdict
+from lab.scene.words import LOOKS
 
 RIVALS: tuple[Kind, ...] = ("colocated", "chunked", "disaggregated")
 BEST_FOUND = "best"
+BALANCED = "the best found, balanced"  # one fixed point of the line: it does not depend on the learner's round
 TWICE = ", with twice the stations"
 
 
@@ -31,29 +32,37 @@ def standing(played: Play, *, look_for_par: bool) -> Standing:
     """To look for the best takes a second; it is kept."""
     mine, rivals = score(played.events), _rivals(played.puzzle)
     best = frontier(played.puzzle) if look_for_par else ()
-    chosen = worth_watching(best, mine).score if best else None
     marks = [Mark("you", mine, YOU, "ring")]
-    if chosen:
-        marks.append(Mark("the best that was found", chosen, BEST, "circle", BEST_FOUND))
+    if best:
+        marks.append(Mark(BALANCED, balanced(best).score, BEST, "circle", BEST_FOUND))
     for kind, one in rivals.items():
-        name = SERVING[kind] + ("" if _fair(played.puzzle, kind) else TWICE)
+        name = CALLED[kind] + ("" if _fair(played.puzzle, kind) else TWICE)
         marks.append(Mark(name, one, *LOOKS[kind], kind))
-    fair = {SERVING[kind]: one for kind, one in rivals.items() if _fair(played.puzzle, kind)}
+    fair = rivals_of(played.puzzle)
     found = [one.score for one in best]
+    better = _better(best, mine)
     return Standing(
-        verdict(mine, fair, found if look_for_par else None),
-        numbers(mine, chosen if chosen and chosen.beats(mine) else None),
+        verdict(mine, fair, better, searched=look_for_par),
+        numbers(mine, fair, better),
         marks,
         found,
     )
 
 
-def worth_watching(best: Sequence[Found], mine: Score) -> Found:
-    """One that beats the learner and is short in both; or else the earliest of those that are as calm, if any is."""
-    if better := [one for one in best if one.score.beats(mine)]:
-        return min(better, key=lambda one: one.score.ttft_s * one.score.stall_s)
-    calm = [one for one in best if one.score.stall_s <= mine.stall_s + SAME_S]
-    return min(calm, key=lambda one: one.score.ttft_s) if calm else min(best, key=lambda one: one.score.stall_s)
+def balanced(best: Sequence[Found]) -> Found:
+    """The one that is short in both scores: the product is the least."""
+    return min(best, key=lambda one: one.score.ttft_s * one.score.stall_s)
+
+
+def _better(best: Sequence[Found], mine: Score) -> Score | None:
+    """The balanced one if it beats the learner, or else the most balanced of those that do."""
+    beating = [one for one in best if one.score.beats(mine)]
+    return balanced(beating).score if beating else None
+
+
+def rivals_of(given: Puzzle, names: Mapping[str, str] = CALLED) -> dict[str, Score]:
+    """Those with as many stations as the learner has, by name."""
+    return {names[kind]: one for kind, one in _rivals(given).items() if _fair(given, kind)}
 
 
 def _fair(given: Puzzle, kind: Kind) -> bool:

@@ -5,6 +5,15 @@ from collections.abc import Mapping, Sequence
 from engine.stall import in_seconds
 from lab.play.moves import Move
 from lab.play.score import Score
+from lab.scene.words import SERVING
+
+TTFT, STALL = "First token (TTFT), mean", "Longest stall"
+BRIEFLY = {"colocated": "prefill first", "chunked": "chunked", "disaggregated": "first come"}
+CALLED: dict[str, str] = SERVING | {
+    "colocated": "prefill first (co-located)",
+    "chunked": "chunked prefill",
+    "disaggregated": "first come, first served (disaggregated)",
+}
 
 
 def label(move: Move) -> str:
@@ -38,8 +47,10 @@ def told(move: Move) -> str:
     """What was decided, as part of a sentence."""
     order = f"order {move.orders[0]}" if move.orders else ""
     match move.act:
-        case "plate" | "plate-on":
-            return "plate"
+        case "plate":
+            return "plate one token each"
+        case "plate-on":
+            return "plate on"
         case "whole":
             return f"prep all of {order}"
         case "portion":
@@ -56,31 +67,40 @@ def _orders(move: Move) -> str:
     return f"orders {listed([str(order) for order in move.orders])}"
 
 
-def verdict(mine: Score, others: Mapping[str, Score], best: Sequence[Score] | None) -> str:
-    """In one sentence. `others`: policies by name. `best`: what a search has found; None while it goes on."""
-    better = [name for name, other in others.items() if other.beats(mine)]
+def verdict(mine: Score, others: Mapping[str, Score], better: Score | None, *, searched: bool) -> str:
+    """In one sentence. `others`: policies by name. `better`: the best that was found, if it beats the learner."""
+    above = [name for name, other in others.items() if other.beats(mine)]
     beaten = [name for name, other in others.items() if mine.beats(other)]
     alike = [name for name, other in others.items() if mine.is_like(other)]
-    if better:
-        return f"{_capital(listed(better))} did better in both."
-    if best is not None and not any(other.beats(mine) for other in best):
-        return "Nothing that we found beats you."
+    if above:
+        return f"{_capital(listed(above))} did better in both scores."
+    if searched and better is None:
+        return "Nothing that we found beats you in both scores."
+    there_is = "; the best found beats you" if better else ""
     if beaten:
-        return f"You beat {listed(beaten)} in both."
+        return f"You beat {listed(beaten)} in both scores{there_is}."
     if alike:
-        return f"You did exactly as well as {listed(alike)}."
-    return "Better in one, worse in the other."
+        return f"You did exactly as well as {listed(alike)}{there_is}."
+    return f"Against the policies: better in one score, worse in the other{there_is}."
 
 
-def numbers(mine: Score, better: Score | None) -> str:
-    """The two that count, and of a round that beats the learner's."""
-    said = (
-        f"Your first tokens came after {in_seconds(mine.ttft_s)} on average, and no answer waited longer than "
-        f"{in_seconds(mine.stall_s)} for its next token."
-    )
-    if better is None:
-        return said
-    return f"{said} {in_seconds(better.ttft_s)} and {in_seconds(better.stall_s)} can be had with the same orders."
+def numbers(mine: Score, others: Mapping[str, Score], better: Score | None) -> str:
+    """The two that count, those of a round that is better in both, and who is better in one of them."""
+    said = [
+        f"Your first tokens came after {in_seconds(mine.ttft_s)} on average (TTFT), and no answer waited longer than "
+        f"{in_seconds(mine.stall_s)} for its next token (the longest stall)."
+    ]
+    if better:
+        said.append(f"{in_seconds(better.ttft_s)} and {in_seconds(better.stall_s)} can be had with the same orders.")
+    for name, other in others.items():
+        if mine.beats(other) or other.beats(mine) or mine.is_like(other):
+            continue
+        ttft, stall = in_seconds(other.ttft_s), in_seconds(other.stall_s)
+        if other.ttft_s < mine.ttft_s:
+            said.append(f"{_capital(name)} has first tokens after {ttft}, but stalls for {stall}.")
+        else:
+            said.append(f"{_capital(name)} stalls for {stall} at most, but has first tokens only after {ttft}.")
+    return " ".join(said)
 
 
 def listed(names: Sequence[str]) -> str:

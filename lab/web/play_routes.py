@@ -78,18 +78,18 @@ async def card_of(request: Request) -> Response:
     """A round that is over, as a picture to keep."""
     try:
         async with _searching:
-            drawn = await asyncio.to_thread(_card, _asked(request, RECORDED))
+            drawn = await asyncio.to_thread(_card, _asked(request, RECORDED), f"{request.base_url}play")
     except (BadInput, ValueError) as wrong:
         return PlainTextResponse(str(wrong), 409, headers=FRESH)
     headers = {**FRESH, "Content-Disposition": 'attachment; filename="be-the-cook.svg"'}
     return Response(drawn, media_type="image/svg+xml", headers=headers)
 
 
-def _card(asked: Asked) -> str:
+def _card(asked: Asked, page: str) -> str:
     played = play(puzzle(asked.level, asked.seed, running().paces.of(asked.pace)), asked.moves)
     if not played.over:
         raise BadInput("moves", len(asked.moves), "those of a whole round")
-    return card(played)
+    return card(played, f"{page}?level={asked.level}&seed={asked.seed}&pace={asked.pace}")
 
 
 @cache

@@ -1,0 +1,162 @@
+"""The move that decided a round: before it, a round that is better in both scores was to be had; after it, none was."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import msgspec
+
+from engine.events import Finished, HandoffStarted, StepStarted, TokenMade
+from engine.stall import in_seconds
+from lab.play.game import Ask, Decide, Play, play, played_by
+from lab.play.moves import Move
+from lab.play.par import frontier, rules
+from lab.play.puzzle import Puzzle, number_of
+from lab.play.score import SAME_S, Score, score, worst
+from lab.play.words import told
+from lab.scene.stall_words import COUNTS, headline
+
+ENOUGH = 0.5  # of what could be gained; less is not what decided
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """`before`: how many moves came before it. `instead`: what another round does there, and how good that one is."""
+
+    before: int
+    at_s: float
+    chosen: Move
+    instead: Move
+    score: Score
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """`says`: what cost most, or what made the round good. `chose`: the move that decided, if one did; `back`: how many
+    came before it."""
+
+    says: str
+    chose: str = ""
+    back: int | None = None
+
+
+def moment(played: Play, *, look_for_turn: bool) -> Moment:
+    """Of a round that is over. To look for the turn takes a second."""
+    stalls = worst(played)
+    says = headline(stalls, lambda request: f"{number_of(request)}") + "." if stalls else _calm(played)
+    if not look_for_turn:
+        return Moment(says)
+    found = turn(played.puzzle, played.made)
+    if found is None:
+        if any(one.score.beats(score(played.events)) for one in frontier(played.puzzle)):
+            return Moment(says)
+        return Moment(good(played))
+    return Moment(says, _chose(found), found.before)
+
+
+def _chose(found: Turn) -> str:
+    then = f"{in_seconds(found.score.ttft_s)} (TTFT, mean) and {in_seconds(found.score.stall_s)} (longest stall)"
+    return (
+        f"Your move at {in_seconds(found.at_s)} decided it: {told(found.chosen)}. A round that begins like yours, and "
+        f"then has “{told(found.instead)}” there, reaches {then}."
+    )
+
+
+def _calm(played: Play) -> str:
+    return f"The longest stall was {in_seconds(score(played.events).stall_s)}."
+
+
+def good(played: Play) -> str:
+    """What became of the large order, and who waited for it."""
+    puzzle = played.puzzle
+    large = max(puzzle.drafts, key=lambda draft: draft.prompt_tokens)
+    number = large.number + 1
+    if puzzle.level.deployment.kind == "disaggregated":
+        sent = [event.request for event in played.events if isinstance(event, HandoffStarted)]
+        behind = len(sent) - 1 - sent.index(f"r{number}")
+        who = f"{COUNTS[behind]} other tray{'s' * (behind != 1)}"
+        return f"What made it good: tray {number}, the large one, crossed the pass with {who} behind it."
+    steps = [step for step in played.events if isinstance(step, StepStarted) and _preps(step, f"r{number}")]
+    waited = len({name for step in steps for name in _waits(played, step)})
+    who = f"{COUNTS[waited]} answer{'s' * (waited != 1)} had to wait"
+    in_steps = "one step" if len(steps) == 1 else f"{len(steps)} steps"
+    return (
+        f"What made it good: order {number}, the large one, was prepped in {in_steps}, and {who} for it. "
+        f"The longest stall was {in_seconds(score(played.events).stall_s)}."
+    )
+
+
+def _preps(step: StepStarted, request: str) -> bool:
+    return any(part.request == request and part.tokens > 1 for part in step.plan)
+
+
+def _waits(played: Play, step: StepStarted) -> set[str]:
+    """The answers under way that get no token from this step."""
+    begun = {event.request for event in played.events if isinstance(event, TokenMade) and event.t <= step.t}
+    over = {event.request for event in played.events if isinstance(event, Finished) and event.t <= step.t}
+    return begun - over - {part.request for part in step.plan}
+
+
+# ---- which move it was
+
+
+@lru_cache(maxsize=64)
+def turn(puzzle: Puzzle, made: tuple[str, ...]) -> Turn | None:
+    """None if no round was found that is better in both scores.
+
+    What is looked for gains at least half of what the best that was found does. By bisection: such a round can still
+    be had before the move that is returned, with another move there, and none was found after it.
+    """
+    mine = score(play(puzzle, made).events)
+    best = [_gain(mine, one.score) for one in frontier(puzzle)]
+    if not max(best):
+        return None
+
+    def reached(before: int) -> Play | None:
+        offered = {move.move for move in play(puzzle, made[:before]).open}  # the rules know moves without a button
+        gains = [
+            (_gain(mine, score(one.events)), one.made[before] != made[before], one)
+            for one in _rounds(puzzle, made[:before])
+            if len(one.made) > before and one.made[before] in offered
+        ]
+        enough = [gain for gain in gains if gain[0] >= ENOUGH * max(best)]
+        return max(enough, key=lambda gain: (gain[1], gain[0]))[2] if enough else None
+
+    low, high, found = 0, len(made), reached(0)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if now := reached(middle):
+            low, found = middle, now
+        else:
+            high = middle
+    here = {move.move: move for move in play(puzzle, made[:low]).open}
+    if found is None or found.made[low] == made[low] or not {found.made[low], made[low]} <= set(here):
+        return None
+    return Turn(low, found.made_s[low], here[made[low]], here[found.made[low]], score(found.events))
+
+
+def _gain(mine: Score, other: Score) -> float:
+    """How much better the other one is, in shares of both scores; none if it is worse in one."""
+    if not other.beats(mine):
+        return 0.0
+    return (mine.ttft_s - other.ttft_s) / mine.ttft_s + (mine.stall_s - other.stall_s) / max(mine.stall_s, SAME_S)
+
+
+def _rounds(puzzle: Puzzle, begun: tuple[str, ...]) -> Iterator[Play]:
+    """Those that begin so, and go on as a rule says, or as one of the best does."""
+    count = len(begun)
+    deciders = [rule.decider(puzzle) for rule in rules(puzzle)]
+    deciders += [_as_made(one.made[count:]) for one in frontier(puzzle) if one.made[:count] == begun]
+    return (played_by(puzzle, _after(begun, decide)) for decide in deciders)
+
+
+def _as_made(made: tuple[str, ...]) -> Decide:
+    left = iter(made)
+    return lambda _: next(left)
+
+
+def _after(made: tuple[str, ...], then: Decide) -> Decide:
+    """These moves, and then as `then` says."""
+    left = iter(made)
+
+    def decide(ask: Ask) -> str | None:
+        return next(left, None) or then(ask)
+
+    return decide
