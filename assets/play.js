@@ -128,7 +128,7 @@ function moveButton({ move, act, label, detail, orders }) {
 function showResult({ headline, says, chart, moment, chose, back, searched }, arrived) {
   const held = at("result").contains(document.activeElement) && document.activeElement.dataset;
   const button = (does, words, first) => el("button", { type: "button", "data-do": does, class: first && "first" }, words);
-  const told = el("div", { class: "moment" }, el("p", {}, moment));
+  const told = el("div", { class: back == null ? "moment" : "moment blames" }, el("p", {}, moment));
   if (chose) told.append(el("p", {}, chose));
   if (back != null) told.append(button("what-if", "Go back to that move", true));
   const field = el("div");
@@ -138,7 +138,8 @@ function showResult({ headline, says, chart, moment, chose, back, searched }, ar
   if (asked.level < given.levels.length) next.append(button("next", `Level ${asked.level + 1}`));
   next.append(el("a", { href: new URL(`lab/play/card${location.search}`, document.baseURI), download: "be-the-cook.svg", "data-do": "card" }, "A card to share"));
   const heading = el("h2", { tabindex: -1 }, headline);
-  at("result").replaceChildren(heading, el("p", {}, says, searched ? "" : " Looking for the best schedule …"), el("div", { class: "both" }, el("div", {}, told, next), field));
+  field.prepend(el("p", {}, says, searched ? "" : " Looking for the best schedule …"));
+  at("result").replaceChildren(heading, el("div", { class: "both" }, el("div", {}, told, next), field));
   if (held) (at("result").querySelector(`[data-watch="${held.watch}"]`) || heading).focus({ preventScroll: true });
   if (!arrived) return;
   heading.focus({ preventScroll: true });

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from math import log
 from typing import NamedTuple
 
 from engine.scenario import Kind
@@ -9,7 +10,7 @@ from lab.play.frontier_html import BEST, YOU, Mark
 from lab.play.game import Play, served_by
 from lab.play.par import Found, frontier
 from lab.play.puzzle import Puzzle
-from lab.play.score import Score, score
+from lab.play.score import SAME_S, Score, score
 from lab.play.words import CALLED, numbers, verdict
 from lab.scene.words import LOOKS
 
@@ -50,8 +51,15 @@ def standing(played: Play, *, look_for_par: bool) -> Standing:
 
 
 def balanced(best: Sequence[Found]) -> Found:
-    """The one that is short in both scores: the product is the least."""
-    return min(best, key=lambda one: one.score.ttft_s * one.score.stall_s)
+    """The one that is near the least of both scores at once, each as a share of its range on the chart's axis."""
+    ttfts, stalls = [log(one.score.ttft_s) for one in best], [log(max(one.score.stall_s, SAME_S)) for one in best]
+    far = [_shares(ttft, ttfts) + _shares(stall, stalls) for ttft, stall in zip(ttfts, stalls, strict=True)]
+    return best[far.index(min(far))]
+
+
+def _shares(value: float, values: Sequence[float]) -> float:
+    low, high = min(values), max(values)
+    return (value - low) / (high - low) if high > low else 0.0
 
 
 def _better(best: Sequence[Found], mine: Score) -> Score | None:

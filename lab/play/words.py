@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from engine.stall import in_seconds
 from lab.play.moves import Move
 from lab.play.score import Score
-from lab.scene.words import SERVING
 
 TTFT, STALL = "First token (TTFT), mean", "Longest stall"
 BRIEFLY = {"colocated": "prefill first", "chunked": "chunked", "disaggregated": "first come"}
-CALLED: dict[str, str] = SERVING | {
+CALLED = {
     "colocated": "prefill first (co-located)",
     "chunked": "chunked prefill",
     "disaggregated": "first come, first served (disaggregated)",
