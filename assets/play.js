@@ -69,6 +69,7 @@ function show(said) {
   at("pace-says").textContent = said.pace;
   at("pace").value = pace;
   for (const button of at("levels").children) button.setAttribute("aria-pressed", +button.dataset.level === level);
+  at("board").dataset.level = level;
   at("board").toggleAttribute("data-over", !!said.result);
   at("result").hidden = !said.result;
   showKitchen(said, same ? before.t : 0, round, same && !!before?.result === !!said.result && said.result);

@@ -44,9 +44,9 @@ def _drawn(played: Play, stands: Standing, says: str, address: str) -> Iterator[
     yield from _plot(stands)
     for n, mark in enumerate(stands.marks):
         yield from _legend(mark, 250 + 62 * n)
-    what = f"Split Kitchen, level {level.number}, orders number {seed}. Simulated. The same orders: {address}"
-    for n, words in enumerate((what, played.puzzle.pace.says)):
-        yield f'<text class="axis" x="50" y="{HEIGHT - 40 + 24 * n}">{escape(words)}</text>'
+    what = f"Split Kitchen, level {level.number}, orders number {seed}. Simulated."
+    for n, words in enumerate((what, played.puzzle.pace.says, f"The same orders: {address}")):
+        yield f'<text class="axis" x="50" y="{HEIGHT - 60 + 22 * n}">{escape(words)}</text>'
 
 
 def _plot(stands: Standing) -> Iterator[str]:
@@ -86,8 +86,9 @@ def _shape(mark: Mark, x: float, y: float) -> str:
 
 
 def _legend(mark: Mark, y: int) -> Iterator[str]:
-    name = mark.name.removesuffix(TWICE)
-    more = "" if name == mark.name else ", two stations"
+    called = mark.name.removesuffix(TWICE)
+    name, _, kind = called.removesuffix(")").partition(" (")
+    more = (f", {kind}" if kind else "") + ("" if called == mark.name else ", two stations")
     yield _shape(mark, RIGHT + 50, y - 7)
     yield f'<text class="{"says" if mark.shape == "ring" else ""}" x="{RIGHT + 74}" y="{y}">{escape(name)}</text>'
     took = f"{in_seconds(mark.score.ttft_s)}, {in_seconds(mark.score.stall_s)}{more}"
