@@ -13,7 +13,7 @@ function prepRoom(now, one, x0, x1, geo, { titled, shared }) {
     body: drawn ? drawn.body : closedBoard(one, (x0 + x1) / 2, geo),
     items: onBoard(now, one, board, back + 20 * k, k),
     over: drawn?.arms,
-    cab: cabinet(one, shared?.[0] ?? x0, shared?.[1] ?? x1, geo, { calls: now.tickets.length && one.up ? "" : "no orders" }),
+    cab: cabinet(one, shared?.[0] ?? x0, shared?.[1] ?? x1, geo, { calls: one.preps.length || (now.tickets.length && one.up) ? "" : "no orders" }),
   };
 }
 

@@ -102,7 +102,7 @@ function wideFloor(now, stations, width, most, split) {
   if (split)
     for (const [n, one] of preps.entries())
       rooms[n].cab = cabinet(one, spotsA[n][0] - (n ? 2 : 2), n === preps.length - 1 ? gate - 20 : spotsA[n][1] + 2, geo, {
-        calls: now.tickets.length ? "" : "no orders",
+        calls: one.preps.length || now.tickets.length ? "" : "no orders",
       });
   return {
     width,

@@ -131,7 +131,7 @@ def _so_far(played: Play) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
     return (
         (TTFT, in_seconds(now.ttft_s) if now.ttft_s is not None else "–", ttfts),
         (STALL, in_seconds(now.stall_s) if now.stall_s else "–", stalls),
-        ("Served", f"{now.served} of {len(played.puzzle.drafts)}", ()),
+        ("Served", f"{now.served} of {now.came}", (f"{len(played.puzzle.drafts)} in all",)),
     )
 
 

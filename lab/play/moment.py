@@ -41,6 +41,8 @@ def moment(played: Play, *, look_for_turn: bool) -> Moment:
     """Of a round that is over. To look for the turn takes a second."""
     stalls = worst(played)
     says = headline(stalls, lambda request: f"{number_of(request)}") + "." if stalls else _calm(played)
+    if any(stall.phase == "first" for stall in stalls):
+        says += " Such waits count in the TTFT, not as stalls."
     if not look_for_turn:
         return Moment(says)
     found = turn(played.puzzle, played.made)
