@@ -101,6 +101,31 @@ def test_a_round_is_played_by_keyboard_and_survives_a_reload(lab: Lab, browser: 
         expect(moves.first).to_be_visible()
 
 
+@pytest.mark.live
+@pytest.mark.browser
+def test_a_key_that_repeats_makes_no_move_before_the_step_is_drawn(lab: Lab, browser: Browser) -> None:
+    with browser.new_context(viewport={"width": 1280, "height": 844}) as window:
+        page = window.new_page()
+        page.goto(f"{lab.url}/{ROUND}")
+        moves = page.locator("#moves")
+        expect(moves.locator(".move").first).to_be_visible()
+        expect(moves).not_to_have_attribute("data-drawing", "")
+        page.evaluate(
+            """() => new MutationObserver(([{ target }], watching) => {
+              if (!target.hasAttribute("data-drawing")) return;
+              watching.disconnect();
+              window.pressed = true;
+              document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "1", bubbles: true }));
+            }).observe(document.getElementById("moves"), { attributes: true })"""
+        )
+        press(page, "1")
+        page.wait_for_function("window.pressed")
+        expect(moves).not_to_have_attribute("data-drawing", "")
+        assert page.url.split("moves=")[1] == "p"
+        press(page, "1")
+        assert page.url.split("moves=")[1].startswith("p.")
+
+
 def now(page: Page) -> str:
     """What can be done, and what has come of the round."""
     return f"{page.locator('#hand').inner_text()}"

@@ -19,6 +19,7 @@ from lab.play.par import as_policy, frontier, searched
 from lab.play.puzzle import MOST_SEED, Puzzle, puzzle
 from lab.play.score import Score, score, so_far
 from lab.play.standing import standing
+from lab.play.words import numbers, verdict
 from tests.lab.play.test_game import PACE
 
 
@@ -68,6 +69,16 @@ def test_who_beats_whom(mine: tuple[float, float], other: tuple[float, float], b
     one, two = (Score(ttft, ttft, stall, 1.0) for ttft, stall in (mine, other))
     assert one.beats(two) is better
     assert not (better and two.beats(one))
+
+
+def test_a_headline_names_the_best_that_was_found_beside_the_policies_that_are_beaten() -> None:
+    mine, policy, best = (Score(ttft, ttft, stall, 1.0) for ttft, stall in ((2, 1), (3, 2), (1, 1)))
+    assert verdict(mine, {"chunked prefill": policy}, best, searched=True) == (
+        "You beat chunked prefill in both scores; the best found beats you."
+    )
+    assert verdict(mine, {"chunked prefill": policy}, None, searched=True).startswith("Nothing that we found")
+    said = numbers(mine, {"prefill first": Score(0.5, 0.5, 9, 1)}, best)
+    assert "Prefill first has first tokens after 0.50 s, but stalls for 9.00 s." in said
 
 
 def test_waits_that_go_on_count_while_one_plays() -> None:
