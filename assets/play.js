@@ -6,7 +6,7 @@ const { createKitchens } = await import(new URL(given.modules.kitchen, document.
 const { stage, update } = createKitchens(at("scene")), quiet = matchMedia("(prefers-reduced-motion: reduce)");
 const MOST_SEED = 999_999, ENDS = "undo again deal".split(" ");
 const known = new Map();                        // a list of moves, as JSON -> what the lab said
-const SHORT = { whole: "All", portion: "Portion", mixed: "Prep + plate", plate: "Plate one" };   // where a phone has no room
+const SHORT = { whole: "All", portion: "Portion", mixed: "Both", plate: "Plate one" };   // where a phone has no room
 let asked = given.asked, now = null, busy = false, watching = "", drawn = 0;
 
 function el(name, attributes = {}, ...children) {

@@ -65,7 +65,10 @@ def _shares(value: float, values: Sequence[float]) -> float:
 def _better(best: Sequence[Found], mine: Score) -> Score | None:
     """The balanced one if it beats the learner, or else the most balanced of those that do."""
     beating = [one for one in best if one.score.beats(mine)]
-    return balanced(beating).score if beating else None
+    if not beating:
+        return None
+    usual = balanced(best)
+    return (usual if usual in beating else balanced(beating)).score
 
 
 def rivals_of(given: Puzzle, names: Mapping[str, str] = CALLED) -> dict[str, Score]:

@@ -132,6 +132,9 @@ def test_what_is_told_as_the_best_does_not_depend_on_the_learners_round() -> Non
         next(mark.score for mark in standing(one, look_for_par=True).marks if mark.watch == "best") for one in rounds
     }
     assert len(best) == 1
+    (usual,) = best
+    worse = standing(play(given_, moves_of(given_, "prefill_first")), look_for_par=True)
+    assert f"{in_seconds(usual.ttft_s)} and {in_seconds(usual.stall_s)} can be had" in worse.says
 
 
 def test_a_round_that_is_over_tells_how_good_it_was_and_may_be_compared() -> None:
