@@ -1,8 +1,8 @@
 // The stage: one clock and one animation frame for any number of kitchens, and the page that they stand on.
 
+const RARE_S = 0.25; // between two frames where nothing moves, or where frames are dear
 /** A browser on the engine's own machine, where the workers need every core, disturbs the run that it shows: each frame
- *  that it paints is taken from a step. There it paints as often as this, and nothing moves between. */
-const SPARING_S = 0.25;
+ *  that it paints is taken from a step. */
 const isHere = () => ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
 
 /** One clock, one animation frame, any number of kitchens. `emit(name, value)` tells the host of a user's choice. */
@@ -153,9 +153,13 @@ export function createKitchens(root, { emit = () => {} } = {}) {
       before = 0;
       return;
     }
-    if (stage.spares()) timer = setTimeout(wake, SPARING_S * 1000, true);
-    else if (quiet.matches || (clock.following && [...views.values()].every((view) => view.idle()))) timer = setTimeout(wake, 250);
+    const idle = clock.following && [...views.values()].every((view) => view.idle());
+    if (stage.spares() || quiet.matches || idle) timer = setTimeout(rested, RARE_S * 1000);
     else wake();
+  }
+  function rested() {
+    timer = 0;
+    wake();
   }
   function wake(force) {
     if (gone) return;
