@@ -63,7 +63,7 @@ function calm(log) {
       t: step.t0,
       at: step.t0 + Math.min(0.5, (step.t1 - step.t0) / 3),
       worker: here[0].worker,
-      says: `With no prompt left to prep, ${plates(who, 6)} got ${pace}. The median gap of the whole run, ${secs(usualAt(log, Infinity))}, shows none of the stalls.`,
+      says: `With no prompt left to prep, ${plates(who, 6)} got ${pace}.${log.stalls.length ? ` The median gap of the whole run, ${secs(usualAt(log, Infinity))}, shows none of the stalls.` : ""}`,
     };
   const by = step.pieces.map(([request]) => orderOf(log, request).number),
     count = step.pieces.reduce((sum, piece) => sum + piece[2], 0);
