@@ -6,7 +6,7 @@ import signal
 import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
 from unittest.mock import patch
 
 from engine.cli import run_cli
@@ -79,6 +79,7 @@ def nothing_starts() -> Iterator[None]:
         for name in STARTS:
             stack.enter_context(patch(name, start))
         data = stack.enter_context(tempfile.TemporaryDirectory())
+        stack.enter_context(chdir(data))  # "nan" is a good name for a file: where somebody works, it would stay
         key = {"SPLIT_KITCHEN_KEY": "a key of sixteen letters and more", "SPLIT_KITCHEN_DATA": data}
         stack.enter_context(patch.dict(os.environ, key))
         yield
