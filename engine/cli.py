@@ -101,7 +101,7 @@ def run(
     else:
         (log,) = _run([deployment], engine, vllm_python, options)
     name = OUTSIDE if endpoint else log.scenario.deployment.title
-    failures = [*_stopped(log), *said_first(log.events)]
+    failures = [*_cut_off(log), *said_first(log.events)]
     if record is not None:
         try:
             save(log, record)
@@ -130,7 +130,7 @@ def compare(context: click.Context, /, engine: str, vllm_python: str | None, as_
     """Run the same requests on all three deployments, with the same number of workers."""
     logs = _run(KINDS, engine, vllm_python, options)
     made = list(zip(KINDS, logs, strict=False))  # fewer, if Ctrl-C was pressed
-    failures = [f"{kind}: {said}" for kind, log in made for said in (*_stopped(log), *said_first(log.events))]
+    failures = [f"{kind}: {said}" for kind, log in made for said in (*_cut_off(log), *said_first(log.events))]
     for sentence in failures:
         click.echo(sentence, err=True)
     summaries = [summarize(log.events) for log in logs]
@@ -163,11 +163,11 @@ def worker(address: str, role: str, host: str | None) -> None:
         raise TransportFailed(f"{address} has no seat for a worker of role {role}, or its run is over.") from sent_away
 
 
-def _stopped(log: Log) -> list[str]:
-    """A sentence if Ctrl-C ended the run early."""
+def _cut_off(log: Log) -> list[str]:
+    """A sentence if the run ended before its requests did, as it does when Ctrl-C is pressed."""
     ended = sum(isinstance(event, Finished) and event.reason != "cancelled" for event in log.events)
     of = log.scenario.workload.requests
-    return [f"Stopped with Ctrl-C: {of - ended} of {of} requests were cut off, or never sent."] if ended < of else []
+    return [f"{of - ended} of {of} requests were cut off, or never sent."] if ended < of else []
 
 
 def _run_own(context: click.Context, policy: Path, engine: str, options: dict[str, Any]) -> Log:

@@ -155,13 +155,21 @@ def _drawn(address: str) -> bytes:
 # ---- what it sends
 
 
+async def bounded(request: Request, most: int) -> bytes | None:
+    """What the page sends; None if that is more than `most` bytes, and no more of it is read."""
+    said = b""
+    async for piece in request.stream():
+        said += piece
+        if len(said) > most:
+            return None
+    return said
+
+
 def _act(do: Callable[[str, Sent, Book], object]) -> Callable[[Request], object]:
     async def answer(request: Request) -> Response:
-        said = b""
-        async for piece in request.stream():
-            said += piece
-            if len(said) > MOST_BYTES:
-                return Response(status_code=413)
+        said = await bounded(request, MOST_BYTES)
+        if said is None:
+            return Response(status_code=413)
         try:
             sent = msgspec.json.decode(said, type=Sent)
         except msgspec.DecodeError:

@@ -5,8 +5,6 @@ Like a class's pages it is none of Streamlit's: a move is one small request, and
 
 import asyncio
 from contextlib import nullcontext
-from functools import cache
-from string import Template
 
 import msgspec
 from starlette.requests import Request
@@ -20,8 +18,7 @@ from lab.play.game import MOST_MOVES, play
 from lab.play.pace import RECORDED
 from lab.play.puzzle import LEVELS, puzzle
 from lab.scene.export_html import inert
-from lab.ui.assets import asset
-from lab.web.class_routes import FRESH, address
+from lab.web.class_routes import FRESH, address, bounded, shell
 from lab.web.services import running
 
 MOST_BYTES = 16 * MOST_MOVES  # of what a page sends: moves such as "4:256p", and what they are moves of
@@ -64,7 +61,7 @@ async def play_page(request: Request) -> Response:
         "modules": {"kitchen": address("kitchen.js")},
     }
     styles = {"css": address("play.css"), "js": address("play.js")}
-    return HTMLResponse(_shell().substitute(data=inert(data), **styles), headers=FRESH)
+    return HTMLResponse(shell("play").substitute(data=inert(data), **styles), headers=FRESH)
 
 
 def _asked(request: Request, pace: str) -> Asked:
@@ -92,18 +89,11 @@ def _card(asked: Asked, page: str) -> str:
     return card(played, f"{page}?level={asked.level}&seed={asked.seed}&pace={asked.pace}")
 
 
-@cache
-def _shell() -> Template:
-    return Template(asset("play.html"))
-
-
 async def moved(request: Request) -> Response:
     """Where the moves lead."""
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MOST_BYTES:
-            return Response(status_code=413)
+    body = await bounded(request, MOST_BYTES)
+    if body is None:
+        return Response(status_code=413)
     try:
         asked = msgspec.json.decode(body, type=Asked)
     except msgspec.DecodeError:
