@@ -1,9 +1,10 @@
-// The line that says how a class stands, kept true by a socket; and the page drawn anew when the class has gone on.
+// The line that says how a class or the runs of a lesson stand, kept true by a socket; and the page drawn again when there is
+// something else to show.
 //
-// data: {stream, at, says, done}; at: where the class was when this page was drawn. Emits `heard` to be drawn anew.
+// data: {stream, at, says, done}; at: what the page showed when it was drawn. Emits `heard` to be drawn anew.
 
 const LONGEST_MS = 5000, SHORTEST_MS = 400;   // between two tries to connect
-const UNKNOWN_CLASS = 4404;
+const UNKNOWN = 4404;
 
 function createPulse(root, { emit }) {
   const line = document.createElement("p"), bar = document.createElement("div"), share = document.createElement("div");
@@ -35,7 +36,7 @@ function createPulse(root, { emit }) {
       if (heard.anew != null) emit("heard", `${heard.anew} ${++times}`);   // never the same twice: it may be told twice
     };
     socket.onclose = ({ code }) => {
-      if (closed || code === UNKNOWN_CLASS) return;
+      if (closed || code === UNKNOWN) return;
       timer = setTimeout(connect, wait * (0.5 + Math.random()));           // not everybody in the same moment
       wait = Math.min(LONGEST_MS, wait * 2);
     };

@@ -1,4 +1,4 @@
-// Where motions come from.
+// Where motions come from: a stream of one run, or of several, each after the next `kitchen` message.
 
 function openFeed(path, since, sparing, hear, changed) {
   let seq = since || 0,
@@ -16,6 +16,7 @@ function openFeed(path, since, sparing, hear, changed) {
     socket.onmessage = ({ data }) => {
       const message = JSON.parse(data);
       wait = 400;
+      if (message.kitchen) seq = 0;
       if (message.seq != null && message.seq <= seq) return;
       seq = message.seq ?? seq;
       hear(message);

@@ -20,7 +20,6 @@ function kitchen(view) {
       const width = view.widths.get(root) || 900,
         t = Math.min(view.clock.t, edge),
         now = Object.assign(moment(view.log, t), {
-          reduced: view.reduced,
           spots: [],
           stands: [],
           cancels: view.offers("cancel"),
@@ -93,7 +92,7 @@ function kitchen(view) {
           table(view, now),
         ),
       );
-      fly(root, now, view.clock.playing && !view.reduced);
+      fly(root, now, view.glides);
       if (says.key !== spoken && (performance.now() - spokenAt > SPEAK_S * 1000 || (force && !view.clock.playing))) {
         spokenAt = performance.now();
         spoken = says.key;

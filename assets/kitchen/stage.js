@@ -249,8 +249,9 @@ export function createKitchens(root, { emit = () => {} } = {}) {
         view.widths.set(node, 0);
         sizes.observe(node);
       },
-      get reduced() {
-        return quiet.matches;
+      /** Whether what goes from one place to the next is seen on its way. */
+      get glides() {
+        return clock.playing && !quiet.matches && !stage.spares();
       },
       says: () =>
         view.isLive() ? (view.isRunning() || !view.feed.isOpen() ? view.feed.says() : "waiting for its turn") : view.note,
@@ -260,14 +261,21 @@ export function createKitchens(root, { emit = () => {} } = {}) {
   }
 
   function hear(view, message) {
+    if (message.kitchen) {
+      Object.assign(view, { taken: null, offset: null, over: false });
+      take(view, { ...message.kitchen, stream: view.stream }, view);
+      stage.follow();
+      clock.t = 0;
+    }
     if (message.now != null) {
       view.heardAt = message.now;
       view.offset = Math.max(view.offset ?? -Infinity, message.now - performance.now() / 1000);
     }
     if (message.motions) ingest(view.log, message.motions);
+    if (message.note) view.note = message.note;
     if (message.over) {
       view.over = true;
-      view.feed?.close();
+      if (!message.more) view.feed?.close();
     }
     wake();
   }

@@ -13,12 +13,10 @@ from lab.classroom.store import Refusal, Room
 from lab.runs.live_scene import live
 from lab.scene.component import scene
 from lab.ui.formatting import made_words
-from lab.ui.js_component import component
 from lab.ui.learner import learner
+from lab.ui.pulse import pulse
 from lessons.evidence import Made
 from lessons.lesson import Lesson, Round
-
-_pulse = component("pulse", isolate_styles=False)
 
 
 def follow(classroom: Classroom, room: Room) -> None:
@@ -40,8 +38,7 @@ def follow_quietly(classroom: Classroom, room: Room, sees: Sees) -> None:
 
 
 def _follow(room: Room, who: str, at: str, says: str = "", done: float | None = None) -> None:
-    data = {"stream": f"/lab/class?room={quote(room.code)}&{who}", "at": at, "says": says, "done": done}
-    _pulse(data=data, key=f"pulse {who.partition('&')[0]}", default={"heard": ""}, on_heard_change=lambda: None)
+    pulse(f"pulse {who.partition('&')[0]}", f"/lab/class?room={quote(room.code)}&{who}", at, says, done)
 
 
 def attempt(act: Callable[[], object]) -> None:

@@ -5,6 +5,7 @@ runs, and one that is opened again goes on from there. Runs that were made befor
 that are being made for somebody else, are shared unless fresh ones are asked for.
 """
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -66,6 +67,7 @@ class Gathering:
     def __init__(
         self, shared: Shared, parts: Sequence[Part], by: str, *, for_all: bool = False, fresh: bool = False
     ) -> None:
+        self.id = secrets.token_urlsafe(9)  # gives the right to follow it
         self.engine = shared.engine
         self._kept, self._flights = shared.kept, shared.flights
         self.parts = parts
@@ -89,6 +91,7 @@ class Gathering:
         self._began = 0.0
         self._lock = threading.Lock()
         self.run = ""  # the run that is queued or on
+        self.watched = ""  # that run, if it is one to look at, or else the last one that was
         self.stopped = ""  # why it has stopped; it can be resumed
 
     @property
@@ -113,6 +116,11 @@ class Gathering:
     def repeats(self) -> bool:
         """Whether the turn that is on, or next, is made again because it was disturbed."""
         return self._attempts > 0
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether a run was, so far, and has been or is being made again."""
+        return self._spare < len(self._steps)
 
     @property
     def waits(self) -> bool:
@@ -255,7 +263,7 @@ class Gathering:
         turn = self._steps[self._done].turn
         try:
             if turn:
-                self.run = self.engine.start(turn.scenario, by=self._by, first=self._for_all)
+                self.run = self.watched = self.engine.start(turn.scenario, by=self._by, first=self._for_all)
             else:
                 self.run = self.engine.examine(by=self._by, first=self._for_all)
         except BadInput as wrong:  # a scenario that this lab's engine can't run

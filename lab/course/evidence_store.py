@@ -48,6 +48,10 @@ class EvidenceStore:
                 self._open.put(key, begun)
             return begun
 
+    def under_way(self, id: str) -> Gathering | None:
+        """The gathering with this id; None if there is none, or none any more."""
+        return next((begun for begun in self._open.values() if begun.id == id), None)
+
     def again(self, learner: str, lesson: Lesson, asked: Round) -> None:
         """Drop the evidence that answers the round, its own or else that of the rounds before; the runs are made again,
         whatever is kept."""

@@ -13,14 +13,14 @@ import streamlit as st
 
 from engine.errors import BadInput
 from lab.course.comparison import locked, opening, reveal, untold
-from lab.course.evidence_runs import Gathering, says
+from lab.course.evidence_runs import Gathering
 from lab.course.evidence_store import EvidenceStore
+from lab.course.gathering_feed import kitchen, progress
 from lab.course.guess_form import guess_form
 from lab.course.simulation import free_knob
 from lab.course.tables import Table
 from lab.course.view import Form, Untold, round_view
 from lab.runs.engine_client import EngineClient
-from lab.runs.live_scene import live
 from lab.scene.component import scene
 from lab.ui.formatting import asked_words, in_words, verdict
 from lab.ui.learner import Books, learner
@@ -167,12 +167,13 @@ def _run(course: Course, lesson: Lesson, asked: Round, gathering: Gathering) -> 
     gathering.advance()
     if gathering.complete:
         _gathered(course, lesson, asked, gathering)
-    _progress(lesson, asked, gathering)
-    on = gathering.on
-    if on.run and not on.measuring and (spec := live(course.engine.run(on.run))):
+    progress(gathering)
+    if gathering.stopped:
+        st.warning(gathering.stopped)
+    if spec := kitchen(gathering):
         scene({"kitchens": [spec], "can": []})
-        if on is gathering:
-            course.offer_own((on.run,))
+        if gathering.on is gathering:
+            course.offer_own((gathering.run,))
     if gathering.stopped:
         if _bar(lesson, asked, "The run has stopped; your guess is locked.", "Run it now"):
             gathering.resume()
@@ -186,18 +187,6 @@ def _gathered(course: Course, lesson: Lesson, asked: Round, gathering: Gathering
     course.evidence.keep(learner(), lesson, asked, gathering)
     st.session_state.pop(_again(lesson, asked), None)
     st.rerun()
-
-
-@st.fragment(run_every=1.0)
-def _progress(lesson: Lesson, asked: Round, gathering: Gathering) -> None:
-    """Once a second: advance, and rerun the page whenever there is another run to show."""
-    before = (gathering.on.run, gathering.stopped)
-    gathering.advance()
-    if gathering.complete or before != (gathering.on.run, gathering.stopped):
-        st.rerun()
-    st.progress(gathering.on.done / gathering.on.total, says(gathering))
-    if gathering.stopped:
-        st.warning(gathering.stopped)
 
 
 # ---- the comparison

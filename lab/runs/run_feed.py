@@ -77,8 +77,14 @@ class Run:
         self._wake()
 
     async def watch(self, since: int, every_s: float = FRAME_S) -> AsyncIterator[str]:
-        """JSON messages for a watcher that has seen the first `since` motions, until the run is over. They come no
-        more often than `every_s`."""
+        """JSON messages for a watcher that has seen the first `since` motions; the last one says that the run is over.
+        They come no more often than `every_s`."""
+        async for message in self.motions(since, every_s):
+            yield message
+        yield json.dumps({"over": True, "refused": self.refused})
+
+    async def motions(self, since: int, every_s: float) -> AsyncIterator[str]:
+        """The same without the last."""
         place = max(0, min(since, len(self._encoded)))
         while True:
             changed = self._changed  # taken before the check below, so that no change in between is missed
@@ -86,7 +92,6 @@ class Run:
                 fresh, place = self._encoded[place:], len(self._encoded)
                 yield f'{{"seq": {place}, "now": {self._now_s():.4f}, "motions": [{", ".join(fresh)}]}}'
             if self.over and place == len(self._encoded):
-                yield json.dumps({"over": True, "refused": self.refused})
                 return
             await asyncio.gather(changed.wait(), asyncio.sleep(every_s))
 

@@ -5,7 +5,9 @@ import hmac
 import json
 import math
 import re
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import suppress
+from typing import Any
 
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.requests import Request
@@ -15,8 +17,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from engine.errors import BadInput
 from engine.link import LinkSpec
+from lab.course import gathering_feed
+from lab.course.evidence_runs import Gathering
 from lab.runs.engine_client import EngineClient
-from lab.runs.run_feed import AWAY_S, FRAME_S, SPARING_S, Run
+from lab.runs.run_feed import AWAY_S, FRAME_S, SPARING_S
 from lab.ui.learner import name_of
 from lab.web.class_routes import CLASS_ROUTES
 from lab.web.landing import any_page, front_page
@@ -24,7 +28,7 @@ from lab.web.limited_socket import POLICY_VIOLATION
 from lab.web.play_routes import PLAY_ROUTES
 from lab.web.services import running
 
-UNKNOWN_RUN, NOT_YOURS = 4404, 4403
+UNKNOWN, NOT_YOURS = 4404, 4403
 
 
 async def health(_: Request) -> Response:
@@ -41,6 +45,22 @@ async def follow_class(socket: WebSocket) -> None:
     await running().live_updates.follow(socket, "" if unknown else learner)
 
 
+async def follow_gathering(socket: WebSocket) -> None:
+    """The socket of a lesson's page while its runs are made. The gathering's id lets anybody follow it."""
+    await gathering_feed.follow(socket, _gathering(socket))
+
+
+async def watch_gathering(socket: WebSocket) -> None:
+    """Sends the motions of its runs, one run after another."""
+    gathering = _gathering(socket)
+    await socket.accept()
+    if gathering is not None:
+        messages = gathering_feed.runs(gathering, sparing=_sparing(socket))
+        await _both(_send(socket, messages), _obey(running().engine, socket, ""))
+    with suppress(WebSocketDisconnect, RuntimeError):
+        await socket.close(*(() if gathering else (UNKNOWN, "no such runs")))
+
+
 async def watch(socket: WebSocket) -> None:
     """Sends a run's motions and takes commands. The run's id lets anybody watch; commands need its key, which the
     owner's page has."""
@@ -49,7 +69,7 @@ async def watch(socket: WebSocket) -> None:
     key = socket.query_params.get("key")
     await socket.accept()
     if run is None:
-        await socket.close(UNKNOWN_RUN, "no such run")
+        await socket.close(UNKNOWN, "no such run")
         return
     if key is not None and not hmac.compare_digest(key.encode(), run.key.encode()):
         await socket.close(NOT_YOURS, "not your run")
@@ -58,36 +78,55 @@ async def watch(socket: WebSocket) -> None:
     if owned:
         run.owner_came()
     since = re.fullmatch(r"[0-9]{1,9}", socket.query_params.get("since", ""))
-    every_s = SPARING_S if "sparing" in socket.query_params else FRAME_S
-    out = asyncio.create_task(_send(socket, run, int(since[0]) if since else 0, every_s))
-    commands = asyncio.create_task(_obey(engine, socket, run, owner=owned))
+    every_s = SPARING_S if _sparing(socket) else FRAME_S
     try:
-        await asyncio.wait({out, commands}, return_when=asyncio.FIRST_COMPLETED)
+        await _both(
+            _send(socket, run.watch(int(since[0]) if since else 0, every_s)),
+            _obey(engine, socket, run.id if owned else ""),
+        )
     finally:
         if owned:
             run.owner_went()
             asyncio.get_running_loop().call_later(AWAY_S, engine.make_room)
-        out.cancel()
-        commands.cancel()
-        await asyncio.gather(out, commands, return_exceptions=True)
     with suppress(WebSocketDisconnect, RuntimeError):  # the browser may have closed it already
         await socket.close()
 
 
-async def _send(socket: WebSocket, run: Run, since: int, every_s: float) -> None:
+def _sparing(socket: WebSocket) -> bool:
+    """Whether the page says that its browser would take the workers' cores if it drew as often as it can."""
+    return "sparing" in socket.query_params
+
+
+def _gathering(socket: WebSocket) -> Gathering | None:
+    return running().evidence.under_way(socket.query_params.get("id", ""))
+
+
+async def _both(send: Coroutine[Any, Any, None], hear: Coroutine[Any, Any, None]) -> None:
+    """Until one of them is over."""
+    tasks = {asyncio.create_task(send), asyncio.create_task(hear)}
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _send(socket: WebSocket, messages: AsyncIterator[str]) -> None:
     with suppress(WebSocketDisconnect, RuntimeError):
-        async for message in run.watch(since, every_s):
+        async for message in messages:
             await socket.send_text(message)
 
 
-async def _obey(engine: EngineClient, socket: WebSocket, run: Run, *, owner: bool) -> None:
+async def _obey(engine: EngineClient, socket: WebSocket, run: str) -> None:
+    """Carry out the commands of the `run`'s owner; "" for somebody who only watches, and may give none."""
     with suppress(WebSocketDisconnect):
         while True:
             text = await socket.receive_text()
-            if not owner:
+            if not run:
                 await socket.close(NOT_YOURS, "not your run")
                 return
-            if not command(engine, run.id, text):
+            if not command(engine, run, text):
                 await socket.close(POLICY_VIOLATION)
                 return
 
@@ -134,4 +173,6 @@ ROUTES: list[Route | WebSocketRoute] = [
     Route("/lab/healthz", health),
     WebSocketRoute("/lab/ws", watch),
     WebSocketRoute("/lab/class", follow_class),
+    WebSocketRoute("/lab/gathering", follow_gathering),
+    WebSocketRoute("/lab/gathering/runs", watch_gathering),
 ]

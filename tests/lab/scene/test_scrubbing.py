@@ -39,7 +39,7 @@ globalThis.scene = (kitchens) => {
     .replace(/sk-\\d+-\\d+-/g, "");
   const go = (t) => { made.stage.seek(t); made.stage.draw(); };
   return { shown, go, at: (t) => { go(t); return shown(); },
-    edge: made.stage.edge, gone: () => { made.destroy(); place.remove(); } };
+    playing: () => made.stage.clock.playing, stop: () => made.stage.toggle(), edge: made.stage.edge, gone: () => { made.destroy(); place.remove(); } };
 };
 """
 # Played from the start in steps of a frame, against going there and back in any order.
@@ -62,7 +62,7 @@ COMPARED = """([kitchens, shares]) => {
   return wrong;
 }"""
 # Heard message by message over a socket, against all of it at once.
-HEARD = """([kitchen, updates, shares]) => {
+HEARD = """([kitchen, updates, shares, before]) => {
   let line;  // the socket's end in the page, without a lab at the other one
   globalThis.WebSocket = class {
     static OPEN = 1;
@@ -74,8 +74,15 @@ HEARD = """([kitchen, updates, shares]) => {
   const whole = scene([{ ...kitchen, stream }]);
   line.onmessage(over);
   const heard = scene([{ ...kitchen, stream, motions: [] }]);
+  if (before.length) {  // the stream has begun with another run
+    line.onmessage({ data: JSON.stringify({ seq: before.length, now: 1, motions: before }) });
+    line.onmessage({ data: '{"over": true, "more": true}' });
+    line.onmessage({ data: JSON.stringify({ kitchen: { ...kitchen, motions: [] } }) });
+    if (!heard.playing()) wrong.push("the next run is not followed");
+    heard.stop();
+  }
   for (let n = 0; n < updates.length; n += 7) {
-    line.onmessage({ data: JSON.stringify({ motions: updates.slice(n, n + 7) }) });
+    line.onmessage({ data: JSON.stringify({ seq: n + 1, motions: updates.slice(n, n + 7) }) });
   }
   line.onmessage(over);
   for (const share of shares) {
@@ -131,6 +138,12 @@ def page(browser: Browser) -> Iterator[Page]:
     page.close()
 
 
+def as_told(log: list[Any]) -> list[Motion]:
+    """A run's motions as they come one by one."""
+    fold = Motions().fold
+    return [update for event in log for update in fold(event)]
+
+
 calm = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -150,10 +163,10 @@ def test_scrubbing_is_playing(page: Page, evening: tuple[Kind, list[Any]], share
 def test_a_run_that_is_watched_is_the_run_that_is_replayed(
     page: Page, evening: tuple[Kind, list[Any]], shares: list[float]
 ) -> None:
+    """Also where the same stream told of another run before."""
     kind, log = evening
-    fold = Motions().fold
-    updates: list[Motion] = [update for event in log for update in fold(event)]
-    assert page.evaluate(HEARD, [kitchen(motions(log), kind), updates, shares]) == []
+    for before in ([], as_told(cook("colocated", requests(2)))):
+        assert page.evaluate(HEARD, [kitchen(motions(log), kind), as_told(log), shares, before]) == []
 
 
 # An answer of few words at many widths, down to where its longest word must be squeezed: the words that are not whole.

@@ -107,6 +107,12 @@ def test_only_who_knows_a_run_can_watch_it(lab: Lab, stream: str, query: str) ->
         assert closing_code(socket) == 4404
 
 
+@pytest.mark.parametrize("path", ["/lab/gathering/runs?id=nobody", "/lab/gathering/runs", "/lab/gathering?id="])
+def test_only_who_knows_a_gathering_can_follow_it(lab: Lab, path: str) -> None:
+    with lab.watch(path) as socket:
+        assert closing_code(socket) == 4404
+
+
 def test_two_watchers_see_the_same(lab: Lab, stream: str) -> None:
     with lab.watch(stream) as one:
         hear(one, lambda messages: messages)
