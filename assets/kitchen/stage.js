@@ -1,10 +1,6 @@
 // The stage: one clock and one animation frame for any number of kitchens, and the page that they stand on.
 
 const RARE_S = 0.25; // between two frames where nothing moves, or where frames are dear
-/** A browser on the engine's own machine, where the workers need every core, disturbs the run that it shows: each frame
- *  that it paints is taken from a step. */
-const isHere = () => ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
-
 /** One clock, one animation frame, any number of kitchens. `emit(name, value)` tells the host of a user's choice. */
 export function createKitchens(root, { emit = () => {} } = {}) {
   const clock = { t: 0, playing: false, speed: 1, following: false, caption: "", until: Infinity },
@@ -208,110 +204,6 @@ export function createKitchens(root, { emit = () => {} } = {}) {
   });
   wrapper.addEventListener("toggle", () => wake(true), true);
 
-  function newView(spec) {
-    const view = {
-      id: spec.id,
-      key: `${views.size}-${(KEYS.next += 1)}`,
-      log: newLog(),
-      clock,
-      widths: new Map(),
-      can: [],
-      feed: null,
-      over: false,
-      offset: null,
-      taken: null,
-      emit,
-      crew: memo((_, roles) => crew(roles)),
-      crewAt: (now) => view.crew(JSON.stringify(now.roles), now.roles),
-      first: () => !views.size || views.values().next().value === view,
-      window: (t) => windowOf(t, stage.edge()),
-      to: () => stage.edge(),
-      alone: () => views.size < 2,
-      isLive: () => !!view.feed && !view.over,
-      isRunning: () => view.isLive() && view.offset != null, // before that it waits for its turn
-      edge() {
-        if (!view.isLive()) return view.log.end + (view.log.end ? TAIL_S : 0);
-        if (view.offset == null) return view.log.end;
-        return Math.max(0, (view.feed.isOpen() ? performance.now() / 1000 + view.offset : view.heardAt) - LIVE_LAG_S); // deaf is not stalled
-      },
-      offers: (what) => view.can.includes(what) && view.isLive() && (clock.following || clock.t > view.edge() - 0.5),
-      idle: () => {
-        for (const order of view.log.orders.values()) if (order.t1 == null || order.t1 > clock.t) return false;
-        return true;
-      },
-      send: (command) => view.feed?.send(command),
-      order(command) {
-        view.send(command);
-        wrapper.focus({ preventScroll: true });
-      }, // the button pressed will soon be gone
-      seek: stage.seek,
-      watch(node) {
-        view.widths.set(node, 0);
-        sizes.observe(node);
-      },
-      /** Whether what goes from one place to the next is seen on its way. */
-      get glides() {
-        return clock.playing && !quiet.matches && !stage.spares();
-      },
-      says: () =>
-        view.isLive() ? (view.isRunning() || !view.feed.isOpen() ? view.feed.says() : "waiting for its turn") : view.note,
-    };
-    view.scene = kitchen(view);
-    return view;
-  }
-
-  function hear(view, message) {
-    if (message.kitchen) {
-      Object.assign(view, { taken: null, offset: null, over: false });
-      take(view, { ...message.kitchen, stream: view.stream }, view);
-      stage.follow();
-      clock.t = 0;
-    }
-    if (message.now != null) {
-      view.heardAt = message.now;
-      view.offset = Math.max(view.offset ?? -Infinity, message.now - performance.now() / 1000);
-    }
-    if (message.motions) ingest(view.log, message.motions);
-    if (message.note) view.note = message.note;
-    if (message.over) {
-      view.over = true;
-      if (!message.more) view.feed?.close();
-    }
-    wake();
-  }
-
-  /** Take what the page sends, as often as it sends it: only a new run starts anew. `motions` may be JSON: a long run
-   *  costs the page less so. */
-  function take(view, spec, data) {
-    Object.assign(view, {
-      title: spec.title || "",
-      note: spec.note || "",
-      machine: spec.machine || "",
-      simulated: spec.simulated,
-      crowded: spec.crowded && isHere(),
-      ruler: spec.ruler || data.ruler || [],
-      can: data.can || [],
-    });
-    const key = JSON.stringify([spec.stream, spec.run, spec.motions?.length, spec.motions?.at(-1)]);
-    if (key === view.taken) return false;
-    const sameRun =
-      view.taken && (spec.run != null ? spec.run === view.run : view.stream && (!spec.stream || spec.stream === view.stream));
-    const sameStream = spec.stream && spec.stream === view.stream;
-    Object.assign(view, { taken: key, run: spec.run });
-    if (!sameStream) {
-      view.feed?.close();
-      Object.assign(view, { feed: null, offset: null, over: false, stream: spec.stream });
-    }
-    if (spec.motions || !sameRun) {
-      view.log = newLog();
-      view.log.deployment = spec.deployment;
-      view.log.pause = spec.simulated ? 0 : PAUSE_S;
-      ingest(view.log, typeof spec.motions === "string" ? JSON.parse(spec.motions) : spec.motions || []);
-    }
-    if (spec.stream && !sameStream) view.feed = openFeed(spec.stream, spec.seq, view.crowded, (message) => hear(view, message), wake);
-    return !sameRun;
-  }
-
   function update(data) {
     let fresh = false;
     const wanted = new Set((data.kitchens || []).map((spec) => spec.id));
@@ -323,10 +215,10 @@ export function createKitchens(root, { emit = () => {} } = {}) {
       }
     for (const spec of data.kitchens || []) {
       if (!views.has(spec.id)) {
-        views.set(spec.id, newView(spec));
+        views.set(spec.id, newView(spec.id, stage, { wrapper, views, sizes, emit, wake, quiet }));
         floor.append(views.get(spec.id).scene.root);
       }
-      fresh = take(views.get(spec.id), spec, data) || fresh;
+      fresh = views.get(spec.id).take(spec, data) || fresh;
     }
     mark(floor, "data-count", `${views.size}`);
     intro(h("p", { class: "sk-intro" }, data.intro ?? INTRO));

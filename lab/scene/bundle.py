@@ -28,6 +28,7 @@ PARTS = (
     "kitchen",
     "patterns",
     "player",
+    "view",
     "stage",
     "hosts",
 )
