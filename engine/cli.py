@@ -200,6 +200,7 @@ cli.add_command(reality)
 cli.add_command(watch)
 for command in (
     bench_engine.compute,
+    bench_engine.inside,
     bench_engine.guard,
     bench_engine.handoff,
     bench_engine.start,

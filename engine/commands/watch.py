@@ -1,5 +1,9 @@
-"""`split-kitchen watch`: a run of a real vLLM, from the files of the plugin inside it and of its client."""
+"""`split-kitchen watch`: a run of a real vLLM, from the files of the plugin inside it and of its client, or of NVIDIA
+Dynamo, from the traces that it writes itself."""
 
+import gzip
+import io
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +16,7 @@ from engine.grammar import admit
 from engine.log import MOST_BYTES, can_be_saved, save
 from engine.metrics import summarize
 from engine.report import report, table
+from engine.vllm.dynamo import Pass, Served, dynamo_line, translate_dynamo
 from engine.vllm.raw import Raw, parse
 from engine.vllm.translate import Translation, translate
 
@@ -21,7 +26,8 @@ from engine.vllm.translate import Translation, translate
 @click.option("--record", type=click.Path(path_type=Path), help="Write the event log here (.jsonl or .jsonl.gz).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def watch(folder: Path, record: Path | None, as_json: bool) -> None:
-    """Translate what a vLLM with the plugin wrote to FOLDER. The Kitchen can open the log that --record writes."""
+    """Translate what a vLLM with the plugin, or NVIDIA Dynamo, wrote to FOLDER: docs/inside-vllm.md. The Kitchen can
+    open the log that --record writes."""
     if record is not None:
         can_be_saved(record)
     found = watched(folder)
@@ -37,27 +43,37 @@ def watch(folder: Path, record: Path | None, as_json: bool) -> None:
 
 
 def watched(folder: Path) -> Translation:
-    """The run in a folder's `*.jsonl` files, one or more for each process. Raises BadInput."""
+    """The run in a folder's `*.jsonl` and `*.jsonl.gz` files, one or more for each process. Raises BadInput."""
     try:
-        files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
+        files = sorted([*folder.glob("*.jsonl"), *folder.glob("*.jsonl.gz")]) if folder.is_dir() else []
     except (OSError, ValueError):  # a name too long
         files = []
     if not files:
         raise BadInput("folder", str(folder), "a folder of .jsonl files that the vLLM plugin and its client wrote")
     lines: list[Raw] = []
+    traced: list[Pass | Served] = []
     for file in files:
         try:
-            lines += parse(contents(file, MOST_BYTES).splitlines(keepends=True), file.name)
-        except OSError as wrong:
-            raise BadInput("folder", str(file), f"files that can be read ({reason(wrong)})") from wrong
-    recorded_s = max(file.stat().st_mtime for file in files)
+            said = _unpacked(file).splitlines(keepends=True)
+        except (OSError, EOFError, zlib.error) as wrong:
+            why = reason(wrong) if isinstance(wrong, OSError) else str(wrong)
+            raise BadInput("folder", str(file), f"files that can be read ({why})") from wrong
+        of_dynamo = [line for line in map(dynamo_line, said) if line is not None]
+        traced += of_dynamo
+        lines += [] if of_dynamo else parse(said, file.name)
+    recorded_at = datetime.fromtimestamp(max(file.stat().st_mtime for file in files), UTC).isoformat(timespec="seconds")
     try:
-        found = translate(lines, datetime.fromtimestamp(recorded_s, UTC).isoformat(timespec="seconds"))
+        found = translate_dynamo(traced, recorded_at) if traced else translate(lines, recorded_at)
     except LookupError as missing:
         allowed = f"the files of one run, all their lines in order: nothing there begins {str(missing)[:80]}"
         raise BadInput("folder", str(folder), allowed) from missing
     admit(found.log.events, str(folder))
     return found
+
+
+def _unpacked(file: Path) -> bytes:
+    data = contents(file, MOST_BYTES)
+    return gzip.GzipFile(fileobj=io.BytesIO(data)).read(MOST_BYTES) if data[:2] == b"\x1f\x8b" else data
 
 
 def left_out(found: Translation) -> list[str]:

@@ -1,24 +1,28 @@
-"""Start vLLM servers, wait until all of them answer, and end every process that was started here."""
+"""Start vLLM servers under a keeper, tell when all of them answer, and end every process that was started here."""
 
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
+import msgspec
+
 from engine.errors import BadInput, WorkerFailed
+from engine.vllm import road
+from engine.vllm.keeper import STOP_S, Done, End, Ended, Orders, Pace, encode, from_keeper
 from engine.vllm.servers import VllmServer
 
 START_S = 600.0  # on a loaded machine two servers take some minutes
-LOOK_S, TELL_S = 0.5, 10.0
-STOP_S = 10.0
+LOOK_S = 0.5
+PACED_S = 10.0  # that takes milliseconds
 CHECK = "import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
-
-Progress = Callable[[str], None]
 
 
 def usable(python: str, *, split: bool) -> str:
@@ -43,61 +47,99 @@ def free_ports(count: int) -> tuple[int, ...]:
         return tuple(found)
 
 
-@contextmanager
-def running(
-    servers: Sequence[VllmServer], folder: Path, healthy: Callable[[str], bool], progress: Progress
-) -> Iterator[None]:
-    """Run the servers for the block, which starts once all are healthy; `healthy` checks a server's URL.
+class Running:
+    """Servers that were started here, with a keeper that ends them even if this process is killed.
 
-    Raises WorkerFailed with a server's last output if it ends early, or does not start in time.
+    `healthy` checks a server's socket. `bytes_per_s`: with `paced`, the link's first pace.
     """
-    with ExitStack() as ending:
-        processes = {server.name: ending.enter_context(_process(server, folder)) for server in servers}
-        began_s = told_s = time.monotonic()
-        waiting = list(servers)
-        while waiting:
-            for server in servers:
-                if processes[server.name].poll() is not None:
-                    raise WorkerFailed(f"vLLM's {server.name} ended: {last_words(server, folder)}")
-            waiting = [server for server in waiting if not healthy(server.url)]
-            if waiting:
-                if time.monotonic() - began_s > START_S:
-                    raise WorkerFailed(f"vLLM's {waiting[0].name} did not start within {START_S:g} s.")
-                if time.monotonic() - told_s > TELL_S:
-                    told_s = time.monotonic()
-                    progress(f"{len(waiting)} of {len(servers)} vLLM servers are starting, {told_s - began_s:.0f} s")
-                time.sleep(LOOK_S)
-        yield
 
+    def __init__(
+        self,
+        servers: Sequence[VllmServer],
+        folder: Path,
+        healthy: Callable[[str], bool],
+        *,
+        paced: bool = False,
+        bytes_per_s: float | None = None,
+    ) -> None:
+        self.servers, self.folder = list(servers), folder
+        self._healthy = healthy
+        self._waiting = list(servers)
+        self._began_s = self._looked_s = time.monotonic()
+        (folder / "servers.json").write_bytes(msgspec.json.encode(Orders(self.servers, paced, bytes_per_s)))
+        self.channel: Connection[bytes, bytes]
+        self.channel, theirs = Pipe()
+        inside = road.ENTER if paced else ()
+        command = [*inside, sys.executable, "-P", "-m", "engine.vllm.keeper", str(theirs.fileno()), str(folder)]
+        with (folder / "keeper.log").open("wb") as log:
+            self._keeper = subprocess.Popen(
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        theirs.close()
 
-@contextmanager
-def _process(server: VllmServer, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """In its own process group: an engine has children, which must not outlive it."""
-    Path(server.env["TMPDIR"]).mkdir()
-    with (folder / f"{server.name}.log").open("wb") as log:
-        process = subprocess.Popen(
-            server.command,
-            env=os.environ | server.env,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
+    def up(self) -> bool:
+        """Whether all servers answer. Raises WorkerFailed, with its last words, if one has ended or takes too long."""
+        self.look()
+        if self._waiting and time.monotonic() - self._looked_s > LOOK_S:
+            self._looked_s = time.monotonic()
+            self._waiting = [server for server in self._waiting if not self._healthy(server.socket)]
+            if self._waiting and self.since_s > START_S:
+                raise WorkerFailed(f"vLLM's {self._waiting[0].name} did not start within {START_S:g} s.")
+        return not self._waiting
+
+    def answers(self) -> bool:
+        """Whether none of them has stopped answering; those that still start count as answering."""
+        return bool(self._waiting) or all(self._healthy(server.socket) for server in self.servers)
+
+    @property
+    def since_s(self) -> float:
+        """Seconds since they were started."""
+        return time.monotonic() - self._began_s
+
+    def look(self) -> None:
+        """Raises WorkerFailed if a server, or its keeper, has ended."""
+        while self.channel.poll(0):
+            self._hear()
+
+    def pace(self, bytes_per_s: float | None) -> None:
+        """Another pace for the link, also for handoffs under way. Raises WorkerFailed."""
+        with suppress(OSError):  # the keeper is gone: `_hear` says so
+            self.channel.send_bytes(encode(Pace(bytes_per_s)))
+        while self.channel.poll(PACED_S):
+            if (done := self._hear()) is not None:
+                if done.why:
+                    raise WorkerFailed(done.why)
+                return
+        raise WorkerFailed("the link's pace was not changed in time")
+
+    def close(self) -> None:
+        """End all of them."""
+        with suppress(OSError):
+            self.channel.send_bytes(encode(End()))
         with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_S)
+            self._keeper.wait(2 * STOP_S)
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # what is left of the group
-        process.wait()
+            os.killpg(self._keeper.pid, signal.SIGKILL)  # if the keeper itself was killed
+        self._keeper.wait()
+        self.channel.close()
+
+    def _hear(self) -> Done | None:
+        try:
+            told = from_keeper.decode(self.channel.recv_bytes())
+        except (EOFError, OSError):
+            raise WorkerFailed(f"vLLM's servers ended with their keeper: {last_words(self.folder, 'keeper')}") from None
+        if isinstance(told, Ended):
+            raise WorkerFailed(f"vLLM's {told.server} ended: {last_words(self.folder, told.server)}")
+        return told
 
 
-def last_words(server: VllmServer, folder: Path) -> str:
-    """A server's last line with an error or, if there is none, its last line."""
-    lines = (folder / f"{server.name}.log").read_text("utf-8", "replace").splitlines()
+def last_words(folder: Path, name: str) -> str:
+    """A process's last line with an error or, if there is none, its last line."""
+    lines = (folder / f"{name}.log").read_text("utf-8", "replace").splitlines()
     told = [line.strip() for line in lines if "Error" in line] or [line.strip() for line in lines if line.strip()]
     return told[-1][:300] if told else "it printed nothing"

@@ -30,12 +30,13 @@ class Zero(Line, frozen=True, tag="zero"):
 
 
 class Asked(Line, frozen=True, tag="arrived"):
-    """The client sent a request of `prompt` tokens, for at most `most` output tokens."""
+    """The client sent a request of `prompt` tokens, for at most `most` output tokens; to `at` first, if it says so."""
 
     r: str
     prompt: int
     most: int
     text: str = ""
+    at: str = ""
 
 
 class AnswerPiece(Line, frozen=True, tag="token"):
@@ -51,6 +52,18 @@ class Unanswered(Line, frozen=True, tag="failed"):
 
     r: str
     why: str = ""
+
+
+class GivenUp(Line, frozen=True, tag="cancelled"):
+    """The client wants no more of the request."""
+
+    r: str
+
+
+class Paced(Line, frozen=True, tag="link"):
+    """From now on handoffs are paced at `rate` bytes/s; None: not at all."""
+
+    rate: float | None = None
 
 
 # ---- the engine core's
@@ -111,6 +124,12 @@ class Accepted(Line, frozen=True, tag="accept"):
     params_from: str | None = None
 
 
+class Posted(Line, frozen=True, tag="posted"):
+    """One rank's transfer begins; `r` is the request's name on the engine that offered its KV."""
+
+    r: str
+
+
 class Landed(Line, frozen=True, tag="landed"):
     """One rank's transfer, started at `t0`, has ended; `r` is the request's name on the engine that offered its KV."""
 
@@ -158,8 +177,8 @@ class LinesDropped(Line, frozen=True, tag="dropped"):
 
 
 Raw = (
-    Zero | Asked | AnswerPiece | Unanswered | Up | Queued | Scheduled | Computed | Preempted | Offered | Accepted
-    | Landed | Freed | Ended | Missing | HookBroke | LinesDropped
+    Zero | Asked | AnswerPiece | Unanswered | GivenUp | Paced | Up | Queued | Scheduled | Computed | Preempted | Offered
+    | Accepted | Posted | Landed | Freed | Ended | Missing | HookBroke | LinesDropped
 )  # fmt: skip
 _line: msgspec.json.Decoder[Raw] = msgspec.json.Decoder(Raw)
 _kind = msgspec.json.Decoder(type=dict[str, object])

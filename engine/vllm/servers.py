@@ -1,7 +1,8 @@
 """A deployment as vLLM servers on this machine's cores: each one's command and environment. Starts nothing.
 
 vLLM's scheduler always does chunked prefill: with a token budget above every prompt it is co-located, with a smaller
-one chunked. NixlConnector, which pulls, joins a prefill and a decode server.
+one chunked. NixlConnector, which pulls, joins a prefill and a decode server. Requests come in through files in place of
+ports: nobody else can take them, and they reach into another network namespace.
 """
 
 import json
@@ -19,21 +20,18 @@ SERVED = "kitchen"
 LONGEST = 4096  # tokens of a sequence
 SEQUENCES = 16
 KV_GIB = "1"
+OVER_TCP = {"UCX_TLS": "tcp", "UCX_NET_DEVICES": "lo"}
 ROLES = {"prefill": "kv_producer", "decode": "kv_consumer"}
 
 
 class VllmServer(msgspec.Struct, frozen=True):
-    """One vLLM process group: `command` with `env` added to the environment; it listens on `port` of loopback."""
+    """One vLLM server: `command` with `env` added to the environment; it listens on the Unix socket `socket`."""
 
     name: str
     role: str  # "prefill", "decode" or "" for both
-    port: int
+    socket: str
     command: tuple[str, ...]
     env: dict[str, str]
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
 
 def servers(
@@ -43,24 +41,25 @@ def servers(
     folder: Path,
     ports: tuple[int, ...],
     cores: tuple[int, ...],
+    *,
+    paced: bool = False,
 ) -> list[VllmServer]:
-    """All servers of the deployment. `ports`: two for each worker. `cores` are used in turn, one for each server.
+    """All servers of the deployment. `ports`: one for each worker. `cores` are used in turn, one for each server.
 
-    `folder` has the model's weights in one file; the servers write to `folder.parent`.
+    `folder` has the model's weights in one file; the servers write to `folder.parent`. `paced`: KV goes over TCP on the
+    loopback device, where `engine.vllm.road` can pace it; else by whichever way UCX prefers.
     """
     roles = [""] * deployment.workers
     if deployment.kind == "disaggregated":
         roles = ["prefill"] * deployment.prefill_workers + ["decode"] * deployment.decode_workers
     made = []
     for number, role in enumerate(roles):
-        port, side_port = ports[2 * number], ports[2 * number + 1]
         name = f"{role or 'worker'}-{number}"
         core = cores[number % len(cores)]
         arguments = {
             "model": str(folder),
             "served-model-name": SERVED,
-            "host": "127.0.0.1",
-            "port": str(port),
+            "uds": str(folder.parent / f"{name}.sock"),
             "dtype": prepared.dtype,
             "max-model-len": str(min(LONGEST, prepared.context_tokens)),
             "max-num-seqs": str(SEQUENCES),
@@ -77,7 +76,8 @@ def servers(
             }
             flags += ["--kv-transfer-config", json.dumps(transfer)]
         command = ("taskset", "-c", str(core), python, "-m", "vllm.entrypoints.openai.api_server", *flags)
-        made.append(VllmServer(name, role, port, command, _env(name, core, side_port, folder.parent)))
+        env = _env(name, core, ports[number], folder.parent) | (OVER_TCP if paced else {})
+        made.append(VllmServer(name, role, arguments["uds"], command, env))
     return made
 
 

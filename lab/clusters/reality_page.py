@@ -49,7 +49,18 @@ def page(engine: EngineClient) -> None:
 def _choose(engine: EngineClient) -> Scenario:
     kind = choose_kind("foretold_kitchen")
     orders = st.select_slider("Orders", ORDERS, 12, key="foretold_orders", bind="query-params", width=SLIDER)
-    link = st.select_slider(
+    link = _link(engine.settings.unpaced_because)
+    load = Workload(requests=orders, rate_per_s=1.0, prompt_tokens=64, output_tokens=32, long_prompt_tokens=512)
+    load = msgspec.structs.replace(load, long_every=3, ignore_eos=True)
+    settings = engine.settings
+    return Scenario(Deployment(kind, workers=settings.workers), LinkSpec(link or None), load, settings.model)
+
+
+def _link(unpaced_because: str) -> float:
+    if unpaced_because:
+        st.caption(f"The link cannot be slowed down: {unpaced_because}.")
+        return 0.0
+    link: float = st.select_slider(
         "Link bandwidth",
         LINKS,
         20e6,
@@ -58,10 +69,7 @@ def _choose(engine: EngineClient) -> Scenario:
         bind="query-params",
         width=SLIDER,
     )
-    load = Workload(requests=orders, rate_per_s=1.0, prompt_tokens=64, output_tokens=32, long_prompt_tokens=512)
-    load = msgspec.structs.replace(load, long_every=3, ignore_eos=True)
-    settings = engine.settings
-    return Scenario(Deployment(kind, workers=settings.workers), LinkSpec(link or None), load, settings.model)
+    return link
 
 
 def _runs() -> list[str]:

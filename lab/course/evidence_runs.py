@@ -260,8 +260,10 @@ class Gathering:
         if self.engine.state == "broken":
             self.stopped = self.engine.why
             return
-        turn = self._steps[self._done].turn
+        round, turn = self._steps[self._done]
         try:
+            if not self.engine.settings.tells_apart(_scenarios(self._steps_of(round))):
+                raise BadInput("engine", "vLLM", "the lab's own for this question: on vLLM its runs would be the same")
             if turn:
                 self.run = self.watched = self.engine.start(turn.scenario, by=self._by, first=self._for_all)
             else:

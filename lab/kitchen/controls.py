@@ -26,6 +26,10 @@ CHUNKS = (32, 64, 128, 256, 512, 1024)
 MAX_ORDERS = 24
 LONG_EVERY = 4
 OWN_CHARS = 4000
+OF_VLLM = (
+    "vLLM decides the rest of the pass: trays leave whole when the plating line asks for them, over NIXL, and the "
+    "first token comes from the plating line. Latency cannot be added."
+)
 
 
 class Wish(NamedTuple):
@@ -59,7 +63,7 @@ def choose_scenarios(kinds: list[Kind], more: DeltaGenerator, engine: EngineSett
     with more:
         with st.container(horizontal=True, gap="medium", key="orders-and-link"):
             workload = _workload()
-            bandwidth = _bandwidth()
+            bandwidth = _bandwidth(engine)
         latency_ms, deployment, own = _more(engine)
     link = LinkSpec(bandwidth or None, latency_ms / 1000)
     scenarios = [
@@ -102,7 +106,10 @@ def _workload() -> Workload:
     )
 
 
-def _bandwidth() -> float:
+def _bandwidth(engine: EngineSettings) -> float:
+    if engine.unpaced_because:
+        st.caption(f"The link is vLLM's own, and cannot be slowed down: {engine.unpaced_because}.")
+        return 0.0
     bandwidth: float = st.select_slider(
         "Link bandwidth",
         LINKS,
@@ -123,6 +130,22 @@ def _more(engine: EngineSettings) -> tuple[float, Deployment, str]:
         placeholder="Why does a long prompt make everybody else wait?",
         key="own",
     )
+    chunk = st.select_slider(
+        "Portion: tokens per step, when prep is cut", CHUNKS, 128, key="chunk", bind="query-params"
+    )
+    latency_ms, deployment = _pass(engine)
+    prefill, most = 1, engine.workers - 1
+    if most > 1:
+        prefill = st.slider("Prep stations", 1, most, 1, key="prep", bind="query-params")
+    named = msgspec.structs.replace(deployment, workers=engine.workers, prefill_workers=prefill, chunk=chunk)
+    return latency_ms, named, own
+
+
+def _pass(engine: EngineSettings) -> tuple[float, Deployment]:
+    """The pass's latency in ms, and how trays leave, travel and are taken off it."""
+    if engine.vllm_python:
+        st.caption(OF_VLLM)
+        return 0, engine.reachable(Deployment())
     latency_ms = st.select_slider(
         "Link latency",
         LATENCIES_MS,
@@ -130,9 +153,6 @@ def _more(engine: EngineSettings) -> tuple[float, Deployment, str]:
         format_func=lambda latency: f"{latency} ms",
         key="latency",
         bind="query-params",
-    )
-    chunk = st.select_slider(
-        "Portion: tokens per step, when prep is cut", CHUNKS, 128, key="chunk", bind="query-params"
     )
     transport = st.selectbox("Trays travel over", engine.transports, key="transport", bind="query-params")
     ship = st.selectbox(
@@ -149,15 +169,9 @@ def _more(engine: EngineSettings) -> tuple[float, Deployment, str]:
         key="first",
         bind="query-params",
     )
-    prefill, most = 1, engine.workers - 1
-    if most > 1:
-        prefill = st.slider("Prep stations", 1, most, 1, key="prep", bind="query-params")
     deployment = Deployment(
-        workers=engine.workers,
-        prefill_workers=prefill,
-        chunk=chunk,
         transport=transport,  # type: ignore[arg-type]  # these three are checked with the scenario
         ship=ship,  # type: ignore[arg-type]
         first_token=first,  # type: ignore[arg-type]
     )
-    return latency_ms, deployment, own
+    return latency_ms, deployment

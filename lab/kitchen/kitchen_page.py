@@ -18,7 +18,7 @@ from lab.runs.live_scene import live
 from lab.scene.choices import FIRST_SEEN, LINKS
 from lab.scene.component import scene
 from lab.scene.recordings import recorded, replayed
-from lab.scene.words import HEADING, intro, introduced, titles
+from lab.scene.words import HEADING, from_inside, intro, introduced, titles
 from lab.ui.learner import learner
 from lab.ui.session import runs_on_show, widget_changed
 from lab.ui.style import style
@@ -36,6 +36,7 @@ ONE_ROW = """
 }
 .st-key-orders-and-link { max-width: 420px; }
 """
+KEEPS_ROLES = "vLLM's servers keep their roles, and none of them can be killed here: starting again takes a minute."
 OPENS, RESETS = "open the kitchen", "as shown"  # keys of buttons in the session
 
 
@@ -133,7 +134,9 @@ def _buttons(engine: EngineClient, wish: Wish) -> None:
 def _change(engine: EngineClient, run: str, wish: Wish) -> None:
     """What can be changed while a kitchen is open, besides the link: its slider is on the pass."""
     deployment = wish.scenarios[0].deployment
-    if deployment.kind != engine.kind(run):
+    if engine.settings.vllm_python:
+        st.caption(KEEPS_ROLES)
+    elif deployment.kind != engine.kind(run):
         says = "Orders on plates are finished first; then the same workers, weights in place, change roles."
         if st.button("Change over now", icon=":material/swap_horiz:", help=says):
             engine.change_deployment(run, deployment)
@@ -192,6 +195,10 @@ def _says(engine: EngineClient) -> str:
     match engine.state:
         case "broken":
             return f":material/error: The engine can't run here: {engine.why}"
+        case "ready" if starting := [
+            known.starting for run in _runs() if (known := engine.run(run)) and known.starting
+        ]:
+            return f":material/local_fire_department: {starting[0]}"
         case "ready":
             waiting = [words for run in _runs() if (words := engine.queue_words(run))]
             if waiting:
@@ -216,13 +223,16 @@ def _show(engine: EngineClient, logs: Sequence[Log], scale: Scale) -> None:
     if not specs:
         shown = zip(titles(logs), logs, strict=True)
         specs = [_replayed(title, log) | {"ruler": _marks(log, scale)} for title, log in shown]
-    can = ["link", "cancel", "kill"] if _runs() else []
+    can = [*(["link"] if not engine.settings.unpaced_because else []), "cancel"] if _runs() else []
+    can += ["kill"] if can and not engine.settings.vllm_python else []
     scene({"kitchens": specs, "can": can, "intro": _intro(engine, logs[0])})
 
 
 def _intro(engine: EngineClient, log: Log) -> str:
     about = engine.about
-    return introduced(engine.settings.model.path, about.machine) if _runs() and about else intro(log)
+    if not (_runs() and about):
+        return intro(log)
+    return introduced(engine.settings.model.path, about.machine) + from_inside(log)
 
 
 def _ruler(engine: EngineClient, run: str, scale: Scale) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ from engine.live.process.host import (
     Over,
     Quit,
     RunRefused,
+    Starting,
     StartRun,
     StopRun,
     Told,
@@ -39,6 +40,7 @@ from engine.live.process.host import (
 from engine.live.process.seat import worker_names
 from engine.log import Log, in_order
 from engine.scenario import Deployment, ModelSpec, Scenario, one_of
+from engine.vllm.possible import possible, possible_scenario
 from lab.runs.engine_process import STOP_S, EngineProcess
 from lab.runs.fair_queue import FairQueue
 from lab.runs.run_feed import Run, RunFeed
@@ -50,15 +52,30 @@ WITHIN_S = 600.0
 
 class EngineSettings(msgspec.Struct, frozen=True):
     """`listen`: HOST:PORT where workers join from other hosts; "" starts them here. `transports`: those that the
-    workers share, the preferred one first."""
+    workers share, the preferred one first. `vllm_python`: vLLM is the engine, under this interpreter; "": our own.
+    `unpaced_because`: why its link cannot be paced; "" if it can."""
 
     workers: int = 2
     model: ModelSpec = ModelSpec("smollm2-135m")
     listen: str = ""
     transports: tuple[str, ...] = ("shm", "tcp")
+    vllm_python: str = ""
+    unpaced_because: str = ""
+
+    def fitted(self, scenario: Scenario) -> Scenario:
+        """The scenario as this lab's engine runs it, with its model. Raises BadInput for what can never run."""
+        deployment = self.reachable(scenario.deployment)
+        fitted = msgspec.structs.replace(scenario, deployment=deployment, model=self.model).checked()
+        return possible_scenario(fitted, self.unpaced_because) if self.vllm_python else fitted
+
+    def tells_apart(self, scenarios: Sequence[Scenario]) -> bool:
+        """Whether scenarios that differ also differ as this engine runs them. Raises BadInput if one cannot run."""
+        return not self.vllm_python or len(set(map(self.fitted, scenarios))) == len(set(scenarios))
 
     def reachable(self, deployment: Deployment) -> Deployment:
         """The deployment with a transport that its workers share: workers on other hosts share no memory."""
+        if self.vllm_python:
+            return possible(deployment)
         if not self.listen or deployment.transport in self.transports:
             return deployment
         return msgspec.structs.replace(deployment, transport=self.transports[0])
@@ -87,11 +104,14 @@ class EngineClient:
     def open(self) -> None:
         """Start the engine; it becomes ready in the background."""
         self.state = "starting"
-        self._process = EngineProcess(self._arguments(), self._hear, self._ended)
+        module = "engine.vllm.host" if self.settings.vllm_python else "engine.live.process.host"
+        self._process = EngineProcess(self._arguments(), self._hear, self._ended, module)
 
     def _arguments(self) -> list[str]:
         settings = self.settings
         scenario = Scenario(settings.reachable(Deployment(workers=settings.workers)), model=settings.model)
+        if settings.vllm_python:
+            return [msgspec.json.encode(scenario).decode(), settings.vllm_python]
         arguments = [msgspec.json.encode(scenario).decode(), ",".join(settings.transports)]
         return [*arguments, settings.listen] if settings.listen else arguments
 
@@ -116,12 +136,7 @@ class EngineClient:
         """Queue runs and return their ids, under which they can be watched at once. Together they are one job of the
         learner `by`, and replace that learner's waiting job; `first` puts them before all others. Raises BadInput for
         what can never run."""
-        checked = [
-            msgspec.structs.replace(
-                scenario, deployment=self.settings.reachable(scenario.deployment), model=self.settings.model
-            ).checked()
-            for scenario in scenarios  # a lesson names no model: the lab's is used
-        ]
+        checked = [self.settings.fitted(scenario) for scenario in scenarios]  # a lesson names no model
         job = [StartRun(secrets.token_urlsafe(9), scenario, prompts) for scenario in checked]
         for ask in job:
             self.feed.add(Run(ask.run, ask.scenario, by, prompts))  # at once: the page that asked shows it next
@@ -295,8 +310,8 @@ class EngineClient:
                 self._next()
             case Examined():
                 self.machine = told.machine
-            case Happened():
-                self.feed.call(lambda: self._happened(told))
+            case Happened() | Starting() | Declined():
+                self.feed.call(lambda: self._about_run(told))
             case Over() | RunRefused():
                 with self._lock:
                     self._running = ""
@@ -304,18 +319,19 @@ class EngineClient:
                         self._took_s.append(time.monotonic() - self._began_s)
                 self._end(told.run, told.why if isinstance(told, RunRefused) else "")
                 self._next()
-            case Declined():
-                self.feed.call(lambda: self._declined(told))
             case Broken():
                 self._broke(told.why)
 
-    def _declined(self, told: Declined) -> None:
-        if run := self.feed.get(told.run):
-            run.declined = told.why
-
-    def _happened(self, told: Happened) -> None:
-        if run := self.feed.get(told.run):
-            run.happened(told.events, told.now_s)
+    def _about_run(self, told: Happened | Starting | Declined) -> None:
+        if (run := self.feed.get(told.run)) is None:
+            return
+        match told:
+            case Happened():
+                run.happened(told.events, told.now_s)
+            case Starting():
+                run.starting = told.says
+            case Declined():
+                run.declined = told.why
 
     def _end(self, run: str, refused: str) -> None:
         def end() -> None:

@@ -22,12 +22,18 @@ class EngineProcess:
     """`hear` is called with everything the engine says, then `ended`, once, with how its process ended: both on the
     listening thread. When `ended` is called, nothing of the engine is left, not even a worker that was stopped."""
 
-    def __init__(self, arguments: list[str], hear: Callable[[Told], None], ended: Callable[[str], None]) -> None:
-        """`arguments`: of `engine.live.process.host`, after its first."""
+    def __init__(
+        self,
+        arguments: list[str],
+        hear: Callable[[Told], None],
+        ended: Callable[[str], None],
+        module: str = "engine.live.process.host",
+    ) -> None:
+        """`arguments`: of `module`, a host, after its first."""
         self._channel, theirs = Pipe()
         fd = theirs.fileno()
         # nothing is imported from the folder that the lab is started in
-        command = [sys.executable, "-P", "-m", "engine.live.process.host", str(fd), *arguments]
+        command = [sys.executable, "-P", "-m", module, str(fd), *arguments]
         self._process = subprocess.Popen(
             command,
             pass_fds=[fd],

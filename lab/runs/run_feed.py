@@ -34,6 +34,7 @@ class Run:
         self.over = False
         self.ended_at = ""  # UTC, ISO 8601
         self.refused = ""  # why it never began
+        self.starting = ""  # what the engine has to start before it can begin
         self.declined = ""  # why the last requested change was not made
         self.owners = 0  # pages that watch with the run's key
         self.left_s: float | None = None  # since when there is none, after there was one (monotonic)
@@ -57,6 +58,7 @@ class Run:
 
     def happened(self, events: Sequence[Event], now_s: float) -> None:
         """Append events; `now_s` is the run's clock when they were sent."""
+        self.starting = ""
         self.events += events
         self._encoded += [json.dumps(motion) for event in events for motion in self._motions.fold(event)]
         self._clock = (now_s, time.monotonic())

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from engine.events import Watched
 from engine.log import Log, seen_from_outside
 
 HEADING = "Split Kitchen: prefill and decode at one station, or at two?"
@@ -48,7 +49,15 @@ def titles(logs: Sequence[Log]) -> list[str]:
 
 def intro(log: Log) -> str:
     """What this is and what its words mean, and whose work one sees."""
-    return introduced(log.scenario.model.path, log.machine)
+    return introduced(log.scenario.model.path, log.machine) + from_inside(log)
+
+
+def from_inside(log: Log) -> str:
+    """Whose engine it is, and what its moments mean, where it is not ours; else ""."""
+    first = log.events[0] if log.events else None
+    if not isinstance(first, Watched):
+        return ""
+    return f" What you see comes from inside {first.engine} {first.version}. {first.moments}"
 
 
 def introduced(model: str, machine: str) -> str:

@@ -10,6 +10,7 @@ import click
 
 from engine.cli import cli, run_cli
 from engine.commands.bench import bench
+from engine.commands.inside import ENGINES, VARIABLE
 from engine.errors import BadInput
 from engine.scenario import whole
 from lab.bench.all_benches import all_command
@@ -39,10 +40,15 @@ __all__ = ["cli", "main"]
     show_envvar=True,
     help="Below which path of its address browsers find it, as kitchen.",
 )
+@click.option("--engine", default=ENGINES[0], show_default=True, envvar="SPLIT_KITCHEN_ENGINE", help="Or vllm.")
+@click.option("--vllm-python", envvar=VARIABLE, show_envvar=True, help="The Python of an environment with vLLM.")
 @click.option("--open/--no-open", "open_browser", default=True, help="Open the page in a browser here.")
-def lab(port: int, host: str, base_path: str, open_browser: bool) -> None:
+def lab(port: int, host: str, base_path: str, engine: str, vllm_python: str | None, open_browser: bool) -> None:
     """Open the lab: a kitchen in the browser, on the real engine."""
     whole("port", port, 1, 65535)
+    os.environ["SPLIT_KITCHEN_ENGINE"] = engine
+    if vllm_python:
+        os.environ[VARIABLE] = vllm_python
     Settings.of_environment().checked()  # refused here, where it is one sentence
     app = str(Path(__file__).with_name("app.py"))
     can_listen(host, port)

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import msgspec
 
+from engine.commands.inside import ENGINES, VARIABLE
 from engine.errors import BadInput
 from engine.files import expanded
 from engine.scenario import MAX_WORKERS, TRANSPORTS, ModelSpec, one_of, whole
 from engine.units import host_and_port
+from engine.vllm import road
+from engine.vllm.launch import usable
 from lab.classroom.auth import long_enough, made_key
 from lab.runs.engine_client import EngineSettings
 from lab.web.allowed_hosts import name_in
@@ -58,11 +61,32 @@ def _engine(environment: Mapping[str, str]) -> EngineSettings:
     transports = environment.get("SPLIT_KITCHEN_TRANSPORTS", "tcp" if listen else "shm,tcp").split(",")
     for transport in transports:
         one_of("SPLIT_KITCHEN_TRANSPORTS", transport, TRANSPORTS)
+    if _checked_engine(environment) == "vllm":
+        return _vllm(environment)
     return EngineSettings(
         workers=_workers("SPLIT_KITCHEN_WORKERS", environment),
         model=ModelSpec(environment.get("SPLIT_KITCHEN_MODEL", "smollm2-135m")),
         listen=listen,
         transports=tuple(transports),
+    )
+
+
+def _checked_engine(environment: Mapping[str, str]) -> str:
+    engine = environment.get("SPLIT_KITCHEN_ENGINE", ENGINES[0])
+    one_of("SPLIT_KITCHEN_ENGINE", engine, ENGINES)
+    return engine
+
+
+def _vllm(environment: Mapping[str, str]) -> EngineSettings:
+    """vLLM on this machine, as far as this machine lets it be paced."""
+    if environment.get("SPLIT_KITCHEN_LISTEN"):
+        raise BadInput("SPLIT_KITCHEN_LISTEN", environment["SPLIT_KITCHEN_LISTEN"], "left out with vLLM")
+    return EngineSettings(
+        workers=_workers("SPLIT_KITCHEN_WORKERS", environment),
+        model=ModelSpec(environment.get("SPLIT_KITCHEN_MODEL", "smollm2-135m")),
+        transports=("nixl",),
+        vllm_python=usable(environment.get(VARIABLE, ""), split=True),
+        unpaced_because=road.refused(),
     )
 
 

@@ -35,7 +35,6 @@ from engine.scenario import Deployment, ModelSpec, one_of
 DEATHS_BEFORE_READY = 3  # a worker that dies this often before it is ready is given up
 CLOCK_PINGS = 5
 
-
 _messages: msgspec.msgpack.Decoder[Report | Greeting] = msgspec.msgpack.Decoder(Report | Greeting)
 
 
@@ -47,6 +46,8 @@ class Front:
     or a split, read when a deployment that uses it begins. Raises BadInput for a model or deployment that cannot run;
     `start` raises WorkerFailed if workers do not come up; `poll` raises PolicyRefused, and then the engine is over.
     """
+
+    ready, starting = True, ""  # once `start` has returned: workers change roles without starting again
 
     def __init__(
         self,
@@ -142,6 +143,9 @@ class Front:
     @property
     def idle(self) -> bool:
         return self.router.idle
+
+    def open_requests(self) -> list[str]:
+        return self.router.open_requests()
 
     def submit(self, request: Request, t: float | None = None) -> None:
         """Accept a request that arrived at `t`, in seconds since this engine's zero (default: now)."""
@@ -340,7 +344,6 @@ class Front:
         self._heard(seat, hello)
 
     def _free_seat(self, role: str) -> Seat | None:
-        for seat, policy in zip(self.seats, self._policies, strict=True):
-            if seat.channel is None and (role == "any" or policy.startswith(role)):
-                return seat
-        return None
+        every = zip(self.seats, self._policies, strict=True)
+        fits = (seat for seat, policy in every if seat.channel is None and (role == "any" or policy.startswith(role)))
+        return next(fits, None)

@@ -18,6 +18,7 @@ from engine.live.machine.machine import Machine, measure
 from engine.live.process.channel import MAX_MESSAGE_BYTES
 from engine.live.process.front import Front
 from engine.live.process.run import machine, make_requests, rebased
+from engine.live.process.serving import Serving
 from engine.request import Request
 from engine.scenario import Deployment, ModelSpec, Scenario, checked_link
 from engine.units import host_and_port
@@ -107,6 +108,13 @@ class Happened(Tell, frozen=True):
     events: tuple[Event, ...]
 
 
+class Starting(Tell, frozen=True):
+    """The run waits until the engine has started what it needs; `says` is one sentence."""
+
+    run: str
+    says: str
+
+
 class Over(Tell, frozen=True):
     """The run has ended; nothing more comes of it."""
 
@@ -142,7 +150,7 @@ class Broken(Tell, frozen=True):
 
 Change = StopRun | ChangeLink | ChangeDeployment | AddRequest | CancelRequest | KillWorker
 Asked = Quit | StartRun | Examine | Change
-Told = EngineReady | Happened | Over | RunRefused | Declined | Examined | Broken
+Told = EngineReady | Happened | Starting | Over | RunRefused | Declined | Examined | Broken
 
 _asked: msgspec.msgpack.Decoder[Asked] = msgspec.msgpack.Decoder(Asked)
 
@@ -150,11 +158,12 @@ _asked: msgspec.msgpack.Decoder[Asked] = msgspec.msgpack.Decoder(Asked)
 class Host:
     """Joins the lab to a front. A run's clock starts with the run."""
 
-    def __init__(self, lab: "Connection[bytes, bytes]", front: Front) -> None:
+    def __init__(self, lab: "Connection[bytes, bytes]", front: Serving) -> None:
         self._lab = lab
         self._front = front
         self._encoder = msgspec.msgpack.Encoder()
         self._run = ""
+        self._begun = False  # whether the engine was ready for it
         self._zero_s = 0.0
         self._coming: deque[Request] = deque()  # requests that have not arrived yet
         self._scenario = Scenario()
@@ -168,22 +177,24 @@ class Host:
         while True:
             while self._lab.poll(0):
                 self._hear(_asked.decode(self._lab.recv_bytes(MAX_MESSAGE_BYTES)))
+            if self._run and not self._begun:
+                self._begin()
             self._advance()
             events = self._front.poll(self._wait_s(), also=[self._lab])
-            if self._run and events:
+            if self._begun and events:
                 self._happened(events)
-            if self._run and not self._coming and self._front.idle:
+            if self._begun and not self._coming and self._front.idle:
                 self.tell(Over(self._run))
-                self._run = ""
+                self._run, self._begun = "", False
 
     def _now_s(self) -> float:
         return self._front.now() - self._zero_s
 
     def _wait_s(self) -> float:
-        return max(0.0, self._coming[0].arrival_s - self._now_s()) if self._coming else 1.0
+        return max(0.0, self._coming[0].arrival_s - self._now_s()) if self._begun and self._coming else 1.0
 
     def _advance(self) -> None:
-        while self._coming and self._coming[0].arrival_s <= self._now_s():
+        while self._begun and self._coming and self._coming[0].arrival_s <= self._now_s():
             request = self._coming.popleft()
             self._front.submit(request, self._zero_s + request.arrival_s)
 
@@ -221,13 +232,29 @@ class Host:
         requests = make_requests(ask.scenario, ask.prompts)
         self._front.set_link(checked_link(ask.scenario.link))
         self._front.deploy(ask.scenario.deployment)
-        self._front.poll(0.0)
         self._coming = deque(requests)
         self._scenario, self._added = ask.scenario, 0
-        self._run, self._zero_s = ask.run, self._front.now()
+        self._run, self._begun = ask.run, False
+        self._begin()
+
+    def _begin(self) -> None:
+        """Let the run begin if the engine is ready for it; else say what it waits for."""
+        try:
+            ready = self._front.ready
+        except WorkerFailed as failed:
+            self.tell(RunRefused(self._run, str(failed)))
+            self._run = ""
+            return
+        if not ready:
+            self.tell(Starting(self._run, self._front.starting))
+            return
+        self._front.poll(0.0)  # what happened before is not part of it
+        self._begun, self._zero_s = True, self._front.now()
         self.tell(Happened(self._run, 0.0, tuple(self._front.standing())))
 
     def _change(self, ask: Change) -> None:
+        if not self._begun and not isinstance(ask, StopRun | ChangeLink):
+            raise BadInput("change", type(ask).__name__, "made once the run has begun")
         obey: dict[type, Callable[..., None]] = {
             StopRun: self._stop,
             ChangeLink: lambda change: self._front.set_link(checked_link(change.link)),
@@ -246,8 +273,11 @@ class Host:
 
     def _stop(self, _: Change) -> None:
         self._coming.clear()
-        for request in self._front.router.open_requests():
+        for request in self._front.open_requests():
             self._front.cancel(request)
+        if not self._begun:
+            self.tell(Over(self._run))
+            self._run = ""
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from engine.live.model.catalog import Prepared, prepare
 from engine.live.model.text import Text
 from engine.live.process.front import Front
 from engine.live.process.interrupt import Interrupt, interruptible
+from engine.live.process.serving import Serving
 from engine.live.this_machine import core_count, processor
 from engine.log import Log, in_order
 from engine.request import Request
@@ -72,7 +73,7 @@ def run_each(
 
 
 def run_on(
-    front: Front,
+    front: Serving,
     scenario: Scenario,
     requests: Sequence[Request],
     watch: OnEvents = lambda events: None,
@@ -90,7 +91,7 @@ def run_on(
     while coming or not front.idle:
         if interrupt is not None and interrupt.asked:
             coming.clear()
-            for request_id in front.router.open_requests():
+            for request_id in front.open_requests():
                 front.cancel(request_id)
         now_s = front.now() - zero_s
         while coming and coming[0].arrival_s <= now_s and _may_come(front, users):
@@ -105,9 +106,9 @@ def run_on(
     )
 
 
-def _may_come(front: Front, users: int) -> bool:
+def _may_come(front: Serving, users: int) -> bool:
     """In a closed loop, each user has at most one open request."""
-    return not users or len(front.router.open_requests()) < users
+    return not users or len(front.open_requests()) < users
 
 
 def make_requests(scenario: Scenario, prompts: Sequence[str] = ()) -> list[Request]:

@@ -225,6 +225,7 @@ def _now(self, *args, **kwargs):
 def _posted(self, now, result, handle, *args, **kwargs):
     if id(handle) in _transfers:
         _transfers[id(handle)][1] = now
+        say("posted", t=now, r=_transfers[id(handle)][0])
 
 
 def _polled(self, kept, state, handle, *args, **kwargs):

@@ -1,15 +1,20 @@
 """A real vLLM, for some minutes: `make vllm`, and its Python named in SPLIT_KITCHEN_VLLM_PYTHON."""
 
 import os
+from statistics import median
 
 import msgspec
 import pytest
 
 from engine.commands.inside import VARIABLE
-from engine.events import Arrived, HandoffEnded, TokenMade
+from engine.events import Arrived, Event, HandoffEnded, TokenMade
 from engine.grammar import check
+from engine.link import LinkSpec
+from engine.live.process.run import make_requests, run_on
 from engine.log import Log
 from engine.scenario import KINDS, Deployment, ModelSpec, Scenario, Workload
+from engine.vllm import road
+from engine.vllm.front import VllmFront
 from engine.vllm.run import run_vllm
 
 pytestmark = [
@@ -69,3 +74,32 @@ def test_prompts_are_cut_only_where_that_was_asked_for(logs: dict[str, Log]) -> 
     }
     assert most["chunked"] <= 256
     assert most["colocated"] >= 512
+
+
+@pytest.mark.skipif(bool(road.refused()), reason=f"no link can be paced here: {road.refused()}")
+def test_the_link_paces_the_real_handoff_and_its_change_in_mid_run() -> None:
+    first, then = 20e6, 40e6  # bytes/s
+    load = Workload(requests=8, prompt_tokens=512, output_tokens=2, ignore_eos=True, rate_per_s=0.4)
+    scenario = Scenario(Deployment("disaggregated"), LinkSpec(first), load, ModelSpec(dtype="fp32"))
+    landed = 0
+    with VllmFront(
+        scenario.deployment, scenario.link, scenario.model, python=os.environ[VARIABLE], paced=True
+    ) as front:
+        front.start()
+        while not front.ready:
+            front.poll(0.5)
+
+        def watch(events: list[Event]) -> None:
+            nonlocal landed
+            before, landed = landed, landed + sum(isinstance(event, HandoffEnded) for event in events)
+            if before < 4 <= landed:
+                front.set_link(LinkSpec(then))
+
+        log = run_on(front, scenario, make_requests(scenario), watch)
+    check(log.events)
+    ended = [event for event in log.events if isinstance(event, HandoffEnded)]
+    assert len(ended) == 8
+    for pace in (first, then):  # the median: the end is noticed once a step, and the first one connects
+        rates = [event.bytes_per_s for event in ended if event.configured_bytes_per_s == pace]
+        assert len(rates) >= 3
+        assert median(rates) == pytest.approx(pace, rel=0.2), rates

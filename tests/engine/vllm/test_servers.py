@@ -2,34 +2,25 @@
 
 import itertools
 import os
+import subprocess
 import sys
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
 from engine.errors import BadInput, WorkerFailed
+from engine.link import LinkSpec
 from engine.live.model.catalog import prepare
-from engine.scenario import Deployment, ModelSpec
-from engine.vllm.launch import free_ports, running, usable
+from engine.scenario import Deployment, ModelSpec, Scenario
+from engine.vllm.launch import Running, usable
 from engine.vllm.run import run_vllm
 from engine.vllm.servers import VllmServer, servers
 from tests.disturbed import children
 from tests.patience import comes
 
-HEALTHY = """
-import http.server, subprocess, sys
-subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-class Health(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200); self.end_headers()
-    def log_message(self, *words): pass
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Health).serve_forever()
-"""
-
 
 def made(deployment: Deployment, tmp_path: Path) -> list[VllmServer]:
-    ports = tuple(range(9000, 9000 + 2 * deployment.workers))
+    ports = tuple(range(9000, 9000 + deployment.workers))
     return servers(deployment, prepare(ModelSpec("tiny-llama")), "python", tmp_path / "model", ports, (0, 1))
 
 
@@ -57,7 +48,15 @@ def test_the_chunk_is_the_token_budget_of_a_step(tmp_path: Path) -> None:
 
 def test_every_server_has_names_and_ports_of_its_own(tmp_path: Path) -> None:
     every = made(Deployment("disaggregated", workers=5, prefill_workers=2), tmp_path)
-    assert len({server.name for server in every}) == len({server.port for server in every}) == 5
+    assert len({server.name for server in every}) == len({server.socket for server in every}) == 5
+    assert len({server.env["VLLM_NIXL_SIDE_CHANNEL_PORT"] for server in every}) == 5
+
+
+def test_only_a_paced_deployment_is_kept_to_tcp(tmp_path: Path) -> None:
+    prepared, ports = prepare(ModelSpec("tiny-llama")), (9000, 9001)
+    for paced in (False, True):
+        every = servers(Deployment(), prepared, "python", tmp_path / "model", ports, (0, 1), paced=paced)
+        assert [server.env.get("UCX_TLS") for server in every] == (["tcp"] * 2 if paced else [None] * 2)
 
 
 def test_bad_input_is_said_before_anything_starts() -> None:
@@ -65,45 +64,76 @@ def test_bad_input_is_said_before_anything_starts() -> None:
         usable("/no/python", split=False)
     with pytest.raises(BadInput, match="that has vllm"):
         usable(sys.executable, split=False)
-    from engine.link import LinkSpec
-    from engine.scenario import Scenario
-
-    with pytest.raises(BadInput, match="not paced"):
-        run_vllm(Scenario(link=LinkSpec(1e6)), python=sys.executable)
+    for scenario, why in (
+        (Scenario(link=LinkSpec(None, 0.1)), "only the bandwidth"),
+        (Scenario(link=LinkSpec(10.0)), "none|at least"),
+        (Scenario(Deployment(ship="layers")), "whole with vLLM"),
+        (Scenario(Deployment(local_prefill_tokens=5)), "0 with vLLM"),
+        (Scenario(Deployment("colocated", own_policy=True)), "left out with vLLM"),
+    ):
+        with pytest.raises(BadInput, match=why):
+            run_vllm(scenario, python=sys.executable)
 
 
 # ---- starting and ending
 
+IDLE = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+IDLE += "print('up', flush=True); time.sleep(600)"
+
 
 def stand_in(name: str, program: str, folder: Path) -> VllmServer:
-    (port,) = free_ports(1)
     env = {"TMPDIR": str(folder / f"{name}-tmp")}
-    return VllmServer(name, "", port, (sys.executable, "-c", program, str(port)), env)
+    return VllmServer(name, "", str(folder / f"{name}.sock"), (sys.executable, "-c", program), env)
 
 
-def healthy(url: str) -> bool:
-    try:
-        with urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+def up(socket: str) -> bool:
+    log = Path(socket).with_suffix(".log")
+    return log.exists() and "up" in log.read_text()
 
 
 @pytest.mark.live
 def test_servers_end_with_all_their_children(tmp_path: Path) -> None:
     before = children(os.getpid())
-    with running([stand_in("a", HEALTHY, tmp_path), stand_in("b", HEALTHY, tmp_path)], tmp_path, healthy, print):
-        assert len(children(os.getpid())) - len(before) >= 2
-    assert comes(lambda: children(os.getpid()) == before)
+    running = Running([stand_in("a", IDLE, tmp_path), stand_in("b", IDLE, tmp_path)], tmp_path, up)
+    assert comes(running.up)
+    (keeper,) = set(children(os.getpid())) - set(before)
+    started = children(keeper)
+    assert len(started) == 2
+    running.close()
+    assert children(os.getpid()) == before
+    assert not any(Path(f"/proc/{pid}").exists() for pid in started)
+    assert tmp_path.exists()
 
 
 @pytest.mark.live
 def test_a_server_that_ends_says_why_and_takes_the_others_with_it(tmp_path: Path) -> None:
     before = children(os.getpid())
     broken = stand_in("b", "raise ValueError('no such model')", tmp_path)
-    with (
-        pytest.raises(WorkerFailed, match=r"vLLM's b ended: ValueError: no such model"),
-        running([stand_in("a", HEALTHY, tmp_path), broken], tmp_path, lambda url: False, print),
-    ):
-        pass
+    running = Running([stand_in("a", IDLE, tmp_path), broken], tmp_path, lambda socket: False)
+    with pytest.raises(WorkerFailed, match=r"vLLM's b ended: ValueError: no such model"):
+        comes(running.up)
+    running.close()
     assert comes(lambda: children(os.getpid()) == before)
+
+
+@pytest.mark.live
+def test_nothing_is_left_of_an_owner_that_is_killed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    program = (
+        "import sys, time; from pathlib import Path; from engine.vllm.launch import Running;"
+        "from tests.engine.vllm.test_servers import IDLE, stand_in, up; folder = Path(sys.argv[1]);"
+        "running = Running([stand_in('a', IDLE, folder)], folder, up)\n"
+        "while not running.up(): time.sleep(0.1)\n"
+        "print('up', flush=True); time.sleep(600)"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE)
+    assert owner.stdout is not None
+    assert owner.stdout.readline() == b"up\n"
+    (keeper,) = children(owner.pid)
+    left = {keeper, *children(keeper)}
+    owner.kill()
+    owner.wait()
+    owner.stdout.close()
+    assert comes(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left))
+    assert not folder.exists()

@@ -25,8 +25,9 @@ from engine.events import (
 from engine.grammar import check
 from engine.log import dump, parse as parse_log
 from engine.metrics import summarize
+from engine.vllm.fold import client_name
 from engine.vllm.raw import Raw, Up, parse
-from engine.vllm.translate import Translation, client_name, translate
+from engine.vllm.translate import Translation, translate
 from tests.engine.stages import stages
 
 RAW = Path(__file__).with_name("raw")
