@@ -11,7 +11,7 @@ Share = tuple[str, int, int, int]  # worker, and what one order adds to its pref
 NOTHING: tuple[int, list[Share]] = (0, [])
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Load:
     """One worker's tokens still to prefill, tokens still to make at most, and tokens whose KV it holds or will hold.
 
@@ -45,16 +45,14 @@ class Loads:
         self.forget(order)
         if shares := _shares(order, source_hands_off):
             self._shares[order.request.id] = (len(order.output_ids), shares)
-            for share in shares:
-                self._add(share, 1)
+            self._add(shares, 1)
 
     def forget(self, order: Order) -> None:
         """Take away what the order adds. To be called before it has a token of which `made` did not hear."""
         before, shares = self._shares.pop(order.request.id, NOTHING)
         if shares:
             self.made(shares[-1][0], before - len(order.output_ids))  # the worker that decodes comes last
-        for share in shares:
-            self._add(share, -1)
+            self._add(shares, -1)
 
     def made(self, worker: str, tokens: int) -> None:
         """Orders that decode at `worker` have so many more tokens, all together."""
@@ -62,13 +60,13 @@ class Loads:
         load.output_tokens -= tokens
         load.kv_tokens += tokens
 
-    def _add(self, share: Share, sign: int) -> None:
-        worker, prefill, output, kv = share
-        load = self.of[worker]
-        load.prefill_tokens += sign * prefill
-        load.output_tokens += sign * output
-        load.kv_tokens += sign * kv
-        load.orders += sign
+    def _add(self, shares: Iterable[Share], sign: int) -> None:
+        for worker, prefill, output, kv in shares:
+            load = self.of[worker]
+            load.prefill_tokens += sign * prefill
+            load.output_tokens += sign * output
+            load.kv_tokens += sign * kv
+            load.orders += sign
 
 
 def _shares(order: Order, source_hands_off: bool) -> list[Share]:

@@ -9,7 +9,7 @@ from engine.request import Request
 Stage = Literal["queued", "prefilling", "reserving", "shipping", "decoding", "recalled", "done"]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Order:
     """`number`: its place in order of arrival. `output_ids`: the tokens it has, from whichever workers."""
 

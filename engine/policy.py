@@ -18,7 +18,7 @@ from engine.request import Request
 PREFILL_BATCH_TOKENS = 512  # short prompts share a step up to this many tokens; a longer one goes alone
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Job:
     """A request at one worker: `tokens` are prompt and output so far; the KV of the first `done` exists."""
 
@@ -63,7 +63,7 @@ def one_each(running: Collection[Job]) -> Choice:
 
 def prefill_first(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Choice:
     """Waiting prompts before everything else; decode only if there are none."""
-    return whole_prompts(waiting) or one_each(running)
+    return whole_prompts(waiting) if waiting else one_each(running)
 
 
 def chunked(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Choice:

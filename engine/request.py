@@ -16,7 +16,7 @@ class Sampling(msgspec.Struct, frozen=True):
     seed: int = 0
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):  # values only
     """One prompt and the limits of its answer.
 
     `prompt_ids` are token ids, `arrival_s` is seconds after the run's zero, `prompt` is the text for people to read.

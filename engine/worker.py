@@ -201,7 +201,7 @@ class Worker:
         token looks like decoding, or a token's value may end an answer.
         """
         steps = sys.maxsize
-        for piece in reversed(plan):
+        for piece in reversed(plan) if self._waiting else ():
             job = self._waiting.get(piece.request)
             if job is None:
                 break
@@ -225,7 +225,7 @@ class Worker:
             for job in self._running.values():
                 job.tokens += unknown
                 job.done += steps
-            if self._first_end() == 0:
+            if self._ending[0][0] <= self._decoded:
                 for job in [job for job in self._running.values() if len(job.tokens) == job.longest]:
                     out += self._end(job, "length", t)
         for piece in plan[rows:]:

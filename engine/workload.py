@@ -9,7 +9,7 @@ import msgspec
 from engine.scenario import Workload
 
 
-class Draft(msgspec.Struct, frozen=True):
+class Draft(msgspec.Struct, frozen=True, gc=False):  # values only, and a trace has very many
     """A request before it has a prompt."""
 
     number: int

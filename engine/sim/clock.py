@@ -5,14 +5,16 @@ the same seed gives the same log, byte for byte.
 """
 
 from collections.abc import Callable
+from heapq import heappop, heappush
 from itertools import accumulate
 
 import numpy as np
-import simpy
 
 from engine.sim.cost import Seconds
 
 NS_PER_S = 1_000_000_000
+
+Ring = Callable[[int], None]
 
 
 def ns(seconds: float) -> int:
@@ -33,25 +35,33 @@ def ends(lasting_s: Seconds, begun_ns: int) -> list[int]:
 
 
 class Clock:
-    """The simulation's time, and its alarms."""
+    """The simulation's time in nanoseconds, and its alarms. What rings at the same moment rings in the order set."""
 
     def __init__(self) -> None:
-        self.env = simpy.Environment(initial_time=0)
-
-    @property
-    def ns(self) -> int:
-        return self.env.now  # type: ignore[return-value]  # whole, because every delay is
+        self.ns = 0
+        self._alarms: list[tuple[int, int, Ring]] = []  # when, number, what: a heap
+        self._last = 0
 
     @property
     def s(self) -> float:
-        return self.env.now / NS_PER_S
+        return self.ns / NS_PER_S
 
     def at(self, s: float) -> int:
         """The moment `s` in nanoseconds."""
         return round(s * NS_PER_S)
 
-    def alarm(self, delay_ns: int, ring: Callable[[simpy.Event], None]) -> simpy.Event:
-        """Call `ring` with the alarm in `delay_ns`. There is no cancelling: a caller with a newer one ignores it."""
-        alarm = self.env.timeout(delay_ns)
-        alarm.callbacks.append(ring)
-        return alarm
+    def alarm(self, delay_ns: int, ring: Ring) -> int:
+        """Call `ring` in `delay_ns` with the alarm's number, which is returned.
+
+        There is no cancelling: a caller that has set another one since then ignores it.
+        """
+        self._last = number = self._last + 1
+        heappush(self._alarms, (self.ns + delay_ns, number, ring))
+        return number
+
+    def run(self) -> None:
+        """Let the alarms ring, one after the other, until there are none."""
+        alarms = self._alarms
+        while alarms:
+            self.ns, number, ring = heappop(alarms)
+            ring(number)

@@ -22,7 +22,7 @@ from engine.sim.prefixes import PrefixCaches
 from engine.sim.station import Station, WorkerSpec
 from engine.worker import Output
 
-TOLD = (TokenMade, Finished)
+TOLD = frozenset((TokenMade, Finished))  # what they tell the router
 RECORDED = frozenset((StepStarted, StepEnded, BlocksFreed))  # what workers say most often
 
 
@@ -56,7 +56,8 @@ class Cluster:
         self.seed = seed
         self.record: list[Happening] = []
         self._write = write or self.record.append
-        self._waiting_users: deque[Request] = deque()  # in a closed loop: the requests that users will send next
+        self._coming: deque[Request] = deque()  # in a closed loop: what its users will ask next
+        self._users = 0
         self.network = Network(self.clock, link, network or NetworkSpec())
         self.prefixes = prefixes
         self._all_came = False
@@ -109,27 +110,31 @@ class Cluster:
         `users`: if above 0, a closed loop of so many users, each of whom waits for an answer before the next request.
         """
         self._all_came = False
+        self._coming = deque(requests)
+        self._users = users
         if users:
-            self._waiting_users = deque(requests)
             for _ in range(min(users, len(requests))):
                 self._next_of_user()
         else:
-            self.clock.env.process(self._arrivals(requests))
-        self.clock.env.run()
+            self._arrive(0)
+        self.clock.run()
         assert self.router.idle, "requests are left that nobody serves"
 
     def _next_of_user(self) -> None:
-        self._all_came = not self._waiting_users
-        if self._waiting_users:
-            request = self._waiting_users.popleft()
+        self._all_came = not self._coming
+        if self._coming:
+            request = self._coming.popleft()
             self.clock.alarm(0, lambda _: self.submit(request))
 
-    def _arrivals(self, requests: Sequence[Request]):  # type: ignore[no-untyped-def]  # a SimPy process
-        for request in requests:
-            wait_ns = self.clock.at(request.arrival_s) - self.clock.ns
+    def _arrive(self, _: int) -> None:
+        """Everybody whose time it is arrives, and an alarm is set for the next one."""
+        coming = self._coming
+        while coming:
+            wait_ns = self.clock.at(coming[0].arrival_s) - self.clock.ns
             if wait_ns > 0:
-                yield self.clock.env.timeout(wait_ns)
-            self.submit(request)
+                self.clock.alarm(wait_ns, self._arrive)
+                return
+            self.submit(coming.popleft())
         self._all_came = True
 
     def submit(self, request: Request) -> None:
@@ -153,10 +158,11 @@ class Cluster:
     def heard(self, worker: str, outputs: Iterable[Output]) -> None:
         """A worker's outputs, in order. Steps and blocks do not concern the router: they are only recorded."""
         for output in outputs:
-            if type(output) in RECORDED:
+            kind = type(output)
+            if kind in RECORDED:
                 self._write(output)  # type: ignore[arg-type]  # an event, and not a report
-            elif isinstance(output, TOLD):
-                self.apply(self.router.noted(worker, output))
+            elif kind in TOLD:
+                self.apply(self.router.noted(worker, output))  # type: ignore[arg-type]  # likewise
             elif isinstance(output, Message):
                 if isinstance(output, Prefilled):  # a decode worker may be chosen
                     self._tell_progress()
@@ -167,8 +173,9 @@ class Cluster:
     def leapt(self, leap: Leapt, told: int) -> None:
         """A worker took several steps at once; the router already knows of the first `told` of them."""
         self._write(leap)
-        rows = [piece.request for piece in leap.rows]
-        self.router.leapt(leap.worker, rows, len(leap.ends_s), told * len(rows))
+        if rows := leap.rows:
+            steps = len(leap.ends_s)
+            self.router.leapt(leap.worker, [piece.request for piece in rows], steps, told * len(rows))
 
     def apply(self, outputs: Iterable[Routed]) -> None:
         """Deliver the router's commands to their workers, and record its events."""
@@ -177,7 +184,7 @@ class Cluster:
                 self.stations[output.worker].command(output.command)
             else:
                 self._write(output)
-                if self._waiting_users and type(output) is Finished:
+                if self._users and type(output) is Finished:
                     self._next_of_user()
 
     def _decode_worker_at_once(self) -> bool:

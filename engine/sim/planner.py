@@ -12,11 +12,9 @@ comes from the cost model instead of a profile.
 """
 
 import math
-from collections.abc import Generator
 from typing import Literal, get_args
 
 import msgspec
-import simpy
 
 from engine.errors import BadInput
 from engine.loads import Load
@@ -81,21 +79,21 @@ class Planner:
         }  # who is in which pool, or on the way there
         self._leaving: dict[str, Pool | None] = {}  # who gets no new requests, and the pool it will be in then
         self._made = len(self._pool)
-        cluster.clock.env.process(self._watch())
+        self._next_s = spec.interval_s
+        self._tick_ns = ns(min(spec.interval_s, 1.0))  # how soon it is seen that a worker has ended its requests
+        cluster.clock.alarm(self._tick_ns, self._look)
 
     def size(self, pool: Pool) -> int:
         """Workers in the pool, those that start or come over included."""
         return sum(where == pool for where in self._pool.values())
 
-    def _watch(self) -> Generator[simpy.Event, None, None]:
-        next_s = self.spec.interval_s
-        tick_s = min(self.spec.interval_s, 1.0)  # how soon it is seen that a worker has ended its requests
-        while not self._cluster.over:
-            yield self._cluster.clock.env.timeout(ns(tick_s))
-            self._see_them_off()
-            if self._cluster.clock.s + 1e-9 >= next_s:
-                next_s += self.spec.interval_s
-                self._plan()
+    def _look(self, _: int) -> None:
+        self._see_them_off()
+        if self._cluster.clock.s + 1e-9 >= self._next_s:
+            self._next_s += self.spec.interval_s
+            self._plan()
+        if not self._cluster.over:
+            self._cluster.clock.alarm(self._tick_ns, self._look)
 
     # ---- how many
 

@@ -70,9 +70,10 @@ def simulate(scenario: Scenario, on: On, wanted: Sequence[Draft] | None = None, 
 
 def count(scenario: Scenario, on: On, wanted: Sequence[Draft] | None = None, own: OwnFile | None = None) -> Tally:
     """As `simulate`, but only the metrics: events are not kept, so the run may be large."""
-    counter = Counter()
-    run(scenario, on, counter.add, wanted, own=own)
-    return counter.tally()
+    with _no_collections():
+        counter = Counter()
+        run(scenario, on, counter.add, wanted, own=own)
+        return counter.tally()
 
 
 def run(

@@ -11,7 +11,6 @@ from random import Random
 from typing import Protocol
 
 import msgspec
-import simpy
 
 from engine.blocks import BlockPool
 from engine.events import HandoffMoved, HandoffStarted
@@ -83,6 +82,8 @@ class Surroundings(Protocol):
 class _Steps:
     """One step or several alike, under way: their plan, and when each ends."""
 
+    __slots__ = ("ends_ns", "leaps", "plan", "rows", "told")
+
     def __init__(self, plan: Plan, rows: int, ends_ns: list[int], leaps: bool) -> None:
         self.plan = plan
         self.rows = rows
@@ -105,7 +106,7 @@ class Station:
         self._layered: dict[str, Ship] = {}  # requests whose layers are sent as they are computed
         self._flows: dict[str, Flow] = {}
         self._steps: _Steps | None = None
-        self._alarm: simpy.Event | None = None
+        self._alarm = 0
         self._busy = False
         self._taken = Random(f"{cluster.seed} {name}").randrange(1_000_000)  # steps; where in the scatter it starts
 
@@ -163,7 +164,7 @@ class Station:
     def _timed(self, plan: Plan, now: int) -> _Steps:
         prefill = [(piece.start, piece.tokens) for piece in plan if piece.tokens > 1]
         rows = len(plan) - len(prefill)
-        context = sum([piece.start for piece in plan if piece.tokens == 1]) + rows
+        context = rows and sum([piece.start for piece in plan if piece.tokens == 1]) + rows
         cost, steps = self.spec.cost, 0
         if self._cluster.leaping and not (prefill and self._cluster.watched):  # who watches sees a prompt's every piece
             steps = self._mind.steady_steps(plan)
@@ -190,8 +191,8 @@ class Station:
             del steps.ends_ns[under_way + 1 :]
             self._alarm = self._clock.alarm(steps.ends_ns[-1] - now, self._ended)
 
-    def _ended(self, alarm: simpy.Event) -> None:
-        if alarm is not self._alarm:
+    def _ended(self, alarm: int) -> None:
+        if alarm != self._alarm:
             return
         steps, self._steps = self._steps, None
         assert steps is not None
@@ -202,10 +203,10 @@ class Station:
             sampled = [UNKNOWN if samples(piece) else None for piece in plan]
             self._cluster.heard(self.name, self._mind.finish(plan, sampled, t))
         else:
-            count = len(steps.ends_ns)
             ends_s = tuple([end / NS_PER_S for end in steps.ends_ns])
             self._cluster.leapt(Leapt(t, self.name, plan, ends_s), steps.told)
-            self._cluster.heard(self.name, self._mind.leap(plan, count, t))
+            if said := self._mind.leap(plan, len(ends_s), t):
+                self._cluster.heard(self.name, said)
         self._begin()
 
     def _obey(self, command: Command) -> None:
@@ -245,7 +246,7 @@ class Station:
             if self._cluster.watched:
                 self._say([HandoffMoved(self._clock.s, ship.request, self.name, ship.target, landed)])
 
-        def look(_: simpy.Event) -> None:
+        def look(_: int) -> None:
             if not flow.over:
                 moved(network.carried(flow))
                 self._clock.alarm(MOVED_EVERY_NS, look)

@@ -5,6 +5,7 @@ kept once, with a count.
 """
 
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from operator import sub
 from typing import Any
@@ -17,7 +18,7 @@ from engine.metrics import Metrics, Spread
 from engine.sim.leap import Happening, Leapt
 
 
-class Served(msgspec.Struct):
+class Served(msgspec.Struct, gc=False):  # values only
     """One request's times, in seconds since the start of the run. Has what `engine.goodput` needs of a request."""
 
     id: str
@@ -85,7 +86,7 @@ class Counter:
         self._served: dict[str, Served] = {}
         self._gaps = _Gaps()
         self._begun: dict[str, float] = {}
-        self._busy: dict[str, float] = {}
+        self._busy: defaultdict[str, float] = defaultdict(float)
         self._decodes_at: dict[str, str] = {}  # of a request whose last tokens came in leaps, its worker
         self._leapt_s: dict[str, float] = {}  # when the last leap of each worker ended
         self._folds: dict[type, Callable[[Any], None]] = {
@@ -124,7 +125,7 @@ class Counter:
         self._begun[event.worker] = event.t
 
     def _step_ended(self, event: StepEnded) -> None:
-        self._busy[event.worker] = self._busy.get(event.worker, 0.0) + event.t - self._begun.pop(event.worker)
+        self._busy[event.worker] = self._busy[event.worker] + event.t - self._begun[event.worker]
 
     def _token(self, event: TokenMade) -> None:
         request = self._served[event.request]
@@ -140,7 +141,7 @@ class Counter:
         """All that a worker decodes gets a token in each of its steps, so only who is new to its batch is looked at.
         Whoever is stands at its end."""
         worker, ends_s = leap.worker, leap.ends_s
-        self._busy[worker] = self._busy.get(worker, 0.0) + leap.t - self._begun.pop(worker)
+        self._busy[worker] = self._busy[worker] + leap.t - self._begun[worker]
         if not (rows := leap.rows):
             return
         served, decodes_at, gaps = self._served, self._decodes_at, self._gaps

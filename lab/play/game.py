@@ -38,8 +38,7 @@ Decide = Callable[[Ask], str | None]
 
 
 class _Halted(Exception):
-    """Time stands still: for the moves that are offered, or because of one that is not possible. SimPy raises it once
-    more, made of its arguments."""
+    """Time stands still: for the moves that are offered, or because of one that is not possible."""
 
     def __init__(self, offered: tuple[Move, ...], wrong: BadInput | None = None) -> None:
         super().__init__(offered, wrong)

@@ -30,7 +30,7 @@ class Trays:
 
     def run(self) -> dict[str, Any]:
         """When each landed, approximately."""
-        self.clock.env.run()
+        self.clock.run()
         return {name: pytest.approx(t, abs=1e-6) for name, t in self.landed.items()}
 
 

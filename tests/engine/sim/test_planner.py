@@ -100,3 +100,9 @@ def test_a_planner_needs_pools_and_sound_numbers() -> None:
         count(scenario("colocated"), ClusterSpec(WORKER, planner=LOAD))
     with pytest.raises(BadInput, match="planner most workers is 1"):
         count(scenario(), ClusterSpec(WORKER, planner=msgspec.structs.replace(LOAD, most_workers=1)))
+
+
+def test_a_planner_of_a_closed_loop_stops_watching_when_the_last_answer_has_ended() -> None:
+    loop = scenario(link=LinkSpec(1e9), workers=2, users=2)
+    log = simulate(loop, ClusterSpec(WORKER, planner=LOAD), [Draft(n, 0.0, 500, 8) for n in range(5)])
+    assert sum(isinstance(event, Finished) for event in log.events) == 5
