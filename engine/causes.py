@@ -12,6 +12,7 @@ The *cause* is what overlaps at least half of the stall, and most of it; "none" 
     mixed       steps of the answer's worker that prefilled pieces of others' prompts beside its token (chunked prefill)
     tray        its own KV, on its way to the worker that decodes
     tray-ahead  others' KV, sent by the same worker before it, while its own had to wait
+    left-out    steps of the answer's worker with tokens for others and none for it: its policy chose so
     room        its KV had nowhere to go: the receiver had no free blocks
     recall      it began once more, after a fault, or its worker was not there; this goes before all others
 
@@ -20,7 +21,6 @@ Every answer is a function of the events up to its `until`: what is heard later 
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import singledispatchmethod
 from itertools import pairwise
 from typing import Any
@@ -45,6 +45,7 @@ from engine.events import (
 )
 from engine.plan import Slice
 from engine.stall import Cause, Phase, Stall, StallPart, overlapping
+from engine.underway import Request, Step, Tray, Worker, crossing, prefills
 from engine.usual_gap import RunningMedian
 
 LONG = 8  # usual gaps, and a longer one is a stall
@@ -58,48 +59,6 @@ def causes(events: Iterable[Event]) -> tuple[Stall, ...]:
     return tuple(stall for event in events for stall in fold(event))
 
 
-@dataclass
-class _Tray:
-    request: str
-    source: str
-    offered: float
-    tokens: int
-    accepted: float | None = None
-    started: float | None = None
-    landed: float | None = None
-    nbytes: int = 0
-
-
-@dataclass
-class _Step:
-    since: float
-    plan: tuple[Slice, ...]
-    pieces: list[Slice]  # of prompts
-
-
-@dataclass
-class _Worker:
-    """`prefills`: its steps with a prompt in them, in order. `due`: requests whose token its last step still owes."""
-
-    prefills: list[tuple[_Step, float]] = field(default_factory=list)  # and when they ended
-    downs: list[StallPart] = field(default_factory=list)
-    step: _Step | None = None
-    ended: float | None = None  # its last step,
-    usual_s: float | None = None  # and what a gap usually was then
-    due: set[str] = field(default_factory=set)
-    group: list[Stall] = field(default_factory=list)
-
-
-@dataclass
-class _Request:
-    prompt_tokens: int = 0
-    made: int = 0
-    last: float | None = None  # its last token, or before the first the end of its prefill
-    prefilled: bool = False  # in this life: a recalled one begins another
-    trays: list[_Tray] = field(default_factory=list)
-    recalls: list[StallPart] = field(default_factory=list)  # since its last token
-
-
 class Stalls:
     """Fold events one by one, as they are heard; each returns the stalls that ended with it.
 
@@ -107,9 +66,9 @@ class Stalls:
     """
 
     def __init__(self) -> None:
-        self._workers: defaultdict[str, _Worker] = defaultdict(_Worker)
-        self._requests: defaultdict[str, _Request] = defaultdict(_Request)
-        self._sent: defaultdict[str, list[_Tray]] = defaultdict(list)  # by sender
+        self._workers: defaultdict[str, Worker] = defaultdict(Worker)
+        self._requests: defaultdict[str, Request] = defaultdict(Request)
+        self._sent: defaultdict[str, list[Tray]] = defaultdict(list)  # by sender
         self._gaps = RunningMedian()
 
     @singledispatchmethod
@@ -143,6 +102,7 @@ class Stalls:
     def _owes_no_more(self, request: str) -> list[Stall]:
         out: list[Stall] = []
         for worker in self._workers.values():
+            worker.running.pop(request, None)
             if request in worker.due:
                 worker.due.discard(request)
                 out += self._complete(worker)
@@ -153,7 +113,7 @@ class Stalls:
     @fold.register
     def _step_started(self, event: StepStarted) -> list[Stall]:
         worker = self._workers[event.worker]
-        worker.step = _Step(event.t, event.plan, [piece for piece in event.plan if self._prefills(piece)])
+        worker.step = Step(event.t, event.plan, [piece for piece in event.plan if self._prefills(piece)])
         return self._flush(worker)
 
     def _prefills(self, piece: Slice) -> bool:
@@ -169,6 +129,8 @@ class Stalls:
         worker = self._workers[event.worker]
         out = self._flush(worker)
         step, worker.step = worker.step, None
+        if step is not None:
+            self._left_out(event.worker, worker, step, event.t)
         worker.ended, worker.usual_s = event.t, self._usual_s
         if step is None:
             return out
@@ -181,6 +143,15 @@ class Stalls:
             if not request.made:
                 request.last, request.recalls = event.t, []
         return out
+
+    def _left_out(self, name: str, worker: Worker, step: Step, ended: float) -> None:
+        """Note whose token this step could have made, beside those of others, and did not. None of ours leaves any."""
+        if len(step.pieces) == len(step.plan):
+            return
+        for request in worker.running.keys() - {piece.request for piece in step.plan}:
+            if worker.running[request] <= step.since:
+                part = StallPart(request, step.since, ended, tokens=1, worker=name)
+                self._requests[request].left_out.append(part)
 
     def _makes_token(self, piece: Slice) -> bool:
         request = self._requests[piece.request]
@@ -199,6 +170,8 @@ class Stalls:
         request.made = max(request.made, event.index + 1)
         request.last, request.recalls = event.t, []
         request.trays = [tray for tray in request.trays if tray.landed is None]
+        request.left_out = []
+        worker.running[event.request] = event.t
         worker.due.discard(event.request)
         return self._complete(worker)
 
@@ -224,10 +197,10 @@ class Stalls:
         cause = self._cause(event.request, event.worker, since, event.t)
         return Stall(since, event.t, event.worker, (event.request,), phase, cause)
 
-    def _complete(self, worker: _Worker) -> list[Stall]:
+    def _complete(self, worker: Worker) -> list[Stall]:
         return [] if worker.due else self._flush(worker)
 
-    def _flush(self, worker: _Worker) -> list[Stall]:
+    def _flush(self, worker: Worker) -> list[Stall]:
         """The stalls that its last step ended, those of one cause together."""
         worker.due = set()
         group, worker.group = worker.group, []
@@ -246,9 +219,10 @@ class Stalls:
     @fold.register
     def _offered(self, event: HandoffOffered) -> list[Stall]:
         request = self._requests[event.request]
-        tray = _Tray(event.request, event.source, event.t, request.prompt_tokens, nbytes=event.nbytes)
+        tray = Tray(event.request, event.source, event.t, request.prompt_tokens, nbytes=event.nbytes)
         request.trays.append(tray)
         self._sent[event.source].append(tray)
+        self._workers[event.source].running.pop(event.request, None)
         return []
 
     @fold.register
@@ -273,11 +247,13 @@ class Stalls:
     @fold.register
     def _ended(self, event: HandoffEnded) -> list[Stall]:
         tray = self._tray(event.request)
+        if event.verified is not False and self._requests[event.request].made:
+            self._workers[event.target].running[event.request] = event.t
         if tray and tray.landed is None:
             tray.landed = event.t if tray.started is None else min(event.t, tray.started + event.seconds)
         return []
 
-    def _tray(self, request: str) -> _Tray | None:
+    def _tray(self, request: str) -> Tray | None:
         trays = self._requests[request].trays
         return trays[-1] if trays else None
 
@@ -287,6 +263,7 @@ class Stalls:
     def _down(self, event: WorkerDown) -> list[Stall]:
         worker = self._workers[event.worker]
         worker.step = None
+        worker.running.clear()
         worker.downs.append(StallPart("", event.t, worker=event.worker, why=f"{event.worker} was down"))
         return self._flush(worker)
 
@@ -306,10 +283,11 @@ class Stalls:
             return found
         own, ahead, room = self._on_the_way(request, since, until)
         candidates = [
-            overlapping("prefill", _prefills(at, name, worker, since, mixed=False), since, until),
+            overlapping("prefill", prefills(at, name, worker, since, mixed=False), since, until),
             overlapping("tray", own, since, until),
             overlapping("tray-ahead", ahead, since, until),
-            overlapping("mixed", _prefills(at, name, worker, since, mixed=True), since, until),
+            overlapping("left-out", request.left_out, since, until),
+            overlapping("mixed", prefills(at, name, worker, since, mixed=True), since, until),
             overlapping("room", room, since, until),
         ]
         best = max(candidates, key=lambda cause: cause.share)
@@ -318,33 +296,18 @@ class Stalls:
         return best if best.share >= HALF else Cause("none")
 
     def _on_the_way(
-        self, request: _Request, since: float, until: float
+        self, request: Request, since: float, until: float
     ) -> tuple[list[StallPart], list[StallPart], list[StallPart]]:
         """Its own KV on the link, others' ahead of it, and its wait for room at the receiver."""
         own, ahead, room = [], [], []
         for tray in request.trays:
             room.append(StallPart(tray.request, tray.offered, tray.accepted))
             if tray.started is not None:
-                own.append(_crossing(tray))
+                own.append(crossing(tray))
             for other in self._sent[tray.source]:
                 if other is tray or other.started is None or (tray.started or until) < other.started:
                     continue
-                part = _crossing(other)
+                part = crossing(other)
                 part.until = min(x for x in (other.landed, tray.started, until) if x is not None)
                 ahead.append(part)
         return own, ahead, room
-
-
-def _crossing(tray: _Tray) -> StallPart:
-    return StallPart(tray.request, tray.started or 0.0, tray.landed, tray.tokens, tray.nbytes, tray.source)
-
-
-def _prefills(at: _Worker, name: str, worker: str, since: float, *, mixed: bool) -> list[StallPart]:
-    """Of its steps that ended after `since`, those that worked on other prompts: a part for each piece."""
-    parts: list[StallPart] = []
-    for step, ended in reversed(at.prefills):
-        if ended <= since:
-            break
-        if (len(step.pieces) < len(step.plan)) == mixed and all(piece.request != name for piece in step.pieces):
-            parts += [StallPart(piece.request, step.since, ended, piece.tokens, worker=worker) for piece in step.pieces]
-    return parts

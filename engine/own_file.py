@@ -18,7 +18,8 @@ from engine.errors import BadInput, PolicyRefused
 from engine.files import contents, reason
 from engine.loads import Load
 from engine.order import Order
-from engine.own_policy import RAISES, OwnPolicy, Written, raised
+from engine.own_limits import MOST_S, TookTooLong, limited
+from engine.own_policy import QUICK, RAISES, STUCK, OwnPolicy, Written, raised
 from engine.routing import Cached, LeastLoaded, Route, nothing_cached
 from engine.scenario import Deployment, Kind, Scenario
 from engine.stall import listed
@@ -94,8 +95,13 @@ class OwnFile:
         """Run the file, and take what it defines."""
         module: dict[str, Any] = {"__name__": "own_policy", "__file__": self.name}
         try:
-            exec(self._code, module)
-        except (Exception, SystemExit) as wrong:
+            with limited():
+                exec(self._code, module)
+        except TookTooLong as wrong:
+            raise BadInput("policy", self.name, f"a file that can be loaded within {MOST_S:g} seconds") from wrong
+        except KeyboardInterrupt:
+            raise
+        except BaseException as wrong:
             why = f"a file that can be loaded: it raises {raised(wrong, self.name)}"
             raise BadInput("policy", self.name, why) from wrong
         found = {name: module[name] for name in ASKED_WITH if callable(module.get(name))}
@@ -123,8 +129,13 @@ class OwnSplit(LeastLoaded):
         there = self.choose(order, others, loads)
         tokens = order.tokens - self.cached(order, here)
         try:
-            ships = self._written(tokens, LoadSeen.of(loads[there]), LoadSeen.of(loads[here]))
-        except (Exception, SystemExit) as wrong:
+            with limited():
+                ships = self._written(tokens, LoadSeen.of(loads[there]), LoadSeen.of(loads[here]))
+        except TookTooLong as wrong:
+            raise self._refused(order, f"it {STUCK}", QUICK) from wrong
+        except KeyboardInterrupt:
+            raise
+        except BaseException as wrong:
             raise self._refused(order, f"it raises {raised(wrong, self._file)}", RAISES) from wrong
         if not isinstance(ships, bool):
             raise self._refused(order, f"it returns a value of type {type(ships).__name__}", ANSWERS)

@@ -7,11 +7,13 @@ it decides is either carried out as it stands or refused by name: nothing is cor
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from engine.errors import PolicyRefused
+from engine.own_limits import GAVE_UP, MOST_S, TookTooLong, limited
 from engine.policy import Choice, Job
 from engine.request import Request
 from engine.stall import listed, number
 
 PASSED_OVER = 500  # steps in a row; prompts of thousands of tokens in small pieces stay far below it
+STUCK = "does not return"
 MOST_NAMED = 5  # requests in a sentence,
 MOST_LETTERS = 200  # and letters of what was raised
 
@@ -24,7 +26,9 @@ PIECE = "a waiting job gets at least one token, and no more than it has left"
 BUDGET = "a step with a prompt in it has no more than `chunk` tokens in all"
 IDLE = "a worker that has work does not stand still"
 STARVES = "no job is passed over again and again"
-RULES = (RAISES, PAIRS, THERE, ONCE, ONE_TOKEN, PIECE, BUDGET, IDLE, STARVES)
+QUICK = f"a policy answers within {MOST_S:g} seconds"
+ENDS = "a policy does not end its process, nor use up its memory"
+RULES = (RAISES, PAIRS, THERE, ONCE, ONE_TOKEN, PIECE, BUDGET, IDLE, STARVES, QUICK, ENDS)
 
 Written = Callable[..., object]  # as it is written: what it returns is anybody's guess
 
@@ -123,8 +127,13 @@ class OwnPolicy:
         asked = f"asked about {_named([*waiting, *running])}"
         see = self._seen
         try:
-            decided = self._written([see[name] for name in waiting], [see[name] for name in running], chunk)
-        except (Exception, SystemExit) as wrong:
+            with limited():
+                decided = self._written([see[name] for name in waiting], [see[name] for name in running], chunk)
+        except TookTooLong as wrong:
+            raise self._refused(QUICK, f"{asked}, it {STUCK}") from wrong
+        except KeyboardInterrupt:
+            raise
+        except BaseException as wrong:
             raise self._refused(RAISES, f"{asked}, it raises {raised(wrong, self._file)}") from wrong
         if not isinstance(decided, list | tuple):
             raise self._refused(PAIRS, f"{asked}, it returns {_kind(decided)}")
@@ -174,6 +183,14 @@ class OwnPolicy:
 
     def _refused(self, rule: str, fault: str) -> PolicyRefused:
         return PolicyRefused(f"{self._file}, step {self._step} of {self._worker}: {fault}; the rule: {rule}.", rule)
+
+
+def ended(file: str, who: str, how: str) -> PolicyRefused:
+    """What to say of a process that is gone, and that asked a policy: it would only end once more."""
+    if f"exit code {GAVE_UP}" in how:
+        return PolicyRefused(f"{file}: {who} asked it what to run, and it {STUCK}; the rule: {QUICK}.", QUICK)
+    rule = QUICK if "answered" in how else ENDS
+    return PolicyRefused(f"{file}: {who} asked it what to run, and {how}; the rule: {rule}.", rule)
 
 
 def raised(wrong: BaseException, file: str) -> str:

@@ -9,7 +9,7 @@ import msgspec
 from engine import units
 from engine.events import SERVER
 
-CauseKind = Literal["prefill", "mixed", "tray", "tray-ahead", "room", "recall", "none"]
+CauseKind = Literal["prefill", "mixed", "tray", "tray-ahead", "room", "left-out", "recall", "none"]
 Phase = Literal["first", "next"]
 
 
@@ -17,7 +17,7 @@ class Cause(msgspec.Struct, frozen=True):
     """`requests`: all that had a part in it, `request` the one with the largest; `tokens` and `nbytes` of all of them.
 
     From the begin of the first part (`since`, seconds of the run) to the end of the last; `share` of the stall.
-    `worker` computed or sent it. `why`: of a recall.
+    `worker` computed or sent it. `why`: of a recall. "left-out": `tokens` are those that the answer did not get.
     """
 
     kind: CauseKind
@@ -143,12 +143,19 @@ def _because(stall: Stall, name: Name) -> str:
             return f"while {whose} filled the link ahead of {'them' if several else 'it'}"
         case "room":
             return f"until there was room for {'their' if several else 'its'} KV cache"
+        case "left-out":
+            return f"left out by the policy in {steps_of(cause)} of {cause.worker} with tokens for others"
         case "recall":
             return f"until {'they were' if several else 'it was'} prefilled once more, because of a fault: {cause.why}"
         case "none" if stall.worker == SERVER:
             return "and a client cannot see why"
         case "none":
             return "and nothing in this run's log says why"
+
+
+def steps_of(cause: Cause) -> str:
+    """In how many steps an answer was left out."""
+    return "a step" if cause.tokens == 1 else f"{cause.tokens:,} steps"
 
 
 def in_seconds(seconds: float) -> str:

@@ -149,6 +149,7 @@ function causeSays(log, stalls, small) {
       ? `${tray} hold${by.length > 1 ? "" : "s"} up ${all}`
       : `${tray} fill${by.length > 1 ? "" : "s"} the pass: ${all} wait${s}`;
   if (cause.kind === "room") return `no room on the line: ${all} wait${s}`;
+  if (cause.kind === "left-out") return `the policy leaves ${all} out`;
   if (cause.kind === "recall") return `${all} begin${s} once more`;
   return "";
 }

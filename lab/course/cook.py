@@ -15,7 +15,6 @@ from IPython.display import HTML, Markdown, display
 from engine.causes import causes
 from engine.disturbed import disturbance, disturbed
 from engine.errors import BadInput, PolicyRefused
-from engine.events import StepStarted
 from engine.link import LinkSpec
 from engine.live.model.catalog import prepare
 from engine.live.process.front import Front
@@ -27,7 +26,7 @@ from engine.scenario import Deployment, ModelSpec, Scenario, Workload
 from engine.sim.fit import fit, unpaced_bytes_per_s
 from engine.sim.run import simulate, worker_like
 from engine.sim.station import WorkerSpec
-from engine.stall import Stall, in_seconds, listed, longest, says
+from engine.stall import in_seconds, longest, says
 from lab.course.chart_html import STYLE, scatter_html, table_html
 from lab.course.notebook import Kitchen, Still
 from lessons.evidence import ATTEMPTS, calmer
@@ -158,21 +157,8 @@ def numbers(log: Log) -> str:
     metrics = summarize(log.events).metrics
     stall = longest(causes(log.events))
     return f"TTFT {in_seconds(metrics.ttft_s.mean)} on average, longest stall {in_seconds(metrics.max_stall_s)}" + (
-        f": {_why(log, stall)}" if stall else "."
+        f": {says(stall).partition(': ')[2]}" if stall else "."
     )
-
-
-def _why(log: Log, stall: Stall) -> str:
-    """As the engine says it. It knows of no policy that leaves out who is running: how often it did is counted here."""
-    without = [
-        event
-        for event in log.events
-        if isinstance(event, StepStarted) and event.worker == stall.worker and stall.since <= event.t < stall.until
-        if all(piece.request != stall.requests[0] for piece in event.plan)
-    ]
-    if stall.cause.kind == "none" and without:
-        return f"{listed('request', stall.requests)}, while its worker took {len(without)} steps for others."
-    return says(stall).partition(": ")[2]
 
 
 def score_html(scores: Mapping[str, Scored]) -> str:

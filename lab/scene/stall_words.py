@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from engine import units
 from engine.events import SERVER
-from engine.stall import Name, Stall, in_seconds, listed, number, owned
+from engine.stall import Name, Stall, in_seconds, listed, number, owned, steps_of
 
 COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
@@ -38,6 +38,8 @@ def headline(stalls: Sequence[Stall], name: Name = number) -> str:
             return f"Tray {name(cause.request)} kept {answers} waiting {lasted}"
         case "room":
             return f"A full plating line kept {answers} waiting {lasted}"
+        case "left-out":
+            return f"The policy left {answers} out {lasted}"
         case "recall":
             return f"A fault kept {answers} waiting {lasted}"
         case "none":
@@ -69,6 +71,8 @@ def _because(stall: Stall, name: Name) -> str:
             return f"while {listed('tray', cause.requests, name)}, {size}, filled the pass ahead of {_them(several)}"
         case "room":
             return f"until there was room for {'their trays' if several else 'its tray'}"
+        case "left-out":
+            return f"while the policy left {_them(several)} out of {steps_of(cause)} with tokens for others"
         case "recall":
             return f"until {'they had' if several else 'it had'} been prepped once more: {cause.why}"
         case "none":

@@ -11,6 +11,7 @@ import click
 from engine.cli import cli, run_cli
 from engine.commands.bench import bench
 from engine.commands.inside import ENGINES, VARIABLE
+from engine.commands.own_process import own_process
 from engine.errors import BadInput
 from engine.scenario import whole
 from lab.bench.all_benches import all_command
@@ -86,4 +87,4 @@ bench.add_command(all_command, "all")
 
 def main() -> None:
     """`split-kitchen`."""
-    sys.exit(run_cli(cli))
+    sys.exit(own_process(sys.argv[1:], lambda: run_cli(cli)))

@@ -1,5 +1,6 @@
 """Stalls and their causes: known ones by name, and invariants under any events."""
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
@@ -28,6 +29,7 @@ from engine.events import (
 )
 from engine.link import LinkSpec
 from engine.log import in_order
+from engine.own_file import OwnFile
 from engine.plan import Slice
 from engine.scenario import KINDS, Deployment
 from engine.sim.leap import Happening, Leapt
@@ -45,6 +47,10 @@ GIANTS: dict[str, Any] = {
     "long_prompt_tokens": 8000,
     "long_every": 4,
 }
+ONE_AT_A_TIME = """
+def policy(waiting, running, chunk):
+    return [(waiting[0], min(waiting[0].left, chunk))] if waiting else [(running[-1], 1)]
+"""
 ORDERS = GIANTS | {"output_tokens": 60}
 
 
@@ -116,6 +122,25 @@ def test_kv_that_crosses_before_the_first_token_is_a_wait_for_it() -> None:
     assert worst is not None
     assert worst.cause.kind in ("tray", "tray-ahead")
     assert "waited for the first token" in says(worst)
+
+
+def test_whom_a_policy_leaves_out_is_told_so() -> None:
+    """All are read first, then one answer at a time is written to its end. Ours never leave anybody out: the property
+    below finds no span of that kind."""
+    file = OwnFile(ONE_AT_A_TIME, "mine.py")
+    log = simulate(file.deployed(scenario("colocated", **ORDERS | {"long_every": 0})), WORKER, own=file)
+    out = [stall for stall in causes(log.events) if stall.cause.kind == "left-out"]
+    assert len(out) > 3
+    steps = [event for event in log.events if isinstance(event, StepStarted)]
+    for stall in out:
+        (request,) = stall.requests
+        during = [step for step in steps if stall.since <= step.t < stall.until and step.worker == stall.worker]
+        without = [step for step in during if all(piece.request != request for piece in step.plan)]
+        assert 0 < stall.cause.tokens <= len(without)
+        assert stall.cause.share > HALF
+    assert re.search(
+        r": request \d, left out by the policy in \d+ steps of worker-0 with tokens for others\.$", says(out[0])
+    )
 
 
 def test_a_fast_link_leaves_nothing_to_explain() -> None:

@@ -66,7 +66,10 @@ def policy(waiting, running, chunk):
     file = OwnFile(source, "my_policy.py")
     short = msgspec.structs.replace(practice(Deployment()), workload=crowd(SHORT))
     said = numbers(simulate(file.deployed(short), WORKER, own=file))
-    assert re.search(r"longest stall .* s: request \d, while its worker took \d+ steps for others\.$", said), said
+    assert re.search(
+        r"longest stall .* s: request \d, left out by the policy in \d+ steps of worker-\d with tokens for others\.$",
+        said,
+    ), said
 
 
 def test_each_step_is_better_once_it_is_solved() -> None:

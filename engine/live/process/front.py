@@ -28,6 +28,7 @@ from engine.live.process.join_server import JoinServer, shared_key
 from engine.live.process.seat import KILLED, LOOK_S, Seat, seats
 from engine.messages import Command, Corrupt, Gone, Greeting, Hello, Ping, Pong, Ready, Refused, Report, Start, Stop
 from engine.own_file import route_for
+from engine.own_policy import ended
 from engine.request import Request
 from engine.router import Output, Router, Send
 from engine.scenario import Deployment, ModelSpec, one_of
@@ -168,10 +169,7 @@ class Front:
 
     def kill(self, worker: str) -> None:
         """Fault injection: the worker process dies at once. A new one takes its place."""
-        process = self._seat(worker).process
-        if process is None:
-            raise BadInput("worker", worker, "a worker process of this host")
-        process.kill()
+        self._seat(worker).strike()
 
     def corrupt(self, worker: str) -> None:
         """Fault injection: one bit of the next tray that lands at this worker flips."""
@@ -274,8 +272,10 @@ class Front:
 
     def _lost(self, seat: Seat) -> None:
         """Its worker died, or hangs: replace it, and have its orders start again elsewhere."""
-        why = seat.hung or seat.ending()
+        why, struck = seat.hung or seat.ending(), seat.struck
         was_ready = seat.vacate()
+        if was_ready is not None and self._own is not None and self.deployment.own_policy and not struck:
+            raise ended(self._own.name, seat.name, why)
         seat.deaths += was_ready is None
         if seat.deaths >= DEATHS_BEFORE_READY:
             blame = "its own messages say why" if why != KILLED else "Linux does that when memory runs out"

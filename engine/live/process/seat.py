@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
+from engine.errors import BadInput
 from engine.live import gpus
 from engine.live.process.join_server import KEY_VARIABLE, limit_silence
 from engine.messages import Ready
@@ -42,6 +43,7 @@ class Seat:
     asked_s: float = 0.0
     round_trips: tuple[tuple[float, float], ...] = ()  # (seconds, clock offset) of each ping
     unanswered: int = 0  # looks since it was last heard
+    struck: bool = False  # its process was killed on purpose
 
     def take(self, channel: "Connection[bytes, bytes]") -> None:
         """What comes and goes through this channel is the worker's from now on."""
@@ -61,6 +63,13 @@ class Seat:
         self.process = subprocess.Popen(command, pass_fds=[fd], env=environment, stdin=subprocess.DEVNULL)
         theirs.close()
         self.take(ours)
+
+    def strike(self) -> None:
+        """Fault injection: its process dies at once."""
+        if self.process is None:
+            raise BadInput("worker", self.name, "a worker process of this host")
+        self.struck = True
+        self.process.kill()
 
     def send(self, message: bytes) -> None:
         """If that fails, the worker has died or reads no more: its channel ends, and whoever reads it finds that."""
@@ -98,7 +107,7 @@ class Seat:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-        was_ready, self.channel, self.ready, self.round_trips = self.ready, None, None, ()
+        was_ready, self.channel, self.ready, self.round_trips, self.struck = self.ready, None, None, (), False
         return was_ready
 
 

@@ -46,6 +46,7 @@ from engine.messages import (
     Stop,
 )
 from engine.own_file import OwnFile
+from engine.own_limits import may_end
 from engine.plan import Plan
 from engine.policy import Policy
 from engine.scenario import OWN
@@ -281,6 +282,7 @@ def main() -> None:
     """Be a worker, on the channel that the front has opened for this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the front decides
     own = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    may_end()
     serve(Connection(int(sys.argv[1])), key=os.environ[KEY_VARIABLE].encode(), own=own)
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine.cli import run_cli
@@ -14,6 +15,7 @@ from engine.link import LinkSpec
 from engine.live.model.catalog import prepare
 from engine.live.process.front import Front
 from engine.live.process.run import make_requests, run_live, run_on
+from engine.live.process.seat import Seat
 from engine.log import Log
 from engine.metrics import summarize
 from engine.own_file import OwnFile
@@ -103,6 +105,34 @@ def test_a_worker_says_which_rule_was_broken(front: Front, path: Path) -> None:
         PolicyRefused, match=r"^mine\.py, step \d+ of worker-[01]: it gives 2 tokens to request \d; the"
     ):
         served(front, path, BREAKS)
+
+
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ("import os; os._exit(3)", r"its process ended with exit code 3; the rule: a policy does not end its process"),
+        ("while True: pass", r"it does not return; the rule: a policy answers within"),
+    ],
+)
+def test_a_worker_that_its_policy_ends_is_not_started_again(
+    tmp_path: Path, does: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    start = Seat.start_process
+
+    def counted(seat: Seat, key: bytes) -> None:
+        started.append(seat.name)
+        start(seat, key)
+
+    monkeypatch.setattr(Seat, "start_process", counted)
+    path = tmp_path / "mine.py"
+    path.write_text(f"def policy(waiting, running, chunk):\n    {does}\n")
+    load = msgspec.structs.replace(LOAD, requests=2, rate_per_s=None)
+    model = ModelSpec("tiny-llama", "fp32")
+    scenario = OwnFile.read(path).deployed(Scenario(Deployment(chunk=64), workload=load, model=model))
+    with pytest.raises(PolicyRefused, match=rf"^mine\.py.*{says}"):
+        run_live(scenario, own=path)
+    assert sorted(started) == ["worker-0", "worker-1"]
 
 
 def test_what_cannot_be_is_refused_before_anything_starts(tmp_path: Path) -> None:

@@ -16,6 +16,9 @@ SENTENCES = {
         "while tray 4, 23.6 MB, filled the pass ahead of them."
     ),
     Cause("recall", "r1", ("r1",), why="worker-1 is down"): "until they had been prepped once more: worker-1 is down.",
+    Cause(
+        "left-out", "r2", ("r2",), "worker-0", 12
+    ): "while the policy left them out of 12 steps with tokens for others.",
     Cause("none"): "for no reason in this kitchen.",
 }
 
