@@ -1,14 +1,12 @@
-// What the pages of a class share (lab/web/class_routes.py): the lab says over a socket what is to be seen, as parts of HTML, and
-// the page keeps what has not changed. assets/class.js and assets/wall.js come after it, in one module with it, and say what they
+// What the pages of a class share (lab/web/class_routes.py), after assets/line.js: the lab says over a socket what is to be seen, as
+// parts of HTML, and the page keeps what has not changed. assets/class.js and assets/wall.js come after it, in one module with it, and say what they
 // do beside: `shown()` after each page, and `unknown()` when there is no such class.
 //
 // Everything here is written by the lab and escaped there.
 
 const given = JSON.parse(document.getElementById("data").textContent), me = given.me, at = (id) => document.getElementById(id);
-const SHORTEST_MS = 400, LONGEST_MS = 5000;    // between two tries to connect
-const UNKNOWN_CLASS = 4404;
 const places = new Map();                       // name of a part -> its element
-let page = {}, kitchen = null, socket = null, wait = SHORTEST_MS, following = "";
+let page = {}, kitchen = null;
 
 function el(name, attributes = {}, ...children) {
   const node = document.createElement(name);
@@ -33,7 +31,7 @@ function show(next) {
   });
   shown();
   showKitchen();
-  follow(page.room || "");
+  follow(page.room || "", given, heard, unknown);
   if (moved) arrive();
 }
 
@@ -61,31 +59,9 @@ function showKitchen() {
 
 // ---- the lab
 
-/** The class's status line, and its next page whenever there is one. */
-function follow(room) {
-  if (room === following) return;
-  following = room;
-  socket?.close();
-  if (room) connect(room);
-}
-
-function connect(room) {
-  const url = new URL(`lab/class?room=${room}&sees=${given.sees}`, document.baseURI);
-  url.protocol = url.protocol.replace("http", "ws");
-  const line = socket = new WebSocket(url);
-  line.onopen = () => me && line.send(JSON.stringify({ me }));
-  line.onmessage = ({ data }) => {
-    const heard = JSON.parse(data);
-    wait = SHORTEST_MS;
-    if (heard.says != null) showStatus(heard);
-    if (heard.page) show(heard.page);
-  };
-  line.onclose = ({ code }) => {
-    if (line !== socket || following !== room) return;
-    if (code === UNKNOWN_CLASS) { unknown(); return; }
-    setTimeout(() => following === room && connect(room), wait * (0.5 + Math.random()));
-    wait = Math.min(LONGEST_MS, wait * 2);
-  };
+function heard(said) {
+  if (said.says != null) showStatus(said);
+  if (said.page) show(said.page);
 }
 
 function showStatus({ says, done }) {

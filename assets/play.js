@@ -1,5 +1,5 @@
 // Be the cook (lab/web/play_routes.py). A round is its orders and a list of moves: this page keeps the list, in its address, and asks
-// the lab where it leads. To undo is to ask for a shorter list.
+// the lab where it leads. To undo is to ask for a shorter list. After assets/line.js: in a class, all play the same round.
 
 const given = JSON.parse(document.getElementById("data").textContent), at = (id) => document.getElementById(id);
 const { createKitchens } = await import(new URL(given.modules.kitchen, document.baseURI));
@@ -8,6 +8,8 @@ const MOST_SEED = 999_999, ENDS = "undo again deal".split(" ");
 const known = new Map();                        // a list of moves, as JSON -> what the lab said
 const SHORT = { whole: "All", portion: "Portion", mixed: "Both", plate: "Plate one" };   // where a phone has no room
 let asked = given.asked, now = null, busy = false, watching = "", drawn = 0;
+let limit_s = 0, left_s = 0;                    // a move may take so long; 0: as long as it likes
+let counted = "", counting = false;             // the moves that the class has
 
 function el(name, attributes = {}, ...children) {
   const node = document.createElement(name);
@@ -41,18 +43,22 @@ async function go(change) {
     watching = next.watch;
     show(said);
   } catch (why) {
+    left_s = limit_s;
     at("why").textContent = typeof why === "string" ? why : "The lab does not answer. Nothing is lost: try again in a moment.";
   } finally {
     busy = false;
   }
-  if (now?.result && !now.result.searched) go({ par: true });
+  if (now?.result && !now.result.searched && !given.room) go({ par: true });   // a class sees the best when the round ends
 }
 
 function remember() {
   const { level, seed, pace, moves } = asked, at_ = new URL(location.href);
-  at_.search = new URLSearchParams({ level, seed, pace, ...(moves.length ? { moves: moves.join(".") } : {}) }).toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
+  at_.search = new URLSearchParams({ ...stays(), level, seed, pace, ...(moves.length ? { moves: moves.join(".") } : {}) }).toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
   history.replaceState(null, "", at_);
 }
+
+/** What the address says beside the round. */
+const stays = () => Object.fromEntries(Object.entries({ room: given.room, from: given.lesson.slug, clock: limit_s || "" }).filter(([, said]) => said));
 
 // ---- what is shown
 
@@ -74,7 +80,7 @@ function show(said) {
   at("result").hidden = !said.result;
   showKitchen(said, same ? before.t : 0, round, same && !!before?.result === !!said.result && said.result);
   showHand(said);
-  if (said.result) showResult(said.result, ended);
+  if (said.result) { showResult(said.result, ended); count(); }
   else if (begins) at("scene").scrollIntoView({ block: "start" });   // a phone shows both stations above the moves only so
 }
 
@@ -116,7 +122,9 @@ function showHand({ buttons, waiting, so_far, t, result }) {
   for (const [called, one] of [["Several orders", "together"], ["The pass", "send"]]) row(called, buttons.filter(({ act }) => act === one));
   at("moves").replaceChildren(...rows);
   [...at("moves").querySelectorAll("button")].slice(0, 9).forEach((button, n) => { button.append(el("kbd", { "aria-hidden": "true" }, `${n + 1}`)); button.setAttribute("aria-keyshortcuts", n + 1); });
-  for (const name of ENDS.slice(0, 2)) document.querySelector(`[data-do=${name}]`).disabled = !asked.moves.length;
+  for (const name of ENDS.slice(0, 2)) document.querySelector(`[data-do=${name}]`).disabled = !asked.moves.length || (name === "undo" && limit_s > 0);
+  left_s = limit_s;
+  tick(0);
   at("said").textContent = result ? result.headline : `At ${t.toFixed(2)} seconds: ${so_far.map(([what, much]) => `${what} ${much}`).join(", ")}. ${buttons.length} choices.`;
   if (held) (at("moves").querySelector("button") || at("hand-title")).focus({ preventScroll: true });
 }
@@ -135,11 +143,12 @@ function showResult({ headline, says, chart, moment, chose, back, searched }, ar
   const field = el("div");
   field.innerHTML = chart;   // the lab's own, escaped there
   for (const one of field.querySelectorAll("[data-watch]")) one.setAttribute("aria-pressed", one.dataset.watch === watching);
-  const next = el("div", { class: "onward" }, button("again", "The same orders again"), button("deal", "Other orders"));
-  if (asked.level < given.levels.length) next.append(button("next", `Level ${asked.level + 1}`));
-  next.append(el("a", { href: new URL(`lab/play/card${location.search}`, document.baseURI), download: "be-the-cook.svg", "data-do": "card" }, "A card to share"));
+  const next = el("div", { class: "onward" }, button("again", "The same orders again"));
+  if (!given.room) next.append(button("deal", "Other orders"));
+  if (!given.room && asked.level < given.levels.length) next.append(button("next", `Level ${asked.level + 1}`));
+  if (searched) next.append(el("a", { href: new URL(`lab/play/card${location.search}`, document.baseURI), download: "be-the-cook.svg", "data-do": "card" }, "A card to share"));
   const heading = el("h2", { tabindex: -1 }, headline);
-  field.prepend(el("p", {}, says, searched ? "" : " Looking for the best schedule …"));
+  field.prepend(el("p", {}, says, searched ? "" : given.room ? " The best that a search finds is shown when the round ends." : " Looking for the best schedule …"));
   at("result").replaceChildren(heading, el("div", { class: "both" }, el("div", {}, told, next), field));
   if (held) (at("result").querySelector(`[data-watch="${held.watch}"]`) || heading).focus({ preventScroll: true });
   if (!arrived) return;
@@ -150,7 +159,7 @@ function showResult({ headline, says, chart, moment, chose, back, searched }, ar
 // ---- what the learner does
 
 const acts = {
-  undo: () => asked.moves.length && go({ moves: asked.moves.slice(0, -1) }),
+  undo: () => asked.moves.length && !limit_s && go({ moves: asked.moves.slice(0, -1) }),
   again: () => go({ moves: [] }),
   deal: () => go({ moves: [], seed: Math.floor(Math.random() * MOST_SEED) }),
   next: () => go({ moves: [], level: asked.level + 1 }),
@@ -164,7 +173,7 @@ document.addEventListener("click", ({ target }) => {
   const { move, level, watch } = button.dataset;
   if (move) drawing() || go({ moves: [...asked.moves, move] });
   else if (level) go({ moves: [], level: +level });
-  else if (watch) go({ par: true, watch: watch === watching ? "" : watch });
+  else if (watch) go({ par: !given.room, watch: watch === watching ? "" : watch });
   else acts[button.dataset.do]?.();
 });
 
@@ -178,10 +187,61 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+// ---- against a clock: time stands still while one thinks, but not for long; then the first move is made
+
+/** `passed_s` more have passed. Nothing runs before the first move, while a step is drawn, or while nobody can see it. */
+function tick(passed_s) {
+  const runs = limit_s > 0 && now && !now.result && asked.moves.length > 0, first = at("moves").querySelector("button");
+  at("left").hidden = !runs || !first;
+  if (!runs || !first) return;
+  if (!busy && !drawing() && !document.hidden) left_s -= passed_s;
+  const seconds = Math.max(0, Math.ceil(left_s));
+  at("left").style.setProperty("--share", Math.max(0, seconds / limit_s));
+  at("left").lastChild.textContent = `${seconds} s, then: ${first.querySelector("span").textContent.toLowerCase()}`;
+  if (left_s <= 0 && !busy && !drawing()) go({ moves: [...asked.moves, first.dataset.move] });
+}
+setInterval(() => tick(0.1), 100);
+at("clock").onchange = () => { limit_s = +at("clock").value; remember(); showHand(now); };
+
+// ---- in a class
+
+function heard({ says, page }) {
+  if (says != null) at("class-says").textContent = `Class ${given.room}: ${says}`;
+  if (page && page.step !== "cook") location.replace(new URL(`join?room=${given.room}`, document.baseURI));
+  count();
+}
+
+/** The class has each round that is finished. What does not arrive is sent again, once the lab is heard from. */
+async function count() {
+  const moves = asked.moves.join(" ");
+  if (!given.room || !now?.result || counting || counted === moves) return;
+  counting = true;
+  try {
+    const answer = await fetch(new URL("lab/class/finish", document.baseURI), {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ me: given.me, moves: asked.moves }) });
+    const { why } = await answer.json();
+    counted = moves;
+    at("counted").textContent = why || "Your point is on the projector. The latest round counts, unless an earlier one beats it.";
+  } catch { /* the line breaks then, too, and the next word over it brings us here again */ }
+  counting = false;
+}
+
+if (given.room || given.lesson.slug) {
+  at("beside").hidden = false;
+  at("back-to").href = given.room ? `./join?room=${given.room}` : `./${given.lesson.slug}`;
+  at("back-to").textContent = given.room ? "Back to your class" : given.lesson.says;
+}
+document.body.toggleAttribute("data-class", !!given.room);
+limit_s = [5, 10].find((seconds) => seconds === +new URLSearchParams(location.search).get("clock")) || 0;
+at("clock").value = limit_s || "";
+
+// ---- the round that the address names
+
 at("pace").append(...given.paces.map(({ name, title }) => el("option", { value: name }, title)));
 at("pace").onchange = () => go({ moves: [], pace: at("pace").value });
 at("levels").append(...given.levels.map(({ number, title }) => el("button", { type: "button", "data-level": number }, `${number} · ${title}`)));
 if (given.said.answer) known.set(JSON.stringify({ ...asked, watch: "", par: false }), given.said.answer);
-for (const less of [{}, { moves: [] }, { pace: given.paces[0].name, moves: [] }, { level: 1, seed: 1, pace: given.paces[0].name, moves: [] }])
+for (const less of [{}, { moves: [] }, ...(given.room ? [] : [{ pace: given.paces[0].name, moves: [] }, { level: 1, seed: 1, pace: given.paces[0].name, moves: [] }])])
   if (!now) await go(less);   // as much of what the address says as can be played
 at("why").textContent = given.said.why;
+follow(given.room, given, heard, () => location.reload());

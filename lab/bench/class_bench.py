@@ -1,9 +1,9 @@
 """`split-kitchen bench class`: a class on one lab, over the real protocol, while the engine runs.
 
 First many sockets watch one run; then all learners vote at once, while nothing else happens, which says what a vote
-costs; then an instructor takes them through question after question: vote, counts, second vote, the run that all watch,
-answer. Another visitor has the kitchen open throughout. The learners run in this process and share the machine with the
-lab.
+costs; then all play a round of the game, which says what a move and a finished round cost; then an instructor takes
+them through question after question: vote, counts, second vote, the run that all watch, answer. Another visitor has the
+kitchen open throughout. The learners run in this process and share the machine with the lab.
 """
 
 import asyncio
@@ -21,12 +21,14 @@ from engine.bench.figure import Figure, Findings, found
 from engine.commands.bench_engine import say
 from engine.live.process.run import machine
 from engine.scenario import number, whole
+from lab.bench.class_game import GameCost, play_at_once
 from lab.bench.classroom import COOKS, Class, stream_of
 from lab.bench.startup import fresh_lab
 from lab.bench.streamlit_client import RunWatcher
 from lab.runs.open_files import open_files
 
 RERUN_S, BEHIND_S, AGE_S, VOTE_S, GROWN = 0.100, 1.0, 0.150, 0.002, 1.05
+MOVE_S, ROUND_S = 0.030, 0.030
 
 
 def p95(values: Sequence[float]) -> float:
@@ -43,7 +45,7 @@ async def crowd(held: Class, watchers: int) -> list[RunWatcher]:
         return await asyncio.gather(*(RunWatcher().watch(held.host, stream) for _ in range(watchers)))
 
 
-def figures(held: Class, kept: int, vote_s: float) -> list[Figure]:
+def figures(held: Class, kept: int, vote_s: float, game: GameCost) -> list[Figure]:
     """What the class cost, with goals. `kept`: votes in the class's file; `vote_s`: the lab's CPU time for one."""
     fifth = len(held.memory) // 5
     before, after = median(held.memory[fifth : 2 * fifth]), median(held.memory[-fifth:])
@@ -57,6 +59,11 @@ def figures(held: Class, kept: int, vote_s: float) -> list[Figure]:
         Figure("of fragments, 95 of 100", p95(held.reruns["fragment"]), "s", most=RERUN_S),
         Figure("a learner's act, until its answer, 95 of 100", p95(held.sent_s), "s", most=RERUN_S),
         Figure("the lab's CPU time for a vote, when all vote", vote_s, "s", most=VOTE_S),
+        Figure("its CPU time for a move, when all play", game.moves_cpu_s / game.moves, "s", most=MOVE_S),
+        Figure(
+            "its CPU time for a finished round, when all finish", game.rounds_cpu_s / game.rounds, "s", most=ROUND_S
+        ),
+        Figure("rounds kept", game.confirmed, "", "rounds finished", game.rounds, least=1.0, most=1.0),
         Figure("a page behind the instructor's press, 95 of 100", p95(list(held.behind_s())), "s", most=BEHIND_S),
         Figure("messages' events seen", len(ages_s), ""),
         Figure("an event's age, 95 of 100", p95(ages_s), "s", most=AGE_S),
@@ -80,6 +87,7 @@ def measure(model: str, learners: int, minutes: float, watchers: int) -> Finding
         held = Class(lab, key, minutes * 60)
         watches = asyncio.run(crowd(held, watchers))
         vote_s = asyncio.run(held.vote_at_once(learners))
+        game = asyncio.run(play_at_once(held, learners))
         held.reruns, held.sent_s = {"page": [], "fragment": []}, []
         asyncio.run(held.hold(learners))
         with closing(sqlite3.connect(Path(data, "class.sqlite"))) as file:
@@ -97,7 +105,7 @@ def measure(model: str, learners: int, minutes: float, watchers: int) -> Finding
         "class",
         machine(),
         [
-            *figures(held, kept, vote_s),
+            *figures(held, kept, vote_s, game),
             Figure("sockets that saw all of one run", seen, "", "that watched it", watchers, least=1.0),
             Figure("an event's age there, 95 of 100", p95(ages_s), "s", most=AGE_S),
         ],

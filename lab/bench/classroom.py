@@ -54,7 +54,7 @@ class Class:
         self.late: list[float] = []  # of this process's own event loop
         self.memory: list[float] = []  # the lab's process, once a second; bytes
         self.cpu_s = 0.0, 0.0  # used by the lab's process and by this one during the class
-        self._pid, self._key = lab.pid, key
+        self.pid, self._key = lab.pid, key
         self._end_s = 0.0
 
     @property
@@ -65,7 +65,7 @@ class Class:
     async def hold(self, learners: int) -> None:
         """Hold the class: an instructor, a cook and so many learners, for `seconds`."""
         self._end_s = time.monotonic() + self.seconds
-        lab_s, own_s = cpu_s(self._pid), time.process_time()
+        lab_s, own_s = cpu_s(self.pid), time.process_time()
         code: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as all:
             all.create_task(self._held(self.lead(code)))
@@ -74,7 +74,7 @@ class Class:
             all.create_task(self.look_at_the_memory())
             for n in range(learners):
                 all.create_task(self._held(self.learn(random.Random(n), code)))
-        self.cpu_s = cpu_s(self._pid) - lab_s, time.process_time() - own_s
+        self.cpu_s = cpu_s(self.pid) - lab_s, time.process_time() - own_s
 
     async def _held(self, part: Any) -> None:
         try:
@@ -93,7 +93,7 @@ class Class:
     async def lead(self, code: "asyncio.Future[str]") -> None:
         """Be the instructor: open a class, then ask and answer until the class is over."""
         async with self.page("instructor") as page:
-            code.set_result(await self._opened(page))
+            code.set_result(await self.opened(page))
             while self.going:
                 await self._act(page, "Ask this")
                 self.questions += 1
@@ -106,7 +106,7 @@ class Class:
                 await asyncio.sleep(TALK_S)
             self.errors += page.errors
 
-    async def _opened(self, page: Page) -> str:
+    async def opened(self, page: Page) -> str:
         """The code of a class that is opened now."""
         await page.fill(page.find("text_input", "Instructor's key").id, string_value=self._key)
         await page.press("Enter")
@@ -134,16 +134,16 @@ class Class:
                 await self.cast(page, random.Random(0))
 
         async with self.page("instructor") as instructor, AsyncExitStack() as here:
-            code = await self._opened(instructor)
+            code = await self.opened(instructor)
             pages = [LearnersPage(self.host, code, cookie(), self.sent_s.append) for _ in range(learners)]
             await asyncio.gather(*map(come, pages))
             await instructor.press("Ask this")
             async with asyncio.timeout(ALL_SEE_S):
                 while not all(page.page.get("form") for page in pages):
                     await asyncio.sleep(0.1)
-            before_s, voted = cpu_s(self._pid), self.votes
+            before_s, voted = cpu_s(self.pid), self.votes
             await asyncio.gather(*map(vote, pages))
-            after_s = cpu_s(self._pid)
+            after_s = cpu_s(self.pid)
             for page in pages:
                 self.errors += page.errors
         return (after_s - before_s) / max(1, self.votes - voted)
@@ -200,7 +200,7 @@ class Class:
     async def look_at_the_memory(self) -> None:
         """Record the lab's resident memory, in bytes, once a second."""
         while self.going:
-            self.memory.append(rss_bytes(self._pid))
+            self.memory.append(rss_bytes(self.pid))
             await asyncio.sleep(1)
 
     def ages_s(self) -> Iterator[float]:

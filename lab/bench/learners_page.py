@@ -1,7 +1,8 @@
-"""A learner's page of a class without a browser: it joins, hears what it is to show, and votes."""
+"""A learner's page of a class without a browser: it joins, hears what it is to show, votes, and plays the game."""
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -51,6 +52,23 @@ class LearnersPage:
         guess = {"value": value, "confidence": confidence}
         return await self.send("vote", vote={"asked": self.page["asked"], "guess": guess})
 
+    async def game(self) -> dict[str, Any]:
+        """The round that the game's page has for this learner."""
+        status, body = await asked(self._host, f"/play?room={self._room}", None, self._cookie)
+        found = re.search(rb'id="data">(.*?)</script>', body)
+        if status != 200 or found is None:
+            raise RuntimeError(f"the game's page: {status}")
+        round_: dict[str, Any] = json.loads(found[1])["asked"]
+        return round_
+
+    async def move(self, moves: dict[str, Any]) -> dict[str, Any]:
+        """Where they lead."""
+        status, said = await post(self._host, "/lab/play", moves, self._cookie)
+        if status != 200:
+            raise RuntimeError(f"a move: {status}, {said}")
+        answer: dict[str, Any] = said["answer"]
+        return answer
+
     @property
     def stream(self) -> str:
         """The path of the socket on the run that it shows; "" without one."""
@@ -73,17 +91,24 @@ class LearnersPage:
 
 
 async def post(host: str, path: str, said: object, cookie: str) -> tuple[int, Any]:
-    """One request on a connection of its own, as JSON. Returns the status and the answer."""
+    """What is said as JSON. Returns the status and the answer."""
+    status, content = await asked(host, path, json.dumps(said).encode(), cookie)
+    return status, json.loads(content) if content.startswith(b"{") else None
+
+
+async def asked(host: str, path: str, body: bytes | None, cookie: str) -> tuple[int, bytes]:
+    """One request on a connection of its own; a page without a `body`. Returns the status and what comes."""
     name, _, port = host.partition(":")
     async with asyncio.timeout(ANSWER_S):
         reader, writer = await asyncio.open_connection(name, int(port))
-        body = json.dumps(said).encode()
         head = (
-            f"POST {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nCookie: {COOKIE}={cookie}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            f"{'GET' if body is None else 'POST'} {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\n"
+            f"Cookie: {COOKIE}={cookie}\r\nConnection: close\r\n"
         )
-        writer.write(head.encode() + body)
+        if body is not None:
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        writer.write(f"{head}\r\n".encode() + (body or b""))
         answer = await reader.read()
         writer.close()
     status, _, content = answer.partition(b"\r\n\r\n")
-    return int(status.split()[1]), json.loads(content) if content.startswith(b"{") else None
+    return int(status.split()[1]), content

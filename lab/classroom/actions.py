@@ -212,10 +212,10 @@ class ClassActions:
         self._question(code, by, change, (_json(key), machine, _json(made) if made else ""))
 
     def reset(self, code: str, by: str) -> None:
-        """Delete all votes, questions and offers; members stay."""
+        """Delete all votes, questions, offers and rounds of the game; members stay."""
         with self._file.act(by) as db:
             known(db, code)
-            for table in ("offers", "votes", "questions"):
+            for table in ("plays", "games", "offers", "votes", "questions"):
                 db.execute(f"DELETE FROM {table} WHERE room = ?", (code,))
             db.execute("UPDATE rooms SET lesson = '', round = '', pace = 'free', timer_s = 0 WHERE code = ?", (code,))
 

@@ -1,4 +1,4 @@
-"""Tells a learner who is elsewhere in the lab when the class is at a question."""
+"""Tells a learner who is elsewhere in the lab when the class is at a question, or plays."""
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
@@ -16,6 +16,7 @@ def call(classroom: Classroom, to_class: StreamlitPage | None) -> None:
         return
     at_question = classroom.at_question(learner())
     if at_question and to_class is not None:
-        st.page_link(to_class, label="**Your class is at a question.** Join in", icon=":material/campaign:")
+        says = "plays a round" if room.pace == "play" else "is at a question"
+        st.page_link(to_class, label=f"**Your class {says}.** Join in", icon=":material/campaign:")
     if to_class is not None or not at_question:
         follow_quietly(classroom, room, "away")

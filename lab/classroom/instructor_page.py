@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from lab.classroom.cook_page import game_of
+from lab.classroom.instructor_game import ask_to_play, now as now_at_the_game
 from lab.classroom.instructor_question import now
 from lab.classroom.instructor_records import keep
 from lab.classroom.offer_view import offered
@@ -9,12 +11,13 @@ from lab.classroom.service import Classroom, following
 from lab.classroom.store import Room
 from lab.classroom.view import attempt, emphasis
 from lab.classroom.way_in import address, only_here, way_in
+from lab.play.paces import Paces
 from lab.ui.learner import learner
 from lab.ui.style import READING, style
 from lessons import all_lessons
 
 
-def page(classroom: Classroom) -> None:
+def page(classroom: Classroom, paces: Paces) -> None:
     """The desk: the door, the class that is led, and what it shows."""
     style(READING)
     st.title("Lead a class", anchor=False)
@@ -26,9 +29,13 @@ def page(classroom: Classroom) -> None:
         st.markdown("Open a class, put its projector page on the wall, and let people join with the code.")
         return
     _head(classroom, room)
-    now(classroom, room)
+    if (game := game_of(classroom, room)) is not None:
+        now_at_the_game(classroom, room, game)
+    else:
+        now(classroom, room)
     offered(classroom, room)
     _ask(classroom, room)
+    ask_to_play(classroom, paces, room)
     keep(classroom, room)
 
 

@@ -36,7 +36,7 @@ def now(classroom: Classroom, room: Room) -> None:
         _steps(classroom, room, at, lesson, asked)
         if at.running and at.answer is None:
             _run(classroom, room, lesson, asked)
-        _pace(classroom, room)
+        timer_and_pace(classroom, room)
         if st.toggle("Let me see the votes here (nobody else does)", key="peek"):
             every = classroom.actions.ballots(room.code, me)
             mine = [one for one in every if (one.lesson, one.round) == (at.lesson, at.round)]
@@ -125,14 +125,15 @@ def _run(classroom: Classroom, room: Room, lesson: Lesson, asked: Round) -> None
         st.rerun()
 
 
-def _pace(classroom: Classroom, room: Room) -> None:
+def timer_and_pace(classroom: Classroom, room: Room) -> None:
+    """Buttons for both, whatever the class is at."""
     me, code, actions = learner(), room.code, classroom.actions
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown("Timer", width="content")
         for name, seconds in TIMERS_S.items():
             if st.button(name, key=f"timer {name}"):
                 attempt(lambda seconds=seconds: actions.set_timer(code, me, seconds))  # type: ignore[misc]
-        free = room.pace == "free"
+        free = room.pace == "free" or (room.pace == "play" and room.question is not None)
         label = "Bring all back to the question" if free else "Let all roam freely"
         if st.button(label, icon=":material/group:" if free else ":material/explore:"):
             attempt(lambda: actions.set_pace(code, me, "step" if free else "free"))

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Literal, NamedTuple, Protocol
 
 from lab.classroom.actions import ClassActions
+from lab.classroom.games import Games
 from lab.classroom.offers import Offers
 from lab.classroom.presence import Presence, digest
 from lab.classroom.service import topic
@@ -42,6 +43,8 @@ class Service(Protocol):
     @property
     def offers(self) -> Offers: ...
     @property
+    def games(self) -> Games: ...
+    @property
     def presence(self) -> Presence: ...
     def headcount(self, room: Room) -> int: ...
     def gathering(self, room: Room, lesson: Lesson, asked: Round) -> Gathering | None: ...
@@ -63,7 +66,10 @@ def stand(classroom: Service, room: Room) -> Stand:
     found = topic(asked) if asked and asked.running and asked.answer is None and room.pace == "step" else None
     begun = classroom.gathering(room, *found) if found else None
     run = digest((begun.run, begun.stopped, begun.measuring) if begun else None) if found else ""
-    at = digest(room.code, room.pace, asked, classroom.offers.up(room.code))
+    game = classroom.games.of(room.code) if room.pace == "play" else None
+    at = digest(room.code, room.pace, asked, classroom.offers.up(room.code), game)
+    if game is not None:
+        return Stand(at, " · ".join(filter(None, [_finished(classroom, room), timer(room)])))
     parts = [turnout(room, classroom.headcount(room)), _state(room), timer(room)]
     if begun:
         parts.append(begun.stopped or says(begun))
@@ -83,12 +89,14 @@ class Look(NamedTuple):
     votes: dict[str, int]  # how often each has voted on the question
     joined: frozenset[str]
     members: str
+    points: dict[str, str]  # each learner's in the class's game,
+    signed: str  # and the names that some of them offer
 
     def at(self, sees: Sees = "", own: str = "") -> str:
         """Where the class is for a viewer. `own`: the learner, "" for instructor and projector."""
         match sees:
             case "page":
-                mine = (self.own.get(own), self.votes.get(own, 0), own in self.joined)
+                mine = (self.own.get(own), self.votes.get(own, 0), own in self.joined, self.points.get(own))
                 return digest(self.stand.at, self.stand.run, mine)
             case "away":
                 return digest(self.in_step, self.own.get(own))
@@ -96,18 +104,23 @@ class Look(NamedTuple):
                 return digest(self.own)
             case "members":
                 return self.members
-        return self.stand.at + self.stand.run
+            case "wall":
+                return digest(self.stand.at, self.stand.run, self.points)
+        return self.stand.at + self.stand.run + self.signed
 
 
 def look_at(classroom: Service, room: Room, at_s: float = 0.0) -> Look:
     """The class as it is at `at_s`, in digests: two looks that are equal need no new page."""
-    step = room.pace == "step" and room.question is not None
     own = {digest(learner): digest(offer) for learner, offer in classroom.offers.by_learner(room.code).items()}
     present = [classroom.presence.here(who) for who in classroom.actions.digests(room.code)]
     members = digest(classroom.actions.roster(room.code), present)
     votes = dict(Counter(map(digest, classroom.actions.voters(room))))
     joined = frozenset(map(digest, classroom.actions.joined(room.code)))
-    return Look(at_s, stand(classroom, room), step, own, votes, joined, members)
+    every = classroom.games.points(room.code) if room.pace == "play" else {}
+    points = {digest(learner): digest(point) for learner, point in every.items()}
+    names = [point.nickname for point in every.values() if point.nickname]
+    signed = digest(names) if names else ""
+    return Look(at_s, stand(classroom, room), room.together, own, votes, joined, members, points, signed)
 
 
 def turnout(room: Room, here: int) -> str:
@@ -117,6 +130,13 @@ def turnout(room: Room, here: int) -> str:
         return f"{here} here"
     what = "voted" if asked.vote == 1 else "voted again"
     return f"{room.voted[asked.vote - 1]} of {here} have {what}"
+
+
+def _finished(classroom: Service, room: Room) -> str:
+    """How many have a point in the class's game, of those who are here or have one."""
+    played = set(classroom.games.points(room.code))
+    here = {one for one in classroom.actions.joined(room.code) if classroom.presence.here(digest(one))}
+    return f"{len(played)} of {len(played | here)} have finished a round"
 
 
 def timer(room: Room) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 from engine.log import Log
 from lab.classroom.actions import ClassActions
 from lab.classroom.auth import Instructors
+from lab.classroom.games import Games
 from lab.classroom.offers import Offers
 from lab.classroom.presence import Presence, digest
 from lab.classroom.store import ClassQuestion, Room, RoomFile
@@ -43,12 +44,13 @@ class Classroom:
         rooms = RoomFile(file, self.instructors)
         self.actions = ClassActions(rooms)
         self.offers = Offers(rooms, lambda run: made.by if (made := engine.run(run)) else None)
+        self.games = Games(rooms)
         engine.feed.pinned = self.offers.runs
 
     def at_question(self, learner: str) -> bool:
-        """Whether the learner's class is at one question together: then lessons show that question and no other."""
+        """Whether the learner's class is together at a question, or plays: then lessons show that and nothing else."""
         room = self.actions.room_of(learner)
-        return room is not None and room.pace == "step" and room.question is not None
+        return room is not None and room.together
 
     def headcount(self, room: Room) -> int:
         """Members who are here, and those who have voted on the question, wherever they are."""

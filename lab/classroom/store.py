@@ -20,7 +20,7 @@ from lessons.evidence import Made
 from lessons.keys import Key, Value, Word, judged
 
 NICKNAME_CHARS = 24
-Pace = Literal["step", "free"]  # all at the room's question; everyone where they like
+Pace = Literal["step", "free", "play"]  # all at the room's question; everyone where they like; all are the cook
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS rooms (code TEXT PRIMARY KEY, opened TEXT, pace TEXT, lesson TEXT DEFAULT '',
     round TEXT DEFAULT '', timer_s REAL DEFAULT 0);
@@ -33,12 +33,16 @@ CREATE TABLE IF NOT EXISTS votes (room TEXT, lesson TEXT, round TEXT, vote INTEG
     PRIMARY KEY (room, lesson, round, vote, learner));
 CREATE TABLE IF NOT EXISTS offers (room TEXT, learner TEXT, runs TEXT, named INTEGER, at TEXT, up INTEGER DEFAULT 0,
     PRIMARY KEY (room, learner));
+CREATE TABLE IF NOT EXISTS games (room TEXT PRIMARY KEY, level INTEGER, seed INTEGER, pace TEXT, best TEXT DEFAULT '',
+    names INTEGER DEFAULT 0);
+CREATE TABLE IF NOT EXISTS plays (room TEXT, learner TEXT, moves TEXT, score TEXT, named INTEGER DEFAULT 0,
+    PRIMARY KEY (room, learner));
 """
 ADDED = {  # later; a file may be older
     "questions": ("seed INTEGER DEFAULT 0", "made TEXT DEFAULT ''"),
     "offers": ("declined INTEGER DEFAULT 0",),
 }
-TABLES = ("offers", "votes", "questions", "members")
+TABLES = ("plays", "games", "offers", "votes", "questions", "members")
 
 
 class Refusal(Exception):
@@ -72,6 +76,11 @@ class Room(msgspec.Struct, frozen=True):
     question: ClassQuestion | None
     timer_s: float  # when the timer ends, in seconds since 1970; 0 without a timer
     voted: tuple[int, int]  # how many voted in the first and in the second vote
+
+    @property
+    def together(self) -> bool:
+        """Whether all are at the same: a question, or a round of the game."""
+        return self.pace == "play" or (self.pace == "step" and self.question is not None)
 
 
 class Ballot(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ class voted, the run, the answer and why. What only keeps the books is small. An
 from html import escape
 from typing import Any
 
+from lab.classroom.cook_page import STEPS, game_of, wall_parts
 from lab.classroom.light import GONE, Page, kitchen_of, round_of
 from lab.classroom.offers import Offer, conditions
 from lab.classroom.service import Classroom, topic
@@ -33,6 +34,9 @@ def wall_of(classroom: Classroom, code: str) -> Page:
         return Page("none", stage="none", parts=(("says", NO_CLASS),))
     if (up := classroom.offers.up(code)) is not None:
         return _offer(classroom, room, up)
+    if (game := game_of(classroom, room)) is not None:
+        parts = tuple(wall_parts(classroom, room, game))
+        return Page(STEPS[game.on], room.code, "Be the cook", parts, stage=STEPS[game.on])
     if room.question is None or room.pace == "free":
         return Page("in", room.code, stage="in", parts=(("heading", IN),))
     if (found := topic(room.question)) is None:

@@ -26,14 +26,22 @@ class Mark(msgspec.Struct, frozen=True):
     watch: str = ""
 
 
-def frontier_html(marks: Sequence[Mark], best: Sequence[Score]) -> str:
+class Dot(msgspec.Struct, frozen=True):
+    """A point that `many` of a class have reached. `names`: of those who offer theirs."""
+
+    score: Score
+    many: int = 1
+    names: str = ""
+
+
+def frontier_html(marks: Sequence[Mark], best: Sequence[Score], cloud: Sequence[Dot] = ()) -> str:
     """`best`: the line that nothing found is below, in order of TTFT; empty while it is searched."""
-    drawn = "".join(_field(marks, best)) + "".join(_table(marks))
+    drawn = "".join(_field(marks, best, cloud)) + "".join(_table(marks))
     return f'<div class="ch" role="group" aria-label="TTFT against the longest stall">{drawn}</div>'
 
 
-def _field(marks: Sequence[Mark], best: Sequence[Score]) -> Iterator[str]:
-    every = [mark.score for mark in marks] + list(best)
+def _field(marks: Sequence[Mark], best: Sequence[Score], cloud: Sequence[Dot]) -> Iterator[str]:
+    every = [mark.score for mark in marks] + list(best) + [dot.score for dot in cloud]
     across = span([one.ttft_s for one in every], log=True)
     up = span([max(one.stall_s, 1e-3) for one in every], log=True)
 
@@ -54,12 +62,25 @@ def _field(marks: Sequence[Mark], best: Sequence[Score]) -> Iterator[str]:
     yield '</svg><span class="play-better" aria-hidden="true">better ↙</span>'
     for one in best:
         yield f'<i class="ch-mark circle small" style="left:{x(one)}%;bottom:{y(one)}%;--colour:{BEST}"></i>'
-    for mark in reversed(marks):  # the learner's own lies on top
-        at = f"left:{x(mark.score)}%;bottom:{y(mark.score)}%;--colour:{mark.colour}"
-        yield f'<i class="ch-mark {mark.shape}" style="{at}"></i>'
+    own = [mark for mark in marks if mark.shape == "ring"]
+    yield from (_placed(mark, x(mark.score), y(mark.score)) for mark in reversed(marks) if mark not in own)
+    for dot in sorted(cloud, key=lambda dot: -dot.many):
+        at = f"left:{x(dot.score)}%;bottom:{y(dot.score)}%;--size:{_em(dot.many)}em"
+        name = f"<span>{escape(dot.names)}</span>" if dot.names else ""
+        yield f'<i class="ch-dots" style="{at}">{dot.many if dot.many > 1 else ""}{name}</i>'
+    yield from (_placed(mark, x(mark.score), y(mark.score)) for mark in own)  # the learner's own lies on top
     yield '</div><span></span><div class="ch-axis" style="margin-right:0">'
     yield "".join(f'<span style="left:{place(at, across)}%">{amount(at)}</span>' for at in ticks(*across))
     yield f'</div><span></span><div class="ch-unit">{TTFT}, s</div></div>'
+
+
+def _placed(mark: Mark, x: float, y: float) -> str:
+    return f'<i class="ch-mark {mark.shape}" style="left:{x}%;bottom:{y}%;--colour:{mark.colour}"></i>'
+
+
+def _em(many: int) -> float:
+    """How wide a dot is: its area grows with how many it stands for, and their number fits in."""
+    return 0.75 if many == 1 else round(1.3 + 0.12 * many**0.5, 2)
 
 
 def place(value: float, ends: tuple[float, float]) -> float:

@@ -12,7 +12,7 @@ from engine.fleet.catalog.hf_config import model
 from engine.fleet.estimate.step_cost import step_cost
 from engine.log import Log
 from engine.scenario import BLOCK_TOKENS, KINDS
-from engine.sim.cost import StepCost
+from engine.sim.cost import LinearCost, StepCost
 from engine.sim.fit import fit
 from lab.scene.recordings import recorded
 
@@ -54,8 +54,20 @@ class Pace(msgspec.Struct, frozen=True, dict=True):
         wanted = LARGE * BLOCK_TOKENS * self.scale * self.kv_bytes_per_token / (CROSSES * self._prep_s(LARGE))
         return min(LINKS, key=lambda rate: max(rate / wanted, wanted / rate))
 
+    def as_text(self) -> str:
+        """To be kept in a file: the name says it all where every lab has the pace."""
+        return self.name if self.name in (RECORDED, *GPUS) else msgspec.json.encode(self).decode()
+
     def _prep_s(self, blocks: int) -> float:
         return self.cost.step_s([(0, blocks * BLOCK_TOKENS * self.scale)], 0, 0)
+
+
+def from_text(text: str) -> Pace:
+    """What `as_text` has written."""
+    if not text.startswith("{"):
+        return shipped(text)
+    fields = msgspec.json.decode(text)
+    return Pace(**fields | {"cost": msgspec.convert(fields["cost"], LinearCost)})
 
 
 @cache

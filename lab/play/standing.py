@@ -31,14 +31,12 @@ class Standing(NamedTuple):
 
 def standing(played: Play, *, look_for_par: bool) -> Standing:
     """To look for the best takes a second; it is kept."""
-    mine, rivals = score(played.events), _rivals(played.puzzle)
+    mine = score(played.events)
     best = frontier(played.puzzle) if look_for_par else ()
     marks = [Mark("you", mine, YOU, "ring")]
     if best:
         marks.append(Mark(BALANCED, balanced(best).score, BEST, "circle", BEST_FOUND))
-    for kind, one in rivals.items():
-        name = CALLED[kind] + ("" if _fair(played.puzzle, kind) else TWICE)
-        marks.append(Mark(name, one, *LOOKS[kind], kind))
+    marks += rival_marks(played.puzzle)
     fair = rivals_of(played.puzzle)
     found = [one.score for one in best]
     better = _better(best, mine)
@@ -50,11 +48,28 @@ def standing(played: Play, *, look_for_par: bool) -> Standing:
     )
 
 
+def rival_marks(given: Puzzle) -> list[Mark]:
+    """The policies, those with more stations too."""
+    return [
+        Mark(CALLED[kind] + ("" if _fair(given, kind) else TWICE), one, *LOOKS[kind], kind)
+        for kind, one in _rivals(given).items()
+    ]
+
+
 def balanced(best: Sequence[Found]) -> Found:
     """The one that is near the least of both scores at once, each as a share of its range on the chart's axis."""
-    ttfts, stalls = [log(one.score.ttft_s) for one in best], [log(max(one.score.stall_s, SAME_S)) for one in best]
+    return best[_most_balanced([one.score for one in best])]
+
+
+def balanced_score(best: Sequence[Score]) -> Score:
+    """The same of scores alone."""
+    return best[_most_balanced(best)]
+
+
+def _most_balanced(best: Sequence[Score]) -> int:
+    ttfts, stalls = [log(one.ttft_s) for one in best], [log(max(one.stall_s, SAME_S)) for one in best]
     far = [_shares(ttft, ttfts) + _shares(stall, stalls) for ttft, stall in zip(ttfts, stalls, strict=True)]
-    return best[far.index(min(far))]
+    return far.index(min(far))
 
 
 def _shares(value: float, values: Sequence[float]) -> float:

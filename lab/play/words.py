@@ -83,12 +83,17 @@ def verdict(mine: Score, others: Mapping[str, Score], better: Score | None, *, s
     return f"Against the policies: better in one score, worse in the other{there_is}."
 
 
-def numbers(mine: Score, others: Mapping[str, Score], better: Score | None) -> str:
-    """The two that count, those of a round that is better in both, and who is better in one of them."""
-    said = [
+def reached(mine: Score) -> str:
+    """The two that count."""
+    return (
         f"Your first tokens came after {in_seconds(mine.ttft_s)} on average (TTFT), and no answer waited longer than "
         f"{in_seconds(mine.stall_s)} for its next token (the longest stall)."
-    ]
+    )
+
+
+def numbers(mine: Score, others: Mapping[str, Score], better: Score | None) -> str:
+    """The two that count, those of a round that is better in both, and who is better in one of them."""
+    said = [reached(mine)]
     if better:
         said.append(f"{in_seconds(better.ttft_s)} and {in_seconds(better.stall_s)} can be had with the same orders.")
     for name, other in others.items():

@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from engine.errors import BadInput
-from lab.classroom import light
+from lab.classroom import cook_page, light
 from lab.classroom.actions import CODE_CHARS
 from lab.classroom.store import Refusal
 from lab.classroom.tally import STYLE as TALLY
@@ -49,6 +49,7 @@ class Sent(msgspec.Struct):
     code: str = ""
     nickname: str = ""
     vote: light.Vote | None = None
+    moves: tuple[str, ...] = ()
 
 
 class Answer(msgspec.Struct):
@@ -64,17 +65,18 @@ class Answer(msgspec.Struct):
 @cache
 def modules() -> dict[str, tuple[bytes, str]]:
     """Name -> compressed content and its hash."""
-    drawn = asset("light.css") + asset("chart.css") + TALLY
+    chart = asset("chart.css") + asset("frontier.css")
+    drawn, talks = asset("light.css") + chart + TALLY, asset("line.js")
     every = {
-        "class.js": asset("live.js") + asset("class.js"),
-        "wall.js": asset("live.js") + asset("wall.js"),
+        "class.js": talks + asset("live.js") + asset("class.js"),
+        "wall.js": talks + asset("live.js") + asset("wall.js"),
         "number.js": source("number"),
         "curve.js": source("curve"),
         "kitchen.js": SCENE,
         "class.css": drawn + asset("class.css"),
         "wall.css": drawn + asset("wall.css"),
-        "play.js": asset("play.js"),
-        "play.css": asset("light.css") + asset("chart.css") + asset("play.css"),
+        "play.js": talks + asset("play.js"),
+        "play.css": asset("light.css") + chart + asset("play.css"),
     }
     return {
         name: (packed(text.encode()), hashlib.sha256(text.encode()).hexdigest()[:16]) for name, text in every.items()
@@ -209,6 +211,18 @@ def _take_back(me: str, _: Sent, __: Book) -> None:
     running().classroom.offers.take_back(me)
 
 
+def _finish(me: str, sent: Sent, _: Book) -> None:
+    cook_page.finish(running().classroom, me, sent.moves)
+
+
+def _sign(me: str, _: Sent, __: Book) -> None:
+    cook_page.sign(running().classroom, me, named=True)
+
+
+def _unsign(me: str, _: Sent, __: Book) -> None:
+    cook_page.sign(running().classroom, me, named=False)
+
+
 def _look(me: str, _: Sent, book: Book) -> None:
     light.settle(running().classroom, book, me)
 
@@ -226,6 +240,9 @@ CLASS_ROUTES = [
             "vote": _vote,
             "look": _look,
             "take_back": _take_back,
+            "finish": _finish,
+            "sign": _sign,
+            "unsign": _unsign,
         }.items()
     ),
 ]

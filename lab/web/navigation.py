@@ -79,7 +79,10 @@ course = {one.slug: page_of(one, following) for one, following in zip(every, (*e
 contents = st.Page(all_of_the_course, title="Lessons", url_path="lessons")
 results = st.Page(progress, title="Progress", url_path="progress")
 desk = st.Page(
-    lambda: instructor_page.page(lab.classroom), title="Lead a class", url_path="instructor", visibility="hidden"
+    lambda: instructor_page.page(lab.classroom, lab.paces),
+    title="Lead a class",
+    url_path="instructor",
+    visibility="hidden",
 )
 classroom = st.Page(to_class, title="Class", url_path="join")
 advisor = st.Page(lambda: advisor_page.page(lab.jobs), title="Your lab", url_path="advisor")

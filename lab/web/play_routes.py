@@ -5,21 +5,27 @@ Like a class's pages it is none of Streamlit's: a move is one small request, and
 
 import asyncio
 from contextlib import nullcontext
+from urllib.parse import quote
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from engine.errors import BadInput
+from lab.classroom.actions import CODE_CHARS
+from lab.classroom.cook_page import game_of
+from lab.classroom.games import ClassGame
 from lab.play.answer import Answer, Asked, answer
 from lab.play.card import card
 from lab.play.game import MOST_MOVES, play
 from lab.play.pace import RECORDED
 from lab.play.puzzle import LEVELS, puzzle
 from lab.scene.export_html import inert
+from lab.ui.learner import name_of
 from lab.web.class_routes import FRESH, address, bounded, shell
 from lab.web.services import running
+from lessons import lesson as lesson_of
 
 MOST_BYTES = 16 * MOST_MOVES  # of what a page sends: moves such as "4:256p", and what they are moves of
 
@@ -48,8 +54,16 @@ async def play_page(request: Request) -> Response:
     """A round as its address has it, from the first moment on."""
     paces = await asyncio.to_thread(running().paces.offered)
     usual = paces[0].name
+    me, fresh = name_of(request)
+    room = request.query_params.get("room", "").upper()[:CODE_CHARS]
+    game = await asyncio.to_thread(_class_game, room, me) if room else None
+    if room and game is None:  # whatever the class is at, its own page says
+        return RedirectResponse(f"join?room={quote(room)}", 303, headers=FRESH)
     try:
         asked = _asked(request, usual)
+        if game is not None:
+            given = game.puzzle
+            asked = Asked(given.level.number, given.seed, given.pace.name, asked.moves)
         first = await asyncio.to_thread(said, asked)
     except ValueError:
         asked, first = Asked(pace=usual), Said(why="The address names no round: level and seed must be whole numbers.")
@@ -59,9 +73,27 @@ async def play_page(request: Request) -> Response:
         "levels": [{"number": level.number, "title": level.title} for level in LEVELS],
         "paces": [{"name": pace.name, "title": pace.title} for pace in paces],
         "modules": {"kitchen": address("kitchen.js")},
+        "room": room,
+        "me": me if room and fresh else "",
+        "sees": "page",
+        "lesson": _came_from(request),
     }
     styles = {"css": address("play.css"), "js": address("play.js")}
     return HTMLResponse(shell("play").substitute(data=inert(data), **styles), headers=FRESH)
+
+
+def _class_game(code: str, learner: str) -> ClassGame | None:
+    """The round that this learner's class plays now."""
+    classroom = running().classroom
+    room = classroom.actions.room_of(learner)
+    game = game_of(classroom, room) if room and room.code == code else None
+    return game if game and game.on else None
+
+
+def _came_from(request: Request) -> dict[str, str]:
+    """The lesson that a learner has come from, to go back to; nothing if there is none of that name."""
+    lesson = lesson_of(request.query_params.get("from", ""))
+    return {"slug": lesson.slug, "says": f"Back to lesson {lesson.number}"} if lesson else {}
 
 
 def _asked(request: Request, pace: str) -> Asked:

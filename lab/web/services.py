@@ -38,6 +38,9 @@ class Lab:
         evidence, books = EvidenceStore(engine), Books(settings.data / "guesses.sqlite")
         key = settings.key()
         classroom = Classroom(settings.data / "class.sqlite", key, engine, evidence, settings.url)
+        paces = Paces(engine.finished)
+        for pace in classroom.games.paces():  # a class may be in the middle of a round
+            paces.keep(pace)
         known = "from SPLIT_KITCHEN_INSTRUCTOR_KEY" if settings.instructor_key else key  # printed if nobody knows it
         return cls(
             settings=settings,
@@ -51,7 +54,7 @@ class Lab:
                 wall=lambda code: wall_of(classroom, code),
             ),
             jobs=Jobs(),
-            paces=Paces(engine.finished),
+            paces=paces,
             announcement=f"  Instructor: /instructor, with the key {known}",
         )
 

@@ -11,6 +11,7 @@ import pytest
 from starlette.websockets import WebSocket
 
 from lab.classroom.actions import ClassActions
+from lab.classroom.games import Games
 from lab.classroom.live_updates import UNKNOWN_CLASS, LiveUpdates
 from lab.classroom.looks import LOOK_S, Look, Looks, Sees, Stand, UpdateClock, look_at, stand
 from lab.classroom.offers import Offers
@@ -38,6 +39,7 @@ class Classroom:
     def __init__(self, path: Path) -> None:
         file = RoomFile(path, {TEACHER})
         self.actions = ClassActions(file)
+        self.games = Games(file)
         self._offers = Offers(file, lambda run: run.removesuffix("'s"))
         self.fails = False
         self.begun: Gathering | None = None

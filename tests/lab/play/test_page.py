@@ -136,3 +136,58 @@ def press(page: Page, key: str) -> None:
     before = page.url
     page.keyboard.press(key)
     page.wait_for_function("before => location.href !== before", arg=before)
+
+
+@pytest.mark.live
+@pytest.mark.browser
+def test_against_a_clock_the_first_move_is_made_when_the_time_is_up(lab: Lab, browser: Browser) -> None:
+    with browser.new_context(viewport={"width": 1280, "height": 844}, reduced_motion="reduce") as window:
+        page = window.new_page()
+        page.clock.install()
+        page.goto(f"{lab.url}/{ROUND}")
+        moves, left = page.locator(".move"), page.locator("#left")
+        expect(moves.first).to_be_visible()
+        page.locator("#clock").select_option("5")
+        expect(left).to_be_hidden()
+        page.clock.run_for(20_000)
+        assert "moves=" not in page.url, "nothing runs before the first move"
+        page.keyboard.press("Tab")  # out of the field
+        press(page, "3")
+        expect(left).to_contain_text("5 s, then: ")
+        expect(page.locator("[data-do=undo]")).to_be_disabled()
+        wear(page, "light")
+        assert faults(page) == []
+        first, before = moves.first.get_attribute("data-move"), page.url
+        page.clock.run_for(4_000)
+        assert page.url == before
+        page.clock.run_for(2_000)
+        page.wait_for_function("before => location.href !== before", arg=before)
+        assert page.url.endswith(f".{first}")
+        assert "clock=5" in page.url
+        page.reload()
+        expect(left).to_be_visible()
+
+
+@pytest.mark.live
+@pytest.mark.browser
+def test_whoever_comes_from_a_lesson_finds_back(lab: Lab, browser: Browser) -> None:
+    with browser.new_context() as window:
+        page = window.new_page()
+        page.goto(f"{lab.url}/{ROUND}&from=one-station")
+        back = page.get_by_role("link", name="Back to lesson 3")
+        expect(back).to_be_visible()
+        page.get_by_role("button", name="Other orders").click()
+        page.wait_for_url("**from=one-station**")
+        back.click()
+        page.wait_for_url("**/one-station")
+        page.goto(f"{lab.url}/{ROUND}&from=no-lesson")
+        expect(page.locator(".move").first).to_be_visible()
+        expect(page.locator("#beside")).to_be_hidden()
+
+
+@pytest.mark.live
+def test_the_round_of_a_class_is_for_its_members(lab: Lab) -> None:
+    """Everybody else comes to the page on which one joins."""
+    asked = urllib.request.Request(f"{lab.url}/play?room=ABCDE", headers={"Accept": "text/html"})
+    with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
+        assert answer.url == f"{lab.url}/join?room=ABCDE"
