@@ -46,6 +46,16 @@ class FreeKnob:
 
 
 @dataclass(frozen=True)
+class AsCook:
+    """The round once more, by the learner's own hands: what to try in the game, at which `level`, with which orders
+    (`seed`). `says`: one or two sentences."""
+
+    level: int
+    seed: int
+    says: str
+
+
+@dataclass(frozen=True)
 class Round:
     """One question and what answers it.
 
@@ -54,7 +64,7 @@ class Round:
     `key` may raise CannotTell: then this evidence carries no verdict. `numbers` are the words that the answer's text
     may use in braces, besides {guess}, {measured} and {times}, all of one repeat. `timed` False: nothing in the answer
     depends on time, so that one run is as good as ten, and a disturbed one as good as any. `computed`: the
-    answer follows from formulas or a simulation, not from runs. `free`: a knob for afterwards.
+    answer follows from formulas or a simulation, not from runs. `free`: a knob for afterwards. `cook`: a game.
     """
 
     name: str
@@ -71,6 +81,7 @@ class Round:
     timed: bool = True
     computed: bool = False
     free: FreeKnob | None = None
+    cook: AsCook | None = None
 
     def finding(self, evidence: Evidence) -> Finding:
         """What this evidence answers, or why it does not."""

@@ -7,10 +7,11 @@ import streamlit as st
 from lab.course.chart_html import STYLE, drawn_html
 from lab.course.known import Chart, Tested
 from lab.course.moments_html import moments_html
+from lab.course.round_html import cook_html
 from lab.course.view import Locked, Reveal, RoundView, Untold
 from lab.ui.formatting import ICONS, plain
 from lab.ui.js_component import component
-from lessons.lesson import Round
+from lessons.lesson import Lesson, Round
 from lessons.words import table as all_words
 
 _markup = component("markup", css=STYLE)
@@ -37,7 +38,7 @@ def locked(own: Locked) -> None:
         st.caption(f"Because: {plain(own.reason)}")
 
 
-def reveal(asked: Round, found: Reveal) -> None:
+def reveal(lesson: Lesson, asked: Round, found: Reveal) -> None:
     """Guess, measurement and explanation; without evidence there is no explanation, and no other chart."""
     with st.container(key="arrive"):
         icon = f"{ICONS[found.word]} " if found.word else ""
@@ -53,6 +54,8 @@ def reveal(asked: Round, found: Reveal) -> None:
         drawn(asked, found.shows, "view")
     if found.moments:
         _markup(data={"html": moments_html(asked, found)}, key="chart moments")
+    if found.cook is not None:
+        _markup(data={"html": cook_html(found.cook, lesson.slug)}, key="as cook")
     for claim in found.claims:
         st.markdown(_tested(claim))
     if found.made:

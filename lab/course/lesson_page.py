@@ -90,7 +90,7 @@ def _answered(course: Course, lesson: Lesson, asked: Round, entry: Entry, entrie
         untold(asked, found)
         _again_button(course, lesson, asked)
     elif found is not None:
-        reveal(asked, found)
+        reveal(lesson, asked, found)
         if evidence is not None and found.chart.key is not None:
             free_knob(asked, evidence, found.chart.key.repeat, f"{lesson.slug} {asked.name}")
         _anew(course, lesson, asked, evidence)

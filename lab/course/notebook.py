@@ -213,6 +213,11 @@ def _reveal(asked: Round, found: Reveal) -> None:
         _draw(asked, found.shows)
     if found.moments:
         _html(moments_html(asked, found))
+    if (cook := found.cook) is not None:
+        _say(
+            f"{cook.says} In the lab this is the page *Be the cook*, level {cook.level}, orders number {cook.seed}; in "
+            "the notebook `be-the-cook.ipynb` you write what you would do there."
+        )
     _say("\n\n".join([*map(_tested, found.claims), *filter(None, (found.made, found.noise))]))
 
 

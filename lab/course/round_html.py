@@ -7,7 +7,7 @@ from lab.course.known import Tested
 from lab.course.moments_html import moments_html
 from lab.course.view import Locked, Reveal, RoundView
 from lab.ui.markdown import to_html
-from lessons.lesson import Round
+from lessons.lesson import AsCook, Round
 
 MARKS = {"right": "✓", "close": "≈", "off": "✗", "": ""}
 
@@ -47,12 +47,20 @@ def reveal_html(asked: Round, found: Reveal) -> str:
     if found.shows is not None:
         parts.append(drawn_html(asked, found.shows))
     parts.append(moments_html(asked, found))
+    if found.cook is not None:
+        parts.append(cook_html(found.cook))
     parts += map(claim_html, found.claims)
     if found.made:
         parts.append(f"<p><small>{escape(found.made)}</small></p>")
     limits = to_html(found.limits) + (f"<p>{escape(found.noise)}</p>" if found.noise else "")
     parts.append(folded("What this shows and what it does not", limits))
     return "".join(parts)
+
+
+def cook_html(cook: AsCook, slug: str = "") -> str:
+    """The way into the game, and by the lesson's `slug` back to it."""
+    address = f"play?level={cook.level}&seed={cook.seed}" + (f"&from={slug}" if slug else "")
+    return f'<p>{escape(cook.says)} <a class="ch-go" target="_self" href="{escape(address)}">Be the cook</a></p>'
 
 
 def claim_html(claim: Tested) -> str:

@@ -17,7 +17,7 @@ from lab.ui.formatting import in_words, made_words, measured_words, middle, spre
 from lessons.book import Entry
 from lessons.evidence import Evidence, Made
 from lessons.keys import Key, Unclear, Value, Verdict, judged
-from lessons.lesson import Lesson, Round
+from lessons.lesson import AsCook, Lesson, Round
 from lessons.question import Choice, Curve, Number
 
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
@@ -96,6 +96,7 @@ class Reveal(msgspec.Struct, frozen=True, tag="reveal"):
     made: str
     limits: str
     noise: str
+    cook: AsCook | None
 
 
 class Untold(msgspec.Struct, frozen=True, tag="untold"):
@@ -241,6 +242,7 @@ def _found(
         made="" if asked.computed or made is None else made_words(made, key),
         limits=lesson.text("Limits"),
         noise="" if asked.computed else _noise(asked, key, machine),
+        cook=asked.cook,
     )
 
 

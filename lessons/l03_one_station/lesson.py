@@ -7,7 +7,7 @@ from statistics import fmean, median
 from engine.scenario import Scenario
 from lessons.evidence import Evidence
 from lessons.keys import greatest, number
-from lessons.lesson import Claim, FreeKnob, Knob, Lesson, Round
+from lessons.lesson import AsCook, Claim, FreeKnob, Knob, Lesson, Round
 from lessons.question import Choice, Number
 from lessons.runs import (
     LONG,
@@ -95,6 +95,12 @@ LESSON = Lesson(
                 says="Make the giant longer or shorter: the pause follows it, and the usual gap does not.",
                 runs=giant_of,
                 numbers=giant_numbers,
+            ),
+            cook=AsCook(
+                level=1,
+                seed=1,
+                says="Now be the cook: one station and six orders, one of them a giant. First prep the giant whole "
+                "and count the answers that stand still. Then try to serve everybody without that.",
             ),
         ),
         Round(

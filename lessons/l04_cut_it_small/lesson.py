@@ -6,7 +6,7 @@ from pathlib import Path
 from engine.scenario import Scenario
 from lessons.evidence import Evidence
 from lessons.keys import curve, greatest
-from lessons.lesson import Claim, FreeKnob, Knob, Lesson, Round
+from lessons.lesson import AsCook, Claim, FreeKnob, Knob, Lesson, Round
 from lessons.question import Choice, Curve
 from lessons.runs import crowd, deployed, long_ttft_s, ms, ms_bars, named, stall_s, usual_s
 
@@ -77,6 +77,12 @@ LESSON = Lesson(
             reasons=("It grows with the piece", "It is always the whole prefill", "Any cutting removes it"),
             runs=pieces,
             numbers=piece_words,
+            cook=AsCook(
+                level=1,
+                seed=1,
+                says="Now cut by hand: prep the giant in portions, each in one step with a token for every plate. The "
+                "longest stall shrinks; see what happens to the mean time to first token.",
+            ),
         ),
         Round(
             "price",

@@ -22,7 +22,7 @@ ASKED = next(one for lesson in all_lessons() for one in lesson.rounds if isinsta
 def reveal(moments: tuple[Decisive, ...], measured: float, guess: float | None = None) -> Reveal:
     key = Key((measured,), (measured * 0.9,), (measured * 1.1,))
     chart = Chart("", {}, (guess,) if guess is not None else None, key, "measured")
-    return Reveal("", "", chart, "", 1, "", None, moments, (), "", "", "")
+    return Reveal("", "", chart, "", 1, "", None, moments, (), "", "", "", None)
 
 
 def drawn(found: Reveal, unit: str = "s") -> str:
