@@ -108,6 +108,14 @@ class Drop(Message, frozen=True):
     request: str
 
 
+class Meet(Message, frozen=True):
+    """Open the way to the worker `target`, which is at `endpoint`, before a tray needs it; answered by `Met`."""
+
+    target: str
+    transport: str
+    endpoint: bytes
+
+
 class Gone(Message, frozen=True):
     """The worker with these endpoints has ended: close what leads there. An open path keeps its memory mapped."""
 
@@ -126,7 +134,10 @@ class Stop(Message, frozen=True):
 
 
 class Ready(Message, frozen=True):
-    """The model is loaded. `endpoints`: how other workers reach this one's KV pool, by transport."""
+    """The model is loaded. `endpoints`: how other workers reach this one's KV pool, by transport.
+
+    `remarks`: what it does in a slower way than it should, as clauses.
+    """
 
     pid: int
     blocks: int
@@ -135,6 +146,14 @@ class Ready(Message, frozen=True):
     context_tokens: int
     dtype: str
     endpoints: dict[str, bytes]
+    remarks: tuple[str, ...] = ()
+
+
+class Met(Message, frozen=True):
+    """The answer to `Meet`; `why` the way could not be opened, "" if it is open."""
+
+    target: str
+    why: str
 
 
 class Prefilled(Message, frozen=True):
@@ -192,6 +211,6 @@ class Said(Message, frozen=True):
     events: tuple[Event, ...]
 
 
-Command = Ping | Start | Configure | SetLink | Prefill | Reserve | Ship | Admit | Drop | Gone | Corrupt | Stop
-Greeting = Hello | Pong | Refused  # what concerns the front alone
+Command = Ping | Start | Configure | SetLink | Prefill | Reserve | Ship | Admit | Drop | Meet | Gone | Corrupt | Stop
+Greeting = Hello | Pong | Refused | Met  # what concerns the front alone
 Report = Ready | Prefilled | Reserved | Shipped | ShipFailed | Compared | Dropped | Said

@@ -61,7 +61,12 @@ def scenario_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--dtype", default="auto", show_default=True, help=f"One of {', '.join(DTYPES)}."),
         click.option("--device", default="cpu", show_default=True, help="cpu, cuda, or GPUs as cuda:0,cuda:1."),
         click.option("--model", default="smollm2-135m", show_default=True, help="Name, folder or hub id."),
-        click.option("--kv-blocks", type=int, default=2048, show_default=True, help="Blocks of 16 tokens per worker."),
+        click.option(
+            "--kv-blocks",
+            type=int,
+            default=0,
+            help="Blocks of 16 tokens per worker.  [default: 2048; on GPUs, all that fit]",
+        ),
         click.option("--temperature", type=float, default=0.0, show_default=True, help="0 is greedy."),
         click.option("--top-p", type=float, default=1.0, show_default=True),
         click.option("--ignore-eos", is_flag=True, help="Always make all output tokens."),

@@ -75,6 +75,7 @@ Output = Event | Send
 
 
 HANDOFF_TRIES = 5  # a tray that fails this often does not fail by chance
+EXHAUSTED_WORKERS = 3
 
 
 class Router:
@@ -180,8 +181,12 @@ class Router:
                 out += self._prefilled(order, t)
         return [*out, *self._dispatch(t)]
 
-    def worker_down(self, worker: str, why: str, t: float) -> list[Output]:
-        """The worker is gone with all it held. Its orders start again elsewhere, with the tokens they have."""
+    def worker_down(self, worker: str, why: str, t: float, *, exhausted: bool = False) -> list[Output]:
+        """The worker is gone with all it held. Its orders start again elsewhere, with the tokens they have.
+
+        `exhausted`: it ran out of memory. One of its orders may do that to every worker, so an order that was there
+        EXHAUSTED_WORKERS times ends as "failed".
+        """
         self.roster.went(worker)
         out: list[Output] = [WorkerDown(t, worker, why)]
         for order in list(self.orders.values()):
@@ -191,6 +196,9 @@ class Router:
             lost = lost or (order.stage == "decoding" and worker == (order.target or order.source))
             out += self._dropped(order, worker, t)
             if lost:
+                order.exhausted += exhausted
+                if order.exhausted >= EXHAUSTED_WORKERS:
+                    order.ending = "failed"
                 out += self._recall(order, f"{worker} is down ({why})", t)
         return [*out, *self._dispatch(t)]
 

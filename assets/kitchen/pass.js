@@ -56,7 +56,7 @@ function tray(
   );
 }
 
-const beltBed = (...how) => kept(`belt ${how.join()}`, () => beltBedOf(...how));
+const beltBed = (...how) => kept(`belt ${how.join()} of ${fastest}`, () => beltBedOf(...how));
 function beltBedOf(x0, x1, y, bandwidth) {
   const thick = beltPx(bandwidth),
     small = Math.min(5, thick / 3);

@@ -206,6 +206,7 @@ export function createKitchens(root, { emit = () => {} } = {}) {
 
   function update(data) {
     let fresh = false;
+    spanLinks(data.links);
     const wanted = new Set((data.kitchens || []).map((spec) => spec.id));
     for (const [id, view] of views)
       if (!wanted.has(id)) {
@@ -228,7 +229,7 @@ export function createKitchens(root, { emit = () => {} } = {}) {
       if (stage.isLive()) stage.follow();
       else stage.replay();
       clock.t = stage.isLive() ? 0 : clock.t;
-      clock.speed = data.speed || clock.speed;
+      if (data.speed) stage.pace(data.speed);
     }
     restyle();
     wake(true);

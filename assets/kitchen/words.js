@@ -88,14 +88,17 @@ const orders = (numbers, most) => `order${numbers.length === 1 ? "" : "s"} ${lis
 const plates = (numbers, most) => `plate${numbers.length === 1 ? "" : "s"} ${listed(numbers, most)}`;
 
 // the link slider: log scale, its last notch is "unpaced"
-const SLOWEST = 0.5e6,
-  FASTEST = 2e9,
+const CPU_LINKS = [0.5e6, 2e9],
   NOTCHES = 200;
-const linkShare = (n) => (n == null ? 1 : Math.min(1, Math.log(Math.max(n, SLOWEST) / SLOWEST) / Math.log(FASTEST / SLOWEST)));
+let [slowest, fastest] = CPU_LINKS; // a page has one engine
+function spanLinks(links) {
+  [slowest, fastest] = links || CPU_LINKS;
+}
+const linkShare = (n) => (n == null ? 1 : Math.min(1, Math.log(Math.max(n, slowest) / slowest) / Math.log(fastest / slowest)));
 const shareOf = (link) => (link ? linkShare(link.bandwidth) : 0);
 const notchOf = (n) => (n == null ? NOTCHES : Math.round((NOTCHES - 1) * linkShare(n)));
 const rateOf = (notch) =>
-  notch >= NOTCHES ? null : Number((SLOWEST * (FASTEST / SLOWEST) ** (notch / (NOTCHES - 1))).toPrecision(2));
+  notch >= NOTCHES ? null : Number((slowest * (fastest / slowest) ** (notch / (NOTCHES - 1))).toPrecision(2));
 const beltPx = (n) => (n == null ? 52 : n === 0 ? 0 : 8 + 44 * linkShare(n));
 
 /** The scale ruler: the real fabric with the same shipping ratio, if the page has sent one. */

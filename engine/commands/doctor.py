@@ -1,7 +1,9 @@
 """`split-kitchen doctor`: what this machine has and can do, its GPUs' faults, and the network to another host."""
 
+import os
 import textwrap
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -10,6 +12,11 @@ from engine import units
 from engine.errors import BadInput
 from engine.report import plain
 from engine.scenario import ModelSpec, whole
+from engine.units import in_words
+
+if TYPE_CHECKING:
+    from engine.fleet.host.links import Road
+    from engine.live.machine.gpu_pairs import Pair
 
 
 @click.command()
@@ -53,8 +60,10 @@ def _examined(model: str, link: str | None, *, example: bool, fleet_model: str, 
     from engine.fleet.host.finding import Tray
     from engine.fleet.host.findings import about_hosts, findings
     from engine.fleet.host.fleet import example_fleet
+    from engine.fleet.host.links import roads
     from engine.fleet.host.nvml import read_fleet
-    from engine.live.machine.doctor import examine
+    from engine.live.gpus import found
+    from engine.live.machine.doctor import examine, pairs_of_gpus
     from engine.live.process.hosts_link import measure
     from engine.live.process.join_server import shared_key
 
@@ -65,6 +74,7 @@ def _examined(model: str, link: str | None, *, example: bool, fleet_model: str, 
         shared_key()
     report = examine(ModelSpec(path=model))
     there = example_fleet() if example else read_fleet()
+    report["gpu_pairs"] = pairs_said(pairs_of_gpus(found()), [] if example else roads(there))
     report |= {"gpus": there.gpus, "findings": findings(there, tray)}
     if address:
         to_host = measure(address)
@@ -73,6 +83,21 @@ def _examined(model: str, link: str | None, *, example: bool, fleet_model: str, 
         )
         report["link"] = to_host
     return report
+
+
+def pairs_said(pairs: Sequence["Pair"], roads: Sequence["Road"]) -> dict[str, str]:
+    """What KV reaches between two GPUs, beside the driver's copy and NVML's name for the road between them. CUDA and
+    NVML number GPUs alike, unless the environment lets this process see them in another order."""
+    labels = {frozenset((road.a, road.b)): road.label for road in roads}
+    named = {} if os.environ.get("CUDA_VISIBLE_DEVICES") else labels
+    said = {}
+    for pair in pairs:
+        ends = frozenset(int(place.partition(":")[2] or 0) for place in (pair.source, pair.target))
+        road = "the same GPU" if len(ends) == 1 else named.get(ends, "a road that NVML does not name")
+        speeds = (f"{in_words(speed, 'B/s')}" for speed in (pair.handed_bytes_per_s, pair.copied_bytes_per_s))
+        measured = pair.why or "{} of KV, {} copied by the driver".format(*speeds)
+        said[f"{pair.source} to {pair.target}"] = f"{measured} ({road})"
+    return said or {"no GPU here": "nothing to measure"}
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -5,7 +5,6 @@ import importlib.resources
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 
 import msgspec
 
@@ -18,13 +17,15 @@ NEVER_CHECKED = "workers on GPUs were never checked on this model; `make gpu-che
 
 
 class Gpu(msgspec.Struct, frozen=True):
-    """`peers`: indices of GPUs whose memory it reaches by itself. `capability`: CUDA's, as (9, 0)."""
+    """`peers`: indices of GPUs whose memory it reaches by itself. `capability`: CUDA's, as (9, 0). `free_bytes`: when
+    this process first asked, so before it started a worker."""
 
     index: int
     name: str
     memory_bytes: int
     capability: tuple[int, int]
     peers: tuple[int, ...] = ()
+    free_bytes: int = 0
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -79,13 +80,16 @@ def places(device: str, there: Found | None = None) -> tuple[str, ...]:
     return asked
 
 
-def places_for(device: str, transports: Sequence[str], listen: object) -> tuple[str, ...]:
-    """`places`, for workers with these transports; `listen`: they join from other hosts. Raises BadInput."""
-    if device != "cpu" and "nixl" in transports:
-        raise BadInput("transport", "nixl", f"shm or tcp with {device} for a device")
+def places_for(device: str, listen: object) -> tuple[str, ...]:
+    """`places`; `listen`: workers join from other hosts. Raises BadInput."""
     if device != "cpu" and listen:
         raise BadInput("device", device, "cpu where workers join from other hosts")
     return places(device)
+
+
+def under_mps() -> bool:
+    """Whether NVIDIA's MPS joins the processes on a GPU into one context, whose fatal errors are everybody's."""
+    return "CUDA_MPS_PIPE_DIRECTORY" in os.environ
 
 
 def said_of(device: str) -> str:

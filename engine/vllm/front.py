@@ -46,6 +46,8 @@ class VllmFront:
     """Use as a context manager. `python`: the interpreter of an environment with vLLM. `paced`: put the servers into a
     network namespace, where their link has a pace. Raises BadInput for what cannot run."""
 
+    remarks: tuple[str, ...] = ()
+
     def __init__(self, deployment: Deployment, link: LinkSpec, model: ModelSpec, *, python: str, paced: bool) -> None:
         if model.checked().device != "cpu":
             raise BadInput("device", model.device, "left out with vLLM, which chooses its own")

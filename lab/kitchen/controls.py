@@ -13,14 +13,10 @@ from engine.link import LinkSpec
 from engine.scenario import KINDS, SHIPPING, Deployment, Kind, Scenario, Workload
 from engine.units import in_words
 from lab.runs.engine_client import EngineSettings
-from lab.scene.choices import FIRST_SEEN, LINKS, beside_each_other, choose_kind
+from lab.scene.choices import FIRST_SEEN, Ranges, beside_each_other, choose_kind, ranges
 from lab.scene.words import TITLES
 from lab.ui.style import SLIDER
 
-PROMPTS = (16, 64, 128, 256, 512, 1024, 2048)
-LONG_PROMPTS = (0, 256, 512, 1024, 2048, 4096)
-ANSWERS = (8, 16, 32, 48, 64, 96, 128)
-RATES = (0.25, 0.5, 1.0, 2.0, 4.0, 0.0)  # 0: all at once
 LATENCIES_MS = (0, 1, 2, 5, 10, 20, 50, 100)
 CHUNKS = (32, 64, 128, 256, 512, 1024)
 MAX_ORDERS = 24
@@ -62,8 +58,9 @@ def choose_scenarios(kinds: list[Kind], more: DeltaGenerator, engine: EngineSett
     """All settings stand in `more`; the page has them in words (`lab/kitchen/settings.py`)."""
     with more:
         with st.container(horizontal=True, gap="medium", key="orders-and-link"):
-            workload = _workload()
-            bandwidth = _bandwidth(engine)
+            steps = ranges(engine.model.device)
+            workload = _workload(steps)
+            bandwidth = _bandwidth(engine, steps)
         latency_ms, deployment, own = _more(engine)
     link = LinkSpec(bandwidth or None, latency_ms / 1000)
     scenarios = [
@@ -72,24 +69,28 @@ def choose_scenarios(kinds: list[Kind], more: DeltaGenerator, engine: EngineSett
     return Wish(scenarios, own.strip()[:OWN_CHARS])
 
 
-def _workload() -> Workload:
-    prompt = st.select_slider("Prompt, tokens", PROMPTS, 64, key="prompt", bind="query-params", width=SLIDER)
+def _workload(steps: Ranges) -> Workload:
+    prompt = st.select_slider(
+        "Prompt, tokens", steps.prompt, steps.first["prompt"], key="prompt", bind="query-params", width=SLIDER
+    )
     long = st.select_slider(
         f"Every {LONG_EVERY}th prompt",
-        LONG_PROMPTS,
-        1024,
+        steps.long,
+        steps.first["long"],
         format_func=lambda tokens: str(tokens) if tokens else "as the others",
         help="How long every fourth prompt is, in tokens. A few giants among small ones are what makes the difference.",
         key="long",
         bind="query-params",
         width=SLIDER,
     )
-    answer = st.select_slider("Answer, tokens", ANSWERS, 128, key="answer", bind="query-params", width=SLIDER)
+    answer = st.select_slider(
+        "Answer, tokens", steps.answer, steps.first["answer"], key="answer", bind="query-params", width=SLIDER
+    )
     orders = st.slider("Orders", 1, MAX_ORDERS, 8, key="orders", bind="query-params", width=SLIDER)
     rate = st.select_slider(
         "Arrivals per second",
-        RATES,
-        2.0,
+        steps.rate,
+        steps.first["rate"],
         format_func=lambda rate: f"{rate:g}" if rate else "all at once",
         key="rate",
         bind="query-params",
@@ -106,14 +107,14 @@ def _workload() -> Workload:
     )
 
 
-def _bandwidth(engine: EngineSettings) -> float:
+def _bandwidth(engine: EngineSettings, steps: Ranges) -> float:
     if engine.unpaced_because:
         st.caption(f"The link is vLLM's own, and cannot be slowed down: {engine.unpaced_because}.")
         return 0.0
     bandwidth: float = st.select_slider(
         "Link bandwidth",
-        LINKS,
-        50e6,
+        steps.link,
+        steps.first["link"],
         format_func=lambda rate: in_words(rate, "B/s") if rate else "unpaced",
         help="Of the pass between the two stations. During a run, a change also acts on trays already on the pass.",
         key="link",

@@ -15,7 +15,7 @@ from lab.kitchen.results import BY_RUN, show_results
 from lab.kitchen.settings import described, differences, values
 from lab.runs.engine_client import EngineClient
 from lab.runs.live_scene import live
-from lab.scene.choices import FIRST_SEEN, LINKS
+from lab.scene.choices import FIRST_SEEN, ranges
 from lab.scene.component import scene
 from lab.scene.recordings import recorded, replayed
 from lab.scene.words import HEADING, from_inside, intro, introduced, titles
@@ -47,7 +47,8 @@ def page(engine: EngineClient, offer_own: Callable[[Sequence[str]], None]) -> No
     _note(engine)
     st.title(HEADING, anchor=False)
     if st.session_state.get(RESETS):
-        st.session_state.update(values(_shown(engine)[0].scenario))
+        steps = ranges(engine.settings.model.device)
+        st.session_state.update(steps.nearest(values(_shown(engine)[0].scenario)))
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="controls"):
         kinds = choose_kinds()
         more = st.popover("Orders and link", icon=":material/tune:")
@@ -55,7 +56,7 @@ def page(engine: EngineClient, offer_own: Callable[[Sequence[str]], None]) -> No
     belt = dict(st.session_state.get("scene") or {})
     with widget_changed("belt", belt) as moved:
         if moved and belt:
-            _take_belt(belt["link"])
+            _take_belt(engine, belt["link"])
         wish = choose_scenarios(kinds, more, engine.settings)
     with more:
         scale = choose_scale()
@@ -153,10 +154,10 @@ def _follow_link(engine: EngineClient, link: LinkSpec) -> None:
                 engine.change_link(run, link)
 
 
-def _take_belt(rate: float | None) -> None:
+def _take_belt(engine: EngineClient, rate: float | None) -> None:
     """The slider on the pass was moved: the next run starts with that rate, and this page's address has it."""
     st.session_state["road"] = None  # the run has the exact rate already
-    st.session_state["link"] = min(LINKS[:-1], key=lambda step: abs(step - rate)) if rate else LINKS[-1]
+    st.session_state.update(ranges(engine.settings.model.device).nearest({"link": rate or 0.0}))
 
 
 def _open(engine: EngineClient, wish: Wish) -> None:
@@ -225,7 +226,9 @@ def _show(engine: EngineClient, logs: Sequence[Log], scale: Scale) -> None:
         specs = [_replayed(title, log) | {"ruler": _marks(log, scale)} for title, log in shown]
     can = [*(["link"] if not engine.settings.unpaced_because else []), "cancel"] if _runs() else []
     can += ["kill"] if can and not engine.settings.vllm_python else []
-    scene({"kitchens": specs, "can": can, "intro": _intro(engine, logs[0])})
+    steps = ranges(logs[0].scenario.model.device)
+    belt = {"links": [steps.link[0], steps.link[-2]], "speed": steps.speed}
+    scene({"kitchens": specs, "can": can, "intro": _intro(engine, logs[0]), **belt})
 
 
 def _intro(engine: EngineClient, log: Log) -> str:

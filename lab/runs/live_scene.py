@@ -20,6 +20,7 @@ def live(run: Run | None, *, own: bool = False) -> dict[str, Any] | None:
         "stream": f"/lab/ws?run={run.id}" + (f"&key={run.key}" if own else ""),
         "motions": None,
         "live": True,
-        "crowded": core_count() <= run.scenario.deployment.workers,  # no core is left for a browser
+        # no core is left for a browser; workers on a GPU need few
+        "crowded": run.scenario.model.device == "cpu" and core_count() <= run.scenario.deployment.workers,
         "note": "",
     }

@@ -1,4 +1,6 @@
-"""Widgets that several pages use to choose a kitchen."""
+"""Widgets that several pages use to choose a kitchen, and the steps of those that depend on what computes."""
+
+from typing import Any, NamedTuple
 
 import streamlit as st
 
@@ -6,6 +8,57 @@ from engine.scenario import KINDS, Kind
 from lab.scene.words import SERVING, TITLES
 
 LINKS = (0.5e6, 1e6, 2e6, 5e6, 10e6, 20e6, 50e6, 100e6, 200e6, 500e6, 1e9, 2e9, 0.0)  # bytes/s; 0: unpaced
+
+
+class Ranges(NamedTuple):
+    """The steps of a kitchen's sliders by the widgets' keys, and where each stands at first. `speed`: at which a
+    run is shown at first; None: as it happens."""
+
+    link: tuple[float, ...]
+    prompt: tuple[int, ...]
+    long: tuple[int, ...]
+    answer: tuple[int, ...]
+    rate: tuple[float, ...]
+    first: dict[str, Any]
+    speed: float | None = None
+
+    def nearest(self, values: dict[str, object]) -> dict[str, object]:
+        """These values of widgets, by key, each on a step that there is."""
+        return {key: self._step(key, value) for key, value in values.items()}
+
+    def _step(self, key: str, value: object) -> object:
+        if key not in self.first or not isinstance(value, int | float):
+            return value
+        steps: tuple[float, ...] = getattr(self, key)
+        if not value:  # 0 is none of a scale's values, but a word of its own
+            return 0 if 0 in steps else steps[0]
+        return min((step for step in steps if step), key=lambda step: abs(step - value))
+
+
+ON_CPUS = Ranges(
+    link=LINKS,
+    prompt=(16, 64, 128, 256, 512, 1024, 2048),
+    long=(0, 256, 512, 1024, 2048, 4096),
+    answer=(8, 16, 32, 48, 64, 96, 128),
+    rate=(0.25, 0.5, 1.0, 2.0, 4.0, 0.0),  # 0: all at once
+    first={"link": 50e6, "prompt": 64, "long": 1024, "answer": 128, "rate": 2.0},
+)
+ON_GPUS = Ranges(  # a token takes milliseconds there, which nobody sees: the scene plays it in slow motion
+    link=(0.25e9, 0.5e9, 1e9, 2e9, 5e9, 10e9, 25e9, 50e9, 100e9, 200e9, 400e9, 0.0),
+    prompt=(64, 256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768),
+    long=(0, 1024, 2048, 4096, 8192, 16_384, 32_768),
+    answer=(16, 32, 64, 128, 256, 512),
+    rate=(1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 0.0),
+    first={"link": 10e9, "prompt": 512, "long": 8192, "answer": 128, "rate": 8.0},
+    speed=0.05,
+)
+
+
+def ranges(device: str) -> Ranges:
+    """Those for workers on this device (`ModelSpec.device`)."""
+    return ON_GPUS if device.startswith("cuda") else ON_CPUS
+
+
 FIRST_SEEN: tuple[Kind, Kind] = ("colocated", "disaggregated")  # one that freezes, beside one that ships
 
 

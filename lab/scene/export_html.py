@@ -56,7 +56,8 @@ def kitchen(
 
     can       what the page lets one do to a run that is open: "link", "cancel", "kill"
     intro     one sentence above the kitchens; "" for none, absent for the usual one
-    speed     of a replay, 1 if absent
+    speed     of a replay, or of watching a run that goes on; 1 if absent
+    links     the slowest and the fastest link on the belt's slider, in bytes/s; absent, those of CPUs
     scale     how much larger than its pixels, for a wall; `wall`: only what can be read from far away
 
     Of a kitchen, beside what stands below: `run` (the id of a live one), `seq` (of the last motion that it has),

@@ -43,11 +43,22 @@ __all__ = ["cli", "main"]
 )
 @click.option("--engine", default=ENGINES[0], show_default=True, envvar="SPLIT_KITCHEN_ENGINE", help="Or vllm.")
 @click.option("--vllm-python", envvar=VARIABLE, show_envvar=True, help="The Python of an environment with vLLM.")
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    envvar="SPLIT_KITCHEN_DEVICE",
+    show_envvar=True,
+    help="Where workers compute: cpu, cuda, or GPUs as cuda:0,cuda:1.",
+)
 @click.option("--open/--no-open", "open_browser", default=True, help="Open the page in a browser here.")
-def lab(port: int, host: str, base_path: str, engine: str, vllm_python: str | None, open_browser: bool) -> None:
+def lab(
+    port: int, host: str, base_path: str, engine: str, vllm_python: str | None, device: str, open_browser: bool
+) -> None:
     """Open the lab: a kitchen in the browser, on the real engine."""
     whole("port", port, 1, 65535)
-    os.environ["SPLIT_KITCHEN_ENGINE"] = engine
+    # the lab is another program, which reads its settings there
+    os.environ |= {"SPLIT_KITCHEN_ENGINE": engine, "SPLIT_KITCHEN_DEVICE": device}
     if vllm_python:
         os.environ[VARIABLE] = vllm_python
     Settings.of_environment().checked()  # refused here, where it is one sentence

@@ -9,6 +9,7 @@ import msgspec
 from engine.commands.inside import ENGINES, VARIABLE
 from engine.errors import BadInput
 from engine.files import expanded
+from engine.live.gpus import places_for
 from engine.scenario import MAX_WORKERS, TRANSPORTS, ModelSpec, one_of, whole
 from engine.units import host_and_port
 from engine.vllm import road
@@ -35,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     def checked(self) -> "Settings":
         """Itself. Raises BadInput for what would break the lab at its start."""
+        places_for(self.engine.model.checked().device, self.engine.listen)
         check_data_folder(self.data)
         self.key()
         return self
@@ -65,7 +67,10 @@ def _engine(environment: Mapping[str, str]) -> EngineSettings:
         return _vllm(environment)
     return EngineSettings(
         workers=_workers("SPLIT_KITCHEN_WORKERS", environment),
-        model=ModelSpec(environment.get("SPLIT_KITCHEN_MODEL", "smollm2-135m")),
+        model=ModelSpec(
+            environment.get("SPLIT_KITCHEN_MODEL", "smollm2-135m"),
+            device=environment.get("SPLIT_KITCHEN_DEVICE", "cpu"),
+        ),
         listen=listen,
         transports=tuple(transports),
     )
@@ -81,6 +86,8 @@ def _vllm(environment: Mapping[str, str]) -> EngineSettings:
     """vLLM on this machine, as far as this machine lets it be paced."""
     if environment.get("SPLIT_KITCHEN_LISTEN"):
         raise BadInput("SPLIT_KITCHEN_LISTEN", environment["SPLIT_KITCHEN_LISTEN"], "left out with vLLM")
+    if (device := environment.get("SPLIT_KITCHEN_DEVICE", "cpu")) != "cpu":
+        raise BadInput("SPLIT_KITCHEN_DEVICE", device, "left out with vLLM")
     return EngineSettings(
         workers=_workers("SPLIT_KITCHEN_WORKERS", environment),
         model=ModelSpec(environment.get("SPLIT_KITCHEN_MODEL", "smollm2-135m")),

@@ -118,7 +118,7 @@ BAD_OPTIONS = [
     ("--first-token router", "first token is 'router', but must be one of prefill, decode."),
     ("--chunk 0", "chunk is 0, but must be a whole number from 16 to 65,536."),
     ("--dtype fp8", "dtype is 'fp8', but must be one of auto, bf16, fp32."),
-    ("--kv-blocks 0", "kv blocks is 0, but must be a whole number"),
+    ("--kv-blocks -1", "kv blocks is -1, but must be a whole number"),
     ("--temperature -1", "temperature is -1.0, but must be from 0 (greedy) to 2."),
     ("--temperature nan", "temperature is nan, but must be from 0 (greedy) to 2."),
     ("--top-p 0", "top p is 0.0, but must be above 0, at most 1."),
@@ -340,6 +340,7 @@ def test_doctor_reports_in_json(capfd: Capture) -> None:
         "model",
         "gpu_workers",
         "transports",
+        "gpu_pairs",
         "gpus",
         "findings",
     ]

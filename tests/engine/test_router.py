@@ -2,18 +2,19 @@
 
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from engine.events import Recalled
+from engine.events import Recalled, WorkerDown
 from engine.grammar import check
 from engine.link import LinkSpec
 from engine.log import in_order
-from engine.messages import Ship, ShipFailed
+from engine.messages import Command, Prefill, Ship, ShipFailed
 from engine.metrics import summarize
 from engine.request import Request
-from engine.router import HANDOFF_TRIES, Output
+from engine.router import EXHAUSTED_WORKERS, HANDOFF_TRIES, Output
 from engine.scenario import Deployment
 from tests.engine.virtual_cluster import Station, VirtualCluster, answer
 
@@ -123,6 +124,31 @@ def test_a_link_that_never_delivers_fails_its_requests(monkeypatch: pytest.Monke
     reasons = [result.finished for result in summarize(in_order(cluster.log)).requests]
     assert reasons == ["failed", "length"]  # the second ends with its first token and needs no handoff
     assert sum(isinstance(event, Recalled) for event in cluster.log) == HANDOFF_TRIES
+
+
+@pytest.mark.parametrize("kind", ["colocated", "disaggregated"])
+def test_a_request_too_large_for_every_worker_s_memory_ends_as_failed(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would end one worker after the other for ever. Those beside it are answered."""
+    command = Station.command
+
+    def runs_out(station: Station, order: Command) -> None:
+        if isinstance(order, Prefill) and len(order.request.prompt_ids) == 190:
+            station.cluster.apply(station.cluster.kill(station.name, exhausted=True))
+        else:
+            command(station, order)
+
+    monkeypatch.setattr(Station, "command", runs_out)
+    cluster = VirtualCluster(Deployment(kind), LinkSpec())
+    requests = build([(30, 8, 0.0, False), (190, 8, 0.0, False), (40, 8, 1.0, False)])
+    for request in requests:
+        cluster.submit(request)
+    cluster.run()
+    check(in_order(cluster.log))
+    results = {result.id: result for result in summarize(in_order(cluster.log)).requests}
+    assert [results[request.id].finished for request in requests] == ["length", "failed", "length"]
+    assert sum(isinstance(event, WorkerDown) for event in cluster.log) == EXHAUSTED_WORKERS
 
 
 @settings(max_examples=50)

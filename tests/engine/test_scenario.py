@@ -23,7 +23,7 @@ NUMBERS: dict[str, tuple[type[msgspec.Struct], str, int, int]] = {
     "prompt_tokens": (Workload, "prompt tokens", 1, 1_000_000),
     "output_tokens": (Workload, "output tokens", 1, 1_000_000),
     "seed": (Workload, "seed", 0, 2**63 - 1),
-    "kv_blocks": (ModelSpec, "kv blocks", 1, 1_000_000),
+    "kv_blocks": (ModelSpec, "kv blocks", 0, 1_000_000),
 }
 PARTS = {Deployment: "deployment", Workload: "workload", ModelSpec: "model", LinkSpec: "link"}
 

@@ -216,14 +216,15 @@ class VirtualCluster:
     def at(self, t: float, act: Callable[[], Iterable[Output]]) -> None:
         self.after(t, lambda: self.apply(act()))
 
-    def kill(self, name: str) -> Iterable[Output]:
-        """kill -9, as the router sees it: the channel closes, and later a new process of that name is ready."""
+    def kill(self, name: str, *, exhausted: bool = False) -> Iterable[Output]:
+        """kill -9, as the router sees it: the channel closes, and later a new process of that name is ready.
+        `exhausted`: it ran out of memory instead."""
         station = self.stations[name]
         if not station.alive:
             return []
         station.alive = False
         self.after(self.restart_s, lambda: self.stations.__setitem__(name, self.station(name)))
-        return self.router.worker_down(name, "killed", self.t)
+        return self.router.worker_down(name, "killed", self.t, exhausted=exhausted)
 
     def run(self, limit: int = 200_000) -> None:
         """Run until nothing is left to do. Fails after `limit` events, since something then repeats for ever."""

@@ -31,6 +31,7 @@ SLOW: tuple[Check, ...] = (
     speed.logits_beside_transformers,
     speed.times_of_steps,
     speed.paces_of_trays,
+    speed.ways_between_gpus,
     speed.gaps_beside_a_prefill,
 )
 

@@ -1,27 +1,32 @@
 """The checks that pass or fail, and that the stand-in takes too: the same tokens, whatever happens."""
 
+import functools
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import msgspec
 import torch
 
 from engine.events import Event, HandoffMoved, StepEnded, WorkerDown, WorkerUp
 from engine.link import LinkSpec
+from engine.live.compute.attention import OnLayer
 from engine.live.compute.kv import pool_on, pool_rows
 from engine.live.compute.optimizations import ALL
 from engine.live.compute.runner import Runner
 from engine.live.compute.weights import served
 from engine.live.handoff.checksum import checksum, digest
 from engine.live.handoff.transport import Segment
-from engine.live.handoff.transports import Transports
+from engine.live.handoff.transports import Transports, why_not
 from engine.live.model.catalog import prepare
 from engine.live.model.shape import KvShape
 from engine.live.process.front import Front
 from engine.live.process.run import make_requests
 from engine.metrics import summarize
+from engine.plan import Piece
 from engine.request import Request, Sampling
 from engine.scenario import Deployment, Scenario, Workload
 from tests.disturbed import Fault, answers, is_prefill, recalled, run_on_front
@@ -75,11 +80,33 @@ def tokens_of_one_process(bench: Bench) -> str:
         expected = {f"r{i}": model.generate(prompt, 8) for i, prompt in enumerate(prompts)}
         expected |= serve(model.runner(), requests[-1:], "chunked", 49)
         runner = Runner(served(prepared, ALL, bench.place), pool_on(bench.place, prepared.kv_shape, 96))
-        for policy, chunk in (("prefill_first", 256), ("chunked", 49)):
-            assert serve(runner, requests, policy, chunk) == expected, f"{name}, {policy}"
-    return f"{len(LENGTHS) + 1} requests of {len(TINY)} models, in two policies"
+        assert serve(runner, requests, "prefill_first", 256) == expected, f"{name}, launched one by one"
+        runner.warm_up()
+        assert runner.remarks == ()
+        with replayed(runner) as steps:
+            for policy, chunk in (("prefill_first", 256), ("chunked", 49)):
+                assert serve(runner, requests, policy, chunk) == expected, f"{name}, {policy}"
+        assert steps, "no decode step was a recorded one"
+    return f"{len(LENGTHS) + 1} requests of {len(TINY)} models, in two policies, decode recorded and not"
 
 
+@contextmanager
+def replayed(runner: Runner) -> Iterator[list[int]]:
+    """The sizes of the steps for which there was a recording, as they come."""
+    recorded, steps = runner._recorded, list[int]()
+    assert recorded is not None
+    before = recorded.logits
+
+    def logits(pieces: Sequence[Piece], on_layer: OnLayer | None) -> torch.Tensor | None:
+        made = before(pieces, on_layer)
+        steps.extend([] if made is None else [len(made)])
+        return made
+
+    with patch.object(recorded, "logits", logits):
+        yield steps
+
+
+ROADS = ("shm", "tcp", *(() if why_not("nixl") else ("nixl",)))
 LAYOUTS = [
     Deployment("colocated", 2),
     Deployment("chunked", 2, chunk=64),
@@ -87,6 +114,7 @@ LAYOUTS = [
     Deployment("disaggregated", ship="layers", first_token="decode"),
     Deployment("disaggregated", transport="tcp", ship="layers"),
     Deployment("disaggregated", transport="tcp", ship="whole", first_token="decode"),
+    *([Deployment("disaggregated", transport="nixl", ship="layers")] if "nixl" in ROADS else []),
 ]
 
 
@@ -95,12 +123,20 @@ def scenario_of(bench: Bench, deployment: Deployment, bytes_per_s: float | None)
     return Scenario(deployment, LinkSpec(bytes_per_s, 0.001), load, bench.tiny("tiny-qwen3"))
 
 
+@functools.cache
+def tokens_of(bench: Bench) -> dict[str, tuple[int, ...]]:
+    """Of the scenario's requests, which neither deployment nor link changes, by transformers on the CPU."""
+    scenario = scenario_of(bench, Deployment(), None)
+    return generated(prepare(scenario.model), make_requests(scenario))
+
+
 def tokens_of_workers(bench: Bench) -> str:
-    """Three deployments, both doors, whole and in layers, by worker processes; a corrupt tray is caught."""
+    """Three deployments, every door, whole and in layers, by worker processes; a corrupt tray is caught."""
     first = scenario_of(bench, LAYOUTS[2], 200e6)
-    expected = generated(prepare(first.model), make_requests(first))
+    expected = tokens_of(bench)
     trays = 0
-    with bench.front(first.model, transports=("shm", "tcp")) as front:
+    with bench.front(first.model, transports=ROADS) as front:
+        assert front.remarks == ()
         for layout in LAYOUTS:
             log = run_on_front(front, msgspec.structs.replace(first, deployment=layout))
             handoffs = summarize(log.events).handoffs
@@ -117,7 +153,7 @@ def tokens_of_workers(bench: Bench) -> str:
         log = run_on_front(front, first, flip)
         assert [handoff.verified for handoff in summarize(log.events).handoffs].count(False) == 1
         assert answers(log) == expected
-    return f"{len(LAYOUTS)} layouts, {trays} trays verified, a corrupt one caught"
+    return f"{len(LAYOUTS)} layouts over {', '.join(ROADS)}, {trays} trays verified, a corrupt one caught"
 
 
 FAULTS: dict[str, tuple[str, Callable[[Event], bool]]] = {
@@ -129,7 +165,7 @@ FAULTS: dict[str, tuple[str, Callable[[Event], bool]]] = {
 def workers_that_die(bench: Bench) -> str:
     """Killed workers are replaced, the tokens stay the same, and no dead worker's memory is kept."""
     scenario = scenario_of(bench, Deployment("disaggregated", ship="layers"), 4e6)
-    expected = generated(prepare(scenario.model), make_requests(scenario))
+    expected = tokens_of(bench)
     empty = free_bytes(bench)
     with bench.front(scenario.model) as front:
         for worker, moment in FAULTS.values():

@@ -1,8 +1,10 @@
 """What a GPU takes, beside what it could: said, and held to little. The large model's weights are random."""
 
+import json
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from queue import SimpleQueue
 from statistics import median
 
@@ -16,9 +18,12 @@ from engine.live.compute.optimizations import ALL
 from engine.live.compute.runner import Runner
 from engine.live.compute.transformers_model import load
 from engine.live.compute.weights import served
+from engine.live.gpus import places
 from engine.live.handoff.courier import Courier
 from engine.live.handoff.transports import Transports
+from engine.live.machine import gpu_pairs
 from engine.live.model.catalog import prepare
+from engine.live.model.shape import BYTES_PER_ELEMENT
 from engine.live.process.run import make_requests, run_on
 from engine.messages import Report, Ship, Shipped
 from engine.plan import Piece
@@ -35,13 +40,16 @@ LEAST_OF_COPY = 0.15  # of the GPU's own copy of as many bytes: a handoff passes
 
 
 def logits_beside_transformers(bench: Bench) -> str:
-    """The large model in its dtype: logits of a prompt, and of each token of its answer, as transformers has them."""
+    """The large model in its dtype: logits of a prompt, in two chunks, and of each token of its answer, as transformers
+    has them."""
     prepared, tokens = prepare(bench.large), bench.lengths[0] // 2
     ids = torch.randint(256, (tokens + 16,), generator=torch.Generator().manual_seed(0)).tolist()
     runner = Runner(served(prepared, ALL, bench.place), pool_on(bench.place, prepared.kv_shape, tokens // BLOCK + 2))
     blocks = tuple(range(tokens // BLOCK + 2))
     with torch.inference_mode():
-        made = [runner.logits([Piece("r", 0, tuple(ids[:tokens]), blocks, Sampling(), 0)])]
+        half = tokens // 2
+        runner.logits([Piece("r", 0, tuple(ids[:half]), blocks, None, 0)])
+        made = [runner.logits([Piece("r", half, tuple(ids[half:tokens]), blocks, Sampling(), 0)])]
         for at in range(tokens, len(ids)):
             made.append(runner.logits([Piece("r", at, (ids[at],), blocks, Sampling(), 0)]))
         oracle = load(prepared, bench.place.device, attention="sdpa")
@@ -53,7 +61,7 @@ def logits_beside_transformers(bench: Bench) -> str:
 
 
 def times_of_steps(bench: Bench) -> str:
-    """Prefill of two lengths, decode of three batch sizes; beside what the bytes of the weights take to read."""
+    """Prefill of two lengths; decode of three batch sizes, recorded and launched one by one, to the same logits."""
     prepared = prepare(bench.large)
     usual, long = bench.lengths
     each = usual // BLOCK + 1
@@ -67,10 +75,52 @@ def times_of_steps(bench: Bench) -> str:
             Piece(f"r{n}", usual, (7,), tuple(range(n * each, (n + 1) * each)), Sampling(), 0) for n in range(count)
         ]
 
-    steps = {f"prefill {tokens}": prompt(tokens) for tokens in (usual, long)}
-    steps |= {f"decode {count} x {usual}": batch(count) for count in (1, 8, 32) if count * each <= prepared.kv_blocks}
-    said = [f"{name} {1e3 * fastest_s(bench, lambda p=pieces: runner.run(p)):.3g} ms" for name, pieces in steps.items()]  # type: ignore[misc]
+    def ms(pieces: list[Piece]) -> float:
+        return 1e3 * fastest_s(bench, lambda: runner.run(pieces))
+
+    taken = held_bytes(bench)
+    said = [f"prefill {tokens} {ms(prompt(tokens)):.3g} ms" for tokens in (usual, long)]
+    scores = heads(prepared.folder) * long**2 * BYTES_PER_ELEMENT[prepared.kv_shape.dtype]
+    assert peak_bytes(bench) - taken < scores, "attention keeps all scores of a prompt at once"
+    runner.warm_up()
+    assert runner.remarks == ()
+    recorded = runner._recorded
+    for count in (1, 8, 16):
+        with torch.inference_mode():
+            replayed = runner.logits(batch(count)).float()
+            quick, runner._recorded = ms(batch(count)), None
+            launched, slow = runner.logits(batch(count)).float(), ms(batch(count))
+            runner._recorded = recorded
+        apart = float((replayed - launched).abs().max() / (launched.max() - launched.min()))
+        assert apart < APART, f"recorded, logits of {count} are {apart:.1%} of their spread apart"
+        assert not bench.real or count > 1 or quick < slow, f"recorded {quick} ms, launched one by one {slow} ms"
+        said.append(f"decode {count} x {usual} {quick:.3g} ms, {slow:.3g} ms launched one by one")
     return ", ".join(said)
+
+
+def held_bytes(bench: Bench) -> int:
+    """What this process has of the GPU now; `peak_bytes` says what it had at most since. The stand-in has no memory."""
+    if not bench.real:
+        return 0
+    torch.cuda.reset_peak_memory_stats(bench.place.device)
+    return torch.cuda.memory_allocated(bench.place.device)
+
+
+def peak_bytes(bench: Bench) -> int:
+    return torch.cuda.max_memory_allocated(bench.place.device) if bench.real else 0
+
+
+def heads(folder: str) -> int:
+    """Query heads of the model in this folder."""
+    return int(json.loads(Path(folder, "config.json").read_text())["num_attention_heads"])
+
+
+def ways_between_gpus(bench: Bench) -> str:
+    """What `doctor` measures of each two GPUs, and of two workers on one."""
+    pairs = gpu_pairs.measure(places("cuda") if bench.real else [bench.device])
+    assert not any(pair.why for pair in pairs), pairs
+    speeds = [f"{pair.handed_bytes_per_s / 1e9:.3g} of {pair.copied_bytes_per_s / 1e9:.3g}" for pair in pairs]
+    return ", ".join(f"{pair.source} to {pair.target} {said} GB/s" for pair, said in zip(pairs, speeds, strict=True))
 
 
 def fastest_s(bench: Bench, act: Callable[[], object]) -> float:
@@ -136,7 +186,8 @@ def gaps_beside_a_prefill(bench: Bench) -> str:
     long = msgspec.structs.replace(load, prompt_tokens=bench.lengths[1], output_tokens=2)
     (prompt,) = make_requests(msgspec.structs.replace(scenario, workload=long))
     prompt = msgspec.structs.replace(prompt, id="long", arrival_s=answer.arrival_s)
-    with bench.front(bench.large) as front:
+    room = msgspec.structs.replace(bench.large, kv_blocks=0) if bench.real else bench.large  # all there is for both
+    with bench.front(room) as front:
         run_on(front, scenario, [answer])  # warm
         log = run_on(front, scenario, [answer, prompt])
     made = [event.t for event in log.events if isinstance(event, TokenMade) and event.request == answer.id]

@@ -5,6 +5,7 @@ CUDA IPC, which torch has under two private names, `_share_cuda_` and `_new_shar
 which uses them, would have both sides speak pickle. Nothing here needs a torch newer than 2.11.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -39,6 +40,7 @@ class Cuda:
         self.name = name
         self.device = torch.device(name)
         self.label = torch.cuda.get_device_name(self.device)
+        self._recordings: Any = None  # their common memory
         self._reached: tuple[torch.device, ...] = (self.device,)  # devices whose queues this process fills
 
     def enter(self, side: bool = False) -> None:
@@ -79,6 +81,15 @@ class Cuda:
 
     def staging(self, nbytes: int) -> torch.Tensor:
         return torch.empty(nbytes // 8, dtype=torch.int64, pin_memory=True)
+
+    def record(self, act: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+        self._must_be_current()
+        act()  # libraries set themselves up at the first use, which can't be recorded
+        self._recordings = self._recordings or torch.cuda.graph_pool_handle()
+        graph, stream = untyped.CUDAGraph(), torch.cuda.current_stream(self.device)
+        with untyped.graph(graph, self._recordings, stream, "thread_local"):  # other threads go on meanwhile
+            made = act()
+        return graph.replay, made
 
     def _device(self, uuid: str) -> torch.device:
         """Indices differ between processes that may see different GPUs; the GPU's own number does not."""

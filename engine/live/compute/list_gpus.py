@@ -10,7 +10,7 @@ from engine.live.gpus import Found, Gpu
 
 
 def look() -> Found:
-    """Asks for properties only; no memory is taken on a GPU."""
+    """Asks for properties and free memory, for which CUDA takes some of it as long as this process lives."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         here = torch.cuda.is_available()
@@ -23,7 +23,8 @@ def look() -> Found:
 def _gpu(index: int, count: int) -> Gpu:
     about = torch.cuda.get_device_properties(index)
     peers = [other for other in range(count) if other != index and torch.cuda.can_device_access_peer(index, other)]
-    return Gpu(index, about.name, about.total_memory, (about.major, about.minor), tuple(peers))
+    free_bytes, _ = torch.cuda.mem_get_info(index)
+    return Gpu(index, about.name, about.total_memory, (about.major, about.minor), tuple(peers), free_bytes)
 
 
 def _why(warned: list[str]) -> str:

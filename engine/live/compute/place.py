@@ -4,6 +4,7 @@ The host computes at once. A device has a queue: what it is given returns before
 something is done waits for it first, by a `Mark` or by `finish`. Only `engine.live.compute.cuda` knows a real device.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol, TypeGuard
 
 import msgspec
@@ -60,6 +61,13 @@ class Device(Place, Protocol):
 
     def staging(self, nbytes: int) -> torch.Tensor:
         """The host's memory, int64 [words], in the form that the device copies fastest."""
+
+    def record(self, act: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+        """What does `act` again whenever it is called, with one launch, and the tensor that it writes the result to.
+
+        `act` asks the device for no number and takes all its numbers from tensors that stay where they are. Raises
+        RuntimeError where that can't be recorded.
+        """
 
 
 class Host:

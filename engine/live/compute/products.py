@@ -58,14 +58,18 @@ class Product:
     """[rows, in] to [rows, out] for each of several linear layers with the same input."""
 
     def __init__(self, layers: Sequence[Any], optimizations: Optimizations, upcast: Upcast) -> None:
-        self._plain: list[tuple[torch.Tensor, torch.Tensor | None]] = [(layer.weight, layer.bias) for layer in layers]
         self._outs = [len(layer.weight) for layer in layers]
-        self._packed = _packed(layers) if optimizations.packed_weights else None
+        self._whole: Callable[[torch.Tensor], torch.Tensor] | None = None
+        if optimizations.packed_weights:
+            self._whole = _packed(layers)
+        elif optimizations.joined_products and len(layers) > 1:
+            self._whole = _joined(layers)
+        self._plain: list[tuple[torch.Tensor, torch.Tensor | None]] = [(layer.weight, layer.bias) for layer in layers]
         self._upcast = upcast
 
     def __call__(self, rows: torch.Tensor) -> Sequence[torch.Tensor]:
-        if self._packed:
-            return torch.split(self._packed(rows), self._outs, -1)
+        if self._whole:
+            return torch.split(self._whole(rows), self._outs, -1)
         return [self._product(rows, weight, bias) for weight, bias in self._plain]
 
     def _product(self, rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
@@ -76,3 +80,12 @@ def _packed(layers: Sequence[Any]) -> Callable[[torch.Tensor], torch.Tensor] | N
     """All layers' weights side by side, so that one product computes them all."""
     weight = torch.cat([layer.weight for layer in layers])
     return packed_linear(weight, None if layers[0].bias is None else torch.cat([layer.bias for layer in layers]))
+
+
+def _joined(layers: Sequence[Any]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """As `_packed`, in torch's own layout. The layers' weights become parts of the whole: nothing is kept twice."""
+    weight = torch.cat([layer.weight.detach() for layer in layers])
+    bias = None if layers[0].bias is None else torch.cat([layer.bias.detach() for layer in layers])
+    for layer, part in zip(layers, torch.split(weight, [len(layer.weight) for layer in layers]), strict=True):
+        layer.weight = torch.nn.Parameter(part, requires_grad=False) if isinstance(layer, torch.nn.Module) else part
+    return lambda rows: linear(rows, weight, bias)

@@ -10,9 +10,10 @@ import torch
 from engine.live.compute.attention import OnLayer, PagedStep
 from engine.live.compute.forward import Forward
 from engine.live.compute.kernels import if_compiled
-from engine.live.compute.kv import KvPool, Pool
+from engine.live.compute.kv import DevicePool, KvPool, Pool
 from engine.live.compute.optimizations import ALL, Optimizations
 from engine.live.compute.products import fast_at_bf16
+from engine.live.compute.recorded import RecordedDecode
 from engine.live.compute.sampling import sample
 from engine.plan import Piece
 from engine.request import Sampling
@@ -21,11 +22,16 @@ SMALL = 32  # rows; with more it pays to prepare the weights for the product fir
 
 
 class Runner:
-    """A model and the pool that holds its keys and values. Of a request it sees only the pieces it is given."""
+    """A model and the pool that holds its keys and values. Of a request it sees only the pieces it is given.
+
+    `remarks`: what it could not do here and does in a slower way, as clauses; known once it is warm.
+    """
 
     def __init__(self, model: Any, pool: Pool, optimizations: Optimizations = ALL) -> None:
         self.pool = pool
         self._small_batch = None
+        self._recorded: RecordedDecode | None = None
+        self.remarks: tuple[str, ...] = ()
         if isinstance(pool, KvPool):
             self._optimizations = optimizations.fitting(pool.shape.dtype, fast_at_bf16)
             if optimizations.compiled_rows:
@@ -41,6 +47,18 @@ class Runner:
         for tokens in (2 * SMALL, 1):
             blocks = tuple(range(-(-tokens // block_tokens)))
             self.run([Piece("warm-up", 0, (0,) * tokens, blocks, Sampling(), 0)])
+        if isinstance(self.pool, DevicePool) and self._optimizations.recorded_decode:
+            self._record(self.pool)
+
+    @torch.inference_mode()
+    def _record(self, pool: DevicePool) -> None:
+        try:
+            self._recorded = RecordedDecode(self._forward, pool, self._optimizations)
+        except RuntimeError as why:  # what CUDA says, memory included: slower is better than not at all, if it is said
+            said = (str(why).splitlines() or [type(why).__name__])[0]
+            self.remarks = (
+                f"decode steps are launched one operation after the other, as none could be recorded: {said}",
+            )
 
     @torch.inference_mode()
     def run(self, pieces: Sequence[Piece], on_layer: OnLayer | None = None) -> list[int | None]:
@@ -60,6 +78,8 @@ class Runner:
 
     def logits(self, packed: Sequence[Piece], on_layer: OnLayer | None = None) -> torch.Tensor:
         """[pieces that ask, vocabulary]: after the last token of each. One-token pieces must come first."""
+        if self._recorded and (recorded := self._recorded.logits(packed, on_layer)) is not None:
+            return recorded
         last_rows = [end - 1 for end in accumulate(len(piece.token_ids) for piece in packed)]
         due = [row for row, piece in zip(last_rows, packed, strict=True) if piece.sample]
         put = self.pool.place.put

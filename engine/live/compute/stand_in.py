@@ -4,6 +4,7 @@ It lets every machine test that code in real worker processes. It cannot show th
 """
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -65,6 +66,15 @@ class StandIn:
 
     def staging(self, nbytes: int) -> torch.Tensor:
         return torch.empty(nbytes // 8, dtype=torch.int64)
+
+    def record(self, act: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+        self._must_be_entered()
+        made = act()
+
+        def again() -> None:
+            made.copy_(act())
+
+        return again, made
 
     def _must_be_entered(self) -> None:
         assert hasattr(self._entered, "yes"), f"thread {threading.current_thread().name} has not entered the device"

@@ -19,11 +19,7 @@ from engine.live.compute.place import HOST, Place
 from engine.live.model.catalog import Prepared
 from engine.live.model.folder import weight_files
 
-REQUIRED = {
-    "rms_norm_eps",
-    "rope_parameters",
-    "tie_word_embeddings",
-}  # in the configuration; there are no defaults here
+REQUIRED = {"rms_norm_eps", "tie_word_embeddings"}  # in the configuration; there are no defaults here
 LAYER = {
     "self_attn": ("q_proj", "k_proj", "v_proj", "o_proj"),
     "mlp": ("gate_proj", "up_proj", "down_proj"),
@@ -48,7 +44,7 @@ def mapped(prepared: Prepared, place: Place = HOST) -> Any:
     config = json.loads((folder / "config.json").read_text("utf-8"))
     if not config.keys() >= REQUIRED or "quantization_config" in config:
         return None
-    rope = config["rope_parameters"]
+    rope = _rope(config)
     if not rope or rope.get("rope_type") != "default" or rope.get("partial_rotary_factor", 1) != 1:
         return None
     tensors = _tensors(prepared, place.device)
@@ -85,6 +81,14 @@ class Rotary:
         angles = positions[..., None].float() * self._speeds
         both = torch.cat((angles, angles), -1)
         return both.cos().to(like.dtype), both.sin().to(like.dtype)
+
+
+def _rope(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """How positions turn heads; None where it isn't said. Older transformers wrote one number for the usual way."""
+    if "rope_parameters" not in config and "rope_theta" in config and not config.get("rope_scaling"):
+        return {"rope_type": "default", **config}
+    rope: Mapping[str, Any] | None = config.get("rope_parameters")
+    return rope
 
 
 def _needed(layers: int, tied: bool) -> set[str]:

@@ -12,15 +12,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from threading import Condition, Thread
+from typing import NamedTuple
 
 from engine.errors import TransportFailed
 from engine.events import Event, HandoffMoved, HandoffStarted
 from engine.link import LinkSpec, Wire
-from engine.live.compute.kv import Pool, Rows, pool_rows, row_numbers
+from engine.live.compute.kv import pool_rows, row_numbers
 from engine.live.compute.place import Mark
-from engine.live.handoff.checksum import checksum
 from engine.live.handoff.transport import Path, Segment
 from engine.live.handoff.transports import Transports
+from engine.live.handoff.tray import Tray
 from engine.messages import Report, Ship, ShipFailed, Shipped
 
 PIECE_S = 0.004  # a piece is so much of the bandwidth: a change of the link takes effect within that time
@@ -28,44 +29,12 @@ LOOK_S = 0.0003  # how often a device is asked whether it has computed another l
 HOUR_S = 3600.0  # the longest wait; a change of a cut link ends it sooner
 
 
-class _Tray:
-    """One tray on its way: the first `ready` of its rows may be sent, the first `sent` have been."""
+class Meeting(NamedTuple):
+    """A way to open; `told` hears why that failed, or ""."""
 
-    def __init__(self, ship: Ship, transport: str, pool: Pool, blocks: tuple[int, ...]) -> None:
-        self.ship = ship
-        self.transport = transport
-        self.source = row_numbers(2 * pool.shape.layers, pool.blocks, blocks)
-        self.target: Rows = self.source[:0]  # until it has started
-        self.rows_per_layer = 2 * len(blocks)
-        self.nbytes = pool.shape.tray_bytes(len(blocks))
-        self.ready = 0
-        self.sent = 0
-        self.next = 0  # rows of the next piece
-        self.since_s = 0.0  # since when there has been something to send
-        self.started_s = 0.0
-        self.told_s = 0.0
-        self.path: Path | None = None  # until it has started
-        self.aborted = False
-        self.made: deque[tuple[Mark, int]] = deque()  # how many rows are ready once a mark is over
-        self.checksum = checksum(pool)
-
-    @property
-    def waits(self) -> bool:
-        return self.sent < self.ready
-
-    def has_ready(self, rows: int, now: float) -> None:
-        if not self.waits:
-            self.since_s = now
-        self.ready = rows
-
-    def look(self, now: float) -> None:
-        """Ask the device what it has computed since."""
-        while self.made and self.made[0][0].over:
-            self.has_ready(self.made.popleft()[1], now)
-
-    def due_s(self, latency_s: float) -> float:
-        """When the wire may begin to carry what is ready. The latency counts once, before the first byte."""
-        return max(self.since_s, self.started_s + latency_s) if self.path else self.since_s
+    transport: str
+    endpoint: bytes
+    told: Callable[[str], None]
 
 
 class Courier:
@@ -95,8 +64,9 @@ class Courier:
         self._changed = Condition()
         self._wire = Wire(link, time.monotonic())
         self._idle = True  # nothing is waiting; an idle wire earns no credit
-        self._trays: list[_Tray] = []  # first come, first served
-        self._busy: _Tray | None = None  # what the thread works on without holding the lock
+        self._trays: list[Tray] = []  # first come, first served
+        self._busy: Tray | None = None  # what the thread works on without holding the lock
+        self._meetings: deque[Meeting] = deque()
         self._gone: set[bytes] = set()  # endpoints of workers that have ended
         self._closed = False
 
@@ -141,6 +111,12 @@ class Courier:
                 self._changed.notify_all()
             self._changed.wait_for(lambda: tray not in self._trays and not self._is_at(request))
 
+    def meet(self, transport: str, endpoint: bytes, told: Callable[[str], None]) -> None:
+        """Open the way there soon, before a tray pays for it; `told`, on the courier's thread, hears why it failed."""
+        with self._changed:
+            self._meetings.append(Meeting(transport, endpoint, told))
+            self._changed.notify_all()
+
     def leave(self, endpoints: Iterable[bytes]) -> None:
         """Close the paths to a worker that has ended, soon: an open one keeps its memory. A tray on its way fails."""
         with self._changed:
@@ -156,14 +132,14 @@ class Courier:
 
     def _begin(self, ship: Ship, transport: str, blocks: tuple[int, ...], layers: int) -> None:
         assert len(blocks) == len(ship.blocks) > 0, "a tray has the same number of blocks on both sides"
-        tray = _Tray(ship, transport, self._pool, blocks)
+        tray = Tray(ship, transport, self._pool, blocks)
         tray.ready = layers * tray.rows_per_layer
         with self._changed:
             assert self._find(ship.request) is None, f"{ship.request} is under way already"
             self._trays.append(tray)
             self._changed.notify_all()
 
-    def _find(self, request: str) -> _Tray | None:
+    def _find(self, request: str) -> Tray | None:
         return next((tray for tray in self._trays if tray.ship.request == request), None)
 
     def _is_at(self, request: str) -> bool:
@@ -183,6 +159,9 @@ class Courier:
         tray = self._next()
         if tray is None:
             return False
+        if isinstance(tray, Meeting):
+            self._open(tray)
+            return True
         try:
             self._advance(tray)
         except TransportFailed as failure:
@@ -191,13 +170,23 @@ class Courier:
                 self._report(ShipFailed(tray.ship.request, str(failure)))
         return True
 
-    def _next(self) -> _Tray | None:
-        """Wait for a tray to advance; None: closed."""
+    def _open(self, meeting: Meeting) -> None:
+        try:
+            self._connect(meeting.transport, meeting.endpoint)
+        except TransportFailed as failure:
+            meeting.told(str(failure))
+        else:
+            meeting.told("")
+
+    def _next(self) -> Tray | Meeting | None:
+        """Wait for a tray to advance, or a way to open; None: closed."""
         with self._changed:
             self._busy = None
             self._changed.notify_all()
             while not self._closed:
                 self._drop_gone()
+                if self._meetings:
+                    return self._meetings.popleft()
                 tray, wait_s = self._choose(time.monotonic())
                 if tray and not wait_s:
                     self._busy = tray
@@ -207,7 +196,7 @@ class Courier:
             self._changed.notify_all()
             return None
 
-    def _choose(self, now: float) -> tuple[_Tray | None, float]:
+    def _choose(self, now: float) -> tuple[Tray | None, float]:
         """The tray to advance next, if any, and in how many seconds."""
         for tray in self._trays:
             if tray.aborted:
@@ -224,7 +213,7 @@ class Courier:
         # during its latency the wire belongs to that tray: another's time would be counted from too early
         return None, due_s - now if first is not None else math.inf
 
-    def _carried_in_s(self, tray: _Tray, due_s: float, now: float) -> float:
+    def _carried_in_s(self, tray: Tray, due_s: float, now: float) -> float:
         if tray.path is None:
             return 0.0
         if self._idle:
@@ -233,7 +222,7 @@ class Courier:
         tray.next = self._next_rows(tray)
         return self._wire.ready_s(tray.next * self._row_bytes, now)
 
-    def _next_rows(self, tray: _Tray) -> int:
+    def _next_rows(self, tray: Tray) -> int:
         """How many rows the next piece has. Unpaced: all that are ready; `_write` stops after PIECE_S."""
         ready, paced = tray.ready - tray.sent, self._wire.spec.bandwidth_bytes_per_s
         if paced is None:
@@ -241,7 +230,7 @@ class Courier:
         assert tray.path is not None
         return min(ready, max(1, min(tray.path.paced_bytes, int(paced * PIECE_S)) // self._row_bytes))
 
-    def _advance(self, tray: _Tray) -> None:
+    def _advance(self, tray: Tray) -> None:
         if tray.aborted:
             if tray.path:
                 tray.path.flush()
@@ -251,7 +240,7 @@ class Courier:
         else:
             self._write(tray, tray.path)
 
-    def _start(self, tray: _Tray) -> None:
+    def _start(self, tray: Tray) -> None:
         ship = tray.ship
         path = self._connect(tray.transport, ship.endpoint)
         if max(ship.blocks) >= path.blocks:
@@ -276,7 +265,7 @@ class Courier:
             )
         )
 
-    def _write(self, tray: _Tray, path: Path) -> None:
+    def _write(self, tray: Tray, path: Path) -> None:
         """Send the next piece, or as much of it as a slow transport takes in PIECE_S."""
         until_s = time.monotonic() + PIECE_S
         first, end = tray.sent, tray.sent + tray.next
@@ -293,13 +282,13 @@ class Courier:
         elif time.monotonic() - tray.told_s >= path.told_every_s:
             self._tell_moved(tray, path)
 
-    def _finish(self, tray: _Tray, path: Path) -> None:
+    def _finish(self, tray: Tray, path: Path) -> None:
         seconds = self._tell_moved(tray, path) - tray.started_s
         if self._forget(tray):
             configured = self._wire.spec.bandwidth_bytes_per_s
             self._report(Shipped(tray.ship.request, tray.nbytes, seconds, configured, tray.checksum.hexdigest()))
 
-    def _tell_moved(self, tray: _Tray, path: Path) -> float:
+    def _tell_moved(self, tray: Tray, path: Path) -> float:
         """Wait until all bytes sent have landed, say so, and return when that was."""
         path.flush()
         tray.told_s = time.monotonic()
@@ -314,7 +303,7 @@ class Courier:
         )
         return tray.told_s
 
-    def _forget(self, tray: _Tray) -> bool:
+    def _forget(self, tray: Tray) -> bool:
         """Take the tray off the list; False if it was aborted, so nothing may be reported."""
         with self._changed:
             if tray in self._trays:

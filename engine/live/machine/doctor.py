@@ -13,8 +13,10 @@ import msgspec
 import torch
 from safetensors import safe_open
 
-from engine.live.compute.list_gpus import look
+from engine.live import gpus
 from engine.live.gpus import Found, checked
+from engine.live.machine import gpu_pairs
+from engine.live.machine.gpu_pairs import Pair
 from engine.live.machine.machine import Machine
 from engine.live.model.catalog import Prepared, prepare
 from engine.live.model.dtypes import faster, speeds
@@ -47,7 +49,7 @@ def examine(model: ModelSpec) -> dict[str, Any]:
             "kv_bytes_per_token": machine.kv_bytes_per_token,
             "context_tokens": prepared.context_tokens,
         },
-        "gpu_workers": gpu_workers(look()),
+        "gpu_workers": gpu_workers(gpus.found()),
         "transports": [name for name in TRANSPORTS if name != "nixl" or importlib.util.find_spec("nixl")],
     }
 
@@ -55,8 +57,16 @@ def examine(model: ModelSpec) -> dict[str, Any]:
 def gpu_workers(there: Found) -> dict[str, str]:
     """What is known of workers on each GPU that torch finds, or why it finds none."""
     if not there.gpus:
-        return {"none": there.why}
-    return {f"cuda:{gpu.index}": f"{gpu.name}, {checked(gpu.name)}" for gpu in there.gpus}
+        return {"no GPU here": there.why}
+    about = {f"cuda:{gpu.index}": f"{gpu.name}, {checked(gpu.name)}" for gpu in there.gpus}
+    if gpus.under_mps():
+        about["MPS"] = "on: workers on one GPU compute at once, and none of them may be killed; never tried"
+    return about
+
+
+def pairs_of_gpus(there: Found) -> list[Pair]:
+    """What KV reaches between each two GPUs, measured now. None where there is no GPU."""
+    return gpu_pairs.measure([f"cuda:{gpu.index}" for gpu in there.gpus]) if there.gpus else []
 
 
 def limits(prepared: Prepared) -> Machine:

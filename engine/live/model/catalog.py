@@ -21,6 +21,7 @@ from engine.files import expanded, reason
 from engine.live import gpus
 from engine.live.model.dtypes import faster, speeds
 from engine.live.model.folder import Damaged, counted, damage, read_json
+from engine.live.model.room import ON_HOST, kv_blocks, weights_bytes
 from engine.live.model.shape import KvShape
 from engine.live.this_machine import cache_folder
 from engine.scenario import BLOCK_TOKENS, ModelSpec
@@ -56,11 +57,14 @@ class Prepared(msgspec.Struct, frozen=True):
         return "bf16" if halved else ""
 
 
-def prepare(spec: ModelSpec) -> Prepared:
-    """Find the model, converting it if this is the first time. Raises BadInput with one sentence on what to do."""
+def prepare(spec: ModelSpec, workers: int = 1) -> Prepared:
+    """Find the model, converting it if this is the first time. Raises BadInput with one sentence on what to do.
+
+    `workers`: how many share the GPUs that the spec names, if any.
+    """
     folder = _folder(spec.path)
     dtype = DTYPE_NAMES.get(spec.dtype) or _own_dtype(spec.device)
-    return _described(spec, folder, dtype)
+    return _described(spec, folder, dtype, workers)
 
 
 def _own_dtype(device: str) -> str:
@@ -149,7 +153,7 @@ def _convert(path: str, source: str, folder: Path) -> None:
         raise BadInput("model", path, f"one that can be converted ({said})")
 
 
-def _described(spec: ModelSpec, folder: Path, dtype: str) -> Prepared:
+def _described(spec: ModelSpec, folder: Path, dtype: str, workers: int) -> Prepared:
     path = spec.path
     try:
         config, generation = read_json(folder / "config.json"), read_json(folder / "generation_config.json")
@@ -176,14 +180,17 @@ def _described(spec: ModelSpec, folder: Path, dtype: str) -> Prepared:
         folder=str(folder),
         dtype=dtype,
         kv_shape=shape,
-        kv_blocks=spec.kv_blocks,
+        kv_blocks=spec.kv_blocks or ON_HOST,
         context_tokens=count("max_position_embeddings"),
         stop_ids=_stop_ids(path, generation.get("eos_token_id", config.get("eos_token_id"))),
         vocab=count("vocab_size"),
     )
     if wrong := damage(folder, prepared.variant):
         raise BadInput("model", path, f"whole ({wrong})")
-    return prepared
+    if spec.kv_blocks or not spec.device.startswith("cuda"):
+        return prepared
+    weights = weights_bytes(folder, prepared.variant, dtype)
+    return msgspec.structs.replace(prepared, kv_blocks=kv_blocks(spec.device, workers, path, weights, config, shape))
 
 
 def _stop_ids(path: str, said: Any) -> tuple[int, ...]:

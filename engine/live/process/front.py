@@ -7,7 +7,6 @@ front logs events.
 
 import importlib.util
 import secrets
-import subprocess
 import time
 from collections.abc import Iterable, Sequence
 from multiprocessing.connection import Connection, wait
@@ -24,9 +23,24 @@ from engine.live.compute.optimizations import Optimizations
 from engine.live.model.catalog import prepare
 from engine.live.model.text import Text, TextStream
 from engine.live.process.channel import MAX_MESSAGE_BYTES, boot_id
+from engine.live.process.introductions import Introductions
 from engine.live.process.join_server import JoinServer, shared_key
-from engine.live.process.seat import KILLED, LOOK_S, Seat, seats
-from engine.messages import Command, Corrupt, Gone, Greeting, Hello, Ping, Pong, Ready, Refused, Report, Start, Stop
+from engine.live.process.seat import EXHAUSTED, KILLED, LOOK_S, Seat, free_seat, must_be_alike, remarks, seats
+from engine.messages import (
+    Command,
+    Corrupt,
+    Gone,
+    Greeting,
+    Hello,
+    Met,
+    Ping,
+    Pong,
+    Ready,
+    Refused,
+    Report,
+    Start,
+    Stop,
+)
 from engine.own_file import route_for
 from engine.own_policy import ended
 from engine.request import Request
@@ -34,7 +48,6 @@ from engine.router import Output, Router, Send
 from engine.scenario import Deployment, ModelSpec, one_of
 
 DEATHS_BEFORE_READY = 3  # a worker that dies this often before it is ready is given up
-CLOCK_PINGS = 5
 
 _messages: msgspec.msgpack.Decoder[Report | Greeting] = msgspec.msgpack.Decoder(Report | Greeting)
 
@@ -67,11 +80,12 @@ class Front:
             raise BadInput(
                 "transport", "nixl", "shm or tcp, unless nixl is installed: pip install 'split-kitchen[nixl]'"
             )
-        places = gpus.places_for(model.checked().device, self.transports, listen)
+        places = gpus.places_for(model.checked().device, listen)
         Optimizations.of_environment()  # the workers read it; a wrong name is refused before they start
-        prepared = prepare(model)
+        prepared = prepare(model, deployment.workers)
         # decided once, here: hosts that each chose their own dtype could not read each other's KV
-        self.model = msgspec.structs.replace(model, dtype="bf16" if prepared.dtype == "bfloat16" else "fp32")
+        dtype = "bf16" if prepared.dtype == "bfloat16" else "fp32"
+        self.model = msgspec.structs.replace(model, dtype=dtype, kv_blocks=prepared.kv_blocks)
         self._zero_s = time.monotonic()
         self._boot_id = boot_id()
         self._key = shared_key() if listen else secrets.token_hex(32).encode()
@@ -84,6 +98,7 @@ class Front:
         self._text = Text(prepared)
         self._streams: dict[str, TextStream] = {}  # answers in progress, by request
         self._unseated: list[Connection[bytes, bytes]] = []  # joined, but without a seat yet
+        self._introductions = Introductions()
         self._looked_s = time.monotonic()
 
     def __enter__(self) -> "Front":
@@ -104,7 +119,7 @@ class Front:
             for seat in self.seats:
                 seat.start_process(self._key)
         give_up_s = time.monotonic() + timeout_s
-        while missing := [seat.name for seat in self.seats if seat.ready is None]:
+        while missing := [seat.name for seat in self.seats if seat.ready is None or not self._introductions.made(seat)]:
             left_s = give_up_s - time.monotonic()
             if left_s <= 0:
                 raise WorkerFailed(f"not ready after {timeout_s:.0f} s: {', '.join(missing)}.")
@@ -116,15 +131,7 @@ class Front:
             if seat.channel is not None:
                 self._send(seat, Stop())
         for seat in self.seats:
-            if seat.process is not None:
-                try:
-                    seat.process.wait(2.0)
-                except subprocess.TimeoutExpired:
-                    seat.process.kill()
-                    seat.process.wait()
-            if seat.channel is not None:
-                seat.channel.close()
-            seat.channel = seat.process = None
+            seat.end(2.0)
         if self._join_server is not None:
             self._join_server.close()
 
@@ -140,6 +147,10 @@ class Front:
     def dtype(self) -> str:
         """Of the KV, as a torch dtype's name. Only once the workers are ready."""
         return next(seat.ready.dtype for seat in self.seats if seat.ready is not None)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        return remarks(self.seats)
 
     @property
     def idle(self) -> bool:
@@ -166,10 +177,11 @@ class Front:
         self.router.route = route_for(deployment, self._own)
         self._apply(self.router.deploy(deployment, self.now()))
         self.deployment = deployment
+        self._introduce()
 
     def kill(self, worker: str) -> None:
         """Fault injection: the worker process dies at once. A new one takes its place."""
-        self._seat(worker).strike()
+        self._seat(worker).kill()
 
     def corrupt(self, worker: str) -> None:
         """Fault injection: one bit of the next tray that lands at this worker flips."""
@@ -237,9 +249,12 @@ class Front:
                 if seat.ready is None:
                     self._time(seat, message.clock_s)
             case Ready():
-                self._compare(message)
+                must_be_alike(self.seats, message)
                 seat.ready, seat.deaths = message, 0
                 self._apply(self.router.worker_up(seat.name, message, self.now()))
+                self._introduce()
+            case Met():
+                self._introductions.answered(seat, message)
             case _:
                 self._apply(self.router.heard(seat.name, message, self.now()))
 
@@ -268,13 +283,18 @@ class Front:
                 return seat
         raise BadInput("worker", name, "one of " + ", ".join(seat.name for seat in self.seats))
 
+    def _introduce(self) -> None:
+        for seat, meet in self._introductions.due(self.seats, self.deployment):
+            self._send(seat, meet)
+
     # ---- processes
 
     def _lost(self, seat: Seat) -> None:
         """Its worker died, or hangs: replace it, and have its orders start again elsewhere."""
-        why, struck = seat.hung or seat.ending(), seat.struck
+        why, killed = seat.hung or seat.ending(), seat.killed
         was_ready = seat.vacate()
-        if was_ready is not None and self._own is not None and self.deployment.own_policy and not struck:
+        self._introductions.forget(seat)
+        if was_ready is not None and self._own is not None and self.deployment.own_policy and not killed:
             raise ended(self._own.name, seat.name, why)
         seat.deaths += was_ready is None
         if seat.deaths >= DEATHS_BEFORE_READY:
@@ -283,7 +303,7 @@ class Front:
         if was_ready is not None:
             for other in self.seats:  # before a new one is started, which may want that memory
                 self._send(other, Gone(tuple(was_ready.endpoints.values())))
-            self._apply(self.router.worker_down(seat.name, why, self.now()))
+            self._apply(self.router.worker_down(seat.name, why, self.now(), exhausted=why == EXHAUSTED))
         if self._join_server is None:
             seat.start_process(self._key)
 
@@ -299,27 +319,16 @@ class Front:
         self._send(seat, Ping())
 
     def _time(self, seat: Seat, clock_s: float) -> None:
-        heard_s = time.monotonic()
-        offset_s = clock_s - (seat.asked_s + heard_s) / 2
-        seat.round_trips = (*seat.round_trips, (heard_s - seat.asked_s, offset_s))
-        if len(seat.round_trips) < CLOCK_PINGS:
+        if (offset_s := seat.timed(clock_s)) is None:
             self._ping(seat)
         else:
-            self._start(seat, min(seat.round_trips)[1])  # the shortest round trip leaves the least room for error
+            self._start(seat, offset_s)
 
     def _start(self, seat: Seat, clock_offset_s: float) -> None:
         # a remote worker runs on any core of its host; so does one that only keeps a GPU busy
         core = seat.core if seat.process is not None and seat.place == "cpu" else -1
         zero_s = self._zero_s + clock_offset_s
         self._send(seat, Start(seat.name, self.model, zero_s, self.transports, core, seat.place))
-
-    def _compare(self, ready: Ready) -> None:
-        """All workers must lay out KV alike, or one could not read another's tray. Raises WorkerFailed."""
-        for other in (seat.ready for seat in self.seats if seat.ready is not None):
-            ours = (other.block_tokens, other.kv_bytes_per_token, other.dtype, other.context_tokens)
-            theirs = (ready.block_tokens, ready.kv_bytes_per_token, ready.dtype, ready.context_tokens)
-            if ours != theirs:
-                raise WorkerFailed(f"workers differ in block size, KV bytes, dtype or context: {ours} and {theirs}.")
 
     # ---- workers of other hosts
 
@@ -336,14 +345,9 @@ class Front:
         except (EOFError, OSError, msgspec.DecodeError):
             newcomer.close()
             return
-        seat = self._free_seat(hello.role) if isinstance(hello, Hello) else None
+        seat = free_seat(self.seats, self._policies, hello.role) if isinstance(hello, Hello) else None
         if seat is None:
             newcomer.close()
             return
         seat.take(newcomer)
         self._heard(seat, hello)
-
-    def _free_seat(self, role: str) -> Seat | None:
-        every = zip(self.seats, self._policies, strict=True)
-        fits = (seat for seat, policy in every if seat.channel is None and (role == "any" or policy.startswith(role)))
-        return next(fits, None)

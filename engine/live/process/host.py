@@ -292,7 +292,7 @@ def main() -> None:
         with Front(scenario.deployment, scenario.link, scenario.model, transports=transports, listen=listen) as front:
             front.start()
             host = Host(lab, front)
-            host.tell(EngineReady(machine(scenario.model.device), front.transports, front.dtype))
+            host.tell(EngineReady(machine(scenario.model.device, front.remarks), front.transports, front.dtype))
             host.serve()
     except EOFError:
         pass  # the lab is gone; leaving the front's block has stopped the workers

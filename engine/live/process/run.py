@@ -102,7 +102,10 @@ def run_on(
         events += fresh
         watch(fresh)
     return Log(
-        scenario, in_order(events), machine(scenario.model.device), datetime.now(UTC).isoformat(timespec="seconds")
+        scenario,
+        in_order(events),
+        machine(scenario.model.device, front.remarks),
+        datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
@@ -117,7 +120,7 @@ def make_requests(scenario: Scenario, prompts: Sequence[str] = ()) -> list[Reque
     Raises BadInput if a request could never be served: prompt and output must fit the model's context and the KV pool.
     """
     gpus.places(scenario.checked().model.device)
-    prepared = prepare(scenario.model)
+    prepared = prepare(scenario.model, scenario.deployment.workers)
     text = _text(prepared)
     load = scenario.workload
     requests = []
@@ -168,7 +171,9 @@ def rebased(events: Sequence[Event], zero_s: float) -> list[Event]:
     return [msgspec.structs.replace(event, t=event.t - zero_s) for event in events if event.t >= zero_s]
 
 
-def machine(device: str = "cpu") -> str:
-    """This machine in a few words: its CPU, how many cores this process may use, and the GPUs that workers use."""
+def machine(device: str = "cpu", remarks: Sequence[str] = ()) -> str:
+    """This machine in a few words: its CPU, how many cores this process may use, the GPUs that workers use, and what
+    they do there in a slower way than they should."""
     cores, workers_on = core_count(), gpus.said_of(device)
-    return f"{processor()}, {cores} core{'s' if cores != 1 else ''}{workers_on and f'; workers on {workers_on}'}"
+    said = [f"{processor()}, {cores} core{'s' if cores != 1 else ''}"]
+    return "; ".join([*said, *([f"workers on {workers_on}"] if workers_on else []), *remarks])

@@ -5,13 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
-from engine.errors import BadInput
+from engine.errors import BadInput, WorkerFailed
 from engine.live import gpus
 from engine.live.process.join_server import KEY_VARIABLE, limit_silence
 from engine.messages import Ready
@@ -24,8 +25,11 @@ LOOK_S = 1.0
 # core itself, has looked only once.
 LOOKS = 15
 LOOKS_BEFORE_READY = 300  # until then it loads libraries and weights and compiles kernels: nobody can say how long
+CLOCK_PINGS = 5
 REAPED_S = 1.0  # a process closes its files a moment before it can be waited for
 KILLED = "its process was killed"
+EXHAUSTED = "it ran out of memory"
+OUT_OF_MEMORY = 77  # a worker's exit code
 
 
 @dataclass
@@ -43,7 +47,7 @@ class Seat:
     asked_s: float = 0.0
     round_trips: tuple[tuple[float, float], ...] = ()  # (seconds, clock offset) of each ping
     unanswered: int = 0  # looks since it was last heard
-    struck: bool = False  # its process was killed on purpose
+    killed: bool = False  # its process, on purpose
 
     def take(self, channel: "Connection[bytes, bytes]") -> None:
         """What comes and goes through this channel is the worker's from now on."""
@@ -64,13 +68,6 @@ class Seat:
         theirs.close()
         self.take(ours)
 
-    def strike(self) -> None:
-        """Fault injection: its process dies at once."""
-        if self.process is None:
-            raise BadInput("worker", self.name, "a worker process of this host")
-        self.struck = True
-        self.process.kill()
-
     def send(self, message: bytes) -> None:
         """If that fails, the worker has died or reads no more: its channel ends, and whoever reads it finds that."""
         if self.channel is None:
@@ -80,6 +77,15 @@ class Seat:
         except OSError:
             with socket.socket(fileno=os.dup(self.channel.fileno())) as same, suppress(OSError):
                 same.shutdown(socket.SHUT_RDWR)
+
+    def kill(self) -> None:
+        """Fault injection: its process dies at once. Raises BadInput where that can't be done, or would do more."""
+        if self.process is None:
+            raise BadInput("worker", self.name, "a worker process of this host")
+        if self.place != "cpu" and gpus.under_mps():
+            raise BadInput("worker", self.name, "left alive under MPS, where a kill may end every worker on its GPU")
+        self.killed = True
+        self.process.kill()
 
     @property
     def hung(self) -> str:
@@ -98,7 +104,30 @@ class Seat:
             return "it hung up"
         if code == -signal.SIGKILL:
             return KILLED
+        if code == OUT_OF_MEMORY:
+            return EXHAUSTED
         return f"its process was ended by signal {-code}" if code < 0 else f"its process ended with exit code {code}"
+
+    def timed(self, clock_s: float) -> float | None:
+        """Take an answer to a ping: how far the worker's clock is ahead of ours. None: not sure yet, ask again."""
+        heard_s = time.monotonic()
+        offset_s = clock_s - (self.asked_s + heard_s) / 2
+        self.round_trips = (*self.round_trips, (heard_s - self.asked_s, offset_s))
+        if len(self.round_trips) < CLOCK_PINGS:
+            return None
+        return min(self.round_trips)[1]  # the shortest round trip leaves the least room for error
+
+    def end(self, patience_s: float) -> None:
+        """Its worker was told to stop; after so long it is killed."""
+        if self.process is not None:
+            try:
+                self.process.wait(patience_s)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if self.channel is not None:
+            self.channel.close()
+        self.channel = self.process = None
 
     def vacate(self) -> Ready | None:
         """End whoever sits here, stopped or not; returns what it said when it was ready."""
@@ -107,7 +136,7 @@ class Seat:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-        was_ready, self.channel, self.ready, self.round_trips, self.struck = self.ready, None, None, (), False
+        was_ready, self.channel, self.ready, self.round_trips, self.killed = self.ready, None, None, (), False
         return was_ready
 
 
@@ -121,3 +150,26 @@ def seats(count: int, places: Sequence[str], own: Path | None) -> list[Seat]:
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [-1]
     names = enumerate(worker_names(count))
     return [Seat(name, cores[n % len(cores)], places[n % len(places)], own) for n, name in names]
+
+
+def free_seat(seats: Sequence[Seat], policies: Sequence[str], role: str) -> Seat | None:
+    """One without a worker that a newcomer of this role may take; `policies`: of each seat."""
+    for seat, policy in zip(seats, policies, strict=True):
+        if seat.channel is None and (role == "any" or policy.startswith(role)):
+            return seat
+    return None
+
+
+def must_be_alike(seats: Sequence[Seat], ready: Ready) -> None:
+    """All workers must lay out KV alike, or one could not read another's tray. Raises WorkerFailed."""
+    for other in (seat.ready for seat in seats if seat.ready is not None):
+        ours = (other.block_tokens, other.kv_bytes_per_token, other.dtype, other.context_tokens)
+        theirs = (ready.block_tokens, ready.kv_bytes_per_token, ready.dtype, ready.context_tokens)
+        if ours != theirs:
+            raise WorkerFailed(f"workers differ in block size, KV bytes, dtype or context: {ours} and {theirs}.")
+
+
+def remarks(seats: Sequence[Seat]) -> tuple[str, ...]:
+    """What workers do in a slower way than they should, as clauses."""
+    said = (remark for seat in seats if seat.ready is not None for remark in seat.ready.remarks)
+    return tuple(dict.fromkeys(said))

@@ -22,6 +22,10 @@ class Serving(Protocol):
     def starting(self) -> str: ...
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What it does in a slower way than it should, as clauses: they stand beside the machine's name."""
+
+    @property
     def idle(self) -> bool: ...
 
     def open_requests(self) -> list[str]: ...

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
@@ -22,6 +23,7 @@ from engine.events import Event
 from engine.link import LinkSpec
 from engine.live.process.channel import Channel, boot_id
 from engine.live.process.join_server import KEY_VARIABLE
+from engine.live.process.seat import OUT_OF_MEMORY
 from engine.messages import (
     Admit,
     Command,
@@ -31,6 +33,8 @@ from engine.messages import (
     Drop,
     Gone,
     Hello,
+    Meet,
+    Met,
     Ping,
     Pong,
     Prefill,
@@ -75,7 +79,21 @@ def serve(
             channel.send(Pong(time.monotonic()))
     pin_to(command.core, NICENESS if command.place == "cpu" else 0)
     threading.excepthook = _end_with_thread
-    process = WorkerProcess(channel, command, host, key, own)
+    try:
+        _work(channel, command, host, key, own)
+    except (MemoryError, RuntimeError) as failed:
+        from torch import OutOfMemoryError  # loaded by now: of a GPU, where MemoryError is the host's
+
+        if not isinstance(failed, MemoryError | OutOfMemoryError):
+            raise
+        said = (str(failed).splitlines() or ["no memory is left"])[0]
+        sys.stderr.write(f"{command.name} on {command.place} ends, as what it computes does not fit: {said}\n")
+        sys.stderr.flush()
+        os._exit(OUT_OF_MEMORY)
+
+
+def _work(channel: Channel, start: Start, host: str, key: bytes, own: Path | None) -> None:
+    process = WorkerProcess(channel, start, host, key, own)
     threading.Thread(target=_listen, args=(channel, process.hear), daemon=True).start()
     try:
         process.run()
@@ -164,6 +182,7 @@ class WorkerProcess:
                 context_tokens=self._prepared.context_tokens,
                 dtype=self._prepared.dtype,
                 endpoints=self._transports.endpoints,
+                remarks=self._runner.remarks,
             )
         )
         while True:
@@ -182,6 +201,9 @@ class WorkerProcess:
                 self._courier.ship(command, self._transport, blocks)
             case SetLink():
                 self._courier.set_link(command.link)
+            case Meet():
+                told = partial(Met, command.target)
+                self._courier.meet(command.transport, command.endpoint, lambda why: self._channel.send(told(why)))
             case Gone():
                 self._courier.leave(command.endpoints)
             case Ping():

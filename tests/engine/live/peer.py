@@ -33,15 +33,18 @@ LACKS_NIXL = why_not("nixl")
 PLACES = ("cpu", "stand-in")
 ROADS = [
     *((where, transport) for where in PLACES for transport in ("shm", "tcp")),
-    pytest.param("cpu", "nixl", marks=pytest.mark.skipif(bool(LACKS_NIXL), reason=str(LACKS_NIXL))),
+    *(
+        pytest.param(where, "nixl", marks=pytest.mark.skipif(bool(LACKS_NIXL), reason=str(LACKS_NIXL)))
+        for where in PLACES
+    ),
 ]
 on_every_road = pytest.mark.parametrize(("where", "transport"), ROADS)
 in_every_place = pytest.mark.parametrize("where", PLACES)
 
 
-def doors(where: str) -> list[str]:
-    """The transports of a pool that lies there."""
-    return ["shm", "tcp"] if where != "cpu" or LACKS_NIXL else ["shm", "tcp", "nixl"]
+def doors() -> list[str]:
+    """The transports of a pool."""
+    return ["shm", "tcp"] if LACKS_NIXL else ["shm", "tcp", "nixl"]
 
 
 def seen(pool: Pool) -> Bytes:
@@ -120,7 +123,7 @@ class Peers:
 
     def at(self, where: str) -> Peer:
         if where not in self._running:
-            self._running[where] = Peer(doors(where), self._shape, self._blocks, where)
+            self._running[where] = Peer(doors(), self._shape, self._blocks, where)
         return self._running[where]
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ in the whole process, hence a process of its own. It prints how many operations 
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
-from engine.live.compute import weights
+from engine.live.compute import attention, forward, weights
 from engine.live.compute.kv import DevicePool
 from engine.live.compute.place import Shared
+from engine.live.compute.recorded import RecordedDecode
 from engine.live.compute.runner import Runner
 from engine.live.handoff.device_checksum import DeviceChecksum
 from engine.live.model.catalog import Prepared, prepare
@@ -61,6 +62,9 @@ class Pretended:
     def staging(self, nbytes: int) -> torch.Tensor:
         return torch.empty(nbytes // 8, dtype=torch.int64)
 
+    def record(self, act: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+        return lambda: None, act()
+
 
 class Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what a GPU would be given: views and fresh memory cost it nothing."""
@@ -89,6 +93,16 @@ def without_numbers(prepared: Prepared, device: torch.device) -> Mapping[str, to
                     shape = opened.get_slice(name).get_shape()
                     tensors[name] = torch.empty(shape, dtype=getattr(torch, prepared.dtype), device=device)
     return tensors
+
+
+def causal(rows: int, seen: int) -> torch.Tensor:
+    """The mask that torch makes of it where it has no fused kernel."""
+    return torch.ones(rows, seen, dtype=torch.bool, device=torch.device("pretend", 0)).tril(seen - rows)
+
+
+def one_kernel(rows: torch.Tensor, *_: object) -> torch.Tensor:
+    """What a norm is on a GPU; for a device that it does not know, torch makes it of nine operations."""
+    return rows.clone()
 
 
 def steps() -> dict[str, list[Piece]]:
@@ -120,6 +134,12 @@ def operations(path: str) -> dict[str, int]:
             assert logits.device == here.device
             counted[name] = given.of.total()
         assert layers == [*range(prepared.kv_shape.layers)] * 3
+        recorded = RecordedDecode(runner._forward, pool, runner._optimizations)
+        with Counted() as given:
+            again = recorded.logits(steps()["decode"], None)
+        assert again is not None
+        assert again.device == here.device
+        counted["recorded"] = given.of.total()
         made, rows = DeviceChecksum(here, prepared.kv_shape.row_bytes), np.arange(10)
         with Counted() as given:
             made.add_and_copy(pool.rows, rows, here.open(pool.shared).view_as(pool.rows), rows)
@@ -136,4 +156,6 @@ def operations(path: str) -> dict[str, int]:
 if __name__ == "__main__":
     _setup_privateuseone_for_python_backend("pretend")
     weights._tensors = without_numbers
+    vars(attention)["causal_lower_right"] = causal  # torch's is a kind of tensor that can't be without numbers
+    vars(forward)["rms_norm"] = one_kernel
     sys.stdout.buffer.write(msgspec.json.encode({path: operations(path) for path in sys.argv[1:]}))

@@ -564,6 +564,23 @@ def test_paths_to_a_worker_that_is_gone_are_closed(recorder: Recorder, log: Log,
         assert recorder.connected == connected
 
 
+def test_a_way_is_open_before_a_tray_needs_it(recorder: Recorder, log: Log, start: Start) -> None:
+    told: SimpleQueue[str] = SimpleQueue()
+    courier = start(recorder)
+    courier.meet("shm", b"one", told.put)
+    assert told.get(timeout=PATIENCE_S) == ""
+    courier.ship(ship("r", b"one"), "shm", SOURCE)
+    log.shipped()
+    assert recorder.connected == 1
+
+
+def test_a_way_that_cannot_be_opened_is_told(pool: Pool, log: Log, start: Start) -> None:
+    told: SimpleQueue[str] = SimpleQueue()
+    start(Transports(pool, key=KEY, names=[])).meet("tcp", b"one", told.put)
+    assert "no tcp transport" in told.get(timeout=PATIENCE_S)
+    assert log.silent()
+
+
 def test_blocks_the_receiver_does_not_have(recorder: Recorder, log: Log, start: Start) -> None:
     start(recorder).ship(ship(blocks=(*TARGET[:-1], BLOCKS)), "shm", SOURCE)
     assert f"no block {BLOCKS}" in log.failed().why

@@ -25,6 +25,11 @@ def test_torch_has_the_names_that_it_has_no_promise_for() -> None:
     ], "what `_share_cuda_` returns has changed"
 
 
+def test_recording_takes_what_it_is_given_in_that_order() -> None:
+    taken = list(inspect.signature(torch.cuda.graph.__init__).parameters)
+    assert taken[:5] == ["self", "cuda_graph", "pool", "stream", "capture_error_mode"]
+
+
 @pytest.mark.parametrize(
     ("owner", "reached", "opened_on"),
     [

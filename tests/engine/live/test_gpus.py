@@ -2,22 +2,31 @@
 
 import importlib.resources
 from pathlib import Path
+from unittest.mock import Mock
 
 import msgspec
 import pytest
 
 from engine.cli import cli, run_cli
-from engine.errors import BadInput
+from engine.commands.doctor import pairs_said
+from engine.errors import BadInput, WorkerFailed
+from engine.fleet.host.links import Road
 from engine.live import gpus
 from engine.live.compute import list_gpus
 from engine.live.gpus import NEVER_CHECKED, Checked, Found, Gpu, places, said_of
-from engine.live.machine.doctor import gpu_workers
+from engine.live.machine.doctor import gpu_workers, pairs_of_gpus
+from engine.live.machine.gpu_pairs import Pair
+from engine.live.model import room
 from engine.live.model.catalog import prepare
+from engine.live.process.introductions import Introductions
 from engine.live.process.seat import Seat
-from engine.scenario import ModelSpec
+from engine.messages import Meet, Met, Ready
+from engine.scenario import Deployment, ModelSpec
+from engine.worker import MAX_RUNNING
 
 NONE = Found((), "this torch, 2.13.0+cpu, is built without CUDA")
-H200, T4 = Gpu(0, "NVIDIA H200", 150 << 30, (9, 0), (1,)), Gpu(1, "Tesla T4", 16 << 30, (7, 5), (0,))
+H200 = Gpu(0, "NVIDIA H200", 150 << 30, (9, 0), (1,), 140 << 30)
+T4 = Gpu(1, "Tesla T4", 16 << 30, (7, 5), (0,), 15 << 30)
 TWO = Found((H200, T4))
 
 
@@ -79,7 +88,7 @@ def test_this_machine_is_asked_and_no_torch_stays_behind() -> None:
     gpus.found.cache_clear()
     found = gpus.found()
     assert bool(found.gpus) != bool(found.why)
-    assert found == list_gpus.look()
+    assert found.why == list_gpus.look().why
 
 
 @pytest.mark.usefixtures("two")
@@ -115,11 +124,105 @@ def test_workers_on_gpus_number_them_as_nvml_does(monkeypatch: pytest.MonkeyPatc
 
 def test_doctor_says_what_is_known_of_workers_on_gpus(checks: Path) -> None:
     checks.write_bytes(b"[]")
-    assert gpu_workers(NONE) == {"none": NONE.why}
+    assert gpu_workers(NONE) == {"no GPU here": NONE.why}
+    assert pairs_of_gpus(NONE) == []
     assert gpu_workers(TWO) == {
         "cuda:0": f"NVIDIA H200, {NEVER_CHECKED}",
         "cuda:1": f"Tesla T4, {NEVER_CHECKED}",
     }
+
+
+def test_doctor_says_what_kv_reaches_and_over_which_road(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = [
+        Pair("cuda:0", "cuda:0", 1.5e12, 2e12),
+        Pair("cuda:0", "cuda:1", 150e9, 200e9),
+        Pair("cuda:1", "cuda:1", why="It cannot be opened."),
+    ]
+    nvlink = [Road(0, 1, "nvlink", "18 × NVLink 4 through NVSwitch", 4e11, 4e11)]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert pairs_said(pairs, nvlink) == {
+        "cuda:0 to cuda:0": "1.5 TB/s of KV, 2 TB/s copied by the driver (the same GPU)",
+        "cuda:0 to cuda:1": "150 GB/s of KV, 200 GB/s copied by the driver (18 × NVLink 4 through NVSwitch)",
+        "cuda:1 to cuda:1": "It cannot be opened. (the same GPU)",
+    }
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")  # cuda:0 is NVML's 1 then
+    assert "a road that NVML does not name" in pairs_said(pairs, nvlink)["cuda:0 to cuda:1"]
+    assert pairs_said([], []) == {"no GPU here": "nothing to measure"}
+
+
+def block_bytes() -> int:
+    return prepare(ModelSpec("tiny-llama", "fp32")).kv_shape.tray_bytes(1)
+
+
+def free(monkeypatch: pytest.MonkeyPatch, *gpus_bytes: int) -> None:
+    there = tuple(Gpu(n, f"GPU {n}", size, (9, 0), free_bytes=size) for n, size in enumerate(gpus_bytes))
+    monkeypatch.setattr(gpus, "found", lambda: Found(there))
+
+
+def test_a_pool_takes_what_a_worker_s_share_of_the_least_gpu_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    def blocks(workers: int, device: str = "cuda") -> int:
+        return prepare(ModelSpec("tiny-llama", "fp32", device=device), workers).kv_blocks
+
+    monkeypatch.setattr(room, "TAKEN_BYTES", 0)
+    monkeypatch.setattr(room, "MAX_RUNNING", 1000)
+    free(monkeypatch, 2_000_000_000, 1_000_000_000)
+    both, alone = blocks(2), blocks(2, "cuda:1")
+    assert blocks(1, "cuda:1") == both, "one worker on each: the smaller one decides"
+    assert (both - alone) * block_bytes() == pytest.approx(0.9 * 1e9 / 2, rel=0.01), "two share it"
+    assert prepare(ModelSpec("tiny-llama", "fp32", 7, "cuda"), 2).kv_blocks == 7, "what was asked for is what there is"
+    assert prepare(ModelSpec("tiny-llama", "fp32"), 2).kv_blocks == room.ON_HOST
+
+
+def test_no_pool_is_larger_than_what_can_be_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    free(monkeypatch, 140 << 30)
+    prepared = prepare(ModelSpec("tiny-llama", "fp32", device="cuda"))
+    assert prepared.kv_blocks * 16 == MAX_RUNNING * prepared.context_tokens
+
+
+def test_a_gpu_without_room_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    free(monkeypatch, 2_000_000_000)
+    with pytest.raises(BadInput) as refused:
+        prepare(ModelSpec("tiny-llama", "fp32", device="cuda:0"), 2)
+    assert str(refused.value).startswith(
+        "model is 'tiny-llama', but must be small enough for cuda:0, or given --kv-blocks: "
+        "GPU 0 has 2 GB free for 2 workers, and each needs "
+    )
+
+
+def test_under_mps_nobody_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fatal error of one client may be everybody's there."""
+    alive, killed = Mock(), Mock()
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", "/tmp/mps")
+    with pytest.raises(BadInput, match="left alive under MPS"):
+        Seat("worker-0", -1, "cuda:0", process=alive).kill()
+    assert not alive.kill.called
+    Seat("worker-1", -1, process=killed).kill()  # on the CPU, nothing is shared
+    assert killed.kill.called
+
+
+def test_workers_on_gpus_meet_before_a_tray_needs_it() -> None:
+    ready = Ready(1, 8, 16, 64, 128, "float32", {"shm": b"way", "tcp": b"other"})
+    seats = [Seat(f"worker-{n}", -1, f"cuda:{n}") for n in range(3)]
+    split, known = Deployment(workers=3, prefill_workers=2), Introductions()
+    seats[0].ready = seats[2].ready = ready
+    (asked,) = known.due(seats, split)
+    assert asked == (seats[0], Meet("worker-2", "shm", b"way"))
+    assert list(known.due(seats, split)) == [], "once is enough"
+    assert not known.made(seats[0])
+    known.answered(seats[0], Met("worker-2", ""))
+    assert known.made(seats[0])
+    (other,) = known.due(seats, msgspec.structs.replace(split, transport="tcp"))
+    assert other[1].transport == "tcp"
+    known.forget(seats[2])
+    assert [meet.target for _, meet in known.due(seats, split)] == ["worker-2"], "its successor is somebody else"
+    with pytest.raises(WorkerFailed, match=r"worker-0 on cuda:0 can't hand KV over to worker-2\. It is closed\."):
+        known.answered(seats[0], Met("worker-2", "It is closed."))
+
+
+def test_workers_on_the_cpu_need_no_introduction() -> None:
+    ready = Ready(1, 8, 16, 64, 128, "float32", {"shm": b"way"})
+    seats = [Seat(f"worker-{n}", n, ready=ready) for n in range(2)]
+    assert list(Introductions().due(seats, Deployment())) == []
 
 
 def test_the_package_says_itself_what_was_checked() -> None:

@@ -10,10 +10,10 @@ from engine.blocks import BlockPool
 from engine.errors import BadInput
 from engine.link import LinkSpec
 from engine.live.compute import kernels, onednn, runner as runner_module
-from engine.live.compute.attention import blockwise
+from engine.live.compute.attention import blockwise, fused
 from engine.live.compute.kernels import layer
 from engine.live.compute.kv import KvPool
-from engine.live.compute.optimizations import ALL, OPTIMIZATIONS, VARIABLE, Optimizations
+from engine.live.compute.optimizations import ALL, FOR_DEVICES, OPTIMIZATIONS, VARIABLE, Optimizations
 from engine.live.compute.runner import Runner
 from engine.live.compute.sampling import draw, nucleus, sample
 from engine.live.compute.transformers_model import load
@@ -28,6 +28,7 @@ from engine.worker import Worker
 BLOCKS = 96
 GREEDY = Sampling()
 NONE = ALL.without(*OPTIMIZATIONS)
+ON_CPUS = tuple(name for name in OPTIMIZATIONS if name not in FOR_DEVICES)
 LENGTHS = (1, 5, 16, 17, 33, 64, 150, 300)  # around the borders of blocks and of chunks
 
 
@@ -110,7 +111,7 @@ def test_a_prompt_may_be_cut_anywhere(model: Model, cuts: tuple[int, ...]) -> No
     assert tokens == model.generate(prompt, 1)
 
 
-@pytest.mark.parametrize("without", OPTIMIZATIONS)
+@pytest.mark.parametrize("without", ON_CPUS)
 def test_tokens_stay_the_same_without_any_trick(model: Model, without: str) -> None:
     prompts = prompts_of((1, 17, 90), seed=6)
     requests = [Request(f"r{i}", tuple(prompt), 6) for i, prompt in enumerate(prompts)]
@@ -169,7 +170,7 @@ def test_bf16_logits_are_as_near_to_exact_ones_as_without_tricks(path: str, monk
     Neither those for a CPU that is quick at bf16, nor those for any other.
     """
     exact, plain = logits_of(path, "fp32", NONE), logits_of(path, "bf16", NONE)
-    one_off = [*map(ALL.without, OPTIMIZATIONS)] if path.startswith("tiny") else []
+    one_off = [*map(ALL.without, ON_CPUS)] if path.startswith("tiny") else []
     for quick in (False, True):
         monkeypatch.setattr(runner_module, "fast_at_bf16", lambda quick=quick: quick)
         assert apart(logits_of(path, "fp32", ALL), exact) < 1e-5
@@ -215,6 +216,7 @@ def test_blockwise_attention_is_attention(rows: int, past: int) -> None:
         query[None], key[None], value[None], attn_mask=mask, scale=0.3, enable_gqa=True
     )[0]
     assert torch.allclose(blockwise(query, key, value, 0.3), whole, atol=1e-5)
+    assert torch.allclose(fused(query, key, value, 0.3), whole, atol=1e-5)
 
 
 def test_pieces_come_back_in_the_order_they_were_given(model: Model) -> None:

@@ -48,7 +48,6 @@ def test_what_a_gpu_must_do(check: Check, bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"transports": ("nixl",)}, "transport is 'nixl', but must be shm or tcp with stand-in for a device."),
         ({"listen": ("127.0.0.1", 7000)}, "device is 'stand-in', but must be cpu where workers join from other hosts."),
     ],
 )

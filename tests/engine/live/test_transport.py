@@ -43,7 +43,7 @@ def sender(where: str) -> Transports:
     pool = pool_on(here, SHAPE, HERE)
     rows = seen(pool)
     rows[:] = np.random.default_rng(0).integers(1, 256, rows.shape, np.uint8)  # no zeros: each row can be seen
-    return Transports(pool, key=KEY, names=doors(where))
+    return Transports(pool, key=KEY, names=doors())
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def peer(peers: Peers, where: str) -> Peer:
 
 @pytest.fixture
 def mortal_peer(where: str) -> Iterator[Peer]:
-    peer = Peer(doors(where), SHAPE, THERE, where)
+    peer = Peer(doors(), SHAPE, THERE, where)
     yield peer
     peer.close()
 

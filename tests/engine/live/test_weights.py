@@ -97,6 +97,19 @@ def test_what_only_transformers_knows_is_left_to_it(tmp_path: Path, other: dict[
     assert mapped(prepare(ModelSpec(str(tmp_path / "other"), "fp32"))) is None
 
 
+@pytest.mark.parametrize("scaling", [None, {"rope_type": "linear", "factor": 2.0}])
+def test_a_configuration_of_an_older_transformers(tmp_path: Path, scaling: Any) -> None:
+    """As most models on the hub have it: read here where positions turn heads in the usual way."""
+    convert("tiny-llama", tmp_path / "old")
+    file = tmp_path / "old" / "config.json"
+    config = json.loads(file.read_text())
+    config |= {"rope_theta": config.pop("rope_parameters")["rope_theta"], "rope_scaling": scaling}
+    file.write_text(json.dumps(config))
+    prepared = prepare(ModelSpec(str(tmp_path / "old"), "fp32"))
+    assert (mapped(prepared) is None) == (scaling is not None)
+    assert torch.equal(logits(prepared, served(prepared, ALL)), logits(prepared, load(prepared)))
+
+
 def test_scaled_positions_are_transformers_own(tmp_path: Path) -> None:
     prepared = prepare(
         ModelSpec(str(made(tmp_path, MistralConfig(**SIZES, sliding_window=None, rope_parameters=SCALED))), "fp32")

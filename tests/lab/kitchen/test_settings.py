@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from engine.link import LinkSpec
 from engine.scenario import Deployment, Kind, Scenario, Workload
 from lab.kitchen.settings import described, differences, values
-from lab.scene.choices import beside_each_other
+from lab.scene.choices import ON_CPUS, ON_GPUS, Ranges, beside_each_other, ranges
 
 WORK = Workload(
     requests=8,
@@ -89,3 +89,25 @@ def test_the_widgets_can_be_set_as_it_was() -> None:
 )
 def test_an_address_names_kitchens_by_kind_or_title(address: tuple[str, str], kinds: list[str]) -> None:
     assert beside_each_other(*address) == kinds
+
+
+@pytest.mark.parametrize("steps", [ON_CPUS, ON_GPUS])
+def test_a_slider_begins_on_one_of_its_steps(steps: Ranges) -> None:
+    assert steps.nearest(dict(steps.first)) == steps.first
+
+
+def test_on_gpus_the_steps_suit_a_gpu_and_the_scene_is_in_slow_motion() -> None:
+    assert ranges("cuda") == ranges("cuda:0,cuda:1") == ON_GPUS
+    assert ranges("cpu") == ranges("stand-in") == ON_CPUS
+    assert (ON_GPUS.link[0], ON_GPUS.link[-2:]) == (0.25e9, (400e9, 0.0))
+    assert ON_GPUS.speed == 0.05
+    assert ON_CPUS.speed is None
+
+
+def test_what_was_recorded_on_a_cpu_becomes_the_nearest_step_of_a_gpu() -> None:
+    """The widgets take nothing else."""
+    shown = these("disaggregated", rate_per_s=None, long_prompt_tokens=0, long_every=0)[0]
+    set_to = ON_GPUS.nearest(values(shown))
+    assert (set_to["link"], set_to["rate"], set_to["long"], set_to["answer"]) == (0.25e9, 0.0, 0, 128)
+    assert set_to["orders"] == values(shown)["orders"]
+    assert ON_GPUS.nearest({"link": 0.0}) == {"link": 0.0}, "unpaced is no speed"

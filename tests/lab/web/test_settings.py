@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from engine.errors import BadInput
+from engine.live import gpus
+from engine.live.gpus import Found
 from lab.runs.engine_client import EngineSettings
 from lab.web.cli import can_listen
 from lab.web.settings import Settings
@@ -30,12 +32,32 @@ def test_every_variable_is_read() -> None:
         "SPLIT_KITCHEN_WORKERS": "3",
         "SPLIT_KITCHEN_MODEL": "tiny-llama",
         "SPLIT_KITCHEN_TRANSPORTS": "tcp,shm",
+        "SPLIT_KITCHEN_DEVICE": "cuda:1",
     }
     settings = Settings.of_environment(said)
     assert (settings.data, settings.url) == (Path("/data"), "https://lab.example")
     assert settings.instructor_key == "a long enough key"
     engine = settings.engine
     assert (engine.workers, engine.model.path, engine.transports) == (3, "tiny-llama", ("tcp", "shm"))
+    assert engine.model.device == "cuda:1"
+
+
+@pytest.mark.parametrize(
+    ("device", "listen", "sentence"),
+    [
+        ("gpu", "", "device is 'gpu', but must be cpu, cuda, or a list as cuda:0,cuda:1."),
+        ("cuda", "", "device is 'cuda', but must be cpu where torch finds no GPU: there is none."),
+        ("cuda", "0.0.0.0:7000", "device is 'cuda', but must be cpu where workers join from other hosts."),
+    ],
+)
+def test_a_device_that_is_not_here_is_one_sentence_before_the_lab_starts(
+    device: str, listen: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpus, "found", lambda: Found((), "there is none"))
+    said = {"SPLIT_KITCHEN_DEVICE": device, "SPLIT_KITCHEN_LISTEN": listen, "SPLIT_KITCHEN_DATA": str(tmp_path)}
+    with pytest.raises(BadInput) as wrong:
+        Settings.of_environment(said).checked()
+    assert str(wrong.value) == sentence
 
 
 def test_workers_on_other_hosts_share_no_memory() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from engine.errors import TransportFailed
-from engine.live.compute.kv import DevicePool, KvPool, Pool
+from engine.live.compute.kv import DevicePool, Pool
 from engine.live.handoff.transport import Grants, Path, Transport
 from engine.live.handoff.transports import nixl, peer, shm, tcp
 
@@ -17,7 +17,7 @@ class Transports:
     """A worker's open transports: the ways into its pool, and out of it into others'.
 
     `key` is shared by the workers of one engine: TCP admits no one else. TCP listens on `host`; other workers connect
-    to `advertise`, where the two differ (0.0.0.0, containers, NAT). NIXL moves only the host's pools.
+    to `advertise`, where the two differ (0.0.0.0, containers, NAT).
     Threads that call these have entered the pool's place.
     """
 
@@ -39,7 +39,7 @@ class Transports:
                     self._transports[name] = peer.Peer(pool) if isinstance(pool, DevicePool) else shm.Shm(pool)
                 case "tcp":
                     self._transports[name] = tcp.Tcp(pool, self.grants, key, host, advertise or host)
-                case "nixl" if isinstance(pool, KvPool):
+                case "nixl":
                     self._transports[name] = nixl.Nixl(pool)
                 case _:
                     raise ValueError(name)

@@ -1,8 +1,8 @@
 """NIXL, NVIDIA's transfer library, as vLLM, SGLang and Dynamo use it: one-sided writes from pool to pool.
 
 Its UCX backend needs no GPU: between two processes of one machine it writes into the other's memory (cma), between
-machines it uses RDMA or TCP. The receiver takes no part and cannot refuse, so the sender must be stopped before blocks
-are freed.
+machines it uses RDMA or TCP; pools on GPUs are registered as such. The receiver takes no part and cannot refuse, so the
+sender must be stopped before blocks are freed.
 """
 
 import atexit
@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from engine.errors import TransportFailed
-from engine.live.compute.kv import KvPool, pool_rows
+from engine.live.compute.kv import Memory, Pool, pool_rows
 from engine.live.handoff.checksum import Checksum
 from engine.live.handoff.transport import PACED_BYTES, TOLD_EVERY_S, KvEndpoint, Path, Segment, read_endpoint
 
@@ -33,6 +33,7 @@ class NixlEndpoint(KvEndpoint, frozen=True, tag="nixl"):
 
     metadata: bytes
     address: int  # of the pool, in the receiver's memory
+    device: int = 0  # which of its GPUs has it
 
 
 def why_not() -> str | None:
@@ -60,21 +61,22 @@ class Nixl:
     what does (connecting, hanging up) can wait for `_progress`.
     """
 
-    def __init__(self, pool: KvPool) -> None:
+    def __init__(self, pool: Pool) -> None:
         api = library()
         self.pool = pool
         memory = pool_rows(pool)
-        self.rows, self.row_bytes = memory.shape
-        self._memory = memory
-        self._spare = np.empty(self.row_bytes, np.uint8)
+        self.rows, self.row_bytes = len(memory), pool.shape.row_bytes
+        self._memory, self._spare = memory, memory[:1].copy() if isinstance(memory, np.ndarray) else memory[:1].clone()
+        self._kind = "DRAM" if pool.place.device.type == "cpu" else "VRAM"
+        self._device = pool.place.device.index or 0
         strict = api.nixl_thread_sync_t.NIXL_THREAD_SYNC_STRICT  # two threads use the agent
         config = api.nixl_agent_config(enable_prog_thread=False, sync_mode=strict)
         self.agent = api.nixl_agent(f"kv-{os.getpid()}-{os.urandom(4).hex()}", config)
-        regions = [(part.ctypes.data, part.nbytes, 0, "") for part in (memory, self._spare)]
-        self.agent.register_memory(regions, "DRAM")
-        self.local = self.dlist("", [(memory.ctypes.data, self.rows), (self._spare.ctypes.data, 1)])
+        regions = [(_address(part), part.nbytes, self._device, "") for part in (memory, self._spare)]
+        self.agent.register_memory(regions, self._kind)
+        self.local = self.dlist("", self._device, [(_address(memory), self.rows), (_address(self._spare), 1)])
         self.endpoint = msgspec.msgpack.encode(
-            NixlEndpoint(pool.shape, pool.blocks, self.agent.get_agent_metadata(), memory.ctypes.data)
+            NixlEndpoint(pool.shape, pool.blocks, self.agent.get_agent_metadata(), _address(memory), self._device)
         )
         self._paths: Counter[str] = Counter()  # open ones by peer: the agent knows peers, not paths
         self._closed = Event()
@@ -82,10 +84,10 @@ class Nixl:
         self._thread.start()
         atexit.register(self.close)  # a thread that the interpreter ends inside NIXL crashes the process
 
-    def dlist(self, agent: str, regions: list[tuple[int, int]]) -> Any:
+    def dlist(self, agent: str, device: int, regions: list[tuple[int, int]]) -> Any:
         """Descriptors of all rows of the regions, (address, rows) each; a write picks rows by number."""
-        rows = [(address, self.row_bytes, 0, self.row_bytes, count) for address, count in regions]
-        return self.agent.prep_xfer_dlist(agent, np.array(rows, np.uint64), "DRAM")
+        rows = [(address, self.row_bytes, device, self.row_bytes, count) for address, count in regions]
+        return self.agent.prep_xfer_dlist(agent, np.array(rows, np.uint64), self._kind)
 
     def connect(self, endpoint: bytes) -> Path:
         return NixlPath(self, read_endpoint(endpoint, NixlEndpoint, self.pool.shape))
@@ -106,9 +108,15 @@ class Nixl:
         self._thread.join()
 
     def _progress(self) -> None:
+        self.pool.place.enter(side=True)
         while not self._closed.wait(PROGRESS_S):
             with suppress(Exception):  # a peer is gone: the next write to it will fail
                 self.agent.get_new_notifs()
+
+
+def _address(memory: Memory) -> int:
+    address: int = memory.ctypes.data if isinstance(memory, np.ndarray) else memory.data_ptr()
+    return address
 
 
 class NixlPath:
@@ -125,7 +133,7 @@ class NixlPath:
         rows = theirs.blocks * theirs.shape.layers * 2
         try:
             self._peer = mine.greet(theirs.metadata)
-            self._remote = mine.dlist(self._peer, [(theirs.address, rows)])
+            self._remote = mine.dlist(self._peer, theirs.device, [(theirs.address, rows)])
         except Exception as error:  # NIXL's exceptions share no base class
             raise TransportFailed(f"The receiver's NIXL agent cannot be used: {error}.") from error
         try:

@@ -1,0 +1,85 @@
+"""Decode steps that a device has recorded (CUDA graphs): it gets each with one launch, not with some 20 a layer.
+
+Without that, a GPU waits for Python: launching takes longer than reading a small model's weights. A recording has one
+size, so a step takes the smallest that it fits into. Rows that are left over repeat the first one: they write the same
+numbers to the same place. Everything is recorded before the first request; what fits into no recording is launched
+operation by operation, as ever.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from engine.live.compute.attention import OnLayer, PagedStep, Singles
+from engine.live.compute.kv import DevicePool
+from engine.live.compute.optimizations import Optimizations
+from engine.plan import Piece
+
+BATCHES = (16, 8, 4, 2, 1)  # the largest first: the others then fit into its memory
+PASTS = (4096, 2048, 1024, 512, 256, 128)  # tokens
+ID, POSITION, SLOT, TABLE = range(4)  # columns of a step's numbers; its table takes the rest
+
+
+class Recording(NamedTuple):
+    """`numbers`: int64 [rows, columns], which `again` reads; it writes `logits`, [rows, vocabulary]."""
+
+    numbers: torch.Tensor
+    again: Callable[[], None]
+    logits: torch.Tensor
+
+
+class RecordedDecode:
+    """`forward`: as `engine.live.compute.forward.Forward`. Raises RuntimeError where nothing can be recorded."""
+
+    def __init__(self, forward: Any, pool: DevicePool, optimizations: Optimizations) -> None:
+        self._forward, self._pool, self._optimizations = forward, pool, optimizations
+        tokens = pool.shape.block_tokens
+        widths = [width for past in PASTS if (width := past // tokens) <= pool.blocks]
+        self._recordings = {(rows, width): self._record(rows, width) for width in widths for rows in BATCHES}
+        self._rows, self._widths = sorted(BATCHES), sorted(widths)
+
+    def logits(self, pieces: Sequence[Piece], on_layer: OnLayer | None) -> torch.Tensor | None:
+        """After each piece's token, [pieces, vocabulary], until the next call; None for a step of no recording."""
+        if on_layer or any(len(piece.token_ids) > 1 or piece.sample is None for piece in pieces):
+            return None
+        tokens = self._pool.shape.block_tokens
+        rows = _least(self._rows, len(pieces))
+        width = _least(self._widths, max(piece.start for piece in pieces) // tokens + 1)
+        if rows is None or width is None:
+            return None
+        recording = self._recordings[rows, width]
+        recording.numbers.copy_(self._pool.place.put(_numbers(pieces, rows, width, tokens)))
+        recording.again()
+        return recording.logits[: len(pieces)]
+
+    def _record(self, rows: int, width: int) -> Recording:
+        place = self._pool.place
+        numbers = place.put(np.zeros((rows, TABLE + width), np.int64))
+        return Recording(numbers, *place.record(lambda: self._step(numbers)))
+
+    def _step(self, numbers: torch.Tensor) -> torch.Tensor:
+        ids, positions, slots = numbers[:, :TABLE].t().contiguous()
+        dtype = self._pool.tensor.dtype
+        singles = Singles.over(numbers[:, TABLE:].contiguous(), positions, self._pool, dtype)
+        step = PagedStep(self._pool, slots, singles, (), None, self._optimizations)
+        due = torch.arange(len(numbers), device=numbers.device)
+        logits: torch.Tensor = self._forward(ids, positions, step, due)
+        return logits
+
+
+def _numbers(pieces: Sequence[Piece], rows: int, width: int, block_tokens: int) -> Any:
+    """A step's, int64 [rows, TABLE + width]."""
+    made = np.zeros((rows, TABLE + width), np.int64)
+    for row, piece in zip(made, pieces, strict=False):
+        block, offset = divmod(piece.start, block_tokens)
+        row[ID], row[POSITION], row[SLOT] = piece.token_ids[0], piece.start, piece.blocks[block] * block_tokens + offset
+        table = piece.blocks[:width]
+        row[TABLE : TABLE + len(table)] = table
+    made[len(pieces) :] = made[0]
+    return made
+
+
+def _least(sizes: Sequence[int], wanted: int) -> int | None:
+    return next((size for size in sizes if size >= wanted), None)
