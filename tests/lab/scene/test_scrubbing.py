@@ -39,7 +39,8 @@ globalThis.scene = (kitchens) => {
     .replace(/sk-\\d+-\\d+-/g, "");
   const go = (t) => { made.stage.seek(t); made.stage.draw(); };
   return { shown, go, at: (t) => { go(t); return shown(); },
-    playing: () => made.stage.clock.playing, stop: () => made.stage.toggle(), edge: made.stage.edge, gone: () => { made.destroy(); place.remove(); } };
+    playing: () => made.stage.clock.playing, stop: () => made.stage.toggle(), edge: made.stage.edge,
+    gone: () => { made.destroy(); place.remove(); } };
 };
 """
 # Played from the start in steps of a frame, against going there and back in any order.
