@@ -19,7 +19,7 @@ def __getattr__(name: str) -> Any:
         from engine.live.process.run import run_live
 
         return run_live
-    if name == "simulate":  # also lazy: reading logs does not need the simulator
+    if name == "simulate":  # also lazy: reading logs does not need SimPy
         from engine.sim.run import simulate
 
         return simulate

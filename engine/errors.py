@@ -34,7 +34,7 @@ class PolicyRefused(EngineError):
     """One clear sentence: which rule a policy of the caller's own has broken, at which step, with which request."""
 
     def __init__(self, says: str, rule: str = "") -> None:
-        super().__init__(says, rule)
+        super().__init__(says, rule)  # both: SimPy makes an exception again from its arguments
         self.rule = rule
 
     def __str__(self) -> str:

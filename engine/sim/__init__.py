@@ -1,1 +1,1 @@
-"""The same Router, Worker, policies, link and events in simulated time. They know nothing of it."""
+"""The same Router, Worker, policies, link and events in simulated time. Only this package uses SimPy."""

@@ -5,16 +5,16 @@ the same seed gives the same log, byte for byte.
 """
 
 from collections.abc import Callable
-from heapq import heappop, heappush
 from itertools import accumulate
 
 import numpy as np
+import simpy
 
 from engine.sim.cost import Seconds
 
 NS_PER_S = 1_000_000_000
 
-Ring = Callable[[int], None]
+Alarm = simpy.Event
 
 
 def ns(seconds: float) -> int:
@@ -38,30 +38,29 @@ class Clock:
     """The simulation's time in nanoseconds, and its alarms. What rings at the same moment rings in the order set."""
 
     def __init__(self) -> None:
-        self.ns = 0
-        self._alarms: list[tuple[int, int, Ring]] = []  # when, number, what: a heap
-        self._last = 0
+        self._env = simpy.Environment(initial_time=0)
+
+    @property
+    def ns(self) -> int:
+        return self._env.now  # type: ignore[return-value]  # whole, because every delay is
 
     @property
     def s(self) -> float:
-        return self.ns / NS_PER_S
+        return self._env.now / NS_PER_S
 
     def at(self, s: float) -> int:
         """The moment `s` in nanoseconds."""
         return round(s * NS_PER_S)
 
-    def alarm(self, delay_ns: int, ring: Ring) -> int:
-        """Call `ring` in `delay_ns` with the alarm's number, which is returned.
+    def alarm(self, delay_ns: int, ring: Callable[[Alarm], None]) -> Alarm:
+        """Call `ring` in `delay_ns` with the alarm, which is returned.
 
         There is no cancelling: a caller that has set another one since then ignores it.
         """
-        self._last = number = self._last + 1
-        heappush(self._alarms, (self.ns + delay_ns, number, ring))
-        return number
+        alarm = self._env.timeout(delay_ns)
+        alarm.callbacks.append(ring)
+        return alarm
 
     def run(self) -> None:
         """Let the alarms ring, one after the other, until there are none."""
-        alarms = self._alarms
-        while alarms:
-            self.ns, number, ring = heappop(alarms)
-            ring(number)
+        self._env.run()

@@ -15,7 +15,7 @@ from engine.request import Request
 from engine.router import Output as Routed, Router, Send
 from engine.routing import LeastLoaded, Route
 from engine.scenario import Deployment
-from engine.sim.clock import Clock
+from engine.sim.clock import Alarm, Clock
 from engine.sim.leap import Happening, Leapt
 from engine.sim.network import Network, NetworkSpec
 from engine.sim.prefixes import PrefixCaches
@@ -116,7 +116,7 @@ class Cluster:
             for _ in range(min(users, len(requests))):
                 self._next_of_user()
         else:
-            self._arrive(0)
+            self._arrive()
         self.clock.run()
         assert self.router.idle, "requests are left that nobody serves"
 
@@ -126,7 +126,7 @@ class Cluster:
             request = self._coming.popleft()
             self.clock.alarm(0, lambda _: self.submit(request))
 
-    def _arrive(self, _: int) -> None:
+    def _arrive(self, _: Alarm | None = None) -> None:
         """Everybody whose time it is arrives, and an alarm is set for the next one."""
         coming = self._coming
         while coming:

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import msgspec
 
 from engine.link import LinkSpec
-from engine.sim.clock import NS_PER_S, Clock, ns
+from engine.sim.clock import NS_PER_S, Alarm, Clock, ns
 
 FABRIC = "fabric"
 Sharing = Literal["fifo", "fair"]
@@ -78,7 +78,7 @@ class Network:
         self._queues: dict[str, deque[Flow]] = {}  # fifo: each sender's current transfer and those behind it
         self._flowing: list[Flow] = []
         self._settled_ns = 0
-        self._alarm = 0
+        self._alarm: Alarm | None = None
         self._met: set[tuple[str, str]] = set()
 
     # ---- what workers do
@@ -184,10 +184,10 @@ class Network:
             if flow.rate:
                 left_s = 0.0 if flow.rate == math.inf else max(0.0, flow.left / flow.rate)
                 first_ns = min(first_ns, math.ceil(left_s * NS_PER_S))
-        self._alarm = self._clock.alarm(int(first_ns), self._ring) if first_ns < math.inf else 0
+        self._alarm = self._clock.alarm(int(first_ns), self._ring) if first_ns < math.inf else None
 
-    def _ring(self, alarm: int) -> None:
-        if alarm != self._alarm:
+    def _ring(self, alarm: Alarm) -> None:
+        if alarm is not self._alarm:
             return
         self._settle()
         through = [flow for flow in self._flowing if flow.rate == math.inf or flow.left <= flow.rate / NS_PER_S]

@@ -18,7 +18,7 @@ import msgspec
 
 from engine.errors import BadInput
 from engine.loads import Load
-from engine.sim.clock import ns
+from engine.sim.clock import Alarm, ns
 from engine.sim.cluster import Cluster
 from engine.sim.station import WorkerSpec
 
@@ -87,7 +87,7 @@ class Planner:
         """Workers in the pool, those that start or come over included."""
         return sum(where == pool for where in self._pool.values())
 
-    def _look(self, _: int) -> None:
+    def _look(self, _: Alarm) -> None:
         self._see_them_off()
         if self._cluster.clock.s + 1e-9 >= self._next_s:
             self._next_s += self.spec.interval_s

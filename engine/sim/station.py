@@ -32,7 +32,7 @@ from engine.policy import Policy
 from engine.request import Request
 from engine.router import Router
 from engine.scenario import BLOCK_TOKENS, TRANSPORTS
-from engine.sim.clock import NS_PER_S, Clock, ends, ns
+from engine.sim.clock import NS_PER_S, Alarm, Clock, ends, ns
 from engine.sim.cost import Seconds, StepCost
 from engine.sim.leap import Leapt
 from engine.sim.network import Flow, Network
@@ -106,7 +106,7 @@ class Station:
         self._layered: dict[str, Ship] = {}  # requests whose layers are sent as they are computed
         self._flows: dict[str, Flow] = {}
         self._steps: _Steps | None = None
-        self._alarm = 0
+        self._alarm: Alarm | None = None
         self._busy = False
         self._taken = Random(f"{cluster.seed} {name}").randrange(1_000_000)  # steps; where in the scatter it starts
 
@@ -191,8 +191,8 @@ class Station:
             del steps.ends_ns[under_way + 1 :]
             self._alarm = self._clock.alarm(steps.ends_ns[-1] - now, self._ended)
 
-    def _ended(self, alarm: int) -> None:
-        if alarm != self._alarm:
+    def _ended(self, alarm: Alarm) -> None:
+        if alarm is not self._alarm:
             return
         steps, self._steps = self._steps, None
         assert steps is not None
@@ -246,7 +246,7 @@ class Station:
             if self._cluster.watched:
                 self._say([HandoffMoved(self._clock.s, ship.request, self.name, ship.target, landed)])
 
-        def look(_: int) -> None:
+        def look(_: Alarm) -> None:
             if not flow.over:
                 moved(network.carried(flow))
                 self._clock.alarm(MOVED_EVERY_NS, look)

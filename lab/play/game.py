@@ -38,7 +38,8 @@ Decide = Callable[[Ask], str | None]
 
 
 class _Halted(Exception):
-    """Time stands still: for the moves that are offered, or because of one that is not possible."""
+    """Time stands still: for the moves that are offered, or because of one that is not possible. SimPy raises it once
+    more, made of its arguments."""
 
     def __init__(self, offered: tuple[Move, ...], wrong: BadInput | None = None) -> None:
         super().__init__(offered, wrong)

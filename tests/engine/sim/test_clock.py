@@ -2,21 +2,21 @@
 
 from hypothesis import given, strategies as st
 
-from engine.sim.clock import Clock
+from engine.sim.clock import Alarm, Clock
 
 
 @given(st.lists(st.integers(0, 5), min_size=1))
 def test_alarms_ring_at_their_time_and_in_the_order_set(delays: list[int]) -> None:
     clock, rung = Clock(), []
-    numbers = [clock.alarm(delay, lambda number: rung.append((clock.ns, number))) for delay in delays]
+    alarms = [clock.alarm(delay, lambda alarm: rung.append((clock.ns, alarms.index(alarm)))) for delay in delays]
     clock.run()
-    assert rung == sorted(zip(delays, numbers, strict=True))
+    assert rung == sorted(zip(delays, range(len(delays)), strict=True))
 
 
 def test_an_alarm_may_set_the_next_one() -> None:
     clock, rung = Clock(), []
 
-    def ring(_: int) -> None:
+    def ring(_: Alarm) -> None:
         rung.append(clock.ns)
         if clock.ns < 30:
             clock.alarm(10, ring)
