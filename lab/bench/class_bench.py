@@ -28,7 +28,7 @@ from lab.bench.streamlit_client import RunWatcher
 from lab.runs.open_files import open_files
 
 RERUN_S, BEHIND_S, AGE_S, VOTE_S, GROWN = 0.100, 1.0, 0.150, 0.002, 1.05
-MOVE_S, ROUND_S = 0.030, 0.030
+MOVE_S, ROUND_S = 0.010, 0.010
 
 
 def p95(values: Sequence[float]) -> float:

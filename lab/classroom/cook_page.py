@@ -12,7 +12,7 @@ from lab.classroom.service import Classroom
 from lab.classroom.store import Refusal, Room
 from lab.course.round_html import folded
 from lab.play.score import Score
-from lab.play.standing import rivals_of
+from lab.play.standing import better_of, rivals_of
 from lab.play.words import numbers, reached, verdict
 from lab.scene.stall_words import COUNTS
 
@@ -63,7 +63,7 @@ def _cloud(game: ClassGame, points: dict[str, Point], mine: Point | None) -> str
 
 
 def _stands(mine: Score, game: ClassGame) -> str:
-    better = next((one for one in game.best if one.beats(mine)), None)
+    better = better_of(game.best, mine)
     rivals = rivals_of(game.puzzle)
     return f"{verdict(mine, rivals, better, searched=True)} {numbers(mine, rivals, better)}"
 

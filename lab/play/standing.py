@@ -39,7 +39,7 @@ def standing(played: Play, *, look_for_par: bool) -> Standing:
     marks += rival_marks(played.puzzle)
     fair = rivals_of(played.puzzle)
     found = [one.score for one in best]
-    better = _better(best, mine)
+    better = better_of(found, mine)
     return Standing(
         verdict(mine, fair, better, searched=look_for_par),
         numbers(mine, fair, better),
@@ -72,18 +72,18 @@ def _most_balanced(best: Sequence[Score]) -> int:
     return far.index(min(far))
 
 
+def better_of(best: Sequence[Score], mine: Score) -> Score | None:
+    """The balanced one if it beats the learner, or else the most balanced of those that do."""
+    beating = [one for one in best if one.beats(mine)]
+    if not beating:
+        return None
+    usual = balanced_score(best)
+    return usual if usual in beating else balanced_score(beating)
+
+
 def _shares(value: float, values: Sequence[float]) -> float:
     low, high = min(values), max(values)
     return (value - low) / (high - low) if high > low else 0.0
-
-
-def _better(best: Sequence[Found], mine: Score) -> Score | None:
-    """The balanced one if it beats the learner, or else the most balanced of those that do."""
-    beating = [one for one in best if one.score.beats(mine)]
-    if not beating:
-        return None
-    usual = balanced(best)
-    return (usual if usual in beating else balanced(beating)).score
 
 
 def rivals_of(given: Puzzle, names: Mapping[str, str] = CALLED) -> dict[str, Score]:

@@ -6,6 +6,7 @@ Logic with AppTest on logs made in virtual time; one lesson by keyboard in Chrom
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from lab.ui.formatting import steps
 from lab.ui.learner import Books
 from lessons import all_lessons
 from lessons.book import Book
-from lessons.lesson import Lesson
+from lessons.lesson import AsCook, Lesson
 from lessons.question import Choice, Number
 from tests.lab.conftest import Lab, open_lab, with_sample
 from tests.lab.fake_kitchen import cook, requests
@@ -163,6 +164,21 @@ def test_a_lesson_from_the_first_question_to_the_last(course: Course, engine: Ma
     assert button(app, "Next lesson")
     assert engine.machine == MACHINE
     assert len(engine.made) == 1 + 3 + 4
+
+
+def test_an_answer_leads_into_the_game_and_a_question_does_not(course: Course, tmp_path: Path) -> None:
+    first, *others = SAMPLE.rounds
+    lesson = replace(SAMPLE, rounds=(replace(first, cook=AsCook(1, 4, "Now do it yourself.")), *others))
+    app = show(course, lesson)
+    assert "Now do it yourself." not in shown(app)
+    answer(app, lesson, first.name)
+    for _ in range(40):
+        if Book(tmp_path / "b", ME).entry(SAMPLE.slug, first.name).outcome:  # type: ignore[union-attr]
+            break
+        app.run()
+    page = shown(app.run())
+    assert "Now do it yourself." in page
+    assert f"play?level=1&amp;seed=4&amp;from={SAMPLE.slug}" in page
 
 
 def test_a_locked_guess_stays_and_the_run_goes_on_after_a_reload(course: Course) -> None:
