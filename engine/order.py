@@ -22,7 +22,7 @@ class Order:
     prefill_tokens: int = 0  # tokens whose KV the source makes
     tray: Shipped | None = None
     failed_handoffs: int = 0
-    exhausted: int = 0  # workers that ran out of memory while they had it
+    exhausted: int = 0  # workers that ran out of memory in a step with it
     asked: set[str] = field(default_factory=set)  # holders that were told to drop it and have not confirmed
     ending: str = ""  # "cancelled" or "failed": why it ends once it has no holders
 

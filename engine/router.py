@@ -32,6 +32,7 @@ from engine.events import (
     HandoffOffered,
     LinkChanged,
     Recalled,
+    StepStarted,
     TokenMade,
     WorkerDown,
     WorkerUp,
@@ -92,6 +93,7 @@ class Router:
         self._queue: deque[Order] = deque()
         self.route = route or LeastLoaded()
         self._loads = Loads(workers)
+        self._last_steps: dict[str, StepStarted] = {}  # by worker
         self._next: Deployment | None = None
         self._accepted = 0
 
@@ -184,10 +186,12 @@ class Router:
     def worker_down(self, worker: str, why: str, t: float, *, exhausted: bool = False) -> list[Output]:
         """The worker is gone with all it held. Its orders start again elsewhere, with the tokens they have.
 
-        `exhausted`: it ran out of memory. One of its orders may do that to every worker, so an order that was there
-        EXHAUSTED_WORKERS times ends as "failed".
+        `exhausted`: it ran out of memory. An order may do that to every worker, so one that was in the last step of
+        EXHAUSTED_WORKERS of them ends as "failed".
         """
         self.roster.went(worker)
+        last = self._last_steps.pop(worker, None)
+        blamed = {piece.request for piece in last.plan} if last and exhausted else set()
         out: list[Output] = [WorkerDown(t, worker, why)]
         for order in list(self.orders.values()):
             if worker not in order.holders:
@@ -196,7 +200,7 @@ class Router:
             lost = lost or (order.stage == "decoding" and worker == (order.target or order.source))
             out += self._dropped(order, worker, t)
             if lost:
-                order.exhausted += exhausted
+                order.exhausted += order.request.id in blamed
                 if order.exhausted >= EXHAUSTED_WORKERS:
                     order.ending = "failed"
                 out += self._recall(order, f"{worker} is down ({why})", t)
@@ -231,6 +235,8 @@ class Router:
     def noted(self, worker: str, event: Event) -> list[Output]:
         """Log a worker's event as it is, unless it concerns an order that has been recalled meanwhile."""
         if not isinstance(event, (TokenMade, Finished)):
+            if isinstance(event, StepStarted):
+                self._last_steps[worker] = event
             return [event]
         order = self.orders[event.request]
         if order.stage in ("recalled", "done"):

@@ -11,8 +11,9 @@ from engine.events import Recalled, WorkerDown
 from engine.grammar import check
 from engine.link import LinkSpec
 from engine.log import in_order
-from engine.messages import Command, Prefill, Ship, ShipFailed
+from engine.messages import Ship, ShipFailed
 from engine.metrics import summarize
+from engine.plan import Plan
 from engine.request import Request
 from engine.router import EXHAUSTED_WORKERS, HANDOFF_TRIES, Output
 from engine.scenario import Deployment
@@ -131,15 +132,14 @@ def test_a_request_too_large_for_every_worker_s_memory_ends_as_failed(
     kind: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else it would end one worker after the other for ever. Those beside it are answered."""
-    command = Station.command
+    stepped = Station.stepped
 
-    def runs_out(station: Station, order: Command) -> None:
-        if isinstance(order, Prefill) and len(order.request.prompt_ids) == 190:
+    def runs_out(station: Station, plan: Plan) -> None:
+        if any(piece.request == "r1" for piece in plan):
             station.cluster.apply(station.cluster.kill(station.name, exhausted=True))
-        else:
-            command(station, order)
+        stepped(station, plan)
 
-    monkeypatch.setattr(Station, "command", runs_out)
+    monkeypatch.setattr(Station, "stepped", runs_out)
     cluster = VirtualCluster(Deployment(kind), LinkSpec())
     requests = build([(30, 8, 0.0, False), (190, 8, 0.0, False), (40, 8, 1.0, False)])
     for request in requests:
