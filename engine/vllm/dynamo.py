@@ -4,7 +4,8 @@ Its forward-pass metrics (schema `dynamo.fpm.trace.v1`) have a line a pass, in s
 Its request traces (`dynamo.request.trace.v1`) have a line a request. Which requests a pass held is concluded:
 
 - Prompts are read in the order in which requests came, each pass going on where the one before it stopped.
-- A request is in its decode worker's last passes before its end, one for each of its tokens after the first.
+- A request is in its decode worker's last passes before its end, one for each of its tokens after the first, and in
+  the pass before these if the worker computed the last prompt position again.
 
 A pass of which this is not true is counted, not hidden. Handoffs are in neither trace. Times are in whole ms.
 """
@@ -141,6 +142,7 @@ class _Dynamo:
             self._names[worker] = f"{role}-{count[role]}"
             count[role] += 1
         self._plans: dict[int, list[Slice]] = defaultdict(list)  # by the pass's place in `passes`
+        self._first_pass: dict[str, int] = {}  # in which a request's second token was made
         self._made: list[Event] = []
         self._short: list[str] = []  # requests that are left out
 
@@ -150,6 +152,7 @@ class _Dynamo:
     def translation(self, recorded_at: str) -> Translation:
         self._deal_prompts()
         short = self._short = [name for name, one in self._served.items() if not self._decode(name, one)]
+        self._compute_again()
         kind: Kind = "disaggregated" if self._split else "colocated"
         policies = {"prefill": "prefill_only", "decode": "decode_only", "worker": "chunked"}
         roles = tuple((name, policies[name.partition("-")[0]]) for name in self._names.values())
@@ -171,7 +174,9 @@ class _Dynamo:
             left = one.fpm.scheduled_requests.sum_prefill_tokens
             for name, request in self._served.items():
                 tokens = min(left, request.input_tokens - read[name])
-                if tokens > 0 and request.prefilled_at == one.worker:
+                until_ms = request.request_received_ms + request.ttft_ms + 1  # its first token ends its prompt
+                reads = request.request_received_ms < one.observed_at_unix_ms <= until_ms
+                if tokens > 0 and reads and request.prefilled_at == one.worker:
                     self._plans[number].append(Slice(name, read[name], tokens))
                     read[name] += tokens
                     left -= tokens
@@ -199,9 +204,20 @@ class _Dynamo:
             *(TokenMade(t, worker, name, i, UNSEEN) for i, t in enumerate([first_s, *(t for _, t in mine)])),
             Finished(last_s, name, "length", one.output_tokens),
         ]
+        if mine:
+            self._first_pass[name] = mine[0][0]
         for index, (number, _) in enumerate(mine):
             self._plans[number].append(Slice(name, one.input_tokens + index, 1))
         return True
+
+    def _compute_again(self) -> None:
+        """Where KV came from elsewhere, the decode worker may compute the last prompt position again, in one pass."""
+        for name, first in self._first_pass.items() if self._split else ():
+            one = self._served[name]
+            before = [number for number in range(first) if self._passes[number].worker == one.decoded_at][-1:]
+            for number in before:
+                if len(self._plans[number]) < self._passes[number].fpm.scheduled_requests.num_decode_requests:
+                    self._plans[number].append(Slice(name, one.input_tokens - 1, 1))
 
     def _agrees(self, number: int) -> bool:
         """Whether as many requests were concluded for the pass as it had."""

@@ -8,6 +8,7 @@ import streamlit as st
 from engine.errors import BadInput
 from engine.link import LinkSpec
 from engine.log import Log
+from engine.vllm.translate import MOMENTS
 from lab.kitchen.controls import Wish, choose_kinds, choose_scenarios
 from lab.kitchen.link_scale import Scale, choose_scale, marks
 from lab.kitchen.open_recordings import choose_recordings
@@ -18,7 +19,7 @@ from lab.runs.live_scene import live
 from lab.scene.choices import FIRST_SEEN, ranges
 from lab.scene.component import scene
 from lab.scene.recordings import recorded, replayed
-from lab.scene.words import HEADING, from_inside, intro, introduced, titles
+from lab.scene.words import HEADING, intro, introduced, titles
 from lab.ui.learner import learner
 from lab.ui.session import runs_on_show, widget_changed
 from lab.ui.style import style
@@ -235,7 +236,8 @@ def _intro(engine: EngineClient, log: Log) -> str:
     about = engine.about
     if not (_runs() and about):
         return intro(log)
-    return introduced(engine.settings.model.path, about.machine) + from_inside(log)
+    inside = f" What you see comes from inside vLLM. {MOMENTS}" if engine.settings.vllm_python else ""
+    return introduced(engine.settings.model.path, about.machine) + inside
 
 
 def _ruler(engine: EngineClient, run: str, scale: Scale) -> list[dict[str, Any]]:

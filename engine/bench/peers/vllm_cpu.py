@@ -52,7 +52,7 @@ class Vllm:
 
     def acts(self) -> dict[str, Callable[..., float]]:
         """What the bench can ask for, by name."""
-        return {"prefill": self.prefill, "gather": self.gather, "step": self.step}
+        return {"prefill": self.prefill, "gather": self.gather, "step": self.step, "cpu": self.cpu}
 
     def prefill(self, tokens: int) -> float:
         """Seconds until the first token of a prompt."""
@@ -74,6 +74,13 @@ class Vllm:
         begun_s = time.perf_counter()
         self._engine.step()
         return time.perf_counter() - begun_s
+
+    def cpu(self, steps: int) -> float:
+        """Seconds of CPU time that one of so many steps takes, in all threads of this process."""
+        begun_s = time.process_time()
+        for _ in range(steps):
+            self._engine.step()
+        return (time.process_time() - begun_s) / steps
 
 
 def version() -> str:

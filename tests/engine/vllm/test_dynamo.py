@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from engine.cli import cli
+from engine.commands.watch import watched
 from engine.errors import BadInput
 from engine.events import Deployed, StepStarted, TokenMade
 from engine.grammar import check
@@ -16,6 +17,7 @@ from engine.metrics import summarize
 from engine.vllm.dynamo import dynamo_line, translate_dynamo
 from engine.vllm.translate import Translation
 from tests.engine.stages import stages
+from tests.engine.vllm.test_translate import RAW
 
 ZERO_MS = 1_780_000_000_000
 
@@ -109,3 +111,14 @@ def test_watch_reads_a_folder_of_both(tmp_path: Path) -> None:
     said = CliRunner().invoke(cli, ["watch", str(tmp_path), "--record", str(tmp_path / "log")], catch_exceptions=False)
     assert said.exit_code == 0
     assert "disaggregated" in said.output
+
+
+def test_a_recorded_mocker_makes_a_log_in_which_every_pass_is_accounted_for() -> None:
+    """Three requests through a prefill and a decode worker of Dynamo 1.6.1's mocker."""
+    found = watched(RAW / "mocker")
+    assert found.misses == ()
+    requests = summarize(found.log.events).requests
+    assert [(one.prompt_tokens, one.output_tokens) for one in requests] == [(61, 12), (121, 12), (181, 12)]
+    plans = [event.plan for event in found.log.events if isinstance(event, StepStarted)]
+    assert len(plans) == 39
+    assert sum(piece.tokens for plan in plans for piece in plan if piece.tokens > 1) == 61 + 121 + 117  # 64 were cached

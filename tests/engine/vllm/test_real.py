@@ -79,7 +79,7 @@ def test_prompts_are_cut_only_where_that_was_asked_for(logs: dict[str, Log]) -> 
 @pytest.mark.skipif(bool(road.refused()), reason=f"no link can be paced here: {road.refused()}")
 def test_the_link_paces_the_real_handoff_and_its_change_in_mid_run() -> None:
     first, then = 20e6, 40e6  # bytes/s
-    load = Workload(requests=8, prompt_tokens=512, output_tokens=2, ignore_eos=True, rate_per_s=0.4)
+    load = Workload(requests=8, prompt_tokens=512, output_tokens=2, ignore_eos=True, users=1)  # one at a time
     scenario = Scenario(Deployment("disaggregated"), LinkSpec(first), load, ModelSpec(dtype="fp32"))
     landed = 0
     with VllmFront(

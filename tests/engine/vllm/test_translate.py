@@ -1,5 +1,6 @@
 """Lines recorded from a real vLLM 0.32 on a CPU become logs; cases that its four requests lack are written by hand."""
 
+import math
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,8 +24,11 @@ from engine.events import (
     Watched,
 )
 from engine.grammar import check
+from engine.live.model.catalog import prepare
 from engine.log import dump, parse as parse_log
 from engine.metrics import summarize
+from engine.sim.reality import against, calibrated
+from engine.sim.run import worker_like
 from engine.vllm.fold import client_name
 from engine.vllm.raw import Raw, Up, parse
 from engine.vllm.translate import Translation, translate
@@ -98,6 +102,15 @@ def test_the_three_shapes_are_there() -> None:
     decoding = {event.worker for event in split if isinstance(event, TokenMade)}
     assert decoding == {"decode"}
     assert longest_step_s("chunked") > 0
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_the_simulator_learns_from_it_and_is_compared_with_it(run: str) -> None:
+    log = translated(run).log
+    worker = calibrated(worker_like(prepare(log.scenario.model)), log.events)
+    verdict = against(log, worker)
+    assert len(verdict.gaps) == 6
+    assert all(math.isfinite(gap.error) and gap.live_s > 0 and gap.simulated_s > 0 for gap in verdict.gaps)
 
 
 @given(st.randoms(use_true_random=False), st.sampled_from(RUNS))
