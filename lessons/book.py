@@ -6,10 +6,11 @@ outcome can be added to it but not exchanged.
 
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -52,13 +53,16 @@ class Entry(msgspec.Struct, frozen=True):
     version: int = VERSION
 
 
-class Book:
-    """One learner's pages in the file at `path`. Safe to use from several threads."""
+Open = Callable[[], AbstractContextManager[sqlite3.Connection]]  # for one transaction
 
-    def __init__(self, path: str | Path, learner: str) -> None:
-        self._path = str(path)
+
+class Book:
+    """One learner's pages in the file at `path`, which is opened for each transaction, or as `open` does it. Safe to
+    use from several threads."""
+
+    def __init__(self, path: str | Path, learner: str, open: Open | None = None) -> None:
+        self._open: Open = open or partial(opened, path)
         self._learner = learner
-        self._lock = threading.Lock()
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with self._open() as db:
             db.execute("PRAGMA journal_mode=WAL")
@@ -70,7 +74,7 @@ class Book:
     def of(self, learner: str) -> "Book":
         """Another learner's pages in the same file."""
         other = copy(self)
-        other._learner, other._lock = learner, threading.Lock()
+        other._learner = learner
         return other
 
     def commit(self, lesson: str, asked: Round, guess: Guess) -> Entry:
@@ -94,13 +98,16 @@ class Book:
             )
 
     def entry(self, lesson: str, name: str) -> Entry | None:
-        return next((entry for entry in self.entries() if (entry.lesson, entry.round) == (lesson, name)), None)
+        return next(iter(self._entries("AND lesson = ? AND round = ?", lesson, name)), None)
 
     def entries(self) -> list[Entry]:
         """All of this learner's, in the order in which they were locked."""
-        query = "SELECT lesson, round, at, guess, outcome FROM entries WHERE learner = ? ORDER BY at, rowid"
+        return self._entries()
+
+    def _entries(self, which: str = "", *values: str) -> list[Entry]:
+        query = f"SELECT lesson, round, at, guess, outcome FROM entries WHERE learner = ? {which} ORDER BY at, rowid"
         with self._open() as db:
-            rows = db.execute(query, (self._learner,)).fetchall()
+            rows = db.execute(query, (self._learner, *values)).fetchall()
         return [
             Entry(
                 lesson,
@@ -121,18 +128,12 @@ class Book:
         with self._open() as db:
             db.execute("DELETE FROM entries WHERE learner = ?", (self._learner,))
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, opened(self._path) as db:
-            yield db
-
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[sqlite3.Connection]:
-    """The database, for one transaction: all of it is kept, or after an exception nothing. With `in_use` elsewhere the
-    disk is not waited for: what is written survives this process, and a power cut can take the last of it."""
-    db = sqlite3.connect(path, timeout=10.0)
-    db.execute("PRAGMA synchronous=NORMAL")
+    """The database, for one transaction: all of it is kept, or after an exception nothing. The last connection to close
+    writes the log back and waits for the disk."""
+    db = _connected(path)
     try:
         with db:
             yield db
@@ -140,11 +141,26 @@ def opened(path: str | Path) -> Iterator[sqlite3.Connection]:
         db.close()
 
 
-def in_use(path: str | Path) -> sqlite3.Connection:
-    """Hold this for as long as the file is used. The last connection to close writes the log back and waits for the
-    disk; held open, that is not every single act."""
-    db = sqlite3.connect(path, check_same_thread=False)
-    db.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
+class HeldOpen:
+    """The database, open for as long as this lives: opening it takes longer than a transaction does. One transaction at
+    a time, from any thread; none inside another.
+
+    The disk is not waited for: what is written survives this process, and a power cut can take the last of it."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._db = _connected(path)
+        self._turn = threading.Lock()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All of it is kept, or after an exception nothing."""
+        with self._turn, self._db:
+            yield self._db
+
+
+def _connected(path: str | Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=10.0, check_same_thread=False)
+    db.execute("PRAGMA synchronous=NORMAL")
     return db
 
 

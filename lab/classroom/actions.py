@@ -9,24 +9,11 @@ here, whatever a page offers.
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable
 
 import msgspec
 
-from lab.classroom.presence import digest
-from lab.classroom.store import (
-    TABLES,
-    Ballot,
-    ClassQuestion,
-    Pace,
-    Refusal,
-    Room,
-    RoomFile,
-    ballots_in,
-    checked_nickname,
-    known,
-    room_in,
-)
+from lab.classroom.records import ClassRecords
+from lab.classroom.store import TABLES, ClassQuestion, Pace, Refusal, Room, checked_nickname, known, room_in
 from lessons.book import Guess, checked, now
 from lessons.evidence import Made
 from lessons.keys import Key
@@ -35,69 +22,13 @@ from lessons.lesson import Round
 ALPHABET = "ACDEFHJKMNPQRTUVWXY34679"  # no letters that look alike
 CODE_CHARS = 5
 MOST_SEED = 999_999
-SHOWN = "shown"
-ON_QUESTION = "WHERE v.room = ? AND v.lesson = ? AND v.round = ?"
+# Of what is read (lab/classroom/records.py). What is shown is not changed by a vote: it is of one that is closed.
+A_VOTE_CHANGES = ("room", "own", "voters", "ballots")
+A_STEP_CHANGES = ("room", "own", "shown", "ballots", "settings")
 
 
-class ClassActions:
-    """All actions on the rooms in a file, and what anybody may read there."""
-
-    def __init__(self, file: RoomFile) -> None:
-        self._file = file
-
-    # ---- what anybody may see
-
-    def room(self, code: str) -> Room | None:
-        kept: Room | None = self._file.read(("room", code), lambda db: room_in(db, code))
-        return kept
-
-    def room_of(self, learner: str) -> Room | None:
-        """The class that this learner is in."""
-        query = "SELECT room FROM members WHERE learner = ? AND here = 1"
-        row = self._file.read(("member", learner), lambda db: db.execute(query, (learner,)).fetchone())
-        return self.room(row[0]) if row else None
-
-    def shown(self, room: Room) -> tuple[tuple[Guess, ...], ...]:
-        """The guesses of each vote whose counts are shown, without names."""
-        asked = room.question
-        if asked is None or not asked.counts:
-            return ()
-        values = (room.code, asked.lesson, asked.round)
-
-        def read(db: sqlite3.Connection) -> tuple[tuple[Guess, ...], ...]:
-            votes = [one for _, one in ballots_in(db, ON_QUESTION, values)]
-            return tuple(
-                tuple(one.guess for one in votes if one.vote == counted) for counted in range(1, asked.counts + 1)
-            )
-
-        kept: tuple[tuple[Guess, ...], ...] = self._file.read((SHOWN, *values, str(asked.counts)), read)
-        return kept
-
-    def own(self, room: Room, learner: str, vote: int) -> Ballot | None:
-        """This learner's vote on the room's question. Read by itself: each vote has its learner's page drawn, and the
-        file read again."""
-        if room.question is None:
-            return None
-        values = (room.code, room.question.lesson, room.question.round, learner)
-        kept: dict[int, Ballot] = self._file.read(
-            ("own", *values),
-            lambda db: {one.vote: one for _, one in ballots_in(db, f"{ON_QUESTION} AND v.learner = ?", values)},
-        )
-        return kept.get(vote)
-
-    def nickname(self, code: str, learner: str) -> str:
-        query = "SELECT nickname FROM members WHERE room = ? AND learner = ?"
-        row = self._file.read(("nickname", code, learner), lambda db: db.execute(query, (code, learner)).fetchone())
-        return row[0] if row else ""
-
-    def settings(self, code: str, lesson: str) -> dict[str, tuple[float, int]]:
-        """For each round, the knob's setting when it was asked, and its run's seed."""
-        query = "SELECT round, setting, seed FROM questions WHERE room = ? AND lesson = ?"
-        kept: dict[str, tuple[float, int]] = self._file.read(
-            ("settings", code, lesson),
-            lambda db: {round: (setting, seed) for round, setting, seed in db.execute(query, (code, lesson))},
-        )
-        return kept
+class ClassActions(ClassRecords):
+    """All actions on the rooms in a file, and what is read there."""
 
     # ---- what learners do
 
@@ -126,7 +57,7 @@ class ClassActions:
     def cast(self, code: str, learner: str, asked: ClassQuestion, round: Round, guess: Guess) -> None:
         """Vote on `asked`, the question as the learner saw it. Raises Refusal, or BadInput for an invalid guess."""
         checked(round, guess)
-        with self._file.act(keeps=SHOWN) as db:  # what is shown is closed
+        with self._file.act(changes=A_VOTE_CHANGES) as db:
             room = known(db, code)
             at = room.question
             if not db.execute("SELECT 1 FROM members WHERE room = ? AND learner = ?", (code, learner)).fetchone():
@@ -154,13 +85,6 @@ class ClassActions:
         with self._file.act(by) as db:
             db.execute("INSERT INTO rooms (code, opened, pace) VALUES (?, ?, 'free')", (code, now()))
             return known(db, code)
-
-    def all(self, by: str) -> list[Room]:
-        """Newest first."""
-        self._file.only(by)
-        query = "SELECT code FROM rooms ORDER BY opened DESC, rowid DESC"
-        codes = self._file.read(("rooms",), lambda db: db.execute(query).fetchall())
-        return [room for (code,) in codes if (room := self.room(code))]
 
     def ask(self, code: str, by: str, lesson: str, round: str, setting: float = 0.0) -> None:
         """Take everybody to that question. A question that was asked before is as it was left."""
@@ -226,14 +150,6 @@ class ClassActions:
                 db.execute(f"DELETE FROM {table} WHERE room = ?", (code,))
             db.execute("DELETE FROM rooms WHERE code = ?", (code,))
 
-    def ballots(self, code: str, by: str) -> list[Ballot]:
-        """Every vote in the room, in the order cast. Only the instructor sees them before the counts are shown."""
-        self._file.only(by)
-        kept: list[Ballot] = self._file.read(
-            ("ballots", code), lambda db: [one for _, one in ballots_in(db, "WHERE v.room = ?", (code,))]
-        )
-        return kept
-
     def remove(self, code: str, by: str, number: int) -> None:
         """Take a member out of the class, with what they offer. Their votes stay; with the code they can join again."""
         with self._file.act(by) as db:
@@ -241,48 +157,7 @@ class ClassActions:
             db.execute(f"DELETE FROM offers WHERE room = ?1 AND {who}", (code, number))
             db.execute("UPDATE members SET here = 0 WHERE room = ?1 AND number = ?2", (code, number))
 
-    def members(self, code: str, by: str) -> list[tuple[int, str, bool]]:
-        """(number, nickname, has not left) of each member."""
-        return [(number, name, joined) for _, number, name, joined in self.who(code, by)]
-
-    def who(self, code: str, by: str) -> list[tuple[str, int, str, bool]]:
-        """The same with each learner's name in front, which no page may show."""
-        self._file.only(by)
-        return self._members(code)
-
-    # ---- for callers that show it to nobody
-
-    def roster(self, code: str) -> list[tuple[int, str, bool]]:
-        return [(number, name, joined) for _, number, name, joined in self._members(code)]
-
-    def voters(self, room: Room) -> list[str]:
-        """Who has voted on the question: each learner once for each vote."""
-        if room.question is None:
-            return []
-        values = (room.code, room.question.lesson, room.question.round)
-        query = f"SELECT v.learner FROM votes AS v {ON_QUESTION}"
-        kept: list[str] = self._file.read(
-            ("voters", *values), lambda db: [learner for (learner,) in db.execute(query, values)]
-        )
-        return kept
-
-    def joined(self, code: str) -> list[str]:
-        return [learner for learner, _, _, joined in self._members(code) if joined]
-
-    def digests(self, code: str) -> list[str]:
-        return [digest(learner) for learner, *_ in self._members(code)]
-
-    def headcount(self, room: Room, here: Callable[[str], bool]) -> int:
-        """How many members are `here` or have voted on the question."""
-        voted = set(self.voters(room))
-        return sum((joined and here(learner)) or learner in voted for learner, _, _, joined in self._members(room.code))
-
     # ---- inside
-
-    def _members(self, code: str) -> list[tuple[str, int, str, bool]]:
-        query = "SELECT learner, number, nickname, here FROM members WHERE room = ? ORDER BY number"
-        rows = self._file.read(("members", code), lambda db: db.execute(query, (code,)).fetchall())
-        return [(learner, number, name, bool(here)) for learner, number, name, here in rows]
 
     def _question(
         self,
@@ -296,7 +171,7 @@ class ClassActions:
     ) -> None:
         """Change the room's question, and end its timer: that was for the step before. Why not after the run or the
         answer (`once_run`), and why not before any counts are shown (`counted`); "" if it may be changed then."""
-        with self._file.act(by) as db:
+        with self._file.act(by, changes=A_STEP_CHANGES) as db:
             asked = known(db, code).question
             if asked is None:
                 raise Refusal("No question has been asked yet.")

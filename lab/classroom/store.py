@@ -6,16 +6,15 @@ transaction.
 """
 
 import sqlite3
-import threading
 import unicodedata
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Collection, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from lessons.book import Guess, in_use, opened
+from lessons.book import Guess, HeldOpen
 from lessons.evidence import Made
 from lessons.keys import Key, Value, Word, judged
 
@@ -102,15 +101,15 @@ class Ballot(msgspec.Struct, frozen=True):
 
 class RoomFile:
     """The file at `path`. Thread-safe, but for one process only: all pages of a class read the same things, so what was
-    read is kept in memory until something is written, and one connection stays open to read."""
+    read is kept in memory until something is written, and the file stays open."""
 
     def __init__(self, path: Path, instructors: Container[str]) -> None:
-        self._path = path
         self._instructors = instructors
-        self._kept: dict[tuple[str, ...], Any] = {}
+        self._kept: dict[str, dict[tuple[str, ...], Any]] = {}  # by the first part of its name
         self._written = 0  # how often; reads from before the last write are not kept
         path.parent.mkdir(parents=True, exist_ok=True)
-        with opened(path) as db:
+        self._open = HeldOpen(path).transaction
+        with self._open() as db:
             db.execute("PRAGMA journal_mode=WAL")
             db.executescript(SCHEMA)
             for table, columns in ADDED.items():
@@ -118,8 +117,6 @@ class RoomFile:
                 for column in columns:
                     if column.split()[0] not in there:
                         db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
-        self._in_use = in_use(path)
-        self._reads = threading.Lock()
 
     def only(self, by: str) -> None:
         """Raises Refusal unless `by` is an instructor."""
@@ -127,25 +124,26 @@ class RoomFile:
             raise Refusal("Only the instructor can do that.")
 
     @contextmanager
-    def act(self, by: str | None = None, keeps: str = "") -> Iterator[sqlite3.Connection]:
-        """An exclusive transaction. If it is `by` somebody, raises Refusal unless that is an instructor. `keeps`: what
-        was read under that name cannot change by it."""
+    def act(self, by: str | None = None, changes: Collection[str] = ()) -> Iterator[sqlite3.Connection]:
+        """An exclusive transaction. If it is `by` somebody, raises Refusal unless that is an instructor. `changes`:
+        only what was read under these names can be another thing after it; () for everything."""
         if by is not None:
             self.only(by)
         try:
-            with opened(self._path) as db:
+            with self._open() as db:
                 db.execute("BEGIN IMMEDIATE")
                 yield db
         finally:
             self._written += 1
-            self._kept = {what: found for what, found in dict(self._kept).items() if what[0] == keeps}
+            self._kept = {name: kept for name, kept in dict(self._kept).items() if changes and name not in changes}
 
     def read(self, what: tuple[str, ...], read: Callable[[sqlite3.Connection], Any]) -> Any:
-        kept, written = self._kept, self._written
+        written = self._written
+        kept = self._kept.setdefault(what[0], {})
         if what in kept:
             return kept[what]
-        with self._reads:
-            found = read(self._in_use)
+        with self._open() as db:
+            found = read(db)
         if written == self._written:
             kept[what] = found
         return found

@@ -5,6 +5,7 @@ Only the event loop's thread changes a run that can be watched; other threads ha
 
 import asyncio
 import json
+import math
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Container, Sequence
@@ -40,8 +41,9 @@ class Run:
         self.left_s: float | None = None  # since when there is none, after there was one (monotonic)
         self._motions = Motions()
         self._encoded: list[str] = []
+        self._joined: dict[int, str] = {}  # by how much a watcher has seen: all that are new to it
+        self._beats: dict[float, Beat] = {}
         self._clock: tuple[float, float] | None = None  # (the run's clock, ours) at the last events, seconds
-        self._changed = asyncio.Event()
 
     def owner_came(self) -> None:
         self.owners, self.left_s = self.owners + 1, None
@@ -61,6 +63,7 @@ class Run:
         self.starting = ""
         self.events += events
         self._encoded += [json.dumps(motion) for event in events for motion in self._motions.fold(event)]
+        self._joined = {}
         self._clock = (now_s, time.monotonic())
         self._wake()
 
@@ -75,12 +78,14 @@ class Run:
     def end(self, refused: str = "") -> None:
         """No more motions will come. `refused`: why the run never started, if it did not."""
         self.ended_at = now()
+        self._joined = {}
         self.over, self.refused = True, refused  # after `ended_at`: other threads read that once they see `over`
         self._wake()
 
     async def watch(self, since: int, every_s: float = FRAME_S) -> AsyncIterator[str]:
         """JSON messages for a watcher that has seen the first `since` motions; the last one says that the run is over.
-        They come no more often than `every_s`."""
+        They come no more often than `every_s`, and to all watchers together: what is new to five hundred is put
+        together once."""
         async for message in self.motions(since, every_s):
             yield message
         yield json.dumps({"over": True, "refused": self.refused})
@@ -88,14 +93,23 @@ class Run:
     async def motions(self, since: int, every_s: float) -> AsyncIterator[str]:
         """The same without the last."""
         place = max(0, min(since, len(self._encoded)))
+        beat = self._beats.setdefault(every_s, Beat(every_s))
         while True:
-            changed = self._changed  # taken before the check below, so that no change in between is missed
+            next_beat = beat.next  # taken before the check below, so that no change in between is missed
             if place < len(self._encoded):
-                fresh, place = self._encoded[place:], len(self._encoded)
-                yield f'{{"seq": {place}, "now": {self._now_s():.4f}, "motions": [{", ".join(fresh)}]}}'
+                fresh, place = self._since(place), len(self._encoded)
+                yield f'{{"seq": {place}, "now": {self._now_s():.4f}, "motions": [{fresh}]}}'
             if self.over and place == len(self._encoded):
                 return
-            await asyncio.gather(changed.wait(), asyncio.sleep(every_s))
+            await next_beat.wait()
+
+    def _since(self, place: int) -> str:
+        if place in self._joined:
+            return self._joined[place]
+        joined = ", ".join(self._encoded[place:])
+        if not self.over:  # later they come one by one, if at all
+            self._joined[place] = joined
+        return joined
 
     def _now_s(self) -> float:
         if self._clock is None:
@@ -104,8 +118,29 @@ class Run:
         return run_s + time.monotonic() - heard_s
 
     def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        for beat in self._beats.values():
+            beat.ask()
+
+
+class Beat:
+    """Wakes everybody who waits for the `next` one, soon after it was asked for, but at most once in `every_s`."""
+
+    def __init__(self, every_s: float) -> None:
+        self.next = asyncio.Event()
+        self._every_s = every_s
+        self._last_s = -math.inf
+        self._asked = False
+
+    def ask(self) -> None:
+        if not self._asked:
+            self._asked = True
+            loop = asyncio.get_running_loop()
+            loop.call_at(max(loop.time(), self._last_s + self._every_s), self._strike)
+
+    def _strike(self) -> None:
+        self._asked, self._last_s = False, asyncio.get_running_loop().time()
+        self.next.set()
+        self.next = asyncio.Event()
 
 
 class RunFeed:

@@ -2,7 +2,7 @@
 
 import json
 
-from lab.ui.assets import asset
+from lab.ui.assets import asset, kept_at
 
 PARTS = (
     "words",
@@ -43,3 +43,4 @@ def _scene() -> str:
 
 
 SCENE = _scene()
+SCENE_AT = kept_at("kitchen.js", SCENE)

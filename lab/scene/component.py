@@ -4,9 +4,14 @@ from typing import Any
 
 import streamlit as st
 
-from lab.scene.bundle import SCENE
+from lab.scene.bundle import SCENE_AT
 
-_component = st.components.v2.component("split_kitchen.kitchen", js=SCENE)
+# Streamlit sends a component's script along with its data, in every rerun. So this one only says where the scene is,
+# which a browser loads once. It is imported from a blob, below which no relative address can be found.
+LOADS = f"""const {{ default: scene }} = await import(new URL({SCENE_AT!r}, document.baseURI));
+export default scene;"""
+
+_component = st.components.v2.component("split_kitchen.kitchen", js=LOADS)
 
 
 def scene(data: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lessons.book import Book, in_use
+from lessons.book import Book, HeldOpen
 
 COOKIE = "split_kitchen_learner"
 GIVEN = "learner"  # in the scope of a request that has just been given a name
@@ -79,12 +79,11 @@ def remembered() -> bool:
 
 
 class Books:
-    """Every learner's book, in one SQLite file. The file is made and held open at once: making it waits for the disk,
-    and so does whoever closes it last."""
+    """Every learner's book, in one SQLite file, which is made and held open at once."""
 
     def __init__(self, path: Path) -> None:
-        self._any = Book(path, "")
-        self._held = in_use(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._any = Book(path, "", HeldOpen(path).transaction)
 
     def mine(self) -> Book:
         """The book of this session's learner."""

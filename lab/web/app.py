@@ -25,6 +25,7 @@ from lab.ui.streamlit_options import OPTIONS
 from lab.web.allowed_hosts import Hosts
 from lab.web.base_path import BasePath, take_base_path
 from lab.web.guard import Guard
+from lab.web.icons import icon_font
 from lab.web.packed import StreamlitsFiles
 from lab.web.routes import ROUTES
 from lab.web.services import Lab, hand_over
@@ -38,6 +39,7 @@ async def lifespan(_: Any) -> AsyncIterator[dict[str, Any]]:
     made = Lab.of(settings, asyncio.get_running_loop().call_soon_threadsafe)
     click.echo(made.announcement, err=True)
     made.engine.open()
+    icon_font()  # on a machine's first start some seconds, which the engine needs too
     hand_over(made)
     for module in pkgutil.walk_packages(lab.__path__, f"{lab.__name__}."):
         if module.name.endswith("_page"):  # so that the first visitor doesn't wait for it

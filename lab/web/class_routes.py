@@ -5,7 +5,6 @@ Streamlit has no part in them: a vote is one request with an answer, and what is
 """
 
 import asyncio
-import hashlib
 from collections.abc import Callable
 from functools import cache
 from io import BytesIO
@@ -27,7 +26,7 @@ from lab.classroom.tally import STYLE as TALLY
 from lab.classroom.wall import wall_of
 from lab.scene.bundle import SCENE
 from lab.scene.export_html import inert
-from lab.ui.assets import asset
+from lab.ui.assets import asset, kept_at
 from lab.ui.js_component import source
 from lab.ui.learner import name_of
 from lab.web.guard import from_here
@@ -64,7 +63,7 @@ class Answer(msgspec.Struct):
 
 @cache
 def modules() -> dict[str, tuple[bytes, str]]:
-    """Name -> compressed content and its hash."""
+    """Name -> compressed content and its address, below the lab's own."""
     chart = asset("chart.css") + asset("frontier.css")
     drawn, talks = asset("light.css") + chart + TALLY, asset("line.js")
     every = {
@@ -78,25 +77,22 @@ def modules() -> dict[str, tuple[bytes, str]]:
         "play.js": talks + asset("play.js"),
         "play.css": asset("light.css") + chart + asset("play.css"),
     }
-    return {
-        name: (packed(text.encode()), hashlib.sha256(text.encode()).hexdigest()[:16]) for name, text in every.items()
-    }
+    return {name: (packed(text.encode()), kept_at(name, text)) for name, text in every.items()}
 
 
 def address(name: str) -> str:
-    """A module's address, below the lab's own; it changes with the content."""
-    stem, _, kind = name.partition(".")
-    return f"lab/static/{stem}.{modules()[name][1]}.{kind}"
+    """A module's address; it changes with the content."""
+    return modules()[name][1]
 
 
 async def module(request: Request) -> Response:
     """Every browser takes gzip; what does not is no browser."""
-    stem, _, rest = request.path_params["name"].partition(".")
-    found = modules().get(f"{stem}.{rest.rpartition('.')[2]}")
-    if found is None or rest.partition(".")[0] != found[1]:
+    name = request.path_params["name"]
+    body = {at: body for body, at in modules().values()}.get(f"lab/static/{name}")
+    if body is None:
         return Response(status_code=404)
-    kind = "text/css" if rest.endswith("css") else "text/javascript"
-    return Response(found[0], media_type=kind, headers={**FOR_EVER, "Content-Encoding": "gzip"})
+    kind = "text/css" if name.endswith("css") else "text/javascript"
+    return Response(body, media_type=kind, headers={**FOR_EVER, "Content-Encoding": "gzip"})
 
 
 # ---- the pages

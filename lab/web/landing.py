@@ -12,7 +12,7 @@ import streamlit as st
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from lab.scene.bundle import SCENE
+from lab.scene.bundle import SCENE_AT
 from lab.scene.choices import beside_each_other
 from lab.scene.export_html import inert
 from lab.scene.recordings import recorded, replayed
@@ -25,12 +25,13 @@ TITLE, ROOT = "<title>Streamlit</title>", '<div id="root"></div>'
 SCRIPTS, STYLE = '<script type="module"', '<link rel="stylesheet"'
 STREAMLIT = INDEX[INDEX.index(SCRIPTS) : INDEX.index(STYLE)]  # its script and fifty modules; its style follows
 FRESH = {"Cache-Control": "no-cache"}
-# What runs before Streamlit is inline: as a file, it would load among those fifty modules.
+# What runs before Streamlit is inline, and Streamlit waits for the scene: it would load among those fifty modules.
 ADDRESS = asset("address.js")
-OPENING = SCENE + asset("opening.js")
+OPENING = asset("opening.js")
 SHELL = INDEX.replace(TITLE, f"<title>Split Kitchen</title>\n    <script>{ADDRESS}</script>")
 # The sizes and colours of the page that follows, so that nothing moves when it comes.
 COVER = Template("""
+    <link rel="modulepreload" id="opening-scene" href="./$scene">
     <style>
       #opening { position: fixed; inset: 0; z-index: 1000000; overflow: auto; background: #fff; color: #2f2d2b;
         color-scheme: light; --st-font: "Source Sans", sans-serif; font: 16px/1.6 var(--st-font); }
@@ -72,7 +73,7 @@ def _page(kinds: tuple[str, ...]) -> str:
     logs = [recorded(kind) for kind in kinds]
     kitchens = [replayed(TITLES[kind], log) for kind, log in zip(kinds, logs, strict=True)]
     data = inert({"kitchens": kitchens, "can": [], "intro": intro(logs[0])})
-    cover = COVER.substitute(heading=HEADING, data=data, streamlit=STREAMLIT, opening=OPENING)
+    cover = COVER.substitute(scene=SCENE_AT, heading=HEADING, data=data, streamlit=STREAMLIT, opening=OPENING)
     return SHELL.replace(STREAMLIT, "").replace(ROOT, ROOT + cover)
 
 

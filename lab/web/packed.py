@@ -5,19 +5,19 @@ The name of each has its content's hash in it, Streamlit's as well as ours (`lab
 
 import asyncio
 import gzip
+import hashlib
 import mimetypes
 from functools import cache
-from pathlib import Path
 
-import streamlit as st
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from lab.web.icons import FONT, STATIC, icon_font
+
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 GZIP = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
 BELOW = "/static/"
-STATIC = Path(st.__file__).parent / "static" / "static"
 TEXTS = (".js", ".css", ".json", ".svg", ".wasm", ".ttf")  # other fonts and pictures are compressed as they are
 
 
@@ -51,10 +51,20 @@ async def _streamlits_file(request: Request, name: str) -> Response:
     if name not in _files():
         return Response(status_code=404)
     path, kind = STATIC / name, mimetypes.guess_type(name)[0] or "application/octet-stream"
+    if path == FONT and (font := await asyncio.to_thread(icon_font)) is not None:
+        return _unless_known(request, font, kind)
     if path.suffix not in TEXTS or not takes_gzip(request):
         return FileResponse(path, media_type=kind, headers=FOR_EVER)
     body = await asyncio.to_thread(_packed, name)
     return Response(body, media_type=kind, headers=FOR_EVER | GZIP)
+
+
+def _unless_known(request: Request, body: bytes, kind: str) -> Response:
+    """What can change under a name that stays: browsers ask each time whether theirs is still the same."""
+    said = {"Cache-Control": "no-cache", "ETag": f'"{hashlib.sha256(body).hexdigest()[:16]}"'}
+    if request.headers.get("if-none-match") == said["ETag"]:
+        return Response(status_code=304, headers=said)
+    return Response(body, media_type=kind, headers=said)
 
 
 @cache

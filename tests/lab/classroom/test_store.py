@@ -373,6 +373,46 @@ def test_no_vote_is_lost_or_changed(tmp_path: Path, acts: list[tuple[object, ...
     assert len(ballots) == len(accepted)
 
 
+def read_of(rooms: ClassActions, code: str) -> dict[str, object]:
+    """All that anybody reads of a class."""
+    room = rooms.room(code)
+    assert room is not None
+    return {
+        "rooms": (room, rooms.room_of(ME), rooms.room_of(YOU), rooms.all(TEACHER)),
+        "votes": [rooms.own(room, who, vote) for who in (ME, YOU) for vote in (1, 2)],
+        "ballots": (rooms.ballots(code, TEACHER), rooms.voters(room), rooms.shown(room)),
+        "members": (rooms.who(code, TEACHER), rooms.roster(code), rooms.nickname(code, ME)),
+        "settings": rooms.settings(code, "lesson"),
+    }
+
+
+def test_what_is_kept_in_memory_is_what_the_file_says_after_every_act(
+    rooms: ClassActions, code: str, tmp_path: Path
+) -> None:
+    acts: list[Callable[[], object]] = [
+        lambda: cast(rooms, code, ME, A),
+        lambda: rooms.show_counts(code, TEACHER),
+        lambda: rooms.vote_again(code, TEACHER),
+        lambda: cast(rooms, code, YOU, B),
+        lambda: rooms.join(code, ME, "Ada"),
+        lambda: rooms.set_timer(code, TEACHER, 60),
+        lambda: rooms.run(code, TEACHER, 7),
+        lambda: rooms.show_answer(code, TEACHER, Key("a"), "here"),
+        lambda: rooms.remove(code, TEACHER, 2),
+        lambda: rooms.ask(code, TEACHER, "lesson", "second", 3.0),
+        lambda: rooms.leave(ME),
+        lambda: rooms.set_pace(code, TEACHER, "free"),
+        lambda: rooms.reset(code, TEACHER),
+    ]
+    before = read_of(rooms, code)
+    for act in acts:
+        act()
+        read = read_of(rooms, code)
+        assert read != before, "an act that nobody sees"
+        assert read == read_of(ClassActions(RoomFile(tmp_path / "class.sqlite", {TEACHER})), code)
+        before = read
+
+
 def test_sixty_vote_at_once_while_the_counts_are_shown(rooms: ClassActions) -> None:
     """Whoever was told that the vote counts is counted; whoever was refused is not."""
     code = rooms.open(TEACHER).code

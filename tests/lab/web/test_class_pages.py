@@ -11,8 +11,8 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from lab.ui.learner import COOKIE, GIVEN, name_of
+from lab.web.icons import STATIC
 from lab.web.landing import SHELL
-from lab.web.packed import STATIC
 from tests.lab.conftest import Lab
 from tests.patience import PATIENCE_S
 
