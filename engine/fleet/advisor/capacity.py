@@ -167,7 +167,7 @@ class _Workers:
             return rows / (question.osl_tokens * gap_s), gap_s, mixed_s
 
         def keeps(rows: float) -> bool:
-            (pieces, piece), (rate, gap_s, mixed_s) = cut(rows), rate_and_gap(rows)
+            pieces, (rate, gap_s, mixed_s) = cut(rows)[0], rate_and_gap(rows)
             service_s = pieces * mixed_s
             busy = rate * service_s
             if busy > _busy(self._ttft_s - service_s, service_s):
@@ -178,7 +178,9 @@ class _Workers:
                 return gap_s <= question.itl_slo_s
             most = min(room, rows + P99_SIGMA * sqrt(rows))
             common = rows * pieces / question.osl_tokens > RARE
-            beside_s = self._step_s(tp, piece, most) if mixes else mixed_s
+            full = int(min(uncached, max(1.0, chunk - rows)))
+            longest = [(question.cached_tokens + (uncached // full - 1) * full, full)]  # the last that fills its step
+            beside_s = self._step_s(tp, longest, most) if mixes else mixed_s
             return (beside_s if common else self._step_s(tp, [], most)) <= question.itl_slo_s
 
         rows = _most(keeps, room)
