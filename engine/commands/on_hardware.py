@@ -41,13 +41,15 @@ class OnHardware(msgspec.Struct, frozen=True):
 
     def said(self, name: str) -> dict[str, object]:
         """What was simulated, and how far off its times may be, for the JSON output."""
-        shape, overhead = self.shape(name), calibrated(self.gpu, self.engine).overhead
+        shape = self.shape(name)
+        checked = calibrated(self.gpu, self.engine).checked(shape)
         return {
             "gpu": self.gpu.name,
             "tp": self.tp or smallest_tp(shape, self.gpu),
             "model": shape.name,
             "formats": shape.formats,
             "engine": self.engine,
-            "tpot_error": overhead.tpot_error,
-            "error": error_of(self.gpu, self.engine),
+            "tpot_error": checked and checked.tpot,
+            "ttft_error": checked and checked.ttft,
+            "error": error_of(self.gpu, self.engine, shape),
         }

@@ -42,7 +42,8 @@ MOVED_EVERY_NS = 50_000_000  # as often as the live courier reports progress
 
 
 class WorkerSpec(msgspec.Struct, frozen=True):
-    """What one simulated worker is. `gpus`: how many GPUs it counts as (tensor parallelism).
+    """What one simulated worker is. `gpus`: how many GPUs it counts as (tensor parallelism). `accept_s`: how long a
+    request is on its way to it, before it can be prefilled.
 
     `handoff_bytes_per_s`: its transport's own limit, however fast the link is (None: unlimited). `scatter`: the factors
     by which real decode steps differed from their cost, in order; `prefill_scatter`: the same for steps with prefill.
@@ -57,6 +58,7 @@ class WorkerSpec(msgspec.Struct, frozen=True):
     layers: int = 30
     max_running: int = MAX_RUNNING
     gpus: int = 1
+    accept_s: float = 0.0
     handoff_bytes_per_s: float | None = None
     scatter: tuple[float, ...] = ()
     prefill_scatter: tuple[float, ...] = ()
@@ -126,6 +128,12 @@ class Station:
         if isinstance(command, SetLink):
             self._cluster.network.change(command.link)
             return
+        if self.spec.accept_s and isinstance(command, Prefill):
+            self._clock.alarm(ns(self.spec.accept_s), lambda _: self._take(command))
+        else:
+            self._take(command)
+
+    def _take(self, command: Command) -> None:
         self._mailbox.append(command)
         if self._steps is not None and len(self._steps.ends_ns) > 1:
             self._cut(self._steps)

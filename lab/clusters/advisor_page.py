@@ -20,6 +20,7 @@ from lab.ui.downloads import download
 from lab.ui.style import STILL, style
 
 VERDICTS = {
+    "colocate": ("One station, whole prompts between plates", "co-locate, with whole prompts", ":material/join:"),
     "colocate-chunked": ("One station, portions between plates", "co-locate, with chunked prefill", ":material/join:"),
     "disaggregate": (
         "Two stations, and trays over the pass",
@@ -156,7 +157,6 @@ def _compared(advice: Advice) -> None:
     other = advice.runner_up
     rows = [_row(advice.chosen, "chosen")] + ([_row(other, "runner-up")] if other else [])
     rest = [o for o in advice.tried if o.candidate not in (advice.chosen.candidate, other and other.candidate)]
-    rest += [advice.unchunked] if advice.unchunked else []
     rows += [_row(outcome, "") for outcome in sorted(rest, key=lambda outcome: -outcome.headroom)]
     head = ["| Kitchen | Sustains, /s | TTFT | TPOT | ITL |", "|---|---:|---:|---:|---:|"]
     st.markdown("\n".join([*head, *rows]))

@@ -14,9 +14,10 @@ MOST = 6  # bars
 
 def shown(advice: Advice) -> list[TrialResult]:
     """The bars' candidates: the best of each kind, and the best of the rest; the highest rate first."""
-    first = [one for one in (advice.chosen, advice.runner_up, advice.unchunked) if one]
-    others = [one for one in advice.tried if one.candidate not in {kept.candidate for kept in first}]
-    others.sort(key=lambda one: -one.sustained_per_s)
+    ranked = sorted(advice.tried, key=lambda one: -one.sustained_per_s)
+    best = {_kind(one, advice): one for one in reversed(ranked)}.values()
+    first = [advice.chosen, *(one for one in best if one != advice.chosen)]
+    others = [one for one in ranked if one not in first]
     return sorted([*first, *others][:MOST], key=lambda one: -one.sustained_per_s)
 
 

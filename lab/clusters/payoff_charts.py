@@ -17,7 +17,7 @@ DECADES = {"tickvals": MARKS[::3], "ticktext": [f"{mark:,.10g}" for mark in MARK
 TICKS = {"tickvals": MARKS, "ticktext": [f"{mark:,.10g}" for mark in MARKS]}
 NAMES: dict[Input, str] = {"prompt": "prompt, tokens", "promise": "TPOT promise", "link": "link per GPU, GB/s"}
 SIDES: dict[Side, str] = {
-    "chunked": "Chunked prefill sustains more",
+    "colocated": "Keeping both together sustains more",
     "disaggregated": "Splitting sustains more",
     "none": "Nothing meets these SLOs",
 }
@@ -30,7 +30,7 @@ def curve_says(curve: Curve) -> str:
     """Where splitting begins to pay, within which error, and where the question stands; or that nothing flips."""
     if curve.flip is None:
         return _the_same(curve.same, f"at every {_called(curve.input)} simulated", curve.instead)
-    first, then = ("chunked prefill", "splitting") if _split_pays_above(curve) else ("splitting", "chunked prefill")
+    first, then = ("co-location", "splitting") if _split_pays_above(curve) else ("splitting", "co-location")
     flip, low, high = (_about(value) for value in (curve.flip, curve.low, curve.high))
     return (
         f"Up to {_told(curve.input, flip)} {first} sustains more, above it {then}. With the error of the times, "
@@ -44,7 +44,7 @@ def curve_figure(curve: Curve, simulated: Sequence[Compared]) -> go.Figure:
     figure = go.Figure()
     x = [_drawn(curve.input, at) for at in curve.at]
     points = [_drawn(curve.input, _value(one, curve.input)) for one in simulated]
-    for kind, rates, of in (("chunked", curve.chunked, 0), ("disaggregated", curve.split, 1)):
+    for kind, rates, of in (("colocated", curve.together, 0), ("disaggregated", curve.split, 1)):
         colour, symbol = LOOKS[kind]
         line = {"color": colour, "width": 2}
         figure.add_scatter(x=x, y=[rate or None for rate in rates], mode="lines", line=line, name=SHORT[kind])
@@ -83,7 +83,7 @@ def curve_table(about: Input, simulated: Sequence[Compared]) -> Table:
     """The simulated points as a table."""
     return {
         NAMES[about].capitalize(): [_told(about, _value(one, about)) for one in simulated],
-        "Best chunked plan": [_plan(one.chunked) for one in simulated],
+        "Best co-located plan": [_plan(one.together) for one in simulated],
         "Best split": [_plan(one.split) for one in simulated],
     }
 
@@ -114,7 +114,7 @@ def map_figure(found: Boundary, simulated: Sequence[Compared], here: tuple[int, 
         for promise, row in zip(found.promises, found.gains, strict=True)
         for prompt, gain in zip(found.prompts, row, strict=True)
     ]
-    looks = {"chunked": LOOKS["chunked"], "disaggregated": LOOKS["disaggregated"]}
+    looks = {kind: LOOKS[kind] for kind in ("colocated", "disaggregated")}
     looks |= {"tie": (GREY, "cross-thin-open"), "none": (GREY, "x-thin-open")}
     words = {**SHORT, "tie": f"the same within {found.error:.0%}"}
     for kind, (colour, symbol) in looks.items():
@@ -149,7 +149,7 @@ def map_table(simulated: Sequence[Compared]) -> Table:
     return {
         "Prompt": [f"{one.prompt_tokens:,}" for one in simulated],
         "TPOT promise": [_told("promise", one.tpot_slo_s) for one in simulated],
-        "Best chunked plan": [_plan(one.chunked) for one in simulated],
+        "Best co-located plan": [_plan(one.together) for one in simulated],
         "Best split": [_plan(one.split) for one in simulated],
     }
 
@@ -192,12 +192,12 @@ def _the_same(side: Side, where: str, instead: Sequence[str]) -> str:
 def _kind(gain: float | None, error: float) -> str:
     if gain is None:
         return "none"
-    return "tie" if 1 / (1 + error) < gain < 1 + error else "disaggregated" if gain > 1 else "chunked"
+    return "tie" if 1 / (1 + error) < gain < 1 + error else "disaggregated" if gain > 1 else "colocated"
 
 
 def _split_pays_above(curve: Curve) -> bool:
     above = [n for n, at in enumerate(curve.at) if curve.flip is not None and at > curve.flip]
-    return bool(above) and curve.split[above[0]] >= curve.chunked[above[0]]
+    return bool(above) and curve.split[above[0]] >= curve.together[above[0]]
 
 
 def _shown(curve: Curve) -> tuple[float, float]:
@@ -234,7 +234,7 @@ def _told(about: Input, value: float) -> str:
 
 
 def _plans(one: Compared) -> tuple[Plan, Plan]:
-    return one.chunked, one.split
+    return one.together, one.split
 
 
 def _plan(plan: Plan) -> str:

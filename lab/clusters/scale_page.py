@@ -34,9 +34,9 @@ EXPLAINS = {
     "load": "Co-located, chunked and disaggregated on the same GPUs, with more and more requests per second: how many "
     "can each sustain until one in ten misses an SLO? TTFT: time to first token. TPOT: mean time per token after it.",
     "ratio": "The same GPUs, more or fewer of them for prefill: which split sustains the most requests per second?",
-    "prompt": f"From which prompt on does splitting sustain more requests per second than chunked prefill? {TUNED}",
-    "promise": f"Below which TPOT promise does splitting sustain more than chunked prefill? {TUNED}",
-    "link": f"From which link on does splitting sustain more than chunked prefill? {TUNED}",
+    "prompt": f"From which prompt on does splitting sustain more requests per second than co-location? {TUNED}",
+    "promise": f"Below which TPOT promise does splitting sustain more than co-location? {TUNED}",
+    "link": f"From which link on does splitting sustain more than co-location? {TUNED}",
     "map": f"Prompt length against the TPOT promise: which sustains the most requests per second? {TUNED}",
 }
 PROMPTS = (256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768)
@@ -259,8 +259,8 @@ def _fine_print(asked: Sweep, result: SweepResult | None) -> None:
     where, card = SITES[asked.site], gpu(asked.gpu)
     road = where.fabric(card)
     says = [
-        f"**Simulated, not measured.** {error_of(card, 'vllm')} Scheduling, queues, batches and KV blocks are the "
-        "engine's own code in simulated time.",
+        f"**Simulated, not measured.** {error_of(card, 'vllm', question_of(asked).shape)} "
+        "Scheduling, queues, batches and KV blocks are the engine's own code in simulated time.",
         f"Poisson arrivals, equal lengths, seed {asked.seed}, one run per point.",
     ]
     if asked.asks not in ("load", "ratio"):

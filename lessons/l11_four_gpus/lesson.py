@@ -109,11 +109,11 @@ LESSON = Lesson(
                 {
                     "disaggregate": "split, whatever the link does",
                     "conditional": "split the longest prompts only",
-                    "fix-first": "chunked prefill now, and mend the link first",
-                    "colocate-chunked": "chunked prefill, and never mind the link",
+                    "fix-first": "keep both phases together now, and mend the link first",
+                    "colocate": "keep both phases together, and never mind the link",
                 }
             ),
-            key=lambda evidence: choice(advice().verdict),
+            key=lambda evidence: choice(advice().verdict.removesuffix("-chunked")),
             numbers=advice_words,
             computed=True,
         ),

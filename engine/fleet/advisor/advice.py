@@ -30,7 +30,7 @@ class Flip(msgspec.Struct, frozen=True):
 
 
 class Tier(msgspec.Struct, frozen=True):
-    """The smallest fleet on which splitting meets the targets and chunked prefill does not, with every link working."""
+    """The smallest fleet on which only splitting meets the targets, with every link working."""
 
     gpus: int
     rate_per_s: float
@@ -52,8 +52,7 @@ class Advice(msgspec.Struct, frozen=True):
     `tried` holds the simulations of the fleet as it is. `flips`, `fewest_gpus` and the efficiency variations in
     `uncertainty` come from formulas scaled to agree with them; with "fix-first", flips assume repaired links. `close`:
     why the verdict is too close to call, empty if it is not. `error`: the share by which simulated times may be off.
-    `fewest_gpus`: how many sustain the rate without splitting, None if even all of them do not. `unchunked`: the best
-    without chunks, beside which people compare; None if the engine has none.
+    `fewest_gpus`: how many sustain the rate without splitting, None if even all of them do not.
     """
 
     verdict: Verdict
@@ -72,7 +71,6 @@ class Advice(msgspec.Struct, frozen=True):
     close: str = ""
     error: float = 0.0
     fewest_gpus: int | None = None
-    unchunked: TrialResult | None = None
 
     @property
     def frontier(self) -> tuple[TrialResult, ...]:

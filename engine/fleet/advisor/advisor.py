@@ -1,21 +1,22 @@
 """Should prefill and decode be split on this fleet, for this load? Formulas screen, the simulator decides.
 
 Deployments are judged by their capacity: the highest rate at which they meet the latency targets in steady state.
-Chunked prefill is the answer as long as it sustains the asked rate. Splitting does not raise throughput; it meets
-targets that chunked prefill cannot, at the cost of a second copy of the weights and a handoff per request. So the best
-split must sustain what the best chunked deployment on the same GPUs does not, by more than a margin.
+Keeping prefill and decode together is the answer as long as it sustains the asked rate. Splitting does not raise
+throughput; it meets targets that one pool cannot, at the cost of a second copy of the weights and a handoff per
+request. So the best split must sustain what the best co-located deployment on the same GPUs, with chunked prefill or
+with whole prompts, does not, by more than a margin.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 import numpy as np
 
 from engine.fleet.advisor import reasons
 from engine.fleet.advisor.advice import Advice, Variation
-from engine.fleet.advisor.candidates import Candidate, colocated, splits, unchunked
+from engine.fleet.advisor.candidates import Candidate, chunked, splits, unchunked
 from engine.fleet.advisor.capacity import MARGIN, best, pays, ranking
-from engine.fleet.advisor.plan import Plan, Verdict
+from engine.fleet.advisor.plan import WHOLE, Plan, Verdict
 from engine.fleet.advisor.question import Question
 from engine.fleet.advisor.sensitivity import Scale, fewest_gpus, flips, next_tier
 from engine.fleet.advisor.simulation import MOST_OF_TRACE, busiest
@@ -25,6 +26,7 @@ from engine.fleet.estimate.step_cost import calibrated, error_of
 from engine.fleet.host.finding import NVLINK_FIX, Finding, Tray
 
 SHORTLIST, NEAR = 2, 0.93  # how many of each kind are simulated, if by the formulas they sustain nearly as much
+SMALLER = 2  # how many smaller chunks are simulated besides, where larger ones do not hold what formulas foresee
 SEEDS = (1,)  # other arrivals, for the uncertainty
 ARRIVALS = 0.15  # the share by which other arrivals may change a capacity
 OFF = 0.2  # the share by which an efficiency may be off
@@ -35,24 +37,27 @@ Progress = Callable[[float, str], None]
 
 
 class _Found(msgspec.Struct):
-    """The best of each kind that was simulated. `split` may be conditional."""
+    """The best of each kind that was simulated. `together`: with or without chunks; `split` may be conditional."""
 
     question: Question
-    chunked: TrialResult | None
+    together: TrialResult | None
     split: TrialResult | None
     all: list[TrialResult]
 
     @property
-    def verdict(self) -> Verdict:
-        if not self.split or not pays(self.chunked.headroom if self.chunked else 0.0, self.split.headroom):
-            return "colocate-chunked"
-        return "disaggregate" if self.split.candidate.remote_above_tokens is None else "conditional"
+    def splits(self) -> bool:
+        """Whether splitting pays."""
+        return bool(self.split) and pays(_headroom(self.together), _headroom(self.split))
 
     @property
     def chosen(self) -> TrialResult:
-        picked = self.chunked if self.verdict == "colocate-chunked" else self.split
+        picked = self.split if self.splits else self.together
         assert picked is not None  # a model that fits can be co-located with the smallest TP that divides the GPUs
         return picked
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.chosen.candidate.verdict
 
 
 def advise(question: Question, progress: Progress | None = None) -> Advice:
@@ -67,25 +72,23 @@ def advise(question: Question, progress: Progress | None = None) -> Advice:
     mended = found
     if question.links_down:
         mended = _search(question.mended(), say, 0.35, 0.6)
-    verdict = _verdict(found, mended)
-    say(0.6, "Simulating whole prompts")
-    whole = _unchunked(found.question)
+    verdict = _verdict(found)
     say(0.65, "Other arrivals, other efficiencies")
     scale = _scale(mended)
     uncertainty = tuple(_uncertainty(found, say))
     say(0.85, "What would change the verdict")
     turning = tuple(flips(mended.question, scale))
-    tier = None if mended.verdict != "colocate-chunked" else next_tier(mended.question, scale)
+    tier = None if mended.splits else next_tier(mended.question, scale)
     chosen = found.chosen
-    other = found.split if chosen is found.chunked else found.chunked
+    other = found.together if found.splits else found.split
     say(1.0, "Done")
-    error = calibrated(question.card, question.engine).error
+    error = calibrated(question.card, question.engine).error(question.shape)
     return Advice(
         verdict=verdict,
         sentence=reasons.sentence(verdict, found.question, chosen, other, tier),
         plan=_plan(verdict, found.question, chosen.candidate),
         chosen=chosen,
-        reasons=tuple(reasons.reasons(found.question, found.chunked, found.split)),
+        reasons=tuple(reasons.reasons(found.question, found.together, found.split)),
         runner_up=other,
         flips=turning,
         next_tier=tier,
@@ -97,7 +100,6 @@ def advise(question: Question, progress: Progress | None = None) -> Advice:
         close=_close(verdict, found, uncertainty, error),
         error=error,
         fewest_gpus=fewest_gpus(mended.question, scale),
-        unchunked=whole,
     )
 
 
@@ -107,50 +109,45 @@ def _close(verdict: Verdict, found: _Found, uncertainty: tuple[Variation, ...], 
     for part in PARTS:
         if {_changed(part, -OFF), _changed(part, OFF)} <= turned:
             return f"Too close to call: both {_changed(part, -OFF)} and {_changed(part, OFF)} change the verdict."
-    if found.chunked and found.split:
-        chunked, split = found.chunked.headroom, found.split.headroom
-        if min(chunked, split) > 0 and max(chunked, split) / min(chunked, split) < 1 + error and chunked < 1 + error:
+    if found.together and found.split:
+        together, split = found.together.headroom, found.split.headroom
+        near = min(together, split) > 0 and max(together, split) / min(together, split) < 1 + error
+        if near and together < 1 + error:
             return f"Too close to call: both kinds sustain the same rate within the {error:.0%} that times may be off."
     if any(what.startswith("other arrivals") for what in turned):
         return "Too close to call: other arrivals change the verdict."
     return ""
 
 
-def _verdict(found: _Found, mended: _Found) -> Verdict:
+def _verdict(found: _Found) -> Verdict:
     """A link that is down is to be fixed first, unless splitting is right even without it."""
-    if found.question.links_down and found.verdict == "colocate-chunked":
-        return "fix-first"
-    return found.verdict
+    return "fix-first" if found.question.links_down and not found.splits else found.verdict
 
 
 def _search(question: Question, say: Progress, begin: float, end: float) -> _Found:
     """Screen all candidates by formula, then simulate the most promising of each kind."""
-    chunked = _shortlist(question, colocated(question))
-    apart = _shortlist(question, splits(question))
+    ranked = ranking(question, chunked(question))
+    whole = list(unchunked(question))
+    joint = [*_shortlist(ranked), *(_shortlist(ranking(question, whole)) or whole)[:1]]
+    apart = _shortlist(ranking(question, splits(question)))
     conditional = [candidate for split in apart[:1] for candidate in _conditional(question, split)]
     outcomes: list[TrialResult] = []
-    candidates = [*chunked, *apart, *conditional]
+    candidates = [*joint, *apart, *conditional]
     for n, candidate in enumerate(candidates):
         say(begin + (end - begin) * n / len(candidates), f"Simulating {candidate.label}")
         outcomes.append(tried(question, candidate))
-    shared = _confirmed(question, outcomes[: len(chunked)], say, end)
-    split = outcomes[len(chunked) : len(chunked) + len(apart)]
-    if not any(one.keeps for one in shared):  # else splitting is not the answer, whatever it sustains
+    together, others = outcomes[: len(joint)], outcomes[len(joint) :]
+    while (further := _smaller_chunk(ranked, together)) and len(together) < len(joint) + SMALLER:
+        say(end, f"Simulating {further.label}")
+        together.append(tried(question, further))
+    together = _confirmed(question, together, say, end)
+    split, mixed = others[: len(apart)], others[len(apart) :]
+    if not any(one.keeps for one in together):  # else splitting is not the answer, whatever it sustains
         split = _confirmed(question, split, say, end)
-    mixed = outcomes[len(chunked) + len(apart) :]
     picked, some = _best(split), _best(mixed)
     if some and (not picked or some.headroom >= MARGIN * picked.headroom):
         picked = some
-    return _Found(question, _best(shared), picked, [*shared, *split, *mixed])
-
-
-def _unchunked(question: Question) -> TrialResult | None:
-    """The best one without chunks, or the smallest TP if no rate is low enough; None if the engine has no chunks.
-
-    No verdict depends on it. Many published comparisons have it as their only baseline.
-    """
-    every = list(unchunked(question))
-    return tried(question, (_shortlist(question, every) or every)[0]) if every else None
+    return _Found(question, _best(together), picked, [*together, *split, *mixed])
 
 
 def _confirmed(question: Question, outcomes: list[TrialResult], say: Progress, share: float) -> list[TrialResult]:
@@ -166,15 +163,29 @@ def _confirmed(question: Question, outcomes: list[TrialResult], say: Progress, s
     return []
 
 
-def _shortlist(question: Question, candidates: Iterable[Candidate]) -> list[Candidate]:
+def _shortlist(ranked: Sequence[tuple[float, Candidate]]) -> list[Candidate]:
     """The most promising of each TP: neighbouring chunk sizes and ratios sustain about as much as the best one."""
     picked: dict[tuple[int, ...], Candidate] = {}
-    ranked = ranking(question, candidates)
     for sustains, candidate in ranked:
         if sustains < NEAR * ranked[0][0]:
             break
         picked.setdefault(tuple(pool.tp for pool in (candidate.both, *(candidate.split or ())) if pool), candidate)
     return list(picked.values())[:SHORTLIST]
+
+
+def _smaller_chunk(ranked: Sequence[tuple[float, Candidate]], simulated: Sequence[TrialResult]) -> Candidate | None:
+    """The next one worth simulating, if any: formulas foresee more of it than what was simulated sustains.
+
+    The largest chunks that keep the ITL target do so by a hair. Where simulation finds that they do not, smaller ones
+    of the same TP may.
+    """
+    most = max((one.sustained_per_s for one in simulated), default=0.0)
+    for sustains, candidate in ranked:
+        sizes = [one.candidate.chunk_tokens for one in simulated if one.candidate.both == candidate.both]
+        chunks = [size for size in sizes if size != WHOLE]
+        if NEAR * sustains > most and chunks and candidate.chunk_tokens < min(chunks):
+            return candidate
+    return None
 
 
 def _conditional(question: Question, split: Candidate) -> Iterator[Candidate]:
@@ -184,6 +195,10 @@ def _conditional(question: Question, split: Candidate) -> Iterator[Candidate]:
         for threshold in np.percentile(prompts, THRESHOLDS):
             above = max(1, int(threshold) - question.cached_tokens)
             yield msgspec.structs.replace(split, remote_above_tokens=above)
+
+
+def _headroom(outcome: TrialResult | None) -> float:
+    return outcome.headroom if outcome else 0.0
 
 
 def _best(outcomes: list[TrialResult]) -> TrialResult | None:
@@ -196,9 +211,9 @@ def _best(outcomes: list[TrialResult]) -> TrialResult | None:
 def _scale(found: _Found) -> Scale:
     """Factors that make the formulas agree with the simulation at the simulated points."""
     foreseen = best(found.question)
-    chunked = found.chunked.headroom / foreseen.chunked if found.chunked and foreseen.chunked else 1.0
-    split = found.split.headroom / foreseen.split if found.split and foreseen.split else 1.0
-    return chunked or 1.0, split or 1.0
+    together = _headroom(found.together) / foreseen.together if foreseen.together else 1.0
+    split = _headroom(found.split) / foreseen.split if foreseen.split else 1.0
+    return together or 1.0, split or 1.0
 
 
 def _uncertainty(found: _Found, say: Progress) -> Iterator[Variation]:
@@ -215,10 +230,9 @@ def _uncertainty(found: _Found, say: Progress) -> Iterator[Variation]:
 
 def _near(found: _Found) -> bool:
     """Whether other arrivals could change the verdict at all."""
-    chunked = found.chunked.headroom if found.chunked else 0.0
-    split = found.split.headroom if found.split else 0.0
-    ratio = split / (MARGIN * chunked) if chunked else 0.0
-    return (abs(chunked - 1) < ARRIVALS and split > 1) or (chunked < 1 and abs(ratio - 1) < ARRIVALS)
+    together, split = _headroom(found.together), _headroom(found.split)
+    ratio = split / (MARGIN * together) if together else 0.0
+    return (abs(together - 1) < ARRIVALS and split > 1) or (together < 1 and abs(ratio - 1) < ARRIVALS)
 
 
 def _changed(part: str, change: float) -> str:
@@ -226,11 +240,11 @@ def _changed(part: str, change: float) -> str:
 
 
 def _with_seed(found: _Found, seed: int) -> Verdict:
-    """Does chunked prefill keep the asked rate with these arrivals, too? And a split the rate at which it would pay?"""
-    question, chunked, split = found.question, found.chunked, found.split
-    if chunked and keeps_at(question, chunked.candidate, question.rate_per_s, seed):
+    """Does one pool keep the asked rate with these arrivals, too? And a split the rate at which it would pay?"""
+    question, together, split = found.question, found.together, found.split
+    if together and keeps_at(question, together.candidate, question.rate_per_s, seed):
         return _named(found, splits=False)
-    needed = MARGIN * chunked.sustained_per_s if chunked else question.rate_per_s
+    needed = MARGIN * together.sustained_per_s if together else question.rate_per_s
     splits = split is not None and keeps_at(question, split.candidate, needed or question.rate_per_s, seed)
     return _named(found, splits=splits)
 
@@ -240,10 +254,10 @@ def _foreseen_verdict(found: _Found, scale: Scale, reached: Calibration) -> Verd
 
 
 def _named(found: _Found, *, splits: bool) -> Verdict:
-    if splits:
-        conditional = found.split and found.split.candidate.remote_above_tokens is not None
-        return "conditional" if conditional else "disaggregate"
-    return "fix-first" if found.question.links_down else "colocate-chunked"
+    one = found.split if splits else found.together
+    if not splits and found.question.links_down:
+        return "fix-first"
+    return one.candidate.verdict if one else "disaggregate" if splits else "colocate-chunked"
 
 
 # ---- what to run
@@ -295,6 +309,7 @@ def _assumes(question: Question) -> str:
     if len(busiest(question.trace)) < len(question.trace):
         of_trace = f"Uses the busiest {MOST_OF_TRACE:,} consecutive requests of the trace's {len(question.trace):,}. "
     return (
-        f"{of_trace}{question.shape.label} with {question.shape.formats}. {error_of(question.card, question.engine)} "
+        f"{of_trace}{question.shape.label} with {question.shape.formats}. "
+        f"{error_of(question.card, question.engine, question.shape)} "
         f"TTFT at the 90th percentile, {promise} Simulated, not measured on your GPUs."
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from engine.fleet.advisor.plan import Pool
+from engine.fleet.advisor.plan import WHOLE, Pool, Verdict
 from engine.fleet.advisor.question import Question
 from engine.fleet.catalog.calibration import Calibration
 from engine.fleet.catalog.engines import serving_engine
@@ -15,7 +15,7 @@ from engine.link import LinkSpec
 from engine.sim.cost import GpuCost
 
 CHUNKS = (256, 512, 1024, 2048, 4096, 8192, 16_384)  # token budgets of a step, from Sarathi's strict one upwards
-WHOLE = 0  # tokens of a chunk: prompts are not cut, each runs in a step of its own
+ROUND = 256  # a budget for one prompt and the decode rows beside it is a multiple of this, with as many to spare
 MOST_RATIOS = 12  # prefill:decode ratios that are screened for each pair of TPs, on many GPUs
 
 
@@ -37,6 +37,13 @@ class Candidate(msgspec.Struct, frozen=True):
         return (self.prefill, self.decode) if self.prefill and self.decode else None
 
     @property
+    def verdict(self) -> Verdict:
+        """What it means to run this one."""
+        if self.both:
+            return "colocate-chunked" if self.chunk_tokens else "colocate"
+        return "disaggregate" if self.remote_above_tokens is None else "conditional"
+
+    @property
     def label(self) -> str:
         """How people write it: 2 × TP 4, chunks of 2,048; or 2P1D (P of TP 4, D of TP 8)."""
         if self.both:
@@ -50,11 +57,20 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 def colocated(question: Question) -> Iterator[Candidate]:
-    """Every TP with as many workers as fit, the engine's default chunk budget first, then every other if it chunks."""
+    """Everything that keeps prefill and decode together."""
+    yield from chunked(question)
+    yield from unchunked(question)
+
+
+def chunked(question: Question) -> Iterator[Candidate]:
+    """Every TP with as many workers as fit, the engine's default chunk budget first, then every other if it mixes: one
+    of them takes a whole prompt at a time."""
     engine = serving_engine(question.engine)
     usual = engine.chunk_on(question.card)
+    one_prompt = (-(-question.uncached_tokens // ROUND) + 1) * ROUND
+    others = dict.fromkeys((*CHUNKS, one_prompt)) if engine.mixes else ()
     for tp in tensor_parallel(question):
-        for chunk in (usual, *(chunk for chunk in CHUNKS if engine.mixes and chunk != usual)):
+        for chunk in (usual, *(chunk for chunk in others if chunk != usual)):
             yield Candidate(both=Pool(question.gpu, question.gpus // tp, tp), chunk_tokens=chunk)
 
 

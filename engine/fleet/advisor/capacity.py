@@ -11,9 +11,11 @@ from math import ceil, inf, sqrt
 import msgspec
 
 from engine.fleet.advisor.candidates import Candidate, colocated, cost, kv_tokens, link, splits
+from engine.fleet.advisor.plan import Verdict
 from engine.fleet.advisor.question import Question
 from engine.fleet.catalog.calibration import Calibration
 from engine.fleet.catalog.engines import serving_engine
+from engine.fleet.estimate.step_cost import calibrated
 from engine.sim.cost import GpuCost
 
 P90 = 2.3  # a queue's wait is nearly exponential: its 90th percentile over its mean; -ln 0.1
@@ -27,38 +29,46 @@ Reached = Calibration | None
 
 
 class Best(msgspec.Struct, frozen=True):
-    """The most that each kind sustains, as a multiple of the asked rate, and the split that does."""
+    """The most that is sustained together and split, as a multiple of the asked rate, and the candidates that do."""
 
-    chunked: float
+    together: float
     split: float
+    together_candidate: Candidate | None
     split_candidate: Candidate | None
 
     @property
     def pays(self) -> bool:
         """Whether splitting pays, by these formulas."""
-        return pays(self.chunked, self.split)
+        return pays(self.together, self.split)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What these formulas advise."""
+        chosen = self.split_candidate if self.pays else self.together_candidate
+        return chosen.verdict if chosen else "colocate-chunked"
 
 
-def pays(chunked: float, split: float) -> bool:
-    """Whether splitting pays, by what each kind sustains over the asked rate: only if chunked prefill falls short."""
-    return chunked < 1 <= max(split, 1.0) and split > 0 and split >= MARGIN * chunked
+def pays(together: float, split: float) -> bool:
+    """Whether splitting pays, by what is sustained over the asked rate: only if no co-located plan sustains it."""
+    return together < 1 <= max(split, 1.0) and split > 0 and split >= MARGIN * together
 
 
 def best(question: Question, scale: tuple[float, float] = (1.0, 1.0), reached: Reached = None) -> Best:
-    """By formulas alone. `scale`: simulated over computed capacity, a factor for each kind (chunked, split)."""
-    ranked = ranking(question, colocated(question), reached)
-    chunked = ranked[0][0] if ranked else 0.0
-    apart = ranking(question, splits(question), reached)
-    split, candidate = apart[0] if apart else (0.0, None)
-    asked = question.rate_per_s
-    return Best(scale[0] * chunked / asked, scale[1] * split / asked, candidate)
+    """By formulas alone. `scale`: simulated over computed capacity, a factor for each (together, split)."""
+    workers, asked = _Workers(question, reached), question.rate_per_s
+    found = [_ranked(workers, kind(question)) for kind in (colocated, splits)]
+    (together, plan), (split, apart) = (ranked[0] if ranked else (0.0, None) for ranked in found)
+    return Best(scale[0] * together / asked, scale[1] * split / asked, plan, apart)
 
 
 def ranking(
     question: Question, candidates: Iterable[Candidate], reached: Reached = None
 ) -> list[tuple[float, Candidate]]:
     """What each candidate sustains, in requests/s, the most first; those that cannot work are left out."""
-    workers = _Workers(question, reached)
+    return _ranked(_Workers(question, reached), candidates)
+
+
+def _ranked(workers: "_Workers", candidates: Iterable[Candidate]) -> list[tuple[float, Candidate]]:
     found = [(workers.sustained_per_s(candidate), candidate) for candidate in candidates]
     return sorted([pair for pair in found if pair[0] > 0], key=lambda pair: -pair[0])
 
@@ -73,6 +83,8 @@ class _Workers:
 
     def __init__(self, question: Question, reached: Reached) -> None:
         self._question, self._reached = question, reached
+        constants = reached or calibrated(question.card, question.engine)
+        self._ttft_s = question.ttft_slo_s - constants.overhead.request_s  # what workers have of it
         self._costs: dict[int, GpuCost] = {}
         self._rooms: dict[int, float] = {}
         self._known: dict[tuple[object, ...], float] = {}
@@ -116,9 +128,7 @@ class _Workers:
         """For a worker that only prefills: the wait that the TTFT target leaves room for limits its load."""
         question = self._question
         service_s = self._cost(tp).step_s([(question.cached_tokens, question.uncached_tokens)], 0, 0)
-        room_s = (
-            question.ttft_slo_s - service_s - ship_s - (0.0 if question.osl_tokens == 1 else question.itl_slo_s / 2)
-        )
+        room_s = self._ttft_s - service_s - ship_s - (0.0 if question.osl_tokens == 1 else question.itl_slo_s / 2)
         return _busy(room_s, service_s) / service_s
 
     def _decode(self, tp: int) -> float:
@@ -138,13 +148,15 @@ class _Workers:
         """For a worker that does both: at the largest batch that meets both targets."""
         question, room = self._question, self._room(tp)
         uncached, mixes = question.uncached_tokens, chunk > 0 and serving_engine(question.engine).mixes
-        pieces = ceil(uncached / chunk) if mixes else 1
-        piece = [
-            (question.cached_tokens + (uncached - uncached // pieces) // 2, ceil(uncached / pieces))
-        ]  # a middle one
+
+        def cut(rows: float) -> tuple[int, list[tuple[int, int]]]:
+            """How many pieces of a prompt the budget makes beside so many rows, and the one in the middle."""
+            pieces = ceil(uncached / max(1.0, chunk - rows)) if mixes else 1
+            return pieces, [(question.cached_tokens + (uncached - uncached // pieces) // 2, ceil(uncached / pieces))]
 
         def rate_and_gap(rows: float) -> tuple[float, float, float]:
             """Requests/s that keep so many rows filled, the mean gap, and how long a step with a chunk takes."""
+            pieces, piece = cut(rows)
             pure_s, mixed_s = self._step_s(tp, [], rows), self._step_s(tp, piece, rows if mixes else 0.0)
             each = rows * pieces / question.osl_tokens  # pieces that come in the time of one token
             if mixes:
@@ -155,10 +167,10 @@ class _Workers:
             return rows / (question.osl_tokens * gap_s), gap_s, mixed_s
 
         def keeps(rows: float) -> bool:
-            rate, gap_s, mixed_s = rate_and_gap(rows)
+            pieces, (rate, gap_s, mixed_s) = cut(rows)[0], rate_and_gap(rows)
             service_s = pieces * mixed_s
             busy = rate * service_s
-            if busy > _busy(question.ttft_slo_s - service_s, service_s):
+            if busy > _busy(self._ttft_s - service_s, service_s):
                 return False
             if question.osl_tokens == 1:
                 return True
@@ -166,7 +178,9 @@ class _Workers:
                 return gap_s <= question.itl_slo_s
             most = min(room, rows + P99_SIGMA * sqrt(rows))
             common = rows * pieces / question.osl_tokens > RARE
-            beside_s = self._step_s(tp, piece, most) if mixes else mixed_s
+            full = int(min(uncached, max(1.0, chunk - rows)))
+            longest = [(question.cached_tokens + (uncached // full - 1) * full, full)]  # the last that fills its step
+            beside_s = self._step_s(tp, longest, most) if mixes else mixed_s
             return (beside_s if common else self._step_s(tp, [], most)) <= question.itl_slo_s
 
         rows = _most(keeps, room)

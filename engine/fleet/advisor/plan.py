@@ -1,6 +1,6 @@
 """The deployment that the advisor recommends and the exports write: its pools, GPUs, fabric and load."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -8,8 +8,9 @@ from engine.errors import BadInput
 from engine.fleet.catalog.hardware import FabricSpec, GpuSpec, fabric, gpu
 from engine.scenario import number, one_of, whole
 
-Verdict = Literal["colocate-chunked", "disaggregate", "conditional", "fix-first"]
-VERDICTS: tuple[Verdict, ...] = ("colocate-chunked", "disaggregate", "conditional", "fix-first")
+Verdict = Literal["colocate", "colocate-chunked", "disaggregate", "conditional", "fix-first"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+WHOLE = 0  # tokens of a chunk: prompts are not cut, each runs in a step of its own
 
 
 class Pool(msgspec.Struct, frozen=True):
@@ -28,9 +29,9 @@ class Pool(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True):
     """Either `both` (every worker prefills and decodes), or `prefill` and `decode`.
 
-    `model`: its hub id. `chunk_tokens`: the token budget of a step that prefill and decode share. `fabric`: a name from
-    data/fabrics.toml. `remote_above_tokens`: with the verdict "conditional", prompts with more uncached tokens than
-    this are prefilled elsewhere.
+    `model`: its hub id. `chunk_tokens`: the token budget of a step that prefill and decode share, or `WHOLE`. `fabric`:
+    a name from data/fabrics.toml. `remote_above_tokens`: with the verdict "conditional", prompts with more uncached
+    tokens than this are prefilled elsewhere.
     """
 
     verdict: Verdict
@@ -90,7 +91,8 @@ class Plan(msgspec.Struct, frozen=True):
             whole(f"{role} replicas", pool.replicas, 1, 10_000)
             whole(f"{role} tp", pool.tp, 1, gpu_of(pool).node_gpus)  # across nodes it takes more than these exports
         self._joined()
-        whole("chunk tokens", self.chunk_tokens, 16, 1_000_000)
+        if self.chunk_tokens != WHOLE:
+            whole("chunk tokens", self.chunk_tokens, 16, 1_000_000)
         whole("isl tokens", self.isl_tokens, 1, 10_000_000)
         whole("osl tokens", self.osl_tokens, 1, 10_000_000)
         number("ttft slo", self.ttft_slo_s, above=0, unit="seconds")

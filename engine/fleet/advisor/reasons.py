@@ -13,14 +13,14 @@ from engine.units import in_words
 SHARE = 0.2  # of a prefill: a longer handoff is expensive, even if nothing waits for it
 
 
-def reasons(question: Question, chunked: TrialResult | None, split: TrialResult | None) -> Iterator[Reason]:
+def reasons(question: Question, together: TrialResult | None, split: TrialResult | None) -> Iterator[Reason]:
     """Reasons from simulation first, then those that need none."""
-    if chunked:
-        yield from _simulated("chunked", "Tuned chunked prefill", question, chunked)
+    if together:
+        yield from _simulated("together", "The best co-located plan", question, together)
     if split:
         yield from _simulated("split", "The best split", question, split)
         yield from _of_the_handoff(question, split)
-    yield from _of_the_load(question, chunked)
+    yield from _of_the_load(question, together)
 
 
 def sentence(
@@ -33,8 +33,8 @@ def sentence(
     if verdict == "fix-first":
         later = f" Disaggregation is the next tier: {tier.sentence}" if tier else ""
         broken = f"{question.road.label} is down, so a handoff would take {question.road_now.label}: fix that first."
-        return f"Run chunked prefill now ({chosen.candidate.label}): it {keeps}. {broken}{later}"
-    if verdict == "colocate-chunked":
+        return f"Keep prefill and decode together now ({chosen.candidate.label}): that {keeps}. {broken}{later}"
+    if chosen.candidate.both:
         return f"Keep prefill and decode together on {where}: {chosen.candidate.label} {keeps}."
     kind = "long prompts only" if verdict == "conditional" else "prefill from decode"
     than = f" where {other.candidate.label} does not" if other and chosen.keeps else ""
@@ -80,12 +80,12 @@ def _of_the_handoff(question: Question, split: TrialResult) -> Iterator[Reason]:
         yield Reason("handoff_mended_s", whole_s, "s", now_s, text)
 
 
-def _of_the_load(question: Question, chunked: TrialResult | None) -> Iterator[Reason]:
+def _of_the_load(question: Question, together: TrialResult | None) -> Iterator[Reason]:
     shape, card = question.shape, question.card
     least = smallest_tp(shape, card)
     tp, replicas = (
-        (chunked.candidate.both.tp, chunked.candidate.both.replicas)
-        if chunked and chunked.candidate.both
+        (together.candidate.both.tp, together.candidate.both.replicas)
+        if together and together.candidate.both
         else (least, 1)
     )
     alone = prefill_s(shape, card, question.isl_tokens, cached=question.cached_tokens, tp=tp)

@@ -7,8 +7,7 @@ import msgspec
 
 from engine.fleet.advisor.advice import Flip, Tier
 from engine.fleet.advisor.candidates import colocated
-from engine.fleet.advisor.capacity import best, ranking
-from engine.fleet.advisor.plan import Verdict
+from engine.fleet.advisor.capacity import Best, best, ranking
 from engine.fleet.advisor.question import MAX_GPUS, Question
 from engine.fleet.catalog.hardware import FabricSpec, fabric, fabrics
 
@@ -26,13 +25,12 @@ JUST_ABOVE = 1.02
 REUSES = (0.25, 0.5, 0.75, 0.9)
 
 
-Scale = tuple[float, float]  # simulated over computed capacity: of chunked prefill, of splitting
+Scale = tuple[float, float]  # simulated over computed capacity: of one pool, of splitting
 
 
 def flips(question: Question, scale: Scale) -> list[Flip]:
     """For each input, the nearest change that by itself changes the verdict. Ones that never do are left out."""
     splits_now = best(question, scale).pays
-    turned: Verdict = "colocate-chunked" if splits_now else "disaggregate"
 
     def differs(other: Question) -> bool:
         return best(other, scale).pays != splits_now
@@ -43,15 +41,16 @@ def flips(question: Question, scale: Scale) -> list[Flip]:
         for at in _nearest(question, field, differs):
             way = "above" if at > now else "below"
             changed = msgspec.structs.replace(question, **{field: at})
-            sentence = f"{name} {way} {_number(at)} {unit} (now {_number(now)}): {_said(changed, scale, turned)}."
-            found.append(Flip(field, now, at, unit, turned, _first_big(sentence)))
-    found += _of_reuse(question, scale, differs, turned)
-    found += _of_fabric(question, scale, differs, turned)
+            there = best(changed, scale)
+            sentence = f"{name} {way} {_number(at)} {unit} (now {_number(now)}): {_said(there)}."
+            found.append(Flip(field, now, at, unit, there.verdict, _first_big(sentence)))
+    found += _of_reuse(question, scale, differs)
+    found += _of_fabric(question, scale, differs)
     return found
 
 
 def next_tier(question: Question, scale: Scale) -> Tier | None:
-    """The first of 1, 2, 4 ... times the GPUs on which splitting sustains a rate that chunked prefill does not.
+    """The first of 1, 2, 4 ... times the GPUs on which splitting sustains a rate that no co-located plan does.
 
     Only rates above the asked one count.
     """
@@ -59,13 +58,13 @@ def next_tier(question: Question, scale: Scale) -> Tier | None:
     while gpus <= min(MAX_GPUS, max(128, question.gpus)):
         road = question.road if _reaches(question, gpus, question.road) else fabric(question.card.network)
         larger = msgspec.structs.replace(question, gpus=gpus, fabric=road.name, links_down=0, trace=())
-        rate = JUST_ABOVE * question.rate_per_s * best(larger, scale).chunked
+        rate = JUST_ABOVE * question.rate_per_s * best(larger, scale).together
         there = best(msgspec.structs.replace(larger, rate_per_s=rate), scale) if rate > 0 else None
         if there and there.pays and there.split >= 1 and there.split_candidate and rate > question.rate_per_s:
             shape = there.split_candidate.label
             sentence = (
-                f"on {gpus} GPUs over {road.label}, above {rate:.3g} requests/s, chunked prefill misses the targets "
-                f"and {shape} meets them."
+                f"on {gpus} GPUs over {road.label}, above {rate:.3g} requests/s, no co-located plan meets the "
+                f"targets, and {shape} does."
             )
             return Tier(gpus, rate, road.name, shape, sentence)
         gpus *= 2
@@ -108,33 +107,33 @@ def _nearest(question: Question, field: Field, differs: Callable[[Question], boo
             yield max(1, round(outside)) if whole else outside
 
 
-def _of_reuse(question: Question, scale: Scale, differs: Callable[[Question], bool], turned: Verdict) -> Iterator[Flip]:
+def _of_reuse(question: Question, scale: Scale, differs: Callable[[Question], bool]) -> Iterator[Flip]:
     now = question.prefix_reuse
     for reuse in sorted((*REUSES, 0.0), key=lambda reuse: abs(reuse - now)):
         changed = msgspec.structs.replace(question, prefix_reuse=reuse)
         if reuse != now and differs(changed):
-            sentence = f"Prefix reuse of {reuse:.0%} (now {now:.0%}): {_said(changed, scale, turned)}."
-            yield Flip("prefix_reuse", now, reuse, "", turned, sentence)
+            there = best(changed, scale)
+            sentence = f"Prefix reuse of {reuse:.0%} (now {now:.0%}): {_said(there)}."
+            yield Flip("prefix_reuse", now, reuse, "", there.verdict, sentence)
             return
 
 
-def _of_fabric(
-    question: Question, scale: Scale, differs: Callable[[Question], bool], turned: Verdict
-) -> Iterator[Flip]:
+def _of_fabric(question: Question, scale: Scale, differs: Callable[[Question], bool]) -> Iterator[Flip]:
     now = question.road
     able = [road for road in fabrics().values() if _reaches(question, question.gpus, road)]
     able.sort(key=lambda road: abs(road.achieved_bytes_per_s - now.achieved_bytes_per_s))
     for road in able:
         changed = msgspec.structs.replace(question, fabric=road.name, links_down=0)
         if differs(changed):
-            sentence = f"KV over {road.label} instead of {now.label}: {_said(changed, scale, turned)}."
-            yield Flip("fabric", now.name, road.name, "", turned, sentence)
+            there = best(changed, scale)
+            sentence = f"KV over {road.label} instead of {now.label}: {_said(there)}."
+            yield Flip("fabric", now.name, road.name, "", there.verdict, sentence)
             return
 
 
-def _said(changed: Question, scale: Scale, turned: Verdict) -> str:
-    there = best(changed, scale)
-    return turned if max(there.chunked, there.split) >= 1 else f"{turned}, and nothing meets both targets"
+def _said(there: Best) -> str:
+    meets = max(there.together, there.split) >= 1
+    return there.verdict if meets else f"{there.verdict}, and nothing meets both targets"
 
 
 def _number(value: float) -> str:

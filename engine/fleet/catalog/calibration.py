@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from engine.fleet.catalog.models import ModelShape
 from engine.fleet.catalog.precision import Arithmetic
 from engine.fleet.catalog.tables import read_table
 
@@ -37,8 +38,8 @@ class Overhead(msgspec.Struct, frozen=True):
     gaps between them), for a layer of routed experts or latent attention, and for each decode row. With a prompt in
     the step, every layer and every layer of experts also take `prefill_layer_s` and `expert_prefill_layer_s`.
 
-    `tpot_error` and `ttft_error`: medians of the relative error on `points` and `ttft_points` measurements that the fit
-    did not use; None if there were none.
+    `request_s` is what a request takes outside of steps until a worker can prefill it: HTTP, tokenising, and the way
+    from process to process.
     """
 
     step_s: float
@@ -48,18 +49,32 @@ class Overhead(msgspec.Struct, frozen=True):
     row_s: float
     prefill_layer_s: float
     expert_prefill_layer_s: float
+    request_s: float
     source: str
-    points: int = 0
-    tpot_error: float | None = None
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """How far off computed times are: medians of the relative error on so many measurements that the fit did not use.
+
+    `ttft` is None if there is no measurement of it.
+    """
+
+    points: int
+    tpot: float
     ttft_points: int = 0
-    ttft_error: float | None = None
+    ttft: float | None = None
 
 
 class Calibration(msgspec.Struct, frozen=True):
-    """An engine on a GPU generation: everything that `step_cost` needs beyond the model and the GPU's peaks."""
+    """An engine on a GPU generation: everything that `step_cost` needs beyond the model and the GPU's peaks.
+
+    `dense` and `experts`: how far off that is for dense models and for mixtures of experts; None if nobody knows.
+    """
 
     kernels: Kernels
     overhead: Overhead
+    dense: Checked | None = None
+    experts: Checked | None = None
 
     def scaled(self, *, compute: float = 1.0, memory: float = 1.0) -> "Calibration":
         """The same with the shares multiplied, to see how much depends on them."""
@@ -75,10 +90,14 @@ class Calibration(msgspec.Struct, frozen=True):
         )
         return msgspec.structs.replace(self, kernels=kernels)
 
-    @property
-    def error(self) -> float:
+    def checked(self, shape: ModelShape) -> Checked | None:
+        """How far off times are for models of this kind."""
+        return self.experts if shape.experts else self.dense
+
+    def error(self, shape: ModelShape) -> float:
         """The share by which times may be off: the held-out error, or `UNCHECKED` if nothing was measured."""
-        return self.overhead.tpot_error if self.overhead.tpot_error is not None else UNCHECKED
+        checked = self.checked(shape)
+        return checked.tpot if checked else UNCHECKED
 
 
 UNCHECKED = 0.3  # assumed error where no measurement was compared with the formula
@@ -88,4 +107,6 @@ UNCHECKED = 0.3  # assumed error where no measurement was compared with the form
 def calibration(generation: str, engine: str) -> Calibration:
     """The constants of an engine's cost family (`EngineSpec.costs_like`) on a GPU generation."""
     row = read_table("calibration.toml")[generation]
-    return Calibration(msgspec.convert(row["kernels"], Kernels), msgspec.convert(row[engine], Overhead))
+    own = row[engine]
+    dense, experts = (msgspec.convert(own.get(kind), Checked | None) for kind in ("dense", "experts"))
+    return Calibration(msgspec.convert(row["kernels"], Kernels), msgspec.convert(own, Overhead), dense, experts)

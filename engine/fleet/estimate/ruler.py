@@ -108,7 +108,7 @@ def _assumptions(model: ModelShape, gpu: GpuSpec, tp: int, tokens: int, real: Pa
     return (
         f"{model.label} on {where} under vLLM, simulated: {real.prefill_s_per_token * 1e6:.3g} µs "
         f"and {real.kv_bytes_per_token / 1e3:.3g} kB of KV per prompt token ({tokens:,} tokens long). "
-        f"{error_of(gpu, 'vllm')} "
+        f"{error_of(gpu, 'vllm', model)} "
         "Handoffs reach this share of the line rate: NVLink 75 %, PCIe 66 to 77 %, RDMA 70 %, TCP 80 %; "
         "the TCP fallback reaches 0.5 GB/s, as measured. One link per GPU."
     )

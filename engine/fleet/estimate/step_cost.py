@@ -25,15 +25,19 @@ def calibrated(card: GpuSpec, engine: str) -> Calibration:
     return calibration(card.generation, serving_engine(engine).costs_like)
 
 
-def error_of(card: GpuSpec, engine: str) -> str:
-    """How far off computed times are for this engine on this GPU, in one sentence."""
-    overhead, named = calibrated(card, engine).overhead, ENGINES[serving_engine(engine).costs_like]
-    if overhead.tpot_error is None:
-        return f"These times were never compared with measurements of {serving_engine(engine).label} on {card.label}."
+def error_of(card: GpuSpec, engine: str, shape: ModelShape) -> str:
+    """How far off computed times are for this engine on this GPU with models of this kind, in one sentence."""
+    checked, named = calibrated(card, engine).checked(shape), ENGINES[serving_engine(engine).costs_like]
+    kind = "mixtures of experts" if shape.experts else "dense models"
+    if checked is None:
+        label = serving_engine(engine).label
+        return f"These times were never compared with measurements of {label} on {card.label} with {kind}."
+    first = "times to first token were never compared"
+    if checked.ttft is not None:
+        first = f"half of the times to first token within {checked.ttft:.0%} of {checked.ttft_points}"
     return (
-        f"Half of the times per token were within {overhead.tpot_error:.0%} of {overhead.points} published "
-        f"measurements of {named.label} on {card.generation.title()} GPUs; "
-        f"half of the times to first token within {overhead.ttft_error:.0%}."
+        f"Half of the times per token are within {checked.tpot:.0%} of {checked.points} published measurements of "
+        f"{named.label} on {card.generation.title()} GPUs with {kind} that their fit did not use; {first}."
     )
 
 

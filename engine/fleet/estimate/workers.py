@@ -6,7 +6,7 @@ from engine.fleet.catalog.engines import serving_engine
 from engine.fleet.catalog.hardware import FabricSpec, GpuSpec
 from engine.fleet.catalog.models import ModelShape
 from engine.fleet.estimate.roofline import kv_capacity_tokens, smallest_tp
-from engine.fleet.estimate.step_cost import kv_shards, step_cost
+from engine.fleet.estimate.step_cost import calibrated, kv_shards, step_cost
 from engine.link import LinkSpec
 from engine.scenario import BLOCK_TOKENS
 from engine.sim.station import WorkerSpec
@@ -40,6 +40,7 @@ def worker_on(
         layers=shape.layers,
         max_running=serving_engine(engine).running_on(card),
         gpus=tp,
+        accept_s=(reached or calibrated(card, engine)).overhead.request_s,
     )
 
 

@@ -8,6 +8,7 @@ from engine.fleet.host.finding import Finding
 from engine.units import in_words
 
 VERDICTS = {
+    "colocate": "Co-locate prefill and decode, with whole prompts",
     "colocate-chunked": "Co-locate prefill and decode, with chunked prefill",
     "disaggregate": "Disaggregate: prefill and decode in separate pools",
     "conditional": "Disaggregate long prompts only",
@@ -51,7 +52,7 @@ def _table(plan: Plan) -> str:
         achieved = in_words(plan.road.achieved_bytes_per_s, "B/s")
         rows["Fabric"] = f"{plan.road.label}, {achieved} of {in_words(plan.road.bytes_per_s, 'B/s')} reached"
     else:
-        rows["Chunk budget"] = f"{plan.chunk_tokens:,} tokens per step"
+        rows["Chunk budget"] = f"{plan.chunk_tokens:,} tokens per step" if plan.chunk_tokens else "none: whole prompts"
     if plan.remote_above_tokens is not None:
         rows["Prefilled elsewhere"] = f"prompts above {plan.remote_above_tokens:,} uncached tokens"
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in rows.items())])

@@ -10,7 +10,7 @@ import shlex
 
 import msgspec
 
-from engine.fleet.advisor.plan import Plan, gpu_of
+from engine.fleet.advisor.plan import WHOLE, Plan, gpu_of
 
 VERSION = "0.33.0"
 PORTS = {"worker": 8100, "prefill": 8100, "decode": 8400}
@@ -56,6 +56,8 @@ def arguments(plan: Plan, role: str) -> list[str]:
     pool = plan.pools[role]
     flags = [plan.model, "--tensor-parallel-size", str(pool.tp)]
     if role == "worker":
+        if plan.chunk_tokens == WHOLE:
+            return [*flags, "--no-enable-chunked-prefill"]
         return [*flags, "--enable-chunked-prefill", "--max-num-batched-tokens", str(plan.chunk_tokens)]
     return [*flags, "--kv-transfer-config", transfer_config(plan, role)]
 
@@ -121,7 +123,8 @@ def _server(plan: Plan, role: str, n: int, node: str, first_gpu: int) -> Server:
 
 def _remarks(plan: Plan) -> list[str]:
     if not plan.split:
-        return ["Put any load balancer in front of the ports."]
+        beside = ["vLLM computes a whole prompt beside the tokens of other requests, not in a step of its own."]
+        return ["Put any load balancer in front of the ports.", *(beside if plan.chunk_tokens == WHOLE else [])]
     said = [
         "A router must send each request to a prefill worker first and pass its kv_transfer_params on:",
         "vllm-project/router, Dynamo's frontend, or for a trial toy_proxy_server.py in vLLM's git tree.",

@@ -1,6 +1,6 @@
-"""`python -m engine.fleet.fit FOLDER`: print calibration.toml and, on stderr, its errors on held-out measurements.
+"""`python -m engine.fleet.fit FOLDER`: print calibration.toml and, on stderr, its errors model by model.
 
-With `--shipped`: the errors of the file as it is.
+With `--shipped`: the constants stay as they are, and only their errors are computed again.
 """
 
 import sys
@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from engine.fleet.catalog.calibration import Calibration, Kernels, Overhead, calibration
+from engine.fleet.catalog.calibration import Calibration, Checked, Kernels, Overhead, calibration
 from engine.fleet.catalog.hardware import gpu
 from engine.fleet.fit.points import ENGINES, Point, points
-from engine.fleet.fit.replayed import replayed
+from engine.fleet.fit.replayed import Replayed, replayed
 from engine.fleet.fit.served import fitted_kernels, fitted_overhead
 from engine.fleet.fit.tables import kernels
 
@@ -32,6 +32,7 @@ START = Overhead(
     row_s=5e-6,
     prefill_layer_s=1e-4,
     expert_prefill_layer_s=3e-4,
+    request_s=1e-2,
     source="",
 )  # the search only multiplies, so none may be 0
 ROUNDS = 2
@@ -39,47 +40,32 @@ MOST_USERS = 64  # of the measurements that are simulated again
 LEAST_S = 1e-7  # shorter times are written as 0
 
 
-def main(folder: Path) -> None:
-    """Fit all generations and engines to the measurements in `folder`, and print the file. Takes some minutes."""
+def main(folder: Path, *, refit: bool) -> None:
+    """Print the file: its constants fitted to the measurements in `folder`, or as they are, and their errors on the
+    measurements that a fit does not use. Takes some minutes."""
     systems = folder / "aiconfigurator_core" / "systems"
     measured = points(systems / "silicon_sample.csv")
     found: dict[str, dict[str, Calibration]] = {}
     for generation, (name, tables) in TABLES.items():
-        table = kernels(systems / "data" / tables, gpu(name))
-        found[generation] = _generation(table, [p for p in measured if p.card.generation == generation])
+        some = [p for p in measured if p.card.generation == generation]
+        if refit:
+            found[generation] = _fitted(kernels(systems / "data" / tables, gpu(name)), some)
+        else:
+            found[generation] = {engine: calibration(generation, engine) for engine in ENGINES}
+        for engine, one in found[generation].items():
+            found[generation][engine] = _judged(one, [p for p in some if p.engine == engine])
     found["cdna3"] = {
         engine: msgspec.structs.replace(one, kernels=msgspec.structs.replace(one.kernels, source="none: as Hopper"))
         for engine, one in found["hopper"].items()
     }
     for generation, like in UNSEEN.items():
         for engine, one in found[like].items():
-            overhead = msgspec.structs.replace(
-                one.overhead,
-                source=f"as on {like}, not measured",
-                points=0,
-                tpot_error=None,
-                ttft_points=0,
-                ttft_error=None,
-            )
-            found[generation][engine] = msgspec.structs.replace(found[generation][engine], overhead=overhead)
+            overhead = msgspec.structs.replace(one.overhead, source=f"as on {like}, not measured")
+            found[generation][engine] = Calibration(found[generation][engine].kernels, overhead)
     sys.stdout.write("\n".join(_toml(found)))
 
 
-def shipped(folder: Path) -> None:
-    """Print how far off the constants in the file are on the measurements that a fit would not use."""
-    measured = points(folder / "aiconfigurator_core" / "systems" / "silicon_sample.csv")
-    for generation in TABLES:
-        for engine in ENGINES:
-            some = [p for p in measured if p.card.generation == generation and p.engine == engine]
-            if some:
-                found = _judged(calibration(generation, engine), some).overhead
-                said = (
-                    f"TPOT {found.tpot_error:.0%} of {found.points}, TTFT {found.ttft_error:.0%} of {found.ttft_points}"
-                )
-                sys.stdout.write(f"{generation} {engine}: {said}\n")
-
-
-def _generation(table: Kernels, measured: Sequence[Point]) -> dict[str, Calibration]:
+def _fitted(table: Kernels, measured: Sequence[Point]) -> dict[str, Calibration]:
     """Fit overheads with the tables' kernels, then kernels with those overheads, and repeat."""
     of = {engine: [p for p in measured if p.engine == engine] for engine in ENGINES}
     now = {engine: Calibration(table, START) for engine in ENGINES}
@@ -89,38 +75,40 @@ def _generation(table: Kernels, measured: Sequence[Point]) -> dict[str, Calibrat
         groups = [([p for p in some if p.seen], now[engine].overhead) for engine, some in of.items()]
         shared = fitted_kernels(groups, Calibration(table, now["vllm"].overhead)).kernels
         now = {engine: Calibration(shared, one.overhead) for engine, one in now.items()}
-    return {engine: _judged(one, of[engine]) for engine, one in now.items()}
+    return {
+        engine: Calibration(one.kernels, msgspec.structs.replace(one.overhead, source=_source(of[engine])))
+        for engine, one in now.items()
+    }
+
+
+def _source(some: Sequence[Point]) -> str:
+    return f"aiconfigurator-core's silicon_sample.csv: {sum(point.seen for point in some)} measurements"
 
 
 def _judged(one: Calibration, some: Sequence[Point]) -> Calibration:
     """With the errors on what the fit did not use, simulated with the same users and lengths.
 
-    Only where it is known how lengths varied: TTFT depends on who asks when.
+    TTFT only where it is known how lengths varied: it depends on who asks when.
     """
-    held_out = [point for point in some if not point.seen and point.spread and point.users <= MOST_USERS]
+    held_out = [point for point in some if not point.seen and point.users <= MOST_USERS]
     again = [(point, found) for point in held_out if (found := replayed(point, one))]
+    for name in sorted({point.shape.name for point, _ in again}):
+        mine = _checked([pair for pair in again if pair[0].shape.name == name])
+        print(f"{some[0].card.generation} {some[0].engine} {name}: {mine}", file=sys.stderr)  # noqa: T201
+    dense, experts = (_checked([p for p in again if bool(p[0].shape.experts) == mixed]) for mixed in (False, True))
+    return Calibration(one.kernels, one.overhead, dense, experts)
+
+
+def _checked(again: Sequence[tuple[Point, Replayed]]) -> Checked | None:
     if not again:
-        return one
-    off = [(point, abs(found.tpot_s / point.tpot_s - 1)) for point, found in again]
-    late = [(point, abs(found.ttft_s / point.ttft_s - 1)) for point, found in again if point.ttft_s]
-    for what, errors in (("TPOT", off), ("TTFT", late)):
-        for name in sorted({point.shape.name for point, _ in errors}):
-            mine = [error for point, error in errors if point.shape.name == name]
-            said = f"{some[0].card.generation} {some[0].engine} {what} {name}: {np.median(mine):.1%} of {len(mine)}"
-            print(said, file=sys.stderr)  # noqa: T201
-    overhead = msgspec.structs.replace(
-        one.overhead,
-        source=f"aiconfigurator-core's silicon_sample.csv: {sum(point.seen for point in some)} measurements",
-        points=len(again),
-        tpot_error=_median(off),
-        ttft_points=len(late),
-        ttft_error=_median(late) if late else None,
-    )
-    return msgspec.structs.replace(one, overhead=overhead)
+        return None
+    off = [abs(found.tpot_s / point.tpot_s - 1) for point, found in again]
+    late = [abs(found.ttft_s / point.ttft_s - 1) for point, found in again if point.ttft_s and point.spread]
+    return Checked(len(off), _median(off), len(late), _median(late) if late else None)
 
 
-def _median(errors: Sequence[tuple[Point, float]]) -> float:
-    return round(float(np.median([error for _, error in errors])), 3)
+def _median(errors: Sequence[float]) -> float:
+    return round(float(np.median(errors)), 3)
 
 
 def _toml(found: dict[str, dict[str, Calibration]]) -> list[str]:
@@ -130,12 +118,19 @@ def _toml(found: dict[str, dict[str, Calibration]]) -> list[str]:
     for generation, engines in found.items():
         lines += ["", f"[{generation}.kernels]", *_fields(engines["vllm"].kernels)]
         for engine in ENGINES:
-            lines += ["", f"[{generation}.{engine}]", *_fields(engines[engine].overhead)]
+            one = engines[engine]
+            lines += ["", f"[{generation}.{engine}]", *_fields(one.overhead)]
+            for kind, checked in (("dense", one.dense), ("experts", one.experts)):
+                lines += [f"{kind} = {_said(_known(checked))}"] if checked else []
     return [*lines, ""]
 
 
 def _fields(one: Kernels | Overhead) -> list[str]:
-    return [f"{name} = {_said(value)}" for name, value in msgspec.to_builtins(one).items() if value is not None]
+    return [f"{name} = {_said(value)}" for name, value in _known(one).items()]
+
+
+def _known(one: msgspec.Struct) -> dict[str, object]:
+    return {name: value for name, value in msgspec.to_builtins(one).items() if value is not None}
 
 
 def _said(value: object) -> str:
@@ -147,4 +142,4 @@ def _said(value: object) -> str:
 
 
 if __name__ == "__main__":
-    (shipped if "--shipped" in sys.argv else main)(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), refit="--shipped" not in sys.argv)

@@ -7,6 +7,10 @@ in the beginning, and lengths drawn evenly from 80 % to 100 % of what the row sa
 `benchmarks/70b_fp8_h200_trt_slurm.sh` and its like have TensorRT-LLM wait for more prompts before it computes any
 (`batch_wait_timeout_iters: 20`), and `benchmarks/dsr1_fp8_b200.sh` has SGLang look for new requests every 10 or 30
 steps (`--scheduler-recv-interval`). Both keep a prompt waiting for steps that somebody else's server would not take.
+`benchmarks/dsr1_fp8_h200_trt_slurm.sh` and its like have TensorRT-LLM send tokens every 10 steps
+(`stream_interval: 10`). DeepSeek's first tokens come about as many steps later than computed, on Hopper and on
+Blackwell, with 1,024 and with 8,192 tokens in. So they count as waiting, too. No server's log proves it, and gpt-oss's
+script (`stream_interval: 20`) shows no such thing.
 
 NVIDIA's gap analysis ("gap-analysis" in a row's source): all lengths as the row says, so all answers end together and
 all users ask again together.
@@ -44,6 +48,7 @@ SHORTEST = 0.8  # of the length that a row says, in the other rows
 TOLD_APART = "db-dump"  # in the source of DeepSeek's rows that say whether tokens were guessed ahead
 GATHERS_STEPS = 20  # that TensorRT-LLM waits for a second prompt
 LOOKS_EVERY = (10, 30)  # steps, SGLang, with few and with many users
+SENDS_EVERY = 10  # steps, TensorRT-LLM with DeepSeek
 MANY_USERS = 16
 
 
@@ -144,6 +149,8 @@ def _kv_dtype(engine: str, name: str, card: GpuSpec) -> str:
 def _waits_steps(engine: str, name: str, card: GpuSpec, tp: int, users: int, lengths: tuple[int, int]) -> float:
     if engine == "trtllm" and name == "llama-3.3-70b" and lengths == (1024, 1024) and tp < 8:
         return GATHERS_STEPS
+    if engine == "trtllm" and name == "deepseek-v3":
+        return SENDS_EVERY
     if engine == "sglang" and name == "deepseek-v3" and card.generation == "blackwell":
         return LOOKS_EVERY[users >= MANY_USERS and tp == 8] / 2
     return 0.0

@@ -5,6 +5,7 @@ answer each user sends one prompt, so a token takes a decode step plus its share
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ FEW_USERS, TTFT_WEIGHT = 8, 0.3
 FAR = 0.7  # the loss of one measurement, a log ratio, is capped here: beyond it is an outlier
 STEPS = (0.3, 0.6, 0.85, 0.95, 1.05, 1.15, 1.5, 3.0)
 ROUNDS, ENOUGH = 3, 5e-4
+MOST_REQUEST_S = 0.05  # outside of steps; what is longer is something else
 LOYAL = 0.01  # the penalty for a factor of e away from a kernel table's value
 SEEN_BY_SERVERS = ("memory", "expert_memory", "expert_compute", "all_reduce_s")  # refitted from whole servers
 
@@ -37,16 +39,16 @@ def foreseen_tpot_s(point: Point, reached: Calibration) -> float:
 
 
 def foreseen_ttft_s(point: Point, reached: Calibration) -> float:
-    """Time to first token with few users: half a decode step that is under way, what the server is told to wait, and
-    the prompt's own step, before which others may have to be computed: all users' in the first of their rounds, and in
-    the later ones those that happen to come at the same time."""
+    """Time to first token with few users: the way to the worker, half a decode step that is under way, what the server
+    is told to wait, and the prompt's own step, before which others may have to be computed: all users' in the first of
+    their rounds, and in the later ones those that happen to come at the same time."""
     cost = step_cost(point.shape, point.card, tp=point.tp, reached=reached)
     others = point.users - 1
     decode_s = cost.step_s((), point.users, _context(point, point.users))
     own_s = _prompt_step_s(point, cost, others)
     busy = others * own_s / (point.mean_output_tokens * foreseen_tpot_s(point, reached))
     before_s = own_s / 2 * (others / REQUESTS + min(1.0, busy))
-    return decode_s * (0.5 + point.waits_steps) + before_s + own_s
+    return reached.overhead.request_s + decode_s * (0.5 + point.waits_steps) + before_s + own_s
 
 
 def _context(point: Point, rows: int) -> int:
@@ -97,7 +99,13 @@ def fitted_kernels(groups: Sequence[tuple[Sequence[Point], Overhead]], table: Ca
 
 
 def _far(some: Sequence[Point], reached: Calibration) -> float:
-    """The mean log distance of computed from measured times."""
+    """The mean log distance of computed from measured times. Every model counts the same: some were measured ten times
+    as often as others."""
+    models = {point.shape.name for point in some}
+    return sum(_far_of([p for p in some if p.shape.name == name], reached) for name in models) / max(1, len(models))
+
+
+def _far_of(some: Sequence[Point], reached: Calibration) -> float:
     both = (tpot_errors(some, reached), ttft_errors(some, reached))
     far = [float(np.minimum(np.abs(np.log1p(off)), FAR).mean()) if off.size else 0.0 for off in both]
     return far[0] + TTFT_WEIGHT * far[1]
@@ -111,8 +119,8 @@ def _descend(start: Calibration, part: str, names: Sequence[str], loss: Callable
         for name in names:
             for step in STEPS:
                 now = getattr(best, part)
-                value = getattr(now, name) * step
-                changed = msgspec.structs.replace(now, **{name: value if name.endswith("_s") else min(value, 1.0)})
+                most = MOST_REQUEST_S if name == "request_s" else inf if name.endswith("_s") else 1.0
+                changed = msgspec.structs.replace(now, **{name: min(getattr(now, name) * step, most)})
                 tried = msgspec.structs.replace(best, **{part: changed})
                 if (found := loss(tried)) < least:
                     best, least = tried, found

@@ -62,7 +62,7 @@ def curve(asked: Sweep, about: Input) -> Iterator[Said]:
     yield Curve(
         input=about,
         at=tuple(x),
-        chunked=tuple(rates[0] for rates in scaled),
+        together=tuple(rates[0] for rates in scaled),
         split=tuple(rates[1] for rates in scaled),
         here=here,
         error=_error(question),
@@ -146,11 +146,11 @@ class _Scale:
             for simulated, said in zip(rates, foreseen.rates, strict=True)
         ]
         self._at = sorted([*self._at, (log(x), (factors[0], factors[1]))])
-        chunked, split = (
+        together, split = (
             Plan(plan.label if plan and rate else "", rate) for plan, rate in zip(foreseen.plans, rates, strict=True)
         )
         road = question.road
-        return Compared(question.isl_tokens, question.itl_slo_s, road.label, road.achieved_bytes_per_s, chunked, split)
+        return Compared(question.isl_tokens, question.itl_slo_s, road.label, road.achieved_bytes_per_s, together, split)
 
     def knows(self, x: float, within: float = 1.001) -> bool:
         """Whether a value as near as that was simulated."""
@@ -158,8 +158,8 @@ class _Scale:
 
     def scaled(self, one: Best, x: float) -> tuple[float, float]:
         """Between two simulated values the factors pass from one to the other; beyond them they stay."""
-        chunked, split = (self._factor(kind, log(x)) for kind in (0, 1))
-        return chunked * one.rates[0], split * one.rates[1]
+        together, split = (self._factor(kind, log(x)) for kind in (0, 1))
+        return together * one.rates[0], split * one.rates[1]
 
     def _factor(self, kind: int, x: float) -> float:
         below = [pair for pair in self._at if pair[0] <= x]
@@ -221,10 +221,10 @@ def _possible(question: Question) -> bool:
 
 
 def _gain(rates: tuple[float, float]) -> Gain:
-    chunked, split = rates
-    if not chunked and not split:
+    together, split = rates
+    if not together and not split:
         return None
-    return min(MOST, max(1 / MOST, split / chunked if chunked else inf))
+    return min(MOST, max(1 / MOST, split / together if together else inf))
 
 
 def _nearest_crossing(x: Sequence[float], gains: Sequence[Gain], here: float, level: float = 1.0) -> float | None:
@@ -257,11 +257,11 @@ def _everywhere(gains: Sequence[Gain]) -> Side:
     known = {gain >= 1 for gain in gains if gain is not None}
     if not known:
         return "none"
-    return "" if len(known) == 2 else "disaggregated" if known == {True} else "chunked"
+    return "" if len(known) == 2 else "disaggregated" if known == {True} else "colocated"
 
 
 def _error(question: Question) -> float:
-    return calibrated(question.card, question.engine).error
+    return calibrated(question.card, question.engine).error(question.shape)
 
 
 # ---- what would change an answer that is the same everywhere

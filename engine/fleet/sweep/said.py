@@ -16,7 +16,7 @@ Input = Literal["prompt", "promise", "link"]
 INPUTS: tuple[Input, ...] = ("prompt", "promise", "link")
 Asks = Literal["load", "ratio", "prompt", "promise", "link", "map"]
 ASKS = ("load", "ratio", *INPUTS, "map")
-Side = Literal["chunked", "disaggregated", "none", ""]
+Side = Literal["colocated", "disaggregated", "none", ""]
 
 
 class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,7 +116,7 @@ class Compared(msgspec.Struct, frozen=True, tag="compared"):
     tpot_slo_s: float
     link: str
     link_bytes_per_s: float
-    chunked: Plan
+    together: Plan
     split: Plan
 
 
@@ -131,7 +131,7 @@ class Curve(msgspec.Struct, frozen=True, tag="curve"):
 
     input: Input
     at: tuple[float, ...]
-    chunked: tuple[float, ...]
+    together: tuple[float, ...]
     split: tuple[float, ...]
     here: float
     error: float
@@ -143,8 +143,8 @@ class Curve(msgspec.Struct, frozen=True, tag="curve"):
 
 
 class Boundary(msgspec.Struct, frozen=True, tag="boundary"):
-    """`gains[row][column]`: what the best split sustains over the best chunked plan, for each promise and prompt. None
-    where nothing keeps the SLOs. `same`, `instead`: as a curve's."""
+    """`gains[row][column]`: what the best split sustains over the best co-located plan, for each promise and prompt.
+    None where nothing keeps the SLOs. `same`, `instead`: as a curve's."""
 
     prompts: tuple[int, ...]
     promises: tuple[float, ...]

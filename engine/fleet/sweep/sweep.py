@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from engine.errors import BadInput
-from engine.fleet.advisor.candidates import CHUNKS, colocated
+from engine.fleet.advisor.candidates import CHUNKS, chunked
 from engine.fleet.advisor.capacity import ranking
 from engine.fleet.catalog.hardware import gpu
 from engine.fleet.catalog.hf_config import model
@@ -113,7 +113,7 @@ def bench(asked: Sweep) -> Bench:
 def _tuned_chunk(asked: Sweep) -> int:
     """The token budget of a step with which chunked workers of this TP sustain most, by the advisor's formulas."""
     question = question_of(msgspec.structs.replace(asked, tp=asked.gpus_each))
-    ranked = ranking(question, colocated(question))
+    ranked = ranking(question, chunked(question))
     return ranked[0][1].chunk_tokens if ranked else CHUNKS[0]
 
 

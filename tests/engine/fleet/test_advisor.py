@@ -5,15 +5,19 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from engine.errors import BadInput
+from engine.fleet.advisor import advisor
 from engine.fleet.advisor.advice import Advice
 from engine.fleet.advisor.advisor import _scale, _search, advise
-from engine.fleet.advisor.candidates import WHOLE, colocated, handoff_s, splits, unchunked
+from engine.fleet.advisor.candidates import chunked, colocated, handoff_s, splits, unchunked
 from engine.fleet.advisor.capacity import best, pays
+from engine.fleet.advisor.plan import WHOLE, Plan, Pool
 from engine.fleet.advisor.question import Question
 from engine.fleet.advisor.simulation import at_rate
 from engine.fleet.advisor.trial import confirmed, tried
 from engine.fleet.estimate.roofline import prefill_s
+from engine.fleet.exports import vllm
 from engine.fleet.exports.files import files
+from engine.fleet.exports.report import report
 from engine.workload import Draft
 
 SEED_CASE = Question(gpus=4, gpu="a100-pcie-80g", fabric="nvlink3", links_down=1, rate_per_s=1.0)
@@ -62,7 +66,7 @@ def test_the_next_tier_is_where_splitting_keeps_what_chunking_does_not(seed_advi
     assert tier is not None
     there = but(SEED_CASE, gpus=tier.gpus, rate_per_s=tier.rate_per_s, fabric=tier.fabric, links_down=0)
     scale = _scale(_search(SEED_CASE.mended(), lambda share, what: None, 0, 1))
-    assert best(there, scale).chunked < 1 <= best(there, scale).split
+    assert best(there, scale).together < 1 <= best(there, scale).split
 
 
 def test_without_the_fault_the_same_fleet_is_simply_told_to_chunk() -> None:
@@ -76,9 +80,9 @@ def test_without_the_fault_the_same_fleet_is_simply_told_to_chunk() -> None:
 
 def test_reasons_reproduce_their_numbers(tight_advice: Advice) -> None:
     question, said = tight_advice.question, {reason.name: reason for reason in tight_advice.reasons}
-    chunked = max((o for o in tight_advice.tried if o.candidate.both), key=lambda o: o.headroom)
+    together = max((o for o in tight_advice.tried if o.candidate.both), key=lambda o: o.headroom)
     split = max((o for o in tight_advice.tried if o.candidate.split), key=lambda o: o.headroom)
-    for name, outcome in (("chunked", chunked), ("split", split)):
+    for name, outcome in (("together", together), ("split", split)):
         again = confirmed(question, tried(question, outcome.candidate))
         assert said[f"{name}_sustained_per_s"].value == again.sustained_per_s
         assert said[f"{name}_ttft_s"].value == again.ttft_s
@@ -90,9 +94,9 @@ def test_reasons_reproduce_their_numbers(tight_advice: Advice) -> None:
 
 
 def test_the_verdict_follows_from_what_was_tried(tight_advice: Advice) -> None:
-    chunked = max(o.headroom for o in tight_advice.tried if o.candidate.both)
+    together = max(o.headroom for o in tight_advice.tried if o.candidate.both)
     split = max(o.headroom for o in tight_advice.tried if o.candidate.split)
-    assert tight_advice.verdict == ("disaggregate" if pays(chunked, split) else "colocate-chunked")
+    assert pays(together, split)
     assert tight_advice.verdict == "disaggregate"
 
 
@@ -133,7 +137,7 @@ def test_every_candidate_uses_all_gpus_or_as_many_as_its_workers_can() -> None:
 
 def test_a_gpu_more_than_tensor_parallelism_divides_is_left_over() -> None:
     question = but(TIGHT, gpus=9, gpu="h100-sxm", model="llama-3.3-70b", fabric="ib-400g")
-    assert best(question).chunked >= best(but(question, gpus=8)).chunked > 0
+    assert best(question).together >= best(but(question, gpus=8)).together > 0
 
 
 def test_flips_turn_the_verdict_of_the_formulas(tight_advice: Advice) -> None:
@@ -217,19 +221,19 @@ few = settings(max_examples=25)
 
 @few
 @given(questions, st.floats(1, 4))
-def test_a_looser_itl_target_never_turns_kept_by_chunking_into_split(question: Question, factor: float) -> None:
-    if not best(question).pays and best(question).chunked >= 1:
+def test_a_looser_itl_target_never_turns_kept_together_into_split(question: Question, factor: float) -> None:
+    if not best(question).pays and best(question).together >= 1:
         assert not best(but(question, itl_slo_s=question.itl_slo_s * factor)).pays
 
 
 @few
 @given(questions, st.floats(1, 4))
-def test_longer_answers_never_help_chunking(question: Question, factor: float) -> None:
+def test_longer_answers_never_help_one_pool(question: Question, factor: float) -> None:
     """So where splitting still keeps the targets with them, it still is the answer."""
     longer = but(question, osl_tokens=round(question.osl_tokens * factor))
     now, then = best(question), best(longer)
     if now.pays and then.split >= 1:
-        assert then.chunked <= now.chunked * 1.05  # batches are found by iteration
+        assert then.together <= now.together * 1.05  # batches are found by iteration
 
 
 @few
@@ -245,12 +249,46 @@ def test_one_gpu_never_splits(question: Question) -> None:
     assert not best(but(question, gpus=1)).pays
 
 
-def test_whole_prompts_stand_beside_chunks_and_decide_nothing(tight_advice: Advice, seed_advice: Advice) -> None:
-    for advice in (tight_advice, seed_advice):
-        whole = advice.unchunked
-        assert whole is not None
-        assert whole.candidate.both is not None
-        assert whole.candidate.chunk_tokens == WHOLE
-        assert whole.candidate.label.endswith("whole prompts")
-        assert whole not in advice.tried
+# ---- with or without chunks
+
+LONG = Question(gpus=2, rate_per_s=10.0, isl_tokens=16_000, itl_slo_s=0.01, fabric="eth-25g")  # nothing keeps this
+
+
+def test_every_kind_is_simulated_with_or_without_chunks(tight_advice: Advice, default_advice: Advice) -> None:
+    for advice in (tight_advice, default_advice):
+        kinds = {outcome.candidate.verdict for outcome in advice.tried}
+        assert kinds == {"colocate", "colocate-chunked", "disaggregate"}
     assert next(unchunked(but(TIGHT, engine="sglang")), None) is None  # it never mixes, so it has no other kind
+
+
+def test_a_split_must_sustain_more_than_whole_prompts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where whole prompts sustain more than the chunks there are, they are what a split is compared with."""
+    tiny = [one for one in chunked(LONG) if one.chunk_tokens == 256]
+    monkeypatch.setattr(advisor, "chunked", lambda question: tiny)
+    found = _search(LONG, lambda share, what: None, 0, 1)
+    most = {
+        verdict: max(o.sustained_per_s for o in found.all if o.candidate.verdict == verdict)
+        for verdict in ("colocate", "colocate-chunked")
+    }
+    assert most["colocate"] > 1.1 * most["colocate-chunked"]
+    assert found.together is not None
+    assert found.together.candidate.chunk_tokens == WHOLE
+    assert found.together.sustained_per_s == most["colocate"]
+    assert found.verdict == ("disaggregate" if found.splits else "colocate")
+    assert found.splits == pays(found.together.headroom, found.split.headroom if found.split else 0.0)
+
+
+def test_a_budget_for_one_prompt_is_among_the_chunks() -> None:
+    for tokens in (100, 4096, 5000):
+        sizes = {one.chunk_tokens for one in chunked(but(TIGHT, isl_tokens=tokens))}
+        assert any(tokens < size <= tokens + 512 for size in sizes)
+
+
+def test_a_plan_of_whole_prompts_can_be_exported() -> None:
+    plan = Plan(
+        "colocate", "Qwen/Qwen3-8B", "nvlink4", 4096, 256, 2.0, 0.05, both=Pool("h100-sxm", 4), chunk_tokens=WHOLE
+    )
+    script = vllm.script(plan.checked())
+    assert "--no-enable-chunked-prefill" in script
+    assert "--max-num-batched-tokens" not in script
+    assert "whole prompts" in report(plan)

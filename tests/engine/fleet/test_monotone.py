@@ -37,10 +37,10 @@ def but(question: Question, **changes: object) -> Question:
 
 def never_less(question: Question, better: Question) -> None:
     """Of either kind, within the error of the times: a promise missed by no more than that is not missed."""
-    error = calibrated(question.card, question.engine).error
+    error = calibrated(question.card, question.engine).error(question.shape)
     ttft_slo_s, itl_slo_s = better.ttft_slo_s * (1 + error), better.itl_slo_s * (1 + error)
     now, then = best(question), best(but(better, ttft_slo_s=ttft_slo_s, itl_slo_s=itl_slo_s))
-    assert max(then.chunked, then.split) >= max(now.chunked, now.split) / (1 + error)
+    assert max(then.together, then.split) >= max(now.together, now.split) / (1 + error)
 
 
 @few
@@ -52,7 +52,7 @@ def test_a_faster_link(question: Question, one: str, other: str) -> None:
         return  # a node's NVLink is the tensor road as well
     now, then = best(but(question, fabric=slow.name)), best(but(question, fabric=fast.name))
     assert then.split >= now.split
-    assert then.chunked == now.chunked
+    assert then.together == now.together
     assert then.pays or not now.pays
 
 
@@ -91,6 +91,6 @@ def test_simulated_too(better: dict[str, object]) -> None:
         Candidate(both=Pool("h100-sxm", 2, 1), chunk_tokens=512),
         Candidate(prefill=Pool("h100-sxm", 1, 1), decode=Pool("h100-sxm", 1, 1)),
     )
-    error = calibrated(question.card, question.engine).error
+    error = calibrated(question.card, question.engine).error(question.shape)
     for plan in plans:
         assert sustained(but(question, **better), plan)[0] >= sustained(question, plan)[0] / (1 + error)

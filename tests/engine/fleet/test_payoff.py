@@ -40,7 +40,7 @@ def test_a_curve_brackets_its_flip_and_says_where_you_are(promises: tuple[list[C
     assert min(curve.at) < curve.low <= curve.flip <= curve.high < max(curve.at)
     assert curve.here == 0.03
     assert not curve.same
-    sides = {split > chunked for split, chunked in zip(curve.split, curve.chunked, strict=True) if chunked and split}
+    sides = {split > chunked for split, chunked in zip(curve.split, curve.together, strict=True) if chunked and split}
     assert sides == {True, False}
 
 
@@ -49,9 +49,9 @@ def test_at_the_flip_both_plans_were_simulated_and_bear_about_the_same(promises:
     assert curve.flip
     nearest = min(simulated, key=lambda one: abs(one.tpot_slo_s - (curve.flip or 0.0)))
     assert curve.low / 1.1 < nearest.tpot_slo_s < curve.high * 1.1
-    assert nearest.chunked.label
+    assert nearest.together.label
     assert nearest.split.label
-    assert nearest.split.rate_per_s == pytest.approx(nearest.chunked.rate_per_s, rel=2 * curve.error)
+    assert nearest.split.rate_per_s == pytest.approx(nearest.together.rate_per_s, rel=2 * curve.error)
 
 
 def test_the_curve_goes_through_what_was_simulated_where_you_are(promises: tuple[list[Compared], Curve]) -> None:
@@ -59,15 +59,15 @@ def test_the_curve_goes_through_what_was_simulated_where_you_are(promises: tuple
     here = simulated[0]
     assert here.tpot_slo_s == curve.here
     above = next(n for n, at in enumerate(curve.at) if at >= curve.here)
-    assert curve.chunked[above - 1] * 0.9 <= here.chunked.rate_per_s <= curve.chunked[above] * 1.1
+    assert curve.together[above - 1] * 0.9 <= here.together.rate_per_s <= curve.together[above] * 1.1
 
 
 def test_what_is_the_same_everywhere_says_so_and_what_would_change_it() -> None:
     simulated, curve = swept(asks="link", tpot_slo_s=0.1)
     assert isinstance(curve, Curve)
-    assert (curve.flip, curve.same) == (None, "chunked")
+    assert (curve.flip, curve.same) == (None, "colocated")
     assert any("promise" in one for one in curve.instead)
-    assert simulated[0].chunked.rate_per_s > simulated[0].split.rate_per_s
+    assert simulated[0].together.rate_per_s > simulated[0].split.rate_per_s
 
 
 def test_a_map_has_both_sides_and_its_boundary_was_simulated() -> None:

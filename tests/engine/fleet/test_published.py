@@ -140,7 +140,7 @@ def splits_by_verdict(question: Question) -> bool:
 def reproduced(advice: Advice) -> None:
     """Recompute every reason's number, from the simulations or from the formula behind it."""
     question, said = advice.question, {reason.name: reason.value for reason in advice.reasons}
-    for kind, own in (("chunked", "both"), ("split", "split")):
+    for kind, own in (("together", "both"), ("split", "split")):
         tried = [outcome for outcome in advice.tried if getattr(outcome.candidate, own)]
         assert (f"{kind}_ttft_s" in said) == bool(tried)
         if tried:

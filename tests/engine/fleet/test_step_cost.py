@@ -1,5 +1,7 @@
 """The step cost: precision, tensor parallelism, engines; and how far off its constants are."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -23,8 +25,11 @@ def test_every_gpu_and_engine_has_constants_with_a_source() -> None:
             assert all(0 < share <= 1 for share in found.kernels.compute.values())
             assert 0 < found.kernels.memory <= 1
             assert 0 < found.kernels.kv <= 1
-            assert (found.overhead.tpot_error is None) == (found.overhead.points == 0)
-            assert 0 < found.error <= UNCHECKED
+            assert found.overhead.request_s < 0.1
+            for shape in (LLAMA, DEEPSEEK):
+                checked = found.checked(shape)
+                assert found.error(shape) == (checked.tpot if checked else UNCHECKED)
+                assert checked is None or (checked.points > 0 and 0 < checked.tpot <= UNCHECKED)
 
 
 @pytest.mark.parametrize(
@@ -87,8 +92,16 @@ def test_latents_are_read_by_every_gpu_and_multiplied_by_one_each() -> None:
 
 
 def test_what_is_off_is_said() -> None:
-    assert "within 8% of 275 published measurements" in error_of(H200, "vllm")
-    assert "These times were never compared with measurements of vLLM on MI300X" in error_of(gpu("mi300x"), "vllm")
+    """In the words of the shipped file: nothing is typed in."""
+    for shape, kind in ((LLAMA, "dense models"), (DEEPSEEK, "mixtures of experts")):
+        checked, said = calibration("hopper", "vllm").checked(shape), error_of(H200, "vllm", shape)
+        assert checked is not None
+        assert checked.ttft is not None
+        assert f"within {checked.tpot:.0%} of {checked.points} published measurements" in said
+        assert f"to first token within {checked.ttft:.0%} of {checked.ttft_points}" in said
+        assert kind in said
+    never = error_of(gpu("mi300x"), "vllm", LLAMA)
+    assert "These times were never compared with measurements of vLLM on MI300X with dense models" in never
 
 
 @given(
@@ -104,3 +117,20 @@ def test_anything_served_anywhere_takes_some_time(name: str, on: str, kept: str,
     assert 0 < cost.step_s((), 1, 1) < cost.step_s([(0, 4096)], 1, 1)
     assert shape.weight_bytes > 0
     assert shape.params >= shape.active_params > 0
+
+
+def test_the_documentation_has_the_errors_of_the_shipped_file() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "step-cost.md").read_text("utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")]
+    found = {(row[0].lower(), row[1], row[2]): row[3:] for row in rows if row[0] in ("Hopper", "Blackwell")}
+    for generation in ("hopper", "blackwell"):
+        for engine in ("vllm", "sglang", "trtllm"):
+            one = calibration(generation, engine)
+            for kind, checked in (("dense", one.dense), ("mixtures of experts", one.experts)):
+                said = found.pop((generation, ENGINES[engine].label, kind), None)
+                assert (said is None) == (checked is None)
+                if said is None or checked is None:
+                    continue
+                first = "never compared" if checked.ttft is None else f"{100 * checked.ttft:.0f} %"
+                assert said == [f"{100 * checked.tpot:.0f} %", str(checked.points), first, str(checked.ttft_points)]
+    assert not found

@@ -1,5 +1,6 @@
 """A simulated run: the same log as a live one, from the same scenario."""
 
+import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -13,6 +14,7 @@ from engine.metrics import summarize
 from engine.scenario import KINDS
 from engine.sim.leap import Happening
 from engine.sim.run import count, run
+from engine.workload import Draft
 from tests.engine.sim.kitchenette import COST, WORKER, scenario
 from tests.engine.stages import stages
 
@@ -96,8 +98,6 @@ def test_what_can_never_fit_is_refused_before_anything_starts() -> None:
 
 
 def test_scatter_is_seeded_and_keeps_the_mean() -> None:
-    import msgspec
-
     wanted = scenario("colocated", requests=20, rate_per_s=2.0)
     shaken = msgspec.structs.replace(WORKER, cost=COST, scatter=(0.5, 1.0, 1.5), prefill_scatter=(1.0,))
     assert dump(simulate(wanted, shaken)) == dump(simulate(wanted, shaken))
@@ -118,3 +118,14 @@ def test_what_is_written_down_grows_with_the_requests_and_no_faster(rate: float 
         )
         sizes.append(len(record))
     assert sizes[1] == pytest.approx(2 * sizes[0], rel=0.1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_request_is_on_its_way_for_a_moment_before_it_can_be_prefilled(kind: str) -> None:
+    one = [Draft(0, 0.0, 100, 5)]
+    soon, late = (
+        count(scenario(kind, workers=2), msgspec.structs.replace(WORKER, accept_s=accept_s), one).metrics
+        for accept_s in (0.0, 0.25)
+    )
+    assert late.ttft_s.mean == pytest.approx(soon.ttft_s.mean + 0.25)
+    assert late.itl_s.mean == pytest.approx(soon.itl_s.mean)

@@ -221,12 +221,12 @@ SIMULATED = [
 
 def test_a_curve_shows_its_flip_with_its_range_and_you() -> None:
     says = curve_says(TURNS)
-    assert says.startswith("Up to 24 ms splitting sustains more, above it chunked prefill")
+    assert says.startswith("Up to 24 ms splitting sustains more, above it co-location")
     assert "21 ms to 28 ms" in says
     assert "You are at 40 ms." in says
     figure = curve_figure(TURNS, SIMULATED)
     drawn = {trace.name: [value for value in trace.y if value] for trace in figure.data}
-    assert drawn["chunked prefill, simulated"] == [8.0, 5.5]
+    assert drawn["co-located, simulated"] == [8.0, 5.5]
     assert drawn["disaggregated, simulated"] == [6.0]
     assert "you are here" in [annotation.text for annotation in figure.layout.annotations]
     assert any(shape.type == "rect" and (shape.x0, shape.x1) == (21.0, 28.0) for shape in figure.layout.shapes)
@@ -235,10 +235,10 @@ def test_a_curve_shows_its_flip_with_its_range_and_you() -> None:
 
 def test_the_same_everywhere_is_one_sentence_with_what_would_change_it() -> None:
     flat = msgspec.structs.replace(
-        TURNS, flip=None, same="chunked", instead=("a TPOT promise of 9 ms instead of 40 ms",)
+        TURNS, flip=None, same="colocated", instead=("a TPOT promise of 9 ms instead of 40 ms",)
     )
     assert curve_says(flat) == (
-        "Chunked prefill sustains more at every TPOT promise simulated. "
+        "Keeping both together sustains more at every TPOT promise simulated. "
         "What would change it: a TPOT promise of 9 ms instead of 40 ms."
     )
     assert [shape.type for shape in curve_figure(flat, SIMULATED).layout.shapes] == ["line"]  # you, and no flip
@@ -250,7 +250,7 @@ def test_a_map_tells_both_sides_the_tie_and_you_apart() -> None:
     figure = map_figure(found, SIMULATED, (4096, 0.02))
     shown = {trace.name: len(trace.x) for trace in figure.data if trace.type == "scatter"}
     assert shown == {
-        "chunked prefill": 1,
+        "co-located": 1,
         "disaggregated": 3,
         "the same within 10%": 1,
         "none meets the SLOs": 1,
