@@ -86,6 +86,7 @@ class Foreseen(msgspec.Struct, frozen=True):
 
 
 NOTHING = Foreseen()
+GIVEN_UP = "its prefill engine let go of its KV before it was fetched"
 
 
 class Fold:
@@ -149,10 +150,17 @@ class Fold:
                 self._began_at.setdefault(request, line.at or next(iter(self._engines)))
                 self._say(Dispatched(t, request, self._began_at[request]))
             case Freed() if request in self._asked:  # also after the answer has ended
-                up = self._engines[line.w]
-                self._say(BlocksFreed(t, line.w, request, min(line.used, up.blocks), up.blocks))
+                self._freed(t, request, line)
             case _ if request in self._asked - self._ended:
                 self._open(line, t, request)
+
+    def _freed(self, t: float, request: str, line: Freed) -> None:
+        up = self._engines[line.w]
+        freed = BlocksFreed(t, line.w, request, min(line.used, up.blocks), up.blocks)
+        if request not in self._ended and self._trays.given_up(request, line.w):
+            self._say(Recalled(t, request, GIVEN_UP))
+        if not self._trays.waits(freed):
+            self._say(freed)
 
     def _open(self, line: Raw, t: float, request: str) -> None:
         """A line about a request that has not ended."""
@@ -239,6 +247,9 @@ class _Trays:
         self.configured: float | None = None
         self._engines, self._zero, self._ends, self._say = engines, zero, ends, say
         self._offers: dict[str, Offered] = {}
+        self._accepted: set[str] = set()
+        self._given_up: set[str] = set()
+        self._freed: dict[str, BlocksFreed] = {}  # where the receiver has not yet noticed that the KV has landed
         self._started: dict[str, HandoffStarted] = {}
         self._moved: dict[str, list[Landed]] = {}
 
@@ -248,8 +259,11 @@ class _Trays:
                 self._offers[request] = line
             case Accepted() if request in self._offers:
                 offer = self._offers[request]
+                self._accepted.add(request)
                 self._say(HandoffOffered(offer.t - self._zero, request, offer.w, line.w, self._nbytes(request)))
                 self._say(HandoffAccepted(t, request, offer.w, line.w))
+            case Accepted() if request in self._given_up:
+                self._say(Dispatched(t, request, line.w))
             case Accepted():
                 self._say(HandoffAccepted(t, request, source, line.w))
             case Posted() if request in self._offers and request not in self._started:
@@ -258,6 +272,23 @@ class _Trays:
                 self._moved.setdefault(request, []).append(line)
                 if line.t == self._ends.get(request, line.t):
                     self._landed(self._moved.pop(request), t, request, source)
+
+    def given_up(self, request: str, engine: str) -> bool:
+        """Whether the engine that offers the request's KV lets go of it before another has accepted it."""
+        offer = self._offers.get(request)
+        if offer is None or offer.w != engine or request in self._accepted:
+            return False
+        del self._offers[request]
+        self._given_up.add(request)
+        return True
+
+    def waits(self, freed: BlocksFreed) -> bool:
+        """Whether it is told only once the receiver has noticed that the KV has landed: either engine may be first."""
+        request = freed.request
+        if request not in self._accepted or self._offers[request].w != freed.worker:
+            return False
+        self._freed[request] = freed
+        return True
 
     def _nbytes(self, request: str) -> int:
         offer = self._offers[request]
@@ -274,10 +305,13 @@ class _Trays:
         if request not in self._started:
             self._start(began_s, request, source, target, nbytes)
         start = self._started.pop(request)
+        self._accepted.discard(request)
+        freed = self._freed.pop(request, None)
+        then = [] if freed is None else [msgspec.structs.replace(freed, t=t)]
         if not all(rank.ok for rank in ranks):
-            self._say(Recalled(t, request, "its KV did not arrive"), Dispatched(t, request, target))
+            self._say(Recalled(t, request, "its KV did not arrive"), Dispatched(t, request, target), *then)
             return
         seconds = t - start.t
         rate = nbytes / seconds if seconds else 0.0
         configured = start.configured_bytes_per_s
-        self._say(HandoffEnded(t, request, source, target, nbytes, seconds, rate, configured, None))
+        self._say(HandoffEnded(t, request, source, target, nbytes, seconds, rate, configured, None), *then)

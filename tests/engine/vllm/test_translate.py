@@ -13,6 +13,7 @@ from hypothesis import given, strategies as st
 from engine.errors import BadInput
 from engine.events import (
     Arrived,
+    BlocksFreed,
     Failed,
     Finished,
     HandoffEnded,
@@ -29,7 +30,7 @@ from engine.log import dump, parse as parse_log
 from engine.metrics import summarize
 from engine.sim.reality import against, calibrated
 from engine.sim.run import worker_like
-from engine.vllm.fold import client_name
+from engine.vllm.fold import GIVEN_UP, client_name
 from engine.vllm.raw import Raw, Up, parse
 from engine.vllm.translate import Translation, translate
 from tests.engine.stages import stages
@@ -223,7 +224,8 @@ def test_tokens_beyond_the_end_are_none_of_the_answer() -> None:
     assert [event.token for event in log.events if isinstance(event, TokenMade)] == [5, 6]
 
 
-def split_by_hand(*transfers: dict[str, Any]) -> Sequence[Any]:
+def split_by_hand(*transfers: dict[str, Any], freed_s: float = 30.0) -> Sequence[Any]:
+    """`freed_s`: when the prefill engine lets go of the KV, which is accepted at 8."""
     lines = by_hand(
         UP | {"role": "kv_producer"},
         ENGINE | {"t": -2.0, "w": "b", "role": "kv_consumer"},
@@ -234,6 +236,7 @@ def split_by_hand(*transfers: dict[str, Any]) -> Sequence[Any]:
         {"k": "offer", "r": "cmpl-r1-0-aaaaaaaa", "blocks": 1},
         {"k": "accept", "w": "b", "r": "cmpl-r1-0-bbbbbbbb", "params_from": "cmpl-r1-0-aaaaaaaa"},
         *({"k": "landed", "w": "b", "r": "cmpl-r1-0-aaaaaaaa"} | transfer for transfer in transfers),
+        {"k": "free", "w": "a", "t": freed_s, "r": "cmpl-r1-0-aaaaaaaa", "used": 0},
         step(1, ("cmpl-r1-0-bbbbbbbb", 0, 16), w="b", t=20.0),
         done(1, {"cmpl-r1-0-bbbbbbbb": [5]}, w="b", t=21.0),
         {"k": "finished", "w": "b", "t": 22.0, "r": "cmpl-r1-0-bbbbbbbb", "reason": "length", "made": 1},
@@ -258,6 +261,18 @@ def test_a_failed_transfer_is_a_recall_and_the_decode_engine_computes_the_prompt
     assert [event.why for event in events if isinstance(event, Recalled)] == ["its KV did not arrive"]
     assert not [event for event in events if isinstance(event, HandoffEnded)]
     assert [event.output_tokens for event in events if isinstance(event, Finished)] == [1]
+
+
+def test_kv_that_nobody_fetched_in_time_is_recalled() -> None:
+    events = split_by_hand({"ok": False, "t0": 9.0, "t": 10.0}, freed_s=7.5)
+    assert [event.why for event in events if isinstance(event, Recalled)] == [GIVEN_UP, "its KV did not arrive"]
+    assert [event.output_tokens for event in events if isinstance(event, Finished)] == [1]
+
+
+def test_a_prefill_engine_may_hear_first_that_its_kv_has_landed() -> None:
+    events = split_by_hand({"ok": True, "t0": 9.0, "t": 10.0, "bytes": 1000}, freed_s=9.5)
+    told = [type(event) for event in events if isinstance(event, (HandoffEnded, BlocksFreed))]
+    assert told == [HandoffEnded, BlocksFreed]
 
 
 def test_what_is_not_in_the_log_is_said() -> None:
