@@ -13,7 +13,7 @@ from engine.scenario import Deployment, Kind, Scenario, Workload
 from lessons.evidence import CannotTell, Evidence, Sample
 from lessons.question import Bars
 
-LONG, SHORT = 512, 32  # prompt tokens: long enough to be felt, short enough to be waited for
+LONG, SHORT = 512, 16  # prompt tokens: long enough to be felt; short enough that nobody feels them
 
 # MB/s at which this kitchen's road is to its prefill about what each is to an H100's, by the ruler
 SOUND, FALLBACK, BROKEN = 800.0, 100.0, 2.0  # NVLink, PCIe, TCP
