@@ -21,7 +21,10 @@ def cloud_html(game: ClassGame, points: Collection[Point], mine: Score | None = 
         marks.insert(0, Mark(BALANCED, balanced_score(game.best), BEST, "circle"))
     if mine is not None:
         marks.insert(0, Mark("you", mine, YOU, "ring"))
-    return frontier_html(marks, game.best, dots(points, names=names))
+    key = "Each grey dot is one of the class, or as many as it says. Nearer to the lower left is better."
+    if game.best:
+        key += " The line is the best that a search found."
+    return f'<p class="ch-key">{key}</p>' + frontier_html(marks, game.best, dots(points, names=names))
 
 
 def dots(points: Collection[Point], *, names: bool) -> list[Dot]:
@@ -54,7 +57,7 @@ def said(scores: Sequence[Score], rivals: Mapping[str, Score], best: Sequence[Sc
     if best:
         top = sum(not any(other.beats(one) for other in best) for one in scores)
         parts.append(
-            f"{'One is' if top == 1 else f'{top} are'} beaten by nothing that a search found."
+            f"A search found nothing better than {'one' if top == 1 else top} of these rounds."
             if top
             else "A search found a round that beats each of them."
         )

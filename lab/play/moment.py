@@ -77,10 +77,13 @@ def good(played: Play) -> str:
         return f"What made it good: tray {number}, the large one, crossed the pass with {who} behind it."
     steps = [step for step in played.events if isinstance(step, StepStarted) and _preps(step, f"r{number}")]
     waited = len({name for step in steps for name in _waits(played, step)})
-    who = f"{COUNTS[waited]} answer{'s' * (waited != 1)} had to wait"
     in_steps = "one step" if len(steps) == 1 else f"{len(steps)} steps"
+    if waited:
+        who = f"{COUNTS[waited]} answer{'s' * (waited != 1)} had to wait for it"
+    else:
+        who = "no answer was left out of them, though such a step takes longer than one that only plates"
     return (
-        f"What made it good: order {number}, the large one, was prepped in {in_steps}, and {who} for it. "
+        f"What made it good: order {number}, the large one, was prepped in {in_steps}, and {who}. "
         f"The longest stall was {in_seconds(score(played.events).stall_s)}."
     )
 

@@ -100,7 +100,9 @@ def numbers(mine: Score, others: Mapping[str, Score], better: Score | None) -> s
         if mine.beats(other) or other.beats(mine) or mine.is_like(other):
             continue
         ttft, stall = in_seconds(other.ttft_s), in_seconds(other.stall_s)
-        if other.ttft_s < mine.ttft_s:
+        if ttft == in_seconds(mine.ttft_s):
+            said.append(f"{_capital(name)} has first tokens as early, and stalls for {stall} at most.")
+        elif other.ttft_s < mine.ttft_s:
             said.append(f"{_capital(name)} has first tokens after {ttft}, but stalls for {stall}.")
         else:
             said.append(f"{_capital(name)} stalls for {stall} at most, but has first tokens only after {ttft}.")
