@@ -16,6 +16,7 @@ from lab.play.standing import better_of, rivals_of
 from lab.play.words import numbers, reached, verdict
 from lab.scene.stall_words import COUNTS
 
+DISCUSS = "Talk it over: who lies nearest to the line, and what did they do when the large order came in?"
 WHICH = "Your latest round counts, unless an earlier one of yours beats it: better in one score, worse in neither."
 STEPS = {True: "cook", False: "cooked"}  # whether the round is on; the game's page leaves when it is over
 Parts = list[tuple[str, str]]
@@ -74,7 +75,7 @@ def _again(game: ClassGame, mine: Point | None) -> str:
         return ""
     round_ = {"level": game.puzzle.level.number, "seed": game.puzzle.seed, "pace": game.puzzle.pace.name}
     address = f"./play?{urlencode(round_ | ({'moves': '.'.join(mine.moves)} if mine else {}))}"
-    does = "Watch it beside the best that was found, and see which move decided" if mine else "Play it now"
+    does = "Look at your round once more: which move decided it, and the best that was found" if mine else "Play it now"
     return f'<br><a href="{escape(address)}">{does}</a>'
 
 
@@ -93,6 +94,7 @@ def wall_parts(classroom: Classroom, room: Room, game: ClassGame) -> Parts:
         ("heading", f"<h1>{escape(heading)}</h1>"),
         ("says", f"<p>{escape(says(game, points))}</p>"),
         ("cloud", cloud_html(game, points, names=game.names)),
+        *([] if game.on else [("discuss", f"<p><strong>{DISCUSS}</strong></p>")]),
         ("pace", f"<p><small>{escape(f'{level.title}. {game.puzzle.pace.says}')}</small></p>"),
     ]
 

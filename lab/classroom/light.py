@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from lab.classroom.cook_page import STEPS, game_of, learners_parts
+from lab.classroom.cook_page import DISCUSS, STEPS, game_of, learners_parts
 from lab.classroom.presence import digest
 from lab.classroom.service import Classroom, topic
 from lab.classroom.store import Ballot, ClassQuestion, Refusal, Room
@@ -63,7 +63,7 @@ def page_of(classroom: Classroom, learner: str, coming: str = "") -> Page:
         return Page("join", parts=(("join", ""),))
     if (game := game_of(classroom, room)) is not None:
         parts = (*learners_parts(classroom, room, game, learner), *_below(classroom, learner))
-        bar = ("The round is on", "It ends when the instructor says so.") if game.on else ("Over", "Talk it over.")
+        bar = ("The round is on", "It ends when the instructor says so.") if game.on else ("Over", DISCUSS)
         return Page(STEPS[game.on], room.code, f"Class {room.code} · Be the cook", parts, bar=bar)
     if room.pace == "free" or room.question is None:
         says = "<p>You are in. When the instructor asks a question, <strong>this page</strong> takes you to it.</p>"

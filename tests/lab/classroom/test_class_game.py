@@ -101,7 +101,7 @@ def test_a_class_plays_one_round(browser: Browser, start: Callable[..., Lab]) ->
     press(room.teacher, "Show the names that are offered")
     expect(room.wall.get_by_text("Ada")).to_be_visible()
     room.is_sound("4-over")
-    ada.get_by_role("link", name="Watch it beside the best").click()
+    ada.get_by_role("link", name="Look at your round once more").click()
     expect(ada.locator("[data-watch=best]")).to_be_visible()
     assert room.errors == []
     late.context.close()
