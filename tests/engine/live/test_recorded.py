@@ -17,16 +17,9 @@ from engine.request import Sampling
 from engine.scenario import ModelSpec
 
 BLOCKS = 80
+pytestmark = pytest.mark.usefixtures("one_thread")
 GREEDY = Sampling()
 TINY = ("tiny-llama", "tiny-qwen3")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def runner_of(

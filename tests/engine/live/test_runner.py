@@ -1,6 +1,6 @@
 """The oracle: whatever shares a step, the engine's tokens are those of `model.generate`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import pytest
@@ -24,6 +24,8 @@ from engine.plan import Piece
 from engine.request import Request, Sampling
 from engine.scenario import Deployment, ModelSpec
 from engine.worker import Worker
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 BLOCKS = 96
 GREEDY = Sampling()
@@ -50,15 +52,6 @@ class Model:
         )
         made: list[int] = out[0, len(prompt) :].tolist()
         return made
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """As a worker has it; threads that wait for each other would take most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=["tiny-llama", "tiny-qwen3"])

@@ -1,12 +1,10 @@
 """Workers on a device, in real processes: what `make gpu-check` asks of a GPU, asked of the stand-in."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
-import torch
 from click.testing import CliRunner
 
 from engine.errors import BadInput
@@ -23,16 +21,7 @@ from engine.scenario import Deployment, ModelSpec
 from tests.gpu.__main__ import QUICK, SLOW, Check, added, main
 from tests.gpu.bench import Bench
 
-pytestmark = pytest.mark.live
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """As a worker has it; the workers need the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [pytest.mark.live, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ LENGTHS = (5, 9, 16, 17, 33, 64, 100, 257, 300, 512, 777, 1500)  # around the bo
 OUTPUT = 16
 LACKS_NIXL = why_not("nixl")
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.usefixtures("one_thread")]
 
 
 class Kitchen:
@@ -82,15 +82,6 @@ def drawn(prepared: Prepared, request: Request) -> tuple[int, ...]:
     for index in range(request.max_output_tokens):
         ids += sample(model(torch.tensor([ids])).logits[0, -1:], [(request.sampling, index)])
     return tuple(ids[len(request.prompt_ids) :])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """As a worker has it; the workers need the cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=["tiny-llama", "tiny-qwen3"])
