@@ -60,6 +60,9 @@ def made_words(made: Made, key: Key | None = None) -> str:
         said += f" {_of_them(made.disturbed, made.runs)} disturbed by something else on this machine."
     if key is not None and key.without_slowest:
         said += " The slowest repeat does not count: much on a machine can slow a step, and nothing hastens one."
+    if key is not None and key.cut:
+        each = "" if key.cut == 1 else f"{key.cut} "
+        said += f" The {each}least and the {each}greatest of the repeats do not count."
     return said
 
 

@@ -99,6 +99,7 @@ LESSON = Lesson(
             key=lambda evidence: number(evidence.each(of("order", prep_percent))),
             reasons=("There is far more to read than to write", "Writing goes token by token"),
             runs=one_order,
+            repeats=9,  # of a second each: a step of prefill takes up to twice as long from one second to the next
             knob=Knob("answer", ANSWERS, "{:g} tokens".format),
             numbers=order_words,
             free=FreeKnob(

@@ -157,6 +157,24 @@ def test_the_slowest_repeat_of_a_duration_does_not_count() -> None:
     assert not number(samples(380.0, 400.0), duration=True).without_slowest
 
 
+@pytest.mark.parametrize(("repeats", "cut"), [(2, 0), (3, 0), (5, 0), (6, 1), (8, 1), (9, 2)])
+def test_of_many_repeats_those_at_either_end_do_not_count(repeats: int, cut: int) -> None:
+    """Each third run or so of a host that is not one's own is an outlier; three repeats that agree are luck there."""
+    steady, odd = [10.0] * (repeats - 2 * cut), [5.0, 30.0, 4.0, 40.0][: 2 * cut]
+    key = number(samples(*odd, *steady))
+    assert (key.value, key.low, key.high, key.cut) == ((10.0,), (10.0,), (10.0,), cut)
+    with pytest.raises(CannotTell):  # one more than may be odd
+        number(samples(*odd, *steady[:-1], 15.1))
+    assert greatest(pairs(*(ratio / 10 for ratio in [*odd, *(2 * one for one in steady)]))).value == "a"
+
+
+@given(st.integers(1, 40))
+def test_the_median_lies_between_the_repeats_that_count_as_surely_as_among_three(repeats: int) -> None:
+    cut = number([1.0] * repeats).cut
+    outside = 2 * sum(math.comb(repeats, n) for n in range(cut + 1)) / 2**repeats
+    assert repeats < 3 or outside <= 0.25
+
+
 def test_disturbed_repeats_are_left_out_if_two_are_sound() -> None:
     assert number([*samples(10.0, 11.0), Sample(40.0, 2, 0.5)]).high == (11.0,)
 
