@@ -21,7 +21,7 @@ from lessons.runs import (
 
 PROMPT = 256
 BATCHES = (1.0, 2.0, 4.0, 8.0, 16.0)
-REPEATS = 7  # of a second each: a step of prefill takes up to twice as long from one second to the next
+REPEATS = 9  # of a second each: a step of prefill takes up to twice as long from one second to the next
 LEAST_SHARE = 0.2  # of a limit: whoever uses less of both is held up by something else
 
 
