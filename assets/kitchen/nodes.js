@@ -49,32 +49,38 @@ function patch(one, tree) {
 
 function patchKids(one, trees) {
   const { node, kids: old } = one,
-    byKey = new Map(),
-    kids = new Array(trees.length);
-  for (const kid of old) if (kid.tree.key != null) byKey.set(kid.tree.key, kid);
-  let next = 0,
-    stays = old.length === trees.length;
-  trees.forEach((tree, n) => {
-    let found = null;
-    if (tree.key != null) {
-      found = byKey.get(tree.key);
-      byKey.delete(tree.key);
-    } else {
-      while (next < old.length && old[next].tree.key != null) next += 1;
-      found = old[next];
-      next += 1;
-    }
-    kids[n] = found ? patch(found, tree) : mount(tree);
-    if (!found || kids[n] !== old[n]) stays = stays && kids[n].node.parentNode === node && found === old[n];
+    rest = old.length === trees.length && trees.every((tree, n) => alike(old[n].tree, tree)) ? null : byKind(old);
+  const kids = trees.map((tree, n) => {
+    const found = rest ? rest.get(kindOf(tree))?.shift() : old[n];
+    return found ? patch(found, tree) : mount(tree);
   });
   one.kids = kids;
-  if (stays) return;
-  const kept = new Set(kids.map((kid) => kid.node));
-  for (const kid of old) if (!kept.has(kid.node) && kid.node.parentNode === node) kid.node.remove();
+  if (!rest && kids.every((kid, n) => kid === old[n])) return;
+  const stay = new Set(kids.map((kid) => kid.node));
+  for (const kid of old) if (!stay.has(kid.node) && kid.node.parentNode === node) kid.node.remove();
   let at = node.firstChild;
-  for (const kid of kids)
-    if (kid.node === at) at = at.nextSibling;
-    else node.insertBefore(kid.node, at);
+  for (const { node: kid } of kids) {
+    if (at && kid === at.nextSibling && node.namespaceURI === SVG) {
+      at.remove(); // it comes later: it moves, and not all that stand before its new place
+      at = kid;
+    }
+    if (kid === at) at = at.nextSibling;
+    else node.insertBefore(kid, at);
+  }
+}
+const alike = (was, tree) => was.tag === tree.tag && was.key === tree.key;
+
+/** Where one comes or goes among its siblings, the others stay what they are: each goes on as the next of its kind. */
+const kindOf = (tree) => tree.key ?? (typeof tree.tag === "string" ? `${tree.tag} ${tree.props.class?.split(" ", 1)}` : tree.tag);
+function byKind(kids) {
+  const found = new Map();
+  for (const kid of kids) {
+    const kind = kindOf(kid.tree),
+      same = found.get(kind);
+    if (same) same.push(kid);
+    else found.set(kind, [kid]);
+  }
+  return found;
 }
 
 function write(node, name, value) {

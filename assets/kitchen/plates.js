@@ -11,7 +11,10 @@ const clockFace = (x, y, scale) =>
   path("M-6 0a6 6 0 1 0 12 0a6 6 0 1 0 -12 0M0 -3.4V.4L2.6 2", { class: "snow", transform: at(x, y, scale) });
 
 /** Places for as many plates as ever stood side by side; a line makes more room when it gets fuller than ever, and never less. */
-const places = (...how) => kept(`places ${how.join()}`, () => placesOf(...how));
+const places = (...how) => {
+  const key = `places ${how.join()}`;
+  return kept(key, () => Object.assign(placesOf(...how), { key }));
+};
 const placesOf = (most, x0, x1, y0, y1, cols, rows, tall) => {
   while (cols * rows < most && (y1 - y0) / (rows + 1) >= 26) rows += 1;
   while (cols * rows < most && (x1 - x0) / (cols + 1) >= 34) cols += 1;
@@ -42,25 +45,32 @@ function mostPlates(now, names) {
 function plate(now, spot, one, { age: says = "", because = "" } = {}) {
   if (now.cancels) now.spots?.push({ order: one.order, ...cancelSpot(spot) });
   stands(now, one.order, "plate", spot.x, spot.y);
-  const small = isSmall(spot, one),
-    looks = `${spot.x} ${spot.y} ${spot.w} ${spot.h} ${small ? "" : one.made} ${one.still} ${says} ${because} ${now.cancels} ${penTurn}`,
-    key = `${one.made} ${looks}`,
-    last = one.order.plated;
-  if (last?.key === key) return last.drawn;
-  const dish = last?.looks === looks ? last.dish : plateOf(now, spot, one, { says, because, small }),
-    hard = one.still === "long" || one.still === "held";
+  const last = one.order.plated,
+    { still } = one,
+    { cancels } = now;
+  const same =
+    last?.spot === spot &&
+    last.still === still &&
+    last.says === says &&
+    last.because === because &&
+    last.cancels === cancels &&
+    last.penTurn === penTurn;
+  const small = same ? last.small : isSmall(spot, one),
+    made = small ? null : one.made;
+  if (same && last.made === made) return last.drawn;
+  const hard = still === "long" || still === "held";
   const drawn = g(
     {
       class: "sk-plate",
       key: one.order.request,
       "data-stands": one.order.request,
       "data-order": one.number,
-      "data-made": one.made,
-      "data-frozen": hard ? "long" : one.still,
+      "data-made": made,
+      "data-frozen": hard ? "long" : still,
     },
-    dish,
+    plateOf(now, spot, one, { says, because, small }),
   );
-  one.order.plated = { key, looks, dish, drawn };
+  one.order.plated = { spot, still, says, because, cancels, penTurn, small, made, drawn };
   return drawn;
 }
 /** A count fits in a dish only if its last value fits there too: it does not change its place as it grows. */
@@ -82,16 +92,23 @@ function rims(spots, shown) {
   for (const one of shown) {
     const spot = spots[one.slot];
     if (!one.made || one.still === "long" || one.still === "held" || !isSmall(spot, one)) continue;
-    const r = spot.dish - 1.5,
-      cx = spot.x + spot.dish,
-      cy = spot.y + spot.h / 2,
-      share = Math.min(1, one.made / one.max) * 2 * Math.PI,
-      half = Math.min(share, Math.PI),
-      end = (angle) => `${f1(cx + r * Math.sin(angle))} ${f1(cy - r * Math.cos(angle))}`,
-      arc = (angle) => `A${f1(r)} ${f1(r)} 0 0 1 ${end(angle)}`;
-    arcs[one.still === "short" ? "cold" : "done"] += `M${f1(cx)} ${f1(cy - r)}${arc(half)}${share > half ? arc(share) : ""}`;
+    arcs[one.still === "short" ? "cold" : "done"] += arcOf(spot, one);
   }
   return [arcs.done ? path(arcs.done, { class: "rim-done" }) : null, arcs.cold ? path(arcs.cold, { class: "rim-cold" }) : null];
+}
+function arcOf(spot, { order, made, max }) {
+  const last = order.arc;
+  if (last?.spot === spot && last.made === made) return last.d;
+  const r = spot.dish - 1.5,
+    cx = spot.x + spot.dish,
+    cy = spot.y + spot.h / 2,
+    share = Math.min(1, made / max) * 2 * Math.PI,
+    half = Math.min(share, Math.PI),
+    end = (angle) => `${f1(cx + r * Math.sin(angle))} ${f1(cy - r * Math.cos(angle))}`,
+    arc = (angle) => `A${f1(r)} ${f1(r)} 0 0 1 ${end(angle)}`,
+    d = `M${f1(cx)} ${f1(cy - r)}${arc(half)}${share > half ? arc(share) : ""}`;
+  order.arc = { spot, made, d };
+  return d;
 }
 function plateOf(now, spot, one, { says, because, small }) {
   const { x, y, w, h: tall, dish } = spot,
@@ -246,14 +263,29 @@ function wrapped(order, count, width) {
 }
 
 /** This one step serves all these plates: a line from the hand with a branch to each dish. Cut, it shows the hand that is missing. */
-function reach(x, y0, spots, served, cut) {
-  const all = served.map((one) => spots[one.slot]).filter(Boolean);
-  if (!all.length) return null;
+const reach = (x, y0, spots, served, cut) => {
+  const slots = served.map(({ slot }) => slot).filter((slot) => slot < spots.length);
+  return slots.length
+    ? kept(`reach ${x} ${y0} ${cut} ${slots} of ${spots.key}`, () =>
+        reachOf(
+          x,
+          y0,
+          slots.map((slot) => spots[slot]),
+          cut,
+        ),
+      )
+    : null;
+};
+function reachOf(x, y0, all, cut) {
   const ys = all.map((spot) => spot.y + spot.h / 2),
     ends = all.map((spot) => (spot.x + spot.dish > x ? spot.x + (spot.x > x ? 1 : spot.dish) : Math.min(x, spot.x + spot.w)));
   const d = `M${f1(x)} ${f1(y0)}V${f1(Math.max(...ys))}${all.map((spot, n) => `M${f1(x)} ${f1(ys[n])}H${f1(ends[n])}`).join("")}`;
   return {
     line: path(d, { class: cut ? "reach cut" : "reach" }),
-    ends: cut ? circle(x, y0 - 8, 7, { class: "nohand" }) : all.map((spot, n) => circle(ends[n], ys[n], 3.6, { class: "touch" })),
+    ends: cut
+      ? circle(x, y0 - 8, 7, { class: "nohand" })
+      : path(ends.map((end, n) => `M${f1(end - 3.6)} ${f1(ys[n])}a3.6 3.6 0 1 0 7.2 0a3.6 3.6 0 1 0 -7.2 0`).join(""), {
+          class: "touch",
+        }),
   };
 }

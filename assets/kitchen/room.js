@@ -288,6 +288,13 @@ function onBoard(now, one, x, y, k, most = 3) {
   ];
 }
 
+const emptyPlace = (spot, n) =>
+  g(
+    { class: "place", key: `place ${n}` },
+    circle(spot.x + spot.dish, spot.y + spot.h / 2, spot.dish, {}),
+    spot.w > 2 * spot.dish + 26 ? rect(spot.x + spot.dish, spot.y + 4, spot.w - spot.dish, spot.h - 8, { rx: 6 }) : null,
+  );
+
 /** The plates of a room, and the line from the hand to those that its step serves. */
 function onLine(now, one, spots, hand, y0) {
   const { plates: all, frozen, held } = one,
@@ -295,14 +302,11 @@ function onLine(now, one, spots, hand, y0) {
     by = spots.length,
     shown = all.filter((plate) => plate.slot < by);
   const waits = held.length && one.inPrep.length ? `waits for ${whole(one.tokens)} tokens of ${listed(one.inPrep, 2)}` : "";
+  const bySlot = new Array(by);
+  for (const plate of shown) bySlot[plate.slot] = plate;
   const drawn = spots.map((spot, n) => {
-    const here = shown.find((plate) => plate.slot === n);
-    if (!here)
-      return g(
-        { class: "place", key: `place ${n}` },
-        circle(spot.x + spot.dish, spot.y + spot.h / 2, spot.dish, {}),
-        spot.w > 2 * spot.dish + 26 ? rect(spot.x + spot.dish, spot.y + 4, spot.w - spot.dish, spot.h - 8, { rx: 6 }) : null,
-      );
+    const here = bySlot[n];
+    if (!here) return kept(`${n} of ${spots.key}`, () => emptyPlace(spot, n));
     const alone = here.still === "long" && (frozen.length === 1 || oldest - here.since > 0.15),
       slow = here.still === "held";
     return plate(now, spot, here, {

@@ -170,6 +170,60 @@ def test_a_run_that_is_watched_is_the_run_that_is_replayed(
         assert page.evaluate(HEARD, [kitchen(motions(log), kind), as_told(log), shares, before]) == []
 
 
+# From one picture to the next: what differs from drawing it at once, and how many nodes each had made.
+PATCHED = """(pictures) => {
+  const tree = (kid) => typeof kid === "string" ? kid
+    : h(kid.tag, { class: kid.name, key: kid.key ?? undefined }, kid.kids?.map(tree));
+  const place = document.createElement("div"), put = canvas(place), wrong = [], counts = [];
+  for (const kids of pictures) {
+    const whole = h("g", {}, kids.map(tree)), before = place.firstChild ? [...place.firstChild.childNodes] : [];
+    put(whole);
+    const now = [...place.firstChild.childNodes], fresh = mount(whole).node;
+    if (told(place.firstChild) !== told(fresh)) wrong.push([told(place.firstChild), told(fresh)]);
+    counts.push(now.filter((node) => !before.includes(node)).length);
+  }
+  return [wrong, counts];
+}"""
+kid = st.one_of(
+    st.sampled_from(["a word", "another"]),
+    st.builds(
+        lambda tag, name, key: {"tag": tag, "name": name, "key": key},
+        st.sampled_from(["rect", "path", "g"]),
+        st.sampled_from(["lit", "lit prep", "dark"]),
+        st.none(),
+    ),
+)
+keyed = st.lists(st.sampled_from("abcde"), unique=True).map(lambda keys: [{"tag": "g", "key": key} for key in keys])
+pictures = st.lists(
+    st.tuples(st.lists(kid, max_size=6), keyed, st.lists(kid, max_size=3)).map(
+        lambda parts: [*parts[0], *parts[1], *parts[2]]
+    ),
+    min_size=2,
+    max_size=5,
+)
+
+
+@pytest.mark.browser
+@settings(calm, max_examples=60)
+@given(pictures)
+def test_a_picture_does_not_depend_on_the_one_before_it(page: Page, pictures: list[Any]) -> None:
+    wrong, _ = page.evaluate(PATCHED, pictures)
+    assert wrong == []
+
+
+@pytest.mark.browser
+def test_what_comes_or_goes_leaves_its_neighbours_alone(page: Page) -> None:
+    """Else a note on the wall has the whole room behind it drawn from the start, in the middle of a frame."""
+    room = [
+        {"tag": tag, "name": name} for tag, name in [("rect", "wall"), ("g", "hood"), ("text", "t13"), ("g", "cook")]
+    ]
+    note, plate = {"tag": "text", "name": "note"}, {"tag": "g", "key": "plate"}
+    shown = [room, [note, *room], room, [room[0], *room[2:], note], [*room, plate], [plate, *room], room]
+    wrong, made = page.evaluate(PATCHED, shown)
+    assert wrong == []
+    assert made == [4, 1, 0, 1, 2, 0, 0]
+
+
 # An answer of few words at many widths, down to where its longest word must be squeezed: the words that are not whole.
 BROKEN = """([tokens, longest]) => {
   const wrong = [], known = new Set(tokens.join("").split(" "));
