@@ -162,12 +162,12 @@ class Turn(NamedTuple):
     scenario: Scenario
 
 
-def turns(scenarios: Mapping[str, Scenario], repeats: int, seed: int = 0) -> list[Turn]:
-    """Each scenario `repeats` times, with `seed` and those after it. Interleaved, so that a mood of the machine does
-    not fall on one of them alone."""
+def turns(scenarios: Mapping[str, Scenario], repeats: Iterable[int], seed: int = 0) -> list[Turn]:
+    """Each scenario once a repeat, the first of all with `seed`, the others with those after it. Interleaved, so that a
+    mood of the machine does not fall on one of them alone."""
     return [
         Turn(name, repeat, _seeded(scenario, seed + repeat))
-        for repeat in range(repeats)
+        for repeat in repeats
         for name, scenario in scenarios.items()
     ]
 

@@ -59,8 +59,9 @@ class AsCook:
 class Round:
     """One question and what answers it.
 
-    `runs(setting)` names the scenarios to run, each of them `repeats` times with different seeds; a round without runs
-    is answered from the evidence of the rounds before, or by `key` alone. `setting` is the knob's value, 0 without one.
+    `runs(setting)` names the scenarios to run, each of them `repeats` times with different seeds, and as often again
+    while they carry no verdict, until there are `most_repeats`; a round without runs is answered from the evidence of
+    the rounds before, or by `key` alone. `setting` is the knob's value, 0 without one.
     `key` may raise CannotTell: then this evidence carries no verdict. `numbers` are the words that the answer's text
     may use in braces, besides {guess}, {measured} and {times}, all of one repeat. `timed` False: nothing in the answer
     depends on time, so that one run is as good as ten, and a disturbed one as good as any. `computed`: the
@@ -74,6 +75,7 @@ class Round:
     reasons: tuple[str, ...] = ()
     runs: Callable[[float], Mapping[str, Scenario]] = lambda setting: {}
     repeats: int = 3
+    most_repeats: int = 0
     knob: Knob | None = None
     numbers: Callable[[Evidence], Mapping[str, str]] = lambda evidence: {}
     view: Callable[[Evidence], Bars | Lines] | None = None
@@ -89,6 +91,12 @@ class Round:
             return self.key(evidence)
         except CannotTell as why:
             return Unclear(str(why))
+
+    def more_repeats(self, evidence: Evidence) -> range:
+        """Those to make after the ones in this evidence."""
+        made = len(evidence.repeats)
+        undecided = made < self.most_repeats and isinstance(self.finding(evidence), Unclear)
+        return range(made, made + self.repeats if undecided else made)
 
     def shown(self, evidence: Evidence) -> Bars | Lines | None:
         """What else the evidence shows; None if there is nothing, or not enough of it."""

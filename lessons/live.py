@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import msgspec
 
@@ -12,6 +13,7 @@ from engine.live.machine.lull import Lull
 from engine.live.machine.machine import measure
 from engine.live.process.front import Front
 from engine.live.process.run import make_requests, run_on
+from engine.log import Log
 from engine.scenario import Deployment, ModelSpec
 from lessons.evidence import ATTEMPTS, Evidence, Turn, calmer, collected, turns
 from lessons.lesson import Round
@@ -35,22 +37,30 @@ def gather(
     """Run what the round asks for, on the workers that are up; a disturbed run up to `ATTEMPTS` times, in lulls of the
     machine if they come soon, of which the least disturbed counts. `progress` hears of each run before it starts, as
     often as it is made."""
-    repeats = 1 if os.environ.get(FAST) == "1" else asked.repeats
-    todo = turns(asked.runs(setting), repeats)
-    attempts = ATTEMPTS if asked.timed else 1
-    done = []
+    fast = os.environ.get(FAST) == "1"
+    todo = turns(asked.runs(setting), range(1 if fast else asked.repeats))
     lull = Lull(front.deployment.workers)
-    for number, turn in enumerate(todo):
-        scenario = msgspec.structs.replace(turn.scenario, model=front.model)
-        best = None
-        for attempt in range(attempts):
-            if attempt:
-                lull.wait()
-            progress(turn, number, len(todo))
-            best = calmer(best, run_on(front, scenario, make_requests(scenario)))
-            if not disturbed(best.events):
-                break
-        assert best is not None
-        done.append((turn, best))
-    machine = measure(front.model) if asked.needs_machine else None
+    machine = None
+    done: list[tuple[Turn, Log]] = []
+    while len(done) < len(todo):
+        turn = todo[len(done)]
+        progress(turn, len(done), len(todo))
+        done.append((turn, _run(front, turn, lull, asked.timed, partial(progress, turn, len(done), len(todo)))))
+        if len(done) == len(todo):
+            machine = machine or (measure(front.model) if asked.needs_machine else None)
+            more = range(0) if fast else asked.more_repeats(collected(done, setting, machine))
+            todo += turns(asked.runs(setting), more)
     return collected(done, setting, machine)
+
+
+def _run(front: Front, turn: Turn, lull: Lull, timed: bool, again: Callable[[], None]) -> Log:
+    """The least disturbed of the attempts that it takes. `again` hears of each but the first."""
+    scenario = msgspec.structs.replace(turn.scenario, model=front.model)
+    best = run_on(front, scenario, make_requests(scenario))
+    for _ in range(ATTEMPTS - 1 if timed else 0):
+        if not disturbed(best.events):
+            break
+        lull.wait()
+        again()
+        best = calmer(best, run_on(front, scenario, make_requests(scenario)))
+    return best

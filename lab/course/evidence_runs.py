@@ -60,6 +60,8 @@ class Gathering:
     `for_all`: a whole class watches. Its runs go before all others.
     `fresh`: every run is made, whatever is kept.
 
+    A round's repeats that carry no verdict are followed by more, as many as the round allows.
+
     A disturbed run is made again, up to `ATTEMPTS` times, and no more often in all than there are runs; the least
     disturbed attempt counts. It is made again in a lull, if one comes soon.
     """
@@ -75,7 +77,7 @@ class Gathering:
         self._steps = [
             Step(part.asked.name, turn)
             for part in parts
-            for turn in turns(part.asked.runs(part.setting), part.asked.repeats, part.seed)
+            for turn in turns(part.asked.runs(part.setting), range(part.asked.repeats), part.seed)
         ]
         if any(part.asked.needs_machine for part in parts) and self.engine.machine is None:
             self._steps.insert(0, Step(parts[-1].asked.name, None))
@@ -85,7 +87,7 @@ class Gathering:
         self._best: Log | None = None  # of the attempts at the run that is on, if it was disturbed
         self._attempts = 0
         self._lull = shared.lull(shared.engine.settings.workers)
-        self._spare = len(self._steps)  # runs that may still be made again
+        self._most_again, self._again = len(self._steps), 0  # runs that may be, and were, made again
         self._done = 0
         self._seconds: list[float] = []
         self._began = 0.0
@@ -118,9 +120,15 @@ class Gathering:
         return self._attempts > 0
 
     @property
+    def undecided(self) -> bool:
+        """Whether the turn that is on, or next, is one more repeat, because those before carry no verdict."""
+        turn = None if self.complete else self._steps[self._done].turn
+        return turn is not None and turn.repeat >= self._part(self._steps[self._done].round).asked.repeats
+
+    @property
     def disturbed(self) -> bool:
         """Whether a run was, so far, and has been or is being made again."""
-        return self._spare < len(self._steps)
+        return self._again > 0
 
     @property
     def waits(self) -> bool:
@@ -171,7 +179,7 @@ class Gathering:
         """The logs of these scenarios once all are made; None before. Called from the threads of those who wait."""
         logs = dict(self._logs)
         for part in self.parts:
-            steps = self._steps_of(part.asked.name)
+            steps = self._steps_of(part.asked.name)[: len(wanted)]  # without repeats that came on top
             if _scenarios(steps) == wanted and all(step in logs for step in steps):
                 return tuple(logs[step] for step in steps)
         return None
@@ -205,8 +213,13 @@ class Gathering:
                 self._seconds.append(time.monotonic() - self._began)
             self._best = calmer(self._best, log)
             self._attempts += 1
-            if self._timed(step) and disturbed(log.events) and self._attempts < ATTEMPTS and self._spare:
-                self._spare -= 1
+            if (
+                self._timed(step)
+                and disturbed(log.events)
+                and self._attempts < ATTEMPTS
+                and self._again < self._most_again
+            ):
+                self._again += 1
                 self._lull.begin()
             else:
                 self._logs.append((step, self._best))
@@ -215,10 +228,14 @@ class Gathering:
                 if step == self._steps_of(step.round)[-1]:
                     self._keep(step.round)
                     self._flights.resign(self)  # those who wait still know it by `on`
+                    self._repeat_more(step.round)
         self._began = 0.0
 
     def _timed(self, step: Step) -> bool:
-        return next(part.asked.timed for part in self.parts if part.asked.name == step.round)
+        return self._part(step.round).asked.timed
+
+    def _part(self, round: str) -> Part:
+        return next(part for part in self.parts if part.asked.name == round)
 
     def _steps_of(self, round: str) -> list[Step]:
         return [step for step in self._steps if step.turn and step.round == round]
@@ -229,6 +246,13 @@ class Gathering:
         logs = tuple(made[step] for step in steps)
         if not any(disturbed(log.events) for log in logs):
             self._kept.put(_scenarios(steps), logs)
+
+    def _repeat_more(self, round: str) -> None:
+        """Put more repeats of that round's runs, all of which are made, before whatever is next, if it wants them."""
+        asked, setting, seed = self._part(round)
+        more = asked.more_repeats(self.evidence()[round])
+        steps = [Step(round, turn) for turn in turns(asked.runs(setting), more, seed)]
+        self._steps[self._done : self._done] = steps
 
     def _reuse(self) -> bool:
         """Use runs made before or for somebody else for the current question. Returns whether there were any."""
@@ -246,6 +270,7 @@ class Gathering:
         self._logs = [made for made in self._logs if made[0].round != on.round] + list(zip(steps, kept, strict=True))
         self._reused.add(on.round)
         self._done = self._steps.index(steps[-1]) + 1
+        self._repeat_more(on.round)
         return True
 
     def _leader(self) -> "Gathering":
@@ -297,6 +322,8 @@ def _says(gathering: Gathering) -> str:
         return f"{number}: measuring what this machine can do; this takes some seconds."
     left_s = gathering.left_s
     left = f", about {left_s:.0f} s to go" if left_s else ". How long they take is known after the first"
+    if gathering.undecided:
+        left += ". The repeats do not agree so far, so there are more"
     if gathering.repeats:
         left += ". Something else on this machine disturbed it; it is made again"
     return f"{number} ({plain(gathering.name.replace('_', ' '))}){left}."

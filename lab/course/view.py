@@ -278,5 +278,5 @@ def _to_learner(asked: Round, told: Known, guess: Value | None, judged_as: Verdi
 
 def _noise(asked: Round, key: Key, machine: str) -> str:
     between = spread(asked.answer, key)
-    noise = f" Over {asked.repeats} repeats it was {between}." if between else ""
+    noise = f" The repeats gave {between}." if between else ""
     return f"Measured on {machine or 'this machine'}.{noise}"

@@ -21,7 +21,6 @@ from lessons.runs import (
 
 PROMPT = 256
 BATCHES = (1.0, 2.0, 4.0, 8.0, 16.0)
-REPEATS = 9  # of a second each: a step of prefill takes up to twice as long from one second to the next
 LEAST_SHARE = 0.2  # of a limit: whoever uses less of both is held up by something else
 
 
@@ -176,7 +175,7 @@ LESSON = Lesson(
             key=lambda evidence: number(evidence.each(per_token_ratio)),
             reasons=("It is the same arithmetic per token", "Tokens that are read share a step", "Writing is harder"),
             runs=phases,
-            repeats=REPEATS,
+            most_repeats=9,  # a step of prefill takes up to twice as long from one second to the next
             numbers=phase_words,
         ),
         Round(
@@ -185,7 +184,7 @@ LESSON = Lesson(
             Choice({"compute": "arithmetic: its FLOP/s", "bandwidth": "memory: the bytes it can read per second"}),
             key=lambda evidence: greatest(evidence.each(shares), 1.5, same=None),
             runs=phases,
-            repeats=REPEATS,
+            most_repeats=9,
             numbers=limit_words,
             view=roofline,
             needs_machine=True,

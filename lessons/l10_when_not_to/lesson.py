@@ -57,7 +57,7 @@ LESSON = Lesson(
             ),
             key=lambda evidence: greatest(evidence.each(named(output_tokens_per_s, *BOTH))),
             runs=few_outputs,
-            repeats=6,
+            most_repeats=9,
             numbers=rate_words,
             view=lambda evidence: Bars("tokens/s", {run: evidence.of(run, output_tokens_per_s) for run in BOTH}),
             free=FreeKnob(

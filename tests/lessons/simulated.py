@@ -45,7 +45,7 @@ def gathered(
         pace = dict(enumerate(slower))
         done = [
             (turn, log_of(turn.scenario, pace.get(turn.repeat, 1.0)))
-            for turn in turns(change(one.runs(setting)), one.repeats)
+            for turn in turns(change(one.runs(setting)), range(one.repeats))
         ]
         machine = MACHINE if one.needs_machine else None
         evidence = collected(done, setting, machine).joined(evidence)

@@ -80,7 +80,7 @@ def test_claims_are_about_existing_rounds(lesson: Lesson) -> None:
 @each_round
 def test_a_rounds_scenarios_are_valid_on_two_workers(lesson: Lesson, asked: Round) -> None:
     for setting in asked.knob.values if asked.knob else (0.0,):
-        for turn in turns(asked.runs(setting), 1):
+        for turn in turns(asked.runs(setting), range(1)):
             assert turn.scenario.checked().deployment.workers == 2
             assert make_requests(turn.scenario)
 

@@ -17,7 +17,7 @@ from lab.runs.engine_client import EngineClient, EngineSettings
 from lab.runs.lru import LRU
 from lab.runs.run_feed import Run, RunFeed
 from lab.ui.formatting import made_words
-from lessons.evidence import Evidence
+from lessons.evidence import CannotTell, Evidence
 from lessons.keys import Key
 from lessons.lesson import Lesson, Round
 from lessons.question import Choice
@@ -255,6 +255,47 @@ def test_what_does_not_depend_on_time_is_run_once(engine: Engine, clock: Clock) 
     shared = Shared(engine, LRU(100), SingleFlight(clock), AtOnce)
     complete(Gathering(shared, [Part(replace(ASKED, timed=False), 0.0, 0)], "me"))
     assert engine.made == [0, 1, 2]
+
+
+def undecided_until(repeats: int, most: int) -> Round:
+    """A round whose first repeats carry no verdict."""
+
+    def key(evidence: Evidence) -> Key:
+        if len(evidence.repeats) < repeats:
+            raise CannotTell("They do not agree.")
+        return Key("a")
+
+    return replace(ASKED, key=key, most_repeats=most)
+
+
+@pytest.mark.parametrize(("decided_at", "most", "made"), [(3, 9, 3), (5, 9, 6), (9, 9, 9), (99, 9, 9), (99, 0, 3)])
+def test_repeats_that_carry_no_verdict_are_followed_by_more(
+    engine: Engine, clock: Clock, decided_at: int, most: int, made: int
+) -> None:
+    shared = Shared(engine, LRU(100), SingleFlight(clock), AtOnce)
+    parts = [Part(undecided_until(decided_at, most), 0.0, 7), Part(replace(ASKED, name="second"), 0.0, 0)]
+    begun = Gathering(shared, parts, "me")
+    told = set()
+    for _ in range(30):
+        begun.advance()
+        told.add(begun.undecided)
+    assert begun.complete
+    assert engine.made == [*range(7, 7 + made), 0, 1, 2]
+    assert len(begun.evidence()["first"].logs["one"]) == made
+    assert told == {False, True} if made > 3 else {False}
+
+
+def test_more_repeats_are_shared_like_the_first(engine: Engine, clock: Clock) -> None:
+    """By those who ask at the same time, and by those who ask later."""
+    shared, asked = Shared(engine, LRU(100), SingleFlight(clock), AtOnce), undecided_until(5, 9)
+    both = [Gathering(shared, [Part(asked, 0.0, 0)], who) for who in "ab"]
+    for _ in range(30):
+        for one in both:
+            one.advance()
+    later = Gathering(shared, [Part(asked, 0.0, 0)], "c")
+    logs = [len(complete(one).logs["one"]) for one in (*both, later)]
+    assert logs == [6, 6, 6]
+    assert engine.made == [0, 1, 2, 3, 4, 5]
 
 
 def test_again_is_for_who_asked_and_until_it_is_done(engine: Engine) -> None:
