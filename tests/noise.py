@@ -33,7 +33,7 @@ from lessons.keys import SAME, Finding, Key, Unclear, Value, judged
 from lessons.lesson import Lesson, Round
 from lessons.question import Choice
 
-BURN = "while True: pass"
+BURN = "import os; parent = os.getppid()\nwhile os.getppid() == parent: sum(range(100_000))"  # ends with this process
 SPELL_S = (0.5, 6.0)  # how long the other process computes, and how long it rests
 STUCK_S = 900.0  # a round that takes longer has no way on
 AROUND = (0.25, 0.5, 0.7, 0.85, 1.0, 1.2, 1.4, 2.0, 4.0)  # guesses, as multiples of what the quiet machine found
