@@ -20,25 +20,45 @@ PREFILL_BATCH_TOKENS = 512  # short prompts share a step up to this many tokens;
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """A request at one worker: `tokens` are prompt and output so far; the KV of the first `done` exists."""
+    """A request at one worker, and the tokens of its answer so far; the KV of its first `done` tokens exists."""
 
     request: Request
-    tokens: list[int]
+    output_ids: list[int] = field(default_factory=list)
     done: int = 0
+    prompt_tokens: int = field(init=False)
     longest: int = field(init=False)  # the most tokens it may have in the end
+    offset: int = field(init=False, default=0)  # only for a simulated worker that leaps
 
     def __post_init__(self) -> None:
-        self.longest = len(self.request.prompt_ids) + self.request.max_output_tokens
+        self.prompt_tokens = len(self.request.prompt_ids)
+        self.longest = self.prompt_tokens + self.request.max_output_tokens
+
+    @property
+    def length(self) -> int:
+        """How many tokens the prompt and the answer so far have."""
+        return self.prompt_tokens + len(self.output_ids)
 
     @property
     def left(self) -> int:
         """Tokens whose KV is missing. 1 once decoding: the step that samples a token makes the KV of the one before."""
-        return len(self.tokens) - self.done
+        return self.prompt_tokens + len(self.output_ids) - self.done
 
     @property
     def output_tokens(self) -> int:
         """How many output tokens the job has made."""
-        return len(self.tokens) - len(self.request.prompt_ids)
+        return len(self.output_ids)
+
+    @property
+    def tokens(self) -> list[int]:
+        """The prompt and the answer so far."""
+        return [*self.request.prompt_ids, *self.output_ids]
+
+    def ids(self, start: int, tokens: int) -> tuple[int, ...]:
+        """So many of its tokens, from position `start` on."""
+        made = start - self.prompt_tokens
+        if made >= 0:
+            return tuple(self.output_ids[made : made + tokens])
+        return (*self.request.prompt_ids[start : start + tokens], *self.output_ids[: max(0, made + tokens)])
 
 
 Choice = list[tuple[Job, int]]
