@@ -64,7 +64,7 @@ class Job:
 Choice = list[tuple[Job, int]]
 
 
-def whole_prompts(waiting: Sequence[Job]) -> Choice:
+def whole_prompts(waiting: Collection[Job]) -> Choice:
     """Whole prompts in order of arrival, as long as they fit into `PREFILL_BATCH_TOKENS`; at least one."""
     chosen: Choice = []
     room = PREFILL_BATCH_TOKENS
@@ -81,12 +81,12 @@ def one_each(running: Collection[Job]) -> Choice:
     return [(job, 1) for job in running]
 
 
-def prefill_first(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Choice:
+def prefill_first(waiting: Collection[Job], running: Collection[Job], chunk: int) -> Choice:
     """Waiting prompts before everything else; decode only if there are none."""
     return whole_prompts(waiting) if waiting else one_each(running)
 
 
-def chunked(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Choice:
+def chunked(waiting: Collection[Job], running: Collection[Job], chunk: int) -> Choice:
     """A token for every running job, then pieces of prompts up to `chunk` tokens in all."""
     chosen = one_each(running)
     room = chunk - len(chosen)
@@ -98,15 +98,15 @@ def chunked(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Cho
     return chosen or one_each(running)
 
 
-def prefill_only(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Choice:
+def prefill_only(waiting: Collection[Job], running: Collection[Job], chunk: int) -> Choice:
     """Only waiting prompts: the policy of a prefill worker."""
     return whole_prompts(waiting)
 
 
-def decode_only(waiting: Sequence[Job], running: Collection[Job], chunk: int) -> Choice:
+def decode_only(waiting: Collection[Job], running: Collection[Job], chunk: int) -> Choice:
     """Only running jobs: the policy of a decode worker."""
     return one_each(running)
 
 
 Policy = Callable[[Sequence[Job], Collection[Job], int], Choice]
-POLICIES: dict[str, Policy] = {f.__name__: f for f in (prefill_first, chunked, prefill_only, decode_only)}
+POLICIES = {f.__name__: f for f in (prefill_first, chunked, prefill_only, decode_only)}

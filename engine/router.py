@@ -291,7 +291,7 @@ class Router:
         """The worker that prefills, and the one that decodes if it is another and known by now; None: none is up."""
         d = self.deployment
         if d.kind != "disaggregated":
-            return self._choose(order, d.policies[0]), ""
+            return self._choose(order, next(iter(self.roster.roles.values()))), ""  # all have the same role
         if d.conditional:
             here, others = self._choose(order, d.decode_policy), self.roster.choosable("prefill_only")
             if here and self.route.stays(order, here, others, self._loads.of, d.local_prefill_tokens):

@@ -56,8 +56,9 @@ class Rising(msgspec.Struct, frozen=True, gc=False):  # values only
 
 
 class Uneven(msgspec.Struct, frozen=True, gc=False):  # values only
-    """Steps that follow no such rule: when each of them ends."""
+    """Steps from `begun` on that follow no such rule: when each of them ends."""
 
+    begun: int
     ends: tuple[int, ...]
 
     @property
@@ -75,7 +76,7 @@ class Uneven(msgspec.Struct, frozen=True, gc=False):  # values only
 
     def until(self, steps: int) -> "Uneven":
         """Only the first so many."""
-        return Uneven(self.ends[:steps])
+        return Uneven(self.begun, self.ends[:steps])
 
     @property
     def seconds(self) -> tuple[float, ...]:
@@ -95,4 +96,4 @@ def ends(begun: int, lasting: Sequence[int]) -> Ends:
     """Steps from `begun` on, which last so long."""
     if len(lasting) == 1:
         return Rising(begun, lasting[0], 0, 1)
-    return Uneven(tuple(accumulate(lasting, initial=begun))[1:])
+    return Uneven(begun, tuple(accumulate(lasting, initial=begun))[1:])

@@ -1,9 +1,9 @@
 """Steps that were taken in one leap, and how to spell them out.
 
 Between two changes of its batch a decode step is like the one before it, one position further, and so is one with a
-piece of a long prompt beside it. A simulated worker takes such steps at once. What it writes down then is one `Begun`
-and one `Leapt` in place of the events of every step, neither of which names a position or a time for each row;
-`unfold` turns them into exactly those events.
+piece of a long prompt beside it. A simulated worker takes such steps at once. What it writes down then is one `Leapt`
+in place of the events of every step, which names neither a position nor a time for each row; `unfold` turns it into
+exactly those events.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,6 +13,7 @@ import msgspec
 from engine.events import Event, StepEnded, StepStarted, TokenMade
 from engine.plan import Plan, Slice
 from engine.policy import Job
+from engine.sim.clock import PS_PER_S
 from engine.sim.ends import Ends
 from engine.worker import UNKNOWN
 
@@ -21,13 +22,16 @@ class Batch(msgspec.Struct, frozen=True, gc=False):  # never in a cycle
     """What a step computes: a token of each of `jobs`, then `pieces` of prompts.
 
     `decoded`: how many decode steps the worker has taken; a job's position is that plus its `offset`. `context`: the
-    tokens whose KV all jobs together read.
+    tokens whose KV all jobs together read. The rest is as in `StepStarted`.
     """
 
     jobs: tuple[Job, ...]
     decoded: int
     context: int
     pieces: Plan
+    waiting: int = 0
+    blocks_used: int = 0
+    blocks: int = 0
 
     @property
     def plan(self) -> Plan:
@@ -36,37 +40,30 @@ class Batch(msgspec.Struct, frozen=True, gc=False):  # never in a cycle
 
     def after(self, steps: int) -> "Batch":
         """The same so many steps later."""
-        pieces = [Slice(piece.request, piece.start + steps * piece.tokens, piece.tokens) for piece in self.pieces]
-        return Batch(self.jobs, self.decoded + steps, self.context + steps * len(self.jobs), tuple(pieces))
+        return msgspec.structs.replace(
+            self,
+            decoded=self.decoded + steps,
+            context=self.context + steps * len(self.jobs),
+            pieces=tuple([Slice(one.request, one.start + steps * one.tokens, one.tokens) for one in self.pieces]),
+        )
 
-
-class Begun(msgspec.Struct, frozen=True, gc=False):
-    """`StepStarted` in short: the same fields, but for the batch in place of its plan."""
-
-    t: float
-    worker: str
-    batch: Batch
-    waiting: int
-    blocks_used: int
-    blocks: int
-
-    @property
-    def event(self) -> StepStarted:
-        """The same, spelled out."""
-        return StepStarted(self.t, self.worker, self.batch.plan, self.waiting, self.blocks_used, self.blocks)
+    def started(self, t: float, worker: str) -> StepStarted:
+        """The event that says that a step over it begins."""
+        return StepStarted(t, worker, self.plan, self.waiting, self.blocks_used, self.blocks)
 
 
 class Leapt(msgspec.Struct, frozen=True, gc=False):
-    """The step over `batch` that `worker` began last was taken once for each of `ends`. Its jobs made a token each.
+    """`worker` has taken the step over `batch` once for each of `ends`. Its jobs made a token each time.
 
-    A piece of a prompt went on each time where it had ended; what its last step sampled is said separately. `waiting`,
-    `blocks_used` and `blocks` stay what they were when it began. `t` is when the last step ended.
+    A piece of a prompt went on each time where it had ended; what its last step sampled is said separately. `told`:
+    whether the first `StepStarted` stands in the record already. `t` is when the last step ended.
     """
 
     t: float
     worker: str
     batch: Batch
     ends: Ends
+    told: bool
 
     @property
     def plan(self) -> Plan:
@@ -79,28 +76,26 @@ class Leapt(msgspec.Struct, frozen=True, gc=False):
         return self.ends.seconds
 
 
-Happening = Event | Begun | Leapt
+Happening = Event | Leapt
 
 
 def unfold(record: Iterable[Happening]) -> Iterator[Event]:
     """The record with every leap expanded. Not in order of time, since the leaps of several workers overlap."""
-    begun: dict[str, Begun | StepStarted] = {}
     for event in record:
         if isinstance(event, Leapt):
-            yield from _spelled_out(event, begun[event.worker])
-            continue
-        if isinstance(event, (Begun, StepStarted)):
-            begun[event.worker] = event
-        yield event.event if isinstance(event, Begun) else event
+            yield from _spelled_out(event)
+        else:
+            yield event
 
 
-def _spelled_out(leap: Leapt, begun: Begun | StepStarted) -> Iterator[Event]:
-    worker, batch, ends_s = leap.worker, leap.batch, leap.ends_s
-    for step, end_s in enumerate(ends_s):
-        if step:
-            begun_s, plan = ends_s[step - 1], batch.after(step).plan
-            yield StepStarted(begun_s, worker, plan, begun.waiting, begun.blocks_used, begun.blocks)
+def _spelled_out(leap: Leapt) -> Iterator[Event]:
+    worker, begun_s = leap.worker, leap.ends.begun / PS_PER_S
+    for step, end_s in enumerate(leap.ends_s):
+        batch = leap.batch.after(step)
+        if step or not leap.told:
+            yield batch.started(begun_s, worker)
         yield StepEnded(end_s, worker)
         for job in batch.jobs:
-            index = job.offset + batch.decoded + step + 1 - len(job.request.prompt_ids)
+            index = job.offset + batch.decoded + 1 - job.prompt_tokens
             yield TokenMade(end_s, worker, job.request.id, index, UNKNOWN)
+        begun_s = end_s

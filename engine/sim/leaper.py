@@ -8,12 +8,11 @@ a leap nor what is written about it takes longer for more rows.
 import sys
 from collections.abc import Collection, Sequence
 from heapq import heappop, heappush
-from typing import cast
 
 from engine.blocks import BlockPool
 from engine.plan import Plan, Slice
-from engine.policy import Job
-from engine.sim.leap import Batch, Begun
+from engine.policy import POLICIES, Job
+from engine.sim.leap import Batch
 from engine.worker import UNKNOWN, Output, Worker
 
 
@@ -35,32 +34,29 @@ class Leaper(Worker):
 
     # ---- steps
 
-    def begin(self, t: float) -> Begun | None:
+    def begin(self) -> Batch | None:
         """As `plan`: the next step; None if there is nothing to do."""
-        rows, pieces = len(self._running), cast("Plan", ())
+        rows = len(self._running)
+        pieces: Plan = ()
         if (self._ready or self._queued) and (ready := self._with_blocks()):
             rows, pieces = self._beside(rows, ready)
         if not rows and not pieces:
             return None
         jobs = tuple(self._running.values()) if rows else ()
-        batch = Batch(jobs, self._decoded, self._offsets + rows * (self._decoded + 1) if rows else 0, pieces)
-        return self.begun(t, batch)
+        context = self._offsets + rows * (self._decoded + 1) if rows else 0
+        waiting = len(self._queued) + len(self._ready) - len(pieces)
+        return Batch(jobs, self._decoded, context, pieces, waiting, self.pool.used, self.pool.blocks)
 
     def _beside(self, rows: int, ready: Collection[Job]) -> tuple[int, Plan]:
         """How many of the running jobs decode while these prompts are ready, and the pieces of these beside them."""
-        prompts = cast("Sequence[Job]", ready)  # no built-in policy asks for more than their order
+        choose = POLICIES[self.policy]
         if self.policy == "chunked":  # rows first, whatever they are
-            chosen = self._choose(prompts, (), self._chunk - rows)
+            chosen = choose(ready, (), self._chunk - rows)
         else:
-            chosen = self._choose(prompts, self._running.values(), self._chunk)
+            chosen = choose(ready, self._running.values(), self._chunk)
             rows = rows if chosen and chosen[0][0].request.id in self._running else 0
             chosen = chosen[rows:]
         return rows, tuple([Slice(job.request.id, job.done, tokens) for job, tokens in chosen])
-
-    def begun(self, t: float, batch: Batch) -> Begun:
-        """That a step over this batch begins."""
-        waiting = len(self._queued) + len(self._ready) - len(batch.pieces)
-        return Begun(t, self.name, batch, waiting, self.pool.used, self.pool.blocks)
 
     def made(self) -> dict[str, int]:
         """How many tokens each job that runs has made."""

@@ -33,7 +33,7 @@ from engine.sim.clock import PS_PER_S, Alarm, Clock, ps
 from engine.sim.cost import StepCost
 from engine.sim.counted_pool import CountedPool
 from engine.sim.ends import Ends
-from engine.sim.leap import Batch, Begun, Happening, Leapt
+from engine.sim.leap import Batch, Happening, Leapt
 from engine.sim.leaper import Leaper
 from engine.sim.network import Flow, Network
 from engine.sim.timing import Timing
@@ -84,14 +84,15 @@ class Surroundings(Protocol):
 
 
 class _Steps:
-    """One step or several alike, under way: what each computes, and when they end."""
+    """One step or several alike, under way: what each computes, and when they end. `said`: that the first began."""
 
-    __slots__ = ("batch", "ends", "leaps", "told")
+    __slots__ = ("batch", "ends", "leaps", "said", "told")
 
-    def __init__(self, batch: Batch, ends: Ends, leaps: bool) -> None:
+    def __init__(self, batch: Batch, ends: Ends, leaps: bool, said: bool) -> None:
         self.batch = batch
         self.ends = ends
         self.leaps = leaps
+        self.said = said
         self.told = 0  # steps whose tokens the router's loads already include
 
 
@@ -164,37 +165,33 @@ class Station:
         while self._mailbox:
             self._obey(self._mailbox.popleft())
         now = self._clock.ps
-        batch = self._next(now / PS_PER_S)
-        if batch is None:
+        steps = self._steps = self._next(now)
+        if steps is None:
             self._busy = False
             return
-        self._steps = steps = self._timed(batch, now)
-        for piece in batch.pieces if self._layered else ():
+        for piece in steps.batch.pieces if self._layered else ():
             if ship := self._layered.pop(piece.request, None):
                 self._ship_layers(ship, now, steps.ends.until(1).last)
         self._alarm = self._clock.alarm(steps.ends.last - now, self._ended)
 
-    def _next(self, t: float) -> Batch | None:
-        """What the next step computes, once that it begins has been written down."""
+    def _next(self, now: int) -> _Steps | None:
+        """The next step, or as many as are alike."""
+        t = now / PS_PER_S
         if self._leaper is None:
             plan, said = self._mind.plan(t)
             self._cluster.heard(self.name, said)
-            return Batch((), 0, 0, plan) if plan else None
-        begun = self._leaper.begin(t)
-        if begun is None:
+            batch = Batch((), 0, 0, plan)
+            return _Steps(batch, self._timing.ends(batch, 1, now), leaps=False, said=True) if plan else None
+        if (found := self._leaper.begin()) is None:
             return None
-        self._began(begun)
-        return begun.batch
-
-    def _began(self, begun: Begun) -> None:
-        self._cluster.write(begun.event if self._cluster.watched else begun)
-
-    def _timed(self, batch: Batch, now: int) -> _Steps:
-        steps = 0
-        watched = self._cluster.watched and any(piece.tokens > 1 for piece in batch.pieces)
-        if self._leaper and not watched:  # who watches sees a prompt's every piece
-            steps = self._leaper.steady_steps(batch)
-        return _Steps(batch, self._timing.ends(batch, steps or 1, now), steps > 0)
+        watched, prompts = self._cluster.watched, found.pieces
+        if watched and prompts and any(piece.tokens > 1 for piece in prompts):
+            steps = 0  # who watches sees a prompt's every piece
+        else:
+            steps = self._leaper.steady_steps(found)
+        if watched or not steps:
+            self._cluster.write(found.started(t, self.name))
+        return _Steps(found, self._timing.ends(found, steps or 1, now), steps > 0, watched or not steps)
 
     def _cut(self, steps: _Steps) -> None:
         """A command came in: end the leap with the step that is under way."""
@@ -214,7 +211,7 @@ class Station:
         batch, t = steps.batch, self._clock.s
         self._timing.taken += steps.ends.steps
         if steps.leaps and self._leaper:
-            self._cluster.leapt(Leapt(t, self.name, batch, steps.ends), steps.told)
+            self._cluster.leapt(Leapt(t, self.name, batch, steps.ends, steps.said), steps.told)
             said = self._leaper.leap(batch, steps.ends.steps, t)
         else:
             plan, samples = batch.plan, self._mind.samples
@@ -230,13 +227,15 @@ class Station:
             self._cluster.network.abort(flow)
         if self._leaper is None:
             return
-        if steps and steps.leaps and (ended := steps.ends.ended(self._clock.ps)):
-            ends, batch = steps.ends.until(ended), steps.batch
-            t = ends.last / PS_PER_S
-            self._cluster.leapt(Leapt(t, self.name, batch, ends), steps.told)
-            self._cluster.heard(self.name, self._leaper.leap(batch, ended, t))
-            if ended < steps.ends.steps:
-                self._began(self._leaper.begun(t, batch.after(ended)))
+        if steps and steps.leaps:
+            ended, batch, t = steps.ends.ended(self._clock.ps), steps.batch, steps.ends.begun / PS_PER_S
+            if ended:
+                ends = steps.ends.until(ended)
+                t = ends.last / PS_PER_S
+                self._cluster.leapt(Leapt(t, self.name, batch, ends, steps.said), steps.told)
+                self._cluster.heard(self.name, self._leaper.leap(batch, ended, t))
+            if ended < steps.ends.steps and (ended or not steps.said):
+                self._cluster.write(batch.after(ended).started(t, self.name))
         for request, tokens in self._leaper.made().items():
             self._cluster.router.learn(request, tokens)
 

@@ -15,7 +15,7 @@ from engine.events import Arrived, Finished, StepEnded, StepStarted, TokenMade
 from engine.metrics import Metrics, Spread
 from engine.sim.clock import PS_PER_S
 from engine.sim.ends import Ends, Rising, Uneven
-from engine.sim.leap import Begun, Happening, Leapt
+from engine.sim.leap import Happening, Leapt
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 E = TypeVar("E", Rising, Uneven)
@@ -112,12 +112,12 @@ class Counter:
         self._gaps = _Gaps()
         self._begun: dict[str, float] = {}
         self._busy: defaultdict[str, float] = defaultdict(float)
+        self._leapt_ps: defaultdict[str, int] = defaultdict(int)  # time spent in leaps
         self._decodes_at: dict[str, str] = {}  # of a request whose last tokens came in leaps, its worker
         self._leapt_s: dict[str, float] = {}  # when the last leap of each worker ended
         self._folds: dict[type, Callable[[Any], None]] = {
             Leapt: self._leapt,
             StepStarted: self._step_started,
-            Begun: self._step_started,
             StepEnded: self._step_ended,
             TokenMade: self._token,
             Arrived: self._arrived,
@@ -130,6 +130,9 @@ class Counter:
 
     def tally(self) -> Tally:
         requests = list(self._served.values())
+        for worker, spent_ps in self._leapt_ps.items():
+            self._busy[worker] += spent_ps / PS_PER_S
+        self._leapt_ps.clear()
         return Tally(requests, _metrics(requests, self._gaps, self._busy))
 
     def _arrived(self, event: Arrived) -> None:
@@ -147,7 +150,7 @@ class Counter:
         if worker := self._decodes_at.pop(request.id, ""):
             request.last_s = self._leapt_s[worker]
 
-    def _step_started(self, event: StepStarted | Begun) -> None:
+    def _step_started(self, event: StepStarted) -> None:
         self._begun[event.worker] = event.t
 
     def _step_ended(self, event: StepEnded) -> None:
@@ -167,7 +170,7 @@ class Counter:
         """All that a worker decodes gets a token in each of its steps, so only who is new to its batch is looked at.
         Whoever is stands at its end."""
         worker, ends, jobs = leap.worker, leap.ends, leap.batch.jobs
-        self._busy[worker] = self._busy[worker] + leap.t - self._begun[worker]
+        self._leapt_ps[worker] += ends.last - ends.begun
         if not jobs:
             return
         served, decodes_at, gaps = self._served, self._decodes_at, self._gaps
