@@ -5,11 +5,6 @@ from dataclasses import dataclass
 
 from engine.order import Order
 
-Share = tuple[str, int, int, int]  # worker, and what one order adds to its prefill, output and KV tokens
-
-
-NOTHING: tuple[int, list[Share]] = (0, [])
-
 
 @dataclass(eq=False, slots=True)
 class Load:
@@ -29,6 +24,10 @@ class Load:
         return self.prefill_tokens + self.output_tokens
 
 
+Share = tuple[Load, int, int, int]  # of a worker, and what one order adds to its prefill, output and KV tokens
+NOTHING: tuple[int, list[Share]] = (0, [])
+
+
 class Loads:
     """Every worker's load, from the orders that are booked on it."""
 
@@ -43,16 +42,26 @@ class Loads:
     def book(self, order: Order, source_hands_off: bool) -> None:
         """Replace what the order added to its workers' loads by what it adds now."""
         self.forget(order)
-        if shares := _shares(order, source_hands_off):
+        if shares := self._of(order, source_hands_off):
             self._shares[order.request.id] = (len(order.output_ids), shares)
-            self._add(shares, 1)
+            for load, prefill, output, kv in shares:
+                load.prefill_tokens += prefill
+                load.output_tokens += output
+                load.kv_tokens += kv
+                load.orders += 1
 
     def forget(self, order: Order) -> None:
         """Take away what the order adds. To be called before it has a token of which `made` did not hear."""
         before, shares = self._shares.pop(order.request.id, NOTHING)
         if shares:
-            self.made(shares[-1][0], before - len(order.output_ids))  # the worker that decodes comes last
-            self._add(shares, -1)
+            made, decodes = len(order.output_ids) - before, shares[-1][0]  # the worker that decodes comes last
+            decodes.output_tokens += made
+            decodes.kv_tokens -= made
+            for load, prefill, output, kv in shares:
+                load.prefill_tokens -= prefill
+                load.output_tokens -= output
+                load.kv_tokens -= kv
+                load.orders -= 1
 
     def made(self, worker: str, tokens: int) -> None:
         """Orders that decode at `worker` have so many more tokens, all together."""
@@ -60,24 +69,15 @@ class Loads:
         load.output_tokens -= tokens
         load.kv_tokens += tokens
 
-    def _add(self, shares: Iterable[Share], sign: int) -> None:
-        for worker, prefill, output, kv in shares:
-            load = self.of[worker]
-            load.prefill_tokens += sign * prefill
-            load.output_tokens += sign * output
-            load.kv_tokens += sign * kv
-            load.orders += sign
-
-
-def _shares(order: Order, source_hands_off: bool) -> list[Share]:
-    if order.stage == "done":
-        return []
-    shares: list[Share] = []
-    tokens = order.tokens
-    to_make = order.request.max_output_tokens - len(order.output_ids)
-    if order.source:
-        to_prefill = tokens if order.stage in ("prefilling", "reserving") else 0
-        shares.append((order.source, to_prefill, 0 if source_hands_off else to_make, tokens))
-    if order.target:
-        shares.append((order.target, 0, to_make, tokens))
-    return shares
+    def _of(self, order: Order, source_hands_off: bool) -> list[Share]:
+        if order.stage == "done":
+            return []
+        shares: list[Share] = []
+        tokens = order.tokens
+        to_make = order.request.max_output_tokens - len(order.output_ids)
+        if order.source:
+            to_prefill = tokens if order.stage in ("prefilling", "reserving") else 0
+            shares.append((self.of[order.source], to_prefill, 0 if source_hands_off else to_make, tokens))
+        if order.target:
+            shares.append((self.of[order.target], 0, to_make, tokens))
+        return shares

@@ -242,7 +242,9 @@ class Router:
         if order.stage in ("recalled", "done"):
             return []
         if isinstance(event, Finished):
+            self.learn(order.request.id, event.output_tokens)
             return [event, *self._end(order, worker, event.t)]
+        self.learn(order.request.id, event.index)
         self._loads.forget(order)
         order.output_ids.append(event.token)
         if order.stage == "prefilling" and self.roster.roles[worker] != "prefill_only":
@@ -250,19 +252,18 @@ class Router:
         self._book(order)
         return [event]
 
-    def leapt(self, worker: str, requests: Sequence[str], steps: int, told: int = 0) -> None:
-        """Each of these requests, decoding at `worker`, has made `steps` more tokens, whose values do not matter.
-
-        `told`: how many of all these tokens `progress` has already counted.
-        """
-        orders, unknown = self.orders, [0] * steps
-        for request in requests:
-            orders[request].output_ids += unknown
-        self._loads.made(worker, steps * len(requests) - told)
-
     def progress(self, worker: str, tokens: int) -> None:
-        """Count `tokens` more tokens at `worker`; `leapt` says later to which requests they belong."""
+        """Requests that decode at `worker` have made `tokens` more tokens, all together, of which no event tells.
+
+        Only the load knows of them; the next event of each request, or `learn`, says which of them are its own.
+        """
         self._loads.made(worker, tokens)
+
+    def learn(self, request: str, tokens: int) -> None:
+        """The request has made so many tokens; the values of those that no event told of do not matter."""
+        ids = self.orders[request].output_ids
+        if len(ids) < tokens:
+            ids += [0] * (tokens - len(ids))
 
     # ---- an order's way
 
@@ -290,7 +291,7 @@ class Router:
         """The worker that prefills, and the one that decodes if it is another and known by now; None: none is up."""
         d = self.deployment
         if d.kind != "disaggregated":
-            return self._choose(order, d.policies[0]), ""
+            return self._choose(order, next(iter(self.roster.roles.values()))), ""  # all have the same role
         if d.conditional:
             here, others = self._choose(order, d.decode_policy), self.roster.choosable("prefill_only")
             if here and self.route.stays(order, here, others, self._loads.of, d.local_prefill_tokens):

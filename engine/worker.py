@@ -4,10 +4,8 @@ It has no clock, tensor or socket: it takes times and sampled tokens, and return
 and the simulator both drive this class.
 """
 
-import sys
 from collections import OrderedDict, deque
-from collections.abc import Sequence
-from heapq import heappop, heappush
+from collections.abc import Collection, Sequence
 from itertools import islice
 
 from engine.blocks import BlockPool
@@ -26,8 +24,9 @@ Output = Event | Report
 class Worker:
     """Blocks for the longest possible answer are taken before a request starts, so a started one never lacks memory.
 
-    A request is in one of four places: `_waiting` (no token made here yet), `_running` (one token a step), `_held`
-    (prefilled; its KV is kept until it has landed elsewhere), or `_reserved` (blocks reserved, KV on its way here).
+    A request is in one of five places: `_queued` (no blocks yet), `_ready` (blocks, but no token made here yet),
+    `_running` (one token a step), `_held` (prefilled; its KV is kept until it has landed elsewhere), or `_reserved`
+    (blocks reserved, KV on its way here).
     """
 
     def __init__(
@@ -42,11 +41,9 @@ class Worker:
         self.pool = pool
         self.max_running = max_running
         self.configure(policy, chunk)
-        self._waiting: OrderedDict[str, Job] = OrderedDict()  # long under overload: never iterate over all of it
-        self._running: dict[str, Job] = {}  # each step that decodes makes a token for all of them
-        self._decoded = 0  # such steps
-        self._ending: list[tuple[int, str]] = []  # after which of them each of these ends at the latest: a heap
-        self._stoppable: set[str] = set()  # of those that run, whom a token's value may end
+        self._queued: OrderedDict[str, Job] = OrderedDict()  # both are long under overload: never iterate over all
+        self._ready: OrderedDict[str, Job] = OrderedDict()
+        self._running: dict[str, Job] = {}
         self._held: dict[str, Job] = {}
         self._asked: deque[tuple[str, int]] = deque()  # reservations that wait for blocks: first come, first served
         self._reserved: set[str] = set()
@@ -65,7 +62,7 @@ class Worker:
     @property
     def idle(self) -> bool:
         """Whether there is nothing to compute."""
-        return not (self._waiting or self._running)
+        return not (self._queued or self._ready or self._running)
 
     def blocks_of(self, request: str) -> tuple[int, ...]:
         """The request's blocks, in position order; empty if it has none."""
@@ -76,14 +73,14 @@ class Worker:
         return [self._piece(self.job(piece.request), piece) for piece in plan]
 
     def job(self, request: str) -> Job:
-        """A request that is waiting or running here."""
-        return self._running.get(request) or self._waiting[request]
+        """A request that has its blocks here, and is computed."""
+        return self._running.get(request) or self._ready[request]
 
     def _piece(self, job: Job, piece: Slice) -> Piece:
         return Piece(
             request=piece.request,
             start=piece.start,
-            token_ids=tuple(job.tokens[piece.start : piece.start + piece.tokens]),
+            token_ids=job.ids(piece.start, piece.tokens),
             blocks=self.pool.owned(piece.request),
             sample=job.request.sampling if self.samples(piece) else None,
             index=job.output_tokens,
@@ -91,7 +88,7 @@ class Worker:
 
     def samples(self, piece: Slice) -> bool:
         """Whether a token is sampled after the slice's last row."""
-        return self._samples_first_token and piece.start + piece.tokens == len(self.job(piece.request).tokens)
+        return self._samples_first_token and piece.start + piece.tokens == self.job(piece.request).length
 
     # ---- requests come and go
 
@@ -100,7 +97,7 @@ class Worker:
 
         `cached`: how many of its first tokens have their KV here. Never the last one, whose logits are needed.
         """
-        self._waiting[request.id] = Job(request, [*request.prompt_ids, *output_ids], done=cached)
+        self._queued[request.id] = Job(request, list(output_ids), done=cached)
 
     def reserve(self, request: str, tokens: int) -> list[Output]:
         """Reserve blocks for a request whose KV will come from elsewhere."""
@@ -110,14 +107,15 @@ class Worker:
     def admit(self, request: Request, output_ids: Sequence[int]) -> None:
         """The reserved blocks now hold the KV of all tokens but the last: decode from there."""
         self._reserved.remove(request.id)
-        tokens = [*request.prompt_ids, *output_ids]
-        self._run(Job(request, tokens, done=len(tokens) - 1))
+        job = Job(request, list(output_ids))
+        job.done = job.length - 1
+        self._run(job)
 
     def drop(self, request: str, t: float) -> list[Output]:
         """Forget a request wherever it is. Must not be called while a step that contains it runs."""
-        self._waiting.pop(request, None)
-        self._running.pop(request, None)
-        self._stoppable.discard(request)
+        self._queued.pop(request, None)
+        self._ready.pop(request, None)
+        self._stop(request)
         self._asked = deque(ask for ask in self._asked if ask[0] != request)
         self._held.pop(request, None)
         self._reserved.discard(request)
@@ -127,20 +125,19 @@ class Worker:
 
     def plan(self, t: float) -> tuple[Plan, list[Output]]:
         """The next step and its `StepStarted` event; an empty plan if there is nothing to do."""
-        ready = self._with_blocks() if self._waiting else []
+        ready = list(self._with_blocks())
         chosen = self._choose(ready, self._running.values(), self._chunk)
         plan = tuple([Slice(job.request.id, job.done, tokens) for job, tokens in chosen])
         if not plan:
             return (), []
-        waiting = len(self._waiting)
+        waiting = len(self._queued) + len(self._ready)
         if waiting:
-            waiting -= sum(piece.request in self._waiting for piece in plan)
+            waiting -= sum(piece.request in self._ready for piece in plan)
         return plan, [StepStarted(t, self.name, plan, waiting, self.pool.used, self.pool.blocks)]
 
     def finish(self, plan: Plan, sampled: Sequence[int | None], t: float, cpu_s: float | None = None) -> list[Output]:
         """Record a step's results. `sampled` has, for each slice, a token or None; `cpu_s` is the CPU time it took."""
         out: list[Output] = [StepEnded(t, self.name, cpu_s)]
-        self._decoded += plan[0].request in self._running
         for piece, token in zip(plan, sampled, strict=True):
             job = self.job(piece.request)
             job.done += piece.tokens
@@ -149,28 +146,29 @@ class Worker:
 
     def _computed(self, job: Job, token: int | None, t: float) -> list[Output]:
         out = self._book(job, token, t) if token is not None else []
-        if job.request.id in self._waiting and (token is not None or job.left == 0):
+        if job.request.id in self._ready and (token is not None or job.left == 0):
             out += self._leave_queue(job)
         return out
 
     def _book(self, job: Job, token: int, t: float) -> list[Output]:
         request = job.request
-        job.tokens.append(token)
+        job.output_ids.append(token)
         made = TokenMade(t, self.name, request.id, job.output_tokens - 1, token)
         reason = request.end(job.output_tokens, token)
         return [made, *self._end(job, reason, t)] if reason else [made]
 
     def _end(self, job: Job, reason: str, t: float) -> list[Output]:
         request = job.request.id
-        self._stoppable.discard(request)
-        if not self._running.pop(request, None):
-            del self._waiting[request]
+        if request in self._running:
+            self._stop(request)
+        else:
+            del self._ready[request]
         return [Finished(t, request, reason, job.output_tokens), *self._free(request, t)]
 
     def _leave_queue(self, job: Job) -> list[Output]:
         """Prefilled: from now on decode here, or hold the KV until it has landed elsewhere."""
         request = job.request.id
-        del self._waiting[request]
+        del self._ready[request]
         if not self._hands_off:
             self._run(job)
             return []
@@ -180,72 +178,22 @@ class Worker:
     def _run(self, job: Job) -> None:
         """It decodes from now on."""
         self._running[job.request.id] = job
-        if job.request.stop_ids:
-            self._stoppable.add(job.request.id)
-        heappush(self._ending, (self._decoded + job.longest - len(job.tokens), job.request.id))
 
-    def _first_end(self) -> int:
-        """After how many steps from now the first running request ends at the latest."""
-        while self._ending:
-            end, request = self._ending[0]
-            job = self._running.get(request)
-            if job is not None and job.longest - len(job.tokens) == end - self._decoded:
-                return end - self._decoded
-            heappop(self._ending)  # it ended earlier, or was dropped
-        return sys.maxsize
-
-    def steady_steps(self, plan: Plan) -> int:
-        """How many steps like this one, counting it, run until a prompt or an answer ends, if none comes or is dropped.
-
-        For a simulated clock that can leap; pieces of prompts go on where the one before ended. 0 if a piece of one
-        token looks like decoding, or a token's value may end an answer.
-        """
-        steps = sys.maxsize
-        for piece in reversed(plan) if self._waiting else ():
-            job = self._waiting.get(piece.request)
-            if job is None:
-                break
-            if piece.tokens == 1:
-                return 0
-            steps = min(steps, max(1, (job.left - 1) // piece.tokens))
-        if plan[0].tokens > 1:
-            return steps
-        if self._stoppable:
-            return 0
-        return min(steps, self._first_end())
-
-    def leap(self, plan: Plan, steps: int, t: float) -> list[Output]:
-        """Record `steps` such steps at once, the last of which ended at `t`: as `finish`, without events for the tokens
-        of requests that decode."""
-        out: list[Output] = []
-        rows = len(self._running) if plan[0].tokens == 1 else 0
-        if rows:
-            self._decoded += steps
-            unknown = [UNKNOWN] * steps
-            for job in self._running.values():
-                job.tokens += unknown
-                job.done += steps
-            if self._ending[0][0] <= self._decoded:
-                for job in [job for job in self._running.values() if len(job.tokens) == job.longest]:
-                    out += self._end(job, "length", t)
-        for piece in plan[rows:]:
-            job = self._waiting[piece.request]
-            job.done += steps * piece.tokens
-            sampled = job.left == 0 and self._samples_first_token
-            out += self._computed(job, UNKNOWN if sampled else None, t)
-        return [*out, *self._grant()] if out else out
+    def _stop(self, request: str) -> None:
+        """It decodes no more, if it did."""
+        self._running.pop(request, None)
 
     # ---- memory
 
-    def _with_blocks(self) -> list[Job]:
-        """Waiting jobs that own their blocks. Blocks are taken in order of arrival; a small request overtakes none."""
-        ready: list[Job] = []
-        for job in islice(self._waiting.values(), max(0, self.max_running - len(self._running))):
-            worst = len(job.tokens) if self._hands_off else job.longest
-            if not self.pool.owned(job.request.id) and self.pool.take(job.request.id, worst) is None:
+    def _with_blocks(self) -> Collection[Job]:
+        """Those that may be prefilled now. Blocks are taken in order of arrival; a small request overtakes none."""
+        room = max(0, self.max_running - len(self._running))
+        while self._queued and len(self._ready) < room:
+            request, job = next(iter(self._queued.items()))
+            if self.pool.take(request, job.length if self._hands_off else job.longest) is None:
                 break
-            ready.append(job)
-        return ready
+            self._ready[request] = self._queued.pop(request)
+        return self._ready.values() if len(self._ready) <= room else list(islice(self._ready.values(), room))
 
     def _grant(self) -> list[Output]:
         granted: list[Output] = []

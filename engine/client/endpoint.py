@@ -7,26 +7,23 @@ file.
 import os
 import re
 from collections.abc import AsyncIterator
-from typing import Any, Literal
+from typing import Any
 from urllib.request import proxy_bypass
 
 import httpx2
 import msgspec
 
 from engine.client.answer import CONNECT_S, SILENCE_S, Heard, answer, short
+from engine.client.apis import APIS, KEY_VARIABLE, Api
 from engine.errors import BadInput
 from engine.request import Request
 from engine.scenario import one_of
 
-KEY_VARIABLE = "SPLIT_KITCHEN_API_KEY"  # not a flag: everyone on the machine can see command lines
-APIS = ("chat", "completions")
 PATHS = {"chat": "/chat/completions", "completions": "/completions"}
 COUNTING = ("vllm", "sglang", "nvidia")  # these can count tokens in every chunk; others reject the unknown option
 OURS = ("model", "messages", "prompt", "stream")  # of a request's body
 AN_ADDRESS = "a URL, as http://HOST:8000/v1"
 KEY = re.compile(r"[!-~]+")  # what a header carries: printable ASCII without spaces
-
-Api = Literal["chat", "completions"]
 
 
 class Endpoint(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ import click
 import msgspec
 from msgspec.structs import replace
 
+from engine.commands.lazy_group import LazyGroup
 from engine.fleet.catalog.hardware import gpu
 from engine.fleet.catalog.hf_config import model
 from engine.fleet.estimate.step_cost import step_cost
@@ -61,7 +62,7 @@ SCENES = {
 }
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def bench() -> None:
     """Measure how fast the code itself is, on this machine."""
 

@@ -7,8 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from engine.client.endpoint import APIS, KEY_VARIABLE
-from engine.client.run import run_outside
+from engine.client.apis import APIS, KEY_VARIABLE
 from engine.client.summary import sentences
 from engine.errors import BadInput
 from engine.events import Failed
@@ -40,6 +39,8 @@ def sent(
     context: click.Context, endpoint: str, served_model: str, api: str, extra_body: str, options: dict[str, Any]
 ) -> Log:
     """The log of the workload against `endpoint`; the tokenizer of `--model` makes the prompts. Raises BadInput."""
+    from engine.client.run import run_outside  # its HTTP client takes time to import, which only this needs
+
     for name in NOT_MINE:
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             allowed = "left out with --endpoint: a client cannot choose how that server is deployed"

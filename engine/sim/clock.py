@@ -1,66 +1,64 @@
-"""Simulated time in whole nanoseconds.
+"""Simulated time in whole picoseconds.
 
 Sums of integers are exact. So several steps taken in one leap end exactly when they would have ended one by one, and
-the same seed gives the same log, byte for byte.
+the same seed gives the same log, byte for byte. A step of milliseconds takes so many of them that the share of each
+token of context is a whole number, too: then the end of any step of a leap is one formula (`engine.sim.ends`).
 """
 
 from collections.abc import Callable
-from itertools import accumulate
+from heapq import heappop
 
-import numpy as np
 import simpy
+from simpy.core import EmptySchedule
 
-from engine.sim.cost import Seconds
-
-NS_PER_S = 1_000_000_000
-
-Alarm = simpy.Event
+PS_PER_S = 1_000_000_000_000
 
 
-def ns(seconds: float) -> int:
-    """To the nearest nanosecond, but at least one: everything takes time."""
-    return int(seconds * NS_PER_S + 0.5) or 1
+def ps(seconds: float) -> int:
+    """To the nearest picosecond, but at least one: everything takes time."""
+    return int(seconds * PS_PER_S + 0.5) or 1
 
 
-def ends(lasting_s: Seconds, begun_ns: int) -> list[int]:
-    """When each of several steps ends, which follow each other and last so long; each is rounded as `ns` does."""
-    if isinstance(lasting_s, list):
-        lasting = [int(seconds * NS_PER_S + 0.5) or 1 for seconds in lasting_s]
-        lasting[0] += begun_ns
-        return list(accumulate(lasting))
-    whole = (lasting_s * NS_PER_S + 0.5).astype(np.int64)
-    np.maximum(whole, 1, out=whole)
-    whole[0] += begun_ns
-    return whole.cumsum().tolist()  # type: ignore[no-any-return]
+class Alarm(simpy.Event):
+    """A SimPy event that one listener hears, and that cannot fail: half the work of a `simpy.Timeout`."""
+
+    def __init__(self, env: simpy.Environment, ring: "Callable[[Alarm], None]") -> None:
+        self.env = env
+        self.ring = ring
 
 
-class Clock:
-    """The simulation's time in nanoseconds, and its alarms. What rings at the same moment rings in the order set."""
+class Clock(simpy.Environment):
+    """The simulation's time in picoseconds, and its alarms. What rings at the same moment rings in the order set.
 
-    def __init__(self) -> None:
-        self._env = simpy.Environment(initial_time=0)
+    `run` lets the alarms ring, one after the other, until there are none.
+    """
 
     @property
-    def ns(self) -> int:
-        return self._env.now  # type: ignore[return-value]  # whole, because every delay is
+    def ps(self) -> int:
+        return self._now  # type: ignore[return-value]  # whole, because every delay is
 
     @property
     def s(self) -> float:
-        return self._env.now / NS_PER_S
+        return self._now / PS_PER_S
 
     def at(self, s: float) -> int:
-        """The moment `s` in nanoseconds."""
-        return round(s * NS_PER_S)
+        """The moment `s` in picoseconds."""
+        return round(s * PS_PER_S)
 
-    def alarm(self, delay_ns: int, ring: Callable[[Alarm], None]) -> Alarm:
-        """Call `ring` in `delay_ns` with the alarm, which is returned.
+    def step(self) -> None:
+        """Ring the next alarm. A clock has nothing but alarms."""
+        try:
+            self._now, _, _, alarm = heappop(self._queue)
+        except IndexError:
+            raise EmptySchedule from None
+        assert isinstance(alarm, Alarm)
+        alarm.ring(alarm)
+
+    def alarm(self, delay_ps: int, ring: Callable[[Alarm], None]) -> Alarm:
+        """Call `ring` in `delay_ps` with the alarm, which is returned.
 
         There is no cancelling: a caller that has set another one since then ignores it.
         """
-        alarm = self._env.timeout(delay_ns)
-        alarm.callbacks.append(ring)
+        alarm = Alarm(self, ring)
+        self.schedule(alarm, delay=delay_ps)
         return alarm
-
-    def run(self) -> None:
-        """Let the alarms ring, one after the other, until there are none."""
-        self._env.run()

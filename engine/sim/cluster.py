@@ -23,7 +23,7 @@ from engine.sim.station import Station, WorkerSpec
 from engine.worker import Output
 
 TOLD = frozenset((TokenMade, Finished))  # what they tell the router
-RECORDED = frozenset((StepStarted, StepEnded, BlocksFreed))  # what workers say most often
+RECORDED = frozenset((StepStarted, StepEnded, BlocksFreed))  # what does not concern the router
 
 
 class Cluster:
@@ -55,7 +55,7 @@ class Cluster:
         self.watched = watched
         self.seed = seed
         self.record: list[Happening] = []
-        self._write = write or self.record.append
+        self.write = write or self.record.append
         self._coming: deque[Request] = deque()  # in a closed loop: what its users will ask next
         self._users = 0
         self.network = Network(self.clock, link, network or NetworkSpec())
@@ -64,11 +64,11 @@ class Cluster:
         self._seen: list[tuple[float, int, int]] = []  # of every request: arrival, prompt and output tokens
         self.router = Router(deployment, list(workers), link, route or LeastLoaded())
         self.stations = {name: Station(self, name, spec) for name, spec in workers.items()}
-        self._write(self.router.deployed(0.0))
-        self._write(LinkChanged(0.0, link.bandwidth_bytes_per_s, link.latency_s))
+        self.write(self.router.deployed(0.0))
+        self.write(LinkChanged(0.0, link.bandwidth_bytes_per_s, link.latency_s))
         for name, station in self.stations.items():
             ready = station.ready()
-            self._write(WorkerUp(0.0, name, ready.pid, ready.blocks))
+            self.write(WorkerUp(0.0, name, ready.pid, ready.blocks))
             ups = self.router.worker_up(name, ready, 0.0)
             self.apply(send for send in ups if isinstance(send, Send))
 
@@ -80,11 +80,15 @@ class Cluster:
         self.router.expect(name, policy)
         self._tell_progress()
         self.apply(self.router.worker_up(name, station.ready(), self.clock.s))
-        self._write(self.router.deployed(self.clock.s))
+        self.write(self.router.deployed(self.clock.s))
 
     def leave(self, name: str) -> None:
         """Remove a worker. Its requests, if any, are rescheduled as after a failure."""
+        self._tell_progress()
+        self.stations[name].stop()
         del self.stations[name]
+        if self.prefixes:
+            self.prefixes.forget(name)
         self.apply(self.router.worker_down(name, "retired", self.clock.s))
 
     def assign(self, name: str, policy: str) -> None:
@@ -130,9 +134,9 @@ class Cluster:
         """Everybody whose time it is arrives, and an alarm is set for the next one."""
         coming = self._coming
         while coming:
-            wait_ns = self.clock.at(coming[0].arrival_s) - self.clock.ns
-            if wait_ns > 0:
-                self.clock.alarm(wait_ns, self._arrive)
+            wait_ps = self.clock.at(coming[0].arrival_s) - self.clock.ps
+            if wait_ps > 0:
+                self.clock.alarm(wait_ps, self._arrive)
                 return
             self.submit(coming.popleft())
         self._all_came = True
@@ -160,7 +164,7 @@ class Cluster:
         for output in outputs:
             kind = type(output)
             if kind in RECORDED:
-                self._write(output)  # type: ignore[arg-type]  # an event, and not a report
+                self.write(output)  # type: ignore[arg-type]  # an event, and not a report
             elif kind in TOLD:
                 self.apply(self.router.noted(worker, output))  # type: ignore[arg-type]  # likewise
             elif isinstance(output, Message):
@@ -168,14 +172,13 @@ class Cluster:
                     self._tell_progress()
                 self.apply(self.router.heard(worker, output, self.clock.s))
             else:
-                self._write(output)
+                self.write(output)
 
     def leapt(self, leap: Leapt, told: int) -> None:
         """A worker took several steps at once; the router already knows of the first `told` of them."""
-        self._write(leap)
-        if rows := leap.rows:
-            steps = len(leap.ends_s)
-            self.router.leapt(leap.worker, [piece.request for piece in rows], steps, told * len(rows))
+        self.write(leap)
+        if jobs := leap.batch.jobs:
+            self.router.progress(leap.worker, (leap.ends.steps - told) * len(jobs))
 
     def apply(self, outputs: Iterable[Routed]) -> None:
         """Deliver the router's commands to their workers, and record its events."""
@@ -183,7 +186,7 @@ class Cluster:
             if isinstance(output, Send):
                 self.stations[output.worker].command(output.command)
             else:
-                self._write(output)
+                self.write(output)
                 if self._users and type(output) is Finished:
                     self._next_of_user()
 
@@ -193,6 +196,6 @@ class Cluster:
 
     def _tell_progress(self) -> None:
         """Called before any decision that depends on load."""
-        now = self.clock.ns
+        now = self.clock.ps
         for station in self.stations.values():
             station.tell_progress(now)

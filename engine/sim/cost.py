@@ -5,14 +5,19 @@ all rows together read.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
-import numpy as np
 
 Prefill = tuple[int, int]  # of one slice: first position, tokens
-Seconds = list[float] | np.ndarray[Any, np.dtype[np.float64]]  # of consecutive steps
-MANY = 32  # steps, from which on an array is faster than a list
+
+
+class Line(NamedTuple):
+    """A decode step over some rows takes `fixed_s` and `token_s` per token of context, from a context of `since` on."""
+
+    fixed_s: float
+    token_s: float
+    since: int = 0
 
 
 class StepCost(Protocol):
@@ -21,23 +26,8 @@ class StepCost(Protocol):
     def step_s(self, prefill: Sequence[Prefill], rows: int, context: int) -> float:
         """One step over these pieces of prefill and these decode rows."""
 
-    def decode_s(self, rows: int, context: int, steps: int) -> Seconds:
-        """Each of `steps` consecutive steps over the same `rows` decode rows; each adds `rows` to the context."""
-
-
-class _Cost(msgspec.Struct, frozen=True):
-    def step_s(self, prefill: Sequence[Prefill], rows: int, context: int) -> float:
-        raise NotImplementedError
-
-    def decode_s(self, rows: int, context: int, steps: int) -> Seconds:
-        return [self.step_s((), rows, context + step * rows) for step in range(steps)]
-
-
-def _rising(first: float, grows: float, steps: int) -> Seconds:
-    """`first`, and then each time `grows` more."""
-    if steps < MANY:
-        return [first + grows * step for step in range(steps)]
-    return first + grows * np.arange(steps, dtype=np.float64)
+    def line(self, rows: int) -> Line | None:
+        """The same as `step_s((), rows, context)`, if it is a straight line that never falls; else None."""
 
 
 def attention_pairs(prefill: Sequence[Prefill]) -> float:
@@ -45,7 +35,7 @@ def attention_pairs(prefill: Sequence[Prefill]) -> float:
     return sum(tokens * (start + tokens / 2) for start, tokens in prefill)
 
 
-class LinearCost(_Cost, frozen=True, tag="linear"):
+class LinearCost(msgspec.Struct, frozen=True, tag="linear"):
     """What `engine.sim.fit` fits to the steps of a log, in seconds.
 
     Every step costs `step`, and one with prefill also `prefill_step`; the others are per unit of work.
@@ -66,12 +56,11 @@ class LinearCost(_Cost, frozen=True, tag="linear"):
             seconds += self.attention_pair * attention_pairs(prefill)
         return seconds
 
-    def decode_s(self, rows: int, context: int, steps: int) -> Seconds:
-        first = self.step + self.row * rows + self.context_token * context
-        return _rising(first, self.context_token * rows, steps)
+    def line(self, rows: int) -> Line:
+        return Line(self.step + self.row * rows, self.context_token)
 
 
-class GpuCost(_Cost, frozen=True, tag="gpu"):
+class GpuCost(msgspec.Struct, frozen=True, tag="gpu"):
     """A worker of one or several GPUs, in seconds per unit of work. `engine.fleet.estimate.step_cost` fills it in.
 
         step = max(token_s x tokens + sampled_s x sampled rows, weights_s)     dense matrices
@@ -112,11 +101,10 @@ class GpuCost(_Cost, frozen=True, tag="gpu"):
             seconds += self.window_pair_s * sum(_pairs_within(self.window, *piece) for piece in prefill)
         return seconds + self._reading_s(rows, context) if rows else seconds
 
-    def decode_s(self, rows: int, context: int, steps: int) -> Seconds:
-        fixed = self._matrices_s(rows, rows) + self.row_s * rows
-        if self.window and context < rows * self.window:
-            return [fixed + self._reading_s(rows, context + step * rows) for step in range(steps)]
-        return _rising(fixed + self._reading_s(rows, context), self.kv_token_s * rows, steps)
+    def line(self, rows: int) -> Line:
+        full = rows * self.window  # from here on the windows are full and cost the same
+        fixed_s = self._matrices_s(rows, rows) + self.row_s * rows + self.window_token_s * full
+        return Line(fixed_s, self.kv_token_s, full)
 
     def _matrices_s(self, tokens: float, sampled: float) -> float:
         """Everything that depends only on the number of tokens."""

@@ -2,7 +2,8 @@
 
 Between two changes of its batch a decode step is like the one before it, one position further, and so is one with a
 piece of a long prompt beside it. A simulated worker takes such steps at once. What it writes down then is one `Leapt`
-in place of the events of every step; `unfold` turns it into exactly those events.
+in place of the events of every step, which names neither a position nor a time for each row; `unfold` turns it into
+exactly those events.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,25 +12,68 @@ import msgspec
 
 from engine.events import Event, StepEnded, StepStarted, TokenMade
 from engine.plan import Plan, Slice
+from engine.policy import Job
+from engine.sim.clock import PS_PER_S
+from engine.sim.ends import Ends
 from engine.worker import UNKNOWN
 
 
-class Leapt(msgspec.Struct, frozen=True, gc=False):
-    """The step over `plan` that `worker` began last was taken `len(ends_s)` times; its `rows` made a token each time.
+class Batch(msgspec.Struct, frozen=True, gc=False):  # never in a cycle
+    """What a step computes: a token of each of `jobs`, then `pieces` of prompts.
 
-    A piece of a prompt went on each time where it had ended; what its last step sampled is said separately. `waiting`,
-    `blocks_used` and `blocks` stay what its `StepStarted` said. `t` is when the last step ended.
+    `decoded`: how many decode steps the worker has taken; a job's position is that plus its `offset`. `context`: the
+    tokens whose KV all jobs together read. The rest is as in `StepStarted`.
+    """
+
+    jobs: tuple[Job, ...]
+    decoded: int
+    context: int
+    pieces: Plan
+    waiting: int = 0
+    blocks_used: int = 0
+    blocks: int = 0
+
+    @property
+    def plan(self) -> Plan:
+        """The step's slices."""
+        return (*[Slice(job.request.id, job.offset + self.decoded, 1) for job in self.jobs], *self.pieces)
+
+    def after(self, steps: int) -> "Batch":
+        """The same so many steps later."""
+        return msgspec.structs.replace(
+            self,
+            decoded=self.decoded + steps,
+            context=self.context + steps * len(self.jobs),
+            pieces=tuple([Slice(one.request, one.start + steps * one.tokens, one.tokens) for one in self.pieces]),
+        )
+
+    def started(self, t: float, worker: str) -> StepStarted:
+        """The event that says that a step over it begins."""
+        return StepStarted(t, worker, self.plan, self.waiting, self.blocks_used, self.blocks)
+
+
+class Leapt(msgspec.Struct, frozen=True, gc=False):
+    """`worker` has taken the step over `batch` once for each of `ends`. Its jobs made a token each time.
+
+    A piece of a prompt went on each time where it had ended; what its last step sampled is said separately. `told`:
+    whether the first `StepStarted` stands in the record already. `t` is when the last step ended.
     """
 
     t: float
     worker: str
-    plan: Plan
-    ends_s: tuple[float, ...]
+    batch: Batch
+    ends: Ends
+    told: bool
 
     @property
-    def rows(self) -> Plan:
-        """The slices that decode; they stand before those of prompts, which have more than one token."""
-        return self.plan if self.plan[-1].tokens == 1 else tuple([piece for piece in self.plan if piece.tokens == 1])
+    def plan(self) -> Plan:
+        """The slices of its first step."""
+        return self.batch.plan
+
+    @property
+    def ends_s(self) -> tuple[float, ...]:
+        """When each step ended."""
+        return self.ends.seconds
 
 
 Happening = Event | Leapt
@@ -37,28 +81,21 @@ Happening = Event | Leapt
 
 def unfold(record: Iterable[Happening]) -> Iterator[Event]:
     """The record with every leap expanded. Not in order of time, since the leaps of several workers overlap."""
-    begun: dict[str, StepStarted] = {}
-    made: dict[str, int] = {}
     for event in record:
         if isinstance(event, Leapt):
-            yield from _spelled_out(event, begun[event.worker], made)
-            continue
-        if isinstance(event, StepStarted):
-            begun[event.worker] = event
-        elif isinstance(event, TokenMade):
-            made[event.request] = event.index + 1
-        yield event
+            yield from _spelled_out(event)
+        else:
+            yield event
 
 
-def _spelled_out(leap: Leapt, begun: StepStarted, made: dict[str, int]) -> Iterator[Event]:
-    worker = leap.worker
+def _spelled_out(leap: Leapt) -> Iterator[Event]:
+    worker, begun_s = leap.worker, leap.ends.begun / PS_PER_S
     for step, end_s in enumerate(leap.ends_s):
-        if step:
-            plan = tuple(Slice(one.request, one.start + step * one.tokens, one.tokens) for one in leap.plan)
-            begun_s = leap.ends_s[step - 1]
-            yield StepStarted(begun_s, worker, plan, begun.waiting, begun.blocks_used, begun.blocks)
+        batch = leap.batch.after(step)
+        if step or not leap.told:
+            yield batch.started(begun_s, worker)
         yield StepEnded(end_s, worker)
-        for piece in leap.rows:
-            index = made.get(piece.request, 0)
-            made[piece.request] = index + 1
-            yield TokenMade(end_s, worker, piece.request, index, UNKNOWN)
+        for job in batch.jobs:
+            index = job.offset + batch.decoded + 1 - job.prompt_tokens
+            yield TokenMade(end_s, worker, job.request.id, index, UNKNOWN)
+        begun_s = end_s

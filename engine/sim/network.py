@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import msgspec
 
 from engine.link import LinkSpec
-from engine.sim.clock import NS_PER_S, Alarm, Clock, ns
+from engine.sim.clock import PS_PER_S, Alarm, Clock, ps
 
 FABRIC = "fabric"
 Sharing = Literal["fifo", "fair"]
@@ -35,7 +35,7 @@ class NetworkSpec(msgspec.Struct, frozen=True):
 
 
 class Flow:
-    """One handoff's transfer. The last `last_bytes` (of the last layer) exist only from `not_before_ns` on."""
+    """One handoff's transfer. The last `last_bytes` (of the last layer) exist only from `not_before_ps` on."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Flow:
         blocks: int,
         started: Callable[[], None],
         landed: Callable[[float], None],
-        not_before_ns: int = 0,
+        not_before_ps: int = 0,
         last_bytes: float = 0.0,
         request: str = "",
     ) -> None:
@@ -55,12 +55,12 @@ class Flow:
         self.blocks = blocks
         self.started = started
         self.landed = landed
-        self.not_before_ns = not_before_ns
+        self.not_before_ps = not_before_ps
         self.last_bytes = last_bytes
         self.request = request
         self.left = float(nbytes)
         self.rate = 0.0
-        self.since_ns = 0
+        self.since_ps = 0
         self.over = False
 
 
@@ -77,7 +77,7 @@ class Network:
         self._clock = clock
         self._queues: dict[str, deque[Flow]] = {}  # fifo: each sender's current transfer and those behind it
         self._flowing: list[Flow] = []
-        self._settled_ns = 0
+        self._settled_ps = 0
         self._alarm: Alarm | None = None
         self._met: set[tuple[str, str]] = set()
 
@@ -121,14 +121,14 @@ class Network:
     # ---- one transfer, from start to end
 
     def _start(self, flow: Flow) -> None:
-        flow.since_ns = self._clock.ns
+        flow.since_ps = self._clock.ps
         flow.started()
         before_s = self.link.latency_s + self.spec.descriptor_s * self.spec.descriptors_per_block * flow.blocks
         if (flow.source, flow.target) not in self._met:
             self._met.add((flow.source, flow.target))
             before_s += self.spec.handshake_s
         if before_s:
-            self._clock.alarm(ns(before_s), lambda _: self._flow(flow))
+            self._clock.alarm(ps(before_s), lambda _: self._flow(flow))
         else:
             self._flow(flow)
 
@@ -140,10 +140,10 @@ class Network:
 
     def _land(self, flow: Flow) -> None:
         """All bytes that exist have crossed; those of the last layer may still have to be computed."""
-        last_ns = flow.not_before_ns + (ns(flow.last_bytes / flow.rate) if math.isfinite(flow.rate) else 0)
-        wait_ns = last_ns - self._clock.ns
-        if flow.not_before_ns and wait_ns > 0:
-            self._clock.alarm(wait_ns, lambda _: self._done(flow))
+        last_ps = flow.not_before_ps + (ps(flow.last_bytes / flow.rate) if math.isfinite(flow.rate) else 0)
+        wait_ps = last_ps - self._clock.ps
+        if flow.not_before_ps and wait_ps > 0:
+            self._clock.alarm(wait_ps, lambda _: self._done(flow))
         else:
             self._done(flow)
 
@@ -155,7 +155,7 @@ class Network:
             if self.spec.sharing == "fifo":
                 self._next(self._queues[flow.source])
         finally:  # it has landed, even if whoever picks the next one has to be asked first, and raises
-            flow.landed((self._clock.ns - flow.since_ns) / NS_PER_S)
+            flow.landed((self._clock.ps - flow.since_ps) / PS_PER_S)
 
     def _next(self, queue: deque[Flow]) -> None:
         queue.popleft()
@@ -171,26 +171,26 @@ class Network:
 
     def _settle(self) -> None:
         """Account for what has crossed since the rates were last set."""
-        passed_s = (self._clock.ns - self._settled_ns) / NS_PER_S
-        self._settled_ns = self._clock.ns
+        passed_s = (self._clock.ps - self._settled_ps) / PS_PER_S
+        self._settled_ps = self._clock.ps
         for flow in self._flowing:
             flow.left = 0.0 if flow.rate == math.inf else flow.left - flow.rate * passed_s
 
     def _share(self) -> None:
         """Recompute all rates, and set an alarm for the first transfer to end."""
         self._max_min()
-        first_ns = math.inf
+        first_ps = math.inf
         for flow in self._flowing:
             if flow.rate:
                 left_s = 0.0 if flow.rate == math.inf else max(0.0, flow.left / flow.rate)
-                first_ns = min(first_ns, math.ceil(left_s * NS_PER_S))
-        self._alarm = self._clock.alarm(int(first_ns), self._ring) if first_ns < math.inf else None
+                first_ps = min(first_ps, math.ceil(left_s * PS_PER_S))
+        self._alarm = self._clock.alarm(int(first_ps), self._ring) if first_ps < math.inf else None
 
     def _ring(self, alarm: Alarm) -> None:
         if alarm is not self._alarm:
             return
         self._settle()
-        through = [flow for flow in self._flowing if flow.rate == math.inf or flow.left <= flow.rate / NS_PER_S]
+        through = [flow for flow in self._flowing if flow.rate == math.inf or flow.left <= flow.rate / PS_PER_S]
         for flow in through:
             self._flowing.remove(flow)
         self._share()

@@ -18,7 +18,7 @@ import msgspec
 
 from engine.errors import BadInput
 from engine.loads import Load
-from engine.sim.clock import Alarm, ns
+from engine.sim.clock import Alarm, ps
 from engine.sim.cluster import Cluster
 from engine.sim.station import WorkerSpec
 
@@ -80,8 +80,8 @@ class Planner:
         self._leaving: dict[str, Pool | None] = {}  # who gets no new requests, and the pool it will be in then
         self._made = len(self._pool)
         self._next_s = spec.interval_s
-        self._tick_ns = ns(min(spec.interval_s, 1.0))  # how soon it is seen that a worker has ended its requests
-        cluster.clock.alarm(self._tick_ns, self._look)
+        self._tick_ps = ps(min(spec.interval_s, 1.0))  # how soon it is seen that a worker has ended its requests
+        cluster.clock.alarm(self._tick_ps, self._look)
 
     def size(self, pool: Pool) -> int:
         """Workers in the pool, those that start or come over included."""
@@ -93,7 +93,7 @@ class Planner:
             self._next_s += self.spec.interval_s
             self._plan()
         if not self._cluster.over:
-            self._cluster.clock.alarm(self._tick_ns, self._look)
+            self._cluster.clock.alarm(self._tick_ps, self._look)
 
     # ---- how many
 
@@ -187,7 +187,7 @@ class Planner:
         self._made += 1
         self._pool[name] = pool
         self._cluster.clock.alarm(
-            ns(self.spec.startup_s), lambda _: self._cluster.join(name, self._worker, self._policy(pool))
+            ps(self.spec.startup_s), lambda _: self._cluster.join(name, self._worker, self._policy(pool))
         )
 
     def _retire(self, pool: Pool, then: Pool | None) -> None:
@@ -214,4 +214,4 @@ class Planner:
                 self._switch(name, self._policy(then))
 
     def _switch(self, name: str, policy: str) -> None:
-        self._cluster.clock.alarm(ns(self.spec.switch_s), lambda _: self._cluster.assign(name, policy))
+        self._cluster.clock.alarm(ps(self.spec.switch_s), lambda _: self._cluster.assign(name, policy))

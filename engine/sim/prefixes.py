@@ -39,6 +39,10 @@ class PrefixCaches:
         self.keep(request, worker)
         return cached
 
+    def forget(self, worker: str) -> None:
+        """The worker is gone, with all that it kept."""
+        self._kept.pop(worker, None)
+
     def keep(self, request: Request, worker: str) -> None:
         """The worker now has this prompt's KV; its least recently used blocks may be evicted."""
         kept = self._kept.setdefault(worker, OrderedDict())

@@ -68,10 +68,19 @@ def simulate(scenario: Scenario, on: On, wanted: Sequence[Draft] | None = None, 
     return Log(scenario, in_order(list(unfold(record))), machine="simulated")
 
 
-def count(scenario: Scenario, on: On, wanted: Sequence[Draft] | None = None, own: OwnFile | None = None) -> Tally:
-    """As `simulate`, but only the metrics: events are not kept, so the run may be large."""
+def count(
+    scenario: Scenario,
+    on: On,
+    wanted: Sequence[Draft] | None = None,
+    own: OwnFile | None = None,
+    counter: Counter | None = None,
+) -> Tally:
+    """As `simulate`, but only the metrics: events are not kept, so the run may be large.
+
+    `counter`: one that does more than counting; what it raises ends the run.
+    """
     with _no_collections():
-        counter = Counter()
+        counter = counter or Counter()
         run(scenario, on, counter.add, wanted, own=own)
         return counter.tally()
 

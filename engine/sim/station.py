@@ -4,7 +4,6 @@ The counterpart of `engine.live.process.worker_process`. Commands are handled be
 once, as with the live courier.
 """
 
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Mapping
 from random import Random
@@ -12,7 +11,6 @@ from typing import Protocol
 
 import msgspec
 
-from engine.blocks import BlockPool
 from engine.events import HandoffMoved, HandoffStarted
 from engine.messages import (
     Admit,
@@ -27,18 +25,21 @@ from engine.messages import (
     Ship,
     Shipped,
 )
-from engine.plan import Plan
 from engine.policy import Policy
 from engine.request import Request
 from engine.router import Router
 from engine.scenario import BLOCK_TOKENS, TRANSPORTS
-from engine.sim.clock import NS_PER_S, Alarm, Clock, ends, ns
-from engine.sim.cost import Seconds, StepCost
-from engine.sim.leap import Leapt
+from engine.sim.clock import PS_PER_S, Alarm, Clock, ps
+from engine.sim.cost import StepCost
+from engine.sim.counted_pool import CountedPool
+from engine.sim.ends import Ends
+from engine.sim.leap import Batch, Happening, Leapt
+from engine.sim.leaper import Leaper
 from engine.sim.network import Flow, Network
+from engine.sim.timing import Timing
 from engine.worker import MAX_RUNNING, UNKNOWN, Output, Worker
 
-MOVED_EVERY_NS = 50_000_000  # as often as the live courier reports progress
+MOVED_EVERY_PS = PS_PER_S // 20  # as often as the live courier reports progress
 
 
 class WorkerSpec(msgspec.Struct, frozen=True):
@@ -75,6 +76,7 @@ class Surroundings(Protocol):
     seed: int
     own: Mapping[str, Policy]
 
+    def write(self, happening: Happening) -> object: ...
     def heard(self, worker: str, outputs: Iterable[Output]) -> None: ...
     def leapt(self, leap: Leapt, told: int) -> None: ...
     def cached(self, request: Request, worker: str) -> int: ...
@@ -82,15 +84,15 @@ class Surroundings(Protocol):
 
 
 class _Steps:
-    """One step or several alike, under way: their plan, and when each ends."""
+    """One step or several alike, under way: what each computes, and when they end. `said`: that the first began."""
 
-    __slots__ = ("ends_ns", "leaps", "plan", "rows", "told")
+    __slots__ = ("batch", "ends", "leaps", "said", "told")
 
-    def __init__(self, plan: Plan, rows: int, ends_ns: list[int], leaps: bool) -> None:
-        self.plan = plan
-        self.rows = rows
-        self.ends_ns = ends_ns
+    def __init__(self, batch: Batch, ends: Ends, leaps: bool, said: bool) -> None:
+        self.batch = batch
+        self.ends = ends
         self.leaps = leaps
+        self.said = said
         self.told = 0  # steps whose tokens the router's loads already include
 
 
@@ -102,15 +104,18 @@ class Station:
         self.spec = spec
         self._cluster = cluster
         self._clock = cluster.clock
-        pool = BlockPool(spec.kv_blocks, BLOCK_TOKENS)
-        self._mind = Worker(name, pool, max_running=spec.max_running)
+        pool = CountedPool(spec.kv_blocks, BLOCK_TOKENS)
+        self._leaper = Leaper(name, pool, spec.max_running) if cluster.leaping else None
+        self._mind = self._leaper or Worker(name, pool, max_running=spec.max_running)
+        taken = Random(f"{cluster.seed} {name}").randrange(1_000_000)  # where in the scatter it starts
+        self._timing = Timing(spec.cost, spec.scatter, spec.prefill_scatter, taken)
         self._mailbox: deque[Command] = deque()
         self._layered: dict[str, Ship] = {}  # requests whose layers are sent as they are computed
         self._flows: dict[str, Flow] = {}
         self._steps: _Steps | None = None
         self._alarm: Alarm | None = None
         self._busy = False
-        self._taken = Random(f"{cluster.seed} {name}").randrange(1_000_000)  # steps; where in the scatter it starts
+        self._gone = False
 
     def ready(self) -> Ready:
         """The message that a live worker sends when it has started."""
@@ -129,13 +134,15 @@ class Station:
             self._cluster.network.change(command.link)
             return
         if self.spec.accept_s and isinstance(command, Prefill):
-            self._clock.alarm(ns(self.spec.accept_s), lambda _: self._take(command))
+            self._clock.alarm(ps(self.spec.accept_s), lambda _: self._take(command))
         else:
             self._take(command)
 
     def _take(self, command: Command) -> None:
+        if self._gone:
+            return
         self._mailbox.append(command)
-        if self._steps is not None and len(self._steps.ends_ns) > 1:
+        if self._steps is not None:
             self._cut(self._steps)
         elif not self._busy:
             self._busy = True
@@ -144,11 +151,11 @@ class Station:
     def tell_progress(self, now: int) -> None:
         """Update the router's loads to what a worker that reports every token would have reported by now."""
         steps = self._steps
-        if steps is None or not steps.leaps or steps.ends_ns[steps.told] > now:
+        if steps is None or steps.ends.steps == 1:  # the last one says so itself
             return
-        ended = bisect_right(steps.ends_ns, now, 0, len(steps.ends_ns) - 1)  # the last step says so itself
+        ended = min(steps.ends.ended(now), steps.ends.steps - 1)
         if ended > steps.told:
-            self._cluster.router.progress(self.name, (ended - steps.told) * steps.rows)
+            self._cluster.router.progress(self.name, (ended - steps.told) * len(steps.batch.jobs))
             steps.told = ended
 
     # ---- steps
@@ -157,65 +164,80 @@ class Station:
         """Handle waiting commands, then start the next step, if there is one."""
         while self._mailbox:
             self._obey(self._mailbox.popleft())
-        now = self._clock.ns
-        plan, said = self._mind.plan(now / NS_PER_S)
-        if not plan:
+        now = self._clock.ps
+        steps = self._steps = self._next(now)
+        if steps is None:
             self._busy = False
             return
-        self._cluster.heard(self.name, said)
-        self._steps = steps = self._timed(plan, now)
-        for piece in plan if self._layered else ():
+        for piece in steps.batch.pieces if self._layered else ():
             if ship := self._layered.pop(piece.request, None):
-                self._ship_layers(ship, now, steps.ends_ns[0])
-        self._alarm = self._clock.alarm(steps.ends_ns[-1] - now, self._ended)
+                self._ship_layers(ship, now, steps.ends.until(1).last)
+        self._alarm = self._clock.alarm(steps.ends.last - now, self._ended)
 
-    def _timed(self, plan: Plan, now: int) -> _Steps:
-        prefill = [(piece.start, piece.tokens) for piece in plan if piece.tokens > 1]
-        rows = len(plan) - len(prefill)
-        context = rows and sum([piece.start for piece in plan if piece.tokens == 1]) + rows
-        cost, steps = self.spec.cost, 0
-        if self._cluster.leaping and not (prefill and self._cluster.watched):  # who watches sees a prompt's every piece
-            steps = self._mind.steady_steps(plan)
-        scatter = self.spec.prefill_scatter if prefill else self.spec.scatter
-        if steps <= 1 and not scatter:
-            return _Steps(plan, rows, [now + ns(cost.step_s(prefill, rows, context))], steps > 0)
-        if prefill and steps > 1:
-            ((start, tokens),) = prefill  # with a second one, the first would end in this step
-            pieces = [(start + step * tokens, tokens) for step in range(steps)]
-            seconds: Seconds = [cost.step_s([piece], rows, context + step * rows) for step, piece in enumerate(pieces)]
-        elif steps > 1:
-            seconds = cost.decode_s(rows, context, steps)
+    def _next(self, now: int) -> _Steps | None:
+        """The next step, or as many as are alike."""
+        t = now / PS_PER_S
+        if self._leaper is None:
+            plan, said = self._mind.plan(t)
+            self._cluster.heard(self.name, said)
+            batch = Batch((), 0, 0, plan)
+            return _Steps(batch, self._timing.ends(batch, 1, now), leaps=False, said=True) if plan else None
+        if (found := self._leaper.begin()) is None:
+            return None
+        watched, prompts = self._cluster.watched, found.pieces
+        if watched and prompts and any(piece.tokens > 1 for piece in prompts):
+            steps = 0  # who watches sees a prompt's every piece
         else:
-            seconds = [cost.step_s(prefill, rows, context)]
-        if scatter:
-            seconds = [s * scatter[(self._taken + step) % len(scatter)] for step, s in enumerate(seconds)]
-        return _Steps(plan, rows, ends(seconds, now), steps > 0)
+            steps = self._leaper.steady_steps(found)
+        if watched or not steps:
+            self._cluster.write(found.started(t, self.name))
+        return _Steps(found, self._timing.ends(found, steps or 1, now), steps > 0, watched or not steps)
 
     def _cut(self, steps: _Steps) -> None:
         """A command came in: end the leap with the step that is under way."""
-        now = self._clock.ns
-        under_way = bisect_right(steps.ends_ns, now)
-        if under_way + 1 < len(steps.ends_ns):
-            del steps.ends_ns[under_way + 1 :]
-            self._alarm = self._clock.alarm(steps.ends_ns[-1] - now, self._ended)
+        if steps.ends.steps == 1:
+            return
+        now = self._clock.ps
+        under_way = steps.ends.ended(now)
+        if under_way + 1 < steps.ends.steps:
+            steps.ends = steps.ends.until(under_way + 1)
+            self._alarm = self._clock.alarm(steps.ends.last - now, self._ended)
 
     def _ended(self, alarm: Alarm) -> None:
         if alarm is not self._alarm:
             return
         steps, self._steps = self._steps, None
         assert steps is not None
-        plan, t = steps.plan, self._clock.s
-        self._taken += len(steps.ends_ns)
-        if not steps.leaps:
-            samples = self._mind.samples
-            sampled = [UNKNOWN if samples(piece) else None for piece in plan]
-            self._cluster.heard(self.name, self._mind.finish(plan, sampled, t))
+        batch, t = steps.batch, self._clock.s
+        self._timing.taken += steps.ends.steps
+        if steps.leaps and self._leaper:
+            self._cluster.leapt(Leapt(t, self.name, batch, steps.ends, steps.said), steps.told)
+            said = self._leaper.leap(batch, steps.ends.steps, t)
         else:
-            ends_s = tuple([end / NS_PER_S for end in steps.ends_ns])
-            self._cluster.leapt(Leapt(t, self.name, plan, ends_s), steps.told)
-            if said := self._mind.leap(plan, len(ends_s), t):
-                self._cluster.heard(self.name, said)
+            plan, samples = batch.plan, self._mind.samples
+            said = self._mind.finish(plan, [UNKNOWN if samples(piece) else None for piece in plan], t)
+        if said:
+            self._cluster.heard(self.name, said)
         self._begin()
+
+    def stop(self) -> None:
+        """It is gone with all that it holds. Of the steps under way, those that have ended count."""
+        steps, self._steps, self._alarm, self._gone = self._steps, None, None, True
+        for flow in self._flows.values():
+            self._cluster.network.abort(flow)
+        if self._leaper is None:
+            return
+        if steps and steps.leaps:
+            ended, batch, t = steps.ends.ended(self._clock.ps), steps.batch, steps.ends.begun / PS_PER_S
+            if ended:
+                ends = steps.ends.until(ended)
+                t = ends.last / PS_PER_S
+                self._cluster.leapt(Leapt(t, self.name, batch, ends, steps.said), steps.told)
+                self._cluster.heard(self.name, self._leaper.leap(batch, ended, t))
+            if ended < steps.ends.steps and (ended or not steps.said):
+                self._cluster.write(batch.after(ended).started(t, self.name))
+        for request, tokens in self._leaper.made().items():
+            self._cluster.router.learn(request, tokens)
 
     def _obey(self, command: Command) -> None:
         match command:
@@ -246,7 +268,9 @@ class Station:
 
     # ---- handoffs
 
-    def _ship(self, ship: Ship, not_before_ns: int = 0) -> None:
+    def _ship(self, ship: Ship, not_before_ps: int = 0) -> None:
+        if self._gone:
+            return
         spec, network = self.spec, self._cluster.network
         nbytes = len(ship.blocks) * BLOCK_TOKENS * spec.kv_bytes_per_token
 
@@ -257,11 +281,11 @@ class Station:
         def look(_: Alarm) -> None:
             if not flow.over:
                 moved(network.carried(flow))
-                self._clock.alarm(MOVED_EVERY_NS, look)
+                self._clock.alarm(MOVED_EVERY_PS, look)
 
         def started() -> None:
             if self._cluster.watched:
-                self._clock.alarm(MOVED_EVERY_NS, look)
+                self._clock.alarm(MOVED_EVERY_PS, look)
             t, bandwidth = self._clock.s, network.link.bandwidth_bytes_per_s
             transport = self._cluster.router.deployment.transport
             self._say([HandoffStarted(t, ship.request, self.name, ship.target, nbytes, transport, bandwidth)])
@@ -270,15 +294,15 @@ class Station:
             self._flows.pop(ship.request, None)
             moved(nbytes)
             bandwidth = network.link.bandwidth_bytes_per_s
-            self._say([Shipped(ship.request, nbytes, max(seconds, 1 / NS_PER_S), bandwidth, "")])
+            self._say([Shipped(ship.request, nbytes, max(seconds, 1 / PS_PER_S), bandwidth, "")])
 
-        last_bytes = nbytes / spec.layers if not_before_ns else 0.0
+        last_bytes = nbytes / spec.layers if not_before_ps else 0.0
         blocks = len(ship.blocks)
-        flow = Flow(self.name, ship.target, nbytes, blocks, started, landed, not_before_ns, last_bytes, ship.request)
+        flow = Flow(self.name, ship.target, nbytes, blocks, started, landed, not_before_ps, last_bytes, ship.request)
         self._flows[ship.request] = flow
         network.send(flow)
 
-    def _ship_layers(self, ship: Ship, begun_ns: int, ends_ns: int) -> None:
+    def _ship_layers(self, ship: Ship, begun_ps: int, ends_ps: int) -> None:
         """The first layer can be sent once it has been computed, the last one when the step ends."""
-        first_ns = (ends_ns - begun_ns) // self.spec.layers
-        self._clock.alarm(first_ns, lambda _: self._ship(ship, ends_ns))
+        first_ps = (ends_ps - begun_ps) // self.spec.layers
+        self._clock.alarm(first_ps, lambda _: self._ship(ship, ends_ps))

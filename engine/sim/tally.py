@@ -4,18 +4,21 @@ Every gap between tokens counts, so the distribution of ITL is exact: a gap that
 kept once, with a count.
 """
 
-from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from operator import sub
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 
 from engine.events import Arrived, Finished, StepEnded, StepStarted, TokenMade
 from engine.metrics import Metrics, Spread
+from engine.sim.clock import PS_PER_S
+from engine.sim.ends import Ends, Rising, Uneven
 from engine.sim.leap import Happening, Leapt
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+E = TypeVar("E", Rising, Uneven)
 
 
 class Served(msgspec.Struct, gc=False):  # values only
@@ -46,25 +49,47 @@ class Tally(msgspec.Struct, frozen=True):
 
 
 class _Gaps:
-    """Lengths of gaps, with how often each occurred."""
+    """Lengths of gaps in seconds, with how often each occurred."""
 
     def __init__(self) -> None:
-        self.lengths = array("d")
-        self._several: list[int] = []  # gaps added together
+        self._lengths: list[float] = []
         self._counts: list[int] = []  # how often each of them occurred
+        self._runs: list[Ends] = []  # whose steps but the first each end a gap
+        self._rows: list[int] = []  # for so many requests at once
 
-    def add(self, lengths: Sequence[float], count: int) -> None:
-        self.lengths.extend(lengths)
-        self._several.append(len(lengths))
+    def add(self, length: float, count: int = 1) -> None:
+        self._lengths.append(length)
         self._counts.append(count)
+
+    def add_run(self, ends: Ends, rows: int) -> None:
+        self._runs.append(ends)
+        self._rows.append(rows)
+
+    def _all(self) -> tuple[Floats, Floats]:
+        """Every length, shortest first, and how often it occurred."""
+        lengths = [np.array(self._lengths, np.float64)]
+        counts = [np.array(self._counts, np.float64)]
+        rising = [(run.first, run.grows, run.steps - 1, rows) for run, rows in self._of(Rising)]
+        if rising:
+            first, grows, several, rows = np.array(rising, np.int64).T
+            later = np.arange(1, several.sum() + 1) - np.repeat(several.cumsum() - several, several)
+            lengths.append((np.repeat(first, several) + np.repeat(grows, several) * later) / PS_PER_S)
+            counts.append(np.repeat(rows, several))
+        for run, times in self._of(Uneven):
+            lengths.append(np.diff(run.ends) / PS_PER_S)
+            counts.append(np.full(run.steps - 1, times))
+        together, often = np.concatenate(lengths), np.concatenate(counts)
+        order = np.argsort(together)
+        return together[order], often[order]
+
+    def _of(self, kind: type[E]) -> list[tuple[E, int]]:
+        return [(run, rows) for run, rows in zip(self._runs, self._rows, strict=True) if isinstance(run, kind)]
 
     def spread(self) -> Spread:
         """The same as `Spread.of` a list that has every gap as often as it occurred."""
-        if not self.lengths:
+        lengths, counts = self._all()
+        if not len(lengths):
             return Spread()
-        lengths, counts = np.array(self.lengths), np.repeat(self._counts, self._several)
-        order = np.argsort(lengths)
-        lengths, counts = lengths[order], counts[order]
         until = np.cumsum(counts)
         total = int(until[-1])
 
@@ -87,6 +112,7 @@ class Counter:
         self._gaps = _Gaps()
         self._begun: dict[str, float] = {}
         self._busy: defaultdict[str, float] = defaultdict(float)
+        self._leapt_ps: defaultdict[str, int] = defaultdict(int)  # time spent in leaps
         self._decodes_at: dict[str, str] = {}  # of a request whose last tokens came in leaps, its worker
         self._leapt_s: dict[str, float] = {}  # when the last leap of each worker ended
         self._folds: dict[type, Callable[[Any], None]] = {
@@ -104,6 +130,9 @@ class Counter:
 
     def tally(self) -> Tally:
         requests = list(self._served.values())
+        for worker, spent_ps in self._leapt_ps.items():
+            self._busy[worker] += spent_ps / PS_PER_S
+        self._leapt_ps.clear()
         return Tally(requests, _metrics(requests, self._gaps, self._busy))
 
     def _arrived(self, event: Arrived) -> None:
@@ -131,7 +160,7 @@ class Counter:
         request = self._served[event.request]
         self._settle(request)
         if request.output_tokens:
-            self._gaps.add([event.t - request.last_s], 1)
+            self._gaps.add(event.t - request.last_s)
         else:
             request.first_s = event.t
         request.last_s = event.t
@@ -140,31 +169,28 @@ class Counter:
     def _leapt(self, leap: Leapt) -> None:
         """All that a worker decodes gets a token in each of its steps, so only who is new to its batch is looked at.
         Whoever is stands at its end."""
-        worker, ends_s = leap.worker, leap.ends_s
-        self._busy[worker] = self._busy[worker] + leap.t - self._begun[worker]
-        if not (rows := leap.rows):
+        worker, ends, jobs = leap.worker, leap.ends, leap.batch.jobs
+        self._leapt_ps[worker] += ends.last - ends.begun
+        if not jobs:
             return
         served, decodes_at, gaps = self._served, self._decodes_at, self._gaps
-        first_s = ends_s[0]
-        before: list[float] = []
-        known = len(rows)
-        while known and decodes_at.get(rows[known - 1].request) != worker:
+        first_s = ends.first_s
+        known = len(jobs)
+        while known and decodes_at.get(name := jobs[known - 1].request.id) != worker:
             known -= 1
-            request = served[rows[known].request]
+            request = served[name]
             self._settle(request)
             if request.output_tokens:
-                before.append(first_s - request.last_s)
+                gaps.add(first_s - request.last_s)
             else:
                 request.first_s = first_s
                 request.output_tokens = 1  # how many it has in the end is said then
-            decodes_at[request.id] = worker
+            decodes_at[name] = worker
         if known:
-            gaps.add((first_s - self._leapt_s[worker],), known)
-        if before:
-            gaps.add(before, 1)
-        if len(ends_s) > 1:
-            gaps.add(list(map(sub, ends_s[1:], ends_s)), len(rows))
-        self._leapt_s[worker] = ends_s[-1]
+            gaps.add(first_s - self._leapt_s[worker], known)
+        if ends.steps > 1:
+            gaps.add_run(ends, len(jobs))
+        self._leapt_s[worker] = leap.t
 
 
 def tally(record: Iterable[Happening]) -> Tally:
@@ -179,12 +205,13 @@ def _metrics(requests: Sequence[Served], gaps: _Gaps, busy: dict[str, float]) ->
     made = [request for request in requests if request.output_tokens]
     span_s = max((r.last_s for r in made), default=0.0) - requests[0].arrived_s if requests else 0.0
     several = [r for r in made if r.output_tokens > 1]
+    itl_s = gaps.spread()
     return Metrics(
         ttft_s=Spread.of(r.first_s - r.arrived_s for r in made),
-        itl_s=gaps.spread(),
+        itl_s=itl_s,
         tpot_s=Spread.of((r.last_s - r.first_s) / (r.output_tokens - 1) for r in several),
         e2e_s=Spread.of(r.last_s - r.arrived_s for r in made),
         output_tokens_per_s=sum(r.output_tokens for r in made) / span_s if span_s else 0.0,
-        max_stall_s=max(gaps.lengths, default=0.0),
+        max_stall_s=itl_s.max,
         busy={worker: seconds / span_s for worker, seconds in busy.items()} if span_s else {},
     )

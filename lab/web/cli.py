@@ -14,12 +14,7 @@ from engine.commands.inside import ENGINES, VARIABLE
 from engine.commands.own_process import own_process
 from engine.errors import BadInput
 from engine.scenario import whole
-from lab.bench.all_benches import all_command
-from lab.bench.class_bench import class_command
-from lab.bench.page import page_command
-from lab.bench.soak import soak_command
 from lab.ui.streamlit_options import flags
-from lab.web.settings import Settings
 
 __all__ = ["cli", "main"]
 
@@ -56,6 +51,8 @@ def lab(
     port: int, host: str, base_path: str, engine: str, vllm_python: str | None, device: str, open_browser: bool
 ) -> None:
     """Open the lab: a kitchen in the browser, on the real engine."""
+    from lab.web.settings import Settings  # with it comes Streamlit, for which no other command waits
+
     whole("port", port, 1, 65535)
     # the lab is another program, which reads its settings there
     os.environ |= {"SPLIT_KITCHEN_ENGINE": engine, "SPLIT_KITCHEN_DEVICE": device}
@@ -90,10 +87,13 @@ def address(host: str, port: int, base_path: str = "") -> str:
     return f"http://{f'[{here}]' if ':' in here else here}:{port}{below}"
 
 
-bench.add_command(page_command, "page")
-bench.add_command(class_command, "class")
-bench.add_command(soak_command, "soak")
-bench.add_command(all_command, "all")
+for name, place in (
+    ("page", "lab.bench.page:page_command"),
+    ("class", "lab.bench.class_bench:class_command"),
+    ("soak", "lab.bench.soak:soak_command"),
+    ("all", "lab.bench.all_benches:all_command"),
+):
+    bench.add_lazily(name, place)
 
 
 def main() -> None:

@@ -11,11 +11,11 @@ Row = tuple[Sequence[int], int, list[tuple[str, int]]]  # tokens left of each wa
 
 
 def waiting_job(name: str, left: int, done: int = 0) -> Job:
-    return Job(Request(name, (7,) * (left + done), 8), [7] * (left + done), done)
+    return Job(Request(name, (7,) * (left + done), 8), done=done)
 
 
 def running_job(name: str) -> Job:
-    return Job(Request(name, (7, 7, 7), 8), [7, 7, 7, 1], done=3)
+    return Job(Request(name, (7, 7, 7), 8), [1], done=3)
 
 
 def choose(policy: str, left: Sequence[int], running: int, chunk: int = 64) -> list[tuple[str, int]]:

@@ -9,7 +9,6 @@ import math
 from collections import defaultdict
 
 import msgspec
-from prometheus_client.parser import text_string_to_metric_families
 
 from engine.errors import BadInput
 
@@ -140,6 +139,8 @@ class _Page:
         self._began_s: dict[Server, float] = {}
         self._served: dict[Server, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         models = set()
+        from prometheus_client.parser import text_string_to_metric_families  # slow to import, and seldom needed
+
         try:
             for family in text_string_to_metric_families(text):
                 for sample in family.samples:

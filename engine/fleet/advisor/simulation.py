@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 
 from engine.errors import BadInput
+from engine.events import Arrived, Finished
 from engine.fleet.advisor.candidates import Candidate, link
 from engine.fleet.advisor.plan import Pool
 from engine.fleet.advisor.question import Question
@@ -18,7 +19,7 @@ from engine.sim.leap import Happening
 from engine.sim.network import NetworkSpec
 from engine.sim.run import ClusterSpec, count, run
 from engine.sim.station import WorkerSpec
-from engine.sim.tally import Served
+from engine.sim.tally import Counter, Served
 from engine.workload import Draft, drafts
 
 TURNOVERS = 4  # how often the requests in flight are replaced; the first time is warm-up and does not count
@@ -60,16 +61,20 @@ def at_rate(
     seed: int = 0,
     requests: int = 0,
     reached: Calibration | None = None,
+    only_if_kept: bool = False,
 ) -> KeptPromises:
     """Simulate at this rate; a trace is played faster or slower. `requests` 0: enough for `TURNOVERS`.
 
-    The result keeps no target if a request does not fit into a worker.
+    The result keeps no target if a request does not fit into a worker. `only_if_kept`: nor does it say anything else if
+    promises are missed, so the simulation ends as soon as that is certain.
     """
     coming = load(question, rate_per_s, seed, requests)
+    counter = _Judge(question, len(coming)) if only_if_kept else Counter()
     try:
         on, deployment, road = _set_up(question, candidate, reached)
-        counted = count(Scenario(deployment, road, Workload(requests=len(coming), seed=seed)), on, coming)
-    except BadInput:  # a prompt does not fit into a worker
+        scenario = Scenario(deployment, road, Workload(requests=len(coming), seed=seed))
+        counted = count(scenario, on, coming, counter=counter)
+    except (BadInput, _Missed):  # a prompt does not fit into a worker, or too many requests came too late
         return NOTHING
     inside = rate_per_s * counted.metrics.e2e_s.mean
     first = min(round(inside), len(coming) // 3)
@@ -84,6 +89,40 @@ def at_rate(
         steady=bool(question.trace) or not _grows(full, question.ttft_slo_s),
         busy=counted.metrics.busy,
     )
+
+
+class _Missed(Exception):
+    """Whatever comes, the promises are missed."""
+
+
+class _Judge(Counter):
+    """Counts, and raises `_Missed` once so many requests have missed a promise that a 90th percentile must.
+
+    The warm-up is never longer than a third, so whoever comes later counts.
+    """
+
+    def __init__(self, question: Question, requests: int) -> None:
+        super().__init__()
+        self._question = question
+        self._warm = requests // 3
+        self._most = 1 + requests // 10
+        self._count: set[str] = set()
+        self._late = self._slow = 0
+
+    def _arrived(self, event: Arrived) -> None:
+        super()._arrived(event)
+        if len(self._served) > self._warm:
+            self._count.add(event.request)
+
+    def _finished(self, event: Finished) -> None:
+        super()._finished(event)
+        if event.request not in self._count:
+            return
+        served = self._served[event.request]
+        self._late += (served.ttft_s or 0.0) > self._question.ttft_slo_s
+        self._slow += self._question.promised == "tpot" and _tpot_s(served) > self._question.itl_slo_s
+        if max(self._late, self._slow) > self._most:
+            raise _Missed
 
 
 def recorded(question: Question, candidate: Candidate, rate_per_s: float, requests: int) -> list[Happening]:
@@ -121,7 +160,8 @@ def load(question: Question, rate_per_s: float, seed: int = 0, requests: int = 0
         output_tokens=question.osl_tokens,
         seed=seed,
     )
-    return [msgspec.structs.replace(draft, prefix_blocks=shared) for draft in drafts(workload)]
+    made = drafts(workload)
+    return [msgspec.structs.replace(draft, prefix_blocks=shared) for draft in made] if shared else made
 
 
 def busiest(trace: Sequence[Draft]) -> Sequence[Draft]:

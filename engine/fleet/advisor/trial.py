@@ -70,7 +70,7 @@ def sustained(question: Question, candidate: Candidate, *, seed: int = 0) -> tup
     seen: dict[float, KeptPromises] = {}
 
     def holds(rate: float) -> bool:
-        seen[rate] = at_rate(question, small, rate, seed=seed)
+        seen[rate] = at_rate(question, small, rate, seed=seed, only_if_kept=True)
         return seen[rate].keeps(question)
 
     low = _highest(holds, sustained_per_s(question, small))
@@ -80,7 +80,7 @@ def sustained(question: Question, candidate: Candidate, *, seed: int = 0) -> tup
 def keeps_at(question: Question, candidate: Candidate, rate_per_s: float, seed: int) -> bool:
     """With other arrivals, in a miniature."""
     small, times = _small(question, candidate)
-    return times > 0 and at_rate(question, small, rate_per_s / times, seed=seed).keeps(question)
+    return times > 0 and at_rate(question, small, rate_per_s / times, seed=seed, only_if_kept=True).keeps(question)
 
 
 def _small(question: Question, candidate: Candidate) -> tuple[Candidate, float]:
@@ -104,10 +104,10 @@ def confirmed(question: Question, outcome: TrialResult) -> TrialResult:
     if outcome.candidate == miniature(outcome.candidate) or question.trace or not rate:
         return outcome
     if outcome.candidate.both:
-        then = at_rate(question, outcome.candidate, FIRST_STEP * rate, seed=outcome.seed)
+        then = at_rate(question, outcome.candidate, FIRST_STEP * rate, seed=outcome.seed, only_if_kept=True)
         return _sustains(outcome, FIRST_STEP * rate, then, question) if then.keeps(question) else outcome
     for _ in range(LOWERED):
-        then = at_rate(question, outcome.candidate, rate, seed=outcome.seed)
+        then = at_rate(question, outcome.candidate, rate, seed=outcome.seed, only_if_kept=True)
         if then.keeps(question):
             return _sustains(outcome, rate, then, question)
         rate /= step

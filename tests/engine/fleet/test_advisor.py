@@ -5,14 +5,16 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from engine.errors import BadInput
-from engine.fleet.advisor import advisor
+from engine.fleet.advisor import search as searching
 from engine.fleet.advisor.advice import Advice
-from engine.fleet.advisor.advisor import _scale, _search, advise
+from engine.fleet.advisor.advisor import advise
 from engine.fleet.advisor.candidates import chunked, colocated, handoff_s, splits, unchunked
 from engine.fleet.advisor.capacity import best, pays
 from engine.fleet.advisor.plan import WHOLE, Plan, Pool
 from engine.fleet.advisor.question import Question
+from engine.fleet.advisor.search import search
 from engine.fleet.advisor.simulation import at_rate
+from engine.fleet.advisor.sureness import scale_of
 from engine.fleet.advisor.trial import confirmed, tried
 from engine.fleet.estimate.roofline import prefill_s
 from engine.fleet.exports import vllm
@@ -65,7 +67,7 @@ def test_the_next_tier_is_where_splitting_keeps_what_chunking_does_not(seed_advi
     tier = seed_advice.next_tier
     assert tier is not None
     there = but(SEED_CASE, gpus=tier.gpus, rate_per_s=tier.rate_per_s, fabric=tier.fabric, links_down=0)
-    scale = _scale(_search(SEED_CASE.mended(), lambda share, what: None, 0, 1))
+    scale = scale_of(search(SEED_CASE.mended(), lambda share, what: None, 0, 1))
     assert best(there, scale).together < 1 <= best(there, scale).split
 
 
@@ -264,8 +266,8 @@ def test_every_kind_is_simulated_with_or_without_chunks(tight_advice: Advice, de
 def test_a_split_must_sustain_more_than_whole_prompts_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where whole prompts sustain more than the chunks there are, they are what a split is compared with."""
     tiny = [one for one in chunked(LONG) if one.chunk_tokens == 256]
-    monkeypatch.setattr(advisor, "chunked", lambda question: tiny)
-    found = _search(LONG, lambda share, what: None, 0, 1)
+    monkeypatch.setattr(searching, "chunked", lambda question: tiny)
+    found = search(LONG, lambda share, what: None, 0, 1)
     most = {
         verdict: max(o.sustained_per_s for o in found.all if o.candidate.verdict == verdict)
         for verdict in ("colocate", "colocate-chunked")

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from engine.errors import BadInput
-from engine.sim.cost import Prefill, StepCost
+from engine.sim.cost import Line, Prefill, StepCost
 
 Three = tuple[float, float, float]
 
@@ -36,8 +36,9 @@ class DistServeCost(msgspec.Struct, frozen=True):
             ms += (0.0 if prefill else a) + b * context + c * rows  # a mixed step pays for the weights once
         return ms / 1e3
 
-    def decode_s(self, rows: int, context: int, steps: int) -> list[float]:
-        return [self.step_s((), rows, context + step * rows) for step in range(steps)]
+    def line(self, rows: int) -> Line:
+        a, b, c = self.large_decode_ms if rows > self.large_above else self.decode_ms
+        return Line((a + c * rows) / 1e3, b / 1e3)
 
 
 class SplitwiseCost(msgspec.Struct, frozen=True):
@@ -52,8 +53,8 @@ class SplitwiseCost(msgspec.Struct, frozen=True):
         ms = _along(prompt, self.prompt_tokens, self.prompt_ms) if prompt else 0.0
         return (ms + (_along(rows, self.batch, self.token_ms) if rows else 0.0)) / 1e3
 
-    def decode_s(self, rows: int, context: int, steps: int) -> list[float]:
-        return [self.step_s((), rows, context)] * steps
+    def line(self, rows: int) -> Line:
+        return Line(self.step_s((), rows, 0), 0.0)
 
 
 def _along(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:

@@ -113,7 +113,7 @@ def test_an_unpaced_link_is_as_fast_as_the_host() -> None:
 
 def test_layers_leave_the_last_one_s_time_after_the_prefill() -> None:
     trays = Trays(LinkSpec(1e6))
-    trays.send("1", "a", "b", 500_000, not_before_ns=10**9, last_bytes=50_000)  # ten layers, made until second 1
+    trays.send("1", "a", "b", 500_000, not_before_ps=10**12, last_bytes=50_000)  # ten layers, made until second 1
     assert trays.run() == {"1": 1.05}
 
 

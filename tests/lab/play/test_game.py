@@ -145,7 +145,7 @@ def test_a_move_that_cannot_be_made_says_why(made: list[str], says: str) -> None
 
 @pytest.mark.parametrize("move", ["p", "pp", "1p"])
 def test_nothing_is_plated_before_there_is_a_plate(move: str) -> None:
-    waiting = [Job(request, list(request.prompt_ids)) for request in puzzle(1, 1, PACE).requests]
+    waiting = [Job(request) for request in puzzle(1, 1, PACE).requests]
     with pytest.raises(BadInput, match="nothing to plate"):
         step_of(move, waiting, [])
 

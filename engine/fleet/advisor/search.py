@@ -1,0 +1,124 @@
+"""The deployments worth simulating for a question, and what comes of them: formulas screen, the simulator decides."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+import numpy as np
+
+from engine.fleet.advisor.candidates import Candidate, chunked, splits, unchunked
+from engine.fleet.advisor.capacity import MARGIN, pays, ranking
+from engine.fleet.advisor.plan import WHOLE, Verdict
+from engine.fleet.advisor.question import Question
+from engine.fleet.advisor.trial import TrialResult, confirmed, tried
+
+SHORTLIST, NEAR = 2, 0.93  # how many of each kind are simulated, if by the formulas they sustain nearly as much
+SMALLER = 2  # how many smaller chunks are simulated besides, where larger ones do not hold what formulas foresee
+THRESHOLDS = (50, 75)  # percentiles of a trace's prompts, above which only they are prefilled elsewhere
+
+Progress = Callable[[float, str], None]
+
+
+class Found(msgspec.Struct):
+    """The best of each kind that was simulated. `together`: with or without chunks; `split` may be conditional."""
+
+    question: Question
+    together: TrialResult | None
+    split: TrialResult | None
+    all: list[TrialResult]
+
+    @property
+    def splits(self) -> bool:
+        """Whether splitting pays."""
+        return bool(self.split) and pays(headroom_of(self.together), headroom_of(self.split))
+
+    @property
+    def chosen(self) -> TrialResult:
+        picked = self.split if self.splits else self.together
+        assert picked is not None  # a model that fits can be co-located with the smallest TP that divides the GPUs
+        return picked
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.chosen.candidate.verdict
+
+
+def search(question: Question, say: Progress, begin: float, end: float) -> Found:
+    """Screen all candidates by formula, then simulate the most promising of each kind."""
+    ranked = ranking(question, chunked(question))
+    whole = list(unchunked(question))
+    joint = [*_shortlist(ranked), *(_shortlist(ranking(question, whole)) or whole)[:1]]
+    apart = _shortlist(ranking(question, splits(question)))
+    conditional = [candidate for split in apart[:1] for candidate in _conditional(question, split)]
+    outcomes: list[TrialResult] = []
+    candidates = [*joint, *apart, *conditional]
+    for n, candidate in enumerate(candidates):
+        say(begin + (end - begin) * n / len(candidates), f"Simulating {candidate.label}")
+        outcomes.append(tried(question, candidate))
+    together, others = outcomes[: len(joint)], outcomes[len(joint) :]
+    while (further := _smaller_chunk(ranked, together)) and len(together) < len(joint) + SMALLER:
+        say(end, f"Simulating {further.label}")
+        together.append(tried(question, further))
+    together = _confirmed(question, together, say, end)
+    split, mixed = others[: len(apart)], others[len(apart) :]
+    if not any(one.keeps for one in together):  # else splitting is not the answer, whatever it sustains
+        split = _confirmed(question, split, say, end)
+    picked, some = _best(split), _best(mixed)
+    if some and (not picked or some.headroom >= MARGIN * picked.headroom):
+        picked = some
+    return Found(question, _best(together), picked, [*together, *split, *mixed])
+
+
+def _confirmed(question: Question, outcomes: list[TrialResult], say: Progress, share: float) -> list[TrialResult]:
+    """Simulate the best one at full size, until it stays the best; the others keep their miniature's result."""
+    whole: dict[Candidate, TrialResult] = {}
+    while outcomes:
+        now = [whole.get(one.candidate, one) for one in outcomes]
+        best_now = max(now, key=lambda one: one.headroom)
+        if best_now.candidate in whole:
+            return now
+        say(share, f"Simulating all of {best_now.candidate.label}")
+        whole[best_now.candidate] = confirmed(question, best_now)
+    return []
+
+
+def _shortlist(ranked: Sequence[tuple[float, Candidate]]) -> list[Candidate]:
+    """The most promising of each TP: neighbouring chunk sizes and ratios sustain about as much as the best one."""
+    picked: dict[tuple[int, ...], Candidate] = {}
+    for sustains, candidate in ranked:
+        if sustains < NEAR * ranked[0][0]:
+            break
+        picked.setdefault(tuple(pool.tp for pool in (candidate.both, *(candidate.split or ())) if pool), candidate)
+    return list(picked.values())[:SHORTLIST]
+
+
+def _smaller_chunk(ranked: Sequence[tuple[float, Candidate]], simulated: Sequence[TrialResult]) -> Candidate | None:
+    """The next one worth simulating, if any: formulas foresee more of it than what was simulated sustains.
+
+    The largest chunks that keep the ITL target do so by a hair. Where simulation finds that they do not, smaller ones
+    of the same TP may.
+    """
+    most = max((one.sustained_per_s for one in simulated), default=0.0)
+    for sustains, candidate in ranked:
+        sizes = [one.candidate.chunk_tokens for one in simulated if one.candidate.both == candidate.both]
+        chunks = [size for size in sizes if size != WHOLE]
+        if NEAR * sustains > most and chunks and candidate.chunk_tokens < min(chunks):
+            return candidate
+    return None
+
+
+def _conditional(question: Question, split: Candidate) -> Iterator[Candidate]:
+    """Only with a trace: if all prompts have one length, there is nothing to tell apart."""
+    if question.trace:
+        prompts = [draft.prompt_tokens for draft in question.trace]
+        for threshold in np.percentile(prompts, THRESHOLDS):
+            above = max(1, int(threshold) - question.cached_tokens)
+            yield msgspec.structs.replace(split, remote_above_tokens=above)
+
+
+def headroom_of(outcome: TrialResult | None) -> float:
+    """What it sustains over the asked rate; 0 if nothing was simulated."""
+    return outcome.headroom if outcome else 0.0
+
+
+def _best(outcomes: list[TrialResult]) -> TrialResult | None:
+    return max(outcomes, key=lambda outcome: outcome.headroom, default=None)
