@@ -1,6 +1,5 @@
 """Model folders and caches that are damaged: anybody's is refused in a sentence, our own is made again."""
 
-import errno
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ from engine.live.model.folder import damage, weight_files
 from engine.live.model.text import Text
 from engine.live.process.run import make_requests
 from engine.scenario import ModelSpec, Scenario, Workload
+from tests.disks import small_disk
 
 GOOD = prepare(ModelSpec("tiny-llama", "fp32"))
 
@@ -160,14 +160,13 @@ def test_a_cache_that_can_t_be_written_is_named(tmp_path: Path, monkeypatch: pyt
         prepare(ModelSpec("tiny-llama", "fp32"))
 
 
+@pytest.mark.live
 def test_a_cache_without_room_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(run: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(run, 1, "", f"OSError: [Errno {errno.ENOSPC}] No space left on device\n")
-
-    monkeypatch.setenv("SPLIT_KITCHEN_CACHE", str(tmp_path))
-    monkeypatch.setattr("subprocess.run", full)
-    with pytest.raises(BadInput, match=r"SPLIT_KITCHEN_CACHE is .* with room for tiny-llama"):
-        prepare(ModelSpec("tiny-llama", "fp32"))
+    with small_disk(tmp_path / "disk", 256) as disk:
+        monkeypatch.setenv("SPLIT_KITCHEN_CACHE", str(disk))
+        with pytest.raises(BadInput, match=r"SPLIT_KITCHEN_CACHE is .* with room for tiny-llama"):
+            prepare(ModelSpec("tiny-llama", "fp32"))
+        assert list(disk.iterdir()) == []
 
 
 def test_a_user_without_a_home_can_run_the_engine(tmp_path: Path) -> None:
