@@ -20,7 +20,7 @@ UPCAST = "upcast"  # the third way: weights stored in bf16 and converted to fp32
 PREFILL_TOKENS = 256
 DECODE_TOKENS = 4
 WEIGHT = (1536, 576)  # [out, in] of one MLP weight of a 135M model
-LONGEST_S = 3600.0  # of one product
+SHORTEST_S, LONGEST_S = 1e-9, 3600.0  # of one product
 MOST_BYTES = 100_000  # of the file that keeps them
 TOLERANCE = 1.25  # at the small prefill that is timed, converting weighs more than it does in a real one
 
@@ -34,7 +34,7 @@ class Speed(msgspec.Struct, frozen=True):
     @property
     def possible(self) -> bool:
         """Whether such a time can have been measured; a file may be damaged."""
-        return all(0 < seconds < LONGEST_S for seconds in (self.prefill_s, self.decode_s))
+        return all(SHORTEST_S < seconds < LONGEST_S for seconds in (self.prefill_s, self.decode_s))
 
     @property
     def prefill_flops_per_s(self) -> float:
