@@ -55,7 +55,7 @@ BASES: dict[str, tuple[Base, ...]] = {
             ("planner", "most_workers", "sharing", "fabric", "ttft_slo", "tpot_slo"),
         ),
     ),
-    "reality": (Base(TINY), Base(("--from", "{log}", "--against", "{log}"))),
+    "reality": (Base(TINY), Base(("--from", "{log}", "--against", "{log}"), ("calibration", "lived", "kinds"))),
     "lab": (Base(("--port", "{port}")),),
     "model": (Base(("llama-3.1-8b",)),),
     "watch": (Base(("{watched}",)),),
