@@ -1,5 +1,6 @@
 """`split-kitchen reality`: how well the simulator predicts the real engine on this machine."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from engine.grammar import admit
 from engine.live.model.catalog import prepare
 from engine.log import Log, load, seen_from_outside
 from engine.options import described, scenario_options, without
-from engine.scenario import KINDS, Scenario
+from engine.scenario import KINDS, Kind, Scenario
 from engine.sim.reality import RealityVerdict, against, calibrated
 from engine.sim.run import MAX_SIMULATED_WORKERS, worker_like
 
@@ -69,7 +70,7 @@ def reality(
         context.exit(1)
 
 
-def _show(verdicts: dict[str, RealityVerdict]) -> None:
+def _show(verdicts: Mapping[Kind, RealityVerdict]) -> None:
     for kind, verdict in verdicts.items():
         for gap in verdict.gaps:
             times = f"live {gap.live_s * 1e3:8.1f} ms   simulated {gap.simulated_s * 1e3:8.1f} ms"
