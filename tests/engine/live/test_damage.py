@@ -21,6 +21,7 @@ from engine.live.model.text import Text
 from engine.live.process.run import make_requests
 from engine.scenario import ModelSpec, Scenario, Workload
 from tests.disks import small_disk
+from tests.patience import comes
 
 GOOD = prepare(ModelSpec("tiny-llama", "fp32"))
 
@@ -151,6 +152,20 @@ def test_what_a_killed_conversion_left_is_removed_and_what_one_at_work_has_stays
     with _in_use(used):
         convert("tiny-llama", tmp_path / "made")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([new.name, used.name, "made"])
+
+
+@pytest.mark.live
+def test_a_conversion_that_is_killed_leaves_nothing_for_ever(tmp_path: Path) -> None:
+    line = [sys.executable, "-P", "-m", "engine.live.model.convert", "tiny-llama", str(tmp_path / "made")]
+    converting = subprocess.Popen(line)
+    assert comes(lambda: converting.poll() is not None or list(tmp_path.glob(f"{MAKING}*/made")))
+    converting.kill()
+    converting.wait()
+    (left,) = tmp_path.iterdir()
+    long_ago = time.time() - 86_400
+    os.utime(left, (long_ago, long_ago))
+    convert("tiny-llama", tmp_path / "made")
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
 def test_a_cache_that_can_t_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
