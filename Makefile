@@ -42,7 +42,7 @@ fix: $(VENV)/dev ## Let the formatter and the linter fix what they can
 stress: $(VENV)/dev ## Disturb the engine 1,000 times at random and compare every token, about an hour
 	$(BIN)/python -m tests.stress --disturbances 1000
 
-fuzz: $(VENV)/dev ## Give every command bad values and bad files, some minutes; each must say one sentence
+fuzz: $(VENV)/dev ## Give every command bad values and bad files, half an hour; each must say one sentence
 	$(BIN)/python -m tests.fuzz --rounds 20
 
 gpu-check: $(VENV)/dev ## Check workers on this machine's NVIDIA GPU, some minutes, and write down what it did

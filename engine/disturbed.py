@@ -10,6 +10,7 @@ import msgspec
 
 from engine.events import Event, StepEnded, StepStarted
 
+JOINED = "workers joined over the network"  # as a log's machine says it: those that ran are others
 MOST = 0.1  # beyond this share, the measurements no longer show the engine itself
 
 
@@ -42,12 +43,12 @@ def disturbance(events: Sequence[Event], machine: str = "") -> str:
     share = kept_waiting(events) or 0.0
     if share <= MOST:
         return ""
-    cores = re.search(r"\b([0-9]+) cores?$", machine)
+    cores = re.search(r"\b([0-9.]+) cores?$", machine)
     workers = len({event.worker for event in events if isinstance(event, StepStarted)})
-    if cores and int(cores[1]) < workers:
+    if cores and float(cores[1]) < workers:
         because = f"since {workers} workers share {cores[0]} here"
     else:
-        because = "because of something else on this machine"
+        because = f"because of something else on {'its' if JOINED in machine else 'this'} machine"
     return f"Disturbed: for {share:.0%} of its steps' time a worker did not have its core, {because}."
 
 

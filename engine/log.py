@@ -5,6 +5,7 @@ import io
 import tempfile
 import zlib
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -77,6 +78,11 @@ def parse(data: bytes, name: str = "log") -> Log:
         raise BadInput(f"{name} line {number}", _short(wrong), "a line of a recording made by --record") from wrong
     if header.version != VERSION:
         raise BadInput(f"{name} version", header.version, f"{VERSION}")
+    try:
+        datetime.fromisoformat(header.recorded_at or "2026-01-01")
+    except ValueError as wrong:
+        allowed = "a date and time, as 2026-01-01T12:00:00+00:00"
+        raise BadInput(f"{name} recorded at", header.recorded_at, allowed) from wrong
     return Log(header.scenario, in_order(events), header.machine, header.recorded_at)
 
 

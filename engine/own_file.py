@@ -54,9 +54,9 @@ class OwnFile:
         self.name = name
         try:
             self._code = compile(source, name, "exec")
-        except (SyntaxError, ValueError) as wrong:
+        except (SyntaxError, ValueError, MemoryError, RecursionError, OverflowError) as wrong:
             at = f"line {wrong.lineno}, " if isinstance(wrong, SyntaxError) and wrong.lineno else ""
-            why = wrong.msg if isinstance(wrong, SyntaxError) else str(wrong)
+            why = wrong.msg if isinstance(wrong, SyntaxError) else str(wrong) or "its expressions are nested too deeply"
             raise BadInput("policy", name, f"a Python file: {at}{why}") from wrong
         defines = self._functions()
         self.has_policy, self.has_split = "policy" in defines, "ships" in defines

@@ -8,7 +8,7 @@ import msgspec
 
 from engine.bench.figure import HEAD, Figure, Findings, as_json, as_rows, said_versions
 from engine.errors import BadInput
-from engine.files import contents, reason
+from engine.files import contents, reason, write_whole
 
 LINE, LEFT, UNIT, MOST = 20, 420, 150, 3.0  # pixels per row, left of the bars, and at the goal; longest bar in goals
 HALO = 'stroke="#ffffff" stroke-width="4" paint-order="stroke"'  # keeps a number on the goal's line readable
@@ -21,7 +21,7 @@ def kept(folder: Path) -> list[Findings]:
     file = folder / "performance.json"
     try:
         return msgspec.json.decode(contents(file, MOST_BYTES), type=list[Findings]) if file.exists() else []
-    except (OSError, ValueError, msgspec.MsgspecError) as wrong:
+    except (OSError, ValueError, msgspec.MsgspecError, RecursionError) as wrong:
         said = reason(wrong) if isinstance(wrong, OSError) else wrong
         raise BadInput("docs", str(folder), f"a folder whose {file.name} can be read ({said})") from wrong
 
@@ -35,8 +35,7 @@ def write(folder: Path, benches: Sequence[Findings]) -> list[Path]:
         Path("performance.json"): "[\n" + ",\n".join(map(as_json, benches)) + "\n]\n",
     }
     for name, text in texts.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
+        write_whole(folder / name, text.encode())
     return [folder / name for name in texts]
 
 

@@ -70,7 +70,7 @@ def extra_body(said: str) -> dict[str, Any]:
     """The options in a JSON object. Raises BadInput."""
     try:
         options = msgspec.json.decode(said or "{}")
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
         options = None
     if not isinstance(options, dict):
         allowed = 'a JSON object, as {"max_tokens": null, "max_completion_tokens": 64}; null leaves an option out'

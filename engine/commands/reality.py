@@ -1,5 +1,6 @@
 """`split-kitchen reality`: how well the simulator predicts the real engine on this machine."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,22 +8,33 @@ import click
 import msgspec
 
 from engine.errors import BadInput
+from engine.failures import said_first
 from engine.grammar import admit
 from engine.live.model.catalog import prepare
 from engine.log import Log, load, seen_from_outside
-from engine.options import described, scenario_options
-from engine.scenario import KINDS, Scenario
+from engine.options import described, scenario_options, without
+from engine.scenario import KINDS, Kind, Scenario
 from engine.sim.reality import RealityVerdict, against, calibrated
 from engine.sim.run import MAX_SIMULATED_WORKERS, worker_like
+
+UNUSED: dict[str, Any] = {"prompts": None, "listen": None}  # options of `run`: prompts are synthetic, workers are here
 
 
 @click.command()
 @click.option("--deployment", "kinds", multiple=True, default=KINDS, show_default=True, help="May be repeated.")
 @click.option("--from", "calibration", type=click.Path(path_type=Path), help="Calibrate on this log, not on a new run.")
 @click.option("--against", "lived", type=click.Path(path_type=Path), help="Compare with this log, not with a new run.")
+@without(UNUSED)
 @scenario_options
+@click.pass_context
 def reality(
-    kinds: tuple[str, ...], calibration: Path | None, lived: Path | None, as_json: bool, **options: Any
+    context: click.Context,
+    /,
+    kinds: tuple[str, ...],
+    calibration: Path | None,
+    lived: Path | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Calibrate on a live run, simulate another seed, run that seed live, and state the error.
 
@@ -35,20 +47,30 @@ def reality(
             admit(log.events, str(file))
         if seen_from_outside(live):
             raise BadInput("against", str(lived), "a log of this engine: a client's log has no steps to compare")
-        verdicts = {live.scenario.deployment.kind: _verdict(before, live)}
+        pairs = {live.scenario.deployment.kind: (before, live)}
     else:
         if calibration is not None or lived is not None:
             raise BadInput("from and against", "only one of them", "given together, or neither")
         from engine.live.process.run import make_requests
 
-        scenarios = [described(kind, **options)[0] for kind in kinds]
+        scenarios = [described(kind, **UNUSED, **options)[0] for kind in kinds]
         for scenario in scenarios:  # all are refused before the first is run
             make_requests(scenario)
             make_requests(_next_seed(scenario))
-        verdicts = {s.deployment.kind: _verdict(_live(s), _live(_next_seed(s))) for s in scenarios}
+        pairs = {s.deployment.kind: (_live(s), _live(_next_seed(s))) for s in scenarios}
+    verdicts = {kind: _verdict(*logs) for kind, logs in pairs.items()}
+    failures = [f"{kind}: {said}" for kind, logs in pairs.items() for log in logs for said in said_first(log.events)]
+    for sentence in failures:
+        click.echo(sentence, err=True)
     if as_json:
         click.echo(msgspec.json.encode(verdicts).decode())
-        return
+    else:
+        _show(verdicts)
+    if failures:
+        context.exit(1)
+
+
+def _show(verdicts: Mapping[Kind, RealityVerdict]) -> None:
     for kind, verdict in verdicts.items():
         for gap in verdict.gaps:
             times = f"live {gap.live_s * 1e3:8.1f} ms   simulated {gap.simulated_s * 1e3:8.1f} ms"

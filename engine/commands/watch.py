@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from engine.errors import BadInput
+from engine.failures import said_first
 from engine.files import contents, reason
 from engine.grammar import admit
 from engine.log import MOST_BYTES, can_be_saved, save
@@ -25,7 +26,8 @@ from engine.vllm.translate import Translation, translate
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--record", type=click.Path(path_type=Path), help="Write the event log here (.jsonl or .jsonl.gz).")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
-def watch(folder: Path, record: Path | None, as_json: bool) -> None:
+@click.pass_context
+def watch(context: click.Context, /, folder: Path, record: Path | None, as_json: bool) -> None:
     """Translate what a vLLM with the plugin, or NVIDIA Dynamo, wrote to FOLDER: docs/inside-vllm.md. The Kitchen can
     open the log that --record writes."""
     if record is not None:
@@ -33,13 +35,18 @@ def watch(folder: Path, record: Path | None, as_json: bool) -> None:
     found = watched(folder)
     if record is not None:
         save(found.log, record)
+    failures = said_first(found.log.events)
+    for sentence in failures:
+        click.echo(sentence, err=True)
     summary = summarize(found.log.events)
     if as_json:
         click.echo(msgspec.json.encode(report(found.log, summary)).decode())
-        return
-    table([(found.log.scenario.deployment.kind, summary)])
-    for sentence in left_out(found):
-        click.echo(sentence)
+    else:
+        table([(found.log.scenario.deployment.kind, summary)])
+        for sentence in left_out(found):
+            click.echo(sentence)
+    if failures:
+        context.exit(1)
 
 
 def watched(folder: Path) -> Translation:

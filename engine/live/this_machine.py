@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from engine.files import expanded
+from engine.live.cgroup import cpu_limit
 
 
 def cache_folder() -> Path:
@@ -30,6 +31,8 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def core_count() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def core_count() -> float:
+    """How many cores this process may use; in a container with less CPU time than that, the cores that its time fills,
+    as 1.5."""
+    may_run_on = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(may_run_on, cpu_limit())

@@ -15,11 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.errors import BadInput
-from engine.files import write_whole
+from engine.files import contents, reason, write_whole
 from lab.classroom.store import Refusal
 from lessons.book import opened
 
 KEY_CHARS = 12
+MOST_BYTES = 10_000  # of the file that keeps it
 WINDOW_S, TRIES, TRIES_OF_ALL = 60.0, 5, 60  # of one learner, and of all: anybody can make up names in cookies
 
 
@@ -29,9 +30,10 @@ def made_key(folder: Path) -> str:
     try:
         if not path.exists() or not path.stat().st_size:  # empty: made where a disk was full, and nobody's key
             write_whole(path, secrets.token_urlsafe(12).encode(), mode=0o600)
-        return long_enough(str(path), path.read_text("utf-8", "replace").strip())
+        return long_enough(str(path), contents(path, MOST_BYTES).decode("utf-8", "replace").strip())
     except OSError as why:
-        raise BadInput("SPLIT_KITCHEN_DATA", str(folder), f"a folder that can be written to ({why.strerror})") from why
+        allowed = f"a folder that can be written to, with an instructor-key that can be read ({reason(why)})"
+        raise BadInput("SPLIT_KITCHEN_DATA", str(folder), allowed) from why
 
 
 def long_enough(name: str, key: str) -> str:

@@ -5,6 +5,7 @@ import streamlit as st
 
 from engine.errors import BadInput
 from engine.events import TokenMade
+from engine.failures import said_first
 from engine.link import LinkSpec
 from engine.live.model.catalog import prepare
 from engine.log import Log
@@ -144,6 +145,8 @@ def _verdict(engine: EngineClient) -> None:
     except BadInput as wrong:
         st.warning(f"The first run is not enough for a prediction: {wrong}")
         return
+    for sentence in (*said_first(learned.events), *said_first(live.events)):
+        st.error(sentence, icon=":material/error:")
     st.markdown(f"#### {verdict_says(verdict)}")
     with st.container(horizontal=True):
         for name in ("TTFT", "ITL", "E2E"):

@@ -46,7 +46,7 @@ def choose_scale() -> Scale:
 def marks(log: Log, scale: Scale) -> list[dict[str, Any]]:
     """Marks for the scene, from this log's own pace; empty before it has prefilled and shipped anything."""
     tokens = {event.request: event.prompt_tokens for event in log.events if isinstance(event, Arrived)}
-    sent = [event for event in log.events if isinstance(event, HandoffStarted)]
+    sent = [event for event in log.events if isinstance(event, HandoffStarted) and tokens.get(event.request)]
     if not sent:
         return []
     per_token = sum(tray.nbytes for tray in sent) / sum(tokens[tray.request] for tray in sent)

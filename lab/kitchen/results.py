@@ -8,6 +8,7 @@ import streamlit as st
 from engine.causes import causes
 from engine.client.summary import sentences
 from engine.disturbed import disturbance
+from engine.failures import said_first
 from engine.log import Log, dump, seen_from_outside
 from engine.stall import longest
 from lab.kitchen.charts import gaps_alt, gaps_figure, results_table
@@ -31,6 +32,9 @@ DEFINITIONS = (
 def show_results(logs: Sequence[Log], heading: str, *, gaps: bool) -> None:
     """Of runs that are over, in the order in which the scene shows them. `gaps`: also every gap, as a chart."""
     st.subheader(heading, anchor=False)
+    for title, log in zip(titles(logs), logs, strict=True):
+        for sentence in said_first(log.events):
+            st.error(f"{title}. {sentence}", icon=":material/error:")
     st.table(results_table(logs), border="horizontal")
     for sentence in stalls_in_words(logs):
         st.markdown(sentence)

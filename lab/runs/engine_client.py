@@ -139,7 +139,8 @@ class EngineClient:
         checked = [self.settings.fitted(scenario) for scenario in scenarios]  # a lesson names no model
         job = [StartRun(secrets.token_urlsafe(9), scenario, prompts) for scenario in checked]
         for ask in job:
-            self.feed.add(Run(ask.run, ask.scenario, by, prompts))  # at once: the page that asked shows it next
+            # at once: the page that asked shows it next
+            self.feed.add(Run(ask.run, ask.scenario, by, prompts, elsewhere=bool(self.settings.listen)))
         return self._queue(job, by, first)
 
     def examine(self, *, by: str = "", first: bool = False) -> str:

@@ -1,8 +1,8 @@
 """A live run in the form that the scene takes."""
 
+import os
 from typing import Any
 
-from engine.live.this_machine import core_count
 from lab.runs.run_feed import Run
 from lab.scene.words import TITLES
 
@@ -20,7 +20,13 @@ def live(run: Run | None, *, own: bool = False) -> dict[str, Any] | None:
         "stream": f"/lab/ws?run={run.id}" + (f"&key={run.key}" if own else ""),
         "motions": None,
         "live": True,
-        # no core is left for a browser; workers on a GPU need few
-        "crowded": run.scenario.model.device == "cpu" and core_count() <= run.scenario.deployment.workers,
+        "crowded": _crowded(run),
         "note": "",
     }
+
+
+def _crowded(run: Run) -> bool:
+    """Whether its workers leave a browser on this machine no core; on GPUs they need few, on other hosts none. All the
+    machine's cores count, since a container's limits do not bind the browser."""
+    here = run.scenario.model.device == "cpu" and not run.elsewhere
+    return here and (os.cpu_count() or 1) <= run.scenario.deployment.workers

@@ -25,8 +25,11 @@ SPARING_S = 0.25  # to one that would take the workers' cores if it drew as ofte
 class Run:
     """One run: what was asked for, its events, and the same events as motions, each encoded once for all watchers."""
 
-    def __init__(self, id: str, scenario: Scenario, by: str = "", words: Sequence[str] = ()) -> None:
+    def __init__(
+        self, id: str, scenario: Scenario, by: str = "", words: Sequence[str] = (), *, elsewhere: bool = False
+    ) -> None:
         self.id = id  # gives the right to watch
+        self.elsewhere = elsewhere  # its workers joined over the network
         self.key = secrets.token_urlsafe(9)  # gives the right to change the link, cancel orders and kill workers
         self.by = by  # the learner who asked for it; "" for the lab's own
         self.words = list(words)  # prompts written by a visitor

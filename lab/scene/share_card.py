@@ -2,9 +2,12 @@
 
 import html
 from collections.abc import Sequence
-from datetime import date
+from datetime import datetime
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
+from engine.failures import said_first
 from engine.log import Log
 from engine.stall import in_seconds
 from lab.scene.decisive import Decisive, decisive
@@ -29,7 +32,7 @@ def share_card(logs: Sequence[Log]) -> str:
     """Of the first two runs, by one measure of time; where they were made stands below."""
     logs = logs[:2]
     row, size = (46, 46) if len(logs) == 1 else (24, 32)
-    told = decisive(logs)
+    told = [_failing(one, log) for one, log in zip(decisive(logs), logs, strict=True)]
     parts = [f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>']
     for n, one in enumerate(told):
         parts += _drawn(one, 46 + 268 * n, row, size)
@@ -41,11 +44,17 @@ def share_card(logs: Sequence[Log]) -> str:
     )
 
 
+def _failing(told: Decisive, log: Log) -> Decisive:
+    """What failed is said before all else, in the few words that a card has room for."""
+    failed = [sentence.partition(", the first because")[0] for sentence in said_first(log.events)]
+    return replace(told, says=failed[0]) if failed else told
+
+
 def _origin(log: Log) -> str:
     model = log.scenario.model.path
     if not log.recorded_at:
         return f"Split Kitchen: {model}, {log.machine}"
-    day = date.fromisoformat(log.recorded_at[:10])
+    day = datetime.fromisoformat(log.recorded_at)
     return f"Split Kitchen: a real run of {model} on {log.machine}, {day.day} {day:%B %Y}"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.disturbed import MOST, calmed, disturbance, disturbed, kept_waiting
+from engine.disturbed import JOINED, MOST, calmed, disturbance, disturbed, kept_waiting
 from engine.events import Event, StepEnded, StepStarted, WorkerDown
 from engine.plan import Slice
 
@@ -87,3 +87,10 @@ def test_where_two_workers_lost_time_at_once_the_worse_one_counts_once() -> None
 @pytest.mark.parametrize("log", [[], steps((0.5, None)), steps((0.5, 0.5), (0.25, 0.3))])
 def test_a_run_that_lost_nothing_is_as_calm_as_it_was(log: list[Event]) -> None:
     assert list(calmed(log)) == log
+
+
+def test_a_container_s_share_of_a_core_is_named_and_machines_elsewhere_are_not_this_one() -> None:
+    log = steps((1.0, 0.5)) + steps((1.0, 0.5), worker="worker-1")
+    assert disturbance(log, "Some CPU, 0.5 cores").endswith("since 2 workers share 0.5 cores here.")
+    joined = f"Some CPU, 1 core; {JOINED}"
+    assert disturbance(log, joined).endswith("because of something else on its machine.")

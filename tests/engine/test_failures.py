@@ -1,12 +1,23 @@
 """One rule for failures: no statistic includes them, and a command reports them first and exits with 1."""
 
+import json
+import shutil
+from pathlib import Path
+
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from engine.cli import cli, run_cli
 from engine.events import Arrived, Event, Failed, Finished, HandoffEnded, HandoffOffered, Recalled, TokenMade
 from engine.failures import failed_requests, said_first
+from engine.log import Log, in_order, load, save
 from engine.metrics import summarize
+from engine.scenario import Scenario
+from lab.scene.recordings import replayed
+from lab.scene.share_card import share_card
 from tests.engine.client.openai_like import openai_like
+from tests.engine.vllm.test_translate import RAW
+from tests.patience import PATIENCE_S
 
 REFUSED = "The server refused it: HTTP 500."
 
@@ -69,3 +80,43 @@ def test_a_run_with_some_failures_says_so_and_ends_with_1(
     out, err = capfd.readouterr()
     assert err.startswith("4 of 8 requests failed")
     assert out
+
+
+def a_log_with_failures(folder: Path) -> Path:
+    """A recording of this engine in which one request of three failed."""
+    events = [*answered("r1", 0.0, 3.0), *answered("r2", 3.0, 3.0), *failed("r3", 1.0)]
+    file = folder / "log.jsonl"
+    save(Log(Scenario(), in_order(events), "a machine", "2026-01-01T00:00:00+00:00"), file)
+    return file
+
+
+def test_watch_says_failures_first_and_ends_with_1(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(RAW / "colocated", tmp_path / "run")
+    client = tmp_path / "run" / "client.jsonl"
+    lines = [json.loads(line) for line in client.read_text().splitlines()]
+    own = [line for line in lines if line.get("r") == "r2"]
+    last = own[len(own) // 2]  # so far its client came
+    failure = {"k": "failed", "t": last["t"], "w": "client", "r": "r2", "why": "out of pans"}
+    lines = [line for line in lines if line.get("r") != "r2" or line["t"] <= last["t"]] + [failure]
+    client.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert run_cli(cli, ["watch", str(tmp_path / "run")]) == 1
+    out, err = capfd.readouterr()
+    assert "requests failed, the first because of this: Out of pans." in err
+    assert "TTFT" in out
+
+
+def test_the_kitchen_page_the_card_and_the_page_to_share_say_failures_first(tmp_path: Path) -> None:
+    log = load(a_log_with_failures(tmp_path))
+    sentence = f"1 of 3 requests failed, the first because of this: {REFUSED}"
+    assert replayed("Mine", log)["note"].startswith(sentence)
+    assert "1 of 3 requests failed</text>" in share_card([log])
+
+    def page(file: str) -> None:
+        from engine.log import load
+        from lab.kitchen.results import show_results
+
+        show_results([load(file)], "What was measured", gaps=False)
+
+    drawn = AppTest.from_function(page, args=(str(tmp_path / "log.jsonl"),), default_timeout=PATIENCE_S).run()
+    assert [error.value for error in drawn.error] == [f"Two stations and a pass. {sentence}"]
+    assert not drawn.exception

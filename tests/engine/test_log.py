@@ -1,6 +1,5 @@
 """A log is read back as it was written; anything else is rejected with the number of the wrong line."""
 
-import errno
 import gzip
 import os
 import tracemalloc
@@ -19,6 +18,7 @@ from engine.link import LinkSpec
 from engine.log import MOST_BYTES, Log, can_be_saved, dump, in_order, load, parse, save
 from engine.request import Sampling
 from engine.scenario import Deployment, ModelSpec, Scenario, Workload
+from tests.disks import small_disk
 from tests.engine.client.openai_like import openai_like
 
 KINDS = typing.get_args(Event)
@@ -63,7 +63,7 @@ logs = st.builds(
     structs(Scenario),
     st.lists(st.one_of(*map(structs, KINDS)), max_size=8).map(in_order),
     st.text(),
-    st.text(),
+    st.sampled_from(["", "2026-01-01T00:00:00+00:00"]),
 )
 
 
@@ -129,6 +129,7 @@ LINES = dump(PLAIN).splitlines()
         (LINES[1], "run line 1 is "),  # an event where the scenario should be
         (LINES[0].replace(b'"disaggregated"', b'"scattered"'), "line 1 is .*'scattered'"),
         (LINES[0].replace(b'"version":1', b'"version":2'), "run version is 2, but must be 1"),
+        (LINES[0][:-1] + b',"recorded_at":"soon"}', "run recorded at is 'soon', but must be a date and time"),
         (b"\n".join([*LINES[:2], b"{}"]), "run line 3 is "),
         (b"\n".join([*LINES[:2], b"", LINES[2]]), "run line 3 is "),
         (b"\n".join([*LINES[:2], LINES[2][:-5]]), "run line 3 is "),  # the disk was full
@@ -204,16 +205,12 @@ def test_where_nothing_can_be_written_is_refused_before_a_run(tmp_path: Path) ->
     assert not Path("/dev/full").is_file()
 
 
-def test_numbers_are_printed_though_the_recording_is_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    def full(path: Path, data: bytes) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr("engine.log.write_whole", full)
-    with openai_like() as server:
+def test_numbers_are_printed_though_the_recording_is_lost(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The disk became full meanwhile."""
+    with openai_like() as server, small_disk(tmp_path / "disk", full=True) as disk:
         line = ["run", "--endpoint", server.url, "--requests", "1", "--output-tokens", "2", "--model", "tiny-llama"]
-        assert run_cli(cli, [*line, "--record", str(tmp_path / "log.jsonl")]) == 1
+        assert run_cli(cli, [*line, "--record", str(disk / "log.jsonl")]) == 1
+        assert [path.name for path in disk.iterdir()] == ["filler"]
     out, err = capfd.readouterr()
     assert "No space left on device" in err
     assert "TTFT" in out

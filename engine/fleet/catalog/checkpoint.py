@@ -11,21 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import BadInput
+from engine.files import contents, reason
 from engine.fleet.catalog.precision import PRECISIONS
 
 INDEX = "model.safetensors.index.json"
 MOST_HEADER_BYTES = 100_000_000  # safetensors' own limit
+MOST_STORED_BYTES = 1e15
 PLAIN = ("bf16", "int8", "int4")  # what a file of mixed formats is taken for
 
 
 def stored_bytes(folder: Path) -> int:
     """Of all tensors in a folder's safetensors; 0 if it has none. Raises BadInput for a header that cannot be read."""
     index = folder / INDEX
-    if index.is_file():
-        total = _object(index.read_bytes(), index.name).get("metadata", {}).get("total_size")
-        if isinstance(total, (int, float)) and total > 0:
-            return int(total)
-    return sum(_of_header(file) for file in sorted(folder.glob("*.safetensors")))
+    try:
+        if index.is_file():
+            about = _object(contents(index, MOST_HEADER_BYTES), index.name).get("metadata")
+            total = about.get("total_size") if isinstance(about, dict) else None
+            if isinstance(total, (int, float)) and 0 < total < MOST_STORED_BYTES:
+                return int(total)
+        return sum(_of_header(file) for file in sorted(folder.glob("*.safetensors")) if file.is_file())
+    except OSError as wrong:
+        raise BadInput("model", str(folder), f"a folder whose files can be read ({reason(wrong)})") from wrong
 
 
 def _of_header(file: Path) -> int:
@@ -35,16 +41,18 @@ def _of_header(file: Path) -> int:
             raise BadInput("model", file.name, "a safetensors file, which begins with the length of its header")
         header = _object(opened.read(length), file.name)
     try:
-        ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
+        ends = [float(tensor["data_offsets"][1]) for name, tensor in header.items() if name != "__metadata__"]
+        if not all(0 <= end < MOST_STORED_BYTES for end in ends):
+            raise ValueError("an offset beyond any file")
         return int(max(ends, default=0))
-    except (TypeError, KeyError, IndexError) as wrong:
+    except (TypeError, KeyError, IndexError, ValueError, OverflowError) as wrong:
         raise BadInput("model", file.name, "a safetensors file whose header has the offsets of each tensor") from wrong
 
 
 def _object(data: bytes, name: str) -> Mapping[str, Any]:
     try:
         found = json.loads(data)
-    except ValueError as wrong:
+    except (ValueError, RecursionError) as wrong:
         raise BadInput("model", name, f"a file whose header is JSON ({wrong})") from wrong
     if not isinstance(found, dict):
         raise BadInput("model", name, "a file whose header is a JSON object")

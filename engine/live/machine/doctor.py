@@ -14,6 +14,7 @@ import torch
 from safetensors import safe_open
 
 from engine.live import gpus
+from engine.live.cgroup import memory_limit_bytes
 from engine.live.gpus import Found, checked
 from engine.live.machine import gpu_pairs
 from engine.live.machine.gpu_pairs import Pair
@@ -126,7 +127,8 @@ def _quickest(act: Any) -> float:
 
 
 def _memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """The machine's, or a container's share of it."""
+    return int(min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), memory_limit_bytes()))
 
 
 if __name__ == "__main__":

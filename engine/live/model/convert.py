@@ -55,6 +55,8 @@ def convert(source: str, folder: Path) -> None:
         (_tiny if source in TINY_CONFIGS else _gguf)(source, made)
         for file in made.iterdir():
             file.chmod(0o644)  # safetensors makes them private; an image is built by one user and run by another
+            with file.open("rb") as written:
+                os.fsync(written.fileno())  # else a power cut may leave files of the right length and nothing in them
         try:
             made.rename(folder)
         except OSError:

@@ -13,13 +13,15 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import WorkerFailed
-from engine.files import write_whole
+from engine.files import contents, write_whole
 from engine.live.this_machine import processor
 
 UPCAST = "upcast"  # the third way: weights stored in bf16 and converted to fp32 for each product
 PREFILL_TOKENS = 256
 DECODE_TOKENS = 4
 WEIGHT = (1536, 576)  # [out, in] of one MLP weight of a 135M model
+SHORTEST_S, LONGEST_S = 1e-9, 3600.0  # of one product
+MOST_BYTES = 100_000  # of the file that keeps them
 TOLERANCE = 1.25  # at the small prefill that is timed, converting weighs more than it does in a real one
 
 
@@ -28,6 +30,11 @@ class Speed(msgspec.Struct, frozen=True):
 
     prefill_s: float
     decode_s: float
+
+    @property
+    def possible(self) -> bool:
+        """Whether such a time can have been measured; a file may be damaged."""
+        return all(SHORTEST_S < seconds < LONGEST_S for seconds in (self.prefill_s, self.decode_s))
 
     @property
     def prefill_flops_per_s(self) -> float:
@@ -47,15 +54,20 @@ def faster(speeds: Speeds) -> str:
 
 def speeds(cache: Path) -> Speeds:
     """This machine's speeds: from the folder `cache`, or measured now (2 s). Raises WorkerFailed if that fails."""
-    remembered = cache / f"speeds-of-3-{re.sub(r'[^A-Za-z0-9]+', '-', measured_on()).strip('-').lower()}.json"
-    with suppress(OSError, msgspec.DecodeError):  # not there, or damaged: measured again
-        kept = msgspec.json.decode(remembered.read_bytes(), type=Speeds)
-        if kept.keys() >= {"float32", "bfloat16", UPCAST}:
+    remembered = speeds_file(cache)
+    with suppress(OSError, msgspec.MsgspecError, RecursionError):  # not there, or damaged: measured again
+        kept = msgspec.json.decode(contents(remembered, MOST_BYTES), type=Speeds)
+        if kept.keys() >= {"float32", "bfloat16", UPCAST} and all(speed.possible for speed in kept.values()):
             return kept
     measured = _measured()
     with suppress(OSError):  # a container's cache may be read-only: then the result lasts as long as this process
         write_whole(remembered, msgspec.json.encode(measured))
     return measured
+
+
+def speeds_file(cache: Path) -> Path:
+    """Where the speeds of this machine are kept."""
+    return cache / f"speeds-of-3-{re.sub(r'[^A-Za-z0-9]+', '-', measured_on()).strip('-').lower()}.json"
 
 
 @functools.cache

@@ -150,7 +150,7 @@ class Front:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        return remarks(self.seats)
+        return remarks(self.seats, joined=self._join_server is not None)
 
     @property
     def idle(self) -> bool:

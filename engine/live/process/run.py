@@ -175,5 +175,5 @@ def machine(device: str = "cpu", remarks: Sequence[str] = ()) -> str:
     """This machine in a few words: its CPU, how many cores this process may use, the GPUs that workers use, and what
     they do there in a slower way than they should."""
     cores, workers_on = core_count(), gpus.said_of(device)
-    said = [f"{processor()}, {cores} core{'s' if cores != 1 else ''}"]
+    said = [f"{processor()}, {cores:g} core{'s' if cores != 1 else ''}"]
     return "; ".join([*said, *([f"workers on {workers_on}"] if workers_on else []), *remarks])

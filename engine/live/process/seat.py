@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
+from engine.disturbed import JOINED
 from engine.errors import BadInput, WorkerFailed
 from engine.live import gpus
 from engine.live.process.join_server import KEY_VARIABLE, limit_silence
@@ -169,7 +170,7 @@ def must_be_alike(seats: Sequence[Seat], ready: Ready) -> None:
             raise WorkerFailed(f"workers differ in block size, KV bytes, dtype or context: {ours} and {theirs}.")
 
 
-def remarks(seats: Sequence[Seat]) -> tuple[str, ...]:
-    """What workers do in a slower way than they should, as clauses."""
+def remarks(seats: Sequence[Seat], *, joined: bool) -> tuple[str, ...]:
+    """That workers have joined, and what they do in a slower way than they should, as clauses."""
     said = (remark for seat in seats if seat.ready is not None for remark in seat.ready.remarks)
-    return tuple(dict.fromkeys(said))
+    return tuple(dict.fromkeys([*([JOINED] if joined else []), *said]))

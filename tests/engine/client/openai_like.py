@@ -9,6 +9,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ssl import SSLContext
 from typing import Any
 
 from tests.patience import PATIENCE_S
@@ -25,6 +26,7 @@ class Server:
         self.open = self.most_open = 0
         self.url = ""
         self.plays, self.kind = b"", "text/event-stream"
+        self.status, self.more, self.at_once = 200, "", 1 << 20  # of what is played: header lines, bytes in a write
         self.models: tuple[int, object] = (200, {"data": [{"id": "one", "owned_by": owner, "max_model_len": 500}]})
         self.targets: list[str] = []
         self.logins: list[str] = []
@@ -56,8 +58,11 @@ class Server:
             return self._say(writer, 404, {"detail": "Not Found"})
         self.asked.append(body)
         if self.plays:
-            head = f"HTTP/1.1 200 OK\r\nContent-Type: {self.kind}\r\nContent-Length: {len(self.plays)}\r\n\r\n"
-            writer.write(head.encode() + self.plays)
+            about = f"Content-Type: {self.kind}\r\nContent-Length: {len(self.plays)}\r\n{self.more}"
+            writer.write(f"HTTP/1.1 {self.status} Played\r\n{about}\r\n".encode())
+            for at in range(0, len(self.plays), self.at_once):
+                writer.write(self.plays[at : at + self.at_once])
+                await writer.drain()
             return None
         chat = path.startswith("/v1/chat")
         words = body["messages"][0]["content"] if chat else body["prompt"]
@@ -104,13 +109,16 @@ class Server:
 
 
 @contextmanager
-def openai_like(owner: str = "somebody", key: str = "", usage: bool = True) -> Iterator[Server]:
+def openai_like(
+    owner: str = "somebody", key: str = "", usage: bool = True, host: str = "127.0.0.1", tls: SSLContext | None = None
+) -> Iterator[Server]:
     """The server, up, in a thread of its own."""
     server, loop, up = Server(owner, key, usage), asyncio.new_event_loop(), threading.Event()
 
     async def main() -> None:
-        async with await asyncio.start_server(server.serve, "127.0.0.1", 0) as listening:
-            server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        async with await asyncio.start_server(server.serve, host, 0, ssl=tls) as listening:
+            named = f"[{host}]" if ":" in host else host
+            server.url = f"http{'s' if tls else ''}://{named}:{listening.sockets[0].getsockname()[1]}"
             up.set()
             await stop.wait()
 

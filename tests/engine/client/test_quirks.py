@@ -108,6 +108,9 @@ def test_a_run_with_a_failure_only_ends_with_exit_code_1(capfd: pytest.CaptureFi
         WELL + END.removesuffix(b"\n\n"),
         WELL + b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}',
         (WELL + END).replace(b"\n", b"\r\n"),
+        b": keep-alive\n\n" + WELL + b":\n\n" + END,
+        b'data: {"choices": [{"delta": {"content": null, "reasoning_content": "Hi"}}]}\n\n' + END,
+        b'data: {"choices": [{"delta": {"reasoning": "Hi"}}]}\n\n' + END,
     ],
 )
 def test_what_means_nothing_costs_nothing(plays: bytes) -> None:

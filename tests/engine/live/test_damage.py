@@ -1,6 +1,5 @@
 """Model folders and caches that are damaged: anybody's is refused in a sentence, our own is made again."""
 
-import errno
 import json
 import os
 import shutil
@@ -21,6 +20,8 @@ from engine.live.model.folder import damage, weight_files
 from engine.live.model.text import Text
 from engine.live.process.run import make_requests
 from engine.scenario import ModelSpec, Scenario, Workload
+from tests.disks import small_disk
+from tests.patience import comes
 
 GOOD = prepare(ModelSpec("tiny-llama", "fp32"))
 
@@ -153,6 +154,20 @@ def test_what_a_killed_conversion_left_is_removed_and_what_one_at_work_has_stays
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([new.name, used.name, "made"])
 
 
+@pytest.mark.live
+def test_a_conversion_that_is_killed_leaves_nothing_for_ever(tmp_path: Path) -> None:
+    line = [sys.executable, "-P", "-m", "engine.live.model.convert", "tiny-llama", str(tmp_path / "made")]
+    converting = subprocess.Popen(line)
+    assert comes(lambda: converting.poll() is not None or list(tmp_path.glob(f"{MAKING}*/made")))
+    converting.kill()
+    converting.wait()
+    (left,) = tmp_path.iterdir()
+    long_ago = time.time() - 86_400
+    os.utime(left, (long_ago, long_ago))
+    convert("tiny-llama", tmp_path / "made")
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
 def test_a_cache_that_can_t_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("SPLIT_KITCHEN_CACHE", str(tmp_path / "file"))
@@ -160,14 +175,13 @@ def test_a_cache_that_can_t_be_written_is_named(tmp_path: Path, monkeypatch: pyt
         prepare(ModelSpec("tiny-llama", "fp32"))
 
 
+@pytest.mark.live
 def test_a_cache_without_room_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(run: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(run, 1, "", f"OSError: [Errno {errno.ENOSPC}] No space left on device\n")
-
-    monkeypatch.setenv("SPLIT_KITCHEN_CACHE", str(tmp_path))
-    monkeypatch.setattr("subprocess.run", full)
-    with pytest.raises(BadInput, match=r"SPLIT_KITCHEN_CACHE is .* with room for tiny-llama"):
-        prepare(ModelSpec("tiny-llama", "fp32"))
+    with small_disk(tmp_path / "disk", 256) as disk:
+        monkeypatch.setenv("SPLIT_KITCHEN_CACHE", str(disk))
+        with pytest.raises(BadInput, match=r"SPLIT_KITCHEN_CACHE is .* with room for tiny-llama"):
+            prepare(ModelSpec("tiny-llama", "fp32"))
+        assert list(disk.iterdir()) == []
 
 
 def test_a_user_without_a_home_can_run_the_engine(tmp_path: Path) -> None:

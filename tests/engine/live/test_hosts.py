@@ -365,3 +365,23 @@ def test_a_host_whose_cable_is_pulled(hosts: Hosts, crew: Crew, one_host: dict[s
     assert recalled(log)
     assert answers(log) == one_host
     assert said(cut_off)[0] == 0
+
+
+@pytest.mark.parametrize(("output_tokens", "said_too"), [(4, ""), (12, "No request was answered.")])
+def test_handoffs_that_all_fail_are_said_before_any_number(
+    hosts: Hosts, crew: Crew, output_tokens: int, said_too: str
+) -> None:
+    """A worker tells the others an address that is only its own host's. Few tokens are all made by prefilling again."""
+    server = f"{DOOR[0]}:{DOOR[1]}"
+    crew.worker(server, "prefill", inside=hosts.within["a"])
+    crew.start("worker", "--join", server, "--role", "decode", "--host", "127.0.0.1", inside=hosts.within["b"])
+    front = crew.start(
+        *("run", "--listen", server, "--transport", "tcp", "--model", "tiny-llama", "--dtype", "fp32", "--ignore-eos"),
+        *("--requests", "2", "--prompt-tokens", "40", "--output-tokens", str(output_tokens)),
+        inside=hosts.within["a"],
+    )
+    code, out, err = said(front)
+    assert (code, "TTFT" in out) == (1, True)
+    assert "No handoff succeeded, so what was answered was prefilled again for each token" in err
+    assert "cannot be reached" in err
+    assert err.startswith(said_too or "No handoff")

@@ -16,6 +16,7 @@ from engine.live.compute.kernels.numbers import exp
 from engine.live.compute.kv import KvPool
 from engine.live.compute.small_batch import SmallBatch, product
 from engine.live.model.shape import KvShape
+from tests.disks import small_disk
 
 NOTHING = np.empty(0, np.float32)
 DTYPES = (torch.float32, torch.bfloat16)
@@ -123,10 +124,22 @@ def test_where_numba_has_changed_the_kernels_are_done_without(tmp_path: Path) ->
 def test_kernels_need_no_folder_to_keep_them_in(tmp_path: Path) -> None:
     """As where everything is read-only: compiled for this process, and forgotten."""
     (tmp_path / "file").touch()
-    nowhere = {"SPLIT_KITCHEN_CACHE": str(tmp_path / "file"), "HOME": str(tmp_path / "file")}
-    code = "import numpy as np; from engine.live.compute.kernels.numbers import exp; print(exp(np.float32(0)))"
-    ran = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | nowhere, capture_output=True, text=True, check=True
-    )
-    assert float(ran.stdout) == 1.0
+    assert compiles(SPLIT_KITCHEN_CACHE=str(tmp_path / "file"), HOME=str(tmp_path / "file"))
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_kernels_are_kept_beside_a_disk_that_is_full(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 1024) as disk:
+        home = tmp_path / "home"
+        home.mkdir()
+        assert compiles(SPLIT_KITCHEN_CACHE=str(disk), HOME=str(home))
+        assert not any(path.is_file() for path in disk.rglob("*"))
+        assert any(home.rglob("*.nbi"))
+
+
+def compiles(**environment: str) -> bool:
+    """Whether a kernel can be used in a process with these variables."""
+    code = "import numpy as np; from engine.live.compute.kernels.numbers import exp; print(exp(np.float32(0)))"
+    line = [sys.executable, "-c", code]
+    ran = subprocess.run(line, env=os.environ | environment, capture_output=True, text=True, check=True)
+    return float(ran.stdout) == 1.0 and not ran.stderr

@@ -224,3 +224,21 @@ def test_the_simulators_bench_asks_a_peer_between_its_own_runs(capfd: Capture, t
     assert found["times_replay"] == pytest.approx(0.5 / found["seconds"])
     nowhere = refusal(capfd, "bench", "simulator", "--replay-python", str(tmp_path / "nowhere"))
     assert nowhere.startswith("replay python is")
+
+
+@pytest.mark.parametrize(
+    ("command", "means_nothing"),
+    [
+        ("simulate", ["--temperature", "--top-p", "--ignore-eos", "--listen", "--prompts", "--device"]),
+        ("reality", ["--listen", "--prompts"]),
+        ("compare", ["--deployment", "--endpoint", "--policy"]),
+        ("watch", ["--model", "--requests"]),
+    ],
+)
+def test_a_command_offers_only_what_it_uses(command: str, means_nothing: list[str], capfd: Capture) -> None:
+    for option in means_nothing:
+        assert run_cli(cli, [command, option, "1"]) == 2
+        assert "No such option" in capfd.readouterr().err
+    assert run_cli(cli, [command, "--help"]) == 0
+    shown = capfd.readouterr().out
+    assert [option for option in means_nothing if f"{option} " in shown] == []

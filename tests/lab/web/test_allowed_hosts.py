@@ -65,6 +65,11 @@ def test_an_origin_of_any_kind_is_judged_without_an_error(origin: str) -> None:
     assert answered("websocket", [("host", "localhost:8501"), ("origin", origin)])["type"] == "websocket.close"
 
 
+def test_a_proxy_that_passes_no_host_on_is_told_of_it_where_a_page_asks() -> None:
+    assert answered("websocket", []) == {"type": "opened"}  # a program, which sends no Origin
+    assert answered("websocket", [("origin", "https://lab.example")])["type"] == "websocket.close"
+
+
 def test_a_port_that_goes_without_saying_may_be_said() -> None:
     assert same_place("http://lab.example", "lab.example:80")
     assert same_place("https://lab.example:443", "lab.example")

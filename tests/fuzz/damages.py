@@ -1,13 +1,9 @@
-"""Files of every kind that the product reads, damaged in every way that files are."""
+"""The ways in which files are damaged."""
 
-import json
+import gzip
 import random
 import re
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
-from tests.fuzz import seeds
+from collections.abc import Callable
 
 Damage = Callable[[bytes, random.Random], bytes]
 
@@ -115,8 +111,6 @@ def empty(data: bytes, rng: random.Random) -> bytes:
 
 def packed(data: bytes, rng: random.Random) -> bytes:
     """Half of a gzip file, or one whose end is another's."""
-    import gzip
-
     whole = gzip.compress(data)
     return rng.choice((whole[: len(whole) // 2], whole[:-4] + b"oops", whole + b"more"))
 
@@ -125,60 +119,3 @@ DAMAGES: tuple[Damage, ...] = (
     truncated, reordered, lost_lines, twice, odd_number, odd_numbers, other_word, long_line, deep, utf_16, latin_1,
     marked, zeros, noise, empty, packed,
 )  # fmt: skip
-
-TINY = ("--requests", "2", "--prompt-tokens", "16", "--output-tokens", "2")
-ON_GPU = ("--gpu", "h100-sxm", "--model", "llama-3.1-8b", *TINY)
-
-
-class Kind:
-    """`lines`: the command lines that read the file, `{file}` in them."""
-
-    def __init__(self, name: str, data: bytes, *lines: tuple[str, ...]) -> None:
-        self.name = name
-        self.data = data
-        self.lines = lines
-
-
-def kinds(folder: Path) -> list[Kind]:
-    config = json.dumps(
-        {
-            "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
-            "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 128256, "tie_word_embeddings": False,
-        }
-    ).replace('"model_type": "llama", ', "")  # read as it is: transformers takes seconds  # fmt: skip
-    log = seeds.recording(folder)
-    traced = [("simulate", "--trace", "{file}", *ON_GPU[:4])]
-    kept = [
-        Kind("log.jsonl", log.read_bytes(), ("reality", "--from", "{file}", "--against", "{file}"),
-             ("simulate", "--cost", "{file}", "--model", "tiny-llama", *TINY)),
-        Kind("azure.csv", seeds.AZURE.encode(), *traced, ("advise", "--trace", "{file}")),
-        Kind("burst.csv", seeds.BURST.encode(), *traced),
-        Kind("mooncake.jsonl", seeds.MOONCAKE.encode(), *traced),
-        Kind("metrics.txt", seeds.METRICS.read_bytes(), ("advise", "--metrics", "{file}")),
-        Kind("config.json", config.encode(), ("model", "{file}", "--json"), ("advise", "--model", "{file}")),
-        Kind("prompts.txt", b"Why is the sky blue?\nName three herbs.\n",
-             ("run", "--model", "tiny-llama", *TINY, "--prompts", "{file}")),
-    ]  # fmt: skip
-    for file in sorted(seeds.watched_folder(folder).glob("*.jsonl")):
-        kept.append(Kind(f"watched/{file.name}", file.read_bytes(), ("watch", "{folder}")))
-    for file in sorted(seeds.model_folder(folder).iterdir()):
-        if file.name != "model.bf16.safetensors":
-            kept.append(
-                Kind(f"model/{file.name}", file.read_bytes(), ("run", "--model", "{folder}", "--dtype", "fp32", *TINY))
-            )
-    return kept
-
-
-def damaged_lines(
-    folder: Path, kind: Kind, rng: random.Random, damages: tuple[Damage, ...] = DAMAGES
-) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each damage once: its name, and a command line that reads the file that has it."""
-    for damage in damages:
-        place = folder / "damaged"
-        shutil.rmtree(place, ignore_errors=True)
-        whole = folder / Path(kind.name).parent
-        shutil.copytree(whole, place) if whole != folder else place.mkdir()
-        file = place / Path(kind.name).name
-        file.write_bytes(damage(kind.data, rng))
-        for line in kind.lines:
-            yield damage.__name__, tuple(word.format(file=file, folder=place) for word in line)
