@@ -6,7 +6,7 @@ Streamlit has no part in them: a vote is one request with an answer, and what is
 
 import asyncio
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from io import BytesIO
 from string import Template
 from typing import TypeVar
@@ -93,6 +93,20 @@ async def module(request: Request) -> Response:
         return Response(status_code=404)
     kind = "text/css" if name.endswith("css") else "text/javascript"
     return Response(body, media_type=kind, headers={**FOR_EVER, "Content-Encoding": "gzip"})
+
+
+@lru_cache(16)  # a question's has one, and a whole class asks for it at once
+def _packed(text: str) -> bytes:
+    return packed(text.encode())
+
+
+async def stills(request: Request) -> Response:
+    """The run that the stills of a shown answer are drawn from."""
+    asked = request.path_params
+    run = await asyncio.to_thread(light.stills_of, running().classroom, asked["room"], asked["name"])
+    if run is None:
+        return Response(status_code=404)
+    return Response(_packed(run), media_type="application/json", headers={**FOR_EVER, "Content-Encoding": "gzip"})
 
 
 # ---- the pages
@@ -228,6 +242,7 @@ CLASS_ROUTES = [
     Route("/projector", wall),
     Route("/lab/class/qr", way_in),
     Route("/lab/static/{name}", module),
+    Route("/lab/class/stills/{room}/{name}", stills),
     *(
         Route(f"/lab/class/{name}", _act(do), methods=["POST"])
         for name, do in {
