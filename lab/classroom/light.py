@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from lab.classroom.cook_page import DISCUSS, STEPS, game_of, learners_parts
-from lab.classroom.presence import digest
+from lab.classroom.presence import known_as
 from lab.classroom.service import Classroom, topic
 from lab.classroom.store import Ballot, ClassQuestion, Refusal, Room
 from lab.course.round_html import headline_html, locked_html, opening_html, reveal_html, told_html
@@ -57,7 +57,7 @@ class Vote(msgspec.Struct, frozen=True):
 
 def page_of(classroom: Classroom, learner: str, coming: str = "") -> Page:
     """`coming`: the code in the address, which may be of another class than the learner's."""
-    classroom.presence.saw(digest(learner))
+    classroom.presence.saw(known_as(learner))
     room = classroom.actions.room_of(learner)
     if room is None or (coming and coming != room.code):
         return Page("join", parts=(("join", ""),))

@@ -116,7 +116,7 @@ async def learners_page(request: Request) -> Response:
     """The page that every learner of every class opens."""
     me, fresh = name_of(request)
     coming = request.query_params.get("room", "").upper()[:CODE_CHARS]
-    page = await asyncio.to_thread(light.page_of, running().classroom, me, coming)
+    page = await running().together.call(lambda: light.page_of(running().classroom, me, coming))
     return _page("class", page, me=me if fresh else "", room=coming, sees="page")
 
 
@@ -187,7 +187,7 @@ def _act(do: Callable[[str, Sent, Book], object]) -> Callable[[Request], object]
         except msgspec.DecodeError:
             return Response(status_code=400)
         me, _ = name_of(request, sent.me)
-        return await asyncio.to_thread(_done, do, me, sent)
+        return await running().together.call(lambda: _done(do, me, sent))
 
     return answer
 
