@@ -11,7 +11,8 @@ from lab.scene.stills import Hung
 
 
 class Still(NamedTuple):
-    """The kitchen `at` seconds of the run. `guessed`: a learner has said so, and nothing happened then."""
+    """The kitchen `at` seconds of the run, or at its end. `guessed`: a learner has said so, and nothing happened then.
+    """
 
     at: float
     title: str
@@ -31,7 +32,7 @@ def stills(run: Decisive, hung: Hung, said: float | None = None) -> list[Still]:
         since, end = run.shadow or (run.last_token, until)
         between = Still((since + end) / 2, "In between", "")
     else:
-        between = Still(min(said, hung.over_s), "When you thought it would go on", "", guessed=True)
+        between = Still(said, "When you thought it would go on", "", guessed=True)
     between = between._replace(
         says=_meanwhile(run, order, between.at, until, over=said is not None and said > hung.over_s)
     )
@@ -59,7 +60,7 @@ def stills_html(hung: Hung, shown: list[Still], at: str = "") -> str:
     drawn = "".join(
         f"<figure><figcaption><b>{escape(one.title)}</b> <span>at {one.at:.2f} s</span><br>{escape(one.says)}"
         "</figcaption>"
-        f'<div data-at="{one.at:.6f}" {place}></div></figure>'
+        f'<div data-at="{min(one.at, hung.over_s):.6f}" {place}></div></figure>'
         for one in shown
     )
     run = f' run="{escape(at)}/{hung.name}"' if at else ""
