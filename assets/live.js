@@ -29,6 +29,7 @@ function show(next) {
     if (at("parts").children[n] !== node) at("parts").insertBefore(node, at("parts").children[n] || null);
     if (html && node.said !== html) node.said = node.innerHTML = html;    // without HTML it is a place
   });
+  if (document.querySelector("kitchen-stills")) load("kitchen");
   shown();
   showKitchen();
   follow(page.room || "", given, heard, unknown);
@@ -42,8 +43,10 @@ function arrive() {
   heading?.scrollIntoView({ block: "start" });
 }
 
+const load = (name) => import(new URL(given.modules[name], document.baseURI));
+
 async function mount(name, root, data, heard = () => {}) {
-  const { default: component } = await import(new URL(given.modules[name], document.baseURI));
+  const { default: component } = await load(name);
   if (root.isConnected) return component({ parentElement: root, data, setStateValue: (_, value) => heard(value) });
   return () => {};
 }

@@ -12,6 +12,7 @@
 //   sentence   what matters most right now, in one sentence
 //   lanes, xray    the timeline, on which every stall stands in the shadow of what caused it
 //   chips      numbers so far, and those of the whole run
+//   stills     a moment, small: for the cards, and for any page that has this module
 //   moments    cards of the decisive moments
 //   controls   what is in somebody's hand: the belt's knob, the playhead
 //   kitchen    one run, all of the above

@@ -1,9 +1,5 @@
 // Cards of the decisive moments: a still of the scene, what happened in words, and the way there.
 
-const STILL_W = 352,
-  STILL_H = 204,
-  STILL = { top: 0, back: 106, front: 202, floor: 204, hoodH: 9, cook: 0.64, k: 0.78 };
-
 /** The worst causes by longest stall times answers held, and the calm that shows that it need not be so. */
 function decisive(log) {
   if (log.orders.size > 100) return [];
@@ -73,49 +69,6 @@ function calm(log) {
     worker: here[0].worker,
     says: `While ${whole(count)} tokens of ${orders(by, 3)} were in prep, ${plates(who, 6)} went on: ${pace}.`,
   };
-}
-
-/** The scene's own rooms, small and without words. */
-function still(log, one) {
-  const now = moment(log, one.at),
-    all = crew(now.roles).map((who) => stationAt(now, who)),
-    who = all.find(({ name }) => name === one.worker),
-    preps = all.filter(({ station }) => station === "prep"),
-    geo = STILL;
-  if (!who) return null;
-  let rooms,
-    more = {};
-  const bare = { titled: {}, most: Math.max(3, who.plates.length), cols: 1, rows: 3, tall: 26, bare: true };
-  if (who.station === "plating" && preps.length && one.pass) {
-    const gate = 196,
-      it = crossing(now),
-      base = passParts(now, gate, 166, 128, { ...geo, k: 0.9 }, -8, STILL_W + 8),
-      room = ROOMS.plating(now, who, 224, STILL_W - 4, geo, bare);
-    rooms = [{ ...room, items: null, over: null }]; // the belt is what this is about
-    more = {
-      slabs: [[gate, 124, 14]],
-      belt: base.belt,
-      extra: base.trays,
-      above: it
-        ? [
-            text(14, 30, bytes(it.done), { class: "t17 strong" }),
-            text(14, 48, `of ${bytes(it.nbytes)}`, { class: "t13" }),
-            text(14, 65, `at ${rate(now.link?.bandwidth)}`, { class: "t13 soft" }),
-          ]
-        : null,
-    };
-  } else if (who.station === "plating" && preps.length) {
-    const prep = preps.find((each) => each.cuts) || preps[0];
-    rooms = [ROOMS.prep(now, prep, 2, 150, geo, bare), ROOMS.plating(now, who, 164, STILL_W - 2, geo, bare)];
-    more = { slabs: [[157, 202, 10]] };
-  } else rooms = [ROOMS[who.station](now, who, 2, STILL_W - 2, geo, bare)];
-  const id = `sk-still-${Math.round(one.at * 1e4)}-${who.name}`;
-  return h(
-    "svg",
-    { class: "sk-scene sk-still", viewBox: `0 0 ${STILL_W} ${STILL_H}`, "aria-hidden": "true" },
-    h("clipPath", { id }, rect(0, 0, STILL_W, STILL_H, { rx: 10 })),
-    g({ "clip-path": `url(#${id})` }, counter(STILL_W, geo, rooms, { ...more, bare: true })),
-  );
 }
 
 function cards(view, seek, title) {

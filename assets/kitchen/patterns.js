@@ -45,6 +45,19 @@ function neighbour(log, t, way) {
   return { t: when, says: says.length > 3 ? `${says.slice(0, 3).join("; ")}; and ${says.length - 3} more` : says.join("; ") };
 }
 
+/** Hear of whatever may put another colour behind a scene; what it returns ends that. */
+function onRestyle(restyle) {
+  const themes = new MutationObserver(restyle),
+    dark = matchMedia("(prefers-color-scheme: dark)"),
+    attributeFilter = ["class", "style", "data-theme", "data-jp-theme-light"];
+  for (const node of [document.documentElement, document.body]) themes.observe(node, { attributes: true, attributeFilter });
+  dark.addEventListener("change", restyle);
+  return () => {
+    themes.disconnect();
+    dark.removeEventListener("change", restyle);
+  };
+}
+
 /** Light or dark follows from the colour that is really behind the scene. */
 function paint(wrapper) {
   let paper = null;

@@ -187,12 +187,8 @@ export function createKitchens(root, { emit = () => {} } = {}) {
     wake(true);
   };
   document.fonts?.addEventListener?.("loadingdone", refont); // words are as wide as they are in the font that has come
-  const restyle = () => paint(wrapper);
-  const themes = new MutationObserver(restyle);
-  const attributeFilter = ["class", "style", "data-theme", "data-jp-theme-light"];
-  for (const node of [document.documentElement, document.body]) themes.observe(node, { attributes: true, attributeFilter });
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  dark.addEventListener("change", restyle);
+  const restyle = () => paint(wrapper),
+    restyled = onRestyle(restyle);
   quiet.addEventListener("change", wake);
   wrapper.addEventListener("keydown", (event) => {
     const at = event.composedPath()[0],
@@ -247,9 +243,9 @@ export function createKitchens(root, { emit = () => {} } = {}) {
     cancelAnimationFrame(frame);
     clearTimeout(timer);
     for (const view of views.values()) view.feed?.close();
-    for (const observer of [sizes, sight, themes]) observer.disconnect();
+    for (const observer of [sizes, sight]) observer.disconnect();
+    restyled();
     document.fonts?.removeEventListener?.("loadingdone", refont);
-    dark.removeEventListener("change", restyle);
     quiet.removeEventListener("change", wake);
     wrapper.remove();
   }

@@ -88,7 +88,7 @@ class ClassActions(ClassRecords):
 
     def ask(self, code: str, by: str, lesson: str, round: str, setting: float = 0.0) -> None:
         """Take everybody to that question. A question that was asked before is as it was left."""
-        with self._file.act(by) as db:
+        with self._file.act(by, changes=A_STEP_CHANGES) as db:
             known(db, code)
             db.execute(
                 "INSERT OR IGNORE INTO questions (room, lesson, round, setting) VALUES (?, ?, ?, ?)",
@@ -100,7 +100,7 @@ class ClassActions(ClassRecords):
             )
 
     def set_pace(self, code: str, by: str, pace: Pace) -> None:
-        with self._file.act(by) as db:
+        with self._file.act(by, changes=A_STEP_CHANGES) as db:
             if pace == "step" and known(db, code).question is None:
                 raise Refusal("Ask a question first; then everybody can be taken to it.")
             db.execute("UPDATE rooms SET pace = ?, timer_s = 0 WHERE code = ?", (pace, code))
@@ -109,7 +109,7 @@ class ClassActions(ClassRecords):
         """Show everybody a timer; it closes nothing by itself. 0 removes it, and so does each next step."""
         if not 0 <= seconds <= 3600:
             raise Refusal("A timer runs for at most an hour.")
-        with self._file.act(by) as db:
+        with self._file.act(by, changes=("room",)) as db:
             db.execute("UPDATE rooms SET timer_s = ? WHERE code = ?", (seconds and time.time() + seconds, code))
 
     def show_counts(self, code: str, by: str) -> None:

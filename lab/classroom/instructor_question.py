@@ -61,6 +61,8 @@ def _steps(classroom: Classroom, room: Room, at: ClassQuestion, lesson: Lesson, 
     me, code, actions = learner(), room.code, classroom.actions
     ready = classroom.evidence(room, lesson, asked) is not None
     over = at.running or at.answer is not None
+    if ready and at.running and at.answer is None:
+        classroom.known(room, lesson, asked)  # while nobody waits for it: soon all pages do
     talked = not over and at.vote == 1 and at.counts == 1
     shows = not at.open and at.answer is None and ready
     with st.container(horizontal=True, vertical_alignment="bottom"):

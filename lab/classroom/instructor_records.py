@@ -1,6 +1,7 @@
 """The instructor's page, a class's records: its members, export, reset and deletion."""
 
 from collections import Counter
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import streamlit as st
@@ -13,6 +14,7 @@ from lab.ui.downloads import download
 from lab.ui.formatting import plain
 from lab.ui.learner import learner
 
+LONG, LIST_PX = 12, 320  # from so many members on, the list scrolls in itself
 ASKED = "class to reset or delete"  # in the session: which act waits for its confirmation
 
 
@@ -38,15 +40,31 @@ def _members(classroom: Classroom, room: Room) -> None:
     count = Counter(where for *_, where in members)
     st.markdown(", ".join(f"{count[where]} {where}" for where in ("here", "away", "left")))
     with st.expander("Who they are"):
-        for number, nickname, where in members:
-            with st.container(horizontal=True, vertical_alignment="center"):
-                shown = "" if where == "here" else f" · {where}"
-                st.markdown(f"{number}. {plain(nickname) or '(no nickname)'}{shown}", width="content")
-                if where != "left" and st.button(f"Remove {number}", key=f"remove {number}", type="tertiary"):
-                    attempt(partial(classroom.actions.remove, room.code, learner(), number))
-        if not members:
-            st.markdown("Nobody yet.")
-        st.caption("Who is removed keeps their votes in the counts, and can join again with the code.")
+        _roster(members)
+        _remove(classroom, room, {number for number, _, where in members if where != "left"})
+
+
+def _roster(members: Sequence[tuple[int, str, str]]) -> None:
+    """One text: a row of its own with a button for each of five hundred takes the lab longer than all their votes."""
+    if not members:
+        st.markdown("Nobody yet.")
+        return
+    with st.container(height=LIST_PX if len(members) > LONG else "content"):
+        st.markdown(
+            "\n".join(
+                f"{number}. {plain(nickname) or '(no nickname)'}" + ("" if where == "here" else f" · {where}")
+                for number, nickname, where in members
+            )
+        )
+
+
+def _remove(classroom: Classroom, room: Room, joined: Collection[int]) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        number = st.number_input("Remove number", 1, value=None, step=1, width=160, key=f"{room.code} to remove")
+        label = "Remove" if number is None else f"Remove {number}"
+        if st.button(label, type="tertiary", disabled=number not in joined) and number is not None:
+            attempt(partial(classroom.actions.remove, room.code, learner(), number))
+    st.caption("Who is removed keeps their votes in the counts, and can join again with the code.")
 
 
 @st.dialog("Export the votes")

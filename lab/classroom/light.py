@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from lab.classroom.cook_page import DISCUSS, STEPS, game_of, learners_parts
-from lab.classroom.presence import digest
+from lab.classroom.presence import known_as
 from lab.classroom.service import Classroom, topic
 from lab.classroom.store import Ballot, ClassQuestion, Refusal, Room
 from lab.course.round_html import headline_html, locked_html, opening_html, reveal_html, told_html
@@ -57,7 +57,7 @@ class Vote(msgspec.Struct, frozen=True):
 
 def page_of(classroom: Classroom, learner: str, coming: str = "") -> Page:
     """`coming`: the code in the address, which may be of another class than the learner's."""
-    classroom.presence.saw(digest(learner))
+    classroom.presence.saw(known_as(learner))
     room = classroom.actions.room_of(learner)
     if room is None or (coming and coming != room.code):
         return Page("join", parts=(("join", ""),))
@@ -93,7 +93,14 @@ def _question(classroom: Classroom, room: Room, learner: str, at: ClassQuestion,
     elif isinstance(view.found, Reveal):
         none = "" if view.locked else "<p>You did not vote on this one.</p>"
         answer = headline_html(view.found) + none
-        parts += [("answer", answer), *mine, ("reveal", reveal_html(asked, view.found)), *shown, ("kitchen", ""), *told]
+        parts += [
+            ("answer", answer),
+            *mine,
+            ("reveal", reveal_html(asked, view.found, stills_at(room))),
+            *shown,
+            ("kitchen", ""),
+            *told,
+        ]
     elif at.running:
         kitchen = kitchen_of(classroom, room, lesson, asked)
         parts += [("run", '<h2 tabindex="-1" data-arrive>The run</h2>'), ("kitchen", ""), *mine, *shown, *told]
@@ -142,6 +149,21 @@ def round_of(
     known = classroom.known(room, lesson, asked) if at.answer is not None else None
     of_class = InClass(at.setting, at.open and not voted, at.answer, at.machine, at.made)
     return round_view(lesson, asked, entry, known, of_class)
+
+
+def stills_at(room: Room) -> str:
+    """Below which address the pages of a class find what their stills are drawn from (lab/web/class_routes.py)."""
+    return f"lab/class/stills/{room.code}"
+
+
+def stills_of(classroom: Classroom, code: str, name: str) -> str | None:
+    """What these stills are drawn from, as JSON; None before the answer is shown, and once the class is elsewhere."""
+    room = classroom.actions.room(code)
+    at = room.question if room else None
+    found = topic(at) if at and at.answer is not None else None
+    known = classroom.known(room, *found) if room and found else None
+    hung = (one.hung for one in known.moments) if known else ()
+    return next((one.run for one in hung if one and one.name == name), None)
 
 
 def kitchen_of(classroom: Classroom, room: Room, lesson: Lesson, asked: Round) -> dict[str, Any] | None:

@@ -7,13 +7,15 @@ instructor's, are told to rerun: they say where the class was when they were dra
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from math import inf
 
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from lab.classroom.looks import LOOK_S, REAL, Look, Looks, UpdateClock
-from lab.classroom.presence import digest
+from lab.classroom.presence import known_as
+from lab.classroom.together import Together
 
 LINE_S = 1.0  # between two status lines to a learner: while all vote, sixty pages would hear of each vote
 AGAIN_S = 5.0  # a page that was told and has not rerun is told again
@@ -60,11 +62,14 @@ class LiveUpdates:
         look_s: float = LOOK_S,
         line_s: float = LINE_S,
         clock: UpdateClock = REAL,
+        together: Together | None = None,
     ):
-        """What a learner's `page` shows now, and the `wall` of the class with a code. They are called in a thread."""
+        """What a learner's `page` shows now, and the `wall` of the class with a code. They are called in a thread, all
+        that are wanted at the same time `together`."""
         self._looks, self._page, self._wall = looks, page, wall
         self._look_s, self._line_s = look_s, line_s
         self._clock = clock
+        self._together = together or Together()
 
     async def follow(self, socket: WebSocket, learner: str) -> None:
         """Serve one page of `learner`; "" for a page that says first of all who it is (`Me`). Its address has `room`:
@@ -75,7 +80,7 @@ class LiveUpdates:
         own, sees, code = (socket.query_params.get(name, "") for name in ("own", "sees", "room"))
         if sees == "page":
             learner = learner or await _introduced(socket)
-            own = digest(learner)
+            own = known_as(learner)
         with self._looks.presence.page(own):
             if sees == "page":
                 serve = self._show(socket, page, own, lambda: self._page(learner))
@@ -108,10 +113,10 @@ class LiveUpdates:
             while (seen := await self._looks.look(code)) is not None:
                 if late(seen):
                     said, said_s = (seen.stand.says, seen.stand.done), self._clock.now_s()
-                    await socket.send_text(_json(says=seen.stand.says, done=seen.stand.done))
+                    await socket.send_text(_line(*said))
                 if (at := seen.at(sees, own)) != page.at:  # type: ignore[arg-type]
                     page.at = at
-                    await socket.send_text(_json(page=await asyncio.to_thread(drawn)))
+                    await socket.send_text(await self._together.call(lambda: _json(page=drawn())))
                 await page.stirred.wait()
                 page.stirred.clear()
             await socket.close(UNKNOWN_CLASS, "no such class")
@@ -129,7 +134,7 @@ class LiveUpdates:
                     await socket.send_text(_json(anew=""))
                     await socket.close(UNKNOWN_CLASS, "no such class")
                     return
-                line = "" if sees else _json(says=seen.stand.says, done=seen.stand.done)
+                line = "" if sees else _line(seen.stand.says, seen.stand.done)
                 if line != said and (leads or self._clock.now_s() > said_s + self._line_s):
                     await socket.send_text(line)
                     said, said_s = line, self._clock.now_s()
@@ -149,6 +154,11 @@ class LiveUpdates:
                 said = msgspec.json.decode(heard.get("text") or heard.get("bytes") or b"", type=Drawn)
                 page.at, page.heard_s = said.at, self._clock.now_s()
                 page.stirred.set()
+
+
+@lru_cache(8)  # five hundred pages hear the same
+def _line(says: str, done: float | None) -> str:
+    return _json(says=says, done=done)
 
 
 def _json(**fields: object) -> str:

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, Protocol
 from lab.classroom.actions import ClassActions
 from lab.classroom.games import Games
 from lab.classroom.offers import Offers
-from lab.classroom.presence import Presence, digest
+from lab.classroom.presence import Presence, digest, known_as
 from lab.classroom.service import topic
 from lab.classroom.store import Room
 from lab.course.evidence_runs import Gathering, says
@@ -80,7 +80,7 @@ def stand(classroom: Service, room: Room) -> Stand:
 
 
 class Look(NamedTuple):
-    """One look at a class, begun at `at_s`. What viewers may see is in digests; learners are `digest(name)`."""
+    """One look at a class, begun at `at_s`. What viewers may see is in digests; learners are `known_as(name)`."""
 
     at_s: float
     stand: Stand
@@ -96,8 +96,8 @@ class Look(NamedTuple):
         """Where the class is for a viewer. `own`: the learner, "" for instructor and projector."""
         match sees:
             case "page":
-                mine = (self.own.get(own), self.votes.get(own, 0), own in self.joined, self.points.get(own))
-                return digest(self.stand.at, self.stand.run, mine)
+                mine = f"{self.own.get(own)} {self.votes.get(own, 0)} {own in self.joined} {self.points.get(own)}"
+                return f"{self.stand.at} {self.stand.run} {mine}"  # five hundred at each look; it goes nowhere
             case "away":
                 return digest(self.in_step, self.own.get(own))
             case "offers":
@@ -111,14 +111,15 @@ class Look(NamedTuple):
 
 def look_at(classroom: Service, room: Room, at_s: float = 0.0) -> Look:
     """The class as it is at `at_s`, in digests: two looks that are equal need no new page."""
-    own = {digest(learner): digest(offer) for learner, offer in classroom.offers.by_learner(room.code).items()}
-    present = [classroom.presence.here(who) for who in classroom.actions.digests(room.code)]
-    members = digest(classroom.actions.roster(room.code), present)
-    votes = dict(Counter(map(digest, classroom.actions.voters(room))))
-    joined = frozenset(map(digest, classroom.actions.joined(room.code)))
-    every = classroom.games.points(room.code) if room.pace == "play" else {}
-    points = {digest(learner): digest(point) for learner, point in every.items()}
-    names = [point.nickname for point in every.values() if point.nickname]
+    own = {known_as(learner): digest(offer) for learner, offer in classroom.offers.by_learner(room.code).items()}
+    every = list(map(known_as, classroom.actions.learners(room.code)))
+    here = classroom.presence.those_here(every)
+    members = digest(classroom.actions.roster(room.code), [who in here for who in every])
+    votes = dict(Counter(map(known_as, classroom.actions.voters(room))))
+    joined = frozenset(map(known_as, classroom.actions.joined(room.code)))
+    played = classroom.games.points(room.code) if room.pace == "play" else {}
+    points = {known_as(learner): digest(point) for learner, point in played.items()}
+    names = [point.nickname for point in played.values() if point.nickname]
     signed = digest(names) if names else ""
     return Look(at_s, stand(classroom, room), room.together, own, votes, joined, members, points, signed)
 
@@ -135,7 +136,7 @@ def turnout(room: Room, here: int) -> str:
 def _finished(classroom: Service, room: Room) -> str:
     """How many have a point in the class's game, of those who are here or have one."""
     played = set(classroom.games.points(room.code))
-    here = {one for one in classroom.actions.joined(room.code) if classroom.presence.here(digest(one))}
+    here = {one for one in classroom.actions.joined(room.code) if classroom.presence.here(known_as(one))}
     return f"{len(played)} of {len(played | here)} have finished a round"
 
 

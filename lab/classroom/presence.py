@@ -4,8 +4,9 @@ import hashlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 from lab.runs.lru import LRU
 
@@ -18,8 +19,14 @@ def digest(*told: object) -> str:
     return hashlib.blake2b(repr(told).encode(), digest_size=8).hexdigest()
 
 
+@lru_cache(KEPT)
+def known_as(learner: str) -> str:
+    """`digest(learner)`, which is asked for at every look at a class."""
+    return digest(learner)
+
+
 class Presence:
-    """Learners are known by `digest(name)`. Thread-safe. `clock` gives seconds. Whoever is unknown counts as here for
+    """Learners are known by `known_as(name)`. Thread-safe. `clock` gives seconds. Whoever is unknown counts as here for
     AWAY_S after the lab's start: pages come back one by one."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -39,7 +46,8 @@ class Presence:
         finally:
             with self._lock:
                 self._open[who] -= 1
-                self._open += Counter()  # keeps what is above zero
+                if not self._open[who]:
+                    del self._open[who]
                 self._seen_s.put(who, self._clock())
 
     def saw(self, who: str) -> None:
@@ -48,6 +56,14 @@ class Presence:
             self._seen_s.put(who, self._clock())
 
     def here(self, who: str) -> bool:
+        return bool(self.those_here((who,)))
+
+    def those_here(self, every: Iterable[str]) -> set[str]:
+        """Of these learners."""
         with self._lock:
-            seen_s = self._seen_s.get(who)
-            return self._open[who] > 0 or self._clock() - (self._born_s if seen_s is None else seen_s) < AWAY_S
+            since_s = self._clock() - AWAY_S
+            return {who for who in every if who in self._open or self._last_s(who) > since_s}
+
+    def _last_s(self, who: str) -> float:
+        seen_s = self._seen_s.get(who)
+        return self._born_s if seen_s is None else seen_s

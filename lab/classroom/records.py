@@ -3,11 +3,13 @@
 import sqlite3
 from collections.abc import Callable
 
-from lab.classroom.presence import digest
 from lab.classroom.store import Ballot, Room, RoomFile, ballots_in, room_in
 from lessons.book import Guess
 
 ON_QUESTION = "WHERE v.room = ? AND v.lesson = ? AND v.round = ?"
+OF_LEARNER = (
+    "AND v.vote IN (1, 2) AND v.learner = ?"  # all of the key: without the vote, all that voted are looked through
+)
 
 
 class ClassRecords:
@@ -52,7 +54,7 @@ class ClassRecords:
         values = (room.code, room.question.lesson, room.question.round, learner)
         kept: dict[int, Ballot] = self._file.read(
             ("own", *values),
-            lambda db: {one.vote: one for _, one in ballots_in(db, f"{ON_QUESTION} AND v.learner = ?", values)},
+            lambda db: {one.vote: one for _, one in ballots_in(db, f"{ON_QUESTION} {OF_LEARNER}", values)},
         )
         return kept.get(vote)
 
@@ -115,8 +117,9 @@ class ClassRecords:
     def joined(self, code: str) -> list[str]:
         return [learner for learner, _, _, joined in self._members(code) if joined]
 
-    def digests(self, code: str) -> list[str]:
-        return [digest(learner) for learner, *_ in self._members(code)]
+    def learners(self, code: str) -> list[str]:
+        """In the order of the roster."""
+        return [learner for learner, *_ in self._members(code)]
 
     def headcount(self, room: Room, here: Callable[[str], bool]) -> int:
         """How many members are `here` or have voted on the question."""
@@ -125,5 +128,10 @@ class ClassRecords:
 
     def _members(self, code: str) -> list[tuple[str, int, str, bool]]:
         query = "SELECT learner, number, nickname, here FROM members WHERE room = ? ORDER BY number"
-        rows = self._file.read(("members", code), lambda db: db.execute(query, (code,)).fetchall())
-        return [(learner, number, name, bool(here)) for learner, number, name, here in rows]
+        kept: list[tuple[str, int, str, bool]] = self._file.read(
+            ("members", code),
+            lambda db: [
+                (learner, number, name, bool(here)) for learner, number, name, here in db.execute(query, (code,))
+            ],
+        )
+        return kept

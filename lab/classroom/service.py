@@ -11,7 +11,7 @@ from lab.classroom.actions import ClassActions
 from lab.classroom.auth import Instructors
 from lab.classroom.games import Games
 from lab.classroom.offers import Offers
-from lab.classroom.presence import Presence, digest
+from lab.classroom.presence import Presence, known_as
 from lab.classroom.store import ClassQuestion, Room, RoomFile
 from lab.classroom.tally import tally_html
 from lab.course.evidence_runs import Gathering
@@ -54,12 +54,12 @@ class Classroom:
 
     def headcount(self, room: Room) -> int:
         """Members who are here, and those who have voted on the question, wherever they are."""
-        return self.actions.headcount(room, lambda learner: self.presence.here(digest(learner)))
+        return self.actions.headcount(room, lambda learner: self.presence.here(known_as(learner)))
 
     def roster(self, room: Room, by: str) -> list[tuple[int, str, Literal["here", "away", "left"]]]:
         """(number, nickname, where) of each member."""
         return [
-            (number, name, ("here" if self.presence.here(digest(learner)) else "away") if joined else "left")
+            (number, name, ("here" if self.presence.here(known_as(learner)) else "away") if joined else "left")
             for learner, number, name, joined in self.actions.who(room.code, by)
         ]
 

@@ -25,6 +25,7 @@ CREATE TABLE IF NOT EXISTS rooms (code TEXT PRIMARY KEY, opened TEXT, pace TEXT,
     round TEXT DEFAULT '', timer_s REAL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS members (room TEXT, learner TEXT, number INTEGER, nickname TEXT, here INTEGER,
     PRIMARY KEY (room, learner));
+CREATE INDEX IF NOT EXISTS members_by_learner ON members (learner);
 CREATE TABLE IF NOT EXISTS questions (room TEXT, lesson TEXT, round TEXT, setting REAL, vote INTEGER DEFAULT 1,
     counts INTEGER DEFAULT 0, running INTEGER DEFAULT 0, answer TEXT, machine TEXT DEFAULT '',
     PRIMARY KEY (room, lesson, round));

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import streamlit as st
 
 from lab.classroom.looks import Sees, look_at
-from lab.classroom.presence import digest
+from lab.classroom.presence import known_as
 from lab.classroom.service import Classroom
 from lab.classroom.store import Refusal, Room
 from lab.runs.live_scene import live
@@ -27,7 +27,7 @@ def follow(classroom: Classroom, room: Room) -> None:
 
 def follow_quietly(classroom: Classroom, room: Room, sees: Sees) -> None:
     """Reruns the page, or the fragment around this call, when what it `sees` differs from `room`."""
-    own = digest(learner()) if sees == "away" else ""
+    own = known_as(learner()) if sees == "away" else ""
     alone = sees in ("offers", "members")  # the instructor's pages; others rerun beside a whole class
     with st.container(key=f"quiet {sees}"):
         _follow(

@@ -6,13 +6,12 @@ from html import escape
 from typing import Any
 
 from lab.classroom.cook_page import STEPS, game_of, wall_parts
-from lab.classroom.light import GONE, Page, kitchen_of, round_of
+from lab.classroom.light import GONE, Page, kitchen_of, round_of, stills_at
 from lab.classroom.offers import Offer, conditions
 from lab.classroom.service import Classroom, topic
 from lab.classroom.store import ClassQuestion, Room
-from lab.course.chart_html import drawn_html
 from lab.course.moments_html import moments_html
-from lab.course.round_html import claim_html
+from lab.course.round_html import claim_html, shown_html
 from lab.course.view import Reveal
 from lab.runs.live_scene import live
 from lab.runs.run_feed import Run
@@ -74,7 +73,7 @@ def _question(classroom: Classroom, room: Room, at: ClassQuestion, lesson: Lesso
     if at.open:
         stage, shown = "vote", [("told", "" if at.counts else to_html(view.tells)), ("counts", counts)]
     elif isinstance(view.found, Reveal):
-        stage, shown = "answer", [*_answer(asked, view.found), ("counts", counts)]
+        stage, shown = "answer", [*_answer(room, asked, view.found), ("counts", counts)]
     elif at.running:
         stage, shown = "run", [("kitchen", "")]
         if (kitchen := kitchen_of(classroom, room, lesson, asked)) is not None:
@@ -92,10 +91,10 @@ def _question(classroom: Classroom, room: Room, at: ClassQuestion, lesson: Lesso
     )
 
 
-def _answer(asked: Round, found: Reveal) -> list[tuple[str, str]]:
+def _answer(room: Room, asked: Round, found: Reveal) -> list[tuple[str, str]]:
     """The answer and why; beside it what decided the run, on the run's own seconds."""
     why = to_html(found.explains) + "".join(claim_html(claim) for claim in found.claims if claim.holds is not None)
-    chart = drawn_html(asked, found.shows) if found.shows is not None else ""
+    chart = shown_html(found.shows, asked) if found.shows is not None else ""
     made = f"<p><small>{escape(found.made)}</small></p>" if found.made else ""
-    seen = chart + moments_html(asked, found) + made
+    seen = chart + moments_html(asked, found, stills_at(room)) + made
     return [("found", f"<h2>{escape(found.headline)}</h2>"), ("why", why), ("seen", seen)]

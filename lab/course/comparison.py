@@ -9,6 +9,7 @@ from lab.course.known import Chart, Tested
 from lab.course.moments_html import moments_html
 from lab.course.round_html import cook_html
 from lab.course.view import Locked, Reveal, RoundView, Untold
+from lab.scene.bundle import SCENE_AT
 from lab.ui.formatting import ICONS, plain
 from lab.ui.js_component import component
 from lessons.lesson import Lesson, Round
@@ -53,7 +54,7 @@ def reveal(lesson: Lesson, asked: Round, found: Reveal) -> None:
     if found.shows is not None:
         drawn(asked, found.shows, "view")
     if found.moments:
-        _markup(data={"html": moments_html(asked, found)}, key="chart moments")
+        _markup(data={"html": moments_html(asked, found), "module": SCENE_AT}, key="chart moments")
     if found.cook is not None:
         _markup(data={"html": cook_html(found.cook, lesson.slug)}, key="as cook")
     for claim in found.claims:

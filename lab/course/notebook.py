@@ -23,6 +23,7 @@ from lab.course.chart_html import STYLE, drawn_html
 from lab.course.known import Chart, Tested
 from lab.course.moments_html import moments_html
 from lab.course.view import Reveal, Untold, round_view
+from lab.scene.bundle import SCENE
 from lab.scene.export_html import export_kitchens, kitchen as scene
 from lab.scene.share_card import share_card
 from lab.ui.formatting import in_words, plain
@@ -212,7 +213,7 @@ def _reveal(asked: Round, found: Reveal) -> None:
     if found.shows is not None:
         _draw(asked, found.shows)
     if found.moments:
-        _html(moments_html(asked, found))
+        _html(f'{moments_html(asked, found)}<script type="module">{SCENE}</script>')
     if (cook := found.cook) is not None:
         _say(
             f"{cook.says} In the lab this is the page *Be the cook*, level {cook.level}, orders number {cook.seed}; in "

@@ -5,10 +5,12 @@ from html import escape
 from lab.course.chart_html import drawn_html
 from lab.course.known import Tested
 from lab.course.moments_html import moments_html
+from lab.course.once import OnceFor
 from lab.course.view import Locked, Reveal, RoundView
 from lab.ui.markdown import to_html
 from lessons.lesson import AsCook, Round
 
+shown_html = OnceFor(lambda chart, asked: drawn_html(asked, chart))  # what the runs show, the same for everybody
 MARKS = {"right": "✓", "close": "≈", "off": "✗", "": ""}
 
 
@@ -36,8 +38,8 @@ def headline_html(found: Reveal) -> str:
     return f'<h2 tabindex="-1" data-arrive>{mark}{escape(found.headline)}</h2>'
 
 
-def reveal_html(asked: Round, found: Reveal) -> str:
-    """Guess, measurement, explanation, what decided the runs, and claims."""
+def reveal_html(asked: Round, found: Reveal, at: str) -> str:
+    """Guess, measurement, explanation, what decided the runs, and claims. `at`: as `moments_html` takes it."""
     parts = [drawn_html(asked, found.chart)]
     if found.unclear:
         parts.append(f"<p>The runs at hand could not tell: {escape(found.unclear)}</p>")
@@ -45,8 +47,8 @@ def reveal_html(asked: Round, found: Reveal) -> str:
     if found.explains and found.one_of > 1:
         parts.append("<p><small>These are the numbers of one run, the one in the middle of all repeats.</small></p>")
     if found.shows is not None:
-        parts.append(drawn_html(asked, found.shows))
-    parts.append(moments_html(asked, found))
+        parts.append(shown_html(found.shows, asked))
+    parts.append(moments_html(asked, found, at))
     if found.cook is not None:
         parts.append(cook_html(found.cook))
     parts += map(claim_html, found.claims)

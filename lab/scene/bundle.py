@@ -23,6 +23,7 @@ PARTS = (
     "lanes",
     "xray",
     "chips",
+    "stills",
     "moments",
     "controls",
     "kitchen",
@@ -39,7 +40,7 @@ def _scene() -> str:
     """Its parts are files to be read in one sitting; pages, notebooks and exports each take one module."""
     parts = [asset(f"kitchen/{name}.js") for name in PARTS]
     css = "".join(asset(f"kitchen/{name}.css") for name in STYLES)
-    return "\n".join([*parts, f"const CSS = {json.dumps(css, ensure_ascii=False)};\n"])
+    return "\n".join([f"const CSS = {json.dumps(css, ensure_ascii=False)};", *parts])
 
 
 SCENE = _scene()

@@ -13,6 +13,7 @@ from engine.metrics import summarize
 from engine.stall import Stall, by_cause, in_seconds
 from lab.scene.motions import motions
 from lab.scene.stall_words import headline
+from lab.scene.stills import Hung, hung
 from lab.scene.words import SERVING, kind_of, titles
 
 MOST_ROWS = 6
@@ -39,7 +40,7 @@ class Waited(msgspec.Struct, frozen=True):
 class Decisive(msgspec.Struct, frozen=True):
     """`title`: which run it is. `says`: what happened, in one sentence. The rest is empty where no answer stood still:
     the seconds to be shown (`begin`, `end`), where the work was done, what is to blame (`shadow`, from since to until),
-    and the longest stall (`longest_s`, which begins at `last_token`)."""
+    and the longest stall (`longest_s`, which begins at `last_token`), with what its stills are drawn from (`hung`)."""
 
     title: str
     says: str
@@ -51,6 +52,7 @@ class Decisive(msgspec.Struct, frozen=True):
     shadow: tuple[float, float] | None = None
     last_token: float = 0.0
     longest_s: float = 0.0
+    hung: Hung | None = None
 
 
 def decisive(logs: Sequence[Log]) -> tuple[Decisive, ...]:
@@ -98,6 +100,7 @@ class _Told:
             None if cause.kind == "none" else shadow,
             longest.since,
             longest.seconds,
+            hung(longest, self.motions),
         )
 
     def _waited(self, begin: float, end: float) -> Iterator[Waited]:

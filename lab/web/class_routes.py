@@ -6,7 +6,7 @@ Streamlit has no part in them: a vote is one request with an answer, and what is
 
 import asyncio
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from io import BytesIO
 from string import Template
 from typing import TypeVar
@@ -95,6 +95,20 @@ async def module(request: Request) -> Response:
     return Response(body, media_type=kind, headers={**FOR_EVER, "Content-Encoding": "gzip"})
 
 
+@lru_cache(16)  # a question's has one, and a whole class asks for it at once
+def _packed(text: str) -> bytes:
+    return packed(text.encode())
+
+
+async def stills(request: Request) -> Response:
+    """The run that the stills of a shown answer are drawn from."""
+    asked = request.path_params
+    run = await asyncio.to_thread(light.stills_of, running().classroom, asked["room"], asked["name"])
+    if run is None:
+        return Response(status_code=404)
+    return Response(_packed(run), media_type="application/json", headers={**FOR_EVER, "Content-Encoding": "gzip"})
+
+
 # ---- the pages
 
 
@@ -102,7 +116,7 @@ async def learners_page(request: Request) -> Response:
     """The page that every learner of every class opens."""
     me, fresh = name_of(request)
     coming = request.query_params.get("room", "").upper()[:CODE_CHARS]
-    page = await asyncio.to_thread(light.page_of, running().classroom, me, coming)
+    page = await running().together.call(lambda: light.page_of(running().classroom, me, coming))
     return _page("class", page, me=me if fresh else "", room=coming, sees="page")
 
 
@@ -173,7 +187,7 @@ def _act(do: Callable[[str, Sent, Book], object]) -> Callable[[Request], object]
         except msgspec.DecodeError:
             return Response(status_code=400)
         me, _ = name_of(request, sent.me)
-        return await asyncio.to_thread(_done, do, me, sent)
+        return await running().together.call(lambda: _done(do, me, sent))
 
     return answer
 
@@ -228,6 +242,7 @@ CLASS_ROUTES = [
     Route("/projector", wall),
     Route("/lab/class/qr", way_in),
     Route("/lab/static/{name}", module),
+    Route("/lab/class/stills/{room}/{name}", stills),
     *(
         Route(f"/lab/class/{name}", _act(do), methods=["POST"])
         for name, do in {

@@ -7,6 +7,7 @@ from lab.classroom import light
 from lab.classroom.live_updates import LiveUpdates
 from lab.classroom.looks import Looks
 from lab.classroom.service import Classroom
+from lab.classroom.together import Together
 from lab.classroom.wall import wall_of
 from lab.clusters.jobs import Jobs
 from lab.course.evidence_store import EvidenceStore
@@ -27,6 +28,7 @@ class Lab:
     evidence: EvidenceStore
     classroom: Classroom
     live_updates: LiveUpdates
+    together: Together  # what many pages of a class want at once
     jobs: Jobs
     paces: Paces
     announcement: str  # what the lab says about classes when it starts
@@ -35,6 +37,7 @@ class Lab:
     def of(cls, settings: Settings, call: Callable[[Callable[[], None]], object]) -> "Lab":
         """`call` runs a function on the event loop's thread; call this from that thread. The engine is not started."""
         engine = EngineClient(settings.engine, RunFeed(call))
+        together = Together()
         evidence, books = EvidenceStore(engine), Books(settings.data / "guesses.sqlite")
         key = settings.key()
         classroom = Classroom(settings.data / "class.sqlite", key, engine, evidence, settings.url)
@@ -52,7 +55,9 @@ class Lab:
                 Looks(classroom),
                 page=lambda learner: light.told(classroom, books.of(learner), learner),
                 wall=lambda code: wall_of(classroom, code),
+                together=together,
             ),
+            together=together,
             jobs=Jobs(),
             paces=paces,
             announcement=f"  Instructor: /instructor, with the key {known}",
