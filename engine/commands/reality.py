@@ -59,7 +59,8 @@ def reality(
 
 
 def _verdict(calibration: Log, live: Log) -> RealityVerdict:
-    return against(live, calibrated(worker_like(prepare(live.scenario.model)), calibration.events))
+    prepared = prepare(live.scenario.model, live.scenario.deployment.workers)
+    return against(live, calibrated(worker_like(prepared), calibration.events))
 
 
 def _live(scenario: Scenario) -> Log:
