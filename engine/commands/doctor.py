@@ -112,7 +112,8 @@ def _show(found: dict[str, Any]) -> None:
         click.echo(f"{name:20} {plain(value)}")
     for gpu in gpus or ():
         memory = units.in_words(gpu.memory_bytes, "B") if gpu.memory_bytes else "memory unknown"
-        click.echo(f"{f'GPU {gpu.index}':20} {gpu.name}, {memory}")
+        used = f", used by {gpu.processes} process{'es' * (gpu.processes > 1)} now" if gpu.processes else ""
+        click.echo(f"{f'GPU {gpu.index}':20} {gpu.name}, {memory}{used}")
     if link:
         click.echo(f"{'round trip':20} {1e3 * link.round_trip_s:.3g} ms to {link.peer}")
     for finding in about or ():

@@ -118,14 +118,17 @@ def under_mps() -> bool:
 
 
 def said_of(device: str) -> str:
-    """The GPUs that `device` names, for people, and whether workers were ever checked on them; "" for the CPU."""
+    """The GPUs that `device` names, for people, and whether workers were ever checked on them; "" for the CPU.
+
+    Of a core, a worker knows how long it had it; of a GPU, it does not.
+    """
     if device == "cpu":
         return ""
     if not device.startswith("cuda"):
         return "the stand-in for a GPU, which is this CPU"
     by_name = {f"cuda:{gpu.index}": gpu.name for gpu in found().gpus}
     names = sorted({by_name[place] for place in places(device)})
-    return "; ".join(f"{name} ({checked(name)})" for name in names)
+    return "; ".join([*(f"{name} ({checked(name)})" for name in names), "what else used them is not measured"])
 
 
 def checked(name: str) -> str:

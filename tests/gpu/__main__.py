@@ -68,7 +68,7 @@ def same_as_workers() -> None:
     memory can be shared."""
     wanted = environment() | {"HF_HUB_OFFLINE": "1"}
     if wanted != dict(os.environ):
-        os.execve(sys.executable, sys.orig_argv, wanted)
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], wanted)
 
 
 def check(bench: Bench, checks: tuple[Check, ...]) -> Checked:

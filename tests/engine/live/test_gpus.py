@@ -125,12 +125,17 @@ def checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("two")
 def test_what_was_checked_on_a_gpu_is_said_with_what_failed(checks: Path) -> None:
     checks.write_bytes(b"[]")
-    assert said_of("cuda") == f"NVIDIA H200 ({NEVER_CHECKED}); Tesla T4 ({NEVER_CHECKED})"
+    others = "what else used them is not measured"
+    assert said_of("cuda") == f"NVIDIA H200 ({NEVER_CHECKED}); Tesla T4 ({NEVER_CHECKED}); {others}"
     passed = Checked("NVIDIA H200", "580.1", "2.11.0", "2026-11-29", {"tokens": "4", "trays": "2"}, {})
     failed = msgspec.structs.replace(passed, gpu="Tesla T4", rows={"tokens": "4"}, failed={"trays": "other bytes"})
     checks.write_bytes(msgspec.json.encode([passed, failed]))
-    assert said_of("cuda:0") == ("NVIDIA H200 (checked 2026-11-29 with driver 580.1, torch 2.11.0: tokens, trays)")
-    assert said_of("cuda:1") == "Tesla T4 (checked 2026-11-29 with driver 580.1, torch 2.11.0: tokens; FAILED: trays)"
+    assert said_of("cuda:0") == (
+        f"NVIDIA H200 (checked 2026-11-29 with driver 580.1, torch 2.11.0: tokens, trays); {others}"
+    )
+    assert said_of("cuda:1") == (
+        f"Tesla T4 (checked 2026-11-29 with driver 580.1, torch 2.11.0: tokens; FAILED: trays); {others}"
+    )
     assert said_of("cpu") == ""
 
 

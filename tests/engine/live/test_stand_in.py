@@ -13,6 +13,8 @@ from engine.link import LinkSpec
 from engine.live import gpus
 from engine.live.compute.stand_in import LateMark, StandIn
 from engine.live.gpus import Checked
+from engine.live.machine import gpu_pairs
+from engine.live.machine.gpu_pairs import Pair
 from engine.live.process.front import Front
 from engine.live.process.run import machine
 from engine.live.process.worker_process import WorkerProcess
@@ -60,6 +62,29 @@ def test_nothing_of_the_stand_in_is_written_down_as_a_gpu_s(tmp_path: Path, monk
     assert ran.exit_code == 2
     assert "the stand-in is no GPU" in ran.output
     assert not list(tmp_path.iterdir())
+
+
+def test_without_shared_memory_all_else_is_checked_over_tcp(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_pairs, "measure", lambda places: [Pair("cuda:7", "cuda:7", why="It is closed.")])
+    assert Bench(("cuda:7",), bench.folder).doors == ("tcp",)
+    monkeypatch.setattr(gpu_pairs, "measure", lambda places: [Pair("cuda:7", "cuda:7", 1e9, 2e9)])
+    assert Bench(("cuda:7",), bench.folder).doors == ("shm", "tcp")
+
+
+def test_a_worker_is_held_to_its_share_before_it_takes_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[Any] = []
+    made = StandIn.shareable_zeros
+
+    def zeros(self: StandIn, nbytes: int) -> Any:
+        taken.append("pool")
+        return made(self, nbytes)
+
+    monkeypatch.setattr(StandIn, "keep_within", lambda self, nbytes: taken.append(nbytes))
+    monkeypatch.setattr(StandIn, "shareable_zeros", zeros)
+    spec = ModelSpec("tiny-llama", "fp32", 64, "stand-in")
+    start = Start("w", spec, 0.0, ("shm",), -1, "stand-in", memory_bytes=7_000_000_000)
+    WorkerProcess(Mock(), start, "127.0.0.1", b"", None)._courier.close()
+    assert taken == [7_000_000_000, "pool"]
 
 
 def test_a_check_that_fails_or_is_left_out_stops_no_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
