@@ -39,7 +39,8 @@ class Pong(Message, frozen=True):
 class Start(Message, frozen=True):
     """Load this model and be the worker `name`. `zero_s`: the engine's zero on the worker's own monotonic clock.
 
-    `core`: the CPU core to stay on, -1 for any. `place`: "cpu" or a GPU, as "cuda:0".
+    `core`: the CPU core to stay on, -1 for any. `place`: "cpu" or a GPU, as "cuda:0", of whose memory the worker takes
+    at most `memory_bytes`; 0: no limit.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Start(Message, frozen=True):
     transports: tuple[str, ...]
     core: int
     place: str = "cpu"
+    memory_bytes: int = 0
 
 
 # ---- router -> worker
@@ -150,9 +152,10 @@ class Ready(Message, frozen=True):
 
 
 class Met(Message, frozen=True):
-    """The answer to `Meet`; `why` the way could not be opened, "" if it is open."""
+    """The answer to `Meet`, with what that named; `why` the way could not be opened, "" if it is open."""
 
     target: str
+    endpoint: bytes
     why: str
 
 

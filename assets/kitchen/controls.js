@@ -1,12 +1,14 @@
 // The belt's knob and the playhead: they show what is, and are also in somebody's hand.
 
-/** A wedge as wide as the belt, and its knob, unless that is a slider's. */
-function knob({ x, y, width, share }, held) {
+/** A wedge as wide as the belt, and its knob, unless that is a slider's. A line marks what the road carries at most. */
+function knob({ x, y, width, share }, held, ceiling) {
+  const most = x + width * linkShare(ceiling || 0);
   return [
     path(`M${f1(x)} ${y + 10}L${f1(x + width)} ${y + 16}V${y + 4}Z`, { class: "wedge" }),
     path(`M${f1(x)} ${y + 10}L${f1(x + width * share)} ${f1(y + 10 + 6 * share)}V${f1(y + 10 - 6 * share)}Z`, {
       class: "wedge-full",
     }),
+    ceiling ? path(`M${f1(most)} ${y}V${y + 20}`, { class: "ceiling" }) : null,
     held ? null : circle(x + width * share, y + 10, 7, { class: "knob" }),
   ];
 }
@@ -41,7 +43,7 @@ function linkSlider(view) {
   };
   const tell = () => {
     const bandwidth = rateOf(+range.value),
-      like = likeFabric(view.ruler, bandwidth);
+      like = [likeFabric(view.ruler, bandwidth), beyond(view.ceiling, bandwidth)].filter(Boolean).join("; ");
     told = range.value;
     range.setAttribute("aria-valuetext", [rate(bandwidth), like].filter(Boolean).join(", "));
     out.textContent = held || view.linkSet ? [rate(bandwidth), like].filter(Boolean).join(": ") : like;

@@ -77,7 +77,7 @@ function kitchen(view) {
               },
               h("clipPath", { id: `sk-${view.key}-room` }, rect(0, 0, floor.width, floor.height, { rx: 10 })),
               g({ "clip-path": `url(#sk-${view.key}-room)` }, floor.drawn),
-              floor.link ? knob(floor.link, view.can.includes("link")) : null,
+              floor.link ? knob(floor.link, view.can.includes("link"), view.ceiling) : null,
             ),
             stations.map((one) =>
               h("span", { class: "sk-work sk-hidden", "data-mode": one.mode, key: one.name }, stationSays(one)),

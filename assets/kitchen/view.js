@@ -88,6 +88,7 @@ function newView(id, stage, { wrapper, views, sizes, emit, wake, quiet }) {
       simulated: spec.simulated,
       crowded: spec.crowded && isHere(),
       ruler: spec.ruler || data.ruler || [],
+      ceiling: data.ceiling || null,
       can: data.can || [],
     });
     const key = JSON.stringify([spec.stream, spec.run, spec.motions?.length, spec.motions?.at(-1)]);

@@ -101,6 +101,10 @@ const rateOf = (notch) =>
   notch >= NOTCHES ? null : Number((slowest * (fastest / slowest) ** (notch / (NOTCHES - 1))).toPrecision(2));
 const beltPx = (n) => (n == null ? 52 : n === 0 ? 0 : 8 + 44 * linkShare(n));
 
+/** What a belt of this width cannot keep: the road below it has carried less, as was measured. */
+const beyond = (ceiling, bandwidth) =>
+  ceiling && (bandwidth == null || bandwidth > ceiling) ? `carries ${rate(ceiling)} at most` : "";
+
 /** The scale ruler: the real fabric with the same shipping ratio, if the page has sent one. */
 function likeFabric(ruler, bandwidth) {
   if (!ruler?.length || bandwidth == null) return "";

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, nothing else.")
 @click.option("--model", default="smollm2-135m", show_default=True, help="Name, folder or hub id.")
+@click.option("--device", help="GPUs to measure: cpu for none, cuda, or as cuda:0,cuda:1.  [default: all there are]")
 @click.option("--example", is_flag=True, help="Examine an example fleet instead: 4 GPUs, one pair without its NVLink.")
 @click.option(
     "--fleet-model", default="llama-3.1-8b", show_default=True, help="The model whose KV the findings are about."
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
 @click.option("--fleet-prompt", type=int, default=4096, show_default=True, help="Its prompt tokens.")
 @click.option("--link", "link", help="HOST:PORT: measure the network to a host that runs `doctor --serve-link PORT`.")
 @click.option("--serve-link", "port", type=int, help="Answer one `doctor --link` on this port, and nothing else.")
-def doctor(as_json: bool, model: str, link: str | None, port: int | None, **fleet: Any) -> None:
+def doctor(as_json: bool, model: str, device: str | None, link: str | None, port: int | None, **fleet: Any) -> None:
     """What this machine has and can do: measured now, not looked up.
 
     Measuring the network to another host needs the same secret on both in SPLIT_KITCHEN_KEY.
     """
     if port is not None:
         return _serve_link(port, link)
-    found = _examined(model, link, **fleet)
+    found = _examined(model, device, link, **fleet)
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
     else:
@@ -54,7 +55,9 @@ def _serve_link(port: int, link: str | None) -> None:
     )
 
 
-def _examined(model: str, link: str | None, *, example: bool, fleet_model: str, fleet_prompt: int) -> dict[str, Any]:
+def _examined(
+    model: str, device: str | None, link: str | None, *, example: bool, fleet_model: str, fleet_prompt: int
+) -> dict[str, Any]:
     """The report. Raises BadInput before anything is measured."""
     from engine.fleet.catalog.hf_config import model as real_model
     from engine.fleet.host.finding import Tray
@@ -62,19 +65,21 @@ def _examined(model: str, link: str | None, *, example: bool, fleet_model: str, 
     from engine.fleet.host.fleet import example_fleet
     from engine.fleet.host.links import roads
     from engine.fleet.host.nvml import read_fleet
-    from engine.live.gpus import found
+    from engine.live.gpus import every, places
     from engine.live.machine.doctor import examine, pairs_of_gpus
     from engine.live.process.hosts_link import measure
     from engine.live.process.join_server import shared_key
 
     whole("fleet prompt", fleet_prompt, 1, 10_000_000)
+    asked = None if device is None else places(ModelSpec(device=device).checked().device)
     tray = Tray(real_model(fleet_model), fleet_prompt)
     address = units.host_and_port("link", link) if link else None
     if address:
         shared_key()
     report = examine(ModelSpec(path=model))
     there = example_fleet() if example else read_fleet()
-    report["gpu_pairs"] = pairs_said(pairs_of_gpus(found()), [] if example else roads(there))
+    pairs = pairs_of_gpus(every() if asked is None else asked)
+    report["gpu_pairs"] = pairs_said(pairs, [] if example else roads(there))
     report |= {"gpus": there.gpus, "findings": findings(there, tray)}
     if address:
         to_host = measure(address)
@@ -96,8 +101,9 @@ def pairs_said(pairs: Sequence["Pair"], roads: Sequence["Road"]) -> dict[str, st
         road = "the same GPU" if len(ends) == 1 else named.get(ends, "a road that NVML does not name")
         speeds = (f"{in_words(speed, 'B/s')}" for speed in (pair.handed_bytes_per_s, pair.copied_bytes_per_s))
         measured = pair.why or "{} of KV, {} copied by the driver".format(*speeds)
-        said[f"{pair.source} to {pair.target}"] = f"{measured} ({road})"
-    return said or {"no GPU here": "nothing to measure"}
+        products = f"; {in_words(pair.flops_per_s, 'FLOP/s')} in bf16" if pair.flops_per_s else ""
+        said[f"{pair.source} to {pair.target}"] = f"{measured} ({road}){products}"
+    return said or {"no GPU": "nothing to measure"}
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -106,7 +112,8 @@ def _show(found: dict[str, Any]) -> None:
         click.echo(f"{name:20} {plain(value)}")
     for gpu in gpus or ():
         memory = units.in_words(gpu.memory_bytes, "B") if gpu.memory_bytes else "memory unknown"
-        click.echo(f"{f'GPU {gpu.index}':20} {gpu.name}, {memory}")
+        used = f", used by {gpu.processes} process{'es' * (gpu.processes > 1)} now" if gpu.processes else ""
+        click.echo(f"{f'GPU {gpu.index}':20} {gpu.name}, {memory}{used}")
     if link:
         click.echo(f"{'round trip':20} {1e3 * link.round_trip_s:.3g} ms to {link.peer}")
     for finding in about or ():

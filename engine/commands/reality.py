@@ -81,7 +81,8 @@ def _show(verdicts: Mapping[Kind, RealityVerdict]) -> None:
 
 
 def _verdict(calibration: Log, live: Log) -> RealityVerdict:
-    return against(live, calibrated(worker_like(prepare(live.scenario.model)), calibration.events))
+    prepared = prepare(live.scenario.model, live.scenario.deployment.workers)
+    return against(live, calibrated(worker_like(prepared), calibration.events))
 
 
 def _live(scenario: Scenario) -> Log:

@@ -5,6 +5,9 @@ import importlib.resources
 import os
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -13,6 +16,10 @@ from engine.errors import BadInput, WorkerFailed
 # Two libraries may number GPUs in different ways; and memory in growing segments cannot be shared with other processes.
 ENVIRONMENT = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "PYTORCH_ALLOC_CONF": "expandable_segments:False"}
 OLD_NAME = "PYTORCH_CUDA_ALLOC_CONF"  # of the second; it would win
+SHARED = 0.9  # of a GPU's free memory, among the workers on it; the rest is for what nobody counts
+BF16_SINCE = (8, 0)  # the CUDA capability from which on GPUs multiply bf16 themselves
+CONTEXT_BYTES = 500_000_000  # in each process, by CUDA itself
+COUNTERS = Path("/dev/shm")
 NEVER_CHECKED = "workers on GPUs were never checked on this model; `make gpu-check` does it"
 
 
@@ -66,6 +73,11 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != OLD_NAME} | ENVIRONMENT
 
 
+def every(there: Found | None = None) -> tuple[str, ...]:
+    """The places of all GPUs here."""
+    return tuple(f"cuda:{gpu.index}" for gpu in (there or found()).gpus)
+
+
 def places(device: str, there: Found | None = None) -> tuple[str, ...]:
     """The places that `device` (`ModelSpec.device`) names; workers take them in turn. Raises BadInput."""
     if not device.startswith("cuda"):
@@ -73,10 +85,9 @@ def places(device: str, there: Found | None = None) -> tuple[str, ...]:
     there = there or found()
     if not there.gpus:
         raise BadInput("device", device, f"cpu where torch finds no GPU: {there.why}")
-    every = tuple(f"cuda:{gpu.index}" for gpu in there.gpus)
-    asked = every if device == "cuda" else tuple(device.split(","))
-    if not set(asked) <= set(every):
-        raise BadInput("device", device, f"made of {', '.join(every)}, which are here")
+    asked = every(there) if device == "cuda" else tuple(device.split(","))
+    if not set(asked) <= set(every(there)):
+        raise BadInput("device", device, f"made of {', '.join(every(there))}, which are here")
     return asked
 
 
@@ -87,26 +98,46 @@ def places_for(device: str, listen: object) -> tuple[str, ...]:
     return places(device)
 
 
+def shares(taken: Sequence[str]) -> dict[str, int]:
+    """How many bytes of each GPU a worker on it may take. `taken`: each worker's place; the CPU counts for none."""
+    on_gpus = Counter(place for place in taken if place.startswith("cuda"))
+    free = {f"cuda:{gpu.index}": gpu.free_bytes for gpu in found().gpus} if on_gpus else {}
+    return {place: int(SHARED * free[place] / workers) for place, workers in on_gpus.items()}
+
+
+def sweep(pid: int) -> None:
+    """Remove what a process that used GPUs leaves behind where it ends without a farewell: the file in which torch
+    counts who has opened its memory."""
+    for left in COUNTERS.glob(f"torch_{pid}_*"):
+        left.unlink(missing_ok=True)
+
+
 def under_mps() -> bool:
     """Whether NVIDIA's MPS joins the processes on a GPU into one context, whose fatal errors are everybody's."""
     return "CUDA_MPS_PIPE_DIRECTORY" in os.environ
 
 
 def said_of(device: str) -> str:
-    """The GPUs that `device` names, for people, and whether workers were ever checked on them; "" for the CPU."""
+    """The GPUs that `device` names, for people, and whether workers were ever checked on them; "" for the CPU.
+
+    Of a core, a worker knows how long it had it; of a GPU, it does not.
+    """
     if device == "cpu":
         return ""
     if not device.startswith("cuda"):
         return "the stand-in for a GPU, which is this CPU"
     by_name = {f"cuda:{gpu.index}": gpu.name for gpu in found().gpus}
     names = sorted({by_name[place] for place in places(device)})
-    return "; ".join(f"{name} ({checked(name)})" for name in names)
+    return "; ".join([*(f"{name} ({checked(name)})" for name in names), "what else used them is not measured"])
 
 
 def checked(name: str) -> str:
-    """When `make gpu-check` passed on this model of GPU, and with what; or that it never did."""
+    """When `make gpu-check` ran on this model of GPU, and what passed and failed there; or that it never did."""
     file = importlib.resources.files("engine.live").joinpath("gpu-checked.json")
-    for entry in msgspec.json.decode(file.read_bytes(), type=list[Checked]):
-        if entry.gpu == name and entry.passed:
-            return f"checked {entry.date} with driver {entry.driver}, torch {entry.torch}: {', '.join(entry.rows)}"
-    return NEVER_CHECKED
+    entries = [entry for entry in msgspec.json.decode(file.read_bytes(), type=list[Checked]) if entry.gpu == name]
+    if not entries:
+        return NEVER_CHECKED
+    entry = next((entry for entry in entries if entry.passed), entries[-1])
+    failed = [f"FAILED: {', '.join(entry.failed)}"] if entry.failed else []
+    checks = "; ".join([*([", ".join(entry.rows)] if entry.rows else []), *failed])
+    return f"checked {entry.date} with driver {entry.driver}, torch {entry.torch}: {checks}"

@@ -9,14 +9,14 @@ from engine.failures import said_first
 from engine.link import LinkSpec
 from engine.live.model.catalog import prepare
 from engine.log import Log
-from engine.scenario import Deployment, Scenario, Workload
+from engine.scenario import Deployment, Scenario
 from engine.sim.reality import RealityVerdict, against, calibrated
 from engine.sim.run import simulate, worker_like
 from engine.units import in_words
 from lab.clusters.reality_charts import CLOSE, shares_alt, shares_figure, verdict_says, verdict_table
 from lab.runs.engine_client import EngineClient
 from lab.runs.live_scene import live as live_scene
-from lab.scene.choices import LINKS, choose_kind
+from lab.scene.choices import Ranges, choose_kind, played, ranges
 from lab.scene.component import scene
 from lab.scene.words import TITLES
 from lab.ui.learner import learner
@@ -24,7 +24,7 @@ from lab.ui.session import runs_on_show
 from lab.ui.style import SLIDER, STILL, style
 
 ORDERS = (8, 12, 16, 24)
-TAIL_S = 4  # roughly, from the last arrival to its last token; one order arrives each second
+TAIL_S = 4  # roughly, from the last arrival to its last token
 
 
 def page(engine: EngineClient) -> None:
@@ -42,7 +42,8 @@ def page(engine: EngineClient) -> None:
     with opening:
         _buttons(engine, scenario)
     with st.container():
-        _progress(engine, 2 * (scenario.workload.requests + TAIL_S))
+        load = scenario.workload
+        _progress(engine, 2 * (load.requests / (load.rate_per_s or 1.0) + TAIL_S))
     _watch(engine)
     _verdict(engine)
 
@@ -50,21 +51,21 @@ def page(engine: EngineClient) -> None:
 def _choose(engine: EngineClient) -> Scenario:
     kind = choose_kind("foretold_kitchen")
     orders = st.select_slider("Orders", ORDERS, 12, key="foretold_orders", bind="query-params", width=SLIDER)
-    link = _link(engine.settings.unpaced_because)
-    load = Workload(requests=orders, rate_per_s=1.0, prompt_tokens=64, output_tokens=32, long_prompt_tokens=512)
-    load = msgspec.structs.replace(load, long_every=3, ignore_eos=True)
     settings = engine.settings
+    steps = ranges(settings.model.device)
+    link = _link(settings.unpaced_because, steps)
+    load = msgspec.structs.replace(steps.foretold, requests=orders, long_every=3, ignore_eos=True)
     return Scenario(Deployment(kind, workers=settings.workers), LinkSpec(link or None), load, settings.model)
 
 
-def _link(unpaced_because: str) -> float:
+def _link(unpaced_because: str, steps: Ranges) -> float:
     if unpaced_because:
         st.caption(f"The link cannot be slowed down: {unpaced_because}.")
         return 0.0
     link: float = st.select_slider(
         "Link bandwidth",
-        LINKS,
-        20e6,
+        steps.link,
+        steps.foretold_link,
         format_func=lambda rate: in_words(rate, "B/s") if rate else "unpaced",
         key="foretold_link",
         bind="query-params",
@@ -120,7 +121,7 @@ def _watch(engine: EngineClient) -> None:
     """The live kitchen of the run in progress."""
     turn = next((run for run in _runs() if not engine.over(run)), None)
     if turn is not None and (spec := live_scene(engine.run(turn))):
-        scene({"kitchens": [spec], "can": []})
+        scene({"kitchens": [spec], "can": [], **played(engine.settings.model.device)})
 
 
 def _share(engine: EngineClient, run: str) -> float:
@@ -165,5 +166,6 @@ def _verdict(engine: EngineClient) -> None:
 
 @st.cache_data(max_entries=16, show_spinner="Simulating", hash_funcs={Log: lambda log: len(log.events)})
 def _predict(run: str, learned: Log, live: Log) -> tuple[RealityVerdict, Log]:
-    worker = calibrated(worker_like(prepare(live.scenario.model)), learned.events)
+    prepared = prepare(live.scenario.model, live.scenario.deployment.workers)
+    worker = calibrated(worker_like(prepared), learned.events)
     return against(live, worker), simulate(live.scenario, worker)

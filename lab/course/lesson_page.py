@@ -30,6 +30,12 @@ from lessons.evidence import Evidence
 from lessons.keys import Key, judged
 from lessons.lesson import Lesson, Round
 
+ON_GPUS = (
+    "This lab's workers compute on GPUs. The questions, their links and all claims of this course were made for "
+    "workers on CPUs, and tested there only: here a run may answer otherwise, or show no difference at all. For the "
+    "course, start the lab with `--device cpu`."
+)
+
 
 @dataclass(frozen=True)
 class Course:
@@ -48,6 +54,8 @@ def page(course: Course, lesson: Lesson, onward: Callable[[], None], onward_labe
     at = _at(lesson, entries)
     st.caption(f"Lesson {lesson.number} · about {lesson.minutes} minutes")
     st.title(lesson.title, anchor=False)
+    if course.engine.settings.model.device.startswith("cuda"):
+        st.caption(f":material/info: {ON_GPUS}")
     if at == len(lesson.rounds):
         _finale(lesson, entries, onward, onward_label)
         return

@@ -3,6 +3,7 @@
 The browser enforces nothing: `Scenario.checked` checks everything again before a run.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -54,14 +55,20 @@ def choose_kinds() -> list[Kind]:
     return beside_each_other(first, beside)
 
 
-def choose_scenarios(kinds: list[Kind], more: DeltaGenerator, engine: EngineSettings) -> Wish:
-    """All settings stand in `more`; the page has them in words (`lab/kitchen/settings.py`)."""
+def choose_scenarios(
+    kinds: list[Kind], more: DeltaGenerator, engine: EngineSettings, most: Callable[[str], float | None]
+) -> Wish:
+    """All settings stand in `more`; the page has them in words (`lab/kitchen/settings.py`). `most`: what the road has
+    carried, in bytes/s, by transport."""
     with more:
         with st.container(horizontal=True, gap="medium", key="orders-and-link"):
             steps = ranges(engine.model.device)
             workload = _workload(steps)
             bandwidth = _bandwidth(engine, steps)
+            ceiling = st.container()  # filled last: it depends on a choice further down
         latency_ms, deployment, own = _more(engine)
+        if (bytes_per_s := most(deployment.transport)) and not engine.unpaced_because:
+            ceiling.caption(ceiling_says(bytes_per_s, bandwidth or None, deployment.transport))
     link = LinkSpec(bandwidth or None, latency_ms / 1000)
     scenarios = [
         Scenario(msgspec.structs.replace(deployment, kind=kind), link, workload, engine.model) for kind in kinds
@@ -122,6 +129,12 @@ def _bandwidth(engine: EngineSettings, steps: Ranges) -> float:
         width=SLIDER,
     )
     return bandwidth
+
+
+def ceiling_says(bytes_per_s: float, bandwidth: float | None, transport: str) -> str:
+    """What the road can carry, and whether the link that is set is beyond that."""
+    measured = f"Measured here: {in_words(bytes_per_s, 'B/s')} at most, unpaced, over {transport}."
+    return f"{measured} The link that is set cannot be reached." if bandwidth and bandwidth > bytes_per_s else measured
 
 
 def _more(engine: EngineSettings) -> tuple[float, Deployment, str]:

@@ -1,6 +1,7 @@
 """The kitchen, for free play: choose, open it on the real engine, watch, change the link while trays are on it."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -14,9 +15,10 @@ from lab.kitchen.link_scale import Scale, choose_scale, marks
 from lab.kitchen.open_recordings import choose_recordings
 from lab.kitchen.results import BY_RUN, show_results
 from lab.kitchen.settings import described, differences, values
+from lab.runs.ceiling import fastest_of
 from lab.runs.engine_client import EngineClient
 from lab.runs.live_scene import live
-from lab.scene.choices import FIRST_SEEN, ranges
+from lab.scene.choices import FIRST_SEEN, played, ranges
 from lab.scene.component import scene
 from lab.scene.recordings import recorded, replayed
 from lab.scene.words import HEADING, intro, introduced, titles
@@ -58,7 +60,7 @@ def page(engine: EngineClient, offer_own: Callable[[Sequence[str]], None]) -> No
     with widget_changed("belt", belt) as moved:
         if moved and belt:
             _take_belt(engine, belt["link"])
-        wish = choose_scenarios(kinds, more, engine.settings)
+        wish = choose_scenarios(kinds, more, engine.settings, partial(_ceiling, engine))
     with more:
         scale = choose_scale()
     with opening:
@@ -227,9 +229,15 @@ def _show(engine: EngineClient, logs: Sequence[Log], scale: Scale) -> None:
         specs = [_replayed(title, log) | {"ruler": _marks(log, scale)} for title, log in shown]
     can = [*(["link"] if not engine.settings.unpaced_because else []), "cancel"] if _runs() else []
     can += ["kill"] if can and not engine.settings.vllm_python else []
-    steps = ranges(logs[0].scenario.model.device)
-    belt = {"links": [steps.link[0], steps.link[-2]], "speed": steps.speed}
+    first = logs[0].scenario
+    ceiling = _ceiling(engine, first.deployment.transport) if _runs() else None
+    belt = {**played(first.model.device), "ceiling": ceiling}
     scene({"kitchens": specs, "can": can, "intro": _intro(engine, logs[0]), **belt})
+
+
+def _ceiling(engine: EngineClient, transport: str) -> float | None:
+    """What the road has carried in this lab so far, in bytes/s. A recording's was another machine's."""
+    return fastest_of((run.carried for run in engine.feed.finished()), transport)
 
 
 def _intro(engine: EngineClient, log: Log) -> str:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Container, Sequence
 
 from engine.events import Deployed, Event
 from engine.scenario import Kind, Scenario
+from lab.runs.ceiling import carried
 from lab.runs.lru import LRU
 from lab.scene.motions import Motions
 from lessons.book import now
@@ -39,6 +40,7 @@ class Run:
         self.ended_at = ""  # UTC, ISO 8601
         self.refused = ""  # why it never began
         self.starting = ""  # what the engine has to start before it can begin
+        self.carried: dict[str, float] = {}  # once it is over: bytes/s that its road reached, by transport
         self.declined = ""  # why the last requested change was not made
         self.owners = 0  # pages that watch with the run's key
         self.left_s: float | None = None  # since when there is none, after there was one (monotonic)
@@ -80,7 +82,7 @@ class Run:
 
     def end(self, refused: str = "") -> None:
         """No more motions will come. `refused`: why the run never started, if it did not."""
-        self.ended_at = now()
+        self.ended_at, self.carried = now(), carried(self.scenario, self.events)
         self._joined = {}
         self.over, self.refused = True, refused  # after `ended_at`: other threads read that once they see `over`
         self._wake()

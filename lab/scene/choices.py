@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from engine.scenario import KINDS, Kind
+from engine.scenario import KINDS, Kind, Workload
 from lab.scene.words import SERVING, TITLES
 
 LINKS = (0.5e6, 1e6, 2e6, 5e6, 10e6, 20e6, 50e6, 100e6, 200e6, 500e6, 1e9, 2e9, 0.0)  # bytes/s; 0: unpaced
@@ -20,6 +20,8 @@ class Ranges(NamedTuple):
     answer: tuple[int, ...]
     rate: tuple[float, ...]
     first: dict[str, Any]
+    foretold: Workload  # which "Model and reality" learns from and predicts, over the link that it starts with
+    foretold_link: float
     speed: float | None = None
 
     def nearest(self, values: dict[str, object]) -> dict[str, object]:
@@ -42,6 +44,8 @@ ON_CPUS = Ranges(
     answer=(8, 16, 32, 48, 64, 96, 128),
     rate=(0.25, 0.5, 1.0, 2.0, 4.0, 0.0),  # 0: all at once
     first={"link": 50e6, "prompt": 64, "long": 1024, "answer": 128, "rate": 2.0},
+    foretold=Workload(rate_per_s=1.0, prompt_tokens=64, output_tokens=32, long_prompt_tokens=512),
+    foretold_link=20e6,
 )
 ON_GPUS = Ranges(  # a token takes milliseconds there, which nobody sees: the scene plays it in slow motion
     link=(0.25e9, 0.5e9, 1e9, 2e9, 5e9, 10e9, 25e9, 50e9, 100e9, 200e9, 400e9, 0.0),
@@ -50,6 +54,8 @@ ON_GPUS = Ranges(  # a token takes milliseconds there, which nobody sees: the sc
     answer=(16, 32, 64, 128, 256, 512),
     rate=(1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 0.0),
     first={"link": 10e9, "prompt": 512, "long": 8192, "answer": 128, "rate": 8.0},
+    foretold=Workload(rate_per_s=4.0, prompt_tokens=512, output_tokens=128, long_prompt_tokens=4096),
+    foretold_link=5e9,
     speed=0.05,
 )
 
@@ -57,6 +63,12 @@ ON_GPUS = Ranges(  # a token takes milliseconds there, which nobody sees: the sc
 def ranges(device: str) -> Ranges:
     """Those for workers on this device (`ModelSpec.device`)."""
     return ON_GPUS if device.startswith("cuda") else ON_CPUS
+
+
+def played(device: str) -> dict[str, Any]:
+    """What a scene must know to suit runs on this device: its slider's ends, and at which speed it shows them first."""
+    steps = ranges(device)
+    return {"links": [steps.link[0], steps.link[-2]], "speed": steps.speed}
 
 
 FIRST_SEEN: tuple[Kind, Kind] = ("colocated", "disaggregated")  # one that freezes, beside one that ships

@@ -58,6 +58,7 @@ def kitchen(
     intro     one sentence above the kitchens; "" for none, absent for the usual one
     speed     of a replay, or of watching a run that goes on; 1 if absent
     links     the slowest and the fastest link on the belt's slider, in bytes/s; absent, those of CPUs
+    ceiling   the most that the road between two stations was measured to carry, in bytes/s, marked on that slider
     scale     how much larger than its pixels, for a wall; `wall`: only what can be read from far away
 
     Of a kitchen, beside what stands below: `run` (the id of a live one), `seq` (of the last motion that it has),

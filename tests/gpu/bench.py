@@ -1,5 +1,6 @@
 """What the checks run on: a GPU or the stand-in, and the models that suit it."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,21 +13,31 @@ from engine.link import LinkSpec
 from engine.live.compute.kv import Pool, pool_on, pool_rows
 from engine.live.compute.place import Place
 from engine.live.compute.places import place
+from engine.live.machine import gpu_pairs
 from engine.live.model.catalog import prepare
 from engine.live.model.shape import KvShape
 from engine.live.process.front import Front
-from engine.scenario import Deployment, ModelSpec
+from engine.scenario import ModelSpec, Scenario
 
 TINY = ("tiny-llama", "tiny-qwen3")
 ROOM_BYTES = 40 << 30  # with less on the GPU, the large model is a smaller one
 
 
+class LeftOut(Exception):
+    """Why this machine can't take a check."""
+
+
 @dataclass(frozen=True)
 class Bench:
-    """`device`: "cuda:0", or "stand-in". `folder`: for the large model, which is made there once."""
+    """`places`: all GPUs that may be used, as "cuda:0"; or "stand-in". `folder`: the large model is made there once."""
 
-    device: str
+    places: tuple[str, ...]
     folder: Path
+
+    @property
+    def device(self) -> str:
+        """Where all checks run that need one."""
+        return self.places[0]
 
     @property
     def real(self) -> bool:
@@ -40,15 +51,22 @@ class Bench:
         return here
 
     @cached_property
+    def doors(self) -> tuple[str, ...]:
+        """The transports that work between two processes here. Without shared memory, all else is checked over tcp."""
+        (to_itself,) = gpu_pairs.measure([self.device])
+        return ("tcp",) if to_itself.why else ("shm", "tcp")
+
+    @cached_property
     def large(self) -> ModelSpec:
         """The model whose speed is measured: as large as the GPU allows. The stand-in's is small."""
         if not self.real:
             return ModelSpec(str(random_model("small", self.folder, self.place.device)), "fp32", 200, self.device)
         shape = "qwen3-4b" if torch.cuda.mem_get_info(self.place.device)[1] > ROOM_BYTES else "qwen3-0.6b"
-        return ModelSpec(str(random_model(shape, self.folder, self.place.device)), "bf16", 2700, self.device)
+        return ModelSpec(str(random_model(shape, self.folder, self.place.device)), "auto", 2700, self.device)
 
     def let_go(self) -> None:
-        """Of the memory that torch keeps for later: workers need it."""
+        """Of all that the last check had, and of the memory that torch keeps for later: workers need it."""
+        gc.collect()
         if self.real:
             torch.cuda.empty_cache()
 
@@ -65,12 +83,13 @@ class Bench:
         self.place.finish()
         return pool
 
-    def tiny(self, name: str) -> ModelSpec:
-        return ModelSpec(name, "fp32", device=self.device)
+    def tiny(self, name: str, device: str = "") -> ModelSpec:
+        return ModelSpec(name, "fp32", device=device or self.device)
 
     @contextmanager
-    def front(self, model: ModelSpec, transports: tuple[str, ...] = ()) -> Iterator[Front]:
-        with Front(Deployment("disaggregated"), LinkSpec(), model, transports=transports) as front:
+    def front(self, scenario: Scenario, transports: tuple[str, ...] = ()) -> Iterator[Front]:
+        """An engine that can run it."""
+        with Front(scenario.deployment, LinkSpec(), scenario.model, transports=transports) as front:
             front.start(600.0)
             yield front
 

@@ -50,7 +50,8 @@ class Fabric(msgspec.Struct, frozen=True):
 
 class Gpu(msgspec.Struct, frozen=True):
     """`fabric`: None without one. `mig_instances`: None where MIG is off. `virtual`: passthrough or vgpu in a virtual
-    machine, else empty. `c2c`: joined to its CPU by NVLink-C2C, beside which PCIe says nothing about its speed."""
+    machine, else empty. `c2c`: joined to its CPU by NVLink-C2C, beside which PCIe says nothing about its speed.
+    `processes`: that compute on it now, as far as NVML shows them."""
 
     index: int
     name: str
@@ -63,6 +64,7 @@ class Gpu(msgspec.Struct, frozen=True):
     virtual: str = ""
     geforce: bool = False
     c2c: bool = False
+    processes: int = 0
 
 
 class Pair(msgspec.Struct, frozen=True):

@@ -150,6 +150,7 @@ class _Asker:
         memory = self._ask(f"GPU {n}: memory", None, pynvml.nvmlDeviceGetMemoryInfo, gpu)
         pci = self._ask(f"GPU {n}: PCI address", None, pynvml.nvmlDeviceGetPciInfo, gpu)
         virtual = self._ask(f"GPU {n}: virtualization", None, pynvml.nvmlDeviceGetVirtualizationMode, gpu)
+        computing = self._ask(f"GPU {n}: processes", (), pynvml.nvmlDeviceGetComputeRunningProcesses, gpu, quiet=True)
         return Gpu(
             index=n,
             name=self._ask(f"GPU {n}: name", "unknown", pynvml.nvmlDeviceGetName, gpu),
@@ -162,6 +163,7 @@ class _Asker:
             virtual=VIRTUAL.get(virtual, ""),
             geforce=self._ask(f"GPU {n}: brand", None, pynvml.nvmlDeviceGetBrand, gpu) in GEFORCE,
             c2c=self._c2c(n, gpu),
+            processes=len(computing),
         )
 
     def watched(self, gpu: Gpu, handle: Any) -> Gpu:

@@ -5,7 +5,8 @@ CUDA IPC, which torch has under two private names, `_share_cuda_` and `_new_shar
 which uses them, would have both sides speak pickle. Nothing here needs a torch newer than 2.11.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -13,9 +14,12 @@ import torch
 
 from engine.live.compute import memfd
 from engine.live.compute.place import Mark, Shared
+from engine.live.gpus import BF16_SINCE, CONTEXT_BYTES
 
 untyped: Any = torch.cuda  # torch gives these classes no types
 COMPUTE, SIDE = -1, 0  # priorities of streams: the lower goes first
+FREED_S = 10.0  # how long the driver may take to give back the memory of a process that has ended
+LOOK_S = 0.1
 
 
 class CudaMark:
@@ -40,7 +44,11 @@ class Cuda:
         self.name = name
         self.device = torch.device(name)
         self.label = torch.cuda.get_device_name(self.device)
-        self._recordings: Any = None  # their common memory
+        # cuDNN's attention plans each new length, for tens or hundreds of milliseconds. Where torch prefers it (Hopper,
+        # Blackwell), every prompt would pay for that.
+        torch.backends.cuda.enable_cudnn_sdp(False)
+        # fp32 means fp32, whatever a container's environment says: NVIDIA's own have torch round it to TF32
+        torch.set_float32_matmul_precision("highest")
         self._reached: tuple[torch.device, ...] = (self.device,)  # devices whose queues this process fills
 
     def enter(self, side: bool = False) -> None:
@@ -59,13 +67,30 @@ class Cuda:
         for device in self._reached:
             torch.cuda.current_stream(device).synchronize()
 
-    def shared_zeros(self, nbytes: int) -> tuple[torch.Tensor, Shared]:
+    def fuses(self, dtype: torch.dtype) -> bool:
+        return dtype != torch.bfloat16 or torch.cuda.get_device_capability(self.device) >= BF16_SINCE
+
+    def keep_within(self, nbytes: int) -> None:
+        give_up_s = time.monotonic() + FREED_S
+        nbytes -= CONTEXT_BYTES  # which this process has by now, and which torch does not count
+        while torch.cuda.mem_get_info(self.device)[0] < nbytes and time.monotonic() < give_up_s:
+            time.sleep(LOOK_S)
+        total: int = torch.cuda.get_device_properties(self.device).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, max(0.0, nbytes / total)), self.device)
+
+    def shareable_zeros(self, nbytes: int) -> tuple[torch.Tensor, Callable[[], Shared]]:
         memory = torch.zeros(nbytes // 8, dtype=torch.int64, device=self.device)
-        self.finish()
-        storage: Any = memory.untyped_storage()
-        _, *opened_with = storage._share_cuda_()
-        _, path = memfd.create("kv-owner", 1)
-        return memory, Shared(nbytes, msgspec.msgpack.encode((self._uuid(self.device), opened_with)), path)
+
+        def share() -> Shared:
+            self.finish()
+            storage: Any = memory.untyped_storage()
+            # Whoever opens it would wait for an event of this process, on a GPU that may be another. There is nothing
+            # to wait for: the zeros are there.
+            _, *opened_with, _awaited = storage._share_cuda_()
+            _, path = memfd.create("kv-owner", 1)
+            return Shared(nbytes, msgspec.msgpack.encode((self._uuid(self.device), [*opened_with, False])), path)
+
+        return memory, share
 
     def open(self, shared: Shared) -> torch.Tensor:
         uuid, opened_with = msgspec.msgpack.decode(shared.handle, type=tuple[str, list[Any]])
@@ -82,14 +107,18 @@ class Cuda:
     def staging(self, nbytes: int) -> torch.Tensor:
         return torch.empty(nbytes // 8, dtype=torch.int64, pin_memory=True)
 
-    def record(self, act: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+    def record(self, acts: Sequence[Callable[[], torch.Tensor]]) -> list[tuple[Callable[[], None], torch.Tensor]]:
         self._must_be_current()
-        act()  # libraries set themselves up at the first use, which can't be recorded
-        self._recordings = self._recordings or torch.cuda.graph_pool_handle()
-        graph, stream = untyped.CUDAGraph(), torch.cuda.current_stream(self.device)
-        with untyped.graph(graph, self._recordings, stream, "thread_local"):  # other threads go on meanwhile
-            made = act()
-        return graph.replay, made
+        # Their common memory. torch has no second use for a handle after its graphs have ended, so each series has one.
+        memory, stream = torch.cuda.graph_pool_handle(), torch.cuda.current_stream(self.device)
+        recorded: list[tuple[Callable[[], None], torch.Tensor]] = []
+        for act in acts:
+            act()  # libraries set themselves up at the first use, which can't be recorded
+            graph = untyped.CUDAGraph()
+            with untyped.graph(graph, memory, stream, "thread_local"):  # other threads go on meanwhile
+                made = act()
+            recorded.append((graph.replay, made))
+        return recorded
 
     def _device(self, uuid: str) -> torch.device:
         """Indices differ between processes that may see different GPUs; the GPU's own number does not."""

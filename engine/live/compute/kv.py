@@ -6,6 +6,7 @@ A sender opens the receiver's pool and writes into it, one-sided, as RDMA does.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from mmap import mmap
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from engine.live.compute import memfd
-from engine.live.compute.place import HOST, Device, Place, is_device
+from engine.live.compute.place import HOST, Device, Place, Shared, is_device
 from engine.live.model.shape import KvShape
 
 Rows = NDArray[np.int64]
@@ -55,15 +56,20 @@ class KvPool:
 
 
 class DevicePool:
-    """`blocks` blocks of KV in a device's memory; `shared`: how other processes open it."""
+    """`blocks` blocks of KV in a device's memory."""
 
     def __init__(self, shape: KvShape, blocks: int, place: Device) -> None:
         self.shape = shape
         self.blocks = blocks
         self.place = place
-        memory, self.shared = place.shared_zeros(shape.tray_bytes(blocks))
+        memory, self._share = place.shareable_zeros(shape.tray_bytes(blocks))
         self.rows = device_rows(memory, shape)
         self.tensor = _tensor(memory.view(getattr(torch, shape.dtype)), shape)
+
+    @cached_property
+    def shared(self) -> Shared:
+        """How other processes open it. Once that is asked, the memory lasts as long as this process."""
+        return self._share()
 
     def by_block(self) -> torch.Tensor:
         """The same memory as [layer, k or v, block, block_tokens x kv heads x dim]."""

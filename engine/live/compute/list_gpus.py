@@ -23,8 +23,15 @@ def look() -> Found:
 def _gpu(index: int, count: int) -> Gpu:
     about = torch.cuda.get_device_properties(index)
     peers = [other for other in range(count) if other != index and torch.cuda.can_device_access_peer(index, other)]
-    free_bytes, _ = torch.cuda.mem_get_info(index)
-    return Gpu(index, about.name, about.total_memory, (about.major, about.minor), tuple(peers), free_bytes)
+    return Gpu(index, about.name, about.total_memory, (about.major, about.minor), tuple(peers), _free_bytes(index))
+
+
+def _free_bytes(index: int) -> int:
+    """0 on a GPU that others fill, or that one of them has for itself: the other GPUs can be used all the same."""
+    try:
+        return torch.cuda.mem_get_info(index)[0]
+    except RuntimeError:
+        return 0
 
 
 def _why(warned: list[str]) -> str:

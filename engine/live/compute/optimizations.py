@@ -50,9 +50,11 @@ class Optimizations(msgspec.Struct, frozen=True):
             return self.without(*FOR_DEVICES, *FOR_FAST_BF16, *FOR_SLOW_BF16)
         return self.without(*FOR_DEVICES, *(FOR_SLOW_BF16 if fast_at_bf16() else FOR_FAST_BF16))
 
-    def on_device(self) -> "Optimizations":
-        """Those that pay on an accelerator, in any dtype: it has its own ways for what is slow on a CPU."""
-        return self.without(*FOR_CPUS, *(() if self.lean_forward else FOR_DEVICES))
+    def on_device(self, fuses: bool) -> "Optimizations":
+        """Those that pay on an accelerator, which has its own ways for what is slow on a CPU. `fuses`: torch has fused
+        attention for it, in this dtype."""
+        kept = self if fuses else self.without("flash_prefill")
+        return kept.without(*FOR_CPUS, *(() if self.lean_forward else FOR_DEVICES))
 
     @classmethod
     def of_environment(cls) -> "Optimizations":

@@ -4,7 +4,7 @@ The host computes at once. A device has a queue: what it is given returns before
 something is done waits for it first, by a `Mark` or by `finish`. Only `engine.live.compute.cuda` knows a real device.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeGuard
 
 import msgspec
@@ -53,8 +53,15 @@ class Shared(msgspec.Struct, frozen=True):
 class Device(Place, Protocol):
     """A place whose memory NumPy cannot read. Memory is int64 [words]."""
 
-    def shared_zeros(self, nbytes: int) -> tuple[torch.Tensor, Shared]:
-        """Memory that other processes of this machine can open."""
+    def fuses(self, dtype: torch.dtype) -> bool:
+        """Whether torch has fused attention in this dtype for it. Without, it would keep all scores of a prompt."""
+
+    def keep_within(self, nbytes: int) -> None:
+        """This process takes no more of the device's memory than that, from now on. Waits some seconds until so much
+        is free: an ended process gives its memory back a moment later."""
+
+    def shareable_zeros(self, nbytes: int) -> tuple[torch.Tensor, Callable[[], Shared]]:
+        """Memory, and what lets other processes of this machine open it: call that once, and keep the memory then."""
 
     def open(self, shared: Shared) -> torch.Tensor:
         """Another process's memory; it is closed with the last reference to it. Raises OSError or RuntimeError."""
@@ -62,11 +69,11 @@ class Device(Place, Protocol):
     def staging(self, nbytes: int) -> torch.Tensor:
         """The host's memory, int64 [words], in the form that the device copies fastest."""
 
-    def record(self, act: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
-        """What does `act` again whenever it is called, with one launch, and the tensor that it writes the result to.
+    def record(self, acts: Sequence[Callable[[], torch.Tensor]]) -> list[tuple[Callable[[], None], torch.Tensor]]:
+        """For each: what does it again whenever it is called, with one launch, and the tensor that it writes to.
 
-        `act` asks the device for no number and takes all its numbers from tensors that stay where they are. Raises
-        RuntimeError where that can't be recorded.
+        They share memory: a result lasts until the next is made. An act asks the device for no number and takes all its
+        numbers from tensors that stay where they are. Raises RuntimeError where that can't be recorded.
         """
 
 

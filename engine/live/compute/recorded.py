@@ -7,6 +7,7 @@ operation by operation, as ever.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,7 +38,12 @@ class RecordedDecode:
         self._forward, self._pool, self._optimizations = forward, pool, optimizations
         tokens = pool.shape.block_tokens
         widths = [width for past in PASTS if (width := past // tokens) <= pool.blocks]
-        self._recordings = {(rows, width): self._record(rows, width) for width in widths for rows in BATCHES}
+        sizes = [(rows, width) for width in widths for rows in BATCHES]
+        numbers = [pool.place.put(np.zeros((rows, TABLE + width), np.int64)) for rows, width in sizes]
+        made = pool.place.record([partial(self._step, one) for one in numbers])
+        self._recordings = {
+            size: Recording(one, *recorded) for size, one, recorded in zip(sizes, numbers, made, strict=True)
+        }
         self._rows, self._widths = sorted(BATCHES), sorted(widths)
 
     def logits(self, pieces: Sequence[Piece], on_layer: OnLayer | None) -> torch.Tensor | None:
@@ -53,11 +59,6 @@ class RecordedDecode:
         recording.numbers.copy_(self._pool.place.put(_numbers(pieces, rows, width, tokens)))
         recording.again()
         return recording.logits[: len(pieces)]
-
-    def _record(self, rows: int, width: int) -> Recording:
-        place = self._pool.place
-        numbers = place.put(np.zeros((rows, TABLE + width), np.int64))
-        return Recording(numbers, *place.record(lambda: self._step(numbers)))
 
     def _step(self, numbers: torch.Tensor) -> torch.Tensor:
         ids, positions, slots = numbers[:, :TABLE].t().contiguous()

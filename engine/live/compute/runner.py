@@ -37,7 +37,7 @@ class Runner:
             if optimizations.compiled_rows:
                 self._small_batch = _small_batch(model, pool)
         else:
-            self._optimizations = optimizations.on_device()
+            self._optimizations = optimizations.on_device(pool.place.fuses(pool.tensor.dtype))
         ours = partial(Forward, model, self._optimizations, self._small_batch)
         self._forward = ours() if optimizations.lean_forward else partial(_by_modules, model)
 

@@ -4,7 +4,8 @@ It lets every machine test that code in real worker processes. It cannot show th
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -53,9 +54,15 @@ class StandIn:
     def finish(self) -> None:
         self._must_be_entered()
 
-    def shared_zeros(self, nbytes: int) -> tuple[torch.Tensor, Shared]:
+    def fuses(self, dtype: torch.dtype) -> bool:
+        return True
+
+    def keep_within(self, nbytes: int) -> None:
+        """It has no memory of its own."""
+
+    def shareable_zeros(self, nbytes: int) -> tuple[torch.Tensor, Callable[[], Shared]]:
         memory, path = memfd.create("kv-pool", nbytes)
-        return torch.frombuffer(memory, dtype=torch.int64), Shared(nbytes, path.encode(), path)
+        return torch.frombuffer(memory, dtype=torch.int64), partial(Shared, nbytes, path.encode(), path)
 
     def open(self, shared: Shared) -> torch.Tensor:
         try:
@@ -67,8 +74,11 @@ class StandIn:
     def staging(self, nbytes: int) -> torch.Tensor:
         return torch.empty(nbytes // 8, dtype=torch.int64)
 
-    def record(self, act: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
+    def record(self, acts: Sequence[Callable[[], torch.Tensor]]) -> list[tuple[Callable[[], None], torch.Tensor]]:
         self._must_be_entered()
+        return [self._recorded(act) for act in acts]
+
+    def _recorded(self, act: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
         made = act()
 
         def again() -> None:

@@ -31,25 +31,32 @@ class DeviceChecksum:
     def add(self, memory: torch.Tensor, rows: Rows) -> None:
         """Add `rows`, int [n]."""
         for first in range(0, len(rows), self._most):
-            self._add(memory.index_select(0, self._place.put(rows[first : first + self._most])))
+            some = rows[first : first + self._most]
+            read, keys = self._place.put(np.stack((some, self._keys(len(some)))))
+            self._add(memory.index_select(0, read), keys)
 
     def add_and_copy(self, memory: torch.Tensor, rows: Rows, into: torch.Tensor, places: Rows) -> None:
         """Add `rows`, int [n], and copy them to the rows `places`, int [n], of `into`, one for one, on any device."""
         for first in range(0, len(rows), self._most):
             some = slice(first, first + self._most)
-            gathered = memory.index_select(0, self._place.put(rows[some]))
-            self._add(gathered)
-            into.index_copy_(0, self._place.put(places[some]).to(into.device), gathered.to(into.device))
+            # all numbers at once: each copy from the host takes longer than a piece's own operations
+            read, written, keys = self._place.put(np.stack((rows[some], places[some], self._keys(len(rows[some])))))
+            gathered = memory.index_select(0, read)
+            self._add(gathered, keys)
+            into.index_copy_(0, written.to(into.device), gathered.to(into.device))
 
     def hexdigest(self) -> str:
         """Of everything added so far: 16 hexadecimal digits. Waits for the device."""
         total = 0 if self._sum is None else int(self._sum)
         return f"{(total + int(_odd(OF_LENGTHS + self._rows, 1)[0])) % 2**64:016x}"
 
-    def _add(self, gathered: torch.Tensor) -> None:
+    def _keys(self, count: int) -> Rows:
+        """Of the next rows."""
+        return _odd(OF_KEYS + self._rows, count)
+
+    def _add(self, gathered: torch.Tensor, keys: torch.Tensor) -> None:
         if self._weights is None:
             self._weights = self._place.put(_odd(OF_WEIGHTS, self._words))
-        keys = self._place.put(_odd(OF_KEYS + self._rows, len(gathered)))
         made = ((gathered * self._weights).sum(1) * keys).sum()
         self._sum = made if self._sum is None else self._sum + made
         self._rows += len(gathered)

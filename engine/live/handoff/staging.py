@@ -7,16 +7,17 @@ import torch
 
 from engine.live.compute.kv import Bytes, DevicePool, KvPool, Pool, Rows, device_rows, pool_rows
 from engine.live.handoff.checksum import Checksum
-from engine.live.handoff.transport import Segment
+from engine.live.handoff.transport import PACED_BYTES, Segment
 
 HOST_BYTES = 5 << 17  # small enough to stay in a cache of 1 MiB
 DEVICE_BYTES = 1 << 22  # a device copies a little as slowly as this much
 
 
 class Staging(Protocol):
-    """The `buffer` is [row, byte]."""
+    """The `buffer` is [row, byte]. `paced_bytes`: as `Path.paced_bytes`."""
 
     buffer: Bytes
+    paced_bytes: int
 
     def load(self, piece: Segment, checksum: Checksum) -> Bytes:
         """The segment's rows, copied into the buffer and added to the checksum."""
@@ -32,6 +33,8 @@ def staging(pool: Pool) -> Staging:
 
 class HostStaging:
     """NumPy copies between pool and buffer."""
+
+    paced_bytes = PACED_BYTES
 
     def __init__(self, pool: KvPool) -> None:
         self._memory = pool_rows(pool)
@@ -49,6 +52,8 @@ class HostStaging:
 
 class DeviceStaging:
     """The device gathers rows beside each other, and copies them in one go."""
+
+    paced_bytes = DEVICE_BYTES
 
     def __init__(self, pool: DevicePool) -> None:
         self._place, self._memory = pool.place, pool.rows

@@ -52,7 +52,9 @@ class Path(Protocol):
 class Transport(Protocol):
     """One worker's end of one transport: how others reach its pool, and how it reaches theirs."""
 
-    endpoint: bytes
+    @property
+    def endpoint(self) -> bytes:
+        """What others need to `connect` to it."""
 
     def connect(self, endpoint: bytes) -> Path: ...
 

@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,10 @@ def gpu_workers(there: Found) -> dict[str, str]:
     return about
 
 
-def pairs_of_gpus(there: Found) -> list[Pair]:
-    """What KV reaches between each two GPUs, measured now. None where there is no GPU."""
-    return gpu_pairs.measure([f"cuda:{gpu.index}" for gpu in there.gpus]) if there.gpus else []
+def pairs_of_gpus(places: Sequence[str]) -> list[Pair]:
+    """What KV reaches between each two GPUs, measured now, and what each multiplies. The CPU is none of them."""
+    gpus = [place for place in places if place != "cpu"]
+    return gpu_pairs.measure(list(dict.fromkeys(gpus))) if gpus else []
 
 
 def limits(prepared: Prepared) -> Machine:

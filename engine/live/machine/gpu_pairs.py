@@ -1,4 +1,5 @@
-"""How fast KV goes from one GPU to another, or from one worker to another on the same: measured as workers send it.
+"""How fast KV goes from one GPU to another, or from one worker to another on the same: measured as workers send it. And
+how fast each multiplies.
 
 Run as a program, it measures and prints JSON; with `hold`, it is the receiver of a measurement. Both are processes of
 their own, so nothing of a GPU stays with whoever asks.
@@ -27,19 +28,21 @@ from engine.live.model.shape import KvShape
 
 SHAPE = KvShape(layers=8, kv_heads=8, head_dim=128, block_tokens=16, dtype="bfloat16")
 BLOCKS = {"cuda": 512, "cpu": 16}  # of half a megabyte, by the device's type: as much as a usual prompt's
+PRODUCT = {"cuda": 8192, "cpu": 128}  # edge of the square product in bf16
 REPEATS = 4
 HOLD = "hold"
 
 
 class Pair(msgspec.Struct, frozen=True):
     """Bytes/s from `source` to `target`: of KV as workers hand it over, checksum included, and of the driver's plain
-    copy. `why`: why KV can't be handed over by shm; both are 0 then."""
+    copy. `why`: why KV can't be handed over by shm; both are 0 then. `flops_per_s`: of products in bf16, on one GPU."""
 
     source: str
     target: str
     handed_bytes_per_s: float = 0.0
     copied_bytes_per_s: float = 0.0
     why: str = ""
+    flops_per_s: float = 0.0
 
 
 def measure(places: Sequence[str]) -> list[Pair]:
@@ -65,6 +68,7 @@ def _pairs(names: Sequence[str]) -> Iterator[Pair]:
 def _pair(source: str, target: str, endpoint: bytes) -> Pair:
     here = place(source)
     here.enter()
+    flops_per_s = _flops_per_s(here) if source == target else 0.0
     pool = _pool(here)
     rows = np.arange(len(pool_rows(pool)))
     try:
@@ -80,7 +84,7 @@ def _pair(source: str, target: str, endpoint: bytes) -> Pair:
 
         handed_s = _quickest_s(hand)
     except TransportFailed as failed:
-        return Pair(source, target, why=str(failed))
+        return Pair(source, target, why=str(failed), flops_per_s=flops_per_s)
     there = place(target)
     there.enter()
     other = torch.empty_like(pool.tensor, device=there.device)
@@ -90,13 +94,24 @@ def _pair(source: str, target: str, endpoint: bytes) -> Pair:
         there.finish()
 
     nbytes = SHAPE.tray_bytes(pool.blocks)
-    return Pair(source, target, nbytes / handed_s, nbytes / _quickest_s(copy))
+    return Pair(source, target, nbytes / handed_s, nbytes / _quickest_s(copy), flops_per_s=flops_per_s)
 
 
 def _pool(here: Place) -> Pool:
     pool = pool_on(here, SHAPE, BLOCKS[here.device.type])
     assert isinstance(pool, DevicePool)
     return pool
+
+
+def _flops_per_s(here: Place) -> float:
+    edge = PRODUCT[here.device.type]
+    factor = torch.ones(edge, edge, dtype=torch.bfloat16, device=here.device)
+
+    def multiply() -> None:
+        torch.mm(factor, factor)
+        here.finish()
+
+    return 2 * edge**3 / _quickest_s(multiply)
 
 
 def _quickest_s(act: Callable[[], None]) -> float:

@@ -31,7 +31,6 @@ TINY = ("tiny-llama", "tiny-qwen3")
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")  # full attention, rotary positions: what the paged attention computes
 DTYPE_NAMES = {"bf16": "bfloat16", "fp32": "float32"}
 ANY_MODEL = f"one of {', '.join((*PACKAGED, *TINY))}, a folder, a .gguf file or the id of a downloaded hub model"
-BF16_SINCE = (8, 0)  # the CUDA capability from which on GPUs multiply bf16 themselves
 FORMAT = 1  # version of the cache's folders; another number makes new ones
 
 
@@ -71,7 +70,7 @@ def _own_dtype(device: str) -> str:
     if device.startswith("cuda"):
         chosen = gpus.places(device)
         weakest = min(gpu.capability for gpu in gpus.found().gpus if f"cuda:{gpu.index}" in chosen)
-        return "bfloat16" if weakest >= BF16_SINCE else "float32"
+        return "bfloat16" if weakest >= gpus.BF16_SINCE else "float32"
     return faster(speeds(cache_folder()))
 
 

@@ -1,7 +1,6 @@
 """How many KV blocks a worker's share of a GPU holds, beside the weights and what a step needs. No torch."""
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from engine.units import in_words
 from engine.worker import MAX_RUNNING
 
 ON_HOST = 2048  # blocks; the host gives memory only for those that are used
-SHARED = 0.9  # of a GPU's free memory, among the workers on it; the rest is for what nobody counts
-TAKEN_BYTES = 1_200_000_000  # in each process, by CUDA, its libraries and recorded decode steps
+TAKEN_BYTES = gpus.CONTEXT_BYTES + 700_000_000  # the rest by CUDA's libraries, recorded steps and trays on their way
 LONGEST_STEP = 32_768  # tokens that there is room to prefill at once
 QUERIES = 512  # of each head, whose scores a step may keep at once
 
@@ -25,18 +23,18 @@ def kv_blocks(
 ) -> int:
     """As many as the GPU with the least room for each of its workers has, and no more than `MAX_RUNNING` requests of
     the model's whole context need. Raises BadInput where not even one such request, or `LONGEST_STEP`, would fit."""
-    there = {f"cuda:{gpu.index}": gpu for gpu in gpus.found().gpus}
     places = gpus.places(device)
-    sharing = Counter(places[number % len(places)] for number in range(workers))
-    place = min(sharing, key=lambda place: there[place].free_bytes / sharing[place])
-    free_bytes = there[place].free_bytes
+    taken = [places[number % len(places)] for number in range(workers)]
+    shares = gpus.shares(taken)
+    place = min(shares, key=shares.__getitem__)
     needed = weights_bytes + TAKEN_BYTES + _step_bytes(config, shape.dtype)
     whole: int = -(-config["max_position_embeddings"] // shape.block_tokens)
     least = min(whole, LONGEST_STEP // shape.block_tokens)
-    blocks = int(SHARED * free_bytes / sharing[place] - needed) // shape.tray_bytes(1)
+    blocks = (shares[place] - needed) // shape.tray_bytes(1)
     if blocks < least:
         each = in_words(needed + least * shape.tray_bytes(1), "B")
-        has = f"{there[place].name} has {in_words(free_bytes, 'B')} free for {sharing[place]} workers"
+        there = next(gpu for gpu in gpus.found().gpus if f"cuda:{gpu.index}" == place)
+        has = f"{there.name} has {in_words(there.free_bytes, 'B')} free for {taken.count(place)} workers"
         raise BadInput("model", model, f"small enough for {place}, or given --kv-blocks: {has}, and each needs {each}")
     return min(blocks, MAX_RUNNING * whole)
 

@@ -254,7 +254,7 @@ class Front:
                 self._apply(self.router.worker_up(seat.name, message, self.now()))
                 self._introduce()
             case Met():
-                self._introductions.answered(seat, message)
+                self._introductions.answered(seat, message, self._seat(message.target))
             case _:
                 self._apply(self.router.heard(seat.name, message, self.now()))
 
@@ -328,7 +328,7 @@ class Front:
         # a remote worker runs on any core of its host; so does one that only keeps a GPU busy
         core = seat.core if seat.process is not None and seat.place == "cpu" else -1
         zero_s = self._zero_s + clock_offset_s
-        self._send(seat, Start(seat.name, self.model, zero_s, self.transports, core, seat.place))
+        self._send(seat, Start(seat.name, self.model, zero_s, self.transports, core, seat.place, seat.memory_bytes))
 
     # ---- workers of other hosts
 

@@ -19,7 +19,7 @@ class Introductions:
 
     def __init__(self) -> None:
         self._asked: set[tuple[Pair, str]] = set()  # by pair and transport
-        self._open: set[Pair] = set()  # asked, and not answered
+        self._open: set[tuple[Pair, bytes]] = set()  # asked, and not answered; with the receiver's endpoint
 
     def due(self, seats: Sequence[Seat], deployment: Deployment) -> Iterator[tuple[Seat, Meet]]:
         """Those that this deployment needs and nobody has asked for, with the seat to ask."""
@@ -30,22 +30,24 @@ class Introductions:
             for receiver in receivers:
                 pair = (sender.name, receiver.name)
                 if sender.ready and receiver.ready and (pair, deployment.transport) not in self._asked:
-                    self._asked.add((pair, deployment.transport))
-                    self._open.add(pair)
                     endpoint = receiver.ready.endpoints[deployment.transport]
+                    self._asked.add((pair, deployment.transport))
+                    self._open.add((pair, endpoint))
                     yield sender, Meet(receiver.name, deployment.transport, endpoint)
 
-    def answered(self, sender: Seat, met: Met) -> None:
-        """Raises WorkerFailed if the two can't meet."""
-        if met.why:
+    def answered(self, sender: Seat, met: Met, target: Seat) -> None:
+        """Raises WorkerFailed if the two can't meet, but not for a target that has died meanwhile: its successor will
+        be met."""
+        asked = ((sender.name, met.target), met.endpoint)
+        if met.why and asked in self._open and target.alive:
             raise WorkerFailed(f"{sender.name} on {sender.place} can't hand KV over to {met.target}. {met.why}")
-        self._open.discard((sender.name, met.target))
+        self._open.discard(asked)
 
     def made(self, sender: Seat) -> bool:
         """Whether the worker has met all that it was to meet."""
-        return all(name != sender.name for name, _ in self._open)
+        return all(name != sender.name for (name, _), _ in self._open)
 
     def forget(self, seat: Seat) -> None:
         """Its worker is gone; the next one meets everybody itself."""
         self._asked = {(pair, transport) for pair, transport in self._asked if seat.name not in pair}
-        self._open = {pair for pair in self._open if seat.name not in pair}
+        self._open = {(pair, endpoint) for pair, endpoint in self._open if seat.name not in pair}

@@ -40,6 +40,7 @@ class Seat:
     name: str
     core: int
     place: str = "cpu"
+    memory_bytes: int = 0  # of a GPU, that its worker may take
     own: Path | None = None  # a policy of the caller's own, for its processes
     channel: "Connection[bytes, bytes] | None" = None
     process: "subprocess.Popen[bytes] | None" = None
@@ -89,6 +90,11 @@ class Seat:
         self.process.kill()
 
     @property
+    def alive(self) -> bool:
+        """Whether there is a worker that has not ended, as far as this host knows."""
+        return self.channel is not None and (self.process is None or self.process.poll() is None)
+
+    @property
     def hung(self) -> str:
         """Why it counts as dead though nobody has hung up; "" if it does not."""
         if self.channel is None or self.unanswered <= (LOOKS if self.ready else LOOKS_BEFORE_READY):
@@ -121,11 +127,9 @@ class Seat:
     def end(self, patience_s: float) -> None:
         """Its worker was told to stop; after so long it is killed."""
         if self.process is not None:
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 self.process.wait(patience_s)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            self._reap(self.process)
         if self.channel is not None:
             self.channel.close()
         self.channel = self.process = None
@@ -135,10 +139,16 @@ class Seat:
         if self.channel is not None:
             self.channel.close()
         if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+            self._reap(self.process)
         was_ready, self.channel, self.ready, self.round_trips, self.killed = self.ready, None, None, (), False
         return was_ready
+
+    def _reap(self, process: "subprocess.Popen[bytes]") -> None:
+        """End it, if it has not ended, and leave nothing of it."""
+        process.kill()
+        process.wait()
+        if self.place != "cpu":
+            gpus.sweep(process.pid)
 
 
 def worker_names(count: int) -> list[str]:
@@ -149,8 +159,12 @@ def worker_names(count: int) -> list[str]:
 def seats(count: int, places: Sequence[str], own: Path | None) -> list[Seat]:
     """Empty ones, which take this host's cores and these places in turn."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [-1]
-    names = enumerate(worker_names(count))
-    return [Seat(name, cores[n % len(cores)], places[n % len(places)], own) for n, name in names]
+    taken = [places[n % len(places)] for n in range(count)]
+    shares = gpus.shares(taken)
+    return [
+        Seat(name, cores[n % len(cores)], place, shares.get(place, 0), own)
+        for n, (name, place) in enumerate(zip(worker_names(count), taken, strict=True))
+    ]
 
 
 def free_seat(seats: Sequence[Seat], policies: Sequence[str], role: str) -> Seat | None:

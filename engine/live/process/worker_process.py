@@ -136,6 +136,7 @@ class WorkerProcess:
 
         from engine.live.compute.kv import pool_on
         from engine.live.compute.optimizations import Optimizations
+        from engine.live.compute.place import is_device
         from engine.live.compute.places import place
         from engine.live.compute.runner import Runner
         from engine.live.compute.weights import served
@@ -151,6 +152,8 @@ class WorkerProcess:
         self._prepared = prepare(start.model)
         self._place = place(start.place)
         self._place.enter()
+        if start.memory_bytes and is_device(self._place):
+            self._place.keep_within(start.memory_bytes)
         self._pool = pool_on(self._place, self._prepared.kv_shape, self._prepared.kv_blocks)
         self._digest = digest
         self._worker = Worker(start.name, BlockPool(self._pool.blocks, self._prepared.kv_shape.block_tokens))
@@ -173,6 +176,7 @@ class WorkerProcess:
     def run(self) -> None:
         """Until the process ends."""
         self._runner.warm_up()
+        self._digest(self._pool, (0,))  # a GPU loads a kernel when it is first used: no tray should wait for that
         self._channel.send(
             Ready(
                 pid=os.getpid(),
@@ -202,7 +206,7 @@ class WorkerProcess:
             case SetLink():
                 self._courier.set_link(command.link)
             case Meet():
-                told = partial(Met, command.target)
+                told = partial(Met, command.target, command.endpoint)
                 self._courier.meet(command.transport, command.endpoint, lambda why: self._channel.send(told(why)))
             case Gone():
                 self._courier.leave(command.endpoints)

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from engine.cli import cli, run_cli
+from engine.commands.doctor import _show as show
 from engine.fleet.catalog.hf_config import model
 from engine.fleet.host.finding import Finding, Tray
 from engine.fleet.host.findings import findings
@@ -61,6 +62,16 @@ def test_healthy_pairs(machine: Machine) -> None:
     kinds = {(road.a, road.b): (road.kind, road.bytes_per_s) for road in roads(fleet)}
     assert kinds[0, 1] == kinds[2, 3] == ("nvlink", 4 * 25e9 * 0.75)
     assert kinds[0, 2] == kinds[1, 3] == ("pcie", 32e9 * 0.66)
+
+
+def test_processes_that_compute_on_a_gpu_are_counted(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a GPU, a run cannot tell that somebody else used it: doctor says who does now."""
+    fleet = machine("used")
+    assert [gpu.processes for gpu in fleet.gpus] == [0, 2, 0, 0]
+    show({"gpus": fleet.gpus})
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first.endswith("NVIDIA A100 80GB PCIe, 85.9 GB")
+    assert second.endswith("NVIDIA A100 80GB PCIe, 85.9 GB, used by 2 processes now")
 
 
 def test_a_pair_that_is_down(machine: Machine) -> None:

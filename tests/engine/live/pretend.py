@@ -8,7 +8,7 @@ in the whole process, hence a process of its own. It prints how many operations 
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,17 +53,22 @@ class Pretended:
 
     def finish(self) -> None: ...
 
-    def shared_zeros(self, nbytes: int) -> tuple[torch.Tensor, Shared]:
-        return torch.zeros(nbytes // 8, dtype=torch.int64, device=self.device), Shared(nbytes, b"", "")
+    def fuses(self, dtype: torch.dtype) -> bool:
+        return True
+
+    def keep_within(self, nbytes: int) -> None: ...
+
+    def shareable_zeros(self, nbytes: int) -> tuple[torch.Tensor, Callable[[], Shared]]:
+        return torch.zeros(nbytes // 8, dtype=torch.int64, device=self.device), lambda: Shared(nbytes, b"", "")
 
     def open(self, shared: Shared) -> torch.Tensor:
-        return self.shared_zeros(shared.nbytes)[0]
+        return self.shareable_zeros(shared.nbytes)[0]
 
     def staging(self, nbytes: int) -> torch.Tensor:
         return torch.empty(nbytes // 8, dtype=torch.int64)
 
-    def record(self, act: Callable[[], torch.Tensor]) -> tuple[Callable[[], None], torch.Tensor]:
-        return lambda: None, act()
+    def record(self, acts: Sequence[Callable[[], torch.Tensor]]) -> list[tuple[Callable[[], None], torch.Tensor]]:
+        return [(lambda: None, act()) for act in acts]
 
 
 class Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -1,11 +1,15 @@
 """Which GPUs workers use: said in one sentence where it cannot be, before anything starts."""
 
 import importlib.resources
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import msgspec
 import pytest
+import torch
 
 from engine.cli import cli, run_cli
 from engine.commands.doctor import pairs_said
@@ -19,7 +23,7 @@ from engine.live.machine.gpu_pairs import Pair
 from engine.live.model import room
 from engine.live.model.catalog import prepare
 from engine.live.process.introductions import Introductions
-from engine.live.process.seat import Seat
+from engine.live.process.seat import Seat, seats as made_seats
 from engine.messages import Meet, Met, Ready
 from engine.scenario import Deployment, ModelSpec
 from engine.worker import MAX_RUNNING
@@ -70,7 +74,7 @@ def test_what_is_no_device(device: str) -> None:
         ModelSpec(device=device).checked()
 
 
-@pytest.mark.parametrize("command", ["run", "compare"])
+@pytest.mark.parametrize("command", ["run", "compare", "doctor"])
 def test_without_a_gpu_it_is_one_sentence_and_exit_code_2(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,6 +95,21 @@ def test_this_machine_is_asked_and_no_torch_stays_behind() -> None:
     assert found.why == list_gpus.look().why
 
 
+def test_a_gpu_that_others_fill_is_listed_with_nothing_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    def free_and_total(index: int) -> tuple[int, int]:
+        if index:
+            raise RuntimeError("CUDA-capable device(s) is/are busy or unavailable")
+        return 7 << 30, 16 << 30
+
+    about = SimpleNamespace(name="Tesla T4", total_memory=16 << 30, major=7, minor=5)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: about)
+    monkeypatch.setattr(torch.cuda, "can_device_access_peer", lambda one, other: False)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", free_and_total)
+    assert [gpu.free_bytes for gpu in list_gpus.look().gpus] == [7 << 30, 0]
+
+
 @pytest.mark.usefixtures("two")
 @pytest.mark.parametrize(("device", "dtype"), [("cuda:0", "bfloat16"), ("cuda:1", "float32"), ("cuda", "float32")])
 def test_auto_is_bf16_where_every_gpu_multiplies_it(device: str, dtype: str) -> None:
@@ -104,14 +123,19 @@ def checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("two")
-def test_a_gpu_counts_as_checked_only_by_a_check_that_passed(checks: Path) -> None:
+def test_what_was_checked_on_a_gpu_is_said_with_what_failed(checks: Path) -> None:
     checks.write_bytes(b"[]")
-    assert said_of("cuda") == f"NVIDIA H200 ({NEVER_CHECKED}); Tesla T4 ({NEVER_CHECKED})"
+    others = "what else used them is not measured"
+    assert said_of("cuda") == f"NVIDIA H200 ({NEVER_CHECKED}); Tesla T4 ({NEVER_CHECKED}); {others}"
     passed = Checked("NVIDIA H200", "580.1", "2.11.0", "2026-11-29", {"tokens": "4", "trays": "2"}, {})
-    failed = msgspec.structs.replace(passed, gpu="Tesla T4", failed={"trays": "other bytes"})
+    failed = msgspec.structs.replace(passed, gpu="Tesla T4", rows={"tokens": "4"}, failed={"trays": "other bytes"})
     checks.write_bytes(msgspec.json.encode([passed, failed]))
-    assert said_of("cuda:0") == ("NVIDIA H200 (checked 2026-11-29 with driver 580.1, torch 2.11.0: tokens, trays)")
-    assert said_of("cuda:1") == f"Tesla T4 ({NEVER_CHECKED})"
+    assert said_of("cuda:0") == (
+        f"NVIDIA H200 (checked 2026-11-29 with driver 580.1, torch 2.11.0: tokens, trays); {others}"
+    )
+    assert said_of("cuda:1") == (
+        f"Tesla T4 (checked 2026-11-29 with driver 580.1, torch 2.11.0: tokens; FAILED: trays); {others}"
+    )
     assert said_of("cpu") == ""
 
 
@@ -125,7 +149,7 @@ def test_workers_on_gpus_number_them_as_nvml_does(monkeypatch: pytest.MonkeyPatc
 def test_doctor_says_what_is_known_of_workers_on_gpus(checks: Path) -> None:
     checks.write_bytes(b"[]")
     assert gpu_workers(NONE) == {"no GPU here": NONE.why}
-    assert pairs_of_gpus(NONE) == []
+    assert pairs_of_gpus(()) == pairs_of_gpus(("cpu",)) == []
     assert gpu_workers(TWO) == {
         "cuda:0": f"NVIDIA H200, {NEVER_CHECKED}",
         "cuda:1": f"Tesla T4, {NEVER_CHECKED}",
@@ -134,20 +158,20 @@ def test_doctor_says_what_is_known_of_workers_on_gpus(checks: Path) -> None:
 
 def test_doctor_says_what_kv_reaches_and_over_which_road(monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = [
-        Pair("cuda:0", "cuda:0", 1.5e12, 2e12),
+        Pair("cuda:0", "cuda:0", 1.5e12, 2e12, flops_per_s=7e14),
         Pair("cuda:0", "cuda:1", 150e9, 200e9),
         Pair("cuda:1", "cuda:1", why="It cannot be opened."),
     ]
     nvlink = [Road(0, 1, "nvlink", "18 × NVLink 4 through NVSwitch", 4e11, 4e11)]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert pairs_said(pairs, nvlink) == {
-        "cuda:0 to cuda:0": "1.5 TB/s of KV, 2 TB/s copied by the driver (the same GPU)",
+        "cuda:0 to cuda:0": "1.5 TB/s of KV, 2 TB/s copied by the driver (the same GPU); 700 TFLOP/s in bf16",
         "cuda:0 to cuda:1": "150 GB/s of KV, 200 GB/s copied by the driver (18 × NVLink 4 through NVSwitch)",
         "cuda:1 to cuda:1": "It cannot be opened. (the same GPU)",
     }
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")  # cuda:0 is NVML's 1 then
     assert "a road that NVML does not name" in pairs_said(pairs, nvlink)["cuda:0 to cuda:1"]
-    assert pairs_said([], []) == {"no GPU here": "nothing to measure"}
+    assert pairs_said([], []) == {"no GPU": "nothing to measure"}
 
 
 def block_bytes() -> int:
@@ -171,6 +195,33 @@ def test_a_pool_takes_what_a_worker_s_share_of_the_least_gpu_has(monkeypatch: py
     assert (both - alone) * block_bytes() == pytest.approx(0.9 * 1e9 / 2, rel=0.01), "two share it"
     assert prepare(ModelSpec("tiny-llama", "fp32", 7, "cuda"), 2).kv_blocks == 7, "what was asked for is what there is"
     assert prepare(ModelSpec("tiny-llama", "fp32"), 2).kv_blocks == room.ON_HOST
+
+
+def test_workers_on_one_gpu_share_it_and_one_on_the_cpu_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    free(monkeypatch, 1_000_000_000, 500_000_000)
+    assert gpus.shares(["cuda:0", "cuda:1", "cuda:0"]) == {"cuda:0": 450_000_000, "cuda:1": 450_000_000}
+    assert [seat.memory_bytes for seat in made_seats(3, ["cuda:1", "cuda:0"], None)] == [
+        225_000_000,
+        900_000_000,
+        225_000_000,
+    ]
+    monkeypatch.setattr(gpus, "found", lambda: pytest.fail("no GPU is asked for"))
+    assert gpus.shares(["cpu", "stand-in"]) == {}
+
+
+def test_what_a_killed_worker_leaves_in_the_memory_s_folder_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch's file names: /torch_PID_RANDOM_NUMBER."""
+    monkeypatch.setattr(gpus, "COUNTERS", tmp_path)
+    for seat in (Seat("worker-0", -1, "cuda:0"), Seat("worker-1", -1, "cuda:0")):
+        seat.process = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+        mine, another = (tmp_path / f"torch_{pid}_77_0" for pid in (seat.process.pid, f"{seat.process.pid}0"))
+        mine.touch()
+        another.touch()
+        seat.vacate() if seat.name == "worker-0" else seat.end(0.0)
+        assert not mine.exists()
+        assert another.exists(), "it belongs to another process"
 
 
 def test_no_pool_is_larger_than_what_can_be_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,27 +253,45 @@ def test_under_mps_nobody_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_workers_on_gpus_meet_before_a_tray_needs_it() -> None:
     ready = Ready(1, 8, 16, 64, 128, "float32", {"shm": b"way", "tcp": b"other"})
-    seats = [Seat(f"worker-{n}", -1, f"cuda:{n}") for n in range(3)]
+    seats = [Seat(f"worker-{n}", -1, f"cuda:{n}", channel=Mock()) for n in range(3)]
     split, known = Deployment(workers=3, prefill_workers=2), Introductions()
     seats[0].ready = seats[2].ready = ready
     (asked,) = known.due(seats, split)
     assert asked == (seats[0], Meet("worker-2", "shm", b"way"))
     assert list(known.due(seats, split)) == [], "once is enough"
     assert not known.made(seats[0])
-    known.answered(seats[0], Met("worker-2", ""))
+    known.answered(seats[0], Met("worker-2", b"way", ""), seats[2])
     assert known.made(seats[0])
     (other,) = known.due(seats, msgspec.structs.replace(split, transport="tcp"))
     assert other[1].transport == "tcp"
     known.forget(seats[2])
+    seats[2].ready = msgspec.structs.replace(ready, endpoints={"shm": b"new way"})
     assert [meet.target for _, meet in known.due(seats, split)] == ["worker-2"], "its successor is somebody else"
+    known.answered(seats[0], Met("worker-2", b"way", "It is closed."), seats[2])  # of the one before
+    assert not known.made(seats[0])
+    failed = Met("worker-2", b"new way", "It is closed.")
+    seats[2].process = Mock(poll=lambda: -9)
+    known.answered(seats[0], failed, seats[2])
+    assert known.made(seats[0]), "that it has died is no reason to end the engine"
+    seats[2].process = None
+    known.forget(seats[2])
+    assert list(known.due(seats, split))
     with pytest.raises(WorkerFailed, match=r"worker-0 on cuda:0 can't hand KV over to worker-2\. It is closed\."):
-        known.answered(seats[0], Met("worker-2", "It is closed."))
+        known.answered(seats[0], failed, seats[2])
 
 
 def test_workers_on_the_cpu_need_no_introduction() -> None:
     ready = Ready(1, 8, 16, 64, 128, "float32", {"shm": b"way"})
     seats = [Seat(f"worker-{n}", n, ready=ready) for n in range(2)]
     assert list(Introductions().due(seats, Deployment())) == []
+
+
+def test_the_readme_says_of_gpus_what_was_checked_and_no_more() -> None:
+    root = Path(__file__).parents[3]
+    (row,) = (line for line in (root / "README.md").read_text().splitlines() if line.startswith("| GPUs as workers"))
+    checks = msgspec.json.decode((root / "engine/live/gpu-checked.json").read_bytes(), type=list[Checked])
+    assert ("ever run on a GPU" in row) == (not checks)
+    assert all(entry.gpu in row for entry in checks)
 
 
 def test_the_package_says_itself_what_was_checked() -> None:

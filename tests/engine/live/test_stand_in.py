@@ -10,28 +10,34 @@ from click.testing import CliRunner
 from engine.errors import BadInput
 from engine.events import StepEnded
 from engine.link import LinkSpec
+from engine.live import gpus
 from engine.live.compute.stand_in import LateMark, StandIn
 from engine.live.gpus import Checked
+from engine.live.machine import gpu_pairs
+from engine.live.machine.gpu_pairs import Pair
 from engine.live.process.front import Front
 from engine.live.process.run import machine
 from engine.live.process.worker_process import WorkerProcess
 from engine.messages import Configure, Prefill, Ship, Start
 from engine.request import Request
 from engine.scenario import Deployment, ModelSpec
-from tests.gpu.__main__ import QUICK, SLOW, Check, added, main
-from tests.gpu.bench import Bench
+from tests.gpu.__main__ import QUICK, SLOW, Check, added, check as run_checks, main, same_as_workers
+from tests.gpu.bench import Bench, LeftOut
 
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench("stand-in", tmp_path_factory.mktemp("models"))
+    return Bench(("stand-in",), tmp_path_factory.mktemp("models"))
 
 
 @pytest.mark.parametrize("check", [*QUICK, *SLOW], ids=lambda check: check.__name__)
 def test_what_a_gpu_must_do(check: Check, bench: Bench) -> None:
-    assert check(bench)
+    try:
+        assert check(bench)
+    except LeftOut as why:
+        pytest.skip(str(why))
 
 
 @pytest.mark.parametrize(
@@ -56,6 +62,64 @@ def test_nothing_of_the_stand_in_is_written_down_as_a_gpu_s(tmp_path: Path, monk
     assert ran.exit_code == 2
     assert "the stand-in is no GPU" in ran.output
     assert not list(tmp_path.iterdir())
+
+
+def test_without_shared_memory_all_else_is_checked_over_tcp(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_pairs, "measure", lambda places: [Pair("cuda:7", "cuda:7", why="It is closed.")])
+    assert Bench(("cuda:7",), bench.folder).doors == ("tcp",)
+    monkeypatch.setattr(gpu_pairs, "measure", lambda places: [Pair("cuda:7", "cuda:7", 1e9, 2e9)])
+    assert Bench(("cuda:7",), bench.folder).doors == ("shm", "tcp")
+
+
+def test_a_worker_is_held_to_its_share_before_it_takes_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[Any] = []
+    made = StandIn.shareable_zeros
+
+    def zeros(self: StandIn, nbytes: int) -> Any:
+        taken.append("pool")
+        return made(self, nbytes)
+
+    monkeypatch.setattr(StandIn, "keep_within", lambda self, nbytes: taken.append(nbytes))
+    monkeypatch.setattr(StandIn, "shareable_zeros", zeros)
+    spec = ModelSpec("tiny-llama", "fp32", 64, "stand-in")
+    start = Start("w", spec, 0.0, ("shm",), -1, "stand-in", memory_bytes=7_000_000_000)
+    WorkerProcess(Mock(), start, "127.0.0.1", b"", None)._courier.close()
+    assert taken == [7_000_000_000, "pool"]
+
+
+def test_a_check_that_fails_or_is_left_out_stops_no_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bad(bench: Bench) -> str:
+        raise ValueError("other bytes")
+
+    def absent(bench: Bench) -> str:
+        raise LeftOut("there is none")
+
+    def good(bench: Bench) -> str:
+        return "all of them"
+
+    found = run_checks(bench, (bad, absent, good))
+    assert (found.rows, found.failed) == ({"good": "all of them"}, {"bad": "FAILED: ValueError: other bytes"})
+
+    def broken(self: Bench) -> None:
+        raise RuntimeError("an illegal memory access was encountered")
+
+    monkeypatch.setattr(Bench, "let_go", broken)
+    assert list(run_checks(bench, (good, good)).failed) == ["good"]
+
+
+def test_the_checks_run_in_the_environment_that_workers_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    began = Mock()
+    monkeypatch.setattr("os.execve", began)
+    monkeypatch.setenv(gpus.OLD_NAME, "expandable_segments:True")
+    same_as_workers()
+    ((_, _, wanted), _) = began.call_args
+    assert wanted.items() >= gpus.ENVIRONMENT.items()
+    assert gpus.OLD_NAME not in wanted
+    monkeypatch.delenv(gpus.OLD_NAME)
+    for name, value in wanted.items():
+        monkeypatch.setenv(name, value)
+    same_as_workers()
+    assert began.call_count == 1, "once is enough"
 
 
 def test_a_second_run_adds_to_the_first() -> None:

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, MistralConfig, PreTrainedConfig, Qwen2Config, Qwen3Config
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, PreTrainedConfig, Qwen2Config, Qwen3Config
 
 from engine.errors import BadInput
-from engine.live.compute.kv import KvPool
+from engine.live.compute.kv import DevicePool, KvPool
 from engine.live.compute.optimizations import ALL
 from engine.live.compute.runner import Runner
+from engine.live.compute.stand_in import StandIn
 from engine.live.compute.transformers_model import load
 from engine.live.compute.weights import mapped, served
 from engine.live.model.catalog import Prepared, prepare
@@ -53,7 +54,10 @@ def made(folder: Path, config: PreTrainedConfig, **how: Any) -> Path:
 @torch.inference_mode()
 def logits(prepared: Prepared, model: Any) -> torch.Tensor:
     """Of a prompt that takes the way of many rows, and of the token after it."""
-    runner = Runner(model, KvPool.create(prepared.kv_shape, 8))
+    return spoken(Runner(model, KvPool.create(prepared.kv_shape, 8)))
+
+
+def spoken(runner: Runner) -> torch.Tensor:
     ids, blocks = tuple(range(3, 90)), tuple(range(6))
     pieces = [Piece("one", 0, ids, blocks, Sampling(), 0), Piece("one", len(ids), (7,), blocks, Sampling(), 1)]
     return torch.cat([runner.logits([piece]) for piece in pieces])
@@ -73,6 +77,28 @@ def test_a_model_of_ours_says_the_same(path: str, dtype: Any) -> None:
 def test_every_family_says_the_same(tmp_path: Path, config: PreTrainedConfig, dtype: Any) -> None:
     prepared = prepare(ModelSpec(str(made(tmp_path, config)), dtype))
     assert torch.equal(logits(prepared, mapped(prepared)), logits(prepared, load(prepared)))
+
+
+LLAMA_3 = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+LLAMA_3 |= {"original_max_position_embeddings": 64}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [*FAMILIES, LlamaConfig(**SIZES, rope_parameters=LLAMA_3), LlamaConfig(**SIZES, tie_word_embeddings=False)],
+    ids=lambda config: f"{config.model_type} {config.rope_parameters['rope_type']}",
+)
+@torch.inference_mode()
+def test_every_family_says_the_same_on_a_device(tmp_path: Path, config: PreTrainedConfig) -> None:
+    """With joined products and a recorded step; a model in several files and one whose positions are transformers' own
+    among them."""
+    prepared, here = prepare(ModelSpec(str(made(tmp_path, config, max_shard_size="100KB")), "fp32")), StandIn()
+    here.enter()
+    exact = load(prepared, attention="sdpa")(torch.tensor([[*range(3, 90), 7]])).logits[0, -2:]
+    runner = Runner(served(prepared, ALL, here), DevicePool(prepared.kv_shape, 8, here))
+    runner.warm_up()
+    assert runner.remarks == ()
+    torch.testing.assert_close(spoken(runner), exact, atol=1e-4, rtol=1e-4)
 
 
 def test_a_model_in_several_files(tmp_path: Path) -> None:

@@ -46,16 +46,19 @@ def test_table_and_sentence_say_the_verdict(foretold: tuple[Log, Log, RealityVer
     assert verdict_says(verdict).startswith(f"{close} of 6 figures are within 15%")
 
 
-def test_before_anything_ran_the_page_says_what_to_do() -> None:
+@pytest.mark.parametrize(("device", "links"), [("cpu", ("500 kB/s", "2 GB/s")), ("cuda", ("250 MB/s", "400 GB/s"))])
+def test_before_anything_ran_the_page_says_what_to_do(device: str, links: tuple[str, str]) -> None:
     def script(engine) -> None:  # type: ignore[no-untyped-def]  # its source is run by itself
         from lab.clusters.reality_page import page
 
         page(engine)
 
-    engine = EngineClient(EngineSettings(), RunFeed(lambda act: act()))
+    engine = EngineClient(EngineSettings(model=ModelSpec(device=device)), RunFeed(lambda act: act()))
     app = AppTest.from_function(script, args=(engine,), default_timeout=PATIENCE_S).run()
     assert not app.exception
     (button,) = app.button
     assert button.label == "Run it twice"
     assert button.disabled, "the engine was not started"
     assert not app.get("plotly_chart")
+    (link,) = (slider for slider in app.select_slider if slider.label == "Link bandwidth")
+    assert (link.options[0], *link.options[-2:]) == (links[0], links[1], "unpaced")

@@ -10,15 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from streamlit.testing.v1 import AppTest
 
 from engine.events import Event
 from engine.live.machine.machine import Machine
-from engine.scenario import Scenario
+from engine.scenario import ModelSpec, Scenario
 from lab.course.evidence_store import EvidenceStore
-from lab.course.lesson_page import Course
+from lab.course.lesson_page import ON_GPUS, Course
 from lab.runs.engine_client import EngineClient, EngineSettings
 from lab.runs.run_feed import Run, RunFeed
 from lab.ui.formatting import steps
@@ -120,6 +121,14 @@ def answer(app: AppTest, lesson: Lesson, name: str) -> None:
     app.radio(key=f"{key} sure").set_value("sure")
     app.run()
     button(app, "Lock my guess").click().run()
+
+
+@pytest.mark.parametrize(("device", "says"), [("cpu", False), ("cuda:0,cuda:1", True)])
+def test_on_gpus_a_lesson_says_that_its_claims_are_a_cpu_s(
+    course: Course, engine: MadeUpEngine, device: str, says: bool
+) -> None:
+    engine.settings = msgspec.structs.replace(engine.settings, model=ModelSpec(device=device))
+    assert any(ON_GPUS in caption.value for caption in show(course, SAMPLE).caption) == says
 
 
 COURSE = [*all_lessons(), SAMPLE]

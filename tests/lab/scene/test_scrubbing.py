@@ -95,6 +95,21 @@ HEARD = """([kitchen, updates, shares, before]) => {
   return wrong;
 }"""
 
+# The line on the belt's slider, as a share of its width; and what the slider says of itself.
+MARKED = """([kitchens, ceiling]) => {
+  const place = document.createElement("div");
+  document.body.append(place);
+  const made = createKitchens(place);
+  made.update({ kitchens, can: ["link"], links: [1e6, 1e10], ceiling });
+  made.stage.draw();
+  const line = place.querySelector(".ceiling")?.getBoundingClientRect(),
+    belt = place.querySelector(".wedge").getBoundingClientRect(),
+    says = place.querySelector(".sk-link").getAttribute("aria-valuetext");
+  made.destroy();
+  place.remove();
+  return [line ? (line.x - belt.x) / belt.width : null, says];
+}"""
+
 shares = st.lists(st.floats(0, 1), min_size=2, max_size=6, unique=True)
 
 
@@ -279,3 +294,16 @@ def test_what_is_written_on_the_wall_stands_beside_the_cook(page: Page, workers:
     words, crossed = page.evaluate(BEHIND_A_COOK, [drawn, step.t + 0.9])
     assert words > 0
     assert crossed == 0
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("ceiling", "share", "says"), [(1e8, 0.5, "carries 100 MB/s at most"), (5e9, 0.92, ""), (None, None, "")]
+)
+def test_what_the_road_carries_is_marked_on_the_belt_s_slider(
+    page: Page, ceiling: float | None, share: float | None, says: str
+) -> None:
+    log = cook("disaggregated", requests(2), link=LinkSpec(1e9, 0.001))
+    marked, said = page.evaluate(MARKED, [[kitchen(log, "disaggregated")], ceiling])
+    assert marked == (share if share is None else pytest.approx(share, abs=0.02))
+    assert said.partition(", ")[2] == says, "the link that is set is about 1 GB/s"

@@ -67,13 +67,13 @@ class Nixl:
         memory = pool_rows(pool)
         self.rows, self.row_bytes = len(memory), pool.shape.row_bytes
         self._memory, self._spare = memory, memory[:1].copy() if isinstance(memory, np.ndarray) else memory[:1].clone()
-        self._kind = "DRAM" if pool.place.device.type == "cpu" else "VRAM"
+        self.kind = "DRAM" if pool.place.device.type == "cpu" else "VRAM"
         self._device = pool.place.device.index or 0
         strict = api.nixl_thread_sync_t.NIXL_THREAD_SYNC_STRICT  # two threads use the agent
         config = api.nixl_agent_config(enable_prog_thread=False, sync_mode=strict)
         self.agent = api.nixl_agent(f"kv-{os.getpid()}-{os.urandom(4).hex()}", config)
         regions = [(_address(part), part.nbytes, self._device, "") for part in (memory, self._spare)]
-        self.agent.register_memory(regions, self._kind)
+        self.agent.register_memory(regions, self.kind)
         self.local = self.dlist("", self._device, [(_address(memory), self.rows), (_address(self._spare), 1)])
         self.endpoint = msgspec.msgpack.encode(
             NixlEndpoint(pool.shape, pool.blocks, self.agent.get_agent_metadata(), _address(memory), self._device)
@@ -87,7 +87,7 @@ class Nixl:
     def dlist(self, agent: str, device: int, regions: list[tuple[int, int]]) -> Any:
         """Descriptors of all rows of the regions, (address, rows) each; a write picks rows by number."""
         rows = [(address, self.row_bytes, device, self.row_bytes, count) for address, count in regions]
-        return self.agent.prep_xfer_dlist(agent, np.array(rows, np.uint64), self._kind)
+        return self.agent.prep_xfer_dlist(agent, np.array(rows, np.uint64), self.kind)
 
     def connect(self, endpoint: bytes) -> Path:
         return NixlPath(self, read_endpoint(endpoint, NixlEndpoint, self.pool.shape))
@@ -123,13 +123,13 @@ class NixlPath:
     """Writes into another worker's pool through NIXL."""
 
     piece_bytes = 1 << 23  # a transfer cannot be stopped, so none may take longer than some milliseconds
-    paced_bytes = PACED_BYTES
     told_every_s = TOLD_EVERY_S
 
     def __init__(self, mine: Nixl, theirs: NixlEndpoint) -> None:
         self.blocks = theirs.blocks
         self._mine = mine
         self._agent = mine.agent
+        self.paced_bytes = PACED_BYTES if mine.kind == "DRAM" else self.piece_bytes
         rows = theirs.blocks * theirs.shape.layers * 2
         try:
             self._peer = mine.greet(theirs.metadata)

@@ -29,7 +29,10 @@ class Peer:
 
     def __init__(self, pool: DevicePool) -> None:
         self._pool = pool
-        self.endpoint = msgspec.msgpack.encode(PeerEndpoint(pool.shape, pool.blocks, pool.shared))
+
+    @property
+    def endpoint(self) -> bytes:
+        return msgspec.msgpack.encode(PeerEndpoint(self._pool.shape, self._pool.blocks, self._pool.shared))
 
     def connect(self, endpoint: bytes) -> Path:
         return PeerPath(read_endpoint(endpoint, PeerEndpoint, self._pool.shape), self._pool.place)
@@ -41,7 +44,8 @@ class Peer:
 class PeerPath:
     """Another worker's pool, opened by this worker's device."""
 
-    piece_bytes = paced_bytes = 1 << 25  # less would cost more to launch than to copy
+    piece_bytes = 1 << 26  # less would cost more to launch than to copy
+    paced_bytes = 1 << 25
     told_every_s = 0.005
 
     def __init__(self, theirs: PeerEndpoint, place: Device) -> None:
@@ -74,4 +78,5 @@ class PeerPath:
             raise TransportFailed("The receiver is gone; its memory is no longer there.")
 
     def close(self) -> None:
-        """The memory is closed with the last reference to this path."""
+        """The memory is closed with the last reference to this path, and nothing may be on its way there then."""
+        self._place.finish()

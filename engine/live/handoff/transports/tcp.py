@@ -28,7 +28,6 @@ from engine.live.compute.kv import Pool, Rows
 from engine.live.handoff.checksum import Checksum
 from engine.live.handoff.staging import Staging, staging
 from engine.live.handoff.transport import (
-    PACED_BYTES,
     TOLD_EVERY_S,
     Grants,
     KvEndpoint,
@@ -155,7 +154,6 @@ class Tcp:
 class TcpPath:
     """A connection to another worker's pool."""
 
-    paced_bytes = PACED_BYTES
     told_every_s = TOLD_EVERY_S
 
     def __init__(self, theirs: TcpEndpoint, key: bytes, stage: Staging) -> None:
@@ -164,6 +162,7 @@ class TcpPath:
         self._unanswered = 0
         self._stage = stage
         self.piece_bytes = stage.buffer.nbytes  # the receiver has as much room
+        self.paced_bytes = stage.paced_bytes
         try:
             self._socket = socket.create_connection((theirs.host, theirs.port), timeout=PATIENCE_S)
         except OSError as error:
