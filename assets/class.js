@@ -116,4 +116,5 @@ async function send(act, said = {}) {
 
 document.addEventListener("click", ({ target }) => target.dataset?.act && send(target.dataset.act));
 
+takeAlong(me);
 show(given.page);

@@ -1,4 +1,5 @@
 // The line to a class (lab/classroom/live_updates.py): how it stands, and what is to be seen of it. One that breaks is made again.
+// And the ways between a class's pages.
 
 const SHORTEST_MS = 400, LONGEST_MS = 5000;    // between two tries to connect
 const UNKNOWN_CLASS = 4404;
@@ -29,3 +30,27 @@ function connect(room, { me, sees }, heard, unknown) {
   };
 }
 
+
+// ---- from page to page: a learner whom no cookie names is named by the page that one comes from, in a form; addresses are written down
+
+function visit(address, me) {
+  if (!me) { location.replace(address); return; }
+  const form = document.createElement("form"), field = document.createElement("input");
+  Object.assign(form, { method: "post", action: address });
+  Object.assign(field, { type: "hidden", name: "me", value: me });
+  form.append(field);
+  document.body.append(form);
+  form.submit();
+}
+
+/** Links to the class and to the game do so. To load the page once more asks for it, and does not send the form again. */
+function takeAlong(me) {
+  if (!me) return;
+  history.replaceState(history.state, "");
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href^='./join'], a[href^='./play']");
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    visit(link.href, me);
+  });
+}

@@ -4,11 +4,12 @@
 const given = JSON.parse(document.getElementById("data").textContent), at = (id) => document.getElementById(id);
 const { createKitchens } = await import(new URL(given.modules.kitchen, document.baseURI));
 const { stage, update } = createKitchens(at("scene")), quiet = matchMedia("(prefers-reduced-motion: reduce)");
+const WIDE = 1020, LEAST_GAP = 4;               // a page so wide has the moves beside the kitchen
 const MOST_SEED = 999_999, ENDS = "undo again deal".split(" ");
 const known = new Map();                        // a list of moves, as JSON -> what the lab said
-const SHORT = { whole: "All", portion: "Portion", mixed: "Both", plate: "Plate one" };   // where a phone has no room
+const SEARCH = given.room ? "hint" : "best";    // while a class plays, nobody is told what would be better
 let asked = given.asked, now = null, busy = false, watching = "", drawn = 0;
-let limit_s = 0, left_s = 0;                    // a move may take so long; 0: as long as it likes
+let limit_s = 0, left_s = 0;                    // a move may take so long; 0: no limit
 let counted = "", counting = false;             // the moves that the class has
 
 function el(name, attributes = {}, ...children) {
@@ -36,7 +37,7 @@ async function go(change) {
   if (busy) return;
   busy = true;
   at("why").textContent = "";
-  const next = { ...asked, watch: "", par: false, ...change };
+  const next = { ...asked, watch: "", search: "", ...change };
   try {
     const said = await tell(next);
     asked = next;
@@ -44,12 +45,25 @@ async function go(change) {
     show(said);
   } catch (why) {
     left_s = limit_s;
-    at("why").textContent = typeof why === "string" ? why : "The lab does not answer. Nothing is lost: try again in a moment.";
+    tellWhy(why);
   } finally {
     busy = false;
   }
-  if (now?.result && !now.result.searched && !given.room) go({ par: true });   // a class sees the best when the round ends
+  if (now?.result && now.result.searched !== SEARCH) search();
 }
+
+/** What decided a round that is over takes the lab a second to find, or longer if a whole class asks; meanwhile all buttons work. */
+async function search() {
+  const of = now, next = { ...asked, watch: watching, search: SEARCH };
+  try {
+    const said = await tell(next);
+    if (of === now) { asked = next; show(said); }
+  } catch (why) {
+    if (of === now) tellWhy(why);
+  }
+}
+
+function tellWhy(why) { at("why").textContent = typeof why === "string" ? why : "The lab does not answer. Nothing is lost: try again in a moment."; }
 
 function remember() {
   const { level, seed, pace, moves } = asked, at_ = new URL(location.href);
@@ -66,10 +80,11 @@ function show(said) {
   const before = now, { level, seed, pace } = asked, round = `${level} ${seed} ${pace}`, same = before?.round === round;
   const ended = said.result && !before?.result;
   now = { ...said, round };
-  const begins = same && asked.moves.length === 1 && !before.begun && innerWidth < 1020;
+  const begins = same && asked.moves.length === 1 && !before.begun;
   now.begun = asked.moves.length > 0;
   remember();
-  at("does").textContent = said.says;
+  at("does").replaceChildren(...tinted(said.says));
+  at("asks").textContent = said.asks;
   at("does").toggleAttribute("data-begun", asked.moves.length > 0);
   at("does").hidden = !!said.result;
   at("pace-says").textContent = said.pace;
@@ -77,12 +92,26 @@ function show(said) {
   for (const button of at("levels").children) button.setAttribute("aria-pressed", +button.dataset.level === level);
   at("board").dataset.level = level;
   at("board").toggleAttribute("data-over", !!said.result);
+  at("board").toggleAttribute("data-begun", now.begun);
   at("result").hidden = !said.result;
   showKitchen(said, same ? before.t : 0, round, same && !!before?.result === !!said.result && said.result);
   showHand(said);
   if (said.result) { showResult(said.result, ended); count(); }
-  else if (begins) at("scene").scrollIntoView({ block: "start" });   // a phone shows both stations above the moves only so
+  else if (now.begun && innerWidth < WIDE) requestAnimationFrame(() => uncover(begins));
 }
+
+/** Where the moves lie over the kitchen, no plate lies below them: the page is scrolled by as much as they would hide. */
+function uncover(begins) {
+  stage.draw();
+  const plates = [...at("scene").querySelectorAll(".sk-plate")].map((one) => one.getBoundingClientRect().bottom);
+  const top = begins ? at("scene").getBoundingClientRect().top : 0;   // the opening has been read
+  const hidden = Math.max(0, ...plates) - top + LEAST_GAP - (innerHeight - at("hand").offsetHeight);
+  if (top || hidden > 0) scrollBy({ top: top + Math.max(0, hidden) });
+}
+
+/** Words in the colours that they have in the kitchen. */
+const HUES = { prep: "prep", plate: "plate", plating: "plate", pass: "pass", tray: "pass" };
+const tinted = (text) => text.split(/\b(prep|plate|plating|pass|tray)\b/i).map((part) => (HUES[part.toLowerCase()] ? el("b", { class: HUES[part.toLowerCase()] }, part) : part));
 
 /** Until a step is drawn nothing is taken: the buttons are other ones by then. Nor does one light up under a pointer that rests. */
 const drawing = () => drawn > performance.now();
@@ -131,7 +160,7 @@ function showHand({ buttons, waiting, so_far, t, result }) {
 
 function moveButton({ move, act, label, detail, orders }) {
   const whose = ["whole", "portion", "mixed"].includes(act) ? `order ${orders[0]}, ` : "";
-  return el("button", { type: "button", class: "move", "data-move": move, "data-kind": act, "aria-label": `${label}: ${whose}${detail}` }, el("span", { class: SHORT[act] && "long" }, label), SHORT[act] ? el("span", { class: "short" }, SHORT[act]) : "", detail ? el("small", {}, detail) : "");
+  return el("button", { type: "button", class: "move", "data-move": move, "data-kind": act, "aria-label": `${label}: ${whose}${detail}` }, el("span", {}, ...tinted(label)), detail ? el("small", {}, detail) : "");
 }
 
 function showResult({ headline, says, chart, moment, chose, back, searched }, arrived) {
@@ -146,9 +175,9 @@ function showResult({ headline, says, chart, moment, chose, back, searched }, ar
   const next = el("div", { class: "onward" }, button("again", "The same orders again"));
   if (!given.room) next.append(button("deal", "Other orders"));
   if (!given.room && asked.level < given.levels.length) next.append(button("next", `Level ${asked.level + 1}`));
-  if (searched) next.append(el("a", { href: new URL(`lab/play/card${location.search}`, document.baseURI), download: "be-the-cook.svg", "data-do": "card" }, "A card to share"));
+  if (searched === "best") next.append(el("a", { href: new URL(`lab/play/card${location.search}`, document.baseURI), download: "be-the-cook.svg", "data-do": "card" }, "A card to share"));
   const heading = el("h2", { tabindex: -1 }, headline);
-  field.prepend(el("p", {}, says, searched ? "" : given.room ? " The best that a search finds is shown when the round ends." : " Looking for the best schedule …"));
+  field.prepend(el("p", {}, says, given.room ? " The best that a search finds is shown when the round ends." : searched ? "" : " Looking for the best schedule …"));
   at("result").replaceChildren(heading, el("div", { class: "both" }, el("div", {}, told, next), field));
   if (held) (at("result").querySelector(`[data-watch="${held.watch}"]`) || heading).focus({ preventScroll: true });
   if (!arrived) return;
@@ -173,7 +202,7 @@ document.addEventListener("click", ({ target }) => {
   const { move, level, watch } = button.dataset;
   if (move) drawing() || go({ moves: [...asked.moves, move] });
   else if (level) go({ moves: [], level: +level });
-  else if (watch) go({ par: !given.room, watch: watch === watching ? "" : watch });
+  else if (watch) go({ search: SEARCH, watch: watch === watching ? "" : watch });
   else acts[button.dataset.do]?.();
 });
 
@@ -187,7 +216,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-// ---- against a clock: time stands still while one thinks, but not for long; then the first move is made
+// ---- a time limit: simulated time stands still while one thinks, but not for long; then the first button is pressed
 
 /** `passed_s` more have passed. Nothing runs before the first move, while a step is drawn, or while nobody can see it. */
 function tick(passed_s) {
@@ -206,8 +235,8 @@ at("clock").onchange = () => { limit_s = +at("clock").value; remember(); showHan
 // ---- in a class
 
 function heard({ says, page }) {
-  if (says != null) at("class-says").textContent = `Class ${given.room}: ${says}`;
-  if (page && page.step !== "cook") location.replace(new URL(`join?room=${given.room}`, document.baseURI));
+  if (says != null) at("class-says").textContent = `Class ${given.member}: ${says}`;
+  if (given.room && page && page.step !== "cook") visit(new URL(`join?room=${given.room}`, document.baseURI), given.me);
   count();
 }
 
@@ -226,11 +255,9 @@ async function count() {
   counting = false;
 }
 
-if (given.room || given.lesson.slug) {
-  at("beside").hidden = false;
-  at("back-to").href = given.room ? `./join?room=${given.room}` : `./${given.lesson.slug}`;
-  at("back-to").textContent = given.room ? "Back to your class" : given.lesson.says;
-}
+const ways = [given.member && ["Back to your class", `./join?room=${given.member}`], given.lesson.slug && [given.lesson.says, `./${given.lesson.slug}`]].filter(Boolean);
+at("beside").hidden = !ways.length;
+at("ways-back").append(...ways.map(([says, href]) => el("a", { href }, says)));
 document.body.toggleAttribute("data-class", !!given.room);
 limit_s = [5, 10].find((seconds) => seconds === +new URLSearchParams(location.search).get("clock")) || 0;
 at("clock").value = limit_s || "";
@@ -239,9 +266,10 @@ at("clock").value = limit_s || "";
 
 at("pace").append(...given.paces.map(({ name, title }) => el("option", { value: name }, title)));
 at("pace").onchange = () => go({ moves: [], pace: at("pace").value });
-at("levels").append(...given.levels.map(({ number, title }) => el("button", { type: "button", "data-level": number }, `${number} · ${title}`)));
-if (given.said.answer) known.set(JSON.stringify({ ...asked, watch: "", par: false }), given.said.answer);
+at("levels").append(...given.levels.map(({ number, title }) => el("button", { type: "button", "data-level": number }, `Level ${number}`, el("span", {}, `: ${title[0].toLowerCase()}${title.slice(1)}`))));
+if (given.said.answer) known.set(JSON.stringify({ ...asked, watch: "", search: "" }), given.said.answer);
 for (const less of [{}, { moves: [] }, ...(given.room ? [] : [{ pace: given.paces[0].name, moves: [] }, { level: 1, seed: 1, pace: given.paces[0].name, moves: [] }])])
   if (!now) await go(less);   // as much of what the address says as can be played
 at("why").textContent = given.said.why;
-follow(given.room, given, heard, () => location.reload());
+follow(given.member, given, heard, () => location.reload());
+takeAlong(given.me);

@@ -107,7 +107,7 @@ function chips(view, now, stations, edge, width) {
     wide,
   );
   const whose =
-    it.stall.order && it.gap != null
+    it.stall.order // also while the first gap of all goes on, of which there is no median yet
       ? `order ${it.stall.order.number}${it.stall.t == null ? ", now" : `, at ${secs(it.stall.t, 1)}`}`
       : "";
   const partly = it.counted && it.waiting; // who waits for a first token is not in the median yet
@@ -141,7 +141,7 @@ function chips(view, now, stations, edge, width) {
       "",
     ),
     one("Token gap", "ITL, median", secs(it.gap), draw[1], "", ""),
-    one("Longest stall", "", it.gap == null ? "–" : secs(it.stall.s), draw[2], "", whose),
+    one("Longest stall", "", it.stall.order ? secs(it.stall.s) : "–", draw[2], "", whose),
     one("Tokens/s", PACE, it.pace ? (it.pace < 9.95 ? it.pace.toFixed(1) : whole(Math.round(it.pace))) : "–", draw[3], "", ""),
   );
 }

@@ -37,7 +37,7 @@ def learners_parts(classroom: Classroom, room: Room, game: ClassGame, learner: s
         address = escape(f"./play?{urlencode({'room': room.code})}")
         again = "Play it again" if mine else "Play the round"
         play = f'<p><a class="onward" href="{address}">{again}</a></p>'
-        parts = [("play", play), ("does", f"<p>{escape(level.does)}</p><p>{escape(game.puzzle.pace.says)}</p>")]
+        parts = [("play", play)]  # the game's page says what it is about; nobody is to read that twice
         own = f"{reached(mine.score)} {WHICH}" if mine else ""
     else:
         heading = "Where your class's rounds lie"
@@ -46,7 +46,7 @@ def learners_parts(classroom: Classroom, room: Room, game: ClassGame, learner: s
             ("does", folded("What was played", f"<p>{escape(level.does)}</p>")),
         ]
         own = _stands(mine.score, game) if mine else "You have finished no round of this one."
-    said = f'<p class="own">{escape(own)}{_again(game, mine)}</p>' if own else ""
+    said = f'<p class="own">{escape(own)}{_again(room.code, game, mine)}</p>' if own else ""
     nickname = classroom.actions.nickname(room.code, learner)
     sign = _sign(nickname, offered=bool(mine.nickname)) if mine and nickname else ""
     shown = [
@@ -69,10 +69,14 @@ def _stands(mine: Score, game: ClassGame) -> str:
     return f"{verdict(mine, rivals, better, searched=True)} {numbers(mine, rivals, better)}"
 
 
-def _again(game: ClassGame, mine: Point | None) -> str:
-    """The round to look at once more, by itself, where the best that was found can be watched beside it."""
+def _again(code: str, game: ClassGame, mine: Point | None) -> str:
+    """The round to look at once more: while the class plays, for the move that decided; then by itself, where the best
+    that was found can be watched beside it."""
     if game.on:
-        return ""
+        if mine is None:
+            return ""
+        address = f"./play?{urlencode({'room': code, 'moves': '.'.join(mine.moves)})}"
+        return f'<br><a href="{escape(address)}">See which move decided it, and go on from there</a>'
     round_ = {"level": game.puzzle.level.number, "seed": game.puzzle.seed, "pace": game.puzzle.pace.name}
     address = f"./play?{urlencode(round_ | ({'moves': '.'.join(mine.moves)} if mine else {}))}"
     does = "Look at your round once more: which move decided it, and the best that was found" if mine else "Play it now"

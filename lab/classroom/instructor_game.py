@@ -3,9 +3,10 @@
 import streamlit as st
 
 from lab.classroom.cloud import says
+from lab.classroom.cook_page import DISCUSS
 from lab.classroom.games import ClassGame
-from lab.classroom.instructor_question import timer_and_pace
-from lab.classroom.service import Classroom
+from lab.classroom.instructor_question import next_question, timer_and_pace
+from lab.classroom.service import Classroom, following
 from lab.classroom.store import Room
 from lab.classroom.view import attempt, follow
 from lab.play.paces import Paces
@@ -13,6 +14,9 @@ from lab.play.par import frontier
 from lab.play.puzzle import LEVELS, MOST_SEED, puzzle
 from lab.ui.formatting import plain
 from lab.ui.learner import learner
+from lessons import all_lessons
+
+DELETES = "Another round deletes the points of this one."
 
 
 def now(classroom: Classroom, room: Room, game: ClassGame) -> None:
@@ -43,7 +47,26 @@ def now(classroom: Classroom, room: Room, game: ClassGame) -> None:
             )
         else:
             st.markdown(plain(says(game, points.values())))
+            _what_comes_next(classroom, room, game)
         timer_and_pace(classroom, room)
+
+
+def _what_comes_next(classroom: Classroom, room: Room, game: ClassGame) -> None:
+    """After the talk: the next round, or back to the questions."""
+    level, seed = game.puzzle.level.number, game.puzzle.seed
+    st.markdown(f"**Next.** {DISCUSS} Then let all play once more, or go on with a question.")
+    with st.container(horizontal=True):
+        if level < len(LEVELS):
+            label, given = f"Let all play level {level + 1}", puzzle(level + 1, seed, game.puzzle.pace)
+        else:
+            label, given = "Let all play other orders", puzzle(level, seed % MOST_SEED + 1, game.puzzle.pace)
+        if st.button(label, type="primary", icon=":material/skillet:", help=DELETES):
+            attempt(lambda: classroom.games.begin(room.code, learner(), given))
+        if st.button("The same round again", icon=":material/replay:", help=DELETES):
+            attempt(lambda: classroom.games.begin(room.code, learner(), game.puzzle))
+        answered = room.question is None or room.question.answer is not None
+        if answered and (after := following(all_lessons(), room.question)) is not None:
+            next_question(classroom, room, *after, usual=False)
 
 
 def ask_to_play(classroom: Classroom, paces: Paces, room: Room) -> None:
@@ -61,4 +84,4 @@ def ask_to_play(classroom: Classroom, paces: Paces, room: Room) -> None:
         if game is not None and room.pace != "play" and st.button("Back to the round", icon=":material/undo:"):
             attempt(lambda: classroom.games.show(room.code, learner()))
     if game is not None:
-        st.caption("Another round deletes the points of this one.")
+        st.caption(DELETES)

@@ -79,15 +79,16 @@ def _steps(classroom: Classroom, room: Room, at: ClassQuestion, lesson: Lesson, 
         if st.button("Show answer", icon=":material/lightbulb:", type=emphasis(answers), disabled=not shows):
             attempt(lambda: _show_answer(classroom, room, lesson, asked))
         if at.answer is not None and (after := following(all_lessons(), at)) is not None:
-            _next(classroom, room, *after)
+            next_question(classroom, room, *after, usual=True)
     if at.answer is None:
         st.caption("Showing the counts, running and showing the answer each close the vote and can't be undone.")
 
 
-def _next(classroom: Classroom, room: Room, lesson: Lesson, asked: Round) -> None:
+def next_question(classroom: Classroom, room: Room, lesson: Lesson, asked: Round, *, usual: bool) -> None:
     """One press to what comes next; any other question, and any other setting, is asked below."""
     setting = asked.knob.values[0] if asked.knob else 0.0
-    if st.button("Next question", icon=":material/arrow_forward:", type="primary", help=asked_words(asked, setting)):
+    says = asked_words(asked, setting)
+    if st.button("Next question", icon=":material/arrow_forward:", type=emphasis(usual), help=says):
         attempt(lambda: classroom.actions.ask(room.code, learner(), lesson.slug, asked.name, setting))
 
 

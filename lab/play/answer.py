@@ -9,28 +9,27 @@ from engine.errors import BadInput
 from engine.stall import in_seconds
 from lab.play.frontier_html import frontier_html
 from lab.play.game import Play, play, served_by
-from lab.play.moment import moment
+from lab.play.moment import Search, moment
 from lab.play.moves import Act
 from lab.play.pace import Pace, shipped
 from lab.play.par import frontier
 from lab.play.puzzle import Puzzle, puzzle
 from lab.play.score import so_far
 from lab.play.standing import BALANCED, BEST_FOUND, RIVALS, balanced, rivals_of, standing
-from lab.play.words import BRIEFLY, CALLED, STALL, TTFT, detail, label
+from lab.play.words import BRIEFLY, CALLED, STALL, TTFT, asks, detail, label
 from lab.scene.export_html import kitchen
 from lab.scene.motions import motions
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """`watch`: also the same orders under a policy, or the best that was found, to be seen beside it. `par`: look for
-    the best, which takes a second."""
+    """`watch`: also the same orders under a policy, or the best that was found, to be seen beside it."""
 
     level: int = 1
     seed: int = 1
     pace: str = "recorded"
     moves: tuple[str, ...] = ()
     watch: str = ""
-    par: bool = False
+    search: Search = ""
 
 
 class Button(msgspec.Struct, frozen=True):
@@ -52,7 +51,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
 class Result(msgspec.Struct, frozen=True):
     """`chart`: HTML. `moment`: what cost most, or what was good; `chose`: the move that decided, if one did.
-    `back`: how many moves came before it. `searched`: whether the best has been looked for."""
+    `back`: how many moves came before it. `searched`: how far that was looked for."""
 
     headline: str
     says: str
@@ -60,12 +59,12 @@ class Result(msgspec.Struct, frozen=True):
     moment: str
     chose: str
     back: int | None
-    searched: bool
+    searched: Search
 
 
 class Answer(msgspec.Struct, frozen=True):
     """`kitchens`: as the scene takes them; the second one is to be compared with. `so_far`: (what, how much,
-    what the policies have)."""
+    what the policies have). `asks`: what the first move is about; "" for all others."""
 
     kitchens: tuple[dict[str, Any], ...]
     t: float
@@ -73,6 +72,7 @@ class Answer(msgspec.Struct, frozen=True):
     waiting: tuple[Waiting, ...]
     so_far: tuple[tuple[str, str, tuple[str, ...]], ...]
     says: str
+    asks: str
     pace: str
     result: Result | None = None
 
@@ -84,7 +84,8 @@ def answer(asked: Asked, pace: Callable[[str], Pace] = shipped) -> Answer:
     kitchens = [_kitchen("you", "Your kitchen", played)]
     if asked.watch:
         kitchens.append(_rival(given, asked.watch))
-    buttons = [Button(move.move, move.act, move.orders, label(move), detail(move)) for move in played.open]
+    first = sorted(played.open, key=lambda move: move.act != "plate-on")  # of a round's presses it saves the most
+    buttons = [Button(move.move, move.act, move.orders, label(move), detail(move)) for move in first]
     return Answer(
         tuple(kitchens),
         round(played.t + 1e-6, 6),  # motions are rounded too: what ends now has ended
@@ -92,8 +93,9 @@ def answer(asked: Asked, pace: Callable[[str], Pace] = shipped) -> Answer:
         _waiting(played),
         _so_far(played),
         given.level.does,
+        asks(played.open) if not played.made else "",
         given.pace.says,
-        _result(played, look_for_par=asked.par) if played.over else None,
+        _result(played, asked.search) if played.over else None,
     )
 
 
@@ -142,11 +144,11 @@ def _title(name: str) -> str:
 # ---- at the end
 
 
-def _result(played: Play, *, look_for_par: bool) -> Result:
-    stands = standing(played, look_for_par=look_for_par)
-    told = moment(played, look_for_turn=look_for_par)
+def _result(played: Play, search: Search) -> Result:
+    stands = standing(played, look_for_par=search == "best")
+    told = moment(played, search)
     chart = frontier_html(stands.marks, stands.best)
     says = stands.says
     if played.made_s and played.made_s[-1] < played.t:
         says += " After your last move there was nothing left to choose, so the rest ran by itself."
-    return Result(stands.headline, says, chart, told.says, told.chose, told.back, look_for_par)
+    return Result(stands.headline, says, chart, told.says, told.chose, told.back, search)

@@ -26,7 +26,7 @@ text { font-family: "Source Sans 3", "Source Sans Pro", system-ui, sans-serif; f
 def card(played: Play, address: str) -> str:
     """Of a round that is over. `address`: where the same orders can be played."""
     stands = standing(played, look_for_par=True)
-    says = moment(played, look_for_turn=True).says
+    says = moment(played, "best").says
     title = escape(f"{stands.headline} {says}")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" '

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Literal
 
 import msgspec
 
@@ -9,13 +10,17 @@ from engine.events import Finished, HandoffStarted, StepStarted, TokenMade
 from engine.stall import in_seconds
 from lab.play.game import Ask, Decide, Play, play, played_by
 from lab.play.moves import Move
-from lab.play.par import frontier, rules
+from lab.play.par import Rule, as_policy, frontier, policies, rules
 from lab.play.puzzle import Puzzle, number_of
 from lab.play.score import SAME_S, Score, score, worst
 from lab.play.words import told
 from lab.scene.stall_words import COUNTS, headline
 
 ENOUGH = 0.5  # of what could be gained; less is not what decided
+# How far to look: not at all; for the move that decided, by a few rules, and nobody is told what would be better there;
+# or by all rules, which takes a second, and what to do instead is told, with the best that a search finds.
+Search = Literal["", "hint", "best"]
+FEW = (Rule("short", 0, "last", "short"), Rule("short", 2, "mixed", "short"))
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -29,28 +34,35 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """`says`: what cost most, or what made the round good. `chose`: the move that decided, if one did; `back`: how many
-    came before it."""
+    """`says`: what cost most, or what made the round good. `chose`: the move that decided, or that none did; `back`:
+    how many came before it."""
 
     says: str
     chose: str = ""
     back: int | None = None
 
 
-def moment(played: Play, *, look_for_turn: bool) -> Moment:
-    """Of a round that is over. To look for the turn takes a second."""
+def moment(played: Play, search: Search) -> Moment:
+    """Of a round that is over."""
     stalls = worst(played)
     says = headline(stalls, lambda request: f"{number_of(request)}") + "." if stalls else _calm(played)
     if any(stall.phase == "first" for stall in stalls):
         says += " Such waits count in the TTFT, not as stalls."
-    if not look_for_turn:
+    if not search:
         return Moment(says)
-    found = turn(played.puzzle, played.made)
+    found = turn(played.puzzle, played.made, thorough=search == "best")
     if found is None:
         if any(one.score.beats(score(played.events)) for one in frontier(played.puzzle)):
-            return Moment(says)
+            return Moment(says, "No single move decided it, but a round that is better in both scores can be had.")
         return Moment(good(played))
-    return Moment(says, _chose(found), found.before)
+    return Moment(says, _chose(found) if search == "best" else _hint(found), found.before)
+
+
+def _hint(found: Turn) -> str:
+    return (
+        f"Your move at {in_seconds(found.at_s)} decided it: {told(found.chosen)}. With another move there, a round "
+        "that is better in both scores can still be had."
+    )
 
 
 def _chose(found: Turn) -> str:
@@ -103,8 +115,8 @@ def _waits(played: Play, step: StepStarted) -> set[str]:
 
 
 @lru_cache(maxsize=64)
-def turn(puzzle: Puzzle, made: tuple[str, ...]) -> Turn | None:
-    """None if no round was found that is better in both scores.
+def turn(puzzle: Puzzle, made: tuple[str, ...], *, thorough: bool) -> Turn | None:
+    """None if no round was found that is better in both scores. `thorough`: by all rules, not by a few of them.
 
     What is looked for gains at least half of what the best that was found does. By bisection: such a round can still
     be had before the move that is returned, with another move there, and none was found after it.
@@ -118,7 +130,7 @@ def turn(puzzle: Puzzle, made: tuple[str, ...]) -> Turn | None:
         offered = {move.move for move in play(puzzle, made[:before]).open}  # the rules know moves without a button
         gains = [
             (_gain(mine, score(one.events)), one.made[before] != made[before], one)
-            for one in _rounds(puzzle, made[:before])
+            for one in _rounds(puzzle, made[:before], thorough=thorough)
             if len(one.made) > before and one.made[before] in offered
         ]
         enough = [gain for gain in gains if gain[0] >= ENOUGH * max(best)]
@@ -144,10 +156,12 @@ def _gain(mine: Score, other: Score) -> float:
     return (mine.ttft_s - other.ttft_s) / mine.ttft_s + (mine.stall_s - other.stall_s) / max(mine.stall_s, SAME_S)
 
 
-def _rounds(puzzle: Puzzle, begun: tuple[str, ...]) -> Iterator[Play]:
+def _rounds(puzzle: Puzzle, begun: tuple[str, ...], *, thorough: bool) -> Iterator[Play]:
     """Those that begin so, and go on as a rule says, or as one of the best does."""
     count = len(begun)
-    deciders = [rule.decider(puzzle) for rule in rules(puzzle)]
+    deciders = [rule.decider(puzzle) for rule in (rules(puzzle) if thorough else FEW)]
+    if not thorough:
+        deciders += [as_policy(puzzle, name) for name in policies(puzzle)]
     deciders += [_as_made(one.made[count:]) for one in frontier(puzzle) if one.made[:count] == begun]
     return (played_by(puzzle, _after(begun, decide)) for decide in deciders)
 

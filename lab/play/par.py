@@ -72,6 +72,11 @@ def rules(puzzle: Puzzle) -> Iterator[Rule]:
         yield Rule(rank, portions, plating, "first")
 
 
+def policies(puzzle: Puzzle) -> tuple[str, ...]:
+    """The engine's that the level's cook can follow."""
+    return ("prefill_only",) if puzzle.level.deployment.kind == "disaggregated" else ("prefill_first", "chunked")
+
+
 def as_policy(puzzle: Puzzle, policy: str) -> Decide:
     """The moves of a player who does as the engine's policy does, and sends trays in the order in which they come."""
 
@@ -101,9 +106,7 @@ def searched(puzzle: Puzzle, tries: int) -> tuple[Found, ...]:
     rng = random.Random(f"par {puzzle.level.number} {puzzle.seed}")
     every = list(rules(puzzle))
     best: list[Found] = []
-    split = puzzle.level.deployment.kind == "disaggregated"
-    policies = ("prefill_only",) if split else ("prefill_first", "chunked")
-    for decide in [*(as_policy(puzzle, name) for name in policies), *(rule.decider(puzzle) for rule in every)]:
+    for decide in [*(as_policy(puzzle, name) for name in policies(puzzle)), *(rule.decider(puzzle) for rule in every)]:
         best = _kept(best, _found(puzzle, decide))
     for _ in range(tries):
         base = rng.choice(best)

@@ -40,9 +40,9 @@ LEVELS = (
     Level(
         1,
         "One station",
-        "Six orders come in, one of them large, and you are the only cook. A step preps a prompt (prefill), plates one "
-        "token for every answer (decode), or does both. Two scores count, lower is better: the mean wait for a first "
-        "token (TTFT), and the longest stall, which is the longest wait of an answer for its next token.",
+        "Six orders, one of them large, and one cook: you. Prep (prefill) starts an answer. Plating (decode) adds one "
+        "token to every answer that has started. Keep two waits short: for the first token (TTFT), and between two "
+        "tokens (the longest stall).",
         Deployment("colocated", workers=1),
         orders=6,
         larges=(2, 3),
@@ -50,9 +50,9 @@ LEVELS = (
     Level(
         2,
         "Two stations and a pass",
-        "Eight orders, one of them large. You prep; the plating line runs by itself. A tray (the KV cache) must cross "
-        "the pass, one at a time, and you choose which is next. Two scores count, lower is better: the mean wait for a "
-        "first token (TTFT), time on the pass included, and the longest stall between two tokens.",
+        "Eight orders, one of them large, and two stations. You prep (prefill); plating (decode) runs by itself. One "
+        "tray (a KV cache) at a time crosses the pass, and you choose which is next. Keep two waits short: for the "
+        "first token (TTFT), the pass included, and between two tokens (the longest stall).",
         SPLIT,
         orders=8,
         larges=(1, 2, 3),

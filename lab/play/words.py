@@ -21,7 +21,7 @@ def label(move: Move) -> str:
         case "plate":
             return "Plate one token each"
         case "plate-on":
-            return "Plate on"
+            return "Keep plating"
         case "whole":
             return "Prep it all"
         case "portion":
@@ -34,10 +34,25 @@ def label(move: Move) -> str:
             return f"Send tray {move.orders[0]}"
 
 
+def asks(open_: Sequence[Move]) -> str:
+    """What is at stake in the first move."""
+    numbers = list(dict.fromkeys(f"{move.orders[0]}" for move in open_ if move.orders))
+    many = len(numbers) > 1
+    if any(move.act == "send" for move in open_):
+        return f"Trays {listed(numbers)} wait. Whichever you send first, the others wait longer. Press one to begin."
+    who = f"order{'s' * many} {listed(numbers)}"
+    if any(move.act == "plate" for move in open_):
+        waits = f"{who} wait{'s' * (not many)} longer"
+        return f"Plate, and {waits}. Prep, and the answer that has started stalls. Press a button to begin."
+    if many:
+        return f"{_capital(who)} wait. Whichever you prep first, the others wait longer. Press a button to begin."
+    return f"{_capital(who)} waits. Prep all of it, or a portion, and decide again after that. Press one to begin."
+
+
 def detail(move: Move) -> str:
     """Below it: how much, and how long the step takes."""
     if move.act == "plate-on":
-        return "until somebody comes or is served"
+        return "until an order comes or is served"
     tokens = f"{move.tokens:,} tokens, " if move.act not in ("plate", "whole", "send") else ""
     return tokens + in_seconds(move.seconds)
 
@@ -49,7 +64,7 @@ def told(move: Move) -> str:
         case "plate":
             return "plate one token each"
         case "plate-on":
-            return "plate on"
+            return "keep plating"
         case "whole":
             return f"prep all of {order}"
         case "portion":

@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 from io import BytesIO
 from string import Template
 from typing import TypeVar
+from urllib.parse import parse_qs
 
 import msgspec
 import segno
@@ -36,6 +37,7 @@ from lessons.book import Book
 
 T = TypeVar("T")
 MOST_ADDRESS = 300  # characters of a way in
+MOST_FORM = 100  # bytes: a name
 MOST_BYTES = 4096  # of what a page sends: a reason of 400 characters in any script fits
 FRESH = {"Cache-Control": "no-store"}
 
@@ -114,7 +116,7 @@ async def stills(request: Request) -> Response:
 
 async def learners_page(request: Request) -> Response:
     """The page that every learner of every class opens."""
-    me, fresh = name_of(request)
+    me, fresh = name_of(request, await introduced(request))
     coming = request.query_params.get("room", "").upper()[:CODE_CHARS]
     page = await running().together.call(lambda: light.page_of(running().classroom, me, coming))
     return _page("class", page, me=me if fresh else "", room=coming, sees="page")
@@ -165,6 +167,12 @@ def _drawn(address: str) -> bytes:
 
 
 # ---- what it sends
+
+
+async def introduced(request: Request) -> str:
+    """Who comes, if another page has sent them with a form because no cookie says so (assets/line.js); "" otherwise."""
+    said = await bounded(request, MOST_FORM) if request.method == "POST" else b""
+    return parse_qs((said or b"").decode("ascii", "replace")).get("me", [""])[0]
 
 
 async def bounded(request: Request, most: int) -> bytes | None:
@@ -238,7 +246,7 @@ def _look(me: str, _: Sent, book: Book) -> None:
 
 
 CLASS_ROUTES = [
-    Route("/join", learners_page),
+    Route("/join", learners_page, methods=["GET", "POST"]),
     Route("/projector", wall),
     Route("/lab/class/qr", way_in),
     Route("/lab/static/{name}", module),

@@ -23,7 +23,7 @@ from lab.play.pace import RECORDED
 from lab.play.puzzle import LEVELS, puzzle
 from lab.scene.export_html import inert
 from lab.ui.learner import name_of
-from lab.web.class_routes import FRESH, address, bounded, shell
+from lab.web.class_routes import FRESH, address, bounded, introduced, shell
 from lab.web.services import running
 from lessons import lesson as lesson_of
 
@@ -54,14 +54,14 @@ async def play_page(request: Request) -> Response:
     """A round as its address has it, from the first moment on."""
     paces = await asyncio.to_thread(running().paces.offered)
     usual = paces[0].name
-    me, fresh = name_of(request)
+    me, fresh = name_of(request, await introduced(request))
     room = request.query_params.get("room", "").upper()[:CODE_CHARS]
-    game = await asyncio.to_thread(_class_game, room, me) if room else None
-    if room and game is None:  # whatever the class is at, its own page says
-        return RedirectResponse(f"join?room={quote(room)}", 303, headers=FRESH)
+    member, game = await asyncio.to_thread(_class_of, me)
+    if room and (room != member or game is None):  # whatever the class is at, its own page says
+        return RedirectResponse(f"join?room={quote(room)}", 307, headers=FRESH)  # with the form, if there is one
     try:
         asked = _asked(request, usual)
-        if game is not None:
+        if room and game is not None:
             given = game.puzzle
             asked = Asked(given.level.number, given.seed, given.pace.name, asked.moves)
         first = await asyncio.to_thread(said, asked)
@@ -74,7 +74,8 @@ async def play_page(request: Request) -> Response:
         "paces": [{"name": pace.name, "title": pace.title} for pace in paces],
         "modules": {"kitchen": address("kitchen.js")},
         "room": room,
-        "me": me if room and fresh else "",
+        "member": member,
+        "me": me if fresh else "",
         "sees": "page",
         "lesson": _came_from(request),
     }
@@ -82,12 +83,12 @@ async def play_page(request: Request) -> Response:
     return HTMLResponse(shell("play").substitute(data=inert(data), **styles), headers=FRESH)
 
 
-def _class_game(code: str, learner: str) -> ClassGame | None:
-    """The round that this learner's class plays now."""
+def _class_of(learner: str) -> tuple[str, ClassGame | None]:
+    """The code of this learner's class, and the round that it plays now; "" and None if there is none."""
     classroom = running().classroom
     room = classroom.actions.room_of(learner)
-    game = game_of(classroom, room) if room and room.code == code else None
-    return game if game and game.on else None
+    game = game_of(classroom, room) if room else None
+    return room.code if room else "", game if game and game.on else None
 
 
 def _came_from(request: Request) -> dict[str, str]:
@@ -130,14 +131,14 @@ async def moved(request: Request) -> Response:
         asked = msgspec.json.decode(body, type=Asked)
     except msgspec.DecodeError:
         return Response(status_code=400)
-    async with _searching if asked.par or asked.watch else nullcontext():
+    async with _searching if asked.search or asked.watch else nullcontext():
         found = await asyncio.to_thread(said, asked)
     answered = await asyncio.to_thread(msgspec.json.encode, found)
     return Response(answered, 409 if found.why else 200, media_type="application/json", headers=FRESH)
 
 
 PLAY_ROUTES = [
-    Route("/play", play_page),
+    Route("/play", play_page, methods=["GET", "POST"]),
     Route("/lab/play", moved, methods=["POST"]),
     Route("/lab/play/card", card_of),
 ]

@@ -36,6 +36,7 @@ NAME = "lab.school"  # by which a class may know the lab
 MODEL = os.environ.get("SPLIT_KITCHEN_TEST_MODEL", "tiny-llama")  # the real one is for measuring by hand
 LONG = "kitchen=Two+stations+and+a+pass&orders=24&rate=0.25&answer=16"  # a run that takes LONG_S at least
 LONG_S = 24 / 0.25
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = [
     "--headless=new",
     "--no-sandbox",
@@ -300,12 +301,11 @@ def no_cookies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
+    if CHROMIUM is None:
         pytest.skip("no Chromium here")
     expect.set_options(timeout=PATIENCE_S * 1000)
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         started.on("context", lambda window: window.set_default_timeout(PATIENCE_S * 1000))
         yield started
         started.close()

@@ -1,16 +1,18 @@
 """A class plays a round of the game in Chromium: from the instructor's press to the points on the wall, with a server
-that is killed in the middle, a learner who comes late, and a name that is offered."""
+that is killed in the middle, a learner who comes late, one without cookies, and a name that is offered."""
 
 import os
 import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.lab.classroom.test_class import Class, press, sound, start
-from tests.lab.conftest import Lab
+from tests.lab.conftest import CHROMIUM, FLAGS, Lab
+from tests.patience import PATIENCE_S
 
 __all__ = ["start"]
 MOST_PRESSES = 60
@@ -35,6 +37,21 @@ class Players(Class):
         self.code = way_in.inner_text().split()[-1]
 
 
+def without_cookies(browser: Browser, folder: Path, url: str) -> Page:
+    """A window of a browser that is set to keep none."""
+    preferences = folder / "no-cookies" / "Default" / "Preferences"
+    preferences.parent.mkdir(parents=True)
+    preferences.write_text('{"profile": {"default_content_setting_values": {"cookies": 2}}}')
+    window = browser.browser_type.launch_persistent_context(
+        folder / "no-cookies", executable_path=CHROMIUM, args=FLAGS, reduced_motion="reduce"
+    )
+    window.set_default_timeout(PATIENCE_S * 1000)
+    page = window.pages[0]
+    page.goto(url)
+    assert window.cookies() == []
+    return page
+
+
 def plays_on(page: Page) -> None:
     """By keyboard, to the end: whoever waits is prepped whole, or else the first move is made."""
     result = page.locator("#result h2")
@@ -50,7 +67,7 @@ def plays_on(page: Page) -> None:
 
 @pytest.mark.browser
 @pytest.mark.live
-def test_a_class_plays_one_round(browser: Browser, start: Callable[..., Lab]) -> None:
+def test_a_class_plays_one_round(browser: Browser, start: Callable[..., Lab], tmp_path: Path) -> None:
     lab = start(ready=False)  # a round needs no engine
     room = Players(browser, lab)
     room.begin()
@@ -68,6 +85,7 @@ def test_a_class_plays_one_round(browser: Browser, start: Callable[..., Lab]) ->
     plays_on(ada)
     expect(ada.locator("#counted")).to_contain_text("Your point is on the projector")
     expect(ada.locator("[data-watch=best]")).to_have_count(0)
+    expect(ada.get_by_text("What made it good").or_(ada.get_by_text("decided it"))).to_be_visible()
     expect(room.wall.get_by_text(re.compile("^1 learner has finished a round"))).to_be_visible()
     sound(ada, "2-finished", 390, "light")
     room.is_sound("3-a-point")
@@ -91,8 +109,20 @@ def test_a_class_plays_one_round(browser: Browser, start: Callable[..., Lab]) ->
     expect(late.get_by_role("link", name="Play the round")).to_be_visible()
     expect(room.wall.get_by_text(re.compile("2 of 3 have finished a round"))).to_be_visible()
 
+    shy = without_cookies(browser, tmp_path, f"{lab.url}/join?room={room.code}")
+    press(shy, "Join")
+    shy.get_by_role("link", name="Play the round").click()
+    expect(shy.locator(".move").first).to_be_visible()
+    plays_on(shy)
+    expect(shy.locator("#counted")).to_contain_text("Your point is on the projector")
+    shy.get_by_role("link", name="Back to your class").click()
+    expect(shy.get_by_text("Your first tokens came after")).to_be_visible()
+    shy.get_by_role("link", name="See which move decided it").click()
+    expect(shy.locator("#result h2")).to_be_visible()
+    expect(room.wall.get_by_text(re.compile("3 of 4 have finished a round"))).to_be_visible()
+
     press(room.teacher, "End the round")
-    for page in (ada, bob, late):  # who is in the game is taken back to the class
+    for page in (ada, bob, late, shy):  # who is in the game is taken back to the class
         expect(page.get_by_role("heading", name="Where your class's rounds lie")).to_be_visible()
     expect(room.wall.get_by_text("the best found, balanced")).to_be_visible()
     press(ada, "Offer my nickname, Ada")
@@ -101,8 +131,16 @@ def test_a_class_plays_one_round(browser: Browser, start: Callable[..., Lab]) ->
     press(room.teacher, "Show the names that are offered")
     expect(room.wall.get_by_text("Ada")).to_be_visible()
     room.is_sound("4-over")
-    ada.get_by_role("link", name="Look at your round once more").click()
-    expect(ada.locator("[data-watch=best]")).to_be_visible()
+    for page in (ada, shy):
+        page.get_by_role("link", name="Look at your round once more").click()
+        expect(page.locator("[data-watch=best]")).to_be_visible()
+        page.get_by_role("link", name="Back to your class").click()
+        expect(page.get_by_role("heading", name="Where your class's rounds lie")).to_be_visible()
+    shy.context.close()
+    press(room.teacher, "Let all play level 2")
+    for page in (ada, bob):
+        expect(page.get_by_role("link", name="Play the round")).to_be_visible()
+    expect(room.teacher.get_by_text("level 2, two stations")).to_be_visible()
     assert room.errors == []
     late.context.close()
     room.close()

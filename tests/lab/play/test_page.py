@@ -6,11 +6,11 @@ import urllib.error
 import urllib.request
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from lab.ui.assets import asset
 from tests.lab.conftest import ROOT, Lab
-from tests.lab.looks import faults, wear
+from tests.lab.looks import SEEK, faults, wear
 from tests.patience import PATIENCE_S
 
 ROUND = "play?level=1&seed=1&pace=recorded"
@@ -121,9 +121,43 @@ def test_a_key_that_repeats_makes_no_move_before_the_step_is_drawn(lab: Lab, bro
         press(page, "1")
         page.wait_for_function("window.pressed")
         expect(moves).not_to_have_attribute("data-drawing", "")
-        assert page.url.split("moves=")[1] == "p"
+        assert page.url.split("moves=")[1] == "pp"
         press(page, "1")
-        assert page.url.split("moves=")[1].startswith("p.")
+        assert page.url.split("moves=")[1].startswith("pp.")
+
+
+@pytest.mark.live
+@pytest.mark.browser
+@pytest.mark.parametrize("level", [1, 2])
+def test_on_a_phone_the_moves_cover_no_plate_and_say_all_that_they_are(lab: Lab, browser: Browser, level: int) -> None:
+    """Also on a short one, whose browser has its bars up."""
+    for height in (844, 664):
+        with browser.new_context(viewport={"width": 390, "height": height}, reduced_motion="reduce") as window:
+            page = window.new_page()
+            page.goto(f"{lab.url}/play?level={level}&seed=1&pace=recorded")
+            labels = page.locator(".move > span")
+            expect(labels.first).to_be_visible()
+            assert page.locator("#asks").inner_text().endswith("to begin.")
+            for move in range(6):
+                if move or level == 1:  # of two stations, one above the other, the opening shows one
+                    page.wait_for_function(f"() => ({HIDDEN})().length === 0")
+                if page.locator("#result").is_visible():
+                    break
+                assert all(len(said.split()) >= 2 for said in labels.all_inner_texts())
+                acts = kinds(page)
+                press(page, f"{acts.index('whole') + 1 if 'whole' in acts else 1}")
+
+
+def kinds(page: Page) -> list[str]:
+    """Of the moves, in their order."""
+    found: list[str] = page.locator(".move").evaluate_all("all => all.map((one) => one.dataset.kind)")
+    return found
+
+
+# plates that lie in part behind the moves
+HIDDEN = """() => [...document.querySelectorAll("#scene .sk-plate")]
+  .filter((one) => one.getBoundingClientRect().bottom > document.getElementById("hand").getBoundingClientRect().top + 1)
+  .map((one) => one.textContent)"""
 
 
 def now(page: Page) -> str:
@@ -170,6 +204,22 @@ def test_against_a_clock_the_first_move_is_made_when_the_time_is_up(lab: Lab, br
 
 @pytest.mark.live
 @pytest.mark.browser
+def test_a_replay_counts_a_wait_while_it_lasts(lab: Lab, browser: Browser) -> None:
+    """All prompts are prepped whole: for two seconds the first answer gets no token, and so no gap has ended yet."""
+    with browser.new_context(reduced_motion="reduce") as window:
+        page = window.new_page()
+        page.goto(f"{lab.url}/{ROUND}&moves=2.3.4.5.6")
+        expect(page.locator("[data-watch=best]")).to_be_visible()
+        stall = page.locator(".sk-chip").filter(has_text="Longest stall")
+        stall.scroll_into_view_if_needed()  # out of sight nothing is drawn
+        expect(stall).to_contain_text("order 1, at")
+        page.evaluate(SEEK, 400)  # of a thousand
+        expect(stall).to_contain_text("order 1, now")
+        expect(page.locator(".sk-chip").filter(has_text="Token gap")).to_contain_text("–")
+
+
+@pytest.mark.live
+@pytest.mark.browser
 def test_whoever_comes_from_a_lesson_finds_back(lab: Lab, browser: Browser) -> None:
     with browser.new_context() as window:
         page = window.new_page()
@@ -183,6 +233,31 @@ def test_whoever_comes_from_a_lesson_finds_back(lab: Lab, browser: Browser) -> N
         page.goto(f"{lab.url}/{ROUND}&from=no-lesson")
         expect(page.locator(".move").first).to_be_visible()
         expect(page.locator("#beside")).to_be_hidden()
+
+
+@pytest.mark.live
+@pytest.mark.browser
+def test_what_a_search_takes_holds_up_no_button(lab: Lab, browser: Browser) -> None:
+    with browser.new_context(reduced_motion="reduce") as window:
+        page = window.new_page()
+        asks: list[Route] = []
+        page.route(
+            "**/lab/play",
+            lambda one: asks.append(one) if '"best"' in (one.request.post_data or "") else one.continue_(),
+        )
+        page.goto(f"{lab.url}/{ROUND}")
+        expect(page.locator(".move").first).to_be_visible()
+        for _ in range(MOST_PRESSES):
+            if page.locator("#result h2").is_visible():
+                break
+            press(page, "1")
+        expect(page.get_by_text("Looking for the best schedule")).to_be_visible()
+        assert asks
+        page.get_by_role("button", name="The same orders again").click()
+        expect(page.locator(".move").first).to_be_visible()
+        asks[0].continue_()
+        page.wait_for_load_state("networkidle")
+        expect(page.locator("#result")).to_be_hidden()
 
 
 @pytest.mark.live

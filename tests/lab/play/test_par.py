@@ -3,6 +3,7 @@
 from itertools import pairwise
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -19,8 +20,8 @@ from lab.play.par import as_policy, frontier, searched
 from lab.play.puzzle import MOST_SEED, Puzzle, puzzle
 from lab.play.score import Score, score, so_far
 from lab.play.standing import standing
-from lab.play.words import numbers, verdict
-from tests.lab.play.test_game import PACE
+from lab.play.words import numbers, told as as_words, verdict
+from tests.lab.play.test_game import PACE, PLAYED_BY
 
 
 def moves_of(puzzle: Puzzle, policy: str) -> tuple[str, ...]:
@@ -48,10 +49,12 @@ def test_the_search_finds_the_same_whenever_it_is_asked() -> None:
     assert frontier(given_) is frontier(puzzle(1, 5, PACE))
 
 
-def test_scores_are_those_of_simulate() -> None:
-    given_ = puzzle(1, 7, PACE)
-    mine = score(play(given_, moves_of(given_, "prefill_first")).events)
-    metrics = summarize(simulate(given_.scenario, given_.worker, given_.drafts).events).metrics
+@pytest.mark.parametrize(("level", "policy", "kind"), PLAYED_BY)
+def test_scores_are_those_of_simulate(level: int, policy: str, kind: Kind) -> None:
+    given_ = puzzle(level, 7, PACE)
+    mine = score(play(given_, moves_of(given_, policy)).events)
+    deployment = msgspec.structs.replace(given_.level.deployment, kind=kind, chunk=PACE.portion)
+    metrics = summarize(simulate(given_.served_by(deployment), given_.worker, given_.drafts).events).metrics
     assert (mine.ttft_s, mine.stall_s) == (metrics.ttft_s.mean, metrics.max_stall_s)
 
 
@@ -92,11 +95,14 @@ def test_waits_that_go_on_count_while_one_plays() -> None:
         assert after.served >= before.served
 
 
+@pytest.mark.parametrize("thorough", [True, False])
 @pytest.mark.parametrize(("level", "policy"), [(1, "prefill_first"), (2, "prefill_only")])
-def test_another_choice_at_the_move_that_decided_makes_a_round_better(level: int, policy: str) -> None:
+def test_another_choice_at_the_move_that_decided_makes_a_round_better(
+    level: int, policy: str, *, thorough: bool
+) -> None:
     given_ = puzzle(level, 4, PACE)
     made = moves_of(given_, policy)
-    mine, found = score(play(given_, made).events), turn(given_, made)
+    mine, found = score(play(given_, made).events), turn(given_, made, thorough=thorough)
     assert found is not None
     here = play(given_, made[: found.before])
     assert {found.chosen.move, found.instead.move} <= {move.move for move in here.open}
@@ -108,19 +114,32 @@ def test_the_blame_falls_on_the_large_tray_before_the_small_ones_and_not_on_what
     """Of two moves one is left over when the large tray is on its way: to go back there mends nothing."""
     given_ = puzzle(2, 1, shipped("recorded"))
     made = moves_of(given_, "prefill_only")
-    found = turn(given_, made)
+    found = turn(given_, made, thorough=True)
     assert found is not None
     assert (found.before, made[0], found.chosen.act) == (0, "3", "whole")
-    told = moment(play(given_, made), look_for_turn=True)
+    told = moment(play(given_, made), "best")
     assert told.back == 0
     assert "prep all of order 3" in told.chose
+
+
+@pytest.mark.parametrize(("level", "policy"), [(1, "prefill_first"), (2, "prefill_only")])
+def test_a_hint_names_the_move_and_not_what_would_be_better(level: int, policy: str) -> None:
+    given_ = puzzle(level, 4, PACE)
+    made = moves_of(given_, policy)
+    hinted, thorough = moment(play(given_, made), "hint"), moment(play(given_, made), "best")
+    assert hinted.back is not None
+    here = {move.move: as_words(move) for move in play(given_, made[: hinted.back]).open}
+    assert here.pop(made[hinted.back]) in hinted.chose
+    assert not any(other in hinted.chose for other in here.values())
+    assert "reaches" in thorough.chose
+    assert "reaches" not in hinted.chose
 
 
 @pytest.mark.parametrize("level", [1, 2])
 def test_a_round_that_nothing_beats_says_what_was_good_and_blames_no_move(level: int) -> None:
     given_ = puzzle(level, 1, PACE)
     for one in frontier(given_):
-        told = moment(play(given_, one.made), look_for_turn=True)
+        told = moment(play(given_, one.made), "best")
         assert (told.chose, told.back) == ("", None)
         assert "What made it good" in told.says
 
@@ -141,13 +160,24 @@ def test_a_round_that_is_over_tells_how_good_it_was_and_may_be_compared() -> Non
     asked = Asked(moves=moves_of(puzzle(1, 1, PACE), "prefill_first"), pace="test")
     told = answer(asked, lambda _: PACE)
     assert told.result is not None
-    assert not told.result.searched
+    assert told.result.searched == ""
+    assert told.asks == ""
     assert told.buttons == ()
     assert told.so_far[2][1] == "6 of 6"
-    compared = answer(Asked(moves=asked.moves, pace="test", watch="chunked", par=True), lambda _: PACE)
+    compared = answer(Asked(moves=asked.moves, pace="test", watch="chunked", search="best"), lambda _: PACE)
     assert [kitchen["id"] for kitchen in compared.kitchens] == ["you", "chunked"]
     assert compared.result is not None
     assert "the best found" in compared.result.chart
+
+
+@settings(max_examples=12, deadline=None)
+@given(level=st.integers(1, 2), seed=st.integers(0, MOST_SEED))
+def test_the_first_move_is_explained_and_no_other(level: int, seed: int) -> None:
+    begun = answer(Asked(level, seed, "test"), lambda _: PACE)
+    assert all(f"{order}" in begun.asks for button in begun.buttons for order in button.orders)
+    assert begun.asks.endswith("to begin.")
+    after = answer(Asked(level, seed, "test", (begun.buttons[0].move,)), lambda _: PACE)
+    assert after.asks == ""
 
 
 @pytest.mark.parametrize(("level", "policy"), [(1, "prefill_first"), (2, "prefill_only")])
