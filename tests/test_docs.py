@@ -15,6 +15,7 @@ import click
 import pytest
 
 from lab.web.cli import cli
+from tests.click_groups import commands
 
 ROOT = Path(__file__).parents[1]
 RECORDS = sorted((ROOT / "docs/decisions").glob("0*.md"))
@@ -53,7 +54,7 @@ def _arguments(line: str) -> str:
     _, program, arguments = line.rpartition("split-kitchen ")
     if program:
         return arguments
-    return line if line.split(maxsplit=1)[:1] and line.split()[0] in cli.commands and "=" not in line else ""
+    return line if line.split(maxsplit=1)[:1] and line.split()[0] in commands(cli) and "=" not in line else ""
 
 
 def _taken(words: list[str]) -> bool:
@@ -63,9 +64,9 @@ def _taken(words: list[str]) -> bool:
         options |= {name for given in command.params for name in (*given.opts, *given.secondary_opts)}
         if not isinstance(command, click.Group) or not words or not re.fullmatch("[a-z][a-z-]*", words[0]):
             break
-        if words[0] not in command.commands:
+        if words[0] not in commands(command):
             return False
-        command = command.commands[words.pop(0)]
+        command = commands(command)[words.pop(0)]
     return {word.partition("=")[0] for word in words if word.startswith("--")} <= options
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import click
 
 from lab.web.cli import cli
+from tests.click_groups import commands
 from tests.engine.client.openai_like import openai_like
 from tests.engine.vllm.stand_in import FAKE, python_with
 from tests.fuzz.seeds import docs_folder, model_folder, recording, watched_folder
@@ -117,7 +118,7 @@ def bases(name: str, good: Good) -> Iterator[Base]:
 
 def command_lines(folder: Path, good: Good, only: str = "") -> Iterator[tuple[str, ...]]:
     """Each option of each command with each bad value, beside what the command needs."""
-    for path, command in commands(cli):
+    for path, command in leaves(cli):
         name = " ".join(path)
         if only and name != only:
             continue
@@ -132,9 +133,9 @@ def command_lines(folder: Path, good: Good, only: str = "") -> Iterator[tuple[st
                         yield *path, *base.words, f"{parameter.opts[0]}={value}"
 
 
-def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    for name, command in sorted(group.commands.items()):
+def leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in commands(group).items():
         if isinstance(command, click.Group):
-            yield from commands(command, (*path, name))
+            yield from leaves(command, (*path, name))
         else:
             yield (*path, name), command
