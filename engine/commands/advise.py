@@ -15,6 +15,7 @@ from engine.files import contents, reason as why_not, write_whole
 from engine.fleet.advisor.advice import Advice
 from engine.fleet.advisor.advisor import advise as advised
 from engine.fleet.advisor.metrics_page import MOST_BYTES, read_metrics
+from engine.fleet.advisor.plan import SAID
 from engine.fleet.advisor.question import Question, rate_of_users
 from engine.fleet.advisor.question_from_host import here
 from engine.fleet.catalog.engines import ENGINES
@@ -192,13 +193,13 @@ def _without_trace(advice: Advice) -> Advice:
 
 
 def _show(advice: Advice) -> None:
-    click.echo(f"{advice.verdict}\n")
+    click.echo(f"{advice.verdict}: {SAID[advice.verdict]}\n")
     click.echo(textwrap.fill(advice.sentence, WIDTH))
     other = advice.runner_up
     ranked = [f"{other.candidate.label} sustains {other.sustained_per_s:.3g} requests/s"] if other else []
     tier = [advice.next_tier.sentence] if advice.next_tier else []
     turned = [v for v in advice.uncertainty if v.verdict != advice.verdict]
-    sure = [f"With {variation.what}: {variation.verdict}." for variation in turned]
+    sure = [f"With {variation.what}: {SAID[variation.verdict]}." for variation in turned]
     sure = [advice.close, *sure] if advice.close else sure
     chosen = advice.chosen.then
     sure.append(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from engine.fleet.advisor.advice import Advice
+from engine.fleet.advisor.plan import SAID
 from engine.fleet.advisor.trial import TrialResult
 from engine.fleet.exports.files import files
 from engine.fleet.host.finding import Finding, Tray
@@ -20,19 +21,11 @@ from lab.ui.downloads import download
 from lab.ui.style import STILL, style
 
 VERDICTS = {
-    "colocate": ("One station, whole prompts between plates", "co-locate, with whole prompts", ":material/join:"),
-    "colocate-chunked": ("One station, portions between plates", "co-locate, with chunked prefill", ":material/join:"),
-    "disaggregate": (
-        "Two stations, and trays over the pass",
-        "disaggregate prefill and decode",
-        ":material/call_split:",
-    ),
-    "conditional": (
-        "Two stations, but only big orders cross the pass",
-        "disaggregate long prompts only",
-        ":material/alt_route:",
-    ),
-    "fix-first": ("Fix the road between the stations first", "fix the fabric first", ":material/build:"),
+    "colocate": ("One station, whole prompts between plates", ":material/join:"),
+    "colocate-chunked": ("One station, portions between plates", ":material/join:"),
+    "disaggregate": ("Two stations, and trays over the pass", ":material/call_split:"),
+    "conditional": ("Two stations, but only big orders cross the pass", ":material/alt_route:"),
+    "fix-first": ("Fix the road between the stations first", ":material/build:"),
 }
 SEVERITIES = {
     "critical": (":material/error:", "Critical"),
@@ -100,13 +93,15 @@ def _answer(jobs: Jobs, advice: Advice) -> None:
 
 
 def _verdict(advice: Advice) -> None:
-    kitchen, serving, icon = VERDICTS[advice.verdict]
+    kitchen, icon = VERDICTS[advice.verdict]
     with st.container(border=True):
         st.subheader(f"{icon} {kitchen}", anchor=False)
-        st.markdown(f"In serving terms: **{serving}**.")
+        st.markdown(f"In serving terms: **{SAID[advice.verdict]}**.")
         st.markdown(advice.sentence)
         sure = "Too close to call" if advice.close else "Firm" if advice.firm else "On the edge"
         st.markdown(f"**{sure}.** {_sureness(advice)}")
+        if advice.fewest_gpus and advice.fewest_gpus < advice.question.gpus:
+            st.markdown(f"**{advice.fewest_gpus} of these GPUs would do**, by the formulas, without splitting.")
 
 
 def _sureness(advice: Advice) -> str:
@@ -115,7 +110,7 @@ def _sureness(advice: Advice) -> str:
     if advice.firm:
         tried = ", ".join(variation.what for variation in advice.uncertainty)
         return f"The verdict is the same with each of these: {tried}."
-    turned = [f"{v.what}: **{v.verdict}**" for v in advice.uncertainty if v.verdict != advice.verdict]
+    turned = [f"{v.what}: **{SAID[v.verdict]}**" for v in advice.uncertainty if v.verdict != advice.verdict]
     return f"Uncertain inputs would change it. With {'; with '.join(turned)}."
 
 
@@ -144,7 +139,7 @@ def _turning(advice: Advice) -> None:
         st.caption("For each input alone, with the others as asked: the nearest value that changes the verdict.")
     lines = [f"- {flip.sentence}" for flip in advice.flips]
     if advice.next_tier:
-        lines.append(f"- **Next tier.** {advice.next_tier.sentence}")
+        lines.append(f"- **Next tier:** {advice.next_tier.sentence}")
     if not advice.flips:
         st.markdown("Nothing within a factor of 64 of what you asked, one input at a time.")
     st.markdown("\n".join(lines))
@@ -160,6 +155,9 @@ def _compared(advice: Advice) -> None:
     rows += [_row(outcome, "") for outcome in sorted(rest, key=lambda outcome: -outcome.headroom)]
     head = ["| Kitchen | Sustains, /s | TTFT | TPOT | ITL |", "|---|---:|---:|---:|---:|"]
     st.markdown("\n".join([*head, *rows]))
+    if advice.frontier:
+        unbeaten = "; ".join(f"**{outcome.candidate.label}**" for outcome in advice.frontier)
+        st.markdown(f"Frontier at the asked rate, which nothing beats in both TTFT and ITL: {unbeaten}.")
     chosen = advice.chosen.then
     st.caption(
         f"Sustains: the highest rate within both targets, ±{advice.error:.0%}, in steady state. The chosen "

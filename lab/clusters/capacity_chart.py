@@ -4,10 +4,11 @@ import plotly.graph_objects as go
 
 from engine.fleet.advisor.advice import Advice
 from engine.fleet.advisor.trial import TrialResult
-from engine.fleet.catalog.engines import serving_engine
+from engine.scenario import KINDS, Kind
+from lab.clusters.names import WAYS
+from lab.scene.words import LOOKS
 
-UNCHUNKED, CHUNKED, SPLIT, ASKED = "#b8860b", "#0072b2", "#d95f02", "#808a94"
-KINDS = {"co-located": UNCHUNKED, "chunked": CHUNKED, "split": SPLIT}
+ASKED = "#808a94"
 ROW = 46  # pixels
 MOST = 6  # bars
 
@@ -15,7 +16,7 @@ MOST = 6  # bars
 def shown(advice: Advice) -> list[TrialResult]:
     """The bars' candidates: the best of each kind, and the best of the rest; the highest rate first."""
     ranked = sorted(advice.tried, key=lambda one: -one.sustained_per_s)
-    best = {_kind(one, advice): one for one in reversed(ranked)}.values()
+    best = {_kind(one): one for one in reversed(ranked)}.values()
     first = [advice.chosen, *(one for one in best if one != advice.chosen)]
     others = [one for one in ranked if one not in first]
     return sorted([*first, *others][:MOST], key=lambda one: -one.sustained_per_s)
@@ -24,15 +25,15 @@ def shown(advice: Advice) -> list[TrialResult]:
 def capacity_figure(advice: Advice) -> go.Figure:
     """One bar per deployment in orders/s, and a line at the asked rate."""
     figure, bars = go.Figure(), shown(advice)
-    for kind, color in KINDS.items():
-        if not (mine := [one for one in bars if _kind(one, advice) == kind]):
+    for kind in KINDS:
+        if not (mine := [one for one in bars if _kind(one) == kind]):
             continue
         figure.add_bar(
             x=[one.sustained_per_s for one in mine],
             y=[_label(one, advice) for one in mine],
             orientation="h",
-            name=kind,
-            marker={"color": color},
+            name=WAYS[kind],
+            marker={"color": LOOKS[kind][0]},
             error_x={"type": "percent", "value": 100 * advice.error, "color": ASKED},
             text=["" if one.sustained_per_s else " misses a target at any rate" for one in mine],
             textposition="outside",
@@ -50,8 +51,8 @@ def capacity_figure(advice: Advice) -> go.Figure:
     figure.update_yaxes(categoryorder="array", categoryarray=[_label(one, advice) for one in reversed(bars)])
     figure.update_xaxes(title="orders/s within both targets", rangemode="tozero", title_standoff=24)
     figure.update_layout(
-        height=150 + ROW * len(bars),
-        margin={"l": 10, "r": 10, "t": 60, "b": 40},
+        height=168 + ROW * len(bars),
+        margin={"l": 10, "r": 10, "t": 78, "b": 40},
         legend={"orientation": "h", "yref": "container", "yanchor": "top", "y": 1},
     )
     return figure
@@ -63,10 +64,10 @@ def capacity_alt(advice: Advice) -> str:
     return f"{'; '.join(said)}, each within {advice.error:.0%}. Asked for: {advice.question.rate_per_s:.3g}."
 
 
-def _kind(one: TrialResult, advice: Advice) -> str:
+def _kind(one: TrialResult) -> Kind:
     if one.candidate.split:
-        return "split"
-    return "chunked" if one.candidate.chunk_tokens and serving_engine(advice.question.engine).mixes else "co-located"
+        return "disaggregated"
+    return "chunked" if one.candidate.chunk_tokens else "colocated"
 
 
 def _label(one: TrialResult, advice: Advice) -> str:

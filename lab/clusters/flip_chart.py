@@ -9,6 +9,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from engine.fleet.advisor.advice import Advice, Flip
+from engine.fleet.advisor.plan import SAID
 from engine.fleet.advisor.sensitivity import FARTHEST
 from engine.fleet.catalog.hardware import fabric
 
@@ -54,7 +55,7 @@ def flips_figure(advice: Advice) -> go.Figure:
         x=[lines[n].factor for n in turned],
         y=turned,
         mode="markers",
-        name=f"becomes {next((flip.verdict for flip in advice.flips), '')}",
+        name=f"becomes: {next((SAID[flip.verdict] for flip in advice.flips), '')}",
         marker={"color": TURNED, "size": 11, "symbol": "diamond"},
     )
     most = max([4.0, *(1.6 * _distance(row.factor) for row in lines if row.factor is not None)])

@@ -6,7 +6,8 @@ from math import log
 import plotly.graph_objects as go
 
 from engine.fleet.sweep.said import Boundary, Compared, Curve, Input, Plan, Side
-from lab.clusters.sweep_charts import SHORT, Table, plain
+from lab.clusters.names import SIDES
+from lab.clusters.sweep_charts import Table, plain
 from lab.scene.words import LOOKS
 from lab.ui.formatting import amount
 
@@ -16,7 +17,7 @@ MARKS = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 2, 5)]
 DECADES = {"tickvals": MARKS[::3], "ticktext": [f"{mark:,.10g}" for mark in MARKS[::3]]}
 TICKS = {"tickvals": MARKS, "ticktext": [f"{mark:,.10g}" for mark in MARKS]}
 NAMES: dict[Input, str] = {"prompt": "prompt, tokens", "promise": "TPOT promise", "link": "link per GPU, GB/s"}
-SIDES: dict[Side, str] = {
+SAYS: dict[Side, str] = {
     "colocated": "Keeping both together sustains more",
     "disaggregated": "Splitting sustains more",
     "none": "Nothing meets these SLOs",
@@ -47,14 +48,14 @@ def curve_figure(curve: Curve, simulated: Sequence[Compared]) -> go.Figure:
     for kind, rates, of in (("colocated", curve.together, 0), ("disaggregated", curve.split, 1)):
         colour, symbol = LOOKS[kind]
         line = {"color": colour, "width": 2}
-        figure.add_scatter(x=x, y=[rate or None for rate in rates], mode="lines", line=line, name=SHORT[kind])
+        figure.add_scatter(x=x, y=[rate or None for rate in rates], mode="lines", line=line, name=SIDES[kind])
         figure.add_scatter(
             x=points,
             y=[_plans(one)[of].rate_per_s or None for one in simulated],
             mode="markers",
             marker={"color": colour, "symbol": symbol, "size": 10},
             error_y={"type": "percent", "value": 100 * curve.error, "color": colour},
-            name=f"{SHORT[kind]}, simulated",
+            name=f"{SIDES[kind]}, simulated",
         )
     if curve.flip is not None:
         low, high = (_drawn(curve.input, value) for value in (curve.low, curve.high))
@@ -100,7 +101,7 @@ def map_says(found: Boundary, here: tuple[int, float]) -> str:
     column = min(range(len(found.prompts)), key=lambda n: abs(log(found.prompts[n] / prompt)))
     gain = found.gains[row][column]
     kind = _kind(gain, found.error)
-    who = {"tie": "too close to call", "none": "out of reach of both"}.get(kind, f"on the side of {SHORT[kind]}")
+    who = {"tie": "too close to call", "none": "out of reach of both"}.get(kind, f"on the {SIDES.get(kind)} side")
     return (
         f"The line is where both sustain the same. You are {who}, at {prompt:,} tokens and {_told('promise', promise)}."
     )
@@ -116,7 +117,7 @@ def map_figure(found: Boundary, simulated: Sequence[Compared], here: tuple[int, 
     ]
     looks = {kind: LOOKS[kind] for kind in ("colocated", "disaggregated")}
     looks |= {"tie": (GREY, "cross-thin-open"), "none": (GREY, "x-thin-open")}
-    words = {**SHORT, "tie": f"the same within {found.error:.0%}"}
+    words = {**SIDES, "tie": f"the same within {found.error:.0%}", "none": "none meets the SLOs"}
     for kind, (colour, symbol) in looks.items():
         mine = [(prompt, promise) for prompt, promise, gain in cells if _kind(gain, found.error) == kind]
         if mine:
@@ -183,7 +184,7 @@ def _lines(figure: go.Figure, found: Boundary) -> None:
 
 def _the_same(side: Side, where: str, instead: Sequence[str]) -> str:
     """One sentence, and what would change it."""
-    says = f"{SIDES[side]} {where}"
+    says = f"{SAYS[side]} {where}"
     if not instead:
         return f"{says}, and no prompt, promise, link or larger model that was tried changes that."
     return f"{says}. What would change it: {'; or '.join(instead)}."

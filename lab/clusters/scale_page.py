@@ -17,6 +17,7 @@ from engine.fleet.sweep.sweep import bench
 from engine.units import in_words
 from lab.clusters import payoff_charts as payoff, sweep_charts as charts
 from lab.clusters.jobs import Jobs, SweepJob, SweepResult, compared, sustained, tried
+from lab.clusters.names import BETTER
 from lab.clusters.scale_kitchen import watch
 from lab.ui.session import widget_changed
 from lab.ui.style import SLIDER, STILL, style
@@ -29,10 +30,13 @@ TITLES = {
     "link": "How fast a link?",
     "map": "When does it pay?",
 }
-TUNED = "TP, chunks and pools are tuned for each kind at each value; where they cross, both are simulated."
+TUNED = (
+    f"{BETTER} TP, chunks and pools are tuned for each side at each value; where the sides cross, both are simulated."
+)
 EXPLAINS = {
-    "load": "Co-located, chunked and disaggregated on the same GPUs, with more and more requests per second: how many "
-    "can each sustain until one in ten misses an SLO? TTFT: time to first token. TPOT: mean time per token after it.",
+    "load": "The same GPUs serve co-located, with whole prompts or with chunked prefill, or split. With more and more "
+    "requests per second, how many can each sustain until one in ten misses an SLO? TTFT: time to first token. TPOT: "
+    "mean time per token after it.",
     "ratio": "The same GPUs, more or fewer of them for prefill: which split sustains the most requests per second?",
     "prompt": f"From which prompt on does splitting sustain more requests per second than co-location? {TUNED}",
     "promise": f"Below which TPOT promise does splitting sustain more than co-location? {TUNED}",
@@ -246,7 +250,7 @@ def _show(asked: Sweep, result: SweepResult) -> None:
 
 def _drawn_how(error: float) -> str:
     return (
-        f"Lines: the advisor's formulas, scaled to what was simulated, within {error:.0%}. Where the kinds differ by "
+        f"Lines: the advisor's formulas, scaled to what was simulated, within {error:.0%}. Where the sides differ by "
         "less, nobody can call it."
     )
 

@@ -7,11 +7,11 @@ import plotly.graph_objects as go
 from engine.fleet.sweep.said import Begun, Sustained, Tried
 from engine.fleet.sweep.sweep import TIE, winner
 from engine.scenario import KINDS, Kind
-from lab.scene.words import LOOKS, SERVING
+from lab.clusters.names import WAYS
+from lab.scene.words import LOOKS
 from lab.ui.formatting import amount
 
 Table = dict[str, list[str]]
-SHORT = {**SERVING, "colocated": "co-located", "tie": "tie", "none": "none meets the SLOs"}
 
 
 # ---- how much load
@@ -26,7 +26,7 @@ def load_figure(points: Sequence[Tried], *, share: bool) -> go.Figure:
         figure.add_scatter(
             x=[point.rate_per_s for point in mine],
             y=[point.attained if share else point.goodput_per_s_per_gpu for point in mine],
-            name=SHORT[kind],
+            name=WAYS[kind],
             mode="lines+markers",
             marker={"color": colour, "symbol": symbol, "size": 9},
             line={"color": colour, "width": 2},
@@ -44,7 +44,7 @@ def load_says(points: Sequence[Sustained]) -> str:
     """What each deployment sustains, the highest first, and what follows from that."""
     best = best_of(points)
     order = sorted(best, key=lambda kind: -best[kind].rate_per_s)
-    says = "; ".join(f"{_named(best[kind])} sustains {_rate(best[kind].rate_per_s)}" for kind in order)
+    says = "; ".join(f"{_named(best[kind])}: {_rate(best[kind].rate_per_s)}" for kind in order)
     if winner({kind: one.rate_per_s for kind, one in best.items()}) == "none":
         return "No deployment meets these SLOs for 90 % of the requests at any rate."
     return f"{says[0].upper()}{says[1:]}. {_so(best)}"
@@ -68,7 +68,7 @@ def load_table(points: Sequence[Tried]) -> Table:
     """Every simulated point: rate, deployment, share of good requests, and 90th percentiles."""
     return {
         "Requests/s": [f"{point.rate_per_s:.3g}" for point in points],
-        "Deployment": [SHORT[point.kind] for point in points],
+        "Deployment": [WAYS[point.kind] for point in points],
         "Good": [f"{point.attained:.0%}" for point in points],
         "TTFT": [_s(point.ttft_p90_s) for point in points],
         "TPOT": [_s(point.tpot_p90_s) for point in points],
@@ -87,7 +87,7 @@ def ratio_figure(points: Sequence[Sustained], begun: Begun) -> go.Figure:
     figure.add_scatter(
         x=[point.prefill_workers for point in split],
         y=[point.rate_per_s / gpus for point in split],
-        name="disaggregated",
+        name=WAYS["disaggregated"],
         mode="lines+markers",
         marker={"color": colour, "symbol": symbol, "size": 10},
         line={"color": colour, "width": 2},
@@ -98,7 +98,7 @@ def ratio_figure(points: Sequence[Sustained], begun: Begun) -> go.Figure:
             ends = [split[0].prefill_workers, split[-1].prefill_workers]
             level = [point.rate_per_s / gpus] * 2
             line = {"color": LOOKS[point.kind][0], "width": 2, "dash": dash}
-            figure.add_scatter(x=ends, y=level, name=SHORT[point.kind], mode="lines", line=line)
+            figure.add_scatter(x=ends, y=level, name=WAYS[point.kind], mode="lines", line=line)
     marks = [point.prefill_workers for point in split]
     words = [f"{mark}P<br>{begun.workers - mark}D" for mark in marks]
     figure.update_xaxes(title="prefill and decode workers", tickvals=marks, ticktext=words, tickangle=0)
@@ -113,7 +113,7 @@ def ratio_says(points: Sequence[Sustained], begun: Begun) -> str:
     if best.rate_per_s == 0:
         return "No split meets these SLOs at any rate."
     decode = begun.workers - best.prefill_workers
-    others = ", ".join(f"{SHORT[point.kind]} {_rate(point.rate_per_s)}" for point in points if point not in split)
+    others = ", ".join(f"{WAYS[point.kind]}: {_rate(point.rate_per_s)}" for point in points if point not in split)
     says = f"The best split is {best.prefill_workers}P{decode}D with {_rate(best.rate_per_s)}"
     if worst.rate_per_s:
         says += f", {best.rate_per_s / worst.rate_per_s:.1f} times the worst"
@@ -127,7 +127,7 @@ def ratio_table(points: Sequence[Sustained], begun: Begun) -> Table:
         "Deployment": [
             f"{point.prefill_workers}P{begun.workers - point.prefill_workers}D"
             if point.prefill_workers
-            else SHORT[point.kind]
+            else WAYS[point.kind]
             for point in points
         ],
         "Requests/s": [f"{point.rate_per_s:.3g}" for point in points],
@@ -152,7 +152,7 @@ def _by_rate(point: Sustained) -> float:
 
 
 def _named(point: Sustained) -> str:
-    return SHORT[point.kind] + (f" with {point.prefill_workers} prefill workers" if point.prefill_workers else "")
+    return WAYS[point.kind] + (f" with {point.prefill_workers} prefill workers" if point.prefill_workers else "")
 
 
 def _rate(per_s: float) -> str:

@@ -10,6 +10,13 @@ from engine.scenario import number, one_of, whole
 
 Verdict = Literal["colocate", "colocate-chunked", "disaggregate", "conditional", "fix-first"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+SAID: dict[Verdict, str] = {
+    "colocate": "co-locate, with whole prompts",
+    "colocate-chunked": "co-locate, with chunked prefill",
+    "disaggregate": "disaggregate (split prefill from decode)",
+    "conditional": "disaggregate long prompts only",
+    "fix-first": "fix the fabric first",
+}
 WHOLE = 0  # tokens of a chunk: prompts are not cut, each runs in a step of its own
 
 

@@ -8,6 +8,7 @@ import msgspec
 from engine.fleet.advisor.advice import Flip, Tier
 from engine.fleet.advisor.candidates import colocated
 from engine.fleet.advisor.capacity import Best, best, ranking
+from engine.fleet.advisor.plan import SAID
 from engine.fleet.advisor.question import MAX_GPUS, Question
 from engine.fleet.catalog.hardware import FabricSpec, fabric, fabrics
 
@@ -133,7 +134,7 @@ def _of_fabric(question: Question, scale: Scale, differs: Callable[[Question], b
 
 def _said(there: Best) -> str:
     meets = max(there.together, there.split) >= 1
-    return there.verdict if meets else f"{there.verdict}, and nothing meets both targets"
+    return SAID[there.verdict] if meets else f"{SAID[there.verdict]}, though nothing meets both targets"
 
 
 def _number(value: float) -> str:

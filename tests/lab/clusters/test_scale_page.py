@@ -227,7 +227,7 @@ def test_a_curve_shows_its_flip_with_its_range_and_you() -> None:
     figure = curve_figure(TURNS, SIMULATED)
     drawn = {trace.name: [value for value in trace.y if value] for trace in figure.data}
     assert drawn["co-located, simulated"] == [8.0, 5.5]
-    assert drawn["disaggregated, simulated"] == [6.0]
+    assert drawn["split, simulated"] == [6.0]
     assert "you are here" in [annotation.text for annotation in figure.layout.annotations]
     assert any(shape.type == "rect" and (shape.x0, shape.x1) == (21.0, 28.0) for shape in figure.layout.shapes)
     assert curve_table("promise", SIMULATED)["Best split"] == ["6P2D: 6/s", "meets the SLOs at no rate"]
@@ -251,14 +251,14 @@ def test_a_map_tells_both_sides_the_tie_and_you_apart() -> None:
     shown = {trace.name: len(trace.x) for trace in figure.data if trace.type == "scatter"}
     assert shown == {
         "co-located": 1,
-        "disaggregated": 3,
+        "split": 3,
         "the same within 10%": 1,
         "none meets the SLOs": 1,
         "simulated": 1,
         "you are here": 1,
     }
     assert sum(trace.type == "contour" for trace in figure.data) == 3
-    assert "You are on the side of disaggregated, at 4,096 tokens and 20 ms." in map_says(found, (4096, 0.02))
+    assert "You are on the split side, at 4,096 tokens and 20 ms." in map_says(found, (4096, 0.02))
     assert {len(column) for column in map_table(SIMULATED).values()} == {2}
 
 
