@@ -10,6 +10,7 @@ A broken invariant is our own bug: an `assert`, never one of these.
 """
 
 MOST_SHOWN = 200  # letters of a wrong value
+MOST_ALLOWED = 1000  # letters of what is allowed, which may quote a file
 
 
 class EngineError(Exception):
@@ -20,14 +21,18 @@ class BadInput(EngineError):
     """One clear sentence: which field, which value, what is allowed. Raised before anything starts."""
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
-        super().__init__(f"{field} is {_shown(value)}, but must be {' '.join(allowed.split())}.")
+        super().__init__(f"{field} is {_shown(value)}, but must be {_cut(' '.join(allowed.split()), MOST_ALLOWED)}.")
         self.field = field
 
 
 def _shown(value: object) -> str:
     """On one line, and no longer than a line: a value may be a megabyte of anything."""
     said = repr(value[: 2 * MOST_SHOWN] if isinstance(value, str | bytes) else value)
-    return said if len(said) <= MOST_SHOWN else f"{said[:MOST_SHOWN]} ..."
+    return _cut(said, MOST_SHOWN)
+
+
+def _cut(said: str, most: int) -> str:
+    return said if len(said) <= most else f"{said[:most]} ..."
 
 
 class PolicyRefused(EngineError):

@@ -82,6 +82,7 @@ STRUCK = [
     (config(num_hidden_layers=10**9), "num_hidden_layers"),
     (config(vocab_size="many"), "vocab_size in the config.json of .* is 'many'"),
     (config(max_position_embeddings=1e300), "max_position_embeddings"),
+    (config(hidden_act="x" * 10_000_000), r"silu for its hidden_act, which is 'x{900,1000} \.\.\.\.$"),
     (config(eos_token_id={"a": 1}), None),  # the generation config's counts
     (index("../outside.safetensors"), "names '../outside.safetensors', which is no .safetensors file of the folder"),
     (index("/etc/passwd"), "names '/etc/passwd', which is no"),
