@@ -83,6 +83,14 @@ function lock(event) {
 
 // ---- joining
 
+/** By trying: a browser that blocks them may say that they are on. */
+function keepsCookies() {
+  try {
+    document.cookie = "split_kitchen_keeps=1; max-age=5; samesite=lax";
+    return document.cookie.includes("split_kitchen_keeps");
+  } catch { return false; }
+}
+
 function joinForm() {
   const code = el("input", { maxlength: 5, autocomplete: "off", autocapitalize: "characters", required: "" });
   const nickname = el("input", { maxlength: 24, autocomplete: "off" });
@@ -92,7 +100,7 @@ function joinForm() {
     el("p", {}, "The code is on the projector. No account; your vote is shown to nobody with your name."),
     el("label", { class: "field" }, "Code ", code), el("label", { class: "field" }, "Nickname (optional) ", nickname),
     el("p", {}, el("small", {}, "The instructor sees it in the list of votes; the class only if you offer a run under it.")));
-  if (me && !navigator.cookieEnabled)
+  if (me && !keepsCookies())
     fields.append(el("p", {}, "This browser keeps no cookie for this page: after a reload you would have to join once more."));
   fields.append(el("button", { type: "submit" }, "Join"), el("p", {}, el("a", { href: "./instructor" }, "I lead a class")));
   fields.onsubmit = (event) => { event.preventDefault(); send("join", { code: code.value, nickname: nickname.value }); };

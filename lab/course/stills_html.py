@@ -11,7 +11,7 @@ from lab.scene.stills import Hung
 
 
 class Still(NamedTuple):
-    """The kitchen `at` seconds of the run, or at its end. `guessed`: a learner has said so, and nothing happened then."""
+    """The kitchen `at` seconds of the run, or at its end. `guessed`: a learner has said so; nothing happened then."""
 
     at: float
     title: str

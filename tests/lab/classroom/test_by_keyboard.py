@@ -1,12 +1,17 @@
-"""A learner on a phone-sized page, without a pointer, from the way in to the counts; axe finds no fault on the way."""
+"""A learner on a phone-sized page, from the way in to the counts, without a pointer, and without cookies; axe finds no
+fault on the way."""
 
+import json
 import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.lab.classroom.test_hostile import code, teacher  # noqa: F401  # fixtures
-from tests.lab.conftest import Lab, Visitor
+from tests.lab.conftest import FLAGS, Lab, Visitor
 from tests.lab.course.test_lessons import Learner
 
 
@@ -54,3 +59,42 @@ def test_from_the_way_in_to_the_counts(
         expect(page.get_by_role("heading", name="Join a class")).to_be_visible()
     finally:
         window.close()
+
+
+@pytest.fixture
+def forgetful(browser: Browser, tmp_path: Path) -> Iterator[Page]:
+    """A phone-sized page of a browser that keeps neither cookies nor anything else for a site."""
+    profile = tmp_path / "profile"
+    (profile / "Default").mkdir(parents=True)
+    blocked = {"profile": {"default_content_setting_values": {"cookies": 2}}}
+    (profile / "Default" / "Preferences").write_text(json.dumps(blocked))
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    window = browser.browser_type.launch_persistent_context(
+        profile, executable_path=path, args=FLAGS, viewport={"width": 390, "height": 844}, reduced_motion="reduce"
+    )
+    yield window.pages[0]
+    window.close()
+
+
+@pytest.mark.browser
+@pytest.mark.live
+def test_a_browser_that_keeps_nothing_votes_and_comes_back(
+    forgetful: Page,
+    lab: Lab,
+    teacher: Visitor,  # noqa: F811
+    code: str,  # noqa: F811
+) -> None:
+    me = Learner(forgetful, lab)
+    for _ in range(2):  # after a reload the lab cannot know who it was: a sentence says so, and it joins once more
+        forgetful.goto(f"{lab.url}/join?room={code}")
+        assert forgetful.context.cookies() == []
+        expect(forgetful.get_by_text("after a reload you would have to join once more")).to_be_visible()
+        me.is_sound()
+        forgetful.get_by_role("button", name="Join", exact=True).click()
+        forgetful.get_by_role("slider", name=re.compile("^Your guess")).press("ArrowRight")
+        forgetful.get_by_text("fairly sure", exact=True).click()
+        forgetful.get_by_role("button", name="Lock my vote").click()
+        expect(forgetful.get_by_text("Waiting for the others.")).to_be_visible()
+    teacher.press("Show counts")
+    expect(forgetful.get_by_role("table", name="How the class voted")).to_be_visible()
+    me.is_sound()

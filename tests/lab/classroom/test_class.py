@@ -171,6 +171,7 @@ def test_a_class_whose_server_is_killed_in_mid_vote(browser: Browser, start: Cal
     everybody_joins(room)
     two_votes_and_a_server_that_dies_in_the_second(room, lab, start)
     everybody_watches_one_run(room)
+    who_comes_late_and_a_second_tab_are_at_the_answer(room)
     straight_from_the_vote_to_the_run(room)
     answered_from_what_was_run_before(room)
     everything_can_be_taken_home(room)
@@ -262,6 +263,23 @@ def everybody_watches_one_run(room: Class) -> None:
     for page in room.audience:
         expect(page.get_by_role("row", name=re.compile("^10 to 100 ms.* 3 5$"))).to_be_visible()
     room.is_sound("6-answer")
+
+
+def who_comes_late_and_a_second_tab_are_at_the_answer(room: Class) -> None:
+    late = room.open(f"join?room={room.code}")
+    press(late, "Join")
+    expect(late.get_by_role("heading", name=re.compile("Measured: "))).to_be_visible()
+    expect(late.get_by_text("You did not vote on this one.")).to_be_visible()
+    press(late, "Leave the class")
+    expect(late.get_by_role("heading", name="Join a class")).to_be_visible()
+    late.context.close()
+    first = room.learners[0]
+    tab = first.context.new_page()
+    tab.goto(first.url, wait_until="commit")
+    for page in (first, tab):
+        expect(page.get_by_role("heading", name=re.compile("Right|Close|Off"))).to_be_visible()
+        expect(page.get_by_text("Your guess:")).to_be_visible()
+    tab.close()
 
 
 def straight_from_the_vote_to_the_run(room: Class) -> None:

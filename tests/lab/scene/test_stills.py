@@ -18,7 +18,7 @@ from tests.lab.looks import faults
 DOCUMENT = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     "<title>Stills</title><style>:root {{ color-scheme: light dark; font-family: system-ui, sans-serif; }} {style}"
-    "</style><main><h1>Stills</h1>{html}</main>{script}</html>"
+    ".jupyter svg {{ height: auto; }}</style><main class='jupyter'><h1>Stills</h1>{html}</main>{script}</html>"
 )
 ADDRESS = "http://lab.example/"
 DRAWN = ".mo-stills [data-at] svg.sk-still"
@@ -64,6 +64,11 @@ def test_they_are_drawn_where_they_hang(
     still = page.locator(DRAWN)
     frozen = [still.nth(n).locator("[data-frozen=long]").count() for n in range(3)]
     assert frozen[0] == frozen[2] == 0 < frozen[1]
+    tick = page.locator(".mo .ch-track svg").first.bounding_box()
+    assert tick is not None
+    assert tick["height"] == pytest.approx(24, abs=1), (
+        "a token's tick is as high as its row, also where Jupyter wishes else"
+    )
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert faults(page) == []
     if width > 640:  # on a phone they stand below each other, and their words name the second
