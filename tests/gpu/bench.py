@@ -90,7 +90,7 @@ class Bench:
     def front(self, scenario: Scenario, transports: tuple[str, ...] = ()) -> Iterator[Front]:
         """An engine that can run it."""
         with Front(scenario.deployment, LinkSpec(), scenario.model, transports=transports) as front:
-            front.start(600.0)
+            front.start()
             yield front
 
 

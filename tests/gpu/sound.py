@@ -1,7 +1,6 @@
 """The checks that pass or fail, and that the stand-in takes too: the same tokens, whatever happens."""
 
 import functools
-import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from engine.live.compute.kv import pool_on, pool_rows
 from engine.live.compute.optimizations import ALL
 from engine.live.compute.runner import Runner
 from engine.live.compute.weights import served
+from engine.live.gpus import under_mps
 from engine.live.handoff.checksum import checksum, digest
 from engine.live.handoff.transport import Segment
 from engine.live.handoff.transports import Transports, why_not
@@ -56,7 +56,7 @@ def memory_between_processes(bench: Bench) -> str:
     finally:
         peer.close()
     about = f"{here.label}, torch {torch.__version__}, driver {driver()}"
-    return f"{about}{', under MPS' if os.environ.get('CUDA_MPS_PIPE_DIRECTORY') else ''}"
+    return f"{about}{', under MPS' if under_mps() else ''}"
 
 
 def driver() -> str:
@@ -178,6 +178,8 @@ FAULTS: dict[str, tuple[str, Callable[[Event], bool]]] = {
 
 def workers_that_die(bench: Bench) -> str:
     """Killed workers are replaced, the tokens stay the same, and no dead worker's memory is kept."""
+    if bench.real and under_mps():
+        raise LeftOut("under MPS nobody is killed on purpose")
     layout = Deployment("disaggregated", transport=bench.doors[0], ship="layers")  # type: ignore[arg-type]
     scenario = scenario_of(bench, layout, 4e6)
     expected, quick = tokens_of(bench), msgspec.structs.replace(scenario, link=LinkSpec())

@@ -113,8 +113,9 @@ class Front:
 
     # ---- start and stop
 
-    def start(self, timeout_s: float = 300.0) -> None:
+    def start(self) -> None:
         """Start the workers and return when all are ready. Raises WorkerFailed."""
+        timeout_s = max(seat.looks_before_ready for seat in self.seats) * LOOK_S
         if self._join_server is None:
             for seat in self.seats:
                 seat.start_process(self._key)

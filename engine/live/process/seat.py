@@ -26,6 +26,7 @@ LOOK_S = 1.0
 # core itself, has looked only once.
 LOOKS = 15
 LOOKS_BEFORE_READY = 300  # until then it loads libraries and weights and compiles kernels: nobody can say how long
+ON_GPUS = 2  # times that: what fits there may be a hundred times as large, and is read from the same disk
 CLOCK_PINGS = 5
 REAPED_S = 1.0  # a process closes its files a moment before it can be waited for
 KILLED = "its process was killed"
@@ -95,9 +96,14 @@ class Seat:
         return self.channel is not None and (self.process is None or self.process.poll() is None)
 
     @property
+    def looks_before_ready(self) -> int:
+        """How many it may leave unanswered until then."""
+        return LOOKS_BEFORE_READY if self.place == "cpu" else ON_GPUS * LOOKS_BEFORE_READY
+
+    @property
     def hung(self) -> str:
         """Why it counts as dead though nobody has hung up; "" if it does not."""
-        if self.channel is None or self.unanswered <= (LOOKS if self.ready else LOOKS_BEFORE_READY):
+        if self.channel is None or self.unanswered <= (LOOKS if self.ready else self.looks_before_ready):
             return ""
         return f"it had not answered for {LOOKS * LOOK_S:.0f} s" if self.ready else "it did not become ready"
 

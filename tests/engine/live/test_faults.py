@@ -159,6 +159,7 @@ def test_a_worker_that_reads_no_more_does_not_hold_up_the_front(front: Front, mo
 def test_memory_of_a_dead_worker_is_let_go(front: Front, transport: str) -> None:
     """Killed between runs: nobody writes to it, so only the front can tell the prefill worker."""
     scenario = msgspec.structs.replace(SCENARIO, deployment=msgspec.structs.replace(SPLIT, transport=transport))
+    front.deploy(scenario.deployment)  # on a device, workers meet over its transport when they start
     kill_idle(front, "worker-1")
     run_on_front(front, scenario)
     before = held(front, "worker-0")

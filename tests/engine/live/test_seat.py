@@ -42,10 +42,18 @@ def test_one_from_elsewhere_has_only_a_connection() -> None:
     assert Seat("worker-0", 0).ending() == "its connection ended"
 
 
-@pytest.mark.parametrize(("ready", "most"), [(READY, LOOKS), (None, LOOKS_BEFORE_READY)])
-def test_it_hangs_after_so_many_looks_and_not_before(ready: Ready | None, most: int) -> None:
+@pytest.mark.parametrize(
+    ("ready", "place", "most"),
+    [
+        (READY, "cpu", LOOKS),
+        (READY, "cuda:0", LOOKS),
+        (None, "cpu", LOOKS_BEFORE_READY),
+        (None, "cuda:0", 2 * LOOKS_BEFORE_READY),
+    ],
+)
+def test_it_hangs_after_so_many_looks_and_not_before(ready: Ready | None, place: str, most: int) -> None:
     ours, theirs = Pipe()
-    seat = Seat("worker-0", 0, ready=ready)
+    seat = Seat("worker-0", 0, place, ready=ready)
     seat.take(ours)
     seat.unanswered = most
     assert seat.hung == ""

@@ -23,6 +23,7 @@ from engine.request import Request
 from engine.scenario import Deployment, ModelSpec
 from tests.gpu.__main__ import QUICK, SLOW, Check, added, check as run_checks, main, same_as_workers
 from tests.gpu.bench import Bench, LeftOut
+from tests.gpu.sound import workers_that_die
 
 pytestmark = [pytest.mark.live, pytest.mark.usefixtures("one_thread")]
 
@@ -85,6 +86,12 @@ def test_a_worker_is_held_to_its_share_before_it_takes_anything(monkeypatch: pyt
     start = Start("w", spec, 0.0, ("shm",), -1, "stand-in", memory_bytes=7_000_000_000)
     WorkerProcess(Mock(), start, "127.0.0.1", b"", None)._courier.close()
     assert taken == [7_000_000_000, "pool"]
+
+
+def test_under_mps_no_worker_is_killed_to_see_what_happens(monkeypatch: pytest.MonkeyPatch, bench: Bench) -> None:
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", "/tmp/mps")
+    with pytest.raises(LeftOut, match="under MPS"):
+        workers_that_die(Bench(("cuda:0",), bench.folder))
 
 
 def test_a_check_that_fails_or_is_left_out_stops_no_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
