@@ -92,11 +92,17 @@ function joinForm() {
     el("p", {}, "The code is on the projector. No account; your vote is shown to nobody with your name."),
     el("label", { class: "field" }, "Code ", code), el("label", { class: "field" }, "Nickname (optional) ", nickname),
     el("p", {}, el("small", {}, "The instructor sees it in the list of votes; the class only if you offer a run under it.")));
-  if (me && !navigator.cookieEnabled)
+  if (me && !keepsCookies())
     fields.append(el("p", {}, "This browser keeps no cookie for this page: after a reload you would have to join once more."));
   fields.append(el("button", { type: "submit" }, "Join"), el("p", {}, el("a", { href: "./instructor" }, "I lead a class")));
   fields.onsubmit = (event) => { event.preventDefault(); send("join", { code: code.value, nickname: nickname.value }); };
   return fields;
+}
+
+/** A Chromium that is set to keep none has `navigator.cookieEnabled`, too. The lab's own cookie is for no script to see. */
+function keepsCookies() {
+  document.cookie = "split_kitchen_tried=yes; Max-Age=10; SameSite=Lax";
+  return document.cookie.includes("split_kitchen_tried=yes");
 }
 
 // ---- what is sent
