@@ -107,6 +107,12 @@ function joinForm() {
   return fields;
 }
 
+/** A Chromium that is set to keep none has `navigator.cookieEnabled`, too. The lab's own cookie is for no script to see. */
+function keepsCookies() {
+  document.cookie = "split_kitchen_tried=yes; Max-Age=10; SameSite=Lax";
+  return document.cookie.includes("split_kitchen_tried=yes");
+}
+
 // ---- what is sent
 
 async function send(act, said = {}) {

@@ -152,6 +152,7 @@ function showHand({ buttons, waiting, so_far, t, result }) {
   at("moves").replaceChildren(...rows);
   [...at("moves").querySelectorAll("button")].slice(0, 9).forEach((button, n) => { button.append(el("kbd", { "aria-hidden": "true" }, `${n + 1}`)); button.setAttribute("aria-keyshortcuts", n + 1); });
   for (const name of ENDS.slice(0, 2)) document.querySelector(`[data-do=${name}]`).disabled = !asked.moves.length || (name === "undo" && limit_s > 0);
+  document.querySelector("[data-do=undo]").title = limit_s ? "With a time limit, a move that is made stands." : "";
   left_s = limit_s;
   tick(0);
   at("said").textContent = result ? result.headline : `At ${t.toFixed(2)} seconds: ${so_far.map(([what, much]) => `${what} ${much}`).join(", ")}. ${buttons.length} choices.`;

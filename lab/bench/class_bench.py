@@ -28,7 +28,7 @@ from lab.bench.streamlit_client import RunWatcher
 from lab.runs.open_files import open_files
 
 RERUN_S, BEHIND_S, AGE_S, VOTE_S, GROWN = 0.100, 1.0, 0.150, 0.002, 1.05
-MOVE_S, ROUND_S = 0.010, 0.010
+MOVE_S, ROUND_S, HINT_S = 0.010, 0.010, 0.200  # a hint for each of sixty takes a tenth of the two minutes of a round
 
 
 def p95(values: Sequence[float]) -> float:
@@ -63,6 +63,7 @@ def figures(held: Class, kept: int, vote_s: float, game: GameCost) -> list[Figur
         Figure(
             "its CPU time for a finished round, when all finish", game.rounds_cpu_s / game.rounds, "s", most=ROUND_S
         ),
+        Figure("its CPU time for the hint after it", game.hints_cpu_s / game.rounds, "s", most=HINT_S),
         Figure("rounds kept", game.confirmed, "", "rounds finished", game.rounds, least=1.0, most=1.0),
         Figure("a page behind the instructor's press, 95 of 100", p95(list(held.behind_s())), "s", most=BEHIND_S),
         Figure("messages' events seen", len(ages_s), ""),

@@ -1,4 +1,4 @@
-"""A class that plays a round of the game over the real protocol: what a move and a finished round cost the lab."""
+"""A class that plays a round of the game over the real protocol: what a move, a round and its hint cost the lab."""
 
 import asyncio
 import random
@@ -11,13 +11,14 @@ from lab.bench.process import cpu_s
 
 
 class GameCost(NamedTuple):
-    """Of all learners together: moves asked for, rounds finished, and rounds that the lab has confirmed. CPU time of
-    the lab's process, in seconds, with what it tells the class's pages meanwhile."""
+    """Of all learners together: moves asked for, rounds finished, each with a hint, and rounds that the lab has
+    confirmed. CPU time of the lab's process, in seconds, with what it tells the class's pages meanwhile."""
 
     moves: int
     moves_cpu_s: float
     rounds: int
     rounds_cpu_s: float
+    hints_cpu_s: float
     confirmed: int
 
 
@@ -30,19 +31,23 @@ async def play_at_once(held: Class, learners: int) -> GameCost:
         async with turn:
             await here.enter_async_context(page)
 
-    async def play(page: LearnersPage, chance: random.Random) -> tuple[int, list[str]]:
+    async def play(page: LearnersPage, chance: random.Random) -> tuple[dict[str, Any], list[str]]:
         round_ = await page.game()
         asked, moves = {name: round_[name] for name in ("level", "seed", "pace")}, list[str]()
         while True:
             async with turn:
                 answer = await page.move(asked | {"moves": moves})
             if answer["result"]:
-                return len(moves) + 1, moves
+                return asked, moves
             moves.append(chance.choice(answer["buttons"])["move"])
 
     async def finish(page: LearnersPage, moves: list[str]) -> bool:
         async with turn:
             return await page.send("finish", moves=moves) == ""
+
+    async def hint(page: LearnersPage, asked: dict[str, Any], moves: list[str]) -> None:
+        async with turn:
+            await page.move(asked | {"moves": moves, "search": "hint"})
 
     async def all_at(step: str) -> None:
         async with asyncio.timeout(ALL_SEE_S):
@@ -60,8 +65,10 @@ async def play_at_once(held: Class, learners: int) -> GameCost:
         between_s = cpu_s(held.pid)
         confirmed = await asyncio.gather(*(finish(page, moves) for page, (_, moves) in zip(pages, played, strict=True)))
         after_s = cpu_s(held.pid)
+        await asyncio.gather(*(hint(page, *round_) for page, round_ in zip(pages, played, strict=True)))
+        hinted_s = cpu_s(held.pid)
         await instructor.press("End the round")
         await all_at("cooked")
         held.errors += [error for page in pages for error in page.errors]
-    asked: list[Any] = [count for count, _ in played]
-    return GameCost(sum(asked), between_s - before_s, len(pages), after_s - between_s, sum(confirmed))
+    asked = sum(len(moves) + 1 for _, moves in played)
+    return GameCost(asked, between_s - before_s, len(pages), after_s - between_s, hinted_s - after_s, sum(confirmed))

@@ -25,6 +25,8 @@ class Players(Class):
         self.learners = [self.open(f"join?room={self.code}", width) for width in (390, 1280)]
         self.wall = self.open(f"projector?room={self.code}", 1920, 1080)
         for page, name in zip(self.learners, ("Ada", ""), strict=True):
+            expect(page.get_by_label("Nickname (optional)")).to_be_visible()
+            expect(page.get_by_text("This browser keeps no cookie")).to_have_count(0)
             page.get_by_label("Nickname (optional)").fill(name)
             press(page, "Join")
 
@@ -48,7 +50,7 @@ def without_cookies(browser: Browser, folder: Path, url: str) -> Page:
     window.set_default_timeout(PATIENCE_S * 1000)
     page = window.pages[0]
     page.goto(url)
-    assert window.cookies() == []
+    expect(page.get_by_text("This browser keeps no cookie")).to_be_visible()
     return page
 
 
