@@ -10,14 +10,14 @@ import pytest
 from lab.web.cli import cli
 from lab.web.settings import Settings
 from tests.fuzz.kinds import attempts, kinds
-from tests.fuzz.options import Good, bad_values, bases, command_lines, commands, good_things
+from tests.fuzz.options import Good, bad_values, bases, command_lines, good_things, leaves
 from tests.fuzz.readers import READERS, that_read, unknown
 from tests.fuzz.seeds import ROOT
 from tests.fuzz.tried import tried, tried_call
 from tests.test_deploy import SETTING
 
 SETTINGS = sorted(set(SETTING.findall((ROOT / "lab" / "web" / "settings.py").read_text("utf-8"))))
-COMMANDS = [" ".join(path) for path, _ in commands(cli)]
+COMMANDS = [" ".join(path) for path, _ in leaves(cli)]
 
 
 @pytest.fixture(scope="module")

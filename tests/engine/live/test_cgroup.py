@@ -116,5 +116,5 @@ def test_workers_that_run_out_of_memory_are_named_with_the_likely_reason(
             Front(Deployment("colocated", 1), LinkSpec(), ModelSpec("tiny-llama", "fp32")) as front,
             pytest.raises(WorkerFailed, match=r"was killed; Linux does that when memory runs out\.$"),
         ):
-            front.start(PATIENCE_S)
+            front.start()
     assert "Traceback" not in capfd.readouterr().err

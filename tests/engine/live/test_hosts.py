@@ -156,7 +156,7 @@ def test_half_a_message_of_a_peer_with_the_key_does_not_hold_up_the_front(
         os.write(half.fileno(), struct.pack("!i", 100) + b"hello")
         for _ in range(2):
             crew.worker(f"{host}:{port}")
-        front.start(PATIENCE_S)
+        front.start()
         half.close()
 
 
@@ -217,7 +217,7 @@ def test_workers_sit_where_they_want_vanish_and_are_followed_by_others(crew: Cre
     address = f"{host}:{port}"
     decoding, prefilling = (crew.worker(address, role) for role in ("decode", "prefill"))
     with Front(SPLIT, LinkSpec(), TINY, listen=(host, port)) as front:
-        front.start(PATIENCE_S)
+        front.start()
         seated = {event.worker: event.pid for event in front.standing() if isinstance(event, WorkerUp)}
         assert seated == {"worker-0": prefilling.pid, "worker-1": decoding.pid}
         spare = crew.worker(address)
@@ -359,7 +359,7 @@ def test_a_host_whose_cable_is_pulled(hosts: Hosts, crew: Crew, one_host: dict[s
     with hosts.entered("a"):
         front = Front(SPLIT, LinkSpec(), TINY, listen=DOOR)
     with front:
-        front.start(PATIENCE_S)
+        front.start()
         scenario = msgspec.structs.replace(SCENARIO, deployment=msgspec.structs.replace(SPLIT, ship="layers"))
         log = run_on_front(front, scenario, pull_and_mend)
     assert recalled(log)
