@@ -2,10 +2,10 @@
 // put the lab. Else it looks below that page first, which is a failed request or two, and asks for a configuration before it
 // opens its socket.
 //
-// A page whose socket does not open is blank, or waits for ever. So after two that did not, the lab is asked why, and the
-// answer is put over the page.
+// A page whose socket does not open is blank, or waits for ever. So after two that did not, and when the last one has
+// closed and none has followed, the lab is asked why, and the answer is put over the page; or that the lab does not answer.
 {
-  const here = new URL(".", location.href).href, TRIES = 2;
+  const here = new URL(".", location.href).href, TRIES = 2, BACK_MS = 4000;
   window.__streamlit = {
     BACKEND_BASE_URL: here,
     HOST_CONFIG: { allowedOrigins: [location.origin], useExternalAuthToken: false },
@@ -15,6 +15,9 @@
     "This page reaches the lab, but its live connection (a WebSocket) does not get through: something between, a proxy or " +
     "a filter, blocks it. Whoever runs it must let WebSockets pass (nginx: proxy_http_version 1.1, and the headers Upgrade " +
     "and Connection); or try another network.";
+  const AWAY =
+    "The lab does not answer: it has stopped, or the network to it is down. This page tries again by itself, and goes on when " +
+    "the lab is back; guesses and votes that are locked are kept. If it stays away, tell whoever runs the lab.";
   let live = 0, failed = 0, blocked = 0, notice = null;
 
   async function ask() {
@@ -23,7 +26,8 @@
       const answer = await fetch(new URL("lab/door", here), { method: "POST" });
       if ([403, 421, 429].includes(answer.status)) said = await answer.text();
       else if (answer.ok && ++blocked >= TRIES) said = BLOCKED;   // once only: the lab may have come back just now
-    } catch { blocked = 0; }                                      // the lab is away, and Streamlit says so
+      else if (answer.status >= 502 && answer.status <= 504) said = AWAY;  // says a proxy
+    } catch { blocked = 0; said = AWAY; }
     if (said && !live) show(said);
   }
   function show(said) {
@@ -48,7 +52,7 @@
       let opened = false;
       this.addEventListener("open", () => { opened = true; reached(); });
       this.addEventListener("close", () => {
-        if (opened) live--;
+        if (opened) --live || setTimeout(() => live || ask(), BACK_MS);   // Streamlit opens no other before the lab answers
         else if (++failed >= TRIES && !live) ask();
       });
     }
