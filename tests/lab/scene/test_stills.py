@@ -30,9 +30,13 @@ def shown(html: str, script: str = f'<script type="module">{SCENE}</script>') ->
 
 @pytest.fixture(scope="module")
 def moments() -> str:
-    runs = decisive([recorded("colocated"), recorded("disaggregated")])
+    runs = decisive([recorded("colocated"), recorded("disaggregated"), recorded("chunked")])
     return moments_html(ASKED, reveal(runs, runs[0].longest_s, runs[0].longest_s / 2))
 
+
+# Numbers of which only a part is seen: "0." for 0.36 s.
+CUT = """() => [...document.querySelectorAll(".mo-still > span")]
+  .filter((span) => span.offsetWidth > span.parentNode.clientWidth).map((span) => span.textContent)"""
 
 # How far each line begins from the middle of its still, and ends from its second of the axis, in pixels.
 OFF = """() => [...document.querySelectorAll(".mo-leads i")].map((lead, n) => {
@@ -69,6 +73,7 @@ def test_they_are_drawn_where_they_hang(
     assert tick["height"] == pytest.approx(24, abs=1), (
         "a token's tick is as high as its row, also where Jupyter wishes else"
     )
+    assert page.evaluate(CUT) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert faults(page) == []
     if width > 640:  # on a phone they stand below each other, and their words name the second
