@@ -82,6 +82,8 @@ function stationAt(now, who) {
   }
   const pieces = step?.pieces || [],
     tokens = pieces.reduce((sum, piece) => sum + piece[2], 0);
+  let lately = null; // who is drawn as a tile is not asked for it
+  const look = () => (lately ||= shares(worker, t));
   return {
     ...who,
     worker,
@@ -98,8 +100,13 @@ function stationAt(now, who) {
     stroke,
     tokens,
     inPrep: pieces.map(([request]) => orderOf(log, request).number),
-    busy: busy(worker, t),
-    shares: shares(worker, t),
+    get shares() {
+      return look();
+    },
+    get busy() {
+      const { prefill, decode, mixed } = look();
+      return Math.min(1, prefill + decode + mixed);
+    },
     cuts: mode === "prefill" || mode === "mixed",
     plating: (mode === "decode" || mode === "mixed") && (!plated.length || held.length < plated.length),
   };
@@ -162,10 +169,6 @@ function shares(worker, t) {
   }
   return out;
 }
-const busy = (worker, t) => {
-  const { prefill, decode, mixed } = shares(worker, t);
-  return Math.min(1, prefill + decode + mixed);
-};
 
 function trayBytes(tray, t, smooth = true) {
   const n = until(tray.moves, t),

@@ -159,18 +159,28 @@ function threads(now, spotOf, gate, by, x0, x1, phone) {
   return path(d.join(""), { class: "threads" });
 }
 
-function tile(now, one, { x, y, w }) {
+/** Drawn again only when something on it has changed: of 72 tiles few do from one frame to the next. */
+function tile(now, one, spot) {
+  const still = one.frozen.concat(one.held),
+    shown = {
+      done: now.waiting.some(({ tray: waits }) => waits.source === one.name),
+      goes: now.trays.some(({ tray: goes }) => goes.source === one.name || goes.target === one.name),
+      since: still.length ? age(Math.max(...still.map(({ since }) => since))) : "",
+      count: one.station === "prep" ? one.preps.length : one.plates.length,
+      full: one.shelf ? one.shelf.used / one.shelf.blocks : 0,
+    };
+  const key = [spot.x, spot.y, spot.w, one.mode, one.cuts, ...Object.values(shown)].join(" "),
+    last = one.worker.tile;
+  if (last?.key !== key) one.worker.tile = { key, drawn: tileOf(one, spot, shown) };
+  return one.worker.tile.drawn;
+}
+function tileOf(one, { x, y, w }, { done, goes, since, count, full }) {
   const lit = one.mode === "mixed" ? "both" : one.cuts ? "prep" : one.mode === "decode" ? "plate" : "",
-    count = one.station === "prep" ? one.preps.length : one.plates.length,
-    look = COOKS[one.n % COOKS.length],
-    still = one.frozen.length > 0 || one.held.length > 0;
-  const done = now.waiting.some(({ tray: waits }) => waits.source === one.name),
-    goes = now.trays.some(({ tray: goes }) => goes.source === one.name || goes.target === one.name),
-    full = one.shelf ? one.shelf.used / one.shelf.blocks : 0;
+    look = COOKS[one.n % COOKS.length];
   return g(
-    { class: "sk-tile", key: one.name, "data-mode": one.mode, "data-frozen": still ? "long" : null, transform: at(x, y) },
+    { class: "sk-tile", key: one.name, "data-mode": one.mode, "data-frozen": since ? "long" : null, transform: at(x, y) },
     rect(0, 0, w, TILE_H, { rx: 5, class: `tile ${lit || "dark"}` }),
-    still ? rect(1, 1, w - 2, TILE_H - 2, { rx: 4, fill: "url(#sk-frost)", class: "tile-ice" }) : null,
+    since ? rect(1, 1, w - 2, TILE_H - 2, { rx: 4, fill: "url(#sk-frost)", class: "tile-ice" }) : null,
     rect(0, 30, w, TILE_H - 30, { class: "tile-top" }),
     one.mode === "down"
       ? path(`M${f1(w / 2 - 7)} 10l14 14m-14 0l14 -14`, { class: "fault" })
@@ -192,8 +202,6 @@ function tile(now, one, { x, y, w }) {
       : [rect(6, 35, w - 12, 6, { rx: 3, class: "tile-shelf" }), rect(6, 35, (w - 12) * full, 6, { rx: 3, class: "tile-used" })],
     count && one.station !== "prep" ? text(w - 6, 17, `${count}`, { class: "t13 bold end" }) : null,
     goes ? rect(-1.5, -1.5, w + 3, TILE_H + 3, { rx: 6.5, class: "tile-goes" }) : null,
-    still && w > 60
-      ? text(w - 6, 27, age(Math.max(...one.frozen.concat(one.held).map(({ since }) => since))), { class: "t12 bold end stall" })
-      : null,
+    since && w > 60 ? text(w - 6, 27, since, { class: "t12 bold end stall" }) : null,
   );
 }
