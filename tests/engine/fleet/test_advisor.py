@@ -294,3 +294,16 @@ def test_a_plan_of_whole_prompts_can_be_exported() -> None:
     assert "--no-enable-chunked-prefill" in script
     assert "--max-num-batched-tokens" not in script
     assert "whole prompts" in report(plan)
+
+
+@pytest.mark.parametrize("promised", ["itl", "tpot"])
+def test_who_asks_only_whether_promises_are_kept_hears_the_same(promised: str) -> None:
+    question = but(TIGHT, isl_tokens=1024, osl_tokens=64, promised=promised)
+    one = next(iter(chunked(but(question, gpus=1))))
+    heard = [
+        (at_rate(question, one, rate, requests=240), at_rate(question, one, rate, requests=240, only_if_kept=True))
+        for rate in (1.0, 10.0, 100.0)
+    ]
+    assert all(short.keeps(question) == full.keeps(question) for full, short in heard)
+    assert all(short == full for full, short in heard if full.keeps(question))
+    assert heard[-1][1].requests == 0 < heard[-1][0].requests  # it ended before all had come
