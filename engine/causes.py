@@ -2,9 +2,10 @@
 
 A *stall* is a gap between two tokens of an answer, longer than `LONG` usual gaps. What is usual is the median of all
 gaps of the run so far, the same for every answer: those that stood still equally long are told alike. Before there are
-`ENOUGH` gaps it is the decode step that ended the gap; where that is not known either, nothing is called a stall. The
-wait from the end of a request's prefill to its first token is measured alike (phase "first"): so KV that crosses a link
-before the first token counts too. Answers that one step sets going again, and that one cause had held, are one stall.
+`ENOUGH` gaps it is the decode step that ended the gap, or the median of those few if that step prefilled as
+well; before the first gap nothing is called a stall. The wait from the end of a request's prefill to its first token is
+measured alike (phase "first"): so KV that crosses a link before the first token counts too. Answers that one step sets
+going again, and that one cause had held, are one stall.
 
 The *cause* is what overlaps at least half of the stall, and most of it; "none" says that nothing in this log does.
 
@@ -136,8 +137,8 @@ class Stalls:
             return out
         if step.pieces:
             worker.prefills.append((step, event.t))
-        elif worker.usual_s is None:
-            worker.usual_s = event.t - step.since
+        if worker.usual_s is None:
+            worker.usual_s = self._gaps.value if step.pieces else event.t - step.since
         worker.due = {piece.request for piece in step.plan if self._makes_token(piece)}
         for request in (self._requests[piece.request] for piece in step.pieces):
             if not request.made:

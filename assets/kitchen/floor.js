@@ -207,7 +207,7 @@ function passWide(now, gate, by, ly, geo, x0, x1) {
           text(x, back + 44, [span(bytes(it.done), "t17 strong"), span(" across", "t13 soft")]),
           text(x, back + 61, `${bytes(it.nbytes - it.done)} to go`, { class: "t13 soft" }),
         ]
-      : text(x, back + 43, "nothing to carry", { class: "t13 soft" }),
+      : text(x, back + 43, passRests(now), { class: "t13 soft" }),
     now.link?.latency ? text(x, back + (it ? 78 : 60), `+ ${secs(now.link.latency)} latency`, { class: "t13 soft" }) : null,
   ];
   const sx = left + 10,
@@ -289,7 +289,7 @@ function halfFloor(now, stations, width, most, split) {
   const says = [
     text(x, back + 18, "The pass", { class: "t14 bold" }),
     text(x, back + 35, carries(now.link), { class: "t13" }),
-    text(x, back + 51, it ? `${Math.floor(100 * it.share)} % of ${it.number}` : "empty", { class: "t13 soft" }),
+    text(x, back + 51, it ? `tray ${it.number}: ${Math.floor(100 * it.share)} %` : passRests(now), { class: "t13 soft" }),
   ];
   const cabs = [
     rect(left, front + 12, right - left, floor - front - 18, { rx: 4, class: "cab" }),

@@ -163,12 +163,13 @@ function commands(view, now, stations) {
 /** The signs that this run shows: a snowflake or a queue before the pass is told of once there is one. */
 const legend = (stations, many, log) => {
   const froze = log.stalls.length > 0,
-    queued = log.trays.some(queuedForPass);
-  return kept(`legend ${many} ${froze} ${queued} ${[...new Set(stations.map(({ station }) => station))]}`, () =>
-    legendOf(stations, many, froze, queued),
+    queued = log.trays.some(queuedForPass),
+    mixed = log.mixed;
+  return kept(`legend ${many} ${froze} ${queued} ${mixed} ${[...new Set(stations.map(({ station }) => station))]}`, () =>
+    legendOf(stations, many, froze, queued, mixed),
   );
 };
-function legendOf(stations, many, froze, queued) {
+function legendOf(stations, many, froze, queued, mixed) {
   const part = (drawn, says, wide = 28) =>
       h("span", {}, h("svg", { width: wide, height: 14, viewBox: `0 0 ${wide} 14`, "aria-hidden": "true" }, drawn), says),
     both = stations.some(({ station }) => station === "portions"),
@@ -178,6 +179,9 @@ function legendOf(stations, many, froze, queued) {
     "p",
     { class: "sk-legend" },
     hatch ? null : part(rect(1, 1, 26, 12, { rx: 2, class: "b-prep" }), "prep (prefill)"),
+    mixed && !many
+      ? part([rect(1, 1, 26, 12, { class: "b-prep" }), rect(1, 10, 26, 3, { class: "bar-plate" })], "prep, and a token for each plate")
+      : null,
     split ? part(rect(1, 2, 26, 10, { rx: 2, class: "b-pass" }), "a tray crosses (KV cache)") : null,
     split && queued && !many ? part(path("M1 4H27V13", { class: "queue" }), "a tray waits for the pass") : null,
     many

@@ -40,7 +40,9 @@ function prepLane(log, who, box, y, edge) {
         ),
         { class: "b-prep" },
       ),
-    ];
+    ],
+    mixed = steps.filter((step) => step.mode === "mixed").map((step) => [step.t0, step.t1 ?? edge]);
+  if (mixed.length) out.push(path(bars(mixed, box, y + 16, 4), { class: "bar-plate" }));
   for (let i = 0; i < steps.length;) {
     // steps on the same orders are one label
     const key = steps[i].pieces.map(([request]) => request).join();

@@ -37,6 +37,7 @@ function newLog() {
     happened: [],
     names: new Map(),
     pause: PAUSE_S,
+    mixed: false, // whether a step ever did both
     start: Infinity,
     end: 0,
     version: 0,
@@ -118,6 +119,7 @@ const READERS = {
   step(log, step, isNew, update) {
     if (isNew) {
       insert(workerOf(log, step.worker).steps, step, "t0");
+      log.mixed ||= step.mode === "mixed";
       happen(log, step.t0, () => `${named(log, step.worker)} begins a step: ${stepSays(log, step)}`);
     }
     if (update.t1 != null)

@@ -114,6 +114,10 @@ function trays(now, gate, y, scale, x0) {
   ];
 }
 
+/** Of a pass on which nothing crosses. */
+const passRests = (now) =>
+  now.waiting.length === 1 ? `tray ${now.waiting[0].order.number} is next` : now.waiting.length ? "free" : "nothing to carry";
+
 /** What stands beside the gate: the bytes that are across, and those to go. */
 function crossing(now) {
   const first = now.trays[0];

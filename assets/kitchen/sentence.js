@@ -48,7 +48,7 @@ function sentence(now, stations) {
     return {
       key: `idle ${cold.name} ${who}`,
       lead: `${capital(stand)}.`,
-      rest: "No hand is on " + (who.length === 1 ? "it." : "them."),
+      rest: `Nobody works on ${who.length === 1 ? "it" : "them"}.`,
     };
   }
   const slow = stations.filter((one) => one.held.length && one.step).sort((a, b) => b.held.length - a.held.length)[0];

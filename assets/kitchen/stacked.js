@@ -81,7 +81,7 @@ function shaft(now, width, y) {
         ? text(12, gy + 24, [span(bytes(it.done), "t17 strong"), span(` of tray ${it.number} across,`, "t13")], {
             class: "t13 oninslab",
           })
-        : text(12, gy + 24, waits.length ? "nothing crosses now" : "nothing to carry", { class: "t13 oninslab" }),
+        : text(12, gy + 24, passRests(now), { class: "t13 oninslab" }),
       it ? text(12, gy + 41, `${bytes(it.nbytes - it.done)} to go`, { class: "t13 oninslab" }) : null,
       says.length
         ? g(

@@ -29,6 +29,10 @@ class Score(msgspec.Struct, frozen=True):
         earlier, calmer = other.ttft_s - self.ttft_s, other.stall_s - self.stall_s
         return min(earlier, calmer) >= -SAME_S and max(earlier, calmer) > SAME_S
 
+    def beats_in_both(self, other: "Score") -> bool:
+        """Better in both."""
+        return min(other.ttft_s - self.ttft_s, other.stall_s - self.stall_s) > SAME_S
+
     def is_like(self, other: "Score") -> bool:
         """The same in both."""
         return max(abs(self.ttft_s - other.ttft_s), abs(self.stall_s - other.stall_s)) <= SAME_S

@@ -87,15 +87,21 @@ def verdict(mine: Score, others: Mapping[str, Score], better: Score | None, *, s
     beaten = [name for name, other in others.items() if mine.beats(other)]
     alike = [name for name, other in others.items() if mine.is_like(other)]
     if above:
-        return f"{_capital(listed(above))} did better in both scores."
+        both = all(others[name].beats_in_both(mine) for name in above)
+        return f"{_capital(listed(above))} did better {_in_scores(both)}."
     if searched and better is None:
         return "Nothing that we found beats you in both scores."
-    there_is = "; the best found beats you" if better else ""
+    there_is = f". The best round found did better {_in_scores(better.beats_in_both(mine))}" if better else ""
     if beaten:
-        return f"You beat {listed(beaten)} in both scores{there_is}."
+        both = all(mine.beats_in_both(others[name]) for name in beaten)
+        return f"You did better than {listed(beaten)} {_in_scores(both)}{there_is}."
     if alike:
         return f"You did exactly as well as {listed(alike)}{there_is}."
-    return f"Against the policies: better in one score, worse in the other{there_is}."
+    return f"You and each policy are better in one score and worse in the other{there_is}."
+
+
+def _in_scores(both: bool) -> str:
+    return "in both scores" if both else "in at least one score and no worse in the other"
 
 
 def reached(mine: Score) -> str:

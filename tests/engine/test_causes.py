@@ -160,6 +160,20 @@ def test_a_busy_machine_is_no_cause_of_ours() -> None:
     assert says(stall) == "2.02 s: request 1, and nothing in this run's log says why."
 
 
+def test_a_stall_that_a_step_with_a_prompt_ends_is_one_from_the_first_gap_on() -> None:
+    """As in the first moments of a run, and of somebody who plays one: nothing has been decoded alone yet."""
+    events: list[Event] = [Arrived(0.0, "r1", 10, 32), TokenMade(0.1, "w", "r1", 0, 1)]
+    steps = [(0.2, "r2", True), (1.7, "r3", False), (1.8, "r4", True)]
+    for n, (end, prompt, both) in enumerate(steps):
+        begun = events[-1].t
+        plan = ((Slice("r1", 11 + n // 2, 1),) if both else ()) + (Slice(prompt, 0, 64),)
+        events += [Arrived(begun, prompt, 640, 4), StepStarted(begun, "w", plan, 0, 1, 8), StepEnded(end, "w")]
+        events += [TokenMade(end, "w", "r1", 1 + n // 2, 1)] if both else []
+    (stall,) = causes(events)
+    assert (stall.requests, stall.since, stall.until) == (("r1",), 0.2, 1.8)
+    assert (stall.cause.kind, stall.cause.request) == ("prefill", "r3")
+
+
 def test_after_a_fault_the_fault_is_the_cause() -> None:
     drawn = [(20, 12, 0.0, False), (20, 12, 0.0, False)]
     log = ran(Deployment("colocated", workers=1), drawn, [(0.1, 0)], [], 40, 1)

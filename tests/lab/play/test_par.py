@@ -77,11 +77,22 @@ def test_who_beats_whom(mine: tuple[float, float], other: tuple[float, float], b
 def test_a_headline_names_the_best_that_was_found_beside_the_policies_that_are_beaten() -> None:
     mine, policy, best = (Score(ttft, ttft, stall, 1.0) for ttft, stall in ((2, 1), (3, 2), (1, 1)))
     assert verdict(mine, {"chunked prefill": policy}, best, searched=True) == (
-        "You beat chunked prefill in both scores; the best found beats you."
+        "You did better than chunked prefill in both scores. "
+        "The best round found did better in at least one score and no worse in the other."
     )
     assert verdict(mine, {"chunked prefill": policy}, None, searched=True).startswith("Nothing that we found")
     said = numbers(mine, {"prefill first": Score(0.5, 0.5, 9, 1)}, best)
     assert "Prefill first has first tokens after 0.50 s, but stalls for 9.00 s." in said
+
+
+def test_only_who_is_better_in_both_scores_is_said_to_be() -> None:
+    mine, equal, ahead, apart = (Score(ttft, ttft, stall, 1.0) for ttft, stall in ((2, 1), (1, 1), (1, 0.5), (1, 2)))
+    said = [verdict(mine, {"one": other}, None, searched=False) for other in (equal, ahead, apart)]
+    assert said == [
+        "One did better in at least one score and no worse in the other.",
+        "One did better in both scores.",
+        "You and each policy are better in one score and worse in the other.",
+    ]
 
 
 def test_waits_that_go_on_count_while_one_plays() -> None:
