@@ -83,7 +83,7 @@ function lock(event) {
 
 // ---- joining
 
-/** By trying: a browser that blocks them may say that they are on. */
+/** By trying: a browser that blocks them may say that they are on. The lab's own cookie is for no script to see. */
 function keepsCookies() {
   try {
     document.cookie = "split_kitchen_keeps=1; max-age=5; samesite=lax";
@@ -105,12 +105,6 @@ function joinForm() {
   fields.append(el("button", { type: "submit" }, "Join"), el("p", {}, el("a", { href: "./instructor" }, "I lead a class")));
   fields.onsubmit = (event) => { event.preventDefault(); send("join", { code: code.value, nickname: nickname.value }); };
   return fields;
-}
-
-/** A Chromium that is set to keep none has `navigator.cookieEnabled`, too. The lab's own cookie is for no script to see. */
-function keepsCookies() {
-  document.cookie = "split_kitchen_tried=yes; Max-Age=10; SameSite=Lax";
-  return document.cookie.includes("split_kitchen_tried=yes");
 }
 
 // ---- what is sent
