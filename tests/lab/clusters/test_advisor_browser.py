@@ -19,7 +19,7 @@ def test_a_visitor_asks_and_can_read_the_answer(
     page.goto(f"{lab.url}/advisor")
     page.get_by_role("button", name="Ask the advisor").click()
     expect(page.get_by_role("heading", name="Fix the road between the stations first")).to_be_visible()
-    expect(page.get_by_text("Next tier.")).to_be_visible()
+    expect(page.get_by_text("Next tier:", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="vllm.sh")).to_be_visible()
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
     assert faults(page) == []
