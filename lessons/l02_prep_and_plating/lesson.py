@@ -195,6 +195,7 @@ LESSON = Lesson(
             Curve(BATCHES, "answers in the batch", "one step", "ms", 5.0, 5000.0),
             key=lambda evidence: curve(evidence.each(step_curve), duration=True),
             runs=batches,
+            most_repeats=6,
             numbers=batch_words,
             view=steps_and_bound,
             needs_machine=True,

@@ -87,6 +87,7 @@ LESSON = Lesson(
             key=lambda evidence: number(in_ms(evidence.each(of(WITH, stall_s))), duration=True),
             reasons=("Steps alternate, so hardly any", "As long as the long prompt's prefill", "Longer than that"),
             runs=one_station,
+            most_repeats=9,
             numbers=stall_words,
             view=lambda evidence: ms_bars(evidence, stall_s, WITH, WITHOUT, log=True),
             free=FreeKnob(

@@ -23,6 +23,7 @@ from lessons.evidence import Made
 from lessons.keys import Key, judged
 from lessons.lesson import Round
 from lessons.question import Choice
+from tests.engine.sim.test_own import CHUNKED
 from tests.lab.fake_kitchen import cook, requests
 
 ROOT = Path(__file__).parents[2]
@@ -62,18 +63,9 @@ TRACES = {
         for n in range(3)
     ),
 }
-POLICY = """import math
+POLICY = f"""import math
 
-
-def policy(waiting, running, chunk):
-    chosen = [(job, 1) for job in running]
-    room = chunk - len(chosen)
-    for job in waiting:
-        if room > 0:
-            chosen.append((job, min(room, job.left)))
-            room -= chosen[-1][1]
-    return chosen
-
+{CHUNKED}
 
 def ships(tokens, prefill, decode):
     return tokens > 64 and prefill.requests < math.inf
