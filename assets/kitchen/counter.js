@@ -104,6 +104,7 @@ function cookRoom(now, one, x0, x1, geo, { most, bare = false }) {
             top + hoodH + (back - top - hoodH) * 0.36,
             { since: oldest, who: `${standStill(one.frozen, one.plates.length)}:`, why: handsIn(one) },
             narrow,
+            [top + hoodH, back],
           )
         : one.held.length
           ? slowWriting(free, top + hoodH + (back - top - hoodH) * 0.36, one, slowest, narrow)

@@ -23,6 +23,7 @@ function tray(
     held = false,
     chipAt = 0.5,
     below = false,
+    numbered = true,
   } = {},
 ) {
   const cells = cellsOf(now, tokens),
@@ -47,12 +48,14 @@ function tray(
         crossed != null ? rect(0, 0, (1 - crossed) * (length - 2 * RIM), tall, { class: "to-go" }) : null,
       ),
     ),
-    chip(
-      px < 40 ? px / 2 : clamp(px * chipAt, 12, px - 12),
-      below ? TRAY_H * scale + 13 : -12,
-      order.number,
-      isGiant(now, order),
-    ),
+    numbered
+      ? chip(
+          px < 40 ? px / 2 : clamp(px * chipAt, 12, px - 12),
+          below ? TRAY_H * scale + 13 : -12,
+          order.number,
+          isGiant(now, order),
+        )
+      : null,
   );
 }
 

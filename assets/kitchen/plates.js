@@ -233,8 +233,9 @@ function words(order, count, width, rows, line, x, y, marks) {
 }
 
 /** Greedy lines of the first `count` tokens; each token goes on where the one before it has ended. */
-function wrapped(order, count, width) {
-  const key = `${Math.round(width)} ${penTurn}`,
+function wrapped(order, count, room) {
+  const width = Math.floor(room), // lines that are kept for a width are broken for just that width
+    key = `${width} ${penTurn}`,
     kept = (order.wraps ||= new Map());
   if (!kept.has(key)) kept.set(key, [{ lines: [], last: "" }]);
   const all = kept.get(key);

@@ -123,9 +123,13 @@ function broken(says, size, width) {
 }
 
 /** Red on the dark wall: for how long, who, and why. One clock for all that froze together. */
-function writing(x, y, { since, who, why }, width = 190) {
+function writing(x, y, { since, who, why }, width = 190, [high, low] = [0, Infinity]) {
   const says = age(since),
-    all = [...broken(who, 13.5, width), ...broken(why, 13.5, width)];
+    whom = broken(who, 13.5, width),
+    both = [...whom, ...broken(why, 13.5, width)],
+    fits = (lines) => low - 27 - (lines.length - 1) * 17,
+    all = fits(both) < high + 25 ? whom : both; // the sentence above says why, too
+  y = Math.min(y, fits(all));
   return g(
     { class: "writing" },
     snow(x - widthOf(says, 26, 700) / 2 - 8, y - 9, 1.25),

@@ -88,7 +88,9 @@ function sentence(now, stations) {
       key: `tray ${first.tray.id} ${others} ${it ? Math.floor(it.share * 4) : ""}`,
       lead: `Tray ${first.order.number} ${far};`,
       rest: [
-        others.length ? `${listed(others, 6)} wait${others.length === 1 ? "s" : ""} behind it.` : `its guest waits for token 2.`,
+        others.length
+          ? `${listed(others, 6)} wait${others.length === 1 ? "s" : ""} ${now.trays.length > 1 ? "for trays, too" : "behind it"}.`
+          : `its guest waits for token 2.`,
         ...rests,
         goOn,
       ]

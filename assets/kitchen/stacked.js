@@ -78,9 +78,16 @@ function shaft(now, width, y) {
         { class: "t14 oninslab" },
       ),
       it
-        ? text(12, gy + 24, [span(bytes(it.done), "t17 strong"), span(` of tray ${it.number} across,`, "t13")], {
-            class: "t13 oninslab",
-          })
+        ? fitted(
+            12,
+            gy + 24,
+            sx - 78,
+            [` of tray ${it.number} across,`, " across,"].map((what) => [
+              [bytes(it.done), "t17 strong"],
+              [what, "t13"],
+            ]),
+            { class: "t13 oninslab" },
+          )
         : text(12, gy + 24, passRests(now), { class: "t13 oninslab" }),
       it ? text(12, gy + 41, `${bytes(it.nbytes - it.done)} to go`, { class: "t13 oninslab" }) : null,
       says.length
@@ -112,7 +119,7 @@ function shaft(now, width, y) {
             ),
           )
         : waits.length
-          ? text(12, gy + 59, `${listed(waits, 5)} wait${waits.length > 1 ? "" : "s"}${it ? " behind it" : ""}`, { class: "t13 oninslab" })
+          ? text(12, gy + 59, `${listed(waits, 5)} wait${waits.length > 1 ? "" : "s"}${now.trays.length === 1 ? " behind it" : ""}`, { class: "t13 oninslab" })
           : null,
     ];
   return {

@@ -10,8 +10,9 @@ const blocksACell = (now) => {
 const tokensALine = (now) => 2 * BLOCK * blocksACell(now);
 
 /** An order's number, the same wherever the order is. A giant's has two rings. */
+const chipWidth = (number) => Math.max(20, 8 + 7.4 * `${number}`.length);
 function chip(x, y, number, giant) {
-  const width = Math.max(20, 8 + 7.4 * `${number}`.length);
+  const width = chipWidth(number);
   return g(
     { class: "chip" },
     giant ? rect(x - width / 2 - 2.5, y - 11.5, width + 5, 23, { rx: 7, class: "giant" }) : null,
@@ -42,7 +43,8 @@ function ticket(now, { order, ticket: waits }, x, y, { width = 42, line = 3 } = 
 /** The same, hung sideways where there is no height. */
 function slip(now, { order, ticket: waits }, x, y, { line = 3, most = 200 } = {}) {
   const body = Math.min(most, Math.max(line, Math.round(order.prompt_tokens / tokensALine(now)) * line)),
-    left = 42 + whole(order.prompt_tokens).length * 7.6,
+    after = 14 + chipWidth(order.number), // the chip
+    left = after + 8 + whole(order.prompt_tokens).length * 7.6,
     width = left + body + 6 + (now.cancels ? 24 : 0);
   return {
     width,
@@ -50,8 +52,8 @@ function slip(now, { order, ticket: waits }, x, y, { line = 3, most = 200 } = {}
       { class: "ticket", key: order.request, "data-stands": order.request, transform: at(x, y) },
       path(`M0 0h${f1(width)}v38H0z`, { class: "paper" }),
       rect(11, -5, 10, 8, { rx: 2, class: "clip" }),
-      chip(18, 12.5, order.number, isGiant(now, order)),
-      text(34, 17, whole(order.prompt_tokens), { class: "t13 strong onpaper" }),
+      chip(8 + chipWidth(order.number) / 2, 12.5, order.number, isGiant(now, order)),
+      text(after, 17, whole(order.prompt_tokens), { class: "t13 strong onpaper" }),
       text(7, 35, age(now.t - waits.t0), { class: "t12 onpaper-soft" }),
       g({ transform: at(left, 6) }, rect(0, 0, body, 27, { fill: "url(#sk-bars)" })),
     ),

@@ -13,7 +13,7 @@ function tilesFloor(now, stations, width) {
     head = 34,
     out = [],
     spotOf = new Map(),
-    passWide = 150;
+    passWide = 168;
   const grid = (mine, x0, x1, y, name, serving) => {
     const few = mine.length <= 8 ? Math.min(TILE_FEW, (x1 - x0) / Math.min(mine.length, 4) - 4) : TILE_W,
       cols = Math.max(1, Math.floor((x1 - x0 + 4) / (few + 4))),
@@ -56,7 +56,7 @@ function tilesFloor(now, stations, width) {
     a = grid(preps, 10, 10 + inner * share, top + 8, "prep station", "prefill");
     b = grid(lines, 14 + inner * share + passWide, width - 10, top + 8, lineName, serving);
     gate = 12 + inner * share + passWide / 2;
-    height = Math.max(a.bottom, b.bottom, 260);
+    height = Math.max(a.bottom, b.bottom, 300); // room for what the pass says above its trays
     by = top + 8 + (height - top) / 2;
   } else if (split) {
     a = grid(preps, 8, width - 8, top + 8, "prep station", "prefill");
@@ -88,21 +88,25 @@ function tilesFloor(now, stations, width) {
       threads(now, spotOf, gate, by, x0, x1, phone),
       g(
         { class: "trays" },
-        now.trays.slice(0, 3).map(({ order, tray: one }, n) => {
-          const share = one.nbytes ? trayBytes(one, now.t) / one.nbytes : 0,
-            k = 0.55,
-            length = trayLength(cellsOf(now, order.prompt_tokens)) * k;
-          return tray(now, gate - length + share * length, by - 10 + (n - 1) * 6, order, { scale: k, crossed: share });
-        }),
+        // The first lies on the others, and only its number shows: it is the one that the sentence names.
+        now.trays
+          .slice(0, 3)
+          .map(({ order, tray: one }, n) => {
+            const share = one.nbytes ? trayBytes(one, now.t) / one.nbytes : 0,
+              k = 0.55,
+              length = trayLength(cellsOf(now, order.prompt_tokens)) * k;
+            return tray(now, gate - length + share * length, by - 4 - n * 6, order, { scale: k, crossed: share, numbered: !n });
+          })
+          .reverse(),
       ),
       path(`M${f1(gate)} ${by - 28}V${by + 28}`, { class: "gate" }),
       phone
         ? text(8, by - 32, [span("The pass ", "bold"), span(passSays(now, it), "light")], { class: "t13" })
         : [
-            text(gate + 14, top + 28, "The pass", { class: "t14 bold" }),
-            text(gate + 14, top + 46, carries(now.link), { class: "t13" }),
-            it ? text(gate + 14, top + 64, `${now.trays.length} crossing`, { class: "t13 soft" }) : null,
-            now.waiting.length ? text(gate + 14, top + 82, `${now.waiting.length} wait`, { class: "t13 strong pass-t" }) : null,
+            text(gate + 12, top + 28, "The pass", { class: "t13 bold" }),
+            text(gate + 12, top + 46, carries(now.link), { class: "t13" }),
+            it ? text(gate + 12, top + 64, `${now.trays.length} crossing`, { class: "t13 soft" }) : null,
+            now.waiting.length ? text(gate + 12, top + 82, `${now.waiting.length} wait`, { class: "t13 strong pass-t" }) : null,
           ],
     );
   }
@@ -140,7 +144,7 @@ function tilesFloor(now, stations, width) {
       [span("Plating ", "plate-t strong"), span(`${many(plated, "plate")} at ${plating} of ${lines.length}`, "strong")],
       { class: "t14" },
     ),
-    text(width - 12, y + (phone ? 52 : 30), phone ? "" : "number in a tile: its plates", { class: "t13 soft end" }),
+    text(width - 12, y + 52, phone ? "" : "number in a tile: its plates", { class: "t13 soft end" }),
   );
   return { width, height: y + 68, drawn: out, buttons: [], link: null };
 }

@@ -16,6 +16,7 @@ from engine.scenario import KINDS, Kind
 from lab.scene.bundle import SCENE
 from lab.scene.export_html import kitchen
 from lab.scene.motions import Motions, motions
+from lab.scene.recordings import recorded
 from lab.scene.spans import Motion
 from tests.lab.fake_kitchen import Kitchen, cook, requests
 
@@ -307,3 +308,40 @@ def test_what_the_road_carries_is_marked_on_the_belt_s_slider(
     marked, said = page.evaluate(MARKED, [[kitchen(log, "disaggregated")], ceiling])
     assert marked == (share if share is None else pytest.approx(share, abs=0.02))
     assert said.partition(", ")[2] == says, "the link that is set is about 1 GB/s"
+
+
+# Words that lie on other words, or beyond the room, at eight moments of a run.
+OVERLAPS = """(kitchens) => {
+  const one = scene(kitchens), wrong = [];
+  for (let n = 1; n < 9; n += 1) {
+    one.go((n / 9) * one.edge());
+    const scene = document.querySelector(".sk-scene"),  // not a still below it, which shows a part of a room
+      room = scene.getBoundingClientRect(),
+      words = [...scene.querySelectorAll("text")].map((node) => [node.textContent, node.getBoundingClientRect()])
+        .filter(([says, at]) => says.trim() && at.width);
+    words.forEach(([says, a], i) => {
+      if (a.left < room.left - 1 || a.right > room.right + 1) wrong.push([says, "the room"]);
+      for (const [other, b] of words.slice(i + 1)) {
+        const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left),
+          high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+        if (wide > 1.5 && high > 5) wrong.push([says, other]);
+      }
+    });
+  }
+  one.gone();
+  return wrong;
+}"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [320, 390, 640, 1280])
+def test_no_words_in_a_room_lie_on_others(page: Page, width: int) -> None:
+    """Also on a small phone, at twice the size, and with three-digit orders on a floor of tiles."""
+    many = cook("disaggregated", requests(130, every_s=0.02), workers=12, prefill_workers=8)
+    page.set_viewport_size({"width": width, "height": 900})
+    try:
+        for kind in KINDS:
+            assert page.evaluate(OVERLAPS, [kitchen(recorded(kind).events, kind)]) == []
+        assert page.evaluate(OVERLAPS, [kitchen(many, "many")]) == []
+    finally:
+        page.set_viewport_size({"width": 1280, "height": 900})
