@@ -55,6 +55,11 @@ class Evidence:
             raise CannotTell(f"The run “{run}” was not made.")
         return made[0]
 
+    def only(self, run: str) -> "Evidence":
+        """Of one of the runs alone: what disturbed the others says nothing against it. Raises CannotTell."""
+        self.log(run)
+        return Evidence({run: self.logs[run]}, self.setting, self.machine, self.reused)
+
     def of(self, run: str, fold: Callable[[Log], float]) -> tuple[float, ...]:
         """A number from each repeat of a run. Raises CannotTell if it was not made, or does not say."""
         self.log(run)

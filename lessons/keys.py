@@ -13,7 +13,7 @@ from engine.disturbed import MOST
 from lessons.evidence import CannotTell, Sample
 
 SAME = "same"  # the name of the option that says "about the same"
-NEAR, CLOSE = 0.2, 0.6  # in powers of e: within 1.22 x is right, within 1.82 x close
+NEAR, CLOSE = 0.2, math.log(2)  # in powers of e: within 1.22 x is right, within a factor of two close
 WIDEST = math.exp(2 * NEAR)  # of the repeats, greatest to least: noise as wide as "right" would make any guess right
 MARGIN = 1.15  # a smaller difference is "about the same"
 
@@ -25,15 +25,15 @@ class Key(msgspec.Struct, frozen=True):
     """What was measured: an option's name, or numbers: one, or for a curve one for each x.
 
     `low` and `high` are the least and the greatest of the repeats that count; empty for an option. `repeat`: the one in
-    the middle, which has the value; whatever else is said of the runs is taken from it as well. `without_slowest`: the
-    slowest repeat does not count. `cut`: so many at either end do not.
+    the middle, which has the value; whatever else is said of the runs is taken from it as well. `slowest`: so many of
+    the slowest repeats do not count. `cut`: so many at either end do not.
     """
 
     value: Value
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     repeat: int = 0
-    without_slowest: bool = False
+    slowest: int = 0
     cut: int = 0
 
 
@@ -61,8 +61,8 @@ def number(samples: Sequence[Sample[float] | float], widest: float = WIDEST, *, 
     """The median repeat and the range of those that count. Raises CannotTell if they differ by more than the factor
     `widest`.
 
-    `duration`: of three to five repeats, the slowest does not count. Whatever else goes on in a machine slows a step
-    and hastens none, and much of it, such as a neighbour on the same host, shows in no CPU time.
+    `duration`: of three repeats or more, the slower half does not count. Whatever else goes on in a machine slows a
+    step and hastens none, and much of it, such as a neighbour on the same host, shows in no CPU time.
     """
     every = _samples(samples)
     calm = [None if one.calm is None else [one.calm] for one in every]
@@ -72,9 +72,10 @@ def number(samples: Sequence[Sample[float] | float], widest: float = WIDEST, *, 
 
 def curve(samples: Sequence[Sample[Sequence[float]]], widest: float = WIDEST, *, duration: bool = False) -> Key:
     """Each sample is a whole curve; the key is the one in the middle, and at each x the range of those that count."""
-    without_slowest = duration and 2 < len(samples) < 6
-    counted = trusted(sorted(samples, key=_size)[:-1] if without_slowest else samples)
-    cut = _cut(counted)
+    counted = trusted(samples)
+    slowest = len(counted) // 2 if duration and len(counted) > 2 else 0
+    cut = 0 if duration else _cut(counted)
+    counted = sorted(counted, key=_size)[: len(counted) - slowest]
     least = [map(min, *_ends(one)) if one.calm is not None else one.value for one in counted]
     most = [map(max, *_ends(one)) if one.calm is not None else one.value for one in counted]
     low = tuple(sorted(at)[cut] for at in zip(*least, strict=True))
@@ -84,7 +85,7 @@ def curve(samples: Sequence[Sample[Sequence[float]]], widest: float = WIDEST, *,
             factor = many / few if few > 0 else math.inf
             raise CannotTell(_scattered(counted, f"What they say may differ by a factor of {factor:.2g}"))
     middle = _middle(counted, _size)
-    return Key(tuple(middle.value), low, high, middle.repeat, without_slowest, cut)
+    return Key(tuple(middle.value), low, high, middle.repeat, slowest, cut)
 
 
 def exact(samples: Sequence[Sample[float] | float]) -> Key:

@@ -58,8 +58,9 @@ def made_words(made: Made, key: Key | None = None) -> str:
         said += f" {_of_them(made.reused, made.runs)} made before, with the same settings and seeds."
     if made.disturbed:
         said += f" {_of_them(made.disturbed, made.runs)} disturbed by something else on this machine."
-    if key is not None and key.without_slowest:
-        said += " The slowest repeat does not count: much on a machine can slow a step, and nothing hastens one."
+    if key is not None and key.slowest:
+        who = "The slowest repeat does" if key.slowest == 1 else f"The {key.slowest} slowest repeats do"
+        said += f" {who} not count: much on a machine can slow a step, and nothing hastens one."
     if key is not None and key.cut:
         each = "" if key.cut == 1 else f"{key.cut} "
         said += f" The {each}least and the {each}greatest of the repeats do not count."

@@ -84,7 +84,7 @@ LESSON = Lesson(
             "freeze",
             "How long is the longest pause that a short answer suffers?",
             Number("ms", 5.0, 20_000.0),
-            key=lambda evidence: number(in_ms(evidence.each(of(WITH, stall_s))), duration=True),
+            key=lambda evidence: number(in_ms(evidence.only(WITH).each(of(WITH, stall_s))), duration=True),
             reasons=("Steps alternate, so hardly any", "As long as the long prompt's prefill", "Longer than that"),
             runs=one_station,
             most_repeats=9,
