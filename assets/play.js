@@ -11,6 +11,7 @@ const SEARCH = given.room ? "hint" : "best";    // while a class plays, nobody i
 let asked = given.asked, now = null, busy = false, watching = "", drawn = 0;
 let limit_s = 0, left_s = 0;                    // a move may take so long; 0: no limit
 let counted = "", counting = false;             // the moves that the class has
+let advice = null;                              // of a round that was played: what is said before the move that decided it
 
 function el(name, attributes = {}, ...children) {
   const node = document.createElement(name);
@@ -63,6 +64,8 @@ async function search() {
   }
 }
 
+const place = ({ level, seed, pace, moves }) => JSON.stringify([level, seed, pace, moves]);
+
 function tellWhy(why) { at("why").textContent = typeof why === "string" ? why : "The lab does not answer. Nothing is lost: try again in a moment."; }
 
 function remember() {
@@ -84,7 +87,7 @@ function show(said) {
   now.begun = asked.moves.length > 0;
   remember();
   at("does").replaceChildren(...tinted(said.says));
-  at("asks").textContent = said.asks;
+  at("asks").textContent = advice?.before === place(asked) && !said.result ? advice.says : said.asks;
   at("does").toggleAttribute("data-begun", asked.moves.length > 0);
   at("does").hidden = !!said.result;
   at("pace-says").textContent = said.pace;
@@ -155,7 +158,7 @@ function showHand({ buttons, waiting, so_far, t, result }) {
   document.querySelector("[data-do=undo]").title = limit_s ? "With a time limit, a move that is made stands." : "";
   left_s = limit_s;
   tick(0);
-  at("said").textContent = result ? result.headline : `At ${t.toFixed(2)} seconds: ${so_far.map(([what, much]) => `${what} ${much}`).join(", ")}. ${buttons.length} choices.`;
+  at("said").textContent = result ? result.headline : `At ${t.toFixed(2)} seconds: ${so_far.map(([what, much]) => `${what} ${much}`).join(", ")}. ${buttons.length} choices. ${at("asks").textContent}`;
   if (held) (at("moves").querySelector("button") || at("hand-title")).focus({ preventScroll: true });
 }
 
@@ -179,7 +182,7 @@ function showResult({ headline, says, chart, moment, chose, back, searched }, ar
   if (searched === "best") next.append(el("a", { href: new URL(`lab/play/card${location.search}`, document.baseURI), download: "be-the-cook.svg", "data-do": "card" }, "A card to share"));
   const heading = el("h2", { tabindex: -1 }, headline);
   field.prepend(el("p", {}, says, given.room ? " The best that a search finds is shown when the round ends." : searched ? "" : " Looking for the best schedule …"));
-  at("result").replaceChildren(heading, el("div", { class: "both" }, el("div", {}, told, next), field));
+  at("result").replaceChildren(heading, el("div", { class: "both" }, el("div", {}, next, told), field));   // what a search finds moves no button
   if (held) (at("result").querySelector(`[data-watch="${held.watch}"]`) || heading).focus({ preventScroll: true });
   if (!arrived) return;
   heading.focus({ preventScroll: true });
@@ -193,7 +196,11 @@ const acts = {
   again: () => go({ moves: [] }),
   deal: () => go({ moves: [], seed: Math.floor(Math.random() * MOST_SEED) }),
   next: () => go({ moves: [], level: asked.level + 1 }),
-  "what-if": () => go({ moves: asked.moves.slice(0, now.result.back) }),
+  "what-if": () => {
+    const moves = asked.moves.slice(0, now.result.back);
+    advice = { before: place({ ...asked, moves }), says: now.result.there };
+    go({ moves });
+  },
 };
 
 document.addEventListener("click", ({ target }) => {

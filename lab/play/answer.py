@@ -51,7 +51,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
 class Result(msgspec.Struct, frozen=True):
     """`chart`: HTML. `moment`: what cost most, or what was good; `chose`: the move that decided, if one did.
-    `back`: how many moves came before it. `searched`: how far that was looked for."""
+    `back`: how many moves came before it; `there`: what is said there. `searched`: how far that was looked for."""
 
     headline: str
     says: str
@@ -59,6 +59,7 @@ class Result(msgspec.Struct, frozen=True):
     moment: str
     chose: str
     back: int | None
+    there: str
     searched: Search
 
 
@@ -151,4 +152,4 @@ def _result(played: Play, search: Search) -> Result:
     says = stands.says
     if played.made_s and played.made_s[-1] < played.t:
         says += " After your last move there was nothing left to choose, so the rest ran by itself."
-    return Result(stands.headline, says, chart, told.says, told.chose, told.back, search)
+    return Result(stands.headline, says, chart, told.says, told.chose, told.back, told.there, search)

@@ -35,11 +35,12 @@ class Turn(msgspec.Struct, frozen=True):
 
 class Moment(msgspec.Struct, frozen=True):
     """`says`: what cost most, or what made the round good. `chose`: the move that decided, or that none did; `back`:
-    how many came before it."""
+    how many came before it, and `there` what is said before it when it is to be made again."""
 
     says: str
     chose: str = ""
     back: int | None = None
+    there: str = ""
 
 
 def moment(played: Play, search: Search) -> Moment:
@@ -55,7 +56,9 @@ def moment(played: Play, search: Search) -> Moment:
         if any(one.score.beats(score(played.events)) for one in frontier(played.puzzle)):
             return Moment(says, "No single move decided it, but a round that is better in both scores can be had.")
         return Moment(good(played))
-    return Moment(says, _chose(found) if search == "best" else _hint(found), found.before)
+    if search == "best":
+        return Moment(says, _chose(found), found.before, _chose_here(found))
+    return Moment(says, _hint(found), found.before, _hint_here(found))
 
 
 def _hint(found: Turn) -> str:
@@ -71,6 +74,15 @@ def _chose(found: Turn) -> str:
         f"Your move at {in_seconds(found.at_s)} decided it: {told(found.chosen)}. A round that begins like yours, and "
         f"then has “{told(found.instead)}” there, reaches {then}."
     )
+
+
+def _hint_here(found: Turn) -> str:
+    return f"Here you chose: {told(found.chosen)}. Another move can do better in both scores."
+
+
+def _chose_here(found: Turn) -> str:
+    then = f"{in_seconds(found.score.ttft_s)} (TTFT) and {in_seconds(found.score.stall_s)} (stall)"
+    return f"Here you chose: {told(found.chosen)}. With “{told(found.instead)}” you can still reach {then}."
 
 
 def _calm(played: Play) -> str:

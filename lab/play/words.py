@@ -53,7 +53,9 @@ def detail(move: Move) -> str:
     """Below it: how much, and how long the step takes."""
     if move.act == "plate-on":
         return "until an order comes or is served"
-    tokens = f"{move.tokens:,} tokens, " if move.act not in ("plate", "whole", "send") else ""
+    if move.act == "mixed":  # no answer gets its token before the step ends
+        return f"{move.tokens:,} tokens, one each after {in_seconds(move.seconds)}"
+    tokens = f"{move.tokens:,} tokens, " if move.act in ("portion", "together") else ""
     return tokens + in_seconds(move.seconds)
 
 

@@ -140,10 +140,14 @@ def test_a_hint_names_the_move_and_not_what_would_be_better(level: int, policy: 
     hinted, thorough = moment(play(given_, made), "hint"), moment(play(given_, made), "best")
     assert hinted.back is not None
     here = {move.move: as_words(move) for move in play(given_, made[: hinted.back]).open}
-    assert here.pop(made[hinted.back]) in hinted.chose
-    assert not any(other in hinted.chose for other in here.values())
+    mine = here.pop(made[hinted.back])
+    for says in (hinted.chose, hinted.there):
+        assert mine in says
+        assert not any(other in says for other in here.values())
     assert "reaches" in thorough.chose
     assert "reaches" not in hinted.chose
+    assert thorough.there.startswith("Here you chose: ")
+    assert any(f"“{other}”" in thorough.there for other in map(as_words, play(given_, made[: thorough.back]).open))
 
 
 @pytest.mark.parametrize("level", [1, 2])
