@@ -177,14 +177,16 @@ function cabinet(one, x0, x1, geo, { calls = "" } = {}) {
     right = x1 - 9,
     room = x1 - x0,
     hatch = one.station === "hatch",
-    load = `${Math.round(100 * one.busy)} %`;
+    load = `${Math.round(100 * one.busy)} %`,
+    over = one.t < WINDOW_S ? "so far" : `of the last ${WINDOW_S} s`;
   const clock =
       one.mode === "decode" ? (one.stroke && room > 230 ? `${secs(one.stroke)} a step` : "") : one.step ? age(one.since) : "",
     free = right - left - (clock ? widthOf(clock, 14, 600) + 8 : 0);
   const who = one.of > 1 && !hatch ? [[[`${capital(one.called)}  `, "soft"]], []] : [[]];
   const wordings = doing(one, calls).flatMap((parts) => who.map((named) => [...named, ...parts]));
   const full = one.shelf ? `KV cache ${Math.round((100 * one.shelf.used) / one.shelf.blocks)} % full` : "",
-    after = left + 106 + widthOf(`${load} busy`, 13) + 14;
+    busy = [`busy ${load} ${over}`, `${load} busy`, load].find((says) => left + 106 + widthOf(says, 13) < right) || "",
+    after = left + 106 + widthOf(busy, 13) + 14;
   return [
     rect(x0, geo.front + 12, room, geo.floor - geo.front - 18, { rx: 4, class: "cab" }),
     fitted(left, y1, free, wordings),
@@ -193,12 +195,7 @@ function cabinet(one, x0, x1, geo, { calls = "" } = {}) {
       ? text(left, y2, `${many(one.plates.length, "answer")} under way`, { class: "t13 soft" })
       : [
           pips(left - 1, y2 + 1, one.shares),
-          text(
-            left + 106,
-            y2,
-            left + 106 + widthOf(`${load} busy`, 13) < right ? `${load} busy` : left + 140 < right ? load : "",
-            { class: "t13 soft" },
-          ),
+          text(left + 106, y2, busy, { class: "t13 soft" }),
           full && right - widthOf(full, 13) > after ? text(right, y2, full, { class: "t13 soft end" }) : null,
         ],
   ];

@@ -86,6 +86,7 @@ function stationAt(now, who) {
   const look = () => (lately ||= shares(worker, t));
   return {
     ...who,
+    t,
     worker,
     step,
     mode,
@@ -103,6 +104,7 @@ function stationAt(now, who) {
     get shares() {
       return look();
     },
+    /** Over the last three seconds, or since the start. */
     get busy() {
       const { prefill, decode, mixed } = look();
       return Math.min(1, prefill + decode + mixed);
