@@ -1,17 +1,16 @@
 """A learner on a phone-sized page, from the way in to the counts, without a pointer, and without cookies; axe finds no
 fault on the way."""
 
-import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.lab.classroom.test_class import without_cookies
 from tests.lab.classroom.test_hostile import code, teacher  # noqa: F401  # fixtures
-from tests.lab.conftest import FLAGS, Lab, Visitor
+from tests.lab.conftest import Lab, Visitor
 from tests.lab.course.test_lessons import Learner
 
 
@@ -63,15 +62,7 @@ def test_from_the_way_in_to_the_counts(
 
 @pytest.fixture
 def forgetful(browser: Browser, tmp_path: Path) -> Iterator[Page]:
-    """A phone-sized page of a browser that keeps neither cookies nor anything else for a site."""
-    profile = tmp_path / "profile"
-    (profile / "Default").mkdir(parents=True)
-    blocked = {"profile": {"default_content_setting_values": {"cookies": 2}}}
-    (profile / "Default" / "Preferences").write_text(json.dumps(blocked))
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    window = browser.browser_type.launch_persistent_context(
-        profile, executable_path=path, args=FLAGS, viewport={"width": 390, "height": 844}, reduced_motion="reduce"
-    )
+    window = without_cookies(browser, tmp_path)
     yield window.pages[0]
     window.close()
 

@@ -1,5 +1,5 @@
-"""A class in Chromium: an instructor, a projector and five learners go through a whole lesson on the real engine; the
-server is killed in the middle of a vote."""
+"""A class in Chromium: an instructor, a projector and six learners, one of them without cookies, go through a whole
+lesson on the real engine; the server is killed in the middle of a vote."""
 
 import csv
 import json
@@ -11,13 +11,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Request, ViewportSize, expect
 
-from tests.lab.conftest import Lab, open_lab, with_sample
+from tests.lab.conftest import CHROMIUM, FLAGS, Lab, open_lab, with_sample
 from tests.lab.looks import faults, wear
+from tests.patience import PATIENCE_S
 
 KEY = "the instructor's own key"
-LEARNERS = 5
+LEARNERS = 6
 SHOTS = os.environ.get("SPLIT_KITCHEN_TEST_SHOTS", "")  # a folder for pictures, to look at by hand
 
 
@@ -71,11 +72,27 @@ def sound(page: Page, what: str, width: int, scheme: str) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= width, what
 
 
-class Class:
-    """Everybody's windows."""
+def without_cookies(browser: Browser, folder: Path) -> BrowserContext:
+    """A phone's window of a browser that keeps neither cookies nor anything else for a site."""
+    preferences = folder / "no-cookies" / "Default" / "Preferences"
+    preferences.parent.mkdir(parents=True)
+    preferences.write_text('{"profile": {"default_content_setting_values": {"cookies": 2}}}')
+    window = browser.browser_type.launch_persistent_context(
+        folder / "no-cookies",
+        executable_path=CHROMIUM,
+        args=FLAGS,
+        viewport={"width": 390, "height": 844},
+        reduced_motion="reduce",
+    )
+    window.set_default_timeout(PATIENCE_S * 1000)
+    return window
 
-    def __init__(self, browser: Browser, lab: Lab) -> None:
-        self._browser, self._lab = browser, lab
+
+class Class:
+    """Everybody's windows. `folder`: for the browser that keeps nothing."""
+
+    def __init__(self, browser: Browser, lab: Lab, folder: Path) -> None:
+        self._browser, self._lab, self._folder = browser, lab, folder
         self.errors: list[str] = []
         self.said = 0  # by learners' pages to the lab; the instructor's hears and answers whenever somebody comes
         self.teacher = self.open("instructor", 1280, 900)
@@ -84,7 +101,14 @@ class Class:
 
     def open(self, path: str, width: int = 390, height: int = 844) -> Page:
         size: ViewportSize = {"width": width, "height": height}
-        page = self._browser.new_context(viewport=size, reduced_motion="reduce").new_page()
+        return self._opened(self._browser.new_context(viewport=size, reduced_motion="reduce").new_page(), path)
+
+    def open_without_cookies(self, path: str) -> Page:
+        page = self._opened(without_cookies(self._browser, self._folder).pages[0], path)
+        expect(page.get_by_text("This browser keeps no cookie")).to_be_visible()
+        return page
+
+    def _opened(self, page: Page, path: str) -> Page:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", self._count)
         page.goto(f"{self._lab.url}/{path}", wait_until="commit")  # the others come at the same time
@@ -108,9 +132,10 @@ class Class:
         self.code = way_in.inner_text().split()[-1]
 
     def come(self) -> None:
-        """Everybody opens the page, and the wall is put up."""
-        widths = [390, 1280, *[390] * (LEARNERS - 2)]
-        self.learners = [self.open(f"join?room={self.code}", width) for width in widths]
+        """Everybody opens the page, the last one without cookies, and the wall is put up."""
+        way_in = f"join?room={self.code}"
+        self.learners = [self.open(way_in, width) for width in (390, 1280, *[390] * (LEARNERS - 3))]
+        self.learners.append(self.open_without_cookies(way_in))
         self.wall = self.open(f"projector?room={self.code}", 1920, 1080)
 
     @property
@@ -165,9 +190,11 @@ def saved(page: Page, kind: str) -> list[str]:
 
 @pytest.mark.browser
 @pytest.mark.live
-def test_a_class_whose_server_is_killed_in_mid_vote(browser: Browser, start: Callable[..., Lab]) -> None:
+def test_a_class_whose_server_is_killed_in_mid_vote(
+    browser: Browser, start: Callable[..., Lab], tmp_path: Path
+) -> None:
     lab = start()
-    room = Class(browser, lab)
+    room = Class(browser, lab, tmp_path)
     everybody_joins(room)
     two_votes_and_a_server_that_dies_in_the_second(room, lab, start)
     everybody_watches_one_run(room)
@@ -195,7 +222,7 @@ def everybody_joins(room: Class) -> None:
         press(page, "Join")
     picture = room.wall.get_by_role("img", name="QR code of the way in")
     assert picture.evaluate("async image => (await image.decode(), image.naturalWidth > 20)")
-    expect(room.wall.get_by_text("5 here")).to_be_visible()
+    expect(room.wall.get_by_text(f"{LEARNERS} here")).to_be_visible()
     room.is_sound("1-joined")
 
 
@@ -204,18 +231,19 @@ def two_votes_and_a_server_that_dies_in_the_second(room: Class, lab: Lab, start:
     room.learners[0].get_by_role("button", name="Lock my vote").click()
     expect(room.learners[0].get_by_text("Still missing: a number and how sure you are.")).to_be_visible()
     said = room.said
-    for page, ms in zip(room.learners[:4], ("30", "50", "500", "30"), strict=True):
+    *others, undecided, forgetful = room.learners
+    for page, ms in zip((*others, forgetful), ("30", "50", "500", "30", "30"), strict=True):
         vote(page, ms)
-    drafts_survive_a_reload(room.learners[4])
-    assert room.said - said == 4  # messages: none while a form is filled in, one for each vote
-    a_form_s_bar_is_in_sight(room.learners[4])
+    drafts_survive_a_reload(undecided)
+    assert room.said - said == 5  # messages: none while a form is filled in, one for each vote
+    a_form_s_bar_is_in_sight(undecided)
     for page in (room.teacher, room.wall):
-        expect(page.get_by_text(re.compile("4 of 5 have voted"))).to_be_visible()
+        expect(page.get_by_text(re.compile("5 of 6 have voted"))).to_be_visible()
     for page in room.audience:
         expect(page.get_by_role("table", name="How the class voted")).to_have_count(0)
     press(room.teacher, "Show counts")
     for page in room.audience:
-        expect(page.get_by_role("row", name=re.compile("^10 to 100 ms 3$"))).to_be_visible()
+        expect(page.get_by_role("row", name=re.compile("^10 to 100 ms 4$"))).to_be_visible()
     room.is_sound("3-counts")
 
     press(room.teacher, "Second vote")
@@ -224,14 +252,14 @@ def two_votes_and_a_server_that_dies_in_the_second(room: Class, lab: Lab, start:
     os.kill(lab.process.pid, signal.SIGKILL)
     lab.process.wait()
     start(port=int(lab.host.partition(":")[2]))
-    for page in (room.teacher, *room.audience):
+    for page in (room.teacher, *others, undecided, room.wall):  # who keeps no cookie is nobody after a reload
         page.reload(wait_until="commit")
     for page in room.learners[:2]:
         expect(page.get_by_text("Waiting for the others.")).to_be_visible()
-    expect(room.teacher.get_by_text(re.compile("2 of 5 have voted again"))).to_be_visible()  # and is asked for no key
+    expect(room.teacher.get_by_text(re.compile("2 of 6 have voted again"))).to_be_visible()  # and is asked for no key
     for page in room.learners[2:]:
         vote(page, "20")
-    expect(room.wall.get_by_text(re.compile("5 of 5 have voted again"))).to_be_visible()
+    expect(room.wall.get_by_text(re.compile("6 of 6 have voted again"))).to_be_visible()
 
 
 def drafts_survive_a_reload(page: Page) -> None:
@@ -261,7 +289,7 @@ def everybody_watches_one_run(room: Class) -> None:
     for page in (room.teacher, *room.audience):
         expect(page.get_by_text(re.compile("3 runs with seeds 7 to 9, measured (at|from) "))).to_be_visible()
     for page in room.audience:
-        expect(page.get_by_role("row", name=re.compile("^10 to 100 ms.* 3 5$"))).to_be_visible()
+        expect(page.get_by_role("row", name=re.compile("^10 to 100 ms.* 4 6$"))).to_be_visible()
     room.is_sound("6-answer")
 
 
@@ -338,10 +366,10 @@ def a_learner_s_run_goes_up_is_declined_and_taken_back(room: Class) -> None:
 def everything_can_be_taken_home(room: Class) -> None:
     told = [json.loads(line) for line in saved(room.teacher, "JSONL")]
     assert sorted((one["round"], one["vote"], one["number"]) for one in told) == [
-        *(("check", 1, n) for n in range(1, 6)),
-        *(("first", 1, n) for n in range(1, 5)),
-        *(("first", 2, n) for n in range(1, 6)),
-        *(("grows", 1, n) for n in range(1, 6)),
+        *(("check", 1, n) for n in range(1, 7)),
+        *(("first", 1, n) for n in (1, 2, 3, 4, 6)),
+        *(("first", 2, n) for n in range(1, 7)),
+        *(("grows", 1, n) for n in range(1, 7)),
     ]
     assert {one["nickname"] for one in told if one["number"] == 1} == {"Ada"}
     table = saved(room.teacher, "CSV")
@@ -349,5 +377,5 @@ def everything_can_be_taken_home(room: Class) -> None:
         (one["round"], str(one["number"]), str(one["vote"])) for one in told
     ]
     cookies = [cookie["value"] for page in room.learners for cookie in page.context.cookies()]
-    assert len(cookies) >= LEARNERS
+    assert len(cookies) >= LEARNERS - 1  # the last one has none
     assert not any(cookie in json.dumps(told) + "".join(table) for cookie in cookies)

@@ -11,8 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.lab.classroom.test_class import Class, press, sound, start
-from tests.lab.conftest import CHROMIUM, FLAGS, Lab
-from tests.patience import PATIENCE_S
+from tests.lab.conftest import Lab
 
 __all__ = ["start"]
 MOST_PRESSES = 60
@@ -39,21 +38,6 @@ class Players(Class):
         self.code = way_in.inner_text().split()[-1]
 
 
-def without_cookies(browser: Browser, folder: Path, url: str) -> Page:
-    """A window of a browser that is set to keep none."""
-    preferences = folder / "no-cookies" / "Default" / "Preferences"
-    preferences.parent.mkdir(parents=True)
-    preferences.write_text('{"profile": {"default_content_setting_values": {"cookies": 2}}}')
-    window = browser.browser_type.launch_persistent_context(
-        folder / "no-cookies", executable_path=CHROMIUM, args=FLAGS, reduced_motion="reduce"
-    )
-    window.set_default_timeout(PATIENCE_S * 1000)
-    page = window.pages[0]
-    page.goto(url)
-    expect(page.get_by_text("This browser keeps no cookie")).to_be_visible()
-    return page
-
-
 def plays_on(page: Page) -> None:
     """By keyboard, to the end: whoever waits is prepped whole, or else the first move is made."""
     result = page.locator("#result h2")
@@ -71,7 +55,7 @@ def plays_on(page: Page) -> None:
 @pytest.mark.live
 def test_a_class_plays_one_round(browser: Browser, start: Callable[..., Lab], tmp_path: Path) -> None:
     lab = start(ready=False)  # a round needs no engine
-    room = Players(browser, lab)
+    room = Players(browser, lab, tmp_path)
     room.begin()
     room.come()
     ada, bob = room.learners
@@ -111,7 +95,7 @@ def test_a_class_plays_one_round(browser: Browser, start: Callable[..., Lab], tm
     expect(late.get_by_role("link", name="Play the round")).to_be_visible()
     expect(room.wall.get_by_text(re.compile("2 of 3 have finished a round"))).to_be_visible()
 
-    shy = without_cookies(browser, tmp_path, f"{lab.url}/join?room={room.code}")
+    shy = room.open_without_cookies(f"join?room={room.code}")
     press(shy, "Join")
     shy.get_by_role("link", name="Play the round").click()
     expect(shy.locator(".move").first).to_be_visible()
