@@ -1,8 +1,10 @@
 """What a GPU takes, beside what it could: said, and held to little. The large model's weights are random."""
 
+import itertools
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from queue import SimpleQueue
@@ -65,8 +67,9 @@ def logits_beside_transformers(bench: Bench) -> str:
 
 
 def times_of_steps(bench: Bench) -> str:
-    """Prefill of two lengths; decode of three batch sizes, recorded and launched one by one, to the same logits. Beside
-    them, the FLOP/s and the bytes/s of weights that they come to."""
+    """Prefill of two lengths; decode of three batch sizes, recorded and launched one by one, to the same logits, and of
+    one that is too large to be recorded. Beside them, the FLOP/s and the bytes/s of weights that they come to, and what
+    a step took by each attention."""
     prepared = prepare(bench.large)
     usual, long = bench.lengths
     each = usual // BLOCK + 1
@@ -107,6 +110,9 @@ def times_of_steps(bench: Bench) -> str:
         assert not bench.real or count > 1 or quick < slow, f"recorded {quick} ms, launched one by one {slow} ms"
         reads = f"{read / quick / 1e9:.3g} TB/s of weights"
         said.append(f"decode {count} x {usual} {quick:.3g} ms ({reads}), {slow:.3g} ms launched one by one")
+    said.append(f"decode 32 x {usual} {ms(batch(32)):.3g} ms launched one by one")
+    assert recorded is not None
+    said.append("attention by " + ", ".join(f"{name} {1e3 * s:.3g} ms a step" for name, s in recorded.step_s.items()))
     return ", ".join(said)
 
 
@@ -147,39 +153,42 @@ def fastest_s(bench: Bench, act: Callable[[], object]) -> float:
 
 
 def paces_of_trays(bench: Bench) -> str:
-    """Trays to a process on the same GPU: unpaced beside a plain copy, and at three paces."""
+    """Trays of two lengths to a process on the same GPU: unpaced beside a plain copy; the long one at three paces."""
     door = bench.doors[0]
     prepared = prepare(bench.large)
     count = bench.lengths[1] // BLOCK
     pool = bench.filled_pool(prepared.kv_shape, count)
-    nbytes, reports = prepared.kv_shape.tray_bytes(count), SimpleQueue[Report]()
+    reports, said = SimpleQueue[Report](), list[str]()
     peer = Peer([door], prepared.kv_shape, count, bench.device)
     transports = Transports(pool, key=KEY, names=[door])
     courier = Courier(
         transports, LinkSpec(), say=lambda event: None, report=reports.put, clock=time.monotonic, name="sender"
     )
-    blocks = tuple(range(count))
+    numbers = itertools.count()
     try:
 
-        def shipped_s(pace: float | None, number: int) -> float:
+        def shipped_s(pace: float | None, blocks: tuple[int, ...]) -> float:
+            request = f"r{next(numbers)}"
             courier.set_link(LinkSpec(pace))
-            peer.grant(f"r{number}", blocks)
-            courier.ship(Ship(f"r{number}", "receiver", peer.endpoints[door], blocks), door, blocks)
+            peer.grant(request, blocks)
+            courier.ship(Ship(request, "receiver", peer.endpoints[door], blocks), door, blocks)
             report = reports.get(timeout=60.0)
             assert isinstance(report, Shipped), report
             assert report.digest == peer.digest(blocks)
             return report.seconds
 
-        unpaced_s = min(shipped_s(None, number) for number in range(REPEATS + 1))
-        other = torch.empty(nbytes // 8, dtype=torch.int64, device=bench.place.device)
-        whole = torch.empty_like(other)
-        copied_s = fastest_s(bench, lambda: other.copy_(whole))
-        said = [
-            f"{nbytes / 1e9:.3g} GB unpaced {nbytes / unpaced_s / 1e9:.3g} GB/s, {copied_s / unpaced_s:.2f} of copy_"
-        ]
-        assert not bench.real or door == "tcp" or copied_s / unpaced_s > LEAST_OF_COPY, said
+        for tokens in bench.lengths:
+            blocks = tuple(range(tokens // BLOCK))
+            nbytes = prepared.kv_shape.tray_bytes(len(blocks))
+            unpaced_s = min(shipped_s(None, blocks) for _ in range(REPEATS + 1))
+            other = torch.empty(nbytes // 8, dtype=torch.int64, device=bench.place.device)
+            whole = torch.empty_like(other)
+            copied_s = fastest_s(bench, partial(other.copy_, whole))
+            share = copied_s / unpaced_s
+            said.append(f"{nbytes / 1e9:.3g} GB unpaced {nbytes / unpaced_s / 1e9:.3g} GB/s, {share:.2f} of copy_")
+        assert not bench.real or door == "tcp" or share > LEAST_OF_COPY, said  # of the long one
         for pace in (1e9, 5e9, 20e9) if bench.real else (nbytes / 0.5,):
-            taken_s = shipped_s(pace, int(pace))
+            taken_s = shipped_s(pace, blocks)
             said.append(f"{nbytes / taken_s / 1e9:.3g} of {pace / 1e9:.3g} GB/s")
             slower = taken_s * pace / nbytes - 1
             assert slower >= 0, "faster than the link"

@@ -25,6 +25,22 @@ DEVICE_QUERIES = 512  # on a device, where few large products cost less than wha
 HALVES = (torch.bfloat16, torch.float16)  # what a GPU's fused kernels take
 
 OnLayer = Callable[[int], None]
+Attends = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, float], torch.Tensor]
+
+
+def in_one_call(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, scaling: float
+) -> torch.Tensor:
+    """One query of each request over its past, by torch's own attention. `query`: [requests, KV heads, query heads of
+    each, dim]; `keys`, `values`: [requests, KV heads, positions, dim]. Returns the shape of `query`."""
+    return attend(query, keys, values, attn_mask=mask, scale=scaling)
+
+
+def in_two_products(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, scaling: float
+) -> torch.Tensor:
+    """As `in_one_call`, by two products and a softmax: on some GPUs sooner, where torch's kernel has too few rows."""
+    return torch.softmax((query * scaling) @ keys.transpose(-1, -2) + mask, -1) @ values
 
 
 @dataclass(frozen=True)
@@ -34,6 +50,7 @@ class Singles:
     count: int
     blocks: torch.Tensor  # [count, blocks of the longest past], padded with block 0
     mask: torch.Tensor  # [count, 1, 1, positions]: 0 where a row may attend, -inf where it may not
+    attends: Attends = in_one_call
 
     @classmethod
     def of(cls, pieces: Sequence[Piece], pool: Pool, dtype: torch.dtype) -> "Singles":
@@ -43,11 +60,13 @@ class Singles:
         return cls.over(pool.place.put(tables), pool.place.put(at), pool, dtype)
 
     @classmethod
-    def over(cls, blocks: torch.Tensor, at: torch.Tensor, pool: Pool, dtype: torch.dtype) -> "Singles":
+    def over(
+        cls, blocks: torch.Tensor, at: torch.Tensor, pool: Pool, dtype: torch.dtype, attends: Attends = in_one_call
+    ) -> "Singles":
         """`at`, [count]: the position of each row's own token. Nothing here leaves the pool's place."""
         positions = torch.arange(blocks.shape[1] * pool.shape.block_tokens, device=pool.place.device)
         hidden = positions > at[:, None]
-        return cls(len(blocks), blocks, _minus_infinity(hidden[:, None, None], dtype))
+        return cls(len(blocks), blocks, _minus_infinity(hidden[:, None, None], dtype), attends)
 
     def attend(self, query: torch.Tensor, step: "PagedStep", layer: int, scaling: float) -> torch.Tensor:
         """Takes and returns [rows, heads, dim]."""
@@ -56,7 +75,7 @@ class Singles:
         keys, values = past.view(2, self.count, -1, kv_heads, dim).transpose(2, 3).to(query.dtype)
         # Query heads that share a KV head become its rows, so keys and values need not be repeated for them.
         grouped = query.reshape(self.count, kv_heads, -1, dim)
-        return attend(grouped, keys, values, attn_mask=self.mask, scale=scaling).reshape(query.shape)
+        return self.attends(grouped, keys, values, self.mask, scaling).reshape(query.shape)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,16 @@
 """Recorded decode steps, on the stand-in: the same logits and the same KV as launched one operation after the other."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import pytest
 import torch
 
+from engine.live.compute.attention import Attends
 from engine.live.compute.kv import DevicePool
 from engine.live.compute.optimizations import ALL, FOR_DEVICES, Optimizations
+from engine.live.compute.recorded import ATTENTIONS, RecordedDecode
 from engine.live.compute.runner import Runner
 from engine.live.compute.stand_in import StandIn
 from engine.live.compute.weights import served
@@ -36,12 +39,49 @@ def runner_of(
     return made
 
 
-@pytest.fixture(scope="module", params=TINY)
+def measured(monkeypatch: pytest.MonkeyPatch, quicker: str) -> None:
+    """As if this attention were the quicker one here."""
+    step_s = {attends: 0.001 if name == quicker else 0.002 for name, attends in ATTENTIONS.items()}
+    monkeypatch.setattr(RecordedDecode, "_step_s", lambda _, attends, width: step_s[attends])
+
+
+@pytest.fixture(scope="module", params=itertools.product(TINY, ATTENTIONS), ids=" ".join)
 def runner(request: pytest.FixtureRequest) -> Runner:
-    made = runner_of(request.param)
-    made.warm_up()
+    path, attention = request.param
+    made = runner_of(path)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        measured(monkeypatch, quicker=attention)
+        made.warm_up()
     assert made.remarks == ()
     return made
+
+
+def test_each_attention_is_tried_and_the_steps_are_recorded_with_the_quicker_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = runner_of("tiny-llama")
+    made.warm_up()
+    assert made._recorded is not None
+    assert list(made._recorded.step_s) == list(ATTENTIONS)
+    assert all(step_s > 0 for step_s in made._recorded.step_s.values())
+
+    taken: list[str] = []
+    for name, attends in ATTENTIONS.items():
+
+        def counted(*asked: Any, name: str = name, attends: Attends = attends) -> torch.Tensor:
+            taken.append(name)
+            return attends(*asked)
+
+        monkeypatch.setitem(ATTENTIONS, name, counted)
+    for name in ATTENTIONS:
+        measured(monkeypatch, quicker=name)
+        made = runner_of("tiny-llama")
+        made.warm_up()
+        taken.clear()
+        assert made._recorded is not None
+        with torch.inference_mode():
+            made._recorded.logits(decode(3, 20), None)
+        assert set(taken) == {name}
 
 
 def decode(*pasts: int) -> list[Piece]:
