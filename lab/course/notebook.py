@@ -61,7 +61,7 @@ class Still:
     """What decided these runs, on their own seconds, as a picture: for who reads the notebook where no script runs."""
 
     def __init__(self, logs: Sequence[Log]) -> None:
-        self._picture = share_card(logs)
+        self._picture = share_card(logs, fluid=True)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/plain": "The decisive moments of the runs", "image/svg+xml": self._picture}

@@ -28,8 +28,9 @@ HATCH = (
 )
 
 
-def share_card(logs: Sequence[Log]) -> str:
-    """Of the first two runs, by one measure of time; where they were made stands below."""
+def share_card(logs: Sequence[Log], *, fluid: bool = False) -> str:
+    """Of the first two runs, by one measure of time; where they were made stands below. `fluid`: as wide as the place
+    where it is shown."""
     logs = logs[:2]
     row, size = (46, 46) if len(logs) == 1 else (24, 32)
     told = [_failing(one, log) for one, log in zip(decisive(logs), logs, strict=True)]
@@ -37,10 +38,11 @@ def share_card(logs: Sequence[Log]) -> str:
     for n, one in enumerate(told):
         parts += _drawn(one, 46 + 268 * n, row, size)
     parts.append(f'<text class="soft" x="50" y="{HEIGHT - 28}">{_escaped(_origin(logs[0]))}</text>')
+    size = "" if fluid else f'width="{WIDTH}" height="{HEIGHT}" '
     title = _escaped(" | ".join(one.says for one in told))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'role="img"><title>{title}</title><style>{STYLE}</style>{HATCH}{"".join(parts)}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size}viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
+        f"<title>{title}</title><style>{STYLE}</style>{HATCH}{''.join(parts)}</svg>"
     )
 
 

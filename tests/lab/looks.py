@@ -17,12 +17,13 @@ def wear(page: Page, scheme: str) -> None:
     expect(page.locator(f".sk[data-theme]:not([data-theme={scheme}])")).to_have_count(0)
 
 
-def faults(page: Page, *more: str) -> list[tuple[str, list[str]]]:
-    """Rules that are broken, and the first elements that break them. `more`: tags of rules beside WCAG's."""
+def faults(page: Page, *more: str, within: str | None = None) -> list[tuple[str, list[str]]]:
+    """Rules that are broken, and the first elements that break them. `more`: tags of rules beside WCAG's; `within`: a
+    selector of what is ours, where the page around it is not."""
     expect(page.locator("[data-stale=true]")).to_have_count(0)  # Streamlit pales what it draws again
     # To describe all that is as it should be would take axe as long again as the rules.
     options = {"runOnly": [*WCAG_AA, *more], "resultTypes": ["violations"]}
-    broken = Axe().run(page, options=options).response["violations"]
+    broken = Axe().run(page, context=within, options=options).response["violations"]
     return [(rule["id"], [node["html"][:200] for node in rule["nodes"][:3]]) for rule in broken]
 
 
