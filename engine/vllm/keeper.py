@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import WorkerFailed
-from engine.vllm import road
+from engine.vllm import process_group, road
 from engine.vllm.servers import VllmServer
 
 STOP_S = 8.0
@@ -68,7 +68,7 @@ def main() -> None:
     # a handler, not "ignore", which the servers would inherit: they share this process's group, and its signals
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     orders = msgspec.json.decode((folder / "servers.json").read_bytes(), type=Orders)
-    abandoned = False
+    abandoned, before = False, process_group.shared_files()
     try:
         if orders.paced:
             road.open_road(orders.bytes_per_s)
@@ -79,10 +79,12 @@ def main() -> None:
         sys.stderr.write(f"{wrong}\n")
         sys.exit(1)
     finally:
+        memory = process_group.mapped_by(os.getpgrp()) - before
         os.killpg(0, signal.SIGTERM)
         give_up_s = time.monotonic() + STOP_S
         while _others() and time.monotonic() < give_up_s:
             time.sleep(LOOK_S)
+        process_group.remove(memory)
         if abandoned or _gone(owner):  # it may have gone while the servers ended
             shutil.rmtree(folder, ignore_errors=True)
         os.killpg(0, signal.SIGKILL)  # what is left of them, and this
@@ -134,14 +136,7 @@ def _others() -> bool:
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-    group, me = os.getpgrp(), os.getpid()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != me:
-            with suppress(OSError):
-                state, _, pgrp = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
-                if int(pgrp) == group and state != "Z":
-                    return True
-    return False
+    return process_group.members(os.getpgrp()) != [os.getpid()]
 
 
 if __name__ == "__main__":

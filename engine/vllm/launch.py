@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from engine.errors import BadInput, WorkerFailed
-from engine.vllm import road
+from engine.vllm import process_group, road
 from engine.vllm.keeper import STOP_S, Done, End, Ended, Orders, Pace, encode, from_keeper
 from engine.vllm.servers import VllmServer
 
@@ -66,6 +66,8 @@ class Running:
         self._healthy = healthy
         self._waiting = list(servers)
         self._began_s = self._looked_s = time.monotonic()
+        self._foreign = process_group.shared_files()
+        self._memory: frozenset[Path] = frozenset()  # that servers have, and would leave if they were killed
         (folder / "servers.json").write_bytes(msgspec.json.encode(Orders(self.servers, paced, bytes_per_s)))
         self.channel: Connection[bytes, bytes]
         self.channel, theirs = Pipe()
@@ -88,7 +90,9 @@ class Running:
         if self._waiting and time.monotonic() - self._looked_s > LOOK_S:
             self._looked_s = time.monotonic()
             self._waiting = [server for server in self._waiting if not self._healthy(server.socket)]
-            if self._waiting and self.since_s > START_S:
+            if not self._waiting:
+                self._memory = process_group.mapped_by(self._keeper.pid)
+            elif self.since_s > START_S:
                 raise WorkerFailed(f"vLLM's {self._waiting[0].name} did not start within {START_S:g} s.")
         return not self._waiting
 
@@ -123,9 +127,11 @@ class Running:
             self.channel.send_bytes(encode(End()))
         with suppress(subprocess.TimeoutExpired):
             self._keeper.wait(2 * STOP_S)
+        self._memory |= process_group.mapped_by(self._keeper.pid)  # if the keeper itself was killed
         with suppress(ProcessLookupError):
-            os.killpg(self._keeper.pid, signal.SIGKILL)  # if the keeper itself was killed
+            os.killpg(self._keeper.pid, signal.SIGKILL)
         self._keeper.wait()
+        process_group.remove(self._memory - self._foreign)
         self.channel.close()
 
     def _hear(self) -> Done | None:

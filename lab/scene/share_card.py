@@ -38,10 +38,10 @@ def share_card(logs: Sequence[Log], *, fluid: bool = False) -> str:
     for n, one in enumerate(told):
         parts += _drawn(one, 46 + 268 * n, row, size)
     parts.append(f'<text class="soft" x="50" y="{HEIGHT - 28}">{_escaped(_origin(logs[0]))}</text>')
-    size = "" if fluid else f'width="{WIDTH}" height="{HEIGHT}" '
+    measures = "" if fluid else f'width="{WIDTH}" height="{HEIGHT}" '
     title = _escaped(" | ".join(one.says for one in told))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size}viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" {measures}viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
         f"<title>{title}</title><style>{STYLE}</style>{HATCH}{''.join(parts)}</svg>"
     )
 

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,43 @@ def test_servers_end_with_all_their_children(tmp_path: Path) -> None:
     assert children(os.getpid()) == before
     assert comes(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))  # whoever adopts them reaps them
     assert tmp_path.exists()
+
+
+# As vLLM does, it takes its memory off the list by which Python would remove it.
+WITH_MEMORY = (
+    "import time; from multiprocessing.resource_tracker import unregister;"
+    "from multiprocessing.shared_memory import SharedMemory; memory = SharedMemory(create=True, size=64);"
+    "unregister(memory._name, 'shared_memory'); print('up', memory.name, flush=True); time.sleep(600)"
+)
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("killed", ["nobody", "server", "keeper", "owner"])
+def test_no_shared_memory_is_left_whoever_is_killed(tmp_path: Path, killed: str) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    program = (
+        "import os, sys, time; from pathlib import Path; from engine.errors import WorkerFailed;"
+        "from engine.vllm.launch import Running; from tests.engine.vllm.test_servers import WITH_MEMORY, stand_in, up;"
+        "folder = Path(sys.argv[1]); running = Running([stand_in('a', WITH_MEMORY, folder)], folder, up)\n"
+        "while not running.up(): time.sleep(0.1)\n"
+        "print(running._keeper.pid, (folder / 'a.log').read_text().split()[1], flush=True); sys.stdin.readline()\n"
+        "running.close()"
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-c", program, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert owner.stdout is not None
+    assert owner.stdin is not None
+    keeper, name = owner.stdout.readline().split()
+    (server,) = children(int(keeper))
+    memory = Path("/dev/shm", name)
+    assert memory.exists()
+    if killed != "nobody":
+        os.kill({"server": server, "keeper": int(keeper), "owner": owner.pid}[killed], signal.SIGKILL)
+    owner.communicate("end\n")
+    assert comes(lambda: not memory.exists())
+    assert comes(lambda: not Path(f"/proc/{server}").exists())
 
 
 @pytest.mark.live
