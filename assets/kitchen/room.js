@@ -185,7 +185,8 @@ function cabinet(one, x0, x1, geo, { calls = "" } = {}) {
   const who = one.of > 1 && !hatch ? [[[`${capital(one.called)}  `, "soft"]], []] : [[]];
   const wordings = doing(one, calls).flatMap((parts) => who.map((named) => [...named, ...parts]));
   const full = one.shelf ? `KV cache ${Math.round((100 * one.shelf.used) / one.shelf.blocks)} % full` : "",
-    busy = [`busy ${load} ${over}`, `${load} busy`, load].find((says) => left + 106 + widthOf(says, 13) < right) || "",
+    early = !one.step && one.t < WINDOW_S, // hands that are free, and busy all the time so far, say nothing
+    busy = early ? "" : [`busy ${load} ${over}`, `${load} busy`, load].find((says) => left + 106 + widthOf(says, 13) < right) || "",
     after = left + 106 + widthOf(busy, 13) + 14;
   return [
     rect(x0, geo.front + 12, room, geo.floor - geo.front - 18, { rx: 4, class: "cab" }),

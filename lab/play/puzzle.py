@@ -40,19 +40,18 @@ LEVELS = (
     Level(
         1,
         "One station",
-        "Six orders, one of them large, and one cook: you. Prep (prefill) starts an answer; plating (decode) adds a "
-        "token to each that has started. Keep two waits short: for the first token (TTFT), and between two tokens "
-        "(the longest stall).",
+        "You are the only cook. Prep (prefill) starts an answer; plating (decode) adds a token to each. Keep two waits "
+        "short: for the first token (TTFT), and between two tokens (the longest stall).",
         Deployment("colocated", workers=1),
-        orders=6,
-        larges=(2, 3),
+        orders=4,
+        larges=(1, 2),
     ),
     Level(
         2,
         "Two stations and a pass",
-        "Eight orders, one of them large. Plating (decode) has a station of its own: no prep (prefill) stops it. You "
-        "prep, and choose which tray (a KV cache) crosses the pass next. Keep two waits short: for the first token "
-        "(TTFT), the pass included, and between two tokens (the longest stall).",
+        "Plating (decode) has a station of its own: no prep (prefill) stops it. You prep, and choose which tray (a KV "
+        "cache) crosses the pass next. Keep two waits short: for the first token (TTFT), the pass included, and "
+        "between two tokens (the longest stall).",
         SPLIT,
         orders=8,
         larges=(1, 2, 3),

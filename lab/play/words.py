@@ -39,22 +39,21 @@ def asks(open_: Sequence[Move]) -> str:
     numbers = list(dict.fromkeys(f"{move.orders[0]}" for move in open_ if move.orders))
     many = len(numbers) > 1
     if any(move.act == "send" for move in open_):
-        return f"Trays {listed(numbers)} wait. Whichever you send first, the others wait longer. Press one to begin."
+        return f"Trays {listed(numbers)} wait. Which goes first? Press one to begin."
     who = f"order{'s' * many} {listed(numbers)}"
     if any(move.act == "plate" for move in open_):
-        waits = f"{who} wait{'s' * (not many)} longer"
-        return f"Plate, and {waits}. Prep, and the answer that has started stalls. Press a button to begin."
+        return f"Plate: {who} wait{'s' * (not many)} longer. Prep: what has started stalls. Press one to begin."
     if many:
-        return f"{_capital(who)} wait. Whichever you prep first, the others wait longer. Press a button to begin."
-    return f"{_capital(who)} waits. Prep all of it, or a portion, and decide again after that. Press one to begin."
+        return f"{_capital(who)} wait. Which is first? Press one to begin."
+    return f"{_capital(who)} waits. All of it, or a portion first? Press one to begin."
 
 
 def detail(move: Move) -> str:
     """Below it: how much, and how long the step takes."""
     if move.act == "plate-on":
-        return "until an order comes or is served"
+        return "until something changes"
     if move.act == "mixed":  # no answer gets its token before the step ends
-        return f"{move.tokens:,} tokens, one each after {in_seconds(move.seconds)}"
+        return f"{move.tokens:,} tokens in the same step, {in_seconds(move.seconds)}"
     tokens = f"{move.tokens:,} tokens, " if move.act in ("portion", "together") else ""
     return tokens + in_seconds(move.seconds)
 
@@ -99,7 +98,7 @@ def verdict(mine: Score, others: Mapping[str, Score], better: Score | None, *, s
         return f"You did better than {listed(beaten)} {_in_scores(both)}{there_is}."
     if alike:
         return f"You did exactly as well as {listed(alike)}{there_is}."
-    return f"You and each policy are better in one score and worse in the other{there_is}."
+    return f"You beat no policy in both scores, and none beats you{there_is}."
 
 
 def _in_scores(both: bool) -> str:

@@ -112,6 +112,7 @@ READERS = {
     "engine.sim.traces": "trace-",
     "engine.vllm.keeper": OWN,
     "engine.vllm.launch": OWN,
+    "engine.vllm.process_group": SYSTEM,
     "engine.vllm.tail": OWN,
     "lab.classroom.auth": "data/",
     "lab.ui.assets": SHIPPED,

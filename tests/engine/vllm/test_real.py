@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from engine.commands.inside import VARIABLE
-from engine.events import Arrived, Event, HandoffEnded, TokenMade
+from engine.events import Arrived, Event, HandoffEnded, HandoffOffered, TokenMade
 from engine.grammar import check
 from engine.link import LinkSpec
 from engine.live.process.run import make_requests, run_on
@@ -64,6 +64,8 @@ def test_trays_hold_the_whole_blocks_of_their_prompts(logs: dict[str, Log]) -> N
     per_block = {nbytes / -(-prompts[request] // BLOCK_TOKENS) for request, nbytes in trays.items()}
     assert trays.keys() == prompts.keys()
     assert len(per_block) == 1
+    # what was offered is blocks times the size of one; what landed is NIXL's own count
+    assert trays == {event.request: event.nbytes for event in log.events if isinstance(event, HandoffOffered)}
 
 
 def test_prompts_are_cut_only_where_that_was_asked_for(logs: dict[str, Log]) -> None:

@@ -16,7 +16,7 @@ from lab.classroom.service import Classroom
 from lab.classroom.store import Refusal, RoomFile
 from lab.classroom.wall import wall_of
 from lab.play.game import Ask, play, played_by
-from lab.play.moves import written
+from lab.play.moves import PLATE, written
 from lab.play.pace import Pace, from_text, shipped
 from lab.play.par import as_policy
 from lab.play.puzzle import Puzzle, puzzle
@@ -28,6 +28,7 @@ from tests.lab.play.test_game import PACE
 YOU = "B" * 22
 MEASURED = Pace("here-12345678", "this machine", "As measured here.", PACE.cost, PACE.kv_bytes_per_token)
 GIVEN = puzzle(1, 1, MEASURED)
+LARGE = max(draft.prompt_tokens for draft in GIVEN.drafts)
 LESSON = all_lessons()[0]
 SCORE = st.builds(
     Score,
@@ -43,7 +44,9 @@ def as_(policy: str, given_: Puzzle = GIVEN) -> tuple[str, ...]:
 
 
 def slowly(ask: Ask) -> str:
-    """The large order first, whole, and plates only when there is nothing else to do."""
+    """Plates while no large order waits, preps that one whole, and then plates when there is nothing else to do."""
+    if ask.running and max(job.left for job in ask.waiting) < LARGE:
+        return PLATE
     return written([(max(ask.waiting, key=lambda job: job.left), max(job.left for job in ask.waiting))])
 
 
