@@ -143,7 +143,8 @@ const standStill = (frozen, among) =>
     : frozen.length === among && among > 2
       ? `all ${spelled(among)} plates stand still`
       : `${spelled(frozen.length)} plates stand still`;
-const handsIn = (one) => (one.inPrep.length ? `both hands are in ${orders(one.inPrep, 3)}` : "nobody works on them");
+const handsIn = (one) =>
+  one.inPrep.length ? `both hands are in ${orders(one.inPrep, 3)}` : `nobody works on ${one.frozen.length === 1 ? "it" : "them"}`;
 
 /** Ten places for the last three seconds: a flame a tenth of them in prefill, a stroke a tenth in decode, both in mixed steps. */
 function pips(x, y, { prefill, decode, mixed }, n = 10) {

@@ -16,7 +16,7 @@ from engine.sim.cost import LinearCost, StepCost
 from engine.sim.fit import fit
 from lab.scene.recordings import recorded
 
-BEAT, LARGE, PORTION = 8, 64, 16  # blocks: of a usual prompt, of a large one, of a portion
+BEAT, LARGE, PORTION = 8, 64, 24  # blocks: of a usual prompt, of a large one, of a portion
 CROSSES = 0.6  # a large tray crosses the pass in this share of its prep, or a little more or less
 LINKS = tuple(digit * 10.0**power for power in range(5, 13) for digit in (1, 2, 5))  # bytes/s
 RECORDED, GPUS = "recorded", {"h100": ("h100-sxm", "llama-3.1-8b", 16)}  # card, model, how much longer prompts are

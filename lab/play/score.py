@@ -10,7 +10,8 @@ from engine.metrics import summarize
 from engine.stall import Stall, by_cause
 from lab.play.game import Play
 
-SAME_S = 5e-4  # closer than this, nobody is better
+SAME_S = 5e-4  # closer than this, nobody is better,
+SAME = 0.01  # nor by less than this share, which two digits do not show
 
 
 class Score(msgspec.Struct, frozen=True):
@@ -26,16 +27,23 @@ class Score(msgspec.Struct, frozen=True):
 
     def beats(self, other: "Score") -> bool:
         """Better in one of the two, and not worse in the other."""
-        earlier, calmer = other.ttft_s - self.ttft_s, other.stall_s - self.stall_s
-        return min(earlier, calmer) >= -SAME_S and max(earlier, calmer) > SAME_S
+        return sorted(self._gains(other)) in ([0, 1], [1, 1])
 
     def beats_in_both(self, other: "Score") -> bool:
         """Better in both."""
-        return min(other.ttft_s - self.ttft_s, other.stall_s - self.stall_s) > SAME_S
+        return self._gains(other) == [1, 1]
 
     def is_like(self, other: "Score") -> bool:
         """The same in both."""
-        return max(abs(self.ttft_s - other.ttft_s), abs(self.stall_s - other.stall_s)) <= SAME_S
+        return self._gains(other) == [0, 0]
+
+    def _gains(self, other: "Score") -> list[int]:
+        """In each of the two: 1 better, 0 the same, -1 worse."""
+        both = ((self.ttft_s, other.ttft_s), (self.stall_s, other.stall_s))
+        return [
+            0 if abs(mine - theirs) <= max(SAME_S, SAME * max(mine, theirs)) else 1 if mine < theirs else -1
+            for mine, theirs in both
+        ]
 
 
 def score(events: Sequence[Event]) -> Score:

@@ -85,6 +85,17 @@ def test_a_headline_names_the_best_that_was_found_beside_the_policies_that_are_b
     assert "Prefill first has first tokens after 0.50 s, but stalls for 9.00 s." in said
 
 
+def test_what_two_digits_do_not_show_makes_nobody_better() -> None:
+    """A page that says 0.76 s of both must not say that one of them is earlier."""
+    mine, calmer, alike = (
+        Score(ttft_s, 1.0, stall_s, 2.0) for ttft_s, stall_s in ((0.758, 0.67), (0.763, 0.49), (0.761, 0.673))
+    )
+    assert calmer.beats(mine)
+    assert not calmer.beats_in_both(mine)
+    assert mine.is_like(alike)
+    assert not mine.beats(alike)
+
+
 def test_only_who_is_better_in_both_scores_is_said_to_be() -> None:
     mine, equal, ahead, apart = (Score(ttft, ttft, stall, 1.0) for ttft, stall in ((2, 1), (1, 1), (1, 0.5), (1, 2)))
     said = [verdict(mine, {"one": other}, None, searched=False) for other in (equal, ahead, apart)]
