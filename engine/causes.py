@@ -52,6 +52,7 @@ from engine.usual_gap import RunningMedian
 LONG = 8  # usual gaps, and a longer one is a stall
 ENOUGH = 8  # gaps, and their median says what is usual
 HALF = 0.5  # of a stall, and what overlaps as much is its cause
+ALIKE = 0.8  # of the longest: stalls that are said to have lasted as long
 
 
 def causes(events: Iterable[Event]) -> tuple[Stall, ...]:
@@ -202,7 +203,7 @@ class Stalls:
         return [] if worker.due else self._flush(worker)
 
     def _flush(self, worker: Worker) -> list[Stall]:
-        """The stalls that its last step ended, those of one cause together."""
+        """The stalls that its last step ended, those of one cause and of about one length together."""
         worker.due = set()
         group, worker.group = worker.group, []
         alike: defaultdict[tuple[str, ...], list[Stall]] = defaultdict(list)
@@ -210,9 +211,12 @@ class Stalls:
             alone = (stall.cause.request,) if stall.cause.kind in ("tray", "tray-ahead") else ()
             alike[stall.phase, stall.cause.kind, *alone].append(stall)
         out = []
-        for stalls in alike.values():
-            first = min(stalls, key=lambda stall: stall.since)
-            out.append(msgspec.structs.replace(first, requests=tuple(s.requests[0] for s in stalls)))
+        for left in alike.values():
+            while left:
+                first = min(left, key=lambda stall: stall.since)
+                together = [stall for stall in left if stall.seconds >= ALIKE * first.seconds]
+                out.append(msgspec.structs.replace(first, requests=tuple(s.requests[0] for s in together)))
+                left = [stall for stall in left if stall not in together]
         return out
 
     # ---- KV on its way

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from engine.causes import ENOUGH, HALF, LONG, Stalls, causes
+from engine.causes import ALIKE, ENOUGH, HALF, LONG, Stalls, causes
 from engine.events import (
     SERVER,
     UNSEEN,
@@ -160,6 +160,20 @@ def test_a_busy_machine_is_no_cause_of_ours() -> None:
     assert says(stall) == "2.02 s: request 1, and nothing in this run's log says why."
 
 
+def test_who_froze_later_is_not_said_to_have_stood_still_as_long() -> None:
+    """Order 2 is prepped while order 1 stands still; then both do, until order 3 is prepped."""
+    events: list[Event] = []
+    for begun, end, prompt, tokens in ((0.0, 0.1, "r1", 10), (0.1, 1.7, "r2", 640), (1.7, 2.0, "r3", 64)):
+        plan = (Slice(prompt, 0, tokens),)
+        events += [Arrived(begun, prompt, tokens, 4), StepStarted(begun, "w", plan, 0, 1, 8), StepEnded(end, "w")]
+        events.append(TokenMade(end, "w", prompt, 0, 1))
+    plates = tuple(Slice(request, tokens, 1) for request, tokens in (("r1", 10), ("r2", 640), ("r3", 64)))
+    events += [StepStarted(2.0, "w", plates, 0, 1, 8), StepEnded(2.02, "w")]
+    events += [TokenMade(2.02, "w", piece.request, 1, 1) for piece in plates]
+    stalls = [(stall.requests, round(stall.seconds, 2)) for stall in causes(events) if stall.phase == "next"]
+    assert stalls == [(("r1",), 1.92), (("r2",), 0.32)]
+
+
 def test_a_stall_that_a_step_with_a_prompt_ends_is_one_from_the_first_gap_on() -> None:
     """As in the first moments of a run, and of somebody who plays one: nothing has been decoded alone yet."""
     events: list[Event] = [Arrived(0.0, "r1", 10, 32), TokenMade(0.1, "w", "r1", 0, 1)]
@@ -239,6 +253,16 @@ def test_a_cause_overlaps_at_least_half_of_its_stall(heard: list[Event]) -> None
         assert cause.until > stall.since
         found = spans[cause.kind, stall.worker if cause.kind in ("prefill", "mixed", "recall") else ""]
         assert covered(found, stall.since, stall.until) >= HALF * stall.seconds - 1e-6, stall
+
+
+@settings(max_examples=120)
+@given(logs)
+def test_whom_a_stall_names_waited_about_as_long_as_it_says(heard: list[Event]) -> None:
+    events = in_order(heard)
+    lasted = {(request, end): gap for request, end, gap in gaps(events)}
+    for stall in causes(events):
+        for request in stall.requests if stall.phase == "next" else ():
+            assert lasted[request, stall.until] >= ALIKE * stall.seconds - 1e-9
 
 
 @settings(max_examples=60)
