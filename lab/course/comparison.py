@@ -50,7 +50,7 @@ def reveal(lesson: Lesson, asked: Round, found: Reveal) -> None:
     if found.explains:
         st.markdown(found.explains)
         if found.one_of > 1:
-            st.caption("These are the numbers of one run, the one in the middle of all repeats.")
+            st.caption("These are the numbers of one run, the one that has the measured value.")
     if found.shows is not None:
         drawn(asked, found.shows, "view")
     if found.moments:

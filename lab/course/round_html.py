@@ -45,7 +45,7 @@ def reveal_html(asked: Round, found: Reveal, at: str) -> str:
         parts.append(f"<p>The runs at hand could not tell: {escape(found.unclear)}</p>")
     parts.append(to_html(found.explains))
     if found.explains and found.one_of > 1:
-        parts.append("<p><small>These are the numbers of one run, the one in the middle of all repeats.</small></p>")
+        parts.append("<p><small>These are the numbers of one run, the one that has the measured value.</small></p>")
     if found.shows is not None:
         parts.append(shown_html(found.shows, asked))
     parts.append(moments_html(asked, found, at))
