@@ -58,7 +58,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def number(samples: Sequence[Sample[float] | float], widest: float = WIDEST, *, duration: bool = False) -> Key:
-    """The median repeat and the range of those that count. Raises CannotTell if they differ by more than the factor
+    """The median of the repeats that count, and their range. Raises CannotTell if they differ by more than the factor
     `widest`.
 
     `duration`: of three repeats or more, the slower half does not count. Whatever else goes on in a machine slows a
