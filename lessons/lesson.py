@@ -45,6 +45,9 @@ class FreeKnob:
     numbers: Callable[[Evidence], Mapping[str, float]]
 
 
+View = Callable[[Evidence, int | None], Bars | Lines]
+
+
 @dataclass(frozen=True)
 class AsCook:
     """The round once more, by the learner's own hands: what to try in the game, at which `level`, with which orders
@@ -78,7 +81,7 @@ class Round:
     most_repeats: int = 0
     knob: Knob | None = None
     numbers: Callable[[Evidence], Mapping[str, str]] = lambda evidence: {}
-    view: Callable[[Evidence], Bars | Lines] | None = None
+    view: View | None = None
     needs_machine: bool = False
     timed: bool = True
     computed: bool = False
@@ -98,10 +101,11 @@ class Round:
         undecided = made < self.most_repeats and isinstance(self.finding(evidence), Unclear)
         return range(made, made + self.repeats if undecided else made)
 
-    def shown(self, evidence: Evidence) -> Bars | Lines | None:
-        """What else the evidence shows; None if there is nothing, or not enough of it."""
+    def shown(self, evidence: Evidence, told: int | None = None) -> Bars | Lines | None:
+        """What else the evidence shows, of the repeat `told`, which the answer is taken from; None if there is nothing,
+        or not enough of it."""
         try:
-            return self.view(evidence) if self.view else None
+            return self.view(evidence, told) if self.view else None
         except CannotTell:
             return None
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Literal
 
 Confidence = Literal["guessing", "fairly sure", "sure"]
@@ -52,11 +53,22 @@ Answer = Number | Choice | Curve
 
 @dataclass(frozen=True)
 class Bars:
-    """What else the evidence shows: for each label the measured values, one a repeat."""
+    """What else the evidence shows: for each label the measured values, one a repeat. `told`: the repeat that the
+    answer is taken from; None: there is no answer, and the median stands for them all."""
 
     unit: str
     values: Mapping[str, tuple[float, ...]]
+    told: int | None = None
     log: bool = False
+
+    def shown(self) -> dict[str, float]:
+        """The one value of each label that is drawn and said."""
+        return {name: median(of) if self.told is None else of[self.told] for name, of in self.values.items()}
+
+    @property
+    def shows(self) -> str:
+        """Which value that is."""
+        return "the median" if self.told is None else "the repeat of the answer"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from engine.metrics import HandoffResult, RequestResult, summarize
 from engine.plan import Plan
 from engine.scenario import Deployment, Kind, Scenario, Workload
 from lessons.evidence import CannotTell, Evidence, Sample
+from lessons.lesson import View
 from lessons.question import Bars
 
 LONG, SHORT = 512, 16  # prompt tokens: long enough to be felt; short enough that nobody feels them
@@ -227,9 +228,16 @@ def percent(share: float) -> str:
     return f"{share:.0%}".replace("%", " %")
 
 
-def ms_bars(evidence: Evidence, fold: Callable[[Log], float], *runs: str, log: bool = False) -> Bars:
-    """Milliseconds of each run, one mark a repeat."""
-    return Bars("ms", {run: tuple(s * 1e3 for s in evidence.of(run, fold)) for run in runs}, log)
+def bars(unit: str, fold: Callable[[Log], float], *runs: str, scale: float = 1.0, log: bool = False) -> View:
+    """A number of each run, times `scale`."""
+    return lambda evidence, told: Bars(
+        unit, {run: tuple(scale * value for value in evidence.of(run, fold)) for run in runs}, told, log
+    )
+
+
+def ms_bars(fold: Callable[[Log], float], *runs: str, log: bool = False) -> View:
+    """Milliseconds of each run, from a number in seconds."""
+    return bars("ms", fold, *runs, scale=1e3, log=log)
 
 
 def in_ms(samples: Sequence[Sample[float]]) -> list[Sample[float]]:

@@ -7,7 +7,6 @@ are SVG, stretched to their box. Whoever does not see it has the chart's sentenc
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from math import log10
-from statistics import median
 from typing import NamedTuple
 
 from lab.course.known import Chart
@@ -148,15 +147,16 @@ def _length(scale: Scale, value: float, kind: str) -> str:
 
 
 def _bars(view: Bars) -> Iterator[str]:
-    """The median, and a small mark for each repeat."""
+    """The repeat of the answer, and a small mark for each."""
     scale = _scale([value for repeats in view.values.values() for value in repeats], view.log)
-    for label, repeats in view.values.items():
-        middle = median(repeats)
+    for label, shown in view.shown().items():
+        repeats = view.values[label]
         marks = "".join(f'<i class="ch-repeat" style="left:{scale(value)}%"></i>' for value in repeats)
         last = scale(max(repeats))
         first = scale(min(repeats)) if scale.log else last
-        yield _row(label, amount(middle, view.unit), _length(scale, middle, "") + marks, first, last)
-    yield from _axis(scale, f"{view.unit}: the median, and a mark for each repeat")
+        yield _row(label, amount(shown, view.unit), _length(scale, shown, "") + marks, first, last)
+    repeated = any(len(repeats) > 1 for repeats in view.values.values())
+    yield from _axis(scale, f"{view.unit}: {view.shows}, and a mark for each" if repeated else view.unit)
 
 
 class _Line(NamedTuple):

@@ -55,7 +55,7 @@ def known(lesson: Lesson, asked: Round, evidence: Evidence, *, of_class: bool = 
     if isinstance(now, Key):
         said = {"guess": GUESS, "times": TIMES, "measured": in_words(asked.answer, now.value)}
         explains = lesson.answer(asked, evidence, now, said)
-    shown = asked.shown(evidence)
+    shown = asked.shown(evidence, now.repeat if isinstance(now, Key) else None)
     where = "in the computation" if asked.computed else "on the class's runs" if of_class else "on your runs"
     return Known(
         now,

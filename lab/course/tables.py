@@ -1,7 +1,6 @@
 """What a round's charts show, as tables and as sentences: for whoever does not see them."""
 
 from collections.abc import Mapping, Sequence
-from statistics import median
 
 from lab.ui.formatting import amount, in_words, spread
 from lessons.keys import Key, Value
@@ -42,7 +41,7 @@ def guess_alt(answer: Answer, guess: Value | None, key: Key, how: str = "measure
 def view_alt(view: Bars | Lines) -> str:
     """A chart in words, for screen readers."""
     if isinstance(view, Bars):
-        says = [f"{label}: {amount(median(repeats), view.unit)}" for label, repeats in view.values.items()]
+        says = [f"{label}: {amount(value, view.unit)}" for label, value in view.shown().items()]
         return "Measured: " + "; ".join(says) + "."
     return f"{view.y_label} against {view.x_label}. " + " ".join(
         f"{name}: from {amount(points[0][1])} at {amount(points[0][0])} to {amount(points[-1][1])} at "
@@ -57,8 +56,8 @@ def view_table(view: Bars | Lines) -> Table:
     if isinstance(view, Bars):
         return {
             "": list(view.values),
-            f"Median, {view.unit}": [amount(median(repeats)) for repeats in view.values.values()],
-            "Repeats": [", ".join(amount(value) for value in repeats) for repeats in view.values.values()],
+            f"{view.shows.capitalize()}, {view.unit}": [amount(value) for value in view.shown().values()],
+            "All repeats": [", ".join(amount(value) for value in repeats) for repeats in view.values.values()],
         }
     rows = [(name, x, y) for name, points in series(view).items() for x, y in points]
     return {

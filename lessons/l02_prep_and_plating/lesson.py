@@ -89,7 +89,7 @@ def limit_words(one: Evidence) -> Mapping[str, str]:
     }
 
 
-def roofline(evidence: Evidence) -> Lines:
+def roofline(evidence: Evidence, told: int | None) -> Lines:
     """Both phases on this machine's roofline: FLOPs per byte of weights read, and the GFLOP/s reached."""
     machine = evidence.known_machine
     ridge = machine.peak_flops_per_s / machine.read_bytes_per_s
@@ -156,9 +156,9 @@ def batch_words(one: Evidence) -> Mapping[str, str]:
     }
 
 
-def steps_and_bound(evidence: Evidence) -> Lines:
-    measured = {n: evidence.of(f"{n:g}", decode_step_s) for n in BATCHES}
-    points = tuple((n, 1e3 * sorted(repeats)[(len(repeats) - 1) // 2]) for n, repeats in measured.items())
+def steps_and_bound(evidence: Evidence, told: int | None) -> Lines:
+    one = evidence.repeats[told or 0]
+    points = tuple((n, 1e3 * step_s(one, n)) for n in BATCHES)
     bound = tuple((n, 1e3 * bound_s(evidence, n)) for n in BATCHES)
     return Lines("answers in the batch", "one step, ms", {"measured": points}, {"the roofline's bound": bound})
 

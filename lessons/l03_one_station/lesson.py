@@ -89,7 +89,7 @@ LESSON = Lesson(
             runs=one_station,
             most_repeats=9,
             numbers=stall_words,
-            view=lambda evidence: ms_bars(evidence, stall_s, WITH, WITHOUT, log=True),
+            view=ms_bars(stall_s, WITH, WITHOUT, log=True),
             free=FreeKnob(
                 Knob("giant order", (32.0, 64.0, 128.0, 256.0, 512.0, 768.0, 1024.0), "{:g} tokens".format),
                 at=LONG,
@@ -117,7 +117,7 @@ LESSON = Lesson(
             key=lambda evidence: greatest(evidence.each(named(stall_s, ONE, TWO))),
             runs=separated,
             numbers=separated_words,
-            view=lambda evidence: ms_bars(evidence, stall_s, ONE, TWO),
+            view=ms_bars(stall_s, ONE, TWO),
         ),
     ),
     claims=(

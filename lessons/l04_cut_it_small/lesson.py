@@ -98,7 +98,7 @@ LESSON = Lesson(
             key=lambda evidence: greatest(evidence.each(named(long_ttft_s, "whole", "small"))),
             runs=against_whole,
             numbers=price_words,
-            view=lambda evidence: ms_bars(evidence, long_ttft_s, "whole", "small"),
+            view=ms_bars(long_ttft_s, "whole", "small"),
             free=FreeKnob(
                 Knob("tokens in a step", (16.0, 32.0, 64.0, 128.0, 256.0, 512.0), "{:g} tokens".format),
                 at=CUT,

@@ -9,8 +9,8 @@ from engine.scenario import BLOCK_TOKENS, Scenario
 from lessons.evidence import Evidence
 from lessons.keys import greatest, untimed
 from lessons.lesson import Claim, FreeKnob, Knob, Lesson, Round
-from lessons.question import Bars, Choice
-from lessons.runs import alone, deployed, handoff_bytes, mb, named
+from lessons.question import Choice
+from lessons.runs import alone, bars, deployed, handoff_bytes, mb, named
 
 PROMPT = 100  # tokens, which do not fill their last block
 LAYERS, KV_HEADS, HEAD_SIZE = 30, 3, 64  # of the kitchen's model, as the answer says
@@ -80,7 +80,7 @@ LESSON = Lesson(
             repeats=1,
             timed=False,
             numbers=tray_words,
-            view=lambda evidence: Bars("MB", {run: evidence.of(run, tray_mb) for run in (SHORT, LONG)}),
+            view=bars("MB", tray_mb, SHORT, LONG),
             needs_machine=True,
             free=FreeKnob(
                 Knob("prompt length", (16.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2000.0), "{:g} tokens".format),

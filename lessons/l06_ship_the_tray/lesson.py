@@ -98,13 +98,12 @@ def even_words(one: Evidence) -> Mapping[str, str]:
     }
 
 
-def roads_view(evidence: Evidence) -> Lines:
-    """Handoff and prefill of the middle repeat of each road, the crossing, and the formula's."""
-    shipped_s, read_s = (
-        tuple((road, middle(evidence.of(f"{road:g}", fold))) for road in ROADS) for fold in (handoff_s, prefill_s)
-    )
+def roads_view(evidence: Evidence, told: int | None) -> Lines:
+    """Handoff and prefill over each road, and where they are equal by the formula."""
+    one = evidence.repeats[told or 0]
+    shipped_s, read_s = (tuple((road, fold(one.log(f"{road:g}"))) for road in ROADS) for fold in (handoff_s, prefill_s))
     lowest, highest = min(s for _, s in shipped_s), max(s for _, s in shipped_s)
-    at = formula_mb_per_s(evidence)
+    at = formula_mb_per_s(one)
     return Lines(
         "MB/s",
         "seconds",
@@ -186,7 +185,7 @@ LESSON = Lesson(
             key=lambda evidence: greatest(evidence.each(named(second_gap_s, "whole", "layers"))),
             runs=both_ways,
             numbers=overlap_words,
-            view=lambda evidence: ms_bars(evidence, second_gap_s, "whole", "layers"),
+            view=ms_bars(second_gap_s, "whole", "layers"),
         ),
         Round(
             "first-token",

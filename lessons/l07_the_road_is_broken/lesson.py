@@ -48,11 +48,11 @@ def grown_all(one: Evidence) -> dict[str, float]:
     return {name: grown(one, "TCP", name) for name in FOLDS}
 
 
-def grown_bars(evidence: Evidence) -> Bars:
-    every = [one.value for one in evidence.each(grown_all)]
+def grown_bars(evidence: Evidence, told: int | None) -> Bars:
+    every = [grown_all(one) for one in evidence.repeats]
     labels = {"ttft": "first token", "gap": "second token", "usual": "later tokens"}
     values = {label: tuple(one[name] for one in every) for name, label in labels.items()}
-    return Bars("times as long as over NVLink", values, log=True)
+    return Bars("times as long as over NVLink", values, told, log=True)
 
 
 def users_meet(evidence: Evidence) -> Key:

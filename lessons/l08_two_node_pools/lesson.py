@@ -89,12 +89,13 @@ LESSON = Lesson(
             key=lambda evidence: greatest(evidence.each(busy_both)),
             runs=reading,
             numbers=pool_words,
-            view=lambda evidence: Bars(
+            view=lambda evidence, told: Bars(
                 "% of the time",
                 {
                     "prefill worker": evidence.of("pools", lambda log: busy(log, PREFILL)),
                     "decode worker": evidence.of("pools", lambda log: busy(log, DECODE)),
                 },
+                told,
             ),
             free=FreeKnob(
                 Knob("answers", (3.0, 6.0, 12.0, 24.0, 48.0, 96.0, 192.0), "{:g} tokens".format),

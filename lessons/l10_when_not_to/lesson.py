@@ -7,8 +7,8 @@ from engine.scenario import Scenario, Workload
 from lessons.evidence import Evidence
 from lessons.keys import greatest
 from lessons.lesson import Claim, FreeKnob, Knob, Lesson, Round
-from lessons.question import Bars, Choice
-from lessons.runs import deployed, named, output_tokens_per_s
+from lessons.question import Choice
+from lessons.runs import bars, deployed, named, output_tokens_per_s
 
 OUTPUT = 3  # tokens of an answer
 BOTH = ("chunked", "disaggregated")
@@ -59,7 +59,7 @@ LESSON = Lesson(
             runs=few_outputs,
             most_repeats=9,
             numbers=rate_words,
-            view=lambda evidence: Bars("tokens/s", {run: evidence.of(run, output_tokens_per_s) for run in BOTH}),
+            view=bars("tokens/s", output_tokens_per_s, *BOTH),
             free=FreeKnob(
                 Knob("answers", (2.0, 3.0, 6.0, 12.0, 24.0, 48.0, 96.0), "{:g} tokens".format),
                 at=OUTPUT,

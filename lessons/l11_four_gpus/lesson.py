@@ -100,7 +100,7 @@ LESSON = Lesson(
             runs=all_four,
             repeats=2,
             numbers=verdict_words,
-            view=lambda evidence: ms_bars(evidence, flowing_s, CHUNKED, NVLINK, PCIE, TCP),
+            view=ms_bars(flowing_s, CHUNKED, NVLINK, PCIE, TCP),
         ),
         Round(
             "check",

@@ -15,6 +15,7 @@ from lessons import all_lessons
 from lessons.evidence import CannotTell, Evidence, Sample
 from lessons.keys import SAME, WIDEST, Key, Unclear, agreed, curve, exact, greatest, judged, number
 from lessons.lesson import Lesson, Round
+from lessons.question import Bars, Lines, Number
 from tests.lessons.simulated import MACHINE, disturbed, gathered, with_logs
 
 ROUNDS = [(lesson, asked) for lesson in all_lessons() for asked in lesson.rounds]
@@ -50,6 +51,23 @@ def test_sound_evidence_answers(lesson: Lesson, asked: Round) -> None:
     assert isinstance(asked.finding(evidence), Key)
     assert asked.view is None or asked.shown(evidence)
     walk(lesson, asked, evidence)
+
+
+@each_round
+def test_a_chart_shows_the_repeat_that_the_answer_is_taken_from(lesson: Lesson, asked: Round) -> None:
+    """The slower half of a duration's repeats does not count, so that the median of all is none of its numbers."""
+    evidence = gathered(lesson, asked, slower=(1.5, 1.0, 1.4))
+    found = asked.finding(evidence)
+    told = found.repeat if isinstance(found, Key) else 0
+    shown, alone = asked.shown(evidence, told), asked.shown(evidence.repeats[told])
+    if isinstance(shown, Bars):
+        assert isinstance(alone, Bars)
+        assert shown.shown() == alone.shown()
+        if isinstance(found, Key) and isinstance(asked.answer, Number):
+            assert found.value[0] in shown.shown().values()
+    elif isinstance(shown, Lines):
+        assert isinstance(alone, Lines)
+        assert all(set(line) <= set(shown.points[name]) for name, line in alone.points.items())
 
 
 @each_round

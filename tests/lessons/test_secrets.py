@@ -74,7 +74,7 @@ def shown(at: int) -> Told:
     lesson, asked = COURSE[at]
     evidence = evidence_of(at)
     told = in_text(lesson.answer(asked, evidence, key_of(at), SAID))
-    match asked.shown(evidence):
+    match asked.shown(evidence, key_of(at).repeat):
         case Bars(unit, values):
             told |= {(value, unit) for repeats in values.values() for value in repeats}
         case Lines(_, label, points):

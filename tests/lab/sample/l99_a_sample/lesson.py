@@ -11,7 +11,8 @@ from engine.scenario import Deployment, ModelSpec, Scenario, Workload
 from lessons.evidence import Evidence
 from lessons.keys import choice, curve, number
 from lessons.lesson import Claim, Knob, Lesson, Round
-from lessons.question import Bars, Choice, Curve, Lines, Number
+from lessons.question import Choice, Curve, Lines, Number
+from lessons.runs import bars
 
 MODEL = ModelSpec("tiny-llama")
 PROMPTS = (64.0, 128.0, 256.0, 512.0)
@@ -35,8 +36,8 @@ def ttft_by_prompt(one: Evidence) -> list[float]:
     return [ttft_ms(one.log(f"{prompt:g}")) for prompt in PROMPTS]
 
 
-def by_prompt(evidence: Evidence) -> Lines:
-    points = tuple((prompt, sorted(evidence.of(f"{prompt:g}", ttft_ms))[0]) for prompt in PROMPTS)
+def by_prompt(evidence: Evidence, told: int | None) -> Lines:
+    points = tuple(zip(PROMPTS, ttft_by_prompt(evidence.repeats[told or 0]), strict=True))
     return Lines("prompt, tokens", "TTFT, ms", {"one cook": points}, {"a limit": ((64, 50), (512, 50))})
 
 
@@ -54,7 +55,7 @@ LESSON = Lesson(
             runs=lambda setting: {"one": kitchen(setting)},
             knob=Knob("Prompt", (64, 256), "{:g} tokens".format),
             numbers=lambda evidence: {"repeats": f"{len(evidence.logs['one'])}"},
-            view=lambda evidence: Bars("ms", {"One cook": evidence.of("one", ttft_ms)}),
+            view=bars("ms", ttft_ms, "One cook"),
             needs_machine=True,
         ),
         Round(
