@@ -79,7 +79,7 @@ def main() -> None:
         sys.stderr.write(f"{wrong}\n")
         sys.exit(1)
     finally:
-        memory = process_group.mapped_by(os.getpgrp()) - before
+        memory = process_group.shared_by(os.getpgrp()) - before
         os.killpg(0, signal.SIGTERM)
         give_up_s = time.monotonic() + STOP_S
         while _others() and time.monotonic() < give_up_s:

@@ -91,7 +91,7 @@ class Running:
             self._looked_s = time.monotonic()
             self._waiting = [server for server in self._waiting if not self._healthy(server.socket)]
             if not self._waiting:
-                self._memory = process_group.mapped_by(self._keeper.pid)
+                self._memory = process_group.shared_by(self._keeper.pid)
             elif self.since_s > START_S:
                 raise WorkerFailed(f"vLLM's {self._waiting[0].name} did not start within {START_S:g} s.")
         return not self._waiting
@@ -127,8 +127,9 @@ class Running:
             self.channel.send_bytes(encode(End()))
         with suppress(subprocess.TimeoutExpired):
             self._keeper.wait(2 * STOP_S)
-        self._memory |= process_group.mapped_by(self._keeper.pid)  # if the keeper itself was killed
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):  # if the keeper itself was killed
+            process_group.stop(self._keeper.pid)  # a server that still starts takes no more while we look
+            self._memory |= process_group.shared_by(self._keeper.pid)
             os.killpg(self._keeper.pid, signal.SIGKILL)
         self._keeper.wait()
         process_group.remove(self._memory - self._foreign)

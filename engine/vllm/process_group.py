@@ -4,23 +4,30 @@ vLLM takes its shared memory off the list by which Python removes it (`multiproc
 remove it by itself. A server that is killed does not.
 """
 
-from collections.abc import Iterable
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 SHARED = Path("/dev/shm")  # where the kernel has it
+STOPPED = ("T", "t", "Z", "X")  # states in which a process does nothing
 
 
 def members(group: int) -> list[int]:
-    """Its processes that still run."""
-    found = []
+    """Its processes that have not ended."""
+    return [pid for pid, state in _states(group) if state != "Z"]
+
+
+def _states(group: int) -> Iterator[tuple[int, str]]:
+    """Each process and how it is, as the kernel says it."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
                 state, _, theirs = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
-                if int(theirs) == group and state != "Z":
-                    found.append(int(entry.name))
-    return found
+                if int(theirs) == group:
+                    yield int(entry.name), state
 
 
 def shared_files() -> frozenset[Path]:
@@ -30,16 +37,26 @@ def shared_files() -> frozenset[Path]:
     return frozenset()
 
 
-def mapped_by(group: int) -> frozenset[Path]:
-    """The shared memory with a name that a process of this group has in its address space."""
-    found = set()
+def shared_by(group: int) -> frozenset[Path]:
+    """The shared memory with a name that a process of this group has in its address space, or open."""
+    found: set[str] = set()
     for pid in members(group):
         with suppress(OSError):
-            for line in Path(f"/proc/{pid}/maps").read_text("utf-8", "replace").splitlines():
-                path = line.split(maxsplit=5)[5:]
-                if path and path[0].startswith(f"{SHARED}/"):
-                    found.add(Path(path[0]))
-    return frozenset(found)
+            maps = Path(f"/proc/{pid}/maps").read_text("utf-8", "replace").splitlines()
+            found.update(path for line in maps for path in line.split(maxsplit=5)[5:])
+        with suppress(OSError):
+            for entry in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(OSError):
+                    found.add(os.readlink(entry))
+    return frozenset(Path(path) for path in found if path.startswith(f"{SHARED}/"))
+
+
+def stop(group: int, within_s: float = 1.0) -> None:
+    """So that none of its processes does anything until it is killed. Raises ProcessLookupError if there is none."""
+    os.killpg(group, signal.SIGSTOP)
+    give_up_s = time.monotonic() + within_s
+    while any(state not in STOPPED for _, state in _states(group)) and time.monotonic() < give_up_s:
+        time.sleep(0.001)
 
 
 def remove(files: Iterable[Path]) -> None:

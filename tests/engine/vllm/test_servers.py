@@ -143,6 +143,27 @@ def test_no_shared_memory_is_left_whoever_is_killed(tmp_path: Path, killed: str)
     assert comes(lambda: not Path(f"/proc/{server}").exists())
 
 
+TAKES_MORE = (
+    "import os, time; from multiprocessing.resource_tracker import unregister;"
+    "from multiprocessing.shared_memory import SharedMemory; held = []\n"
+    "for n in range(20_000):\n"
+    "    held.append(SharedMemory(f'starts-{os.getpgrp()}-{os.getpid()}-{n}', create=True, size=64))\n"
+    "    unregister(held[-1]._name, 'shared_memory')\n"
+    "time.sleep(600)"
+)
+
+
+@pytest.mark.live
+def test_no_shared_memory_is_left_of_a_server_whose_keeper_is_killed_while_it_starts(tmp_path: Path) -> None:
+    running = Running([stand_in(name, TAKES_MORE, tmp_path) for name in "abcd"], tmp_path, lambda socket: False)
+    keeper = running._keeper.pid
+    taken = lambda: list(Path("/dev/shm").glob(f"starts-{keeper}-*"))  # noqa: E731
+    assert comes(lambda: len(taken()) > 200)
+    os.kill(keeper, signal.SIGKILL)
+    running.close()
+    assert not taken()
+
+
 @pytest.mark.live
 def test_a_server_that_ends_says_why_and_takes_the_others_with_it(tmp_path: Path) -> None:
     before = children(os.getpid())
