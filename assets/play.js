@@ -87,7 +87,7 @@ function show(said) {
   now.begun = asked.moves.length > 0;
   remember();
   at("does").replaceChildren(...tinted(said.says));
-  at("asks").textContent = advice?.before === place(asked) && !said.result ? advice.says : said.asks;
+  at("asks").textContent = advised()?.says ?? said.asks;
   at("does").toggleAttribute("data-begun", asked.moves.length > 0);
   at("does").hidden = !!said.result;
   at("pace-says").textContent = said.pace;
@@ -111,6 +111,9 @@ function uncover(begins) {
   const hidden = Math.max(0, ...plates) - top + LEAST_GAP - (innerHeight - at("hand").offsetHeight);
   if (top || hidden > 0) scrollBy({ top: top + Math.max(0, hidden) });
 }
+
+/** What is said of the move that is next, where it decided the round before. */
+const advised = () => advice?.before === place(asked) && !now.result && advice;
 
 /** Words in the colours that they have in the kitchen. */
 const HUES = { prep: "prep", plate: "plate", plating: "plate", pass: "pass", tray: "pass" };
@@ -145,7 +148,7 @@ function showKitchen(said, from, round, stays) {
 
 function showHand({ buttons, waiting, so_far, t, result }) {
   const held = at("moves").contains(document.activeElement), rows = [];
-  at("so-far").replaceChildren(...so_far.map(([what, much, theirs]) => el("div", {}, el("dt", {}, what), el("dd", {}, much), ...theirs.map((one) => el("dd", { class: "theirs" }, one)))));
+  at("so-far").replaceChildren(...so_far.map(([what, much]) => el("div", {}, el("dt", {}, what), el("dd", {}, much))));
   at("hand-title").replaceChildren("Your move ", el("small", {}, `at ${t < 0.0995 ? `${(1e3 * t).toFixed(0)} ms` : `${t.toFixed(2)} s`}`));
   const row = (called, all, ...head) => all.length && rows.push(el("div", { class: all[0].act === "send" ? "row send" : "row", role: "group", "aria-label": called }, ...head, el("div", { class: "all" }, ...all.map(moveButton))));
   row("Plating", buttons.filter(({ act }) => act.startsWith("plate")));
@@ -164,7 +167,7 @@ function showHand({ buttons, waiting, so_far, t, result }) {
 
 function moveButton({ move, act, label, detail, orders }) {
   const whose = ["whole", "portion", "mixed"].includes(act) ? `order ${orders[0]}, ` : "";
-  return el("button", { type: "button", class: "move", "data-move": move, "data-kind": act, "aria-label": `${label}: ${whose}${detail}` }, el("span", {}, ...tinted(label)), detail ? el("small", {}, detail) : "");
+  return el("button", { type: "button", class: "move", "data-move": move, "data-kind": act, "data-advised": advised()?.move === move, "aria-label": `${label}: ${whose}${detail}` }, el("span", {}, ...tinted(label)), detail ? el("small", {}, detail) : "");
 }
 
 function showResult({ headline, says, chart, moment, chose, back, searched }, arrived) {
@@ -198,7 +201,7 @@ const acts = {
   next: () => go({ moves: [], level: asked.level + 1 }),
   "what-if": () => {
     const moves = asked.moves.slice(0, now.result.back);
-    advice = { before: place({ ...asked, moves }), says: now.result.there };
+    advice = { before: place({ ...asked, moves }), says: now.result.there, move: now.result.instead };
     go({ moves });
   },
 };

@@ -15,8 +15,8 @@ from lab.play.pace import Pace, shipped
 from lab.play.par import frontier
 from lab.play.puzzle import Puzzle, puzzle
 from lab.play.score import so_far
-from lab.play.standing import BALANCED, BEST_FOUND, RIVALS, balanced, rivals_of, standing
-from lab.play.words import BRIEFLY, CALLED, STALL, TTFT, asks, detail, label
+from lab.play.standing import BALANCED, BEST_FOUND, RIVALS, balanced, standing
+from lab.play.words import CALLED, STALL, TTFT, asks, detail, label
 from lab.scene.export_html import kitchen
 from lab.scene.motions import motions
 
@@ -51,7 +51,8 @@ class Waiting(msgspec.Struct, frozen=True):
 
 class Result(msgspec.Struct, frozen=True):
     """`chart`: HTML. `moment`: what cost most, or what was good; `chose`: the move that decided, if one did.
-    `back`: how many moves came before it; `there`: what is said there. `searched`: how far that was looked for."""
+    `back`: how many moves came before it; `there`: what is said there, and `instead` the
+    move that is advised, if one is. `searched`: how far that was looked for."""
 
     headline: str
     says: str
@@ -60,18 +61,19 @@ class Result(msgspec.Struct, frozen=True):
     chose: str
     back: int | None
     there: str
+    instead: str
     searched: Search
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """`kitchens`: as the scene takes them; the second one is to be compared with. `so_far`: (what, how much,
-    what the policies have). `asks`: what the first move is about; "" for all others."""
+    """`kitchens`: as the scene takes them; the second one is to be compared with. `so_far`: (what, how much).
+    `asks`: what the first move is about; "" for all others."""
 
     kitchens: tuple[dict[str, Any], ...]
     t: float
     buttons: tuple[Button, ...]
     waiting: tuple[Waiting, ...]
-    so_far: tuple[tuple[str, str, tuple[str, ...]], ...]
+    so_far: tuple[tuple[str, str], ...]
     says: str
     asks: str
     pace: str
@@ -127,14 +129,12 @@ def _waiting(played: Play) -> tuple[Waiting, ...]:
     )
 
 
-def _so_far(played: Play) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
-    now, rivals = so_far(played), rivals_of(played.puzzle, BRIEFLY)
-    ttfts = tuple(f"{name} {in_seconds(one.ttft_s)}" for name, one in rivals.items())
-    stalls = tuple(f"{name} {in_seconds(one.stall_s)}" for name, one in rivals.items())
+def _so_far(played: Play) -> tuple[tuple[str, str], ...]:
+    now = so_far(played)
     return (
-        (TTFT, in_seconds(now.ttft_s) if now.ttft_s is not None else "–", ttfts),
-        (STALL, in_seconds(now.stall_s) if now.stall_s else "–", stalls),
-        ("Served", f"{now.served} of {now.came}", (f"{len(played.puzzle.drafts)} in all",)),
+        (TTFT, in_seconds(now.ttft_s) if now.ttft_s is not None else "–"),
+        (STALL, in_seconds(now.stall_s) if now.stall_s else "–"),
+        ("Served", f"{now.served} of {len(played.puzzle.drafts)}"),
     )
 
 
@@ -152,4 +152,4 @@ def _result(played: Play, search: Search) -> Result:
     says = stands.says
     if played.made_s and played.made_s[-1] < played.t:
         says += " After your last move there was nothing left to choose, so the rest ran by itself."
-    return Result(stands.headline, says, chart, told.says, told.chose, told.back, told.there, search)
+    return Result(stands.headline, says, chart, told.says, told.chose, told.back, told.there, told.instead, search)

@@ -35,12 +35,14 @@ class Turn(msgspec.Struct, frozen=True):
 
 class Moment(msgspec.Struct, frozen=True):
     """`says`: what cost most, or what made the round good. `chose`: the move that decided, or that none did; `back`:
-    how many came before it, and `there` what is said before it when it is to be made again."""
+    how many came before it, `there` what is said before it when it is to be made again, and `instead` the move to
+    make there, if that is told."""
 
     says: str
     chose: str = ""
     back: int | None = None
     there: str = ""
+    instead: str = ""
 
 
 def moment(played: Play, search: Search) -> Moment:
@@ -57,7 +59,7 @@ def moment(played: Play, search: Search) -> Moment:
             return Moment(says, "No single move decided it, but a round that is better in both scores can be had.")
         return Moment(good(played))
     if search == "best":
-        return Moment(says, _chose(found), found.before, _chose_here(found))
+        return Moment(says, _chose(found), found.before, _chose_here(found), found.instead.move)
     return Moment(says, _hint(found), found.before, _hint_here(found))
 
 

@@ -23,13 +23,15 @@ Act = Literal["plate", "plate-on", "whole", "portion", "mixed", "together", "sen
 
 
 class Move(msgspec.Struct, frozen=True):
-    """`seconds`: how long the step will take; 0 where it is not one step. `tokens`: of prompts, or of a tray."""
+    """`seconds`: how long the step will take; 0 where it is not one step. `tokens`: of prompts. `holds`: so many answers
+    get no token from it."""
 
     move: str
     act: Act
     orders: tuple[int, ...]
     tokens: int = 0
     seconds: float = 0.0
+    holds: int = 0
 
 
 def moves(waiting: Sequence[Job], running: Collection[Job], cost: StepCost, portion: int) -> list[Move]:
@@ -40,7 +42,8 @@ def moves(waiting: Sequence[Job], running: Collection[Job], cost: StepCost, port
     def offer(move: str, act: Act, prep: Choice, with_plates: Choice) -> None:
         numbers = tuple(number_of(job.request.id) for job, _ in prep)
         tokens = sum(size for _, size in prep)
-        offered.append(Move(move, act, numbers, tokens, step_s(cost, [*with_plates, *prep])))
+        seconds = step_s(cost, [*with_plates, *prep])
+        offered.append(Move(move, act, numbers, tokens, seconds, len(plates) - len(with_plates)))
 
     if running:
         offer(PLATE, "plate", [], plates)
@@ -49,9 +52,9 @@ def moves(waiting: Sequence[Job], running: Collection[Job], cost: StepCost, port
     for job in waiting:
         number = number_of(job.request.id)
         offer(f"{number}", "whole", [(job, job.left)], [])
-        if job.left > portion:
+        if job.left > portion and not running:
             offer(f"{number}:{portion}", "portion", [(job, portion)], [])
-        if running:
+        if running:  # a portion takes a token for each along: it costs next to nothing
             part = f":{portion}" if job.left > portion else ""
             offer(f"{number}{part}p", "mixed", [(job, min(portion, job.left))], plates)
     if len(waiting) > 1 and sum(job.left for job in waiting) <= PREFILL_BATCH_TOKENS:

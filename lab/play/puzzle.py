@@ -40,8 +40,8 @@ LEVELS = (
     Level(
         1,
         "One station",
-        "You are the only cook. Prep (prefill) starts an answer; plating (decode) adds a token to each. Keep two waits "
-        "short: for the first token (TTFT), and between two tokens (the longest stall).",
+        "You are the only cook. Prep (prefill) starts an answer, plating (decode) adds a token to each. Keep both waits "
+        "short: for first tokens (TTFT), and between tokens (stalls).",
         Deployment("colocated", workers=1),
         orders=4,
         larges=(1, 2),
@@ -50,8 +50,8 @@ LEVELS = (
         2,
         "Two stations and a pass",
         "Plating (decode) has a station of its own: no prep (prefill) stops it. You prep, and choose which tray (a KV "
-        "cache) crosses the pass next. Keep two waits short: for the first token (TTFT), the pass included, and "
-        "between two tokens (the longest stall).",
+        "cache) crosses the pass next. Keep both waits short: for first tokens (TTFT), the pass included, and between "
+        "tokens (stalls).",
         SPLIT,
         orders=8,
         larges=(1, 2, 3),

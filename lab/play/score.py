@@ -55,13 +55,9 @@ def score(events: Sequence[Event]) -> Score:
 
 
 class SoFar(msgspec.Struct, frozen=True):
-    """Of a round under way, the waits that are still going on included. None: no order has come, no token been made.
-
-    `came`: orders that have come in, as the kitchen counts them.
-    """
+    """Of a round under way, the waits that are still going on included. None: no order has come, no token been made."""
 
     served: int
-    came: int
     ttft_s: float | None
     stall_s: float | None
 
@@ -80,7 +76,7 @@ def so_far(play: Play) -> SoFar:
         for request, times in made.items()
         for before, later in zip(times, [*times[1:], *([] if request in over else [play.t])], strict=False)
     ]
-    return SoFar(len(over), len(came), sum(waits) / len(waits) if waits else None, max(gaps, default=None))
+    return SoFar(len(over), sum(waits) / len(waits) if waits else None, max(gaps, default=None))
 
 
 def worst(play: Play) -> list[Stall]:

@@ -42,7 +42,7 @@ def standing(played: Play, *, look_for_par: bool) -> Standing:
     better = better_of(found, mine)
     return Standing(
         verdict(mine, fair, better, searched=look_for_par),
-        numbers(mine, fair, better),
+        numbers(mine, fair),  # one goal is enough: the one that the decisive move names
         marks,
         found,
     )
@@ -86,9 +86,9 @@ def _shares(value: float, values: Sequence[float]) -> float:
     return (value - low) / (high - low) if high > low else 0.0
 
 
-def rivals_of(given: Puzzle, names: Mapping[str, str] = CALLED) -> dict[str, Score]:
+def rivals_of(given: Puzzle) -> dict[str, Score]:
     """Those with as many stations as the learner has, by name."""
-    return {names[kind]: one for kind, one in _rivals(given).items() if _fair(given, kind)}
+    return {CALLED[kind]: one for kind, one in _rivals(given).items() if _fair(given, kind)}
 
 
 def _fair(given: Puzzle, kind: Kind) -> bool:

@@ -7,7 +7,6 @@ from lab.play.moves import Move
 from lab.play.score import Score
 
 TTFT, STALL = "First token (TTFT), mean", "Longest stall"
-BRIEFLY = {"colocated": "prefill first", "chunked": "chunked", "disaggregated": "first come"}
 CALLED = {
     "colocated": "prefill first (co-located)",
     "chunked": "chunked prefill",
@@ -42,7 +41,7 @@ def asks(open_: Sequence[Move]) -> str:
         return f"Trays {listed(numbers)} wait. Which goes first? Press one to begin."
     who = f"order{'s' * many} {listed(numbers)}"
     if any(move.act == "plate" for move in open_):
-        return f"Plate: {who} wait{'s' * (not many)} longer. Prep: what has started stalls. Press one to begin."
+        return f"Plate on, or prep {who}? Press one to begin."
     if many:
         return f"{_capital(who)} wait. Which is first? Press one to begin."
     return f"{_capital(who)} waits. All of it, or a portion first? Press one to begin."
@@ -55,7 +54,8 @@ def detail(move: Move) -> str:
     if move.act == "mixed":  # no answer gets its token before the step ends
         return f"{move.tokens:,} tokens in the same step, {in_seconds(move.seconds)}"
     tokens = f"{move.tokens:,} tokens, " if move.act in ("portion", "together") else ""
-    return tokens + in_seconds(move.seconds)
+    waits = f", {move.holds} plate{'s' * (move.holds > 1)} wait{'s' * (move.holds == 1)}" if move.holds else ""
+    return tokens + in_seconds(move.seconds) + waits
 
 
 def told(move: Move) -> str:
@@ -113,7 +113,7 @@ def reached(mine: Score) -> str:
     )
 
 
-def numbers(mine: Score, others: Mapping[str, Score], better: Score | None) -> str:
+def numbers(mine: Score, others: Mapping[str, Score], better: Score | None = None) -> str:
     """The two that count, those of a round that is better in both, and who is better in one of them."""
     said = [reached(mine)]
     if better:

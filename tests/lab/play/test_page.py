@@ -99,6 +99,7 @@ def test_a_round_is_played_by_keyboard_and_survives_a_reload(lab: Lab, browser: 
         expect(page.locator(".sk-kitchen")).to_have_count(2)
         page.locator("[data-do=what-if]").click()
         expect(page.locator("#asks")).to_contain_text("Here you chose: ")
+        expect(page.locator("[data-advised]")).to_have_count(1)
         page.keyboard.press("1")
         expect(page.locator("#asks")).to_be_empty()
 
