@@ -15,7 +15,7 @@ from websockets.exceptions import WebSocketException
 from lab.bench.learners_page import LearnersPage
 from lab.bench.process import cpu_s, rss_bytes
 from lab.bench.startup import Fresh
-from lab.bench.streamlit_client import Kind, Page, RunWatcher
+from lab.bench.streamlit_client import Kind, Page, RunWatcher, watch_runs
 
 ALL_SEE_S = 60.0  # for every page to show a question
 AT_ONCE = 16  # who join or vote in the same moment, before the class
@@ -183,10 +183,8 @@ class Class:
             self.errors += page.errors
 
     async def watch(self, stream: str) -> None:
-        """Watch one run to its end."""
-        watch = RunWatcher()
-        self.watches.append((stream.partition("&")[0], watch))
-        await watch.watch(self.host, stream)
+        """Watch a run, or all of a class's, to the end."""
+        await watch_runs(self.host, stream, lambda run, watch: self.watches.append((run, watch)))
 
     # ---- the cost
 

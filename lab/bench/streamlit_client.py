@@ -262,12 +262,20 @@ class Page:
 
 
 class WatchMessage(msgspec.Struct):
-    """A message to a watcher of a run. Times are seconds on the run's clock; `seq` counts motions."""
+    """A message to a watcher of a run, or of several, each of which begins with its `kitchen`. Times are seconds on the
+    run's clock; `seq` counts motions."""
 
+    kitchen: "Kitchen | None" = None
     seq: int = 0
     now: float = 0.0
     motions: list["Motion"] = msgspec.field(default_factory=list)
     over: bool = False
+
+
+class Kitchen(msgspec.Struct):
+    """Which run comes next."""
+
+    run: str
 
 
 class Motion(msgspec.Struct):
@@ -281,7 +289,7 @@ _heard = msgspec.json.Decoder(WatchMessage)
 
 
 class RunWatcher:
-    """One socket on a run. `ages_s`: each token's age on arrival, by a clock that is `offset_s` off."""
+    """One run as a socket hears it. `ages_s`: each token's age on arrival, by a clock that is `offset_s` off."""
 
     def __init__(self) -> None:
         self.motions = 0
@@ -291,14 +299,7 @@ class RunWatcher:
         self.offset_s = float("inf")
         self.over = False
 
-    async def watch(self, host: str, stream: str) -> "RunWatcher":
-        """Watch until the run is over."""
-        async with road(host, stream) as socket:
-            async for text in socket:
-                self._take(time.monotonic(), _heard.decode(text))
-        return self
-
-    def _take(self, at_s: float, heard: WatchMessage) -> None:
+    def take(self, at_s: float, heard: WatchMessage) -> None:
         self.over = self.over or heard.over
         if heard.motions:
             if not self.motions:
@@ -308,3 +309,17 @@ class RunWatcher:
             self.offset_s = min(self.offset_s, at_s - heard.now)
             tokens = (motion.t for motion in heard.motions if motion.kind == "token")
             self.ages_s += [at_s - t for t in tokens if t > self._since_s]
+
+
+async def watch_runs(
+    host: str, stream: str, begins: Callable[[str, RunWatcher], None] = lambda run, watch: None
+) -> RunWatcher:
+    """Watch until the last of its runs is over; `begins` is called for each run. Returns the last."""
+    async with road(host, stream) as socket:
+        begins(stream, watch := RunWatcher())
+        async for text in socket:
+            heard = _heard.decode(text)
+            if heard.kitchen:
+                begins(heard.kitchen.run, watch := RunWatcher())
+            watch.take(time.monotonic(), heard)
+    return watch

@@ -13,9 +13,9 @@ from lab.classroom.cook_page import DISCUSS, STEPS, game_of, learners_parts
 from lab.classroom.presence import known_as
 from lab.classroom.service import Classroom, topic
 from lab.classroom.store import Ballot, ClassQuestion, Refusal, Room
+from lab.course.gathering_feed import kitchen as watched
 from lab.course.round_html import headline_html, locked_html, opening_html, reveal_html, told_html
 from lab.course.view import Form, InClass, Reveal, RoundView, round_view
-from lab.runs.live_scene import live
 from lessons.book import Book, Entry, Guess, Outcome, now
 from lessons.keys import judged
 from lessons.lesson import Lesson, Round
@@ -167,11 +167,9 @@ def stills_of(classroom: Classroom, code: str, name: str) -> str | None:
 
 
 def kitchen_of(classroom: Classroom, room: Room, lesson: Lesson, asked: Round) -> dict[str, Any] | None:
-    """The class's run, live: the same for all viewers, and nobody can change it."""
+    """The class's runs, live: the same for all viewers, and nobody can change them."""
     begun = classroom.gathering(room, lesson, asked)
-    if begun is None or not begun.run or begun.measuring:
-        return None
-    spec = live(classroom.engine.run(begun.run))
+    spec = watched(begun) if begun else None
     return {"kitchens": [spec], "can": []} if spec else None
 
 

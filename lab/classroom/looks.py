@@ -18,6 +18,7 @@ from lab.classroom.presence import Presence, digest, known_as
 from lab.classroom.service import topic
 from lab.classroom.store import Room
 from lab.course.evidence_runs import Gathering, says
+from lab.course.gathering_feed import shown
 from lessons.lesson import Lesson, Round
 
 LOOK_S = 0.25  # between two looks at a class, however many pages it has
@@ -51,7 +52,7 @@ class Service(Protocol):
 
 
 class Stand(NamedTuple):
-    """How a class stands. `at` identifies its place without revealing it, and `run` does so for its current run.
+    """How a class stands. `at` identifies its place without revealing it, and `run` does so for its runs.
     `says`: the status line. `done`: the share of the runs that is over; None outside of runs."""
 
     at: str
@@ -65,7 +66,7 @@ def stand(classroom: Service, room: Room) -> Stand:
     asked = room.question
     found = topic(asked) if asked and asked.running and asked.answer is None and room.pace == "step" else None
     begun = classroom.gathering(room, *found) if found else None
-    run = digest((begun.run, begun.stopped, begun.measuring) if begun else None) if found else ""
+    run = digest((begun.id, shown(begun)) if begun else None) if found else ""
     game = classroom.games.of(room.code) if room.pace == "play" else None
     at = digest(room.code, room.pace, asked, classroom.offers.up(room.code), game)
     if game is not None:

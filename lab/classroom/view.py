@@ -6,11 +6,11 @@ from urllib.parse import quote
 
 import streamlit as st
 
+from lab.classroom.light import kitchen_of
 from lab.classroom.looks import Sees, look_at
 from lab.classroom.presence import known_as
 from lab.classroom.service import Classroom
 from lab.classroom.store import Refusal, Room
-from lab.runs.live_scene import live
 from lab.scene.component import scene
 from lab.ui.formatting import made_words
 from lab.ui.learner import learner
@@ -63,9 +63,8 @@ def how_made(made: Made | None) -> None:
 
 
 def common_run(classroom: Classroom, room: Room, lesson: Lesson, asked: Round) -> None:
-    """The class's run, live: the same for all viewers, and nobody can change it."""
-    begun = classroom.gathering(room, lesson, asked)
-    if begun and begun.run and not begun.measuring and (spec := live(classroom.engine.run(begun.run))):
-        scene({"kitchens": [spec], "can": []})
-    if begun is None and (found := classroom.evidence(room, lesson, asked)):
+    """The class's runs, live."""
+    if spec := kitchen_of(classroom, room, lesson, asked):
+        scene(spec)
+    if classroom.gathering(room, lesson, asked) is None and (found := classroom.evidence(room, lesson, asked)):
         how_made(found.made)

@@ -1,5 +1,5 @@
-"""A lesson's page while its runs are made: over one socket it hears how they stand, over another its kitchen hears the
-runs, one after another.
+"""A page while its runs are made. A lesson's hears over one socket how they stand; over another its kitchen, and that
+of each page of a class, hears the runs, one after another. No Streamlit.
 
 Streamlit could rerun a part of the page each second instead, and the page for each run. Where a machine has a core for
 each worker and none beside, that alone disturbs the runs that the page tells of.
@@ -19,7 +19,6 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from lab.course.evidence_runs import Gathering, says
 from lab.runs.live_scene import live
 from lab.runs.run_feed import FRAME_S, SPARING_S
-from lab.ui.pulse import pulse
 
 LOOK_S = 0.5  # between two looks at the engine
 AGAIN_S = 5.0  # a page that was told and has not rerun is told again
@@ -33,16 +32,10 @@ class Drawn(msgspec.Struct):
     at: str
 
 
-def progress(gathering: Gathering) -> None:
-    """Draw how it stands, and keep that true. The page reruns whenever it would show something else."""
-    stream = f"/lab/gathering?id={gathering.id}"
-    pulse("progress", stream, shown(gathering), says(gathering), gathering.on.done / gathering.on.total)
-
-
 def kitchen(gathering: Gathering) -> dict[str, Any] | None:
     """What the scene needs to watch its runs, one after another. None before the first."""
     spec = live(gathering.engine.run(gathering.on.watched))
-    return spec and spec | {"id": "lesson", "stream": f"/lab/gathering/runs?id={gathering.id}"}
+    return spec and spec | {"id": "runs", "stream": f"/lab/gathering/runs?id={gathering.id}"}
 
 
 def shown(gathering: Gathering) -> str:
@@ -50,14 +43,14 @@ def shown(gathering: Gathering) -> str:
     return f"{kitchen(gathering) is not None} {gathering.complete} {gathering.stopped}"
 
 
-async def runs(gathering: Gathering, *, sparing: bool) -> AsyncIterator[str]:
-    """JSON messages for its kitchen: what it watches now, and that run's motions.
+async def runs(gathering: Gathering | None, *, sparing: bool) -> AsyncIterator[str]:
+    """JSON messages for its kitchen: what it watches now, and that run's motions. None for one that is over.
 
     `sparing`: the browser is on the engine's own machine, and no core is left for it. Then messages come less often;
     and once a run was disturbed there are no more, so that at least the runs that are left have their cores.
     """
     seen = ""
-    while not gathering.complete:
+    while gathering is not None and not gathering.complete:
         if sparing and gathering.on.disturbed:
             yield json.dumps({"over": True, "note": RESTS})
             return
@@ -71,6 +64,7 @@ async def runs(gathering: Gathering, *, sparing: bool) -> AsyncIterator[str]:
         async for message in run.motions(0, SPARING_S if sparing else FRAME_S):
             yield message
         yield json.dumps({"over": True, "more": True})
+    yield json.dumps({"over": True})
 
 
 async def follow(socket: WebSocket, gathering: Gathering | None, look_s: float = LOOK_S) -> None:

@@ -13,9 +13,9 @@ import streamlit as st
 
 from engine.errors import BadInput
 from lab.course.comparison import locked, opening, reveal, untold
-from lab.course.evidence_runs import Gathering
+from lab.course.evidence_runs import Gathering, says
 from lab.course.evidence_store import EvidenceStore
-from lab.course.gathering_feed import kitchen, progress
+from lab.course.gathering_feed import kitchen, shown
 from lab.course.guess_form import guess_form
 from lab.course.simulation import free_knob
 from lab.course.tables import Table
@@ -25,6 +25,7 @@ from lab.scene.component import scene
 from lab.ui.formatting import asked_words, in_words, verdict
 from lab.ui.learner import Books, learner
 from lab.ui.next_step import next_step
+from lab.ui.pulse import pulse
 from lessons.book import Entry, Outcome, now
 from lessons.evidence import Evidence
 from lessons.keys import Key, judged
@@ -175,7 +176,9 @@ def _run(course: Course, lesson: Lesson, asked: Round, gathering: Gathering) -> 
     gathering.advance()
     if gathering.complete:
         _gathered(course, lesson, asked, gathering)
-    progress(gathering)
+    # the line under the picture; the page reruns whenever it would show something else
+    share = gathering.on.done / gathering.on.total
+    pulse("progress", f"/lab/gathering?id={gathering.id}", shown(gathering), says(gathering), share)
     if gathering.stopped:
         st.warning(gathering.stopped)
     if spec := kitchen(gathering):

@@ -23,8 +23,8 @@ Act = Literal["plate", "plate-on", "whole", "portion", "mixed", "together", "sen
 
 
 class Move(msgspec.Struct, frozen=True):
-    """`seconds`: how long the step will take; 0 where it is not one step. `tokens`: of prompts. `holds`: so many answers
-    get no token from it."""
+    """`seconds`: how long the step will take; 0 where it is not one step. `tokens`: of prompts. `holds`: so many
+    answers get no token from it."""
 
     move: str
     act: Act

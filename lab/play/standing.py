@@ -1,6 +1,6 @@
 """Where a round that is over stands: beside the policies, and beside the best that was found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from math import log
 from typing import NamedTuple

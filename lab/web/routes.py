@@ -51,14 +51,12 @@ async def follow_gathering(socket: WebSocket) -> None:
 
 
 async def watch_gathering(socket: WebSocket) -> None:
-    """Sends the motions of its runs, one run after another."""
-    gathering = _gathering(socket)
+    """Sends the motions of its runs, one run after another. To a page that comes when they are over, only that."""
     await socket.accept()
-    if gathering is not None:
-        messages = gathering_feed.runs(gathering, sparing=_sparing(socket))
-        await _both(_send(socket, messages), _obey(running().engine, socket, ""))
+    messages = gathering_feed.runs(_gathering(socket), sparing=_sparing(socket))
+    await _both(_send(socket, messages), _obey(running().engine, socket, ""))
     with suppress(WebSocketDisconnect, RuntimeError):
-        await socket.close(*(() if gathering else (UNKNOWN, "no such runs")))
+        await socket.close()
 
 
 async def watch(socket: WebSocket) -> None:

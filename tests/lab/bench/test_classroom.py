@@ -17,8 +17,8 @@ from lessons.question import Choice, Curve, Number
 
 def test_only_tokens_made_while_the_socket_was_open_have_an_age() -> None:
     watch = RunWatcher()
-    watch._take(100.0, WatchMessage(seq=2, now=5.0, motions=[Motion("token", 1.0), Motion("order", 1.0)]))
-    watch._take(101.0, WatchMessage(seq=4, now=5.9, motions=[Motion("token", 5.8), Motion("step")]))
+    watch.take(100.0, WatchMessage(seq=2, now=5.0, motions=[Motion("token", 1.0), Motion("order", 1.0)]))
+    watch.take(101.0, WatchMessage(seq=4, now=5.9, motions=[Motion("token", 5.8), Motion("step")]))
     assert watch.ages_s == [101.0 - 5.8]
     assert watch.offset_s == 95.0
     assert watch.whole
@@ -26,8 +26,8 @@ def test_only_tokens_made_while_the_socket_was_open_have_an_age() -> None:
 
 def test_a_socket_that_missed_a_motion_did_not_see_all() -> None:
     watch = RunWatcher()
-    watch._take(0.0, WatchMessage(seq=1, motions=[Motion("order")]))
-    watch._take(0.0, WatchMessage(seq=3, motions=[Motion("order")]))
+    watch.take(0.0, WatchMessage(seq=1, motions=[Motion("order")]))
+    watch.take(0.0, WatchMessage(seq=3, motions=[Motion("order")]))
     assert not watch.whole
 
 

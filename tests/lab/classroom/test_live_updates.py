@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from starlette.websockets import WebSocket
 
+from engine.scenario import Scenario
 from lab.classroom.actions import ClassActions
 from lab.classroom.games import Games
 from lab.classroom.live_updates import UNKNOWN_CLASS, LiveUpdates
@@ -19,7 +20,7 @@ from lab.classroom.presence import AWAY_S, Presence, digest
 from lab.classroom.store import Room, RoomFile
 from lab.course.evidence_runs import Gathering
 from lab.runs.engine_client import EngineClient, EngineSettings
-from lab.runs.run_feed import RunFeed
+from lab.runs.run_feed import Run, RunFeed
 from lessons import all_lessons
 from lessons.book import Guess
 from lessons.keys import Key
@@ -181,20 +182,26 @@ def test_the_list_of_members_changes_with_who_comes_and_goes_and_with_nothing_el
     assert len(set(lists)) == 4
 
 
-def test_the_next_run_is_news_to_whoever_watches_it(group: Classroom) -> None:
-    def begin(run: str) -> None:
-        engine = EngineClient(EngineSettings(), RunFeed(lambda act: act()))
-        on: Any = SimpleNamespace(run=run, stopped="", measuring=True, waits=False, done=1, total=3, engine=engine)
-        on.on = on
+def test_the_first_run_is_news_to_whoever_watches_and_its_kitchen_hears_the_others_by_itself(group: Classroom) -> None:
+    feed = RunFeed(lambda act: act())
+    for run in ("first", "second"):
+        feed.add(Run(run, Scenario()))
+    engine = EngineClient(EngineSettings(), feed)
+
+    def goes_on(watched: str, gathering: str = "one") -> list[str]:
+        on: Any = SimpleNamespace(
+            id=gathering, run="", watched=watched, stopped="", complete=False, measuring=True, waits=False
+        )
+        on.done, on.total, on.engine, on.on = 1, 3, engine, on
         group.begun = on
+        return [group.where(*view) for view in views]
 
     group.actions.run(group.code, TEACHER)
-    begin("first")
     views: list[tuple[Sees, str]] = [("page", "a"), ("", ""), ("away", "a"), ("offers", ""), ("members", "")]
-    before = [group.where(*view) for view in views]
-    begin("second")
-    after = [group.where(*view) for view in views]
-    assert [old != new for old, new in zip(before, after, strict=True)] == [True, True, False, False, False]
+    none, first, second, anew = goes_on(""), goes_on("first"), goes_on("second"), goes_on("second", "another")
+    assert [old != new for old, new in zip(none, first, strict=True)] == [True, True, False, False, False]
+    assert first == second
+    assert [old != new for old, new in zip(second, anew, strict=True)] == [True, True, False, False, False]
 
 
 def test_nothing_of_the_answer_is_said(group: Classroom) -> None:
