@@ -38,17 +38,27 @@ def shared_files() -> frozenset[Path]:
 
 
 def shared_by(group: int) -> frozenset[Path]:
-    """The shared memory with a name that a process of this group has in its address space, or open."""
-    found: set[str] = set()
+    """The shared memory with a name that a process of this group has in its address space, or open.
+
+    By inode: a semaphore is made under another name, which is the one that the kernel goes on telling."""
+    theirs: set[int] = set()
     for pid in members(group):
         with suppress(OSError):
-            maps = Path(f"/proc/{pid}/maps").read_text("utf-8", "replace").splitlines()
-            found.update(path for line in maps for path in line.split(maxsplit=5)[5:])
+            for line in Path(f"/proc/{pid}/maps").read_text("utf-8", "replace").splitlines():
+                _, _, _, _, inode, *path = line.split(maxsplit=5)
+                if path and path[0].startswith(f"{SHARED}/"):
+                    theirs.add(int(inode))
         with suppress(OSError):
             for entry in Path(f"/proc/{pid}/fd").iterdir():
                 with suppress(OSError):
-                    found.add(os.readlink(entry))
-    return frozenset(Path(path) for path in found if path.startswith(f"{SHARED}/"))
+                    if os.readlink(entry).startswith(f"{SHARED}/"):
+                        theirs.add(entry.stat().st_ino)
+    named = set()
+    for file in shared_files():
+        with suppress(OSError):
+            if file.stat().st_ino in theirs:
+                named.add(file)
+    return frozenset(named)
 
 
 def stop(group: int, within_s: float = 1.0) -> None:

@@ -108,9 +108,10 @@ def test_servers_end_with_all_their_children(tmp_path: Path) -> None:
 
 # As vLLM does, it takes its memory off the list by which Python would remove it.
 WITH_MEMORY = (
-    "import time; from multiprocessing.resource_tracker import unregister;"
+    "import time; from multiprocessing import get_context; from multiprocessing.resource_tracker import unregister;"
     "from multiprocessing.shared_memory import SharedMemory; memory = SharedMemory(create=True, size=64);"
-    "unregister(memory._name, 'shared_memory'); print('up', memory.name, flush=True); time.sleep(600)"
+    "unregister(memory._name, 'shared_memory'); lock = get_context('spawn').Lock(); name = lock._semlock.name;"
+    "unregister(name, 'semaphore'); print('up', memory.name, 'sem.' + name[1:], flush=True); time.sleep(600)"
 )
 
 
@@ -124,7 +125,7 @@ def test_no_shared_memory_is_left_whoever_is_killed(tmp_path: Path, killed: str)
         "from engine.vllm.launch import Running; from tests.engine.vllm.test_servers import WITH_MEMORY, stand_in, up;"
         "folder = Path(sys.argv[1]); running = Running([stand_in('a', WITH_MEMORY, folder)], folder, up)\n"
         "while not running.up(): time.sleep(0.1)\n"
-        "print(running._keeper.pid, (folder / 'a.log').read_text().split()[1], flush=True); sys.stdin.readline()\n"
+        "print(running._keeper.pid, *(folder / 'a.log').read_text().split()[1:], flush=True); sys.stdin.readline()\n"
         "running.close()"
     )
     owner = subprocess.Popen(
@@ -132,14 +133,15 @@ def test_no_shared_memory_is_left_whoever_is_killed(tmp_path: Path, killed: str)
     )
     assert owner.stdout is not None
     assert owner.stdin is not None
-    keeper, name = owner.stdout.readline().split()
-    (server,) = children(int(keeper))
-    memory = Path("/dev/shm", name)
+    keeper, *names = owner.stdout.readline().split()
+    server = children(int(keeper))[0]
+    memory, lock = (Path("/dev/shm", name) for name in names)
     assert memory.exists()
+    assert lock.exists()
     if killed != "nobody":
         os.kill({"server": server, "keeper": int(keeper), "owner": owner.pid}[killed], signal.SIGKILL)
     owner.communicate("end\n")
-    assert comes(lambda: not memory.exists())
+    assert comes(lambda: not memory.exists() and not lock.exists())
     assert comes(lambda: not Path(f"/proc/{server}").exists())
 
 
