@@ -49,7 +49,7 @@ function neighbour(log, t, way) {
 function onRestyle(restyle) {
   const themes = new MutationObserver(restyle),
     dark = matchMedia("(prefers-color-scheme: dark)"),
-    attributeFilter = ["class", "style", "data-theme", "data-jp-theme-light"];
+    attributeFilter = ["class", "style", "data-theme", "data-jp-theme-light", "data-vscode-theme-kind"];
   for (const node of [document.documentElement, document.body]) themes.observe(node, { attributes: true, attributeFilter });
   dark.addEventListener("change", restyle);
   return () => {
@@ -58,21 +58,28 @@ function onRestyle(restyle) {
   };
 }
 
-/** Light or dark follows from the colour that is really behind the scene. */
+/** Red, green and blue of a computed colour, up to 255 each; null for one that is hardly there. */
+function channels(colour) {
+  const parts = (colour.match(/[\d.]+/g) || []).map(Number);
+  if (parts.length < 3 || (parts[3] ?? 1) <= 0.5) return null;
+  return parts.slice(0, 3).map((part) => (colour.startsWith("color(") ? part * 255 : part));
+}
+
+const isDark = ([r, g, b]) => 0.2126 * r + 0.7152 * g + 0.0722 * b < 128;
+
+/** Light or dark follows from the colour that is really behind the scene; where nothing in the document paints one, as in
+ *  VS Code's frame, from the colour of its text. */
 function paint(wrapper) {
-  let paper = null;
+  let paper = null,
+    text = null;
   for (let node = wrapper.parentNode; node && !paper; node = node.parentNode || node.host) {
     if (!(node instanceof Element)) continue;
-    const colour = getComputedStyle(node).backgroundColor,
-      parts = (colour.match(/[\d.]+/g) || []).map(Number);
-    if (parts.length >= 3 && (parts[3] ?? 1) > 0.5)
-      paper = colour.startsWith("color(") ? parts.slice(0, 3).map((part) => part * 255) : parts.slice(0, 3);
+    const style = getComputedStyle(node);
+    text ||= channels(style.color);
+    paper = channels(style.backgroundColor);
   }
-  const dark =
-    matchMedia("(prefers-color-scheme: dark)").matches && getComputedStyle(document.documentElement).colorScheme.includes("dark");
-  paper ||= dark ? [18, 18, 18] : [255, 255, 255];
-  const [r, g, b] = paper;
-  wrapper.style.setProperty("--page", `rgb(${r} ${g} ${b})`);
+  paper ||= text && !isDark(text) ? [18, 18, 18] : [255, 255, 255];
+  wrapper.style.setProperty("--page", `rgb(${paper.join(" ")})`);
   setFont(getComputedStyle(wrapper).fontFamily);
-  mark(wrapper, "data-theme", 0.2126 * r + 0.7152 * g + 0.0722 * b < 128 ? "dark" : "light");
+  mark(wrapper, "data-theme", isDark(paper) ? "dark" : "light");
 }
