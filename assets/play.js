@@ -11,6 +11,7 @@ const SEARCH = given.room ? "hint" : "best";    // while a class plays, nobody i
 let asked = given.asked, now = null, busy = false, watching = "", drawn = 0;
 let limit_s = 0, left_s = 0;                    // a move may take so long; 0: no limit
 let counted = "", counting = false;             // the moves that the class has
+const scores = new Map();                       // a round -> the scores it had when it was last over
 let advice = null;                              // of a round that was played: what is said before the move that decided it
 
 function el(name, attributes = {}, ...children) {
@@ -148,7 +149,9 @@ function showKitchen(said, from, round, stays) {
 
 function showHand({ buttons, waiting, so_far, t, result }) {
   const held = at("moves").contains(document.activeElement), rows = [];
-  at("so-far").replaceChildren(...so_far.map(([what, much]) => el("div", {}, el("dt", {}, what), el("dd", {}, much))));
+  const last = result ? null : scores.get(now.round);
+  at("so-far").replaceChildren(...so_far.map(([what, much], n) => el("div", {}, el("dt", {}, what), el("dd", {}, much), last ? el("dd", { class: "last" }, `${last[n]} last time`) : "")));
+  if (result) scores.set(now.round, so_far.map(([, much]) => much));
   at("hand-title").replaceChildren("Your move ", el("small", {}, `at ${t < 0.0995 ? `${(1e3 * t).toFixed(0)} ms` : `${t.toFixed(2)} s`}`));
   const row = (called, all, ...head) => all.length && rows.push(el("div", { class: all[0].act === "send" ? "row send" : "row", role: "group", "aria-label": called }, ...head, el("div", { class: "all" }, ...all.map(moveButton))));
   row("Plating", buttons.filter(({ act }) => act.startsWith("plate")));
@@ -179,9 +182,10 @@ function showResult({ headline, says, chart, moment, chose, back, searched }, ar
   const field = el("div");
   field.innerHTML = chart;   // the lab's own, escaped there
   for (const one of field.querySelectorAll("[data-watch]")) one.setAttribute("aria-pressed", one.dataset.watch === watching);
-  const next = el("div", { class: "onward" }, button("again", "The same orders again"));
+  const more = !given.room && asked.level < given.levels.length, good = searched === "best" && !chose;
+  const next = el("div", { class: "onward" }, button("again", "The same orders again", back == null && !(good && more)));
   if (!given.room) next.append(button("deal", "Other orders"));
-  if (!given.room && asked.level < given.levels.length) next.append(button("next", `Level ${asked.level + 1}`));
+  if (more) next.append(button("next", `Level ${asked.level + 1}`, good));
   if (searched === "best") next.append(el("a", { href: new URL(`lab/play/card${location.search}`, document.baseURI), download: "be-the-cook.svg", "data-do": "card" }, "A card to share"));
   const heading = el("h2", { tabindex: -1 }, headline);
   field.prepend(el("p", {}, says, given.room ? " The best that a search finds is shown when the round ends." : searched ? "" : " Looking for the best schedule …"));

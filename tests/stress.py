@@ -43,7 +43,8 @@ from tests.patience import comes
 
 LINK = LinkSpec(20e6, 0.001)
 WORKERS = 3
-LOOKS = 3  # seconds until a stopped worker is replaced: fewer than usual, or this would take all day
+# seconds until a stopped worker is replaced, and one that still starts: fewer than usual, or this would take all day
+LOOKS, LOOKS_BEFORE_READY = 3, 90
 DISK_BYTES = 128_000_000
 TORCHS = "torchinductor_"  # a folder that torch makes for its user when it is imported, and keeps
 MOST_IN_A_RUN = 2  # a worker that dies three times before it is ready ends the engine, and that is right
@@ -184,7 +185,11 @@ def disturb(
     transports = list(dict.fromkeys(layout.transport for layout in every))
     done = Done(left_out=[f"{name}: {why}" for name in TRANSPORTS if (why := why_not(name))])
     began_s = time.monotonic()
-    with small_disk(spec) as disk, a_folder_for_temporary_files() as temporary, patch.object(seat, "LOOKS", LOOKS):
+    with (
+        small_disk(spec) as disk,
+        a_folder_for_temporary_files() as temporary,
+        patch.multiple(seat, LOOKS=LOOKS, LOOKS_BEFORE_READY=LOOKS_BEFORE_READY),
+    ):
         if disk is None:
             done.left_out.append("a full disk: a small one can be made by root only")
         kept = _files(disk)

@@ -66,7 +66,7 @@ def _cloud(game: ClassGame, points: dict[str, Point], mine: Point | None) -> str
 def _stands(mine: Score, game: ClassGame) -> str:
     better = better_of(game.best, mine)
     rivals = rivals_of(game.puzzle)
-    return f"{verdict(mine, rivals, better, searched=True)} {numbers(mine, rivals, better)}"
+    return f"{verdict(mine, rivals, better, searched=True)} {numbers(mine, rivals)}"
 
 
 def _again(code: str, game: ClassGame, mine: Point | None) -> str:

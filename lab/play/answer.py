@@ -134,7 +134,6 @@ def _so_far(played: Play) -> tuple[tuple[str, str], ...]:
     return (
         (TTFT, in_seconds(now.ttft_s) if now.ttft_s is not None else "–"),
         (STALL, in_seconds(now.stall_s) if now.stall_s else "–"),
-        ("Served", f"{now.served} of {len(played.puzzle.drafts)}"),
     )
 
 

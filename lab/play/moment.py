@@ -13,6 +13,7 @@ from lab.play.moves import Move
 from lab.play.par import Rule, as_policy, frontier, policies, rules
 from lab.play.puzzle import Puzzle, number_of
 from lab.play.score import SAME_S, Score, score, worst
+from lab.play.standing import better_of
 from lab.play.words import told
 from lab.scene.stall_words import COUNTS, headline
 
@@ -47,17 +48,21 @@ class Moment(msgspec.Struct, frozen=True):
 
 def moment(played: Play, search: Search) -> Moment:
     """Of a round that is over."""
-    stalls = worst(played)
-    says = headline(stalls, lambda request: f"{number_of(request)}") + "." if stalls else _calm(played)
+    stalls, mine = worst(played), score(played.events)
+    says = headline(stalls, lambda request: f"{number_of(request)}") + "." if stalls else _calm(mine)
     if any(stall.phase == "first" for stall in stalls):
         says += " Such waits count in the TTFT, not as stalls."
     if not search:
         return Moment(says)
     found = turn(played.puzzle, played.made, thorough=search == "best")
     if found is None:
-        if any(one.score.beats(score(played.events)) for one in frontier(played.puzzle)):
-            return Moment(says, "No single move decided it, but a round that is better in both scores can be had.")
-        return Moment(good(played))
+        better = better_of([one.score for one in frontier(played.puzzle)], mine)
+        if better is None:
+            return Moment(good(played))
+        then = f" With others from the start, {_both(better)} can be had." if search == "best" else ""
+        return Moment(says, f"No single move decided it.{then}")
+    if in_seconds(found.score.stall_s) == in_seconds(mine.stall_s):
+        says = f"First tokens came late, after {in_seconds(mine.ttft_s)} on average."
     if search == "best":
         return Moment(says, _chose(found), found.before, _chose_here(found), found.instead.move)
     return Moment(says, _hint(found), found.before, _hint_here(found))
@@ -71,10 +76,9 @@ def _hint(found: Turn) -> str:
 
 
 def _chose(found: Turn) -> str:
-    then = f"{in_seconds(found.score.ttft_s)} (TTFT, mean) and {in_seconds(found.score.stall_s)} (longest stall)"
     return (
         f"Your move at {in_seconds(found.at_s)} decided it: {told(found.chosen)}. A round that begins like yours, and "
-        f"then has “{told(found.instead)}” there, reaches {then}."
+        f"then has “{told(found.instead)}” there, reaches {_both(found.score)}."
     )
 
 
@@ -83,12 +87,15 @@ def _hint_here(found: Turn) -> str:
 
 
 def _chose_here(found: Turn) -> str:
-    then = f"{in_seconds(found.score.ttft_s)} (TTFT) and {in_seconds(found.score.stall_s)} (stall)"
-    return f"Here you chose: {told(found.chosen)}. With “{told(found.instead)}” you can still reach {then}."
+    return f"Here you chose: {told(found.chosen)}. With “{told(found.instead)}” you can still reach {_both(found.score)}."
 
 
-def _calm(played: Play) -> str:
-    return f"The longest stall was {in_seconds(score(played.events).stall_s)}."
+def _both(of: Score) -> str:
+    return f"{in_seconds(of.ttft_s)} (TTFT) and {in_seconds(of.stall_s)} (stall)"
+
+
+def _calm(mine: Score) -> str:
+    return f"The longest stall was {in_seconds(mine.stall_s)}."
 
 
 def good(played: Play) -> str:
@@ -106,8 +113,10 @@ def good(played: Play) -> str:
     in_steps = "one step" if len(steps) == 1 else f"{len(steps)} steps"
     if waited:
         who = f"{COUNTS[waited]} answer{'s' * (waited != 1)} had to wait for it"
+    elif any(part.tokens == 1 for step in steps for part in step.plan):
+        who = "each of them had a token for every plate"
     else:
-        who = "no answer was left out of them, though such a step takes longer than one that only plates"
+        who = "no plate waited meanwhile"
     return (
         f"What made it good: order {number}, the large one, was prepped in {in_steps}, and {who}. "
         f"The longest stall was {in_seconds(score(played.events).stall_s)}."

@@ -43,7 +43,7 @@ LEVELS = (
         "You are the only cook. Prep (prefill) starts an answer, plating (decode) adds a token to each. Keep both "
         "waits short: for first tokens (TTFT), and between tokens (stalls).",
         Deployment("colocated", workers=1),
-        orders=4,
+        orders=3,
         larges=(1, 2),
     ),
     Level(

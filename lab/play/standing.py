@@ -42,7 +42,7 @@ def standing(played: Play, *, look_for_par: bool) -> Standing:
     better = better_of(found, mine)
     return Standing(
         verdict(mine, fair, better, searched=look_for_par),
-        numbers(mine, fair),  # one goal is enough: the one that the decisive move names
+        numbers(mine, fair),
         marks,
         found,
     )

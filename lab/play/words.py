@@ -83,7 +83,7 @@ def _orders(move: Move) -> str:
 
 
 def verdict(mine: Score, others: Mapping[str, Score], better: Score | None, *, searched: bool) -> str:
-    """In one sentence. `others`: policies by name. `better`: the best that was found, if it beats the learner."""
+    """In a sentence or two. `others`: policies by name. `better`: a round that was found and beats the learner's."""
     above = [name for name, other in others.items() if other.beats(mine)]
     beaten = [name for name, other in others.items() if mine.beats(other)]
     alike = [name for name, other in others.items() if mine.is_like(other)]
@@ -92,7 +92,9 @@ def verdict(mine: Score, others: Mapping[str, Score], better: Score | None, *, s
         return f"{_capital(listed(above))} did better {_in_scores(both)}."
     if searched and better is None:
         return "Nothing that we found beats you in both scores."
-    there_is = f". The best round found did better {_in_scores(better.beats_in_both(mine))}" if better else ""
+    there_is = ""
+    if better:
+        there_is = f". Another round is better {'in both' if better.beats_in_both(mine) else 'still'}"
     if beaten:
         both = all(mine.beats_in_both(others[name]) for name in beaten)
         return f"You did better than {listed(beaten)} {_in_scores(both)}{there_is}."
@@ -113,11 +115,9 @@ def reached(mine: Score) -> str:
     )
 
 
-def numbers(mine: Score, others: Mapping[str, Score], better: Score | None = None) -> str:
-    """The two that count, those of a round that is better in both, and who is better in one of them."""
+def numbers(mine: Score, others: Mapping[str, Score]) -> str:
+    """The two that count, and who is better in one of them."""
     said = [reached(mine)]
-    if better:
-        said.append(f"{in_seconds(better.ttft_s)} and {in_seconds(better.stall_s)} can be had with the same orders.")
     for name, other in others.items():
         if mine.beats(other) or other.beats(mine) or mine.is_like(other):
             continue

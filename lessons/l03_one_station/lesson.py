@@ -100,7 +100,7 @@ LESSON = Lesson(
             cook=AsCook(
                 level=1,
                 seed=1,
-                says="Now be the cook: one station and four orders, one of them a giant. First prep the giant whole "
+                says="Now be the cook: one station and three orders, one of them a giant. First prep the giant whole "
                 "and count the answers that stand still. Then try to serve everybody without that.",
             ),
         ),

@@ -20,7 +20,7 @@ from lab.play.par import as_policy, frontier, searched
 from lab.play.puzzle import MOST_SEED, Puzzle, puzzle
 from lab.play.score import Score, score, so_far
 from lab.play.standing import standing
-from lab.play.words import numbers, told as as_words, verdict
+from lab.play.words import STALL, TTFT, numbers, told as as_words, verdict
 from tests.lab.play.test_game import PACE, PLAYED_BY
 
 
@@ -77,11 +77,10 @@ def test_who_beats_whom(mine: tuple[float, float], other: tuple[float, float], b
 def test_a_headline_names_the_best_that_was_found_beside_the_policies_that_are_beaten() -> None:
     mine, policy, best = (Score(ttft, ttft, stall, 1.0) for ttft, stall in ((2, 1), (3, 2), (1, 1)))
     assert verdict(mine, {"chunked prefill": policy}, best, searched=True) == (
-        "You did better than chunked prefill in both scores. "
-        "The best round found did better in at least one score and no worse in the other."
+        "You did better than chunked prefill in both scores. Another round is better still."
     )
     assert verdict(mine, {"chunked prefill": policy}, None, searched=True).startswith("Nothing that we found")
-    said = numbers(mine, {"prefill first": Score(0.5, 0.5, 9, 1)}, best)
+    said = numbers(mine, {"prefill first": Score(0.5, 0.5, 9, 1)})
     assert "Prefill first has first tokens after 0.50 s, but stalls for 9.00 s." in said
 
 
@@ -187,7 +186,7 @@ def test_a_round_that_is_over_tells_how_good_it_was_and_may_be_compared() -> Non
     assert told.result.searched == ""
     assert told.asks == ""
     assert told.buttons == ()
-    assert told.so_far[2][1] == "4 of 4"
+    assert [what for what, _ in told.so_far] == [TTFT, STALL]
     compared = answer(Asked(moves=asked.moves, pace="test", watch="chunked", search="best"), lambda _: PACE)
     assert [kitchen["id"] for kitchen in compared.kitchens] == ["you", "chunked"]
     assert compared.result is not None
