@@ -87,7 +87,8 @@ def _hint_here(found: Turn) -> str:
 
 
 def _chose_here(found: Turn) -> str:
-    return f"Here you chose: {told(found.chosen)}. With “{told(found.instead)}” you can still reach {_both(found.score)}."
+    then = _both(found.score)
+    return f"Here you chose: {told(found.chosen)}. With “{told(found.instead)}” you can still reach {then}."
 
 
 def _both(of: Score) -> str:

@@ -22,17 +22,18 @@ from tests.lessons.simulated import gathered
 ROUNDS = {"one-station": ("freeze", "check"), "cut-it-small": ("curve",), "at-scale": ("pools",)}
 OURS = ".jp-OutputArea-output"  # the page around them is nbconvert's
 
-# What is around an output in VS Code: a document without a background of its own, in which the editor's shows. Its rules
-# for tables, its element names and what tells its theme are those of src/vs/workbench/contrib/notebook there.
-VS_CODE = """<!doctype html><html lang="en" style="--vscode-editor-foreground: {ink}"><head><title>notebook</title><style>
+# What is around an output in VS Code: a document without a background of its own, in which the editor's shows. Its
+# rules for tables, its element names and what tells its theme are those of src/vs/workbench/contrib/notebook there.
+VS_CODE = """<!doctype html><html lang="en" style="--vscode-editor-foreground: {ink}"><head><title>notebook</title>
+<style>
 body {{ background: transparent; color: var(--vscode-editor-foreground); font: 13px system-ui, sans-serif; margin: 0 }}
 table, thead, tr, th, td, tbody {{ border: none !important; border-spacing: 0; border-collapse: collapse }}
 table, th, tr {{ vertical-align: middle; text-align: right }} th, td {{ padding: 4px 8px }}
 thead {{ font-weight: bold; background-color: rgba(130, 130, 130, .16) }} tbody th {{ font-weight: normal }}
 tr:nth-child(even) {{ background-color: rgba(130, 130, 130, .08) }}
 #container > div > div:not(.preview) > div {{ overflow-x: auto }}
-</style></head><body class="vscode-{theme}" data-vscode-theme-kind="vscode-{theme}"><div id="container">{cells}</div></body>
-</html>"""
+</style></head>
+<body class="vscode-{theme}" data-vscode-theme-kind="vscode-{theme}"><div id="container">{cells}</div></body></html>"""
 EDITOR = {"light": ("#ffffff", "#3b3b3b"), "dark": ("#1f1f1f", "#cccccc")}  # paper and ink of its own two themes
 
 
