@@ -9,7 +9,7 @@ import msgspec
 from engine.events import Finished, HandoffStarted, StepStarted, TokenMade
 from engine.stall import in_seconds
 from lab.play.game import Ask, Decide, Play, play, played_by
-from lab.play.moves import Move
+from lab.play.moves import PLATE, PLATE_ON, Move
 from lab.play.par import Rule, as_policy, frontier, policies, rules
 from lab.play.puzzle import Puzzle, number_of
 from lab.play.score import SAME_S, Score, score, worst
@@ -169,6 +169,8 @@ def turn(puzzle: Puzzle, made: tuple[str, ...], *, thorough: bool) -> Turn | Non
             high = middle
     here = {move.move: move for move in play(puzzle, made[:low]).open}
     if found is None or found.made[low] == made[low] or not {found.made[low], made[low]} <= set(here):
+        return None
+    if {found.made[low], made[low]} == {PLATE, PLATE_ON}:  # the same to whoever reads it: what differs comes later
         return None
     return Turn(low, found.made_s[low], here[made[low]], here[found.made[low]], score(found.events))
 

@@ -40,8 +40,8 @@ LEVELS = (
     Level(
         1,
         "One station",
-        "You are the only cook. Prep (prefill) starts an answer, plating (decode) adds a token to each. Keep both "
-        "waits short: for first tokens (TTFT), and between tokens (stalls).",
+        "You cook alone. Prep (prefill) starts an answer, plating (decode) adds a token to each. Keep both waits "
+        "short: for first tokens (TTFT), and between tokens (stalls).",
         Deployment("colocated", workers=1),
         orders=3,
         larges=(1, 2),

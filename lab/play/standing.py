@@ -16,7 +16,7 @@ from lab.scene.words import LOOKS
 
 RIVALS: tuple[Kind, ...] = ("colocated", "chunked", "disaggregated")
 BEST_FOUND = "best"
-BALANCED = "the best found, balanced"  # one fixed point of the line: it does not depend on the learner's round
+BALANCED = "one of the best found"  # one fixed point of the line: it does not depend on the learner's round
 TWICE = ", with twice the stations"
 
 

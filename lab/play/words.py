@@ -50,10 +50,8 @@ def asks(open_: Sequence[Move]) -> str:
 def detail(move: Move) -> str:
     """Below it: how much, and how long the step takes."""
     if move.act == "plate-on":
-        return "until something changes"
-    if move.act == "mixed":  # no answer gets its token before the step ends
-        return f"{move.tokens:,} tokens in the same step, {in_seconds(move.seconds)}"
-    tokens = f"{move.tokens:,} tokens, " if move.act in ("portion", "together") else ""
+        return "until one comes or is served"
+    tokens = f"{move.tokens:,} tokens, " if move.act in ("portion", "mixed", "together") else ""
     waits = f", {move.holds} plate{'s' * (move.holds > 1)} wait{'s' * (move.holds == 1)}" if move.holds else ""
     return tokens + in_seconds(move.seconds) + waits
 
@@ -94,13 +92,13 @@ def verdict(mine: Score, others: Mapping[str, Score], better: Score | None, *, s
         return "Nothing that we found beats you in both scores."
     there_is = ""
     if better:
-        there_is = f". Another round is better {'in both' if better.beats_in_both(mine) else 'still'}"
+        there_is = f". A search found a round that is better {'in both' if better.beats_in_both(mine) else 'still'}"
     if beaten:
         both = all(mine.beats_in_both(others[name]) for name in beaten)
         return f"You did better than {listed(beaten)} {_in_scores(both)}{there_is}."
     if alike:
         return f"You did exactly as well as {listed(alike)}{there_is}."
-    return f"You beat no policy in both scores, and none beats you{there_is}."
+    return f"You beat none of the schedulers below in both scores, and none beats you{there_is}."
 
 
 def _in_scores(both: bool) -> str:

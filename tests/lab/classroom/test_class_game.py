@@ -110,7 +110,7 @@ def test_a_class_plays_one_round(browser: Browser, start: Callable[..., Lab], tm
     press(room.teacher, "End the round")
     for page in (ada, bob, late, shy):  # who is in the game is taken back to the class
         expect(page.get_by_role("heading", name="Where your class's rounds lie")).to_be_visible()
-    expect(room.wall.get_by_text("the best found, balanced")).to_be_visible()
+    expect(room.wall.get_by_text("one of the best found")).to_be_visible()
     press(ada, "Offer my nickname, Ada")
     expect(ada.get_by_role("button", name="Take my name back")).to_be_visible()
     expect(room.wall.get_by_text("Ada")).to_have_count(0)

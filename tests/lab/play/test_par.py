@@ -77,7 +77,7 @@ def test_who_beats_whom(mine: tuple[float, float], other: tuple[float, float], b
 def test_a_headline_names_the_best_that_was_found_beside_the_policies_that_are_beaten() -> None:
     mine, policy, best = (Score(ttft, ttft, stall, 1.0) for ttft, stall in ((2, 1), (3, 2), (1, 1)))
     assert verdict(mine, {"chunked prefill": policy}, best, searched=True) == (
-        "You did better than chunked prefill in both scores. Another round is better still."
+        "You did better than chunked prefill in both scores. A search found a round that is better still."
     )
     assert verdict(mine, {"chunked prefill": policy}, None, searched=True).startswith("Nothing that we found")
     said = numbers(mine, {"prefill first": Score(0.5, 0.5, 9, 1)})
@@ -101,7 +101,7 @@ def test_only_who_is_better_in_both_scores_is_said_to_be() -> None:
     assert said == [
         "One did better in at least one score and no worse in the other.",
         "One did better in both scores.",
-        "You beat no policy in both scores, and none beats you.",
+        "You beat none of the schedulers below in both scores, and none beats you.",
     ]
 
 
