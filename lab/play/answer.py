@@ -12,10 +12,10 @@ from lab.play.game import Play, play, served_by
 from lab.play.moment import Search, moment
 from lab.play.moves import Act
 from lab.play.pace import Pace, shipped
-from lab.play.par import frontier
-from lab.play.puzzle import Puzzle, puzzle
-from lab.play.score import so_far
-from lab.play.standing import BALANCED, BEST_FOUND, RIVALS, balanced, standing
+from lab.play.par import Found, frontier
+from lab.play.puzzle import puzzle
+from lab.play.score import score, so_far
+from lab.play.standing import BALANCED, BEATS_YOU, BEST_FOUND, BETTER, RIVALS, balanced, better_of, standing
 from lab.play.words import CALLED, STALL, TTFT, asks, detail, label
 from lab.scene.export_html import kitchen
 from lab.scene.motions import motions
@@ -86,7 +86,7 @@ def answer(asked: Asked, pace: Callable[[str], Pace] = shipped) -> Answer:
     played = play(given, asked.moves)
     kitchens = [_kitchen("you", "Your kitchen", played)]
     if asked.watch:
-        kitchens.append(_rival(given, asked.watch))
+        kitchens.append(_beside(played, asked.watch))
     first = sorted(played.open, key=lambda move: move.act != "plate-on")  # of a round's presses it saves the most
     buttons = [Button(move.move, move.act, move.orders, label(move), detail(move)) for move in first]
     return Answer(
@@ -107,9 +107,12 @@ def _kitchen(name: str, title: str, played: Play) -> dict[str, Any]:
     return kitchen(played.events, title, id=name, deployment=kind) | {"run": name, "simulated": True}
 
 
-def _rival(given: Puzzle, name: str) -> dict[str, Any]:
+def _beside(played: Play, name: str) -> dict[str, Any]:
+    given = played.puzzle
     if name == BEST_FOUND:
         return _kitchen(BEST_FOUND, _title(BALANCED), play(given, balanced(frontier(given)).made))
+    if name == BETTER and (better := _better(played)) is not None:
+        return _kitchen(BETTER, _title(BEATS_YOU), play(given, better.made))
     if name not in RIVALS:
         raise BadInput("watch", name, "one of " + ", ".join((*RIVALS, BEST_FOUND)))
     kind = RIVALS[RIVALS.index(name)]
@@ -118,6 +121,15 @@ def _rival(given: Puzzle, name: str) -> dict[str, Any]:
         "run": name,
         "simulated": True,
     }
+
+
+def _better(played: Play) -> Found | None:
+    """The round that beats the learner's, once that is over; None if none was found."""
+    if not played.over:
+        return None
+    every = frontier(played.puzzle)
+    better = better_of([one.score for one in every], score(played.events))
+    return next((one for one in every if one.score == better), None)
 
 
 def _waiting(played: Play) -> tuple[Waiting, ...]:

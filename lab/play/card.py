@@ -43,7 +43,7 @@ def _drawn(played: Play, stands: Standing, says: str, address: str) -> Iterator[
     yield f'<text x="50" y="154">{escape(says)}</text>'
     yield from _plot(stands)
     for n, mark in enumerate(stands.marks):
-        yield from _legend(mark, 250 + 62 * n)
+        yield from _legend(mark, 236 + 56 * n)
     what = f"Split Kitchen, level {level.number}, orders number {seed}. Simulated."
     for n, words in enumerate((what, played.puzzle.pace.says, f"The same orders: {address}")):
         yield f'<text class="axis" x="50" y="{HEIGHT - 60 + 22 * n}">{escape(words)}</text>'
@@ -81,6 +81,8 @@ def _shape(mark: Mark, x: float, y: float) -> str:
             return f'<circle cx="{x}" cy="{y}" r="9" fill="{mark.colour}"/>'
         case "diamond":
             return f'<path d="M{x} {y - 11}l11 11l-11 11l-11 -11z" fill="{mark.colour}"/>'
+        case "up":
+            return f'<path d="M{x} {y - 10}l11 19h-22z" fill="{mark.colour}"/>'
         case _:
             return f'<rect x="{x - 8}" y="{y - 8}" width="16" height="16" fill="{mark.colour}"/>'
 
@@ -88,7 +90,7 @@ def _shape(mark: Mark, x: float, y: float) -> str:
 def _legend(mark: Mark, y: int) -> Iterator[str]:
     called = mark.name.removesuffix(TWICE)
     name, _, kind = called.removesuffix(")").partition(" (")
-    more = (f", {kind}" if kind else "") + ("" if called == mark.name else ", two stations")
+    more = ", two stations" if called != mark.name else f", {kind}" if kind else ""
     yield _shape(mark, RIGHT + 50, y - 7)
     yield f'<text class="{"says" if mark.shape == "ring" else ""}" x="{RIGHT + 74}" y="{y}">{escape(name)}</text>'
     took = f"{in_seconds(mark.score.ttft_s)}, {in_seconds(mark.score.stall_s)}{more}"

@@ -17,7 +17,7 @@ YOU, BEST = "currentColor", "#1a8f74"
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """A point and its row in the table. `watch`: a policy to compare with, or "best"; "" for the learner's own."""
+    """A point and its row in the table. `watch`: a policy to compare with, "best" or "better"; "" for the learner's."""
 
     name: str
     score: Score

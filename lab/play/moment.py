@@ -59,7 +59,7 @@ def moment(played: Play, search: Search) -> Moment:
         better = better_of([one.score for one in frontier(played.puzzle)], mine)
         if better is None:
             return Moment(good(played))
-        then = f" With others from the start, {_both(better)} can be had." if search == "best" else ""
+        then = f" Watch the round of {_both(better)}: it beats yours." if search == "best" else ""
         return Moment(says, f"No single move decided it.{then}")
     if in_seconds(found.score.stall_s) == in_seconds(mine.stall_s):
         says = f"First tokens came late, after {in_seconds(mine.ttft_s)} on average."

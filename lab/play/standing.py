@@ -15,7 +15,8 @@ from lab.play.words import CALLED, numbers, verdict
 from lab.scene.words import LOOKS
 
 RIVALS: tuple[Kind, ...] = ("colocated", "chunked", "disaggregated")
-BEST_FOUND = "best"
+BEST_FOUND, BETTER = "best", "better"
+BEATS_YOU = "a round that beats yours"
 BALANCED = "one of the best found"  # one fixed point of the line: it does not depend on the learner's round
 TWICE = ", with twice the stations"
 
@@ -34,12 +35,14 @@ def standing(played: Play, *, look_for_par: bool) -> Standing:
     mine = score(played.events)
     best = frontier(played.puzzle) if look_for_par else ()
     marks = [Mark("you", mine, YOU, "ring")]
-    if best:
-        marks.append(Mark(BALANCED, balanced(best).score, BEST, "circle", BEST_FOUND))
-    marks += rival_marks(played.puzzle)
-    fair = rivals_of(played.puzzle)
-    found = [one.score for one in best]
+    fair, found = rivals_of(played.puzzle), [one.score for one in best]
     better = better_of(found, mine)
+    if best:
+        usual = balanced(best).score
+        if better is not None and better != usual:
+            marks.append(Mark(BEATS_YOU, better, BEST, "up", BETTER))
+        marks.append(Mark(BALANCED, usual, BEST, "circle", BEST_FOUND))
+    marks += rival_marks(played.puzzle)
     return Standing(
         verdict(mine, fair, better, searched=look_for_par),
         numbers(mine, fair),

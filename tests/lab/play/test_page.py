@@ -208,10 +208,10 @@ def test_against_a_clock_the_first_move_is_made_when_the_time_is_up(lab: Lab, br
 @pytest.mark.live
 @pytest.mark.browser
 def test_a_replay_counts_a_wait_while_it_lasts(lab: Lab, browser: Browser) -> None:
-    """All prompts are prepped whole: for two seconds the first answer gets no token, and so no gap has ended yet."""
+    """All prompts are prepped whole: for over a second the first answer gets no token, and no gap has ended yet."""
     with browser.new_context(reduced_motion="reduce") as window:
         page = window.new_page()
-        page.goto(f"{lab.url}/{ROUND}&moves=2.3.4")
+        page.goto(f"{lab.url}/{ROUND}&moves=2.3")
         expect(page.locator("[data-watch=best]")).to_be_visible()
         stall = page.locator(".sk-chip").filter(has_text="Longest stall")
         stall.scroll_into_view_if_needed()  # out of sight nothing is drawn

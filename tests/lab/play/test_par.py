@@ -179,6 +179,21 @@ def test_what_is_told_as_the_best_does_not_depend_on_the_learners_round() -> Non
     assert len(best) == 1
 
 
+def test_a_round_that_beats_the_learners_is_in_the_table_and_can_be_watched() -> None:
+    """The one of all, which does not depend on the learner's round, may be worse in one of the scores."""
+    for seed in range(1, 8):
+        given_ = puzzle(1, seed, PACE)
+        made = moves_of(given_, "prefill_first")
+        mine = score(play(given_, made).events)
+        rows = {mark.watch: mark for mark in standing(play(given_, made), look_for_par=True).marks}
+        beating = [mark for watch, mark in rows.items() if watch in ("best", "better") and mark.score.beats(mine)]
+        assert bool(beating) is any(one.score.beats(mine) for one in frontier(given_))
+        if "better" in rows:
+            told = answer(Asked(1, seed, "test", made, watch="better", search="best"), lambda _: PACE)
+            assert score(list(play(given_, made).events)).beats(rows["better"].score) is False
+            assert [kitchen["id"] for kitchen in told.kitchens] == ["you", "better"]
+
+
 def test_a_round_that_is_over_tells_how_good_it_was_and_may_be_compared() -> None:
     asked = Asked(moves=moves_of(puzzle(1, 1, PACE), "prefill_first"), pace="test")
     told = answer(asked, lambda _: PACE)
