@@ -64,17 +64,20 @@ def shared_memory(shape: KvShape, repeat: int, sizes: Sequence[int] = TRAY_BYTES
         for size in sizes:
             count = _blocks(shape, size)
             nbytes = shape.tray_bytes(count)
-            together, verified, apart, copied = [], [], [], []
+            together, verified, apart, copied, summed = [], [], [], [], []
             for _ in range(repeat):
                 a, b = (list(range(first, first + count)) for first in _places(order, blocks, count))
                 seconds = sender.ask("ship", "shm", a, b)
                 together.append(nbytes / seconds)
                 verified.append(nbytes / (seconds + theirs.verify_s(b)))
-                copied.append(nbytes / sender.ask("copy", nbytes))
+                copy_s = sender.ask("copy", nbytes)
+                copied.append(nbytes / copy_s)
+                summed.append(nbytes / (copy_s + sender.ask("sum", a)))
                 a, b = (order.sample(range(blocks), count) for _ in range(2))
                 apart.append(nbytes / sender.ask("ship", "shm", a, b))
             name = f"shared memory, {nbytes / 1e6:.0f} MB"
             figures.append(beside(name, together, copied, "B/s", "memcpy", least=0.8))
+            figures.append(beside(f"{name}, checksum for checksum", together, summed, "B/s", "memcpy, then a checksum"))
             figures.append(beside(f"{name}, until it is verified", verified, copied, "B/s", "memcpy"))
             figures.append(beside(f"{name} in scattered blocks", apart, copied, "B/s", "memcpy"))
     return figures

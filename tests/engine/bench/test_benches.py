@@ -106,6 +106,7 @@ def test_the_handoff_s_bench_counts_on_a_tiny_model(capfd: Capture) -> None:
     figures = [*handoff.shared_memory(shape, 2, [8192]), *handoff.pacing(shape, 1, [1e9])]
     assert [figure.name for figure in figures] == [
         "shared memory, 0 MB",
+        "shared memory, 0 MB, checksum for checksum",
         "shared memory, 0 MB, until it is verified",
         "shared memory, 0 MB in scattered blocks",
         "pacing error at 1,000 MB/s",
