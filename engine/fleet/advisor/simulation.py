@@ -23,7 +23,7 @@ from engine.sim.tally import Counter, Served
 from engine.workload import Draft, drafts
 
 TURNOVERS = 4  # how often the requests in flight are replaced; the first time is warm-up and does not count
-FEWEST, MOST = 240, 2500  # requests of one simulation
+FEWEST, MOST = 240, 10_000  # requests of one simulation
 MOST_OF_TRACE = 1000  # requests of a trace that are simulated, in a row
 GROWS = 1.5  # the queue counts as growing if mean TTFT rises by this factor from the first half to the second
 
@@ -151,10 +151,8 @@ def load(question: Question, rate_per_s: float, seed: int = 0, requests: int = 0
         if question.has_hashes:
             return replay
         return [msgspec.structs.replace(draft, prefix_blocks=shared) for draft in replay]
-    answer_s = question.ttft_slo_s / 4 + question.osl_tokens * min(question.itl_slo_s, 0.04)
-    enough = min(MOST, max(FEWEST, round(TURNOVERS * rate_per_s * answer_s)))
     workload = Workload(
-        requests=requests or enough,
+        requests=requests or min(MOST, enough(question, rate_per_s)),
         rate_per_s=rate_per_s,
         prompt_tokens=question.isl_tokens,
         output_tokens=question.osl_tokens,
@@ -162,6 +160,12 @@ def load(question: Question, rate_per_s: float, seed: int = 0, requests: int = 0
     )
     made = drafts(workload)
     return [msgspec.structs.replace(draft, prefix_blocks=shared) for draft in made] if shared else made
+
+
+def enough(question: Question, rate_per_s: float) -> int:
+    """How many requests it takes until those in flight were replaced so often that what is seen goes on for ever."""
+    answer_s = question.ttft_slo_s / 4 + question.osl_tokens * min(question.itl_slo_s, 0.04)
+    return max(FEWEST, round(TURNOVERS * rate_per_s * answer_s))
 
 
 def busiest(trace: Sequence[Draft]) -> Sequence[Draft]:

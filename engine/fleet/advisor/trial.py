@@ -13,14 +13,16 @@ from engine.fleet.advisor.candidates import Candidate
 from engine.fleet.advisor.capacity import sustained_per_s
 from engine.fleet.advisor.plan import Pool
 from engine.fleet.advisor.question import Question
-from engine.fleet.advisor.simulation import NOTHING, KeptPromises, at_rate
+from engine.fleet.advisor.simulation import NOTHING, KeptPromises, at_rate, enough
 
 PRECISION = 1.06  # of a capacity, as a factor
 SMALL = 12  # workers of a miniature at most, prefill and decode together
 ALIKE = 1.25  # the factor by which the ratio of its pools may differ
 LOWERED = 8  # how often a rate is lowered, each time by more, before the search ends without one
 FIRST_STEP = 1.1
-REPLICAS = 4  # of a miniature that is not split
+REPLICAS = 4  # of a miniature that is not split, at most,
+FEW = 2500  # and no more than reach a steady state with so many requests
+SETTLED = 2.0  # turnovers without which a whole fleet cannot be said to sustain more than its miniature
 
 
 class TrialResult(msgspec.Struct, frozen=True):
@@ -85,7 +87,7 @@ def keeps_at(question: Question, candidate: Candidate, rate_per_s: float, seed: 
 
 def _small(question: Question, candidate: Candidate) -> tuple[Candidate, float]:
     """What is simulated in its place, and by how much less that sustains; 0 where neither sustains anything."""
-    small = candidate if question.trace else miniature(candidate)
+    small = candidate if question.trace else miniature(question, candidate)
     foreseen, foreseen_small = sustained_per_s(question, candidate), sustained_per_s(question, small)
     return small, foreseen / foreseen_small if foreseen_small > 0 else 0.0
 
@@ -101,11 +103,12 @@ def confirmed(question: Question, outcome: TrialResult) -> TrialResult:
     Replicas share one queue, so many of them sustain at least what a few do: only a higher rate is tried of them.
     """
     rate, step = outcome.sustained_per_s, PRECISION
-    if outcome.candidate == miniature(outcome.candidate) or question.trace or not rate:
+    if outcome.candidate == miniature(question, outcome.candidate) or question.trace or not rate:
         return outcome
     if outcome.candidate.both:
         then = at_rate(question, outcome.candidate, FIRST_STEP * rate, seed=outcome.seed, only_if_kept=True)
-        return _sustains(outcome, FIRST_STEP * rate, then, question) if then.keeps(question) else outcome
+        more = then.keeps(question) and then.turnovers >= SETTLED
+        return _sustains(outcome, FIRST_STEP * rate, then, question) if more else outcome
     for _ in range(LOWERED):
         then = at_rate(question, outcome.candidate, rate, seed=outcome.seed, only_if_kept=True)
         if then.keeps(question):
@@ -142,10 +145,13 @@ def _highest(holds: Callable[[float], bool], near: float) -> float:
     return low
 
 
-def miniature(candidate: Candidate) -> Candidate:
+def miniature(question: Question, candidate: Candidate) -> Candidate:
     """A smaller fleet of the same kind, with its pools in nearly the same ratio."""
     if candidate.both:
-        return msgspec.structs.replace(candidate, both=_of(candidate.both, min(REPLICAS, candidate.both.replicas)))
+        one = msgspec.structs.replace(candidate, both=_of(candidate.both, 1))
+        settling = FEW // enough(question, sustained_per_s(question, one))
+        replicas = min(candidate.both.replicas, REPLICAS, max(1, settling))
+        return msgspec.structs.replace(candidate, both=_of(candidate.both, replicas))
     assert candidate.prefill
     assert candidate.decode
     p, d = candidate.prefill.replicas, candidate.decode.replicas
