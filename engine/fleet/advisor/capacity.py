@@ -97,7 +97,8 @@ class _Workers:
         prefill, decode = candidate.prefill, candidate.decode
         road = link(self._question, candidate)
         ship_s = road.seconds(self._question.shape.kv_bytes(self._question.isl_tokens))
-        crossing = FULL * min(prefill.replicas, decode.replicas) / ship_s
+        links = 1 if self._question.one_port else min(prefill.replicas, decode.replicas)
+        crossing = FULL * links / ship_s
         prefilled = prefill.replicas * self._one(self._prefill, prefill.tp, round(ship_s, 6))
         return min(crossing, prefilled, decode.replicas * self._one(self._decode, decode.tp))
 

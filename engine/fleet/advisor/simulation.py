@@ -13,6 +13,7 @@ from engine.fleet.advisor.question import Question
 from engine.fleet.catalog.calibration import Calibration
 from engine.fleet.catalog.engines import serving_engine
 from engine.fleet.estimate.workers import worker_on
+from engine.goodput import Slo, attainment
 from engine.link import LinkSpec
 from engine.scenario import Deployment, Kind, Scenario, Workload
 from engine.sim.leap import Happening
@@ -32,7 +33,8 @@ class KeptPromises(msgspec.Struct, frozen=True):
     """Results at `rate_per_s`. `ttft_s` and `tpot_s`: 90th percentiles over requests; `itl_s`: 99th over gaps.
 
     `turnovers`: how often the requests in flight were replaced after warm-up. `steady`: the queue did not grow.
-    `busy`: the share of time that each worker was in a step, by name.
+    `busy`: the share of time that each worker was in a step, by name. `attained`: the share of the requests whose TTFT
+    and TPOT both were within the targets; 0 if the queue grows, since then nobody's are in the end.
     """
 
     rate_per_s: float
@@ -43,6 +45,7 @@ class KeptPromises(msgspec.Struct, frozen=True):
     turnovers: float
     steady: bool
     busy: dict[str, float]
+    attained: float = 0.0
 
     def keeps(self, question: Question) -> bool:
         """Whether it is steady and within both of the question's targets."""
@@ -79,6 +82,7 @@ def at_rate(
     inside = rate_per_s * counted.metrics.e2e_s.mean
     first = min(round(inside), len(coming) // 3)
     full = counted.requests[first:]
+    steady = bool(question.trace) or not _grows(full, question.ttft_slo_s)
     return KeptPromises(
         rate_per_s=rate_per_s,
         ttft_s=_percentile([served.ttft_s or 0.0 for served in full], 90),
@@ -86,8 +90,9 @@ def at_rate(
         tpot_s=_percentile([_tpot_s(served) for served in full], 90),
         requests=len(coming),
         turnovers=(len(coming) - first) / max(1.0, inside),
-        steady=bool(question.trace) or not _grows(full, question.ttft_slo_s),
+        steady=steady,
         busy=counted.metrics.busy,
+        attained=attainment(full, Slo(question.ttft_slo_s, question.itl_slo_s)) if steady else 0.0,
     )
 
 
@@ -218,15 +223,15 @@ def _set_up(
         local_prefill_tokens=candidate.remote_above_tokens or 0,
     )
     worker = _worker(question, prefill, reached)
-    hashed = question.has_hashes
+    hashed, road = question.has_hashes, link(question, candidate)
     on = ClusterSpec(
         worker,
         _worker(question, decode, reached),
-        network=NetworkSpec(sharing="fair"),
+        network=NetworkSpec("fair", shared_bytes_per_s=road.bandwidth_bytes_per_s if question.one_port else None),
         prefix_cache_tokens=worker.context_tokens // 2 if hashed else cached,
         **({} if hashed else {"prefix_block_tokens": block}),  # type: ignore[arg-type]
     )
-    return on, deployment, link(question, candidate)
+    return on, deployment, road
 
 
 def _worker(question: Question, pool: Pool, reached: Calibration | None) -> WorkerSpec:

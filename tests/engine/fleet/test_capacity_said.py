@@ -64,7 +64,7 @@ def test_the_capacity_said_is_what_simulate_sees(question: list[str]) -> None:
     def keeps(times: float, seed: int) -> bool:
         ttft_s, itl_s, met = simulated(plan, asked, times * sustains, seed)
         if asked["promised"] == "itl":
-            return ttft_s <= asked["ttft_slo_s"] and itl_s <= asked["itl_slo_s"]
+            return bool(ttft_s <= asked["ttft_slo_s"] and itl_s <= asked["itl_slo_s"])
         return met >= 0.9
 
     for seed in (0, 1, 2):
