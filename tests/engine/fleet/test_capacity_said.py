@@ -53,7 +53,7 @@ def simulated(plan: dict[str, Any], asked: dict[str, Any], rate_per_s: float, se
 
 @pytest.mark.parametrize(
     "question",
-    [[], ["--tpot-slo", "50ms"], ["--tpot-slo", "20ms", "--rate", "40"]],
+    [[], ["--tpot-slo", "50ms"], ["--tpot-slo", "20ms", "--rate", "40", "--tp", "1"]],
     ids=["the default question", "a promised TPOT", "a split"],
 )
 def test_the_capacity_said_is_what_simulate_sees(question: list[str]) -> None:
