@@ -115,8 +115,11 @@ class _Workers:
         def prefilled(rows: float) -> float:
             return self._prefill(prefill, ship_s + self._step_s(decode.tp, [], rows) / 2)
 
-        rows = _most(lambda rows: decoded(rows) <= prefilled(rows), most)
-        return decoded(rows) if rows else prefilled(min(LEAST, most)) if most else 0.0
+        if not most:
+            return 0.0
+        sure = LEAST * prefilled(most) / decoded(LEAST)  # rows that prefill fills in any case: longer steps need more
+        rows = _most(lambda rows: decoded(rows) <= prefilled(rows), most, max(LEAST, sure), HALVINGS - 5)
+        return decoded(rows) if rows else prefilled(min(LEAST, most))
 
     def _one(self, sustains: Callable[..., float], *of: float) -> float:
         key = (sustains.__name__, *of)
@@ -213,16 +216,16 @@ def _busy(room_s: float, service_s: float) -> float:
     return min(FULL, weight / (1 + weight))
 
 
-def _most(keeps: Callable[[float], bool], room: float) -> float:
+def _most(keeps: Callable[[float], bool], room: float, least: float = LEAST, halvings: int = HALVINGS) -> float:
     """The most rows, up to `room`, that meet a target; not necessarily a whole number."""
     low, high = 0.0, room
     if room <= 0 or keeps(room):
         return max(0.0, room)
-    least = min(LEAST, room)
+    least = min(least, room)
     if not keeps(least):
         return 0.0
     low = least
-    for _ in range(HALVINGS):
+    for _ in range(halvings):
         middle = sqrt(low * high)
         low, high = (middle, high) if keeps(middle) else (low, middle)
     return low
