@@ -53,6 +53,7 @@ WIDTH = 110
     "--prefix-reuse", type=float, default=0.0, help="Share of a prompt whose KV workers already have, such as 0.3."
 )
 @click.option("--fabric", default="", help=f"Between pools; one of {', '.join(fabrics())}.  [default: the GPU's]")
+@click.option("--one-port", is_flag=True, help="All handoffs share one such link.  [default: one per GPU]")
 @click.option("--links-down", type=int, default=0, help="How many of those do not work.")
 @click.option("--nvlink-gpus", type=int, default=0, help="GPUs that one NVLink domain joins.  [default: node, or pair]")
 @click.option(

@@ -137,6 +137,7 @@ def _hardware() -> None:
     _choice("GPU", gpus(), format_func=lambda name: gpus()[name].label, key="gpu")
     names = {OWN_FABRIC: OWN_FABRIC} | {name: road.label for name, road in fabrics().items()}
     _choice("The pass: fabric between pools", names, format_func=lambda name: names[name], key="fabric")
+    st.checkbox("All trays share one such road", st.session_state["one_port"], key="one_port")
     _number("Links down", 0, 512, key="links_down")
     if found := st.session_state.get("found"):
         st.caption(found.sentence if _as_found(found) else f"Changed by you. {found.sentence}")
@@ -247,7 +248,7 @@ def fill_in(question: Question) -> None:
 def _take(question: Question, found: Here | None) -> None:
     taken = (
         *("gpus", "gpu", "model", "engine", "precision", "kv_dtype"),
-        *("isl_tokens", "osl_tokens", "links_down", "promised"),
+        *("isl_tokens", "osl_tokens", "one_port", "links_down", "promised"),
     )
     st.session_state.update({field: getattr(question, field) for field in taken})
     st.session_state.update(
@@ -283,6 +284,7 @@ def _question(trace: Sequence[Draft]) -> Question:
         itl_slo_s=state["itl_slo_ms"] / 1e3,
         prefix_reuse=state["reuse_percent"] / 100,
         fabric="" if state["fabric"] == OWN_FABRIC else state["fabric"],
+        one_port=state["one_port"],
         links_down=state["links_down"],
         trace=tuple(trace),
     )

@@ -11,13 +11,12 @@ import msgspec
 from engine.fleet.advisor.advice import Advice
 from engine.fleet.advisor.desk import Answered, Line, Progressed, Sorry
 from engine.fleet.advisor.question import Question
-from engine.fleet.sweep.said import Begun, Boundary, Compared, Curve, Refused, Said, Sustained, Sweep, Tried
-from lab.clusters.simulate_kitchen import PlansKitchen, SimulatedKitchen, SimulatedRun
+from engine.fleet.sweep.said import Begun, Boundary, Compared, Curve, Ratio, Refused, Said, Sustained, Sweep, Tried
+from lab.clusters.simulate_kitchen import PlansKitchen, SimulatedRun
 from lab.runs.background_job import IDLE_S, BackgroundJob
 from lab.runs.lru import LRU
 
-Point = Tried | Sustained | Compared | Curve | Boundary
-Kitchen = SimulatedKitchen | PlansKitchen
+Point = Tried | Sustained | Ratio | Compared | Curve | Boundary
 
 _advisor_line: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 _sweep_line = msgspec.json.Decoder(Said)
@@ -89,7 +88,7 @@ class SweepJob:
 class KitchenJob:
     """One simulated kitchen. Raises BadInput if it can't be simulated."""
 
-    def __init__(self, jobs: "Jobs", asked: Kitchen) -> None:
+    def __init__(self, jobs: "Jobs", asked: PlansKitchen) -> None:
         self.asked = asked.checked()
         self._run: SimulatedRun | None = None
         self._jobs = jobs
@@ -132,11 +131,11 @@ class Jobs:
         """Start a sweep. Raises BadInput."""
         return SweepJob(self, asked)
 
-    def kitchen(self, asked: Kitchen) -> KitchenJob:
+    def kitchen(self, asked: PlansKitchen) -> KitchenJob:
         """Start a simulated kitchen. Raises BadInput."""
         return KitchenJob(self, asked)
 
-    def drawn(self, asked: Kitchen) -> SimulatedRun | None:
+    def drawn(self, asked: PlansKitchen) -> SimulatedRun | None:
         """A kitchen that is kept."""
         return self.kitchens.get(msgspec.json.encode(asked))
 

@@ -5,23 +5,17 @@ from math import log
 
 import plotly.graph_objects as go
 
-from engine.fleet.sweep.said import Boundary, Compared, Curve, Input, Plan, Side
+from engine.fleet.sweep.said import Boundary, Compared, Curve, Input, Plan
 from lab.clusters.names import SIDES
-from lab.clusters.sweep_charts import Table, plain
+from lab.clusters.sweep_charts import GREY, Table, plain, the_same
 from lab.scene.words import LOOKS
 from lab.ui.formatting import amount
 
-GREY = "#808a94"
 HERE = "you are here"
 MARKS = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 2, 5)]
 DECADES = {"tickvals": MARKS[::3], "ticktext": [f"{mark:,.10g}" for mark in MARKS[::3]]}
 TICKS = {"tickvals": MARKS, "ticktext": [f"{mark:,.10g}" for mark in MARKS]}
 NAMES: dict[Input, str] = {"prompt": "prompt, tokens", "promise": "TPOT promise", "link": "link per GPU, GB/s"}
-SAYS: dict[Side, str] = {
-    "colocated": "Keeping both together sustains more",
-    "disaggregated": "Splitting sustains more",
-    "none": "Nothing meets these SLOs",
-}
 
 
 # ---- one input
@@ -30,7 +24,7 @@ SAYS: dict[Side, str] = {
 def curve_says(curve: Curve) -> str:
     """Where splitting begins to pay, within which error, and where the question stands; or that nothing flips."""
     if curve.flip is None:
-        return _the_same(curve.same, f"at every {_called(curve.input)} simulated", curve.instead)
+        return the_same(curve.same, f"at every {_called(curve.input)} simulated", curve.instead)
     first, then = ("co-location", "splitting") if _split_pays_above(curve) else ("splitting", "co-location")
     flip, low, high = (_about(value) for value in (curve.flip, curve.low, curve.high))
     return (
@@ -95,7 +89,7 @@ def curve_table(about: Input, simulated: Sequence[Compared]) -> Table:
 def map_says(found: Boundary, here: tuple[int, float]) -> str:
     """Where the question stands on the map; or that the answer is the same everywhere on it."""
     if found.same:
-        return _the_same(found.same, "for every prompt and TPOT promise on this map", found.instead)
+        return the_same(found.same, "for every prompt and TPOT promise on this map", found.instead)
     prompt, promise = here
     row = min(range(len(found.promises)), key=lambda n: abs(log(found.promises[n] / promise)))
     column = min(range(len(found.prompts)), key=lambda n: abs(log(found.prompts[n] / prompt)))
@@ -180,14 +174,6 @@ def _lines(figure: go.Figure, found: Boundary) -> None:
 
 
 # ---- parts
-
-
-def _the_same(side: Side, where: str, instead: Sequence[str]) -> str:
-    """One sentence, and what would change it."""
-    says = f"{SAYS[side]} {where}"
-    if not instead:
-        return f"{says}, and no prompt, promise, link or larger model that was tried changes that."
-    return f"{says}. What would change it: {'; or '.join(instead)}."
 
 
 def _kind(gain: float | None, error: float) -> str:

@@ -1,37 +1,44 @@
 """A kitchen of many stations on the Scale up page: it shows why a sweep has its result."""
 
+from functools import lru_cache
+from typing import NamedTuple
+
 import streamlit as st
 
 from engine.errors import BadInput
+from engine.fleet.advisor.candidates import Candidate
+from engine.fleet.advisor.question import Question
+from engine.fleet.sweep.payoff import question_of
+from engine.fleet.sweep.plans import best_plan, busy_rate_per_s, splits_by_ratio
 from engine.fleet.sweep.said import Sweep
-from engine.fleet.sweep.sweep import bench
-from lab.clusters.jobs import Jobs, Kitchen, KitchenJob, SweepResult, sustained
-from lab.clusters.simulate_kitchen import SimulatedKitchen
+from engine.scenario import KINDS, Kind
+from lab.clusters.jobs import Jobs, KitchenJob, SweepResult, sustained
+from lab.clusters.simulate_kitchen import PlansKitchen
 from lab.clusters.sweep_charts import best_of
 from lab.scene.choices import choose_kind
 from lab.scene.component import scene
 from lab.scene.export_html import kitchen
 from lab.scene.words import TITLES
 
-LOADS = (0.3, 0.5, 0.7, 0.9, 1.0, 1.2, 1.6)  # multiples of `Bench.expected_rate_per_s`
+LOADS = (0.3, 0.5, 0.7, 0.9, 1.0, 1.2, 1.6)  # of the rate that keeps all workers busy
 SLIDER = 200
 
 
 def watch(jobs: Jobs, swept: Sweep, result: SweepResult | None) -> None:
-    """Show the chosen deployment of the site's GPUs under the chosen load; `result` gives it the best split."""
+    """Show the best plan of the chosen kind under the chosen load; `result` gives it the best split."""
     st.subheader("Watch one kitchen", anchor=False)
     if not st.toggle("Show it", True, key="watch", bind="query-params"):
         st.session_state.pop("watching", None)
         return
     try:
-        asked = _choose(swept.checked(), result).checked()
+        asked = _choose(swept, result).checked()
     except BadInput as wrong:
         st.error(str(wrong))
         return
     show(jobs, asked)
 
 
-def show(jobs: Jobs, asked: Kitchen) -> None:
+def show(jobs: Jobs, asked: PlansKitchen) -> None:
     """The kitchen, or how far its simulation is."""
     drawn = jobs.drawn(asked)
     if drawn is None:
@@ -43,29 +50,52 @@ def show(jobs: Jobs, asked: Kitchen) -> None:
     scene({"kitchens": [shown], "can": [], "speed": _slow_enough(drawn.ends_s)})
 
 
-def _choose(swept: Sweep, result: SweepResult | None) -> SimulatedKitchen:
-    on = bench(swept)
+class _Plans(NamedTuple):
+    """What can be watched: the best plan of each kind, and the best split for each number of GPUs that prefill."""
+
+    question: Question
+    best: dict[Kind, Candidate]
+    splits: dict[int, Candidate]
+    busy_rate_per_s: float
+
+
+@lru_cache(maxsize=64)
+def _plans(swept: Sweep) -> _Plans:
+    question = question_of(swept.checked())
+    best = {kind: best_plan(question, kind) for kind in KINDS}
+    return _Plans(question, best, splits_by_ratio(question), busy_rate_per_s(question))
+
+
+def _choose(swept: Sweep, result: SweepResult | None) -> PlansKitchen:
+    plans = _plans(swept)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         kind = choose_kind("watched_kitchen")
         load = st.select_slider(
             "Load",
             LOADS,
             0.9,
-            format_func=lambda share: f"{share * on.expected_rate_per_s:.3g} orders/s",
+            format_func=lambda share: f"{share * plans.busy_rate_per_s:.3g} orders/s",
             key="watched_load",
             bind="query-params",
             width=SLIDER,
         )
-        prefill = 0
-        if kind == "disaggregated":
-            found = best_of(sustained(result.points)).get("disaggregated") if result else None
-            prefill = split = found.prefill_workers if found else on.balanced_split
-            if on.workers > 2:
-                prefill = st.slider("Prep stations (prefill)", 1, on.workers - 1, split, width=SLIDER)
-    return SimulatedKitchen(swept, kind, prefill, load * on.expected_rate_per_s)
+        plan = plans.best[kind]
+        if kind == "disaggregated" and len(plans.splits) > 1:
+            found = best_of(sustained(result.points)).get(kind) if result else None
+            prefill = found.plan.prefill if found else plan.prefill
+            assert prefill
+            gpus = st.select_slider(
+                "Prep stations (P), the others (D)",
+                list(plans.splits),
+                prefill.gpus,
+                format_func=lambda gpus: plans.splits[gpus].label.split(" (")[0],
+                width=SLIDER,
+            )
+            plan = plans.splits[gpus]
+    return PlansKitchen(plans.question, plan, load * plans.busy_rate_per_s)
 
 
-def _wait_for(jobs: Jobs, asked: Kitchen) -> None:
+def _wait_for(jobs: Jobs, asked: PlansKitchen) -> None:
     coming: KitchenJob | None = st.session_state.get("watching")
     if coming is None or coming.asked != asked or (coming.job.over and not coming.job.why):  # finished, then evicted
         if coming:

@@ -11,9 +11,9 @@ from engine.fleet.catalog.hardware import gpu, gpus
 from engine.fleet.catalog.hf_config import models
 from engine.fleet.catalog.sites import SITES
 from engine.fleet.estimate.step_cost import error_of
-from engine.fleet.sweep.payoff import question_of
-from engine.fleet.sweep.said import ASKS, Begun, Boundary, Curve, Sweep
-from engine.fleet.sweep.sweep import bench
+from engine.fleet.sweep.payoff import margin, question_of
+from engine.fleet.sweep.plans import busy_rate_per_s
+from engine.fleet.sweep.said import ASKS, Boundary, Curve, Ratio, Sweep
 from engine.units import in_words
 from lab.clusters import payoff_charts as payoff, sweep_charts as charts
 from lab.clusters.jobs import Jobs, SweepJob, SweepResult, compared, sustained, tried
@@ -35,9 +35,10 @@ TUNED = (
 )
 EXPLAINS = {
     "load": "The same GPUs serve co-located, with whole prompts or with chunked prefill, or split. With more and more "
-    "requests per second, how many can each sustain until one in ten misses an SLO? TTFT: time to first token. TPOT: "
-    "mean time per token after it.",
-    "ratio": "The same GPUs, more or fewer of them for prefill: which split sustains the most requests per second?",
+    "requests per second, how many can the best plan of each kind sustain until one in ten misses an SLO? TTFT: time "
+    "to first token. TPOT: mean time per token after it.",
+    "ratio": "The same GPUs, more or fewer of them for prefill: which split sustains the most requests per second, and "
+    "which more than co-location? TP and chunks are tuned for each.",
     "prompt": f"From which prompt on does splitting sustain more requests per second than co-location? {TUNED}",
     "promise": f"Below which TPOT promise does splitting sustain more than co-location? {TUNED}",
     "link": f"From which link on does splitting sustain more than co-location? {TUNED}",
@@ -70,7 +71,7 @@ def page(jobs: Jobs, to_advisor: Callable[[Question], None] | None = None) -> No
     if to_advisor:
         _offer_advice(asked, to_advisor)
     watch(jobs, asked, result)
-    _fine_print(asked, result)
+    _fine_print(asked)
 
 
 def _offer_advice(asked: Sweep, to_advisor: Callable[[Question], None]) -> None:
@@ -78,7 +79,7 @@ def _offer_advice(asked: Sweep, to_advisor: Callable[[Question], None]) -> None:
     if st.button("Ask the advisor about this site", icon=":material/support_agent:", key="to_advisor"):
         try:
             question = question_of(asked.checked())
-            rate = float(f"{SHARE * bench(asked).expected_rate_per_s:.2g}")
+            rate = float(f"{SHARE * busy_rate_per_s(question):.2g}")
         except BadInput as wrong:
             st.error(str(wrong))
             return
@@ -207,11 +208,13 @@ def _progress(asked: Sweep) -> None:
 
 
 def _show(asked: Sweep, result: SweepResult) -> None:
-    begun = result.begun
     match asked.asks:
         case "load":
             points = tried(result.points)
-            says, table = charts.load_says(sustained(result.points)), charts.load_table(points)
+            says, table = (
+                charts.load_says(sustained(result.points), margin(question_of(asked))),
+                charts.load_table(points),
+            )
             _says(says)
             left, right = st.columns(2)
             for place, share in ((left, True), (right, False)):
@@ -220,12 +223,11 @@ def _show(asked: Sweep, result: SweepResult) -> None:
                 figure = charts.load_figure(points, share=share)
                 place.plotly_chart(figure, key=f"load{share}", alt=f"{about}, over the rate. {says}", config=STILL)
         case "ratio":
-            says, table = (
-                charts.ratio_says(sustained(result.points), begun),
-                charts.ratio_table(sustained(result.points), begun),
-            )
+            rates, gpus = sustained(result.points), SITES[asked.site].gpus
+            (ratio,) = [point for point in result.points if isinstance(point, Ratio)]
+            says, table = charts.ratio_says(rates, ratio), charts.ratio_table(rates, gpus)
             _says(says)
-            figure = charts.ratio_figure(sustained(result.points), begun)
+            figure = charts.ratio_figure(rates, ratio, gpus)
             st.plotly_chart(figure, key="ratio", alt=says, config=STILL)
         case "map":
             simulated = compared(result.points)
@@ -259,7 +261,7 @@ def _says(sentence: str) -> None:
     st.markdown(f"#### {sentence}")
 
 
-def _fine_print(asked: Sweep, result: SweepResult | None) -> None:
+def _fine_print(asked: Sweep) -> None:
     where, card = SITES[asked.site], gpu(asked.gpu)
     road = where.fabric(card)
     says = [
@@ -267,30 +269,16 @@ def _fine_print(asked: Sweep, result: SweepResult | None) -> None:
         "Scheduling, queues, batches and KV blocks are the engine's own code in simulated time.",
         f"Poisson arrivals, equal lengths, seed {asked.seed}, one run per point.",
     ]
-    if asked.asks not in ("load", "ratio"):
-        says.append(
-            "Sustained: the highest rate that keeps 90 % of TTFTs and TPOTs within SLOs in a steady state, "
-            "found on a smaller fleet of the same kind. One link per GPU, whatever the site has."
-        )
-    else:
-        says.append(
-            f"GPUs per worker: {asked.gpus_each}. Good: TTFT and TPOT within their SLOs. "
-            "A rate is sustained if 90 % of its requests are good."
-        )
-        one = "shared by all" if where.one_port else "one per GPU"
-        says.append(f"Trays cross {road.label}, {one}, at {in_words(road.achieved_bytes_per_s, 'B/s')}.")
-    if result and result.begun.workers:
-        says.append(_settled(result.begun))
+    says.append(
+        "Sustained, for the advisor as well: the highest rate that keeps 90 % of TTFTs and 90 % of TPOTs within SLOs "
+        "in a steady state. Of many equal workers, a few are simulated."
+    )
+    if asked.asks == "load":
+        says.append("Where a queue grows without end, no request counts as good.")
+    one = "shared by all" if where.one_port else "one per GPU"
+    says.append(f"Trays cross {road.label}, {one}, at {in_words(road.achieved_bytes_per_s, 'B/s')}.")
     says.append("**Not included:** prefix caching and varying lengths.")
     st.caption("  \n".join(says))
-
-
-def _settled(begun: Begun) -> str:
-    return (
-        f"Chunks of {begun.chunk:,} tokens (by the advisor's formulas, the best for chunked prefill), "
-        f"{begun.workers} workers; requests arrive for {begun.span_s:.0f} s per point, so overload that takes longer "
-        "to show is not seen."
-    )
 
 
 def _time(seconds: float) -> str:

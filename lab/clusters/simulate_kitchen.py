@@ -1,7 +1,6 @@
 """Simulate a kitchen for display, in its own process: `python -m lab.clusters.simulate_kitchen`.
 
-It reads a SimulatedKitchen or a PlansKitchen as JSON from stdin and writes one line of JSON with everything that the
-scene draws.
+It reads a PlansKitchen as JSON from stdin and writes one line of JSON with everything that the scene draws.
 """
 
 import os
@@ -14,9 +13,8 @@ from engine.errors import BadInput
 from engine.fleet.advisor.candidates import Candidate
 from engine.fleet.advisor.question import Question
 from engine.fleet.advisor.simulation import kind_of, recorded
-from engine.fleet.sweep.said import Refused, Sweep
-from engine.fleet.sweep.sweep import bench
-from engine.scenario import KINDS, Kind, number, one_of, whole
+from engine.fleet.sweep.said import Refused
+from engine.scenario import Kind, number
 from engine.sim.leap import Happening
 from lab.scene.motions import motions
 from lab.scene.spans import Motion
@@ -27,34 +25,7 @@ MOST_EACH = 30  # requests per worker: with more, a congested link takes long to
 MOVES = 8  # updates per tray
 
 
-class SimulatedKitchen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="sweep"):
-    """One deployment of a sweep's site under one load. `prefill_workers`: 0 unless it is disaggregated."""
-
-    sweep: Sweep
-    kind: Kind
-    prefill_workers: int
-    rate_per_s: float
-
-    def checked(self) -> "SimulatedKitchen":
-        """The kitchen itself. Raises BadInput if it can't be simulated."""
-        self.sweep.checked()
-        one_of("deployment", self.kind, KINDS)
-        number("rate", self.rate_per_s, above=0, unit="requests/s")
-        if self.kind == "disaggregated":
-            whole("prefill workers", self.prefill_workers, 1, bench(self.sweep).workers - 1)
-        return self
-
-    @property
-    def requests(self) -> int:
-        """How many orders are simulated."""
-        return _requests(self.rate_per_s, bench(self.sweep).workers)
-
-    def record(self) -> list[Happening]:
-        """Everything that happens in it."""
-        return bench(self.sweep).record(self.kind, self.prefill_workers, self.rate_per_s, self.requests)
-
-
-class PlansKitchen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="plan"):
+class PlansKitchen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A candidate of the advisor's under the question's load, at `rate_per_s`."""
 
     question: Question
@@ -76,16 +47,12 @@ class PlansKitchen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=
     def requests(self) -> int:
         """How many orders are simulated."""
         pools = [pool for pool in (self.candidate.both, self.candidate.prefill, self.candidate.decode) if pool]
-        return _requests(self.rate_per_s, sum(pool.replicas for pool in pools))
+        most = min(MOST, MOST_EACH * sum(pool.replicas for pool in pools))
+        return min(most, max(FEWEST, round(SPAN_S * self.rate_per_s)))
 
     def record(self) -> list[Happening]:
         """Everything that happens in it."""
         return recorded(self.question, self.candidate, self.rate_per_s, self.requests)
-
-
-def _requests(rate_per_s: float, workers: int) -> int:
-    most = min(MOST, MOST_EACH * workers)
-    return min(most, max(FEWEST, round(SPAN_S * rate_per_s)))
 
 
 class SimulatedRun(msgspec.Struct, frozen=True, tag="seen"):
@@ -95,7 +62,7 @@ class SimulatedRun(msgspec.Struct, frozen=True, tag="seen"):
     ends_s: float
 
 
-def simulated(asked: SimulatedKitchen | PlansKitchen) -> SimulatedRun:
+def simulated(asked: PlansKitchen) -> SimulatedRun:
     """Simulate the kitchen. Raises BadInput."""
     record = asked.checked().record()
     ends_s = max(event.t for event in record)
@@ -129,7 +96,7 @@ def main() -> None:
     os.nice(10)  # the lab's pages go first
     said: SimulatedRun | Refused
     try:
-        said = simulated(msgspec.json.decode(sys.stdin.buffer.read(), type=SimulatedKitchen | PlansKitchen))
+        said = simulated(msgspec.json.decode(sys.stdin.buffer.read(), type=PlansKitchen))
     except (BadInput, msgspec.DecodeError) as wrong:
         said = Refused(str(wrong))
     sys.stdout.buffer.write(msgspec.json.encode(said) + b"\n")

@@ -4,14 +4,19 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from engine.fleet.sweep.said import Begun, Sustained, Tried
-from engine.fleet.sweep.sweep import TIE, winner
+from engine.fleet.sweep.said import Ratio, Side, Sustained, Tried
 from engine.scenario import KINDS, Kind
 from lab.clusters.names import WAYS
 from lab.scene.words import LOOKS
 from lab.ui.formatting import amount
 
 Table = dict[str, list[str]]
+GREY = "#808a94"
+SAYS: dict[Side, str] = {
+    "colocated": "Keeping both together sustains more",
+    "disaggregated": "Splitting sustains more",
+    "none": "Nothing meets these SLOs",
+}
 
 
 # ---- how much load
@@ -32,7 +37,7 @@ def load_figure(points: Sequence[Tried], *, share: bool) -> go.Figure:
             line={"color": colour, "width": 2},
         )
     if share:
-        figure.add_hline(0.9, line={"color": "#808a94", "width": 1, "dash": "dash"})
+        figure.add_hline(0.9, line={"color": GREY, "width": 1, "dash": "dash"})
         figure.update_yaxes(tickformat=".0%", range=[-0.03, 1.05], title="met both SLOs")
     else:
         figure.update_yaxes(title="good requests/s per GPU", rangemode="tozero")
@@ -40,21 +45,20 @@ def load_figure(points: Sequence[Tried], *, share: bool) -> go.Figure:
     return plain(figure, 320)
 
 
-def load_says(points: Sequence[Sustained]) -> str:
-    """What each deployment sustains, the highest first, and what follows from that."""
+def load_says(points: Sequence[Sustained], error: float) -> str:
+    """What the best plan of each kind sustains, the highest first, and what follows; within `error` rates are equal."""
     best = best_of(points)
     order = sorted(best, key=lambda kind: -best[kind].rate_per_s)
-    says = "; ".join(f"{_named(best[kind])}: {_rate(best[kind].rate_per_s)}" for kind in order)
-    if winner({kind: one.rate_per_s for kind, one in best.items()}) == "none":
-        return "No deployment meets these SLOs for 90 % of the requests at any rate."
-    return f"{says[0].upper()}{says[1:]}. {_so(best)}"
+    if not any(one.rate_per_s for one in best.values()):
+        return "No plan meets these SLOs for 90 % of the requests at any rate."
+    return f"{'; '.join(_named(best[kind]) for kind in order)}. {_so(best, error)}"
 
 
-def _so(best: dict[Kind, Sustained]) -> str:
+def _so(best: dict[Kind, Sustained], error: float) -> str:
     split = best["disaggregated"].rate_per_s
     joint = max(one.rate_per_s for kind, one in best.items() if kind != "disaggregated")
-    if min(split, joint) > (1 - TIE) * max(split, joint):
-        return "So a split neither wins nor loses here: choose what is simpler."
+    if min(split, joint) * (1 + error) > max(split, joint):
+        return f"Within {error:.0%}, a split neither wins nor loses here: choose what is simpler."
     if split > joint:
         return (
             f"So split here: {split / joint - 1:.0%} more." if joint else "So split here: nothing else meets the SLOs."
@@ -75,18 +79,19 @@ def load_table(points: Sequence[Tried]) -> Table:
     }
 
 
-# ---- the ratio of prefill to decode workers
+# ---- the ratio of prefill to decode
 
 
-def ratio_figure(points: Sequence[Sustained], begun: Begun) -> go.Figure:
-    """The highest good rate per GPU over the number of prefill workers; the other deployments as levels."""
-    gpus = begun.workers * begun.tp
-    split = [point for point in points if point.kind == "disaggregated"]
+def ratio_figure(points: Sequence[Sustained], found: Ratio, gpus: int) -> go.Figure:
+    """What a split sustains per GPU, over the GPUs that prefill; co-located plans as levels, and where the best of them
+    is overtaken, with the range of that."""
+    split = _splits(points)
     colour, symbol = LOOKS["disaggregated"]
     figure = go.Figure()
     figure.add_scatter(
-        x=[point.prefill_workers for point in split],
+        x=[point.prefill_gpus for point in split],
         y=[point.rate_per_s / gpus for point in split],
+        error_y={"type": "percent", "value": 100 * found.error, "color": colour},
         name=WAYS["disaggregated"],
         mode="lines+markers",
         marker={"color": colour, "symbol": symbol, "size": 10},
@@ -95,43 +100,48 @@ def ratio_figure(points: Sequence[Sustained], begun: Begun) -> go.Figure:
     for point in points:
         if point.kind != "disaggregated":
             dash = "dash" if point.kind == "chunked" else "dot"
-            ends = [split[0].prefill_workers, split[-1].prefill_workers]
+            ends = [split[0].prefill_gpus, split[-1].prefill_gpus]
             level = [point.rate_per_s / gpus] * 2
             line = {"color": LOOKS[point.kind][0], "width": 2, "dash": dash}
             figure.add_scatter(x=ends, y=level, name=WAYS[point.kind], mode="lines", line=line)
-    marks = [point.prefill_workers for point in split]
-    words = [f"{mark}P<br>{begun.workers - mark}D" for mark in marks]
-    figure.update_xaxes(title="prefill and decode workers", tickvals=marks, ticktext=words, tickangle=0)
-    figure.update_yaxes(title="highest good rate, requests/s per GPU", rangemode="tozero")
+    for low, high in {(edge.low, edge.high) for edge in found.edges}:
+        figure.add_vrect(x0=low, x1=high, fillcolor=GREY, opacity=0.25, line_width=0)
+    for edge in found.edges:
+        figure.add_vline(edge.at, line={"color": GREY, "width": 2})
+    marks = [point.prefill_gpus for point in split]
+    figure.update_xaxes(
+        title="GPUs for prefill : the others", tickvals=marks, ticktext=[f"{mark}:{gpus - mark}" for mark in marks]
+    )
+    figure.update_yaxes(title="sustained, requests/s per GPU", rangemode="tozero")
     return plain(figure, 360)
 
 
-def ratio_says(points: Sequence[Sustained], begun: Begun) -> str:
-    """The best split, next to the worst one and to the other deployments."""
-    split = [point for point in points if point.kind == "disaggregated"]
-    best, worst = max(split, key=_by_rate), min(split, key=_by_rate)
+def ratio_says(points: Sequence[Sustained], found: Ratio) -> str:
+    """The best split and those as good, and which of them sustain more than the best co-located plan; or one sentence
+    if none or all do, with what would change it."""
+    split, joint = _splits(points), max((p for p in points if p.kind != "disaggregated"), key=_by_rate)
+    best = max(split, key=_by_rate)
     if best.rate_per_s == 0:
-        return "No split meets these SLOs at any rate."
-    decode = begun.workers - best.prefill_workers
-    others = ", ".join(f"{WAYS[point.kind]}: {_rate(point.rate_per_s)}" for point in points if point not in split)
-    says = f"The best split is {best.prefill_workers}P{decode}D with {_rate(best.rate_per_s)}"
-    if worst.rate_per_s:
-        says += f", {best.rate_per_s / worst.rate_per_s:.1f} times the worst"
-    return f"{says}. On the same GPUs: {others}."
+        return the_same(found.same, "at every ratio simulated", found.instead)
+    low, high = found.as_good
+    others = "No other ratio is as good" if low == high else f"{low} to {high} GPUs for prefill are as good"
+    says = f"The best split is {_named(best)}. {others} within {found.error:.0%}"
+    if found.same:
+        return f"{the_same(found.same, 'at every ratio simulated', found.instead)} {says}."
+    more = [point.prefill_gpus for point in split if point.rate_per_s >= joint.rate_per_s]
+    sure = [point for point in split if point.rate_per_s >= (1 + found.error) * joint.rate_per_s]
+    which = f"{more[0]}" if len(more) == 1 else f"{more[0]} to {more[-1]}"
+    but = "" if sure else ", which is too close to call"
+    return f"{says}. A split sustains more than {_named(joint)}, with {which} GPUs for prefill{but}."
 
 
-def ratio_table(points: Sequence[Sustained], begun: Begun) -> Table:
-    """The highest good rate of every deployment, in all and per GPU."""
-    gpus = begun.workers * begun.tp
+def ratio_table(points: Sequence[Sustained], gpus: int) -> Table:
+    """What every plan sustains, in all and per GPU."""
+    ordered = [point for point in points if point.kind != "disaggregated"] + _splits(points)
     return {
-        "Deployment": [
-            f"{point.prefill_workers}P{begun.workers - point.prefill_workers}D"
-            if point.prefill_workers
-            else WAYS[point.kind]
-            for point in points
-        ],
-        "Requests/s": [f"{point.rate_per_s:.3g}" for point in points],
-        "per GPU": [f"{point.rate_per_s / gpus:.3g}" for point in points],
+        "Plan": [point.plan.label for point in ordered],
+        "Requests/s": [f"{point.rate_per_s:.3g}" for point in ordered],
+        "per GPU": [f"{point.rate_per_s / gpus:.3g}" for point in ordered],
     }
 
 
@@ -139,7 +149,7 @@ def ratio_table(points: Sequence[Sustained], begun: Begun) -> Table:
 
 
 def best_of(points: Sequence[Sustained]) -> dict[Kind, Sustained]:
-    """The highest rate of each kind of deployment; for a split, that of its best ratio."""
+    """The highest rate of each kind."""
     best: dict[Kind, Sustained] = {}
     for point in points:
         if point.kind not in best or point.rate_per_s > best[point.kind].rate_per_s:
@@ -151,8 +161,12 @@ def _by_rate(point: Sustained) -> float:
     return point.rate_per_s
 
 
+def _splits(points: Sequence[Sustained]) -> list[Sustained]:
+    return sorted((p for p in points if p.kind == "disaggregated"), key=lambda point: point.prefill_gpus)
+
+
 def _named(point: Sustained) -> str:
-    return WAYS[point.kind] + (f" with {point.prefill_workers} prefill workers" if point.prefill_workers else "")
+    return f"{point.plan.label}: {_rate(point.rate_per_s)}"
 
 
 def _rate(per_s: float) -> str:
@@ -161,6 +175,14 @@ def _rate(per_s: float) -> str:
 
 def _s(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.0f} ms"
+
+
+def the_same(side: Side, where: str, instead: Sequence[str]) -> str:
+    """One sentence, and what would change it."""
+    says = f"{SAYS[side]} {where}"
+    if not instead:
+        return f"{says}, and no prompt, promise, link or larger model that was tried changes that."
+    return f"{says}. What would change it: {'; or '.join(instead)}."
 
 
 def plain(figure: go.Figure, height: int) -> go.Figure:

@@ -55,7 +55,7 @@ def one_lesson(lesson: Lesson, following: Lesson | None) -> Callable[[], None]:
 def ask_advisor(question: Question) -> None:
     """Its page, filled in."""
     fill_in(question)
-    st.switch_page(advisor)
+    st.switch_page(advisor, query_params={})  # without it Streamlit refuses to leave fields that are in the address
 
 
 def page_of(lesson: Lesson, following: Lesson | None) -> StreamlitPage:

@@ -122,11 +122,14 @@ def kv_tokens(question: Question, tp: int) -> int:
 
 
 def link(question: Question, candidate: Candidate) -> LinkSpec:
-    """The link between a prefill and a decode worker of a split: each GPU sends its share over its own link."""
+    """The link between a prefill and a decode worker of a split: each GPU sends its share over its own link, if it has
+    one."""
     assert candidate.prefill
     assert candidate.decode
     prefill, decode = candidate.prefill, candidate.decode
     road = question.handoff_road(prefill.tp + decode.tp, (prefill.replicas, decode.replicas))
+    if question.one_port:
+        return LinkSpec(road.achieved_bytes_per_s, road.latency_s)
     return link_of(question.shape, road, min(prefill.tp, decode.tp))
 
 

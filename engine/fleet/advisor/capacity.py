@@ -6,12 +6,12 @@ this to screen candidates and to look for flips; the simulator decides.
 """
 
 from collections.abc import Callable, Iterable
-from math import ceil, inf, sqrt
+from math import ceil, sqrt
 
 import msgspec
 
 from engine.fleet.advisor.candidates import Candidate, colocated, cost, kv_tokens, link, splits
-from engine.fleet.advisor.plan import Verdict
+from engine.fleet.advisor.plan import Pool, Verdict
 from engine.fleet.advisor.question import Question
 from engine.fleet.catalog.calibration import Calibration
 from engine.fleet.catalog.engines import serving_engine
@@ -23,6 +23,7 @@ P99_SIGMA = 2.3  # standard deviations to the 99th percentile of a batch's size,
 RARE = 0.01  # gaps that are rarer are beyond the 99th percentile
 FULL = 0.97  # the highest load at which a queue does not grow
 HALVINGS = 14
+LEAST = 1e-4  # rows of a batch, on average: answers of two tokens keep few rows busy at any rate
 MARGIN = 1.1  # splitting must sustain more by this factor; anything closer counts as the same
 
 Reached = Calibration | None
@@ -97,9 +98,28 @@ class _Workers:
         prefill, decode = candidate.prefill, candidate.decode
         road = link(self._question, candidate)
         ship_s = road.seconds(self._question.shape.kv_bytes(self._question.isl_tokens))
-        crossing = FULL * min(prefill.replicas, decode.replicas) / ship_s
-        prefilled = prefill.replicas * self._one(self._prefill, prefill.tp, round(ship_s, 6))
-        return min(crossing, prefilled, decode.replicas * self._one(self._decode, decode.tp))
+        links = 1 if self._question.one_port else min(prefill.replicas, decode.replicas)
+        crossing = FULL * links / ship_s
+        return min(crossing, self._both_pools(prefill, decode, ship_s))
+
+    def _both_pools(self, prefill: Pool, decode: Pool, ship_s: float) -> float:
+        """At the largest batches whose steps meet the target, or fewer rows if prefill does not fill these: a first
+        token waits for half a step of the decode worker's."""
+        osl_tokens, most = self._question.osl_tokens, self._one(self._decode_rows, decode.tp)
+        if osl_tokens == 1:
+            return self._prefill(prefill, ship_s)
+
+        def decoded(rows: float) -> float:
+            return decode.replicas * rows / (osl_tokens * self._step_s(decode.tp, [], rows))
+
+        def prefilled(rows: float) -> float:
+            return self._prefill(prefill, ship_s + self._step_s(decode.tp, [], rows) / 2)
+
+        if not most:
+            return 0.0
+        sure = LEAST * prefilled(most) / decoded(LEAST)  # rows that prefill fills in any case: longer steps need more
+        rows = _most(lambda rows: decoded(rows) <= prefilled(rows), most, max(LEAST, sure), HALVINGS - 5)
+        return decoded(rows) if rows else prefilled(min(LEAST, most))
 
     def _one(self, sustains: Callable[..., float], *of: float) -> float:
         key = (sustains.__name__, *of)
@@ -124,25 +144,26 @@ class _Workers:
         context = rows * (self._question.isl_tokens + self._question.osl_tokens / 2)
         return self._cost(tp).step_s(piece, rows, context)  # type: ignore[arg-type]  # means need not be whole numbers
 
-    def _prefill(self, tp: int, ship_s: float) -> float:
-        """For a worker that only prefills: the wait that the TTFT target leaves room for limits its load."""
-        question = self._question
-        service_s = self._cost(tp).step_s([(question.cached_tokens, question.uncached_tokens)], 0, 0)
-        room_s = self._ttft_s - service_s - ship_s - (0.0 if question.osl_tokens == 1 else question.itl_slo_s / 2)
-        return _busy(room_s, service_s) / service_s
+    def _prefill(self, pool: Pool, after_s: float) -> float:
+        """Of workers that only prefill: the wait that the TTFT target leaves room for limits their load.
 
-    def _decode(self, tp: int) -> float:
-        """For a worker that only decodes: at the largest batch whose steps meet the target."""
+        `after_s`: what passes between the prefill and the first token.
+        """
+        service_s = self._one(self._service_s, pool.tp)
+        return pool.replicas * _busy(self._ttft_s - service_s - after_s, service_s) / service_s
+
+    def _service_s(self, tp: int) -> float:
+        return self._cost(tp).step_s([(self._question.cached_tokens, self._question.uncached_tokens)], 0, 0)
+
+    def _decode_rows(self, tp: int) -> float:
+        """For a worker that only decodes: the largest batch whose steps meet the target."""
         question, room = self._question, self._room(tp)
-        if question.osl_tokens == 1:
-            return inf
 
         def keeps(rows: float) -> bool:
             most = rows + P99_SIGMA * sqrt(rows) if question.promised == "itl" else rows
             return self._step_s(tp, [], min(room, most)) <= question.itl_slo_s
 
-        rows = _most(keeps, room)
-        return rows / (question.osl_tokens * self._step_s(tp, [], rows)) if rows else 0.0
+        return _most(keeps, room)
 
     def _both(self, tp: int, chunk: int) -> float:
         """For a worker that does both: at the largest batch that meets both targets."""
@@ -195,16 +216,16 @@ def _busy(room_s: float, service_s: float) -> float:
     return min(FULL, weight / (1 + weight))
 
 
-def _most(keeps: Callable[[float], bool], room: float) -> float:
+def _most(keeps: Callable[[float], bool], room: float, least: float = LEAST, halvings: int = HALVINGS) -> float:
     """The most rows, up to `room`, that meet a target; not necessarily a whole number."""
     low, high = 0.0, room
     if room <= 0 or keeps(room):
         return max(0.0, room)
-    least = min(0.02, room)
+    least = min(least, room)
     if not keeps(least):
         return 0.0
     low = least
-    for _ in range(HALVINGS):
+    for _ in range(halvings):
         middle = sqrt(low * high)
         low, high = (middle, high) if keeps(middle) else (low, middle)
     return low

@@ -28,9 +28,10 @@ def rate_of_users(users: int, osl_tokens: int, ttft_s: float, gap_s: float) -> f
 
 class Question(msgspec.Struct, frozen=True):
     """`fabric`: the name of what KV crosses from prefill to decode; "" for the GPU's own (its peer link within a node,
-    its network beyond). `links_down`: how many of those links do not work. `nvlink_gpus`: how many GPUs one NVLink
-    domain joins, 0 for the usual number (a node, or a pair of PCIe cards). `tp`: GPUs per worker, 0 for the best.
-    `precision`, `kv_dtype`: the formats of weights and KV; "" for those in the model's file.
+    its network beyond). `one_port`: all handoffs share one such link, as between nodes with a single network card;
+    otherwise every GPU has its own. `links_down`: how many of those links do not work. `nvlink_gpus`: how many GPUs one
+    NVLink domain joins, 0 for the usual number (a node, or a pair of PCIe cards). `tp`: GPUs per worker, 0 for the
+    best. `precision`, `kv_dtype`: the formats of weights and KV; "" for those in the model's file.
 
     `itl_slo_s` is for 99 % of the gaps between tokens or, with `promised` "tpot", for the mean gap of 90 % of the
     requests. `prefix_reuse`: the share of a prompt whose KV workers already have. `trace`: recorded requests, in place
@@ -51,6 +52,7 @@ class Question(msgspec.Struct, frozen=True):
     itl_slo_s: float = 0.05
     prefix_reuse: float = 0.0
     fabric: str = ""
+    one_port: bool = False
     links_down: int = 0
     nvlink_gpus: int = 0
     trace: tuple[Draft, ...] = ()

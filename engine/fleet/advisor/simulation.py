@@ -13,6 +13,7 @@ from engine.fleet.advisor.question import Question
 from engine.fleet.catalog.calibration import Calibration
 from engine.fleet.catalog.engines import serving_engine
 from engine.fleet.estimate.workers import worker_on
+from engine.goodput import Slo, attainment
 from engine.link import LinkSpec
 from engine.scenario import Deployment, Kind, Scenario, Workload
 from engine.sim.leap import Happening
@@ -23,7 +24,7 @@ from engine.sim.tally import Counter, Served
 from engine.workload import Draft, drafts
 
 TURNOVERS = 4  # how often the requests in flight are replaced; the first time is warm-up and does not count
-FEWEST, MOST = 240, 2500  # requests of one simulation
+FEWEST, MOST = 240, 10_000  # requests of one simulation
 MOST_OF_TRACE = 1000  # requests of a trace that are simulated, in a row
 GROWS = 1.5  # the queue counts as growing if mean TTFT rises by this factor from the first half to the second
 
@@ -32,7 +33,8 @@ class KeptPromises(msgspec.Struct, frozen=True):
     """Results at `rate_per_s`. `ttft_s` and `tpot_s`: 90th percentiles over requests; `itl_s`: 99th over gaps.
 
     `turnovers`: how often the requests in flight were replaced after warm-up. `steady`: the queue did not grow.
-    `busy`: the share of time that each worker was in a step, by name.
+    `busy`: the share of time that each worker was in a step, by name. `attained`: the share of the requests whose TTFT
+    and TPOT both were within the targets; 0 if the queue grows, since then nobody's are in the end.
     """
 
     rate_per_s: float
@@ -43,6 +45,7 @@ class KeptPromises(msgspec.Struct, frozen=True):
     turnovers: float
     steady: bool
     busy: dict[str, float]
+    attained: float = 0.0
 
     def keeps(self, question: Question) -> bool:
         """Whether it is steady and within both of the question's targets."""
@@ -79,6 +82,7 @@ def at_rate(
     inside = rate_per_s * counted.metrics.e2e_s.mean
     first = min(round(inside), len(coming) // 3)
     full = counted.requests[first:]
+    steady = bool(question.trace) or not _grows(full, question.ttft_slo_s)
     return KeptPromises(
         rate_per_s=rate_per_s,
         ttft_s=_percentile([served.ttft_s or 0.0 for served in full], 90),
@@ -86,8 +90,9 @@ def at_rate(
         tpot_s=_percentile([_tpot_s(served) for served in full], 90),
         requests=len(coming),
         turnovers=(len(coming) - first) / max(1.0, inside),
-        steady=bool(question.trace) or not _grows(full, question.ttft_slo_s),
+        steady=steady,
         busy=counted.metrics.busy,
+        attained=attainment(full, Slo(question.ttft_slo_s, question.itl_slo_s)) if steady else 0.0,
     )
 
 
@@ -151,10 +156,8 @@ def load(question: Question, rate_per_s: float, seed: int = 0, requests: int = 0
         if question.has_hashes:
             return replay
         return [msgspec.structs.replace(draft, prefix_blocks=shared) for draft in replay]
-    answer_s = question.ttft_slo_s / 4 + question.osl_tokens * min(question.itl_slo_s, 0.04)
-    enough = min(MOST, max(FEWEST, round(TURNOVERS * rate_per_s * answer_s)))
     workload = Workload(
-        requests=requests or enough,
+        requests=requests or min(MOST, enough(question, rate_per_s)),
         rate_per_s=rate_per_s,
         prompt_tokens=question.isl_tokens,
         output_tokens=question.osl_tokens,
@@ -162,6 +165,12 @@ def load(question: Question, rate_per_s: float, seed: int = 0, requests: int = 0
     )
     made = drafts(workload)
     return [msgspec.structs.replace(draft, prefix_blocks=shared) for draft in made] if shared else made
+
+
+def enough(question: Question, rate_per_s: float) -> int:
+    """How many requests it takes until those in flight were replaced so often that what is seen goes on for ever."""
+    answer_s = question.ttft_slo_s / 4 + question.osl_tokens * min(question.itl_slo_s, 0.04)
+    return max(FEWEST, round(TURNOVERS * rate_per_s * answer_s))
 
 
 def busiest(trace: Sequence[Draft]) -> Sequence[Draft]:
@@ -214,15 +223,15 @@ def _set_up(
         local_prefill_tokens=candidate.remote_above_tokens or 0,
     )
     worker = _worker(question, prefill, reached)
-    hashed = question.has_hashes
+    hashed, road = question.has_hashes, link(question, candidate)
     on = ClusterSpec(
         worker,
         _worker(question, decode, reached),
-        network=NetworkSpec(sharing="fair"),
+        network=NetworkSpec("fair", shared_bytes_per_s=road.bandwidth_bytes_per_s if question.one_port else None),
         prefix_cache_tokens=worker.context_tokens // 2 if hashed else cached,
         **({} if hashed else {"prefix_block_tokens": block}),  # type: ignore[arg-type]
     )
-    return on, deployment, link(question, candidate)
+    return on, deployment, road
 
 
 def _worker(question: Question, pool: Pool, reached: Calibration | None) -> WorkerSpec:

@@ -13,14 +13,15 @@ from engine.fleet.advisor.candidates import Candidate
 from engine.fleet.advisor.capacity import sustained_per_s
 from engine.fleet.advisor.plan import Pool
 from engine.fleet.advisor.question import Question
-from engine.fleet.advisor.simulation import NOTHING, KeptPromises, at_rate
+from engine.fleet.advisor.simulation import MOST, NOTHING, KeptPromises, at_rate, enough
 
 PRECISION = 1.06  # of a capacity, as a factor
 SMALL = 12  # workers of a miniature at most, prefill and decode together
 ALIKE = 1.25  # the factor by which the ratio of its pools may differ
 LOWERED = 8  # how often a rate is lowered, each time by more, before the search ends without one
 FIRST_STEP = 1.1
-REPLICAS = 4  # of a miniature that is not split
+REPLICAS = 4  # of a miniature that is not split, at most,
+FEW = 2500  # and no more than reach a steady state with so many requests
 
 
 class TrialResult(msgspec.Struct, frozen=True):
@@ -62,6 +63,19 @@ def tried(question: Question, candidate: Candidate, *, seed: int = 0) -> TrialRe
     return TrialResult(candidate, sustains, sustains / question.rate_per_s, then, asked, seed)
 
 
+def capacity_of(question: Question, candidate: Candidate, *, seed: int = 0) -> TrialResult:
+    """What it sustains: searched for in a miniature, then seen of the whole fleet. Deterministic."""
+    return confirmed(question, tried(question, candidate, seed=seed))
+
+
+def seen_at(question: Question, candidate: Candidate, rate_per_s: float, *, seed: int = 0) -> KeptPromises:
+    """What becomes of the promises at this rate, whether they are kept or not. Deterministic."""
+    small, times = _small(question, candidate)
+    if not times or _settles(question, rate_per_s):
+        return at_rate(question, candidate, rate_per_s, seed=seed)
+    return _of_all(at_rate(question, small, rate_per_s / times, seed=seed), times)
+
+
 def sustained(question: Question, candidate: Candidate, *, seed: int = 0) -> tuple[float, KeptPromises]:
     """The highest rate within the targets, in requests/s, and what was seen there. Deterministic."""
     small, times = _small(question, candidate)
@@ -85,9 +99,9 @@ def keeps_at(question: Question, candidate: Candidate, rate_per_s: float, seed: 
 
 def _small(question: Question, candidate: Candidate) -> tuple[Candidate, float]:
     """What is simulated in its place, and by how much less that sustains; 0 where neither sustains anything."""
-    small = candidate if question.trace else miniature(candidate)
+    small = candidate if question.trace or question.one_port else miniature(question, candidate)
     foreseen, foreseen_small = sustained_per_s(question, candidate), sustained_per_s(question, small)
-    return small, foreseen / foreseen_small if foreseen_small > 0 else 0.0
+    return (small, foreseen / foreseen_small) if foreseen_small > 0 else (candidate, 0.0)
 
 
 def _of_all(seen: KeptPromises, times: float) -> KeptPromises:
@@ -98,12 +112,15 @@ def _of_all(seen: KeptPromises, times: float) -> KeptPromises:
 def confirmed(question: Question, outcome: TrialResult) -> TrialResult:
     """The whole fleet simulated, at the rate that its miniature predicts or the next lower one that holds.
 
-    Replicas share one queue, so many of them sustain at least what a few do: only a higher rate is tried of them.
+    Replicas share one queue, so many of them sustain at least what a few do: only a higher rate is tried of them, and
+    only where that is simulated until it is steady.
     """
     rate, step = outcome.sustained_per_s, PRECISION
-    if outcome.candidate == miniature(outcome.candidate) or question.trace or not rate:
+    if _small(question, outcome.candidate)[0] == outcome.candidate or not rate:
         return outcome
     if outcome.candidate.both:
+        if not _settles(question, FIRST_STEP * rate):
+            return outcome
         then = at_rate(question, outcome.candidate, FIRST_STEP * rate, seed=outcome.seed, only_if_kept=True)
         return _sustains(outcome, FIRST_STEP * rate, then, question) if then.keeps(question) else outcome
     for _ in range(LOWERED):
@@ -113,6 +130,11 @@ def confirmed(question: Question, outcome: TrialResult) -> TrialResult:
         rate /= step
         step *= PRECISION
     return _sustains(outcome, 0.0, NOTHING, question)
+
+
+def _settles(question: Question, rate_per_s: float) -> bool:
+    """Whether a fleet at this rate comes to a steady state within one simulation."""
+    return enough(question, rate_per_s) <= MOST
 
 
 def _sustains(outcome: TrialResult, rate: float, then: KeptPromises, question: Question) -> TrialResult:
@@ -142,10 +164,13 @@ def _highest(holds: Callable[[float], bool], near: float) -> float:
     return low
 
 
-def miniature(candidate: Candidate) -> Candidate:
+def miniature(question: Question, candidate: Candidate) -> Candidate:
     """A smaller fleet of the same kind, with its pools in nearly the same ratio."""
     if candidate.both:
-        return msgspec.structs.replace(candidate, both=_of(candidate.both, min(REPLICAS, candidate.both.replicas)))
+        one = msgspec.structs.replace(candidate, both=_of(candidate.both, 1))
+        settling = FEW // enough(question, sustained_per_s(question, one))
+        replicas = min(candidate.both.replicas, REPLICAS, max(1, settling))
+        return msgspec.structs.replace(candidate, both=_of(candidate.both, replicas))
     assert candidate.prefill
     assert candidate.decode
     p, d = candidate.prefill.replicas, candidate.decode.replicas

@@ -13,12 +13,12 @@ import msgspec
 from engine.fleet.advisor.candidates import Candidate, colocated, splits
 from engine.fleet.advisor.capacity import ranking
 from engine.fleet.advisor.question import Question
-from engine.fleet.advisor.trial import sustained
+from engine.fleet.advisor.trial import PRECISION, capacity_of
 from engine.fleet.catalog.hardware import FabricSpec, fabrics
 from engine.fleet.catalog.hf_config import model
 from engine.fleet.catalog.sites import site
 from engine.fleet.estimate.step_cost import calibrated
-from engine.fleet.sweep.said import INPUTS, Begun, Boundary, Compared, Curve, Input, Plan, Said, Side, Sweep
+from engine.fleet.sweep.said import INPUTS, Begun, Boundary, Compared, Curve, Edge, Input, Plan, Said, Side, Sweep
 from engine.units import in_words
 
 PROMPTS = tuple(round(2 ** (n / 2)) for n in range(12, 35))  # 64 to 131,072 tokens
@@ -53,24 +53,24 @@ def curve(asked: Sweep, about: Input) -> Iterator[Said]:
             yield near.take(_at(question, about, end), end)
     for _ in range(REFINED):
         flip = _nearest_crossing(x, _gains(near, found, x), here)
-        if flip is None or near.knows(flip, within=1 + _error(question) / 2):
+        if flip is None or near.knows(flip, within=1 + error_of(question) / 2):
             break
         yield near.take(_at(question, about, flip), flip)
     scaled, gains = [near.scaled(*pair) for pair in zip(found, x, strict=True)], _gains(near, found, x)
     flip = _nearest_crossing(x, gains, here)
-    low, high = _band(x, gains, flip, _error(question)) if flip else (0.0, 0.0)
+    low, high = _band(x, gains, flip, error_of(question)) if flip else (0.0, 0.0)
     yield Curve(
         input=about,
         at=tuple(x),
         together=tuple(rates[0] for rates in scaled),
         split=tuple(rates[1] for rates in scaled),
         here=here,
-        error=_error(question),
+        error=error_of(question),
         flip=flip,
         low=low,
         high=high,
         same="" if flip else _everywhere(gains),
-        instead=() if flip else tuple(_instead(question, about, near)),
+        instead=() if flip else tuple(_instead(question, [one for one in INPUTS if one != about], near, here)),
     )
 
 
@@ -95,9 +95,9 @@ def boundary(asked: Sweep) -> Iterator[Said]:
         prompts=tuple(prompts),
         promises=PROMISES,
         gains=tuple(tuple(gains[tokens][n] for tokens in prompts) for n in range(len(PROMISES))),
-        error=_error(question),
+        error=error_of(question),
         same=same,
-        instead=tuple(_instead(question, None, near)) if same else (),
+        instead=tuple(_instead(question, ("link",), near, question.isl_tokens)) if same else (),
     )
 
 
@@ -115,6 +115,7 @@ def question_of(asked: Sweep) -> Question:
         itl_slo_s=asked.tpot_slo_s,
         promised="tpot",
         fabric=where.road,
+        one_port=where.one_port,
         tp=asked.tp,
     ).checked()
 
@@ -140,7 +141,7 @@ class _Scale:
     def take(self, question: Question, x: float) -> Compared:
         """Simulate the best plan of each kind, and take note."""
         foreseen = best(question)
-        rates = [sustained(question, plan)[0] if plan else 0.0 for plan in foreseen.plans]
+        rates = [capacity_of(question, plan).sustained_per_s if plan else 0.0 for plan in foreseen.plans]
         factors = [
             simulated / said if said and simulated else 1.0
             for simulated, said in zip(rates, foreseen.rates, strict=True)
@@ -227,24 +228,36 @@ def _gain(rates: tuple[float, float]) -> Gain:
     return min(MOST, max(1 / MOST, split / together if together else inf))
 
 
-def _nearest_crossing(x: Sequence[float], gains: Sequence[Gain], here: float, level: float = 1.0) -> float | None:
-    """The value nearest to `here` at which the gain passes `level`, between two values straight on log paper."""
-    found = []
+def _crossings(x: Sequence[float], gains: Sequence[Gain], level: float = 1.0) -> Iterator[tuple[bool, float]]:
+    """The values at which the gain passes `level`, between two values straight on log paper, and whether it does
+    because one kind sustains nothing there."""
     for n in range(len(x) - 1):
         one, other = gains[n], gains[n + 1]
         if one is not None and other is not None and (one < level) != (other < level):
             part = log(level / one) / log(other / one)
-            value = exp((1 - part) * log(x[n]) + part * log(x[n + 1]))
-            fails = not 1 / MOST < min(one, other) <= max(one, other) < MOST  # there one kind sustains nothing
-            found.append((fails, abs(log(value / here)), value))
+            fails = not 1 / MOST < min(one, other) <= max(one, other) < MOST
+            yield fails, exp((1 - part) * log(x[n]) + part * log(x[n + 1]))
+
+
+def _nearest_crossing(x: Sequence[float], gains: Sequence[Gain], here: float, level: float = 1.0) -> float | None:
+    found = [(fails, abs(log(value / here)), value) for fails, value in _crossings(x, gains, level)]
     return min(found)[2] if found else None
 
 
+def edges(x: Sequence[float], rates: Sequence[tuple[float, float]], error: float) -> tuple[tuple[Edge, ...], Side]:
+    """Where one kind begins to sustain more than the other, by the rates (together, split) at each value; or which
+    sustains more everywhere."""
+    gains = [_gain(pair) for pair in rates]
+    found = [value for _, value in _crossings(x, gains)]
+    return tuple(Edge(value, *_band(x, gains, value, error)) for value in found), _everywhere(gains)
+
+
 def _band(x: Sequence[float], gains: Sequence[Gain], flip: float, error: float) -> tuple[float, float]:
-    """Where the gain may be 1 for all we know: as far as it stays within the error of it on both sides."""
-    ends = [_nearest_crossing(x, gains, flip, level) for level in (1 / (1 + error), 1 + error)]
-    found = [end for end in ends if end is not None]
-    return min([flip, *found]), max([flip, *found])
+    """Where the gain may be 1 for all we know: as far as it stays within the error of it on both sides, at most to the
+    ends of what is known."""
+    ends = [value for level in (1 / (1 + error), 1 + error) for _, value in _crossings(x, gains, level)]
+    ends += [value for value, gain in zip(x, gains, strict=True) if gain is None] + [x[0], x[-1]]
+    return max(end for end in ends if end <= flip), min(end for end in ends if end >= flip)
 
 
 def _crossing_of(row: Sequence[Best], near: _Scale, tokens: int, question: Question) -> float | None:
@@ -260,21 +273,33 @@ def _everywhere(gains: Sequence[Gain]) -> Side:
     return "" if len(known) == 2 else "disaggregated" if known == {True} else "colocated"
 
 
-def _error(question: Question) -> float:
+def error_of(question: Question) -> float:
+    """The share by which simulated times may be off."""
     return calibrated(question.card, question.engine).error(question.shape)
+
+
+def margin(question: Question) -> float:
+    """The share by which two simulated capacities may differ and still be the same: times may be off, and so may the
+    search for a rate."""
+    return PRECISION * (1 + error_of(question)) - 1
 
 
 # ---- what would change an answer that is the same everywhere
 
 
-def _instead(question: Question, about: Input | None, near: _Scale) -> Iterator[str]:
-    """Other inputs, each alone, that would: by the formulas, scaled as where the asker stands."""
-    for other in INPUTS:
-        if other == about or (about is None and other != "link"):
-            continue
+def instead(question: Question) -> Iterator[str]:
+    """Other prompts, promises, links and models, each alone, with which the other kind would sustain more."""
+    near = _Scale()
+    near.take(question, question.isl_tokens)
+    return _instead(question, INPUTS, near, question.isl_tokens)
+
+
+def _instead(question: Question, others: Sequence[Input], near: _Scale, here: float) -> Iterator[str]:
+    """By the formulas, scaled as where the asker stands."""
+    for other in others:
         values = [at for at in _values(question, other) if _possible(at)]
         x = [_value(at, other) for at in values]
-        gains = [_gain(near.scaled(best(at), _value(question, about or "prompt"))) for at in values]
+        gains = [_gain(near.scaled(best(at), here)) for at in values]
         if (flip := _nearest_crossing(x, gains, _value(question, other))) and isfinite(flip):
             yield f"{_named(other)} {_said(other, flip)} instead of {_said(other, _value(question, other))}"
     larger = msgspec.structs.replace(question, model=LARGER)

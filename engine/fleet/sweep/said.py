@@ -5,11 +5,11 @@ from typing import Literal
 import msgspec
 
 from engine.errors import BadInput
+from engine.fleet.advisor.candidates import Candidate
 from engine.fleet.catalog.hardware import gpu, gpus
 from engine.fleet.catalog.hf_config import model, models
 from engine.fleet.catalog.sites import site
 from engine.fleet.estimate.roofline import smallest_tp
-from engine.goodput import Slo
 from engine.scenario import Kind, number, one_of, whole
 
 Input = Literal["prompt", "promise", "link"]
@@ -20,9 +20,7 @@ Side = Literal["colocated", "disaggregated", "none", ""]
 
 
 class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is asked. "load" and "ratio" have workers of `tp` GPUs (0: as few as hold the model); the others choose TP,
-    chunks and pools by themselves.
-    """
+    """What is asked. `tp`: GPUs per worker, 0 for the best of each plan."""
 
     asks: Asks = "load"
     site: str = "node"
@@ -47,38 +45,23 @@ class Sweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         number("TTFT SLO", self.ttft_slo_s, above=0, unit="seconds")
         number("TPOT SLO", self.tpot_slo_s, above=0, unit="seconds")
         whole("seed", self.seed, 0, 2**31)
-        if where.gpus // self.gpus_each < 2:
+        each = self.tp or smallest_tp(model(self.model), gpu(self.gpu))
+        if where.gpus // each < 2:
             takes = f"small enough for two workers on the {where.gpus} GPUs of {where.label}"
-            raise BadInput("model", f"{self.model} on {self.gpus_each} × {self.gpu} a worker", takes)
+            raise BadInput("model", f"{self.model} on {each} × {self.gpu} a worker", takes)
         return self
-
-    @property
-    def gpus_each(self) -> int:
-        return self.tp or smallest_tp(model(self.model), gpu(self.gpu))
-
-    @property
-    def slo(self) -> Slo:
-        return Slo(self.ttft_slo_s, self.tpot_slo_s)
 
 
 class Begun(msgspec.Struct, frozen=True, tag="begun"):
-    """How many points will come, at most. Of "load" and "ratio" what was settled by arithmetic, too; `span_s`: of
-    arrivals in each simulation."""
+    """How many points will come, at most."""
 
     points: int
-    workers: int = 0
-    tp: int = 0
-    chunk: int = 0
-    road: str = ""
-    link_bytes_per_s: float = 0.0
-    span_s: float = 0.0
 
 
 class Tried(msgspec.Struct, frozen=True, tag="tried"):
-    """One deployment under one load. `attained`: share of the requests that met both SLOs."""
+    """The best plan of a kind under one load. `attained`: share of the requests that met both SLOs."""
 
     kind: Kind
-    prefill_workers: int
     rate_per_s: float
     attained: float
     goodput_per_s_per_gpu: float
@@ -87,13 +70,37 @@ class Tried(msgspec.Struct, frozen=True, tag="tried"):
 
 
 class Sustained(msgspec.Struct, frozen=True, tag="sustained"):
-    """The highest rate at which 90 % of the requests meet both SLOs: DistServe's goodput. 0 if there is none."""
+    """The capacity of a plan, as the advisor judges it: the highest rate that keeps the SLOs in a steady state; 0 if
+    none does."""
 
     kind: Kind
-    prefill_workers: int
-    prompt_tokens: int
-    road: str
+    plan: Candidate
     rate_per_s: float
+
+    @property
+    def prefill_gpus(self) -> int:
+        """How many GPUs prefill only."""
+        return self.plan.prefill.gpus if self.plan.prefill else 0
+
+
+class Edge(msgspec.Struct, frozen=True):
+    """At so many GPUs that prefill a split and the best co-located plan sustain the same: between `low` and `high`."""
+
+    at: float
+    low: float
+    high: float
+
+
+class Ratio(msgspec.Struct, frozen=True, tag="ratio"):
+    """From how few to how many GPUs that prefill a split is as good as the best one, within `error`; and the `edges` at
+    which it begins or ends to sustain more than the best co-located plan. `same`, `instead`: as a curve's, if there is
+    no edge."""
+
+    as_good: tuple[int, int]
+    error: float
+    edges: tuple[Edge, ...] = ()
+    same: Side = ""
+    instead: tuple[str, ...] = ()
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
@@ -154,4 +161,4 @@ class Boundary(msgspec.Struct, frozen=True, tag="boundary"):
     instead: tuple[str, ...] = ()
 
 
-Said = Begun | Tried | Sustained | Compared | Curve | Boundary | Refused
+Said = Begun | Tried | Sustained | Ratio | Compared | Curve | Boundary | Refused

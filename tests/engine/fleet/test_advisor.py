@@ -108,17 +108,13 @@ def default_advice() -> Advice:
 
 
 def test_eight_h100s_and_a_small_model_are_run_as_replicas(default_advice: Advice) -> None:
-    """The default question, answered as an expert would; the formulas are checked against 3,000 simulated requests."""
+    """The default question, answered as an expert would; test_capacity_said.py checks the rate."""
     advice = default_advice
     assert advice.verdict == "colocate-chunked"
     assert advice.plan.both is not None
     assert advice.plan.both.tp in (1, 2)
     assert advice.fewest_gpus in (1, 2)
-    sustains = advice.chosen.sustained_per_s
-    assert sustains > 30
-    full = at_rate(advice.question, advice.chosen.candidate, sustains / 1.1, requests=3000)
-    assert full.keeps(advice.question)
-    assert not at_rate(advice.question, advice.chosen.candidate, sustains * 1.15, requests=3000).keeps(advice.question)
+    assert advice.chosen.sustained_per_s > 30
 
 
 def test_what_is_promised_decides_the_chunk(default_advice: Advice) -> None:

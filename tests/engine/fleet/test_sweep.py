@@ -8,12 +8,16 @@ import msgspec
 import pytest
 
 from engine.errors import BadInput
+from engine.fleet.advisor.trial import capacity_of
 from engine.fleet.catalog.hardware import fabric, gpu
 from engine.fleet.catalog.hf_config import model
 from engine.fleet.catalog.sites import SITES
 from engine.fleet.estimate.workers import link_of, worker_on
-from engine.fleet.sweep.said import Begun, Refused, Said, Sustained, Sweep, Tried
-from engine.fleet.sweep.sweep import LOADS, _between, sweep, winner
+from engine.fleet.sweep.payoff import edges, question_of
+from engine.fleet.sweep.plans import best_plan, busy_rate_per_s, splits_by_ratio
+from engine.fleet.sweep.said import Begun, Compared, Ratio, Refused, Said, Sustained, Sweep, Tried
+from engine.fleet.sweep.sweep import LOADS, _between, sweep
+from engine.scenario import KINDS
 from tests.patience import PATIENCE_S
 
 SMALL: dict[str, Any] = {"site": "lab", "gpu": "h100-sxm", "prompt_tokens": 8192, "output_tokens": 16}
@@ -43,6 +47,9 @@ def test_load_tries_all_deployments_under_the_same_rates() -> None:
     assert rates["colocated"] == rates["chunked"] == rates["disaggregated"]
     best = max(p.rate_per_s for p in points if isinstance(p, Sustained))
     assert [p.attained >= 0.9 for p in tried if p.rate_per_s < 0.5 * best and p.kind == "chunked"] == [True, True]
+    over = [p.attained for p in tried if p.rate_per_s > 1.1 * best]
+    assert len(over) == 3
+    assert max(over) < 0.9
     assert all(p.attained * p.rate_per_s / 4 == pytest.approx(p.goodput_per_s_per_gpu) for p in tried)
 
 
@@ -53,14 +60,65 @@ def ratio() -> list[Said]:
 
 def test_another_seed_does_not_say_the_same(ratio: list[Said]) -> None:
     assert ratio != list(sweep(Sweep("ratio", **SMALL, seed=1)))
-    assert [p.prefill_workers for p in ratio if isinstance(p, Sustained)] == [0, 0, 1, 2, 3]
+    assert [p.prefill_gpus for p in ratio if isinstance(p, Sustained)] == [0, 0, 1, 2, 3]
 
 
-def test_the_best_ratio_is_bracketed_by_its_neighbours() -> None:
-    assert _between([1, 5, 9], 5) == [3, 7]
-    assert _between([1, 2, 9], 2) == [5]
-    assert _between([1, 2, 3], 2) == []
-    assert _between([1, 5], 1) == [3]
+def test_the_best_ratio_and_where_it_overtakes_are_bracketed_by_their_neighbours() -> None:
+    assert _between({1: 1.0, 5: 3.0, 9: 1.0}, level=9.0) == [3, 7]
+    assert _between({1: 1.0, 2: 3.0, 9: 1.0}, level=9.0) == [5]
+    assert _between({1: 1.0, 2: 3.0, 3: 1.0}, level=2.0) == []
+    assert _between({1: 1.0, 5: 3.0, 9: 4.0, 13: 5.0}, level=2.0) == [3, 11]
+
+
+def test_a_ratio_question_says_which_ratios_sustain_more_or_that_none_does() -> None:
+    (*points, found), gpus = list(sweep(Sweep("ratio", "lab", "h100-sxm", prompt_tokens=8192, tpot_slo_s=0.012))), 4
+    assert isinstance(found, Ratio)
+    rates = {p.prefill_gpus: p.rate_per_s for p in points if isinstance(p, Sustained) and p.prefill_gpus}
+    level = max(p.rate_per_s for p in points if isinstance(p, Sustained) and not p.prefill_gpus)
+    assert rates[found.as_good[0]] > 0.8 * max(rates.values())
+    assert not found.same
+    for edge in found.edges:
+        assert 1 <= edge.low <= edge.at <= edge.high < gpus
+        below, above = max(g for g in rates if g <= edge.at), min(g for g in rates if g >= edge.at)
+        assert (rates[below] < level) != (rates[above] < level)
+
+
+def test_the_same_at_every_ratio_comes_with_what_would_change_it() -> None:
+    *_, found = sweep(Sweep("ratio", "lab", "h100-sxm", prompt_tokens=8192, output_tokens=64, tpot_slo_s=0.1))
+    assert isinstance(found, Ratio)
+    assert (found.edges, found.same) == ((), "colocated")
+    assert any("promise" in one for one in found.instead)
+
+
+def test_an_edge_may_lie_wherever_the_sides_differ_by_less_than_the_error() -> None:
+    level = 10.0
+    (one,), same = edges([1, 2, 3], [(level, 5.0), (level, 9.5), (level, 20.0)], 0.1)
+    assert not same
+    assert 1 < one.low < 2 < one.at < one.high < 3
+    (near,), _ = edges([1, 2, 3], [(level, 5.0), (level, 9.5), (level, 10.5)], 0.1)
+    assert near.high == 3  # never more than the error above the level
+    assert edges([1, 2], [(level, 5.0), (level, 6.0)], 0.1) == ((), "colocated")
+
+
+def test_every_question_judges_a_plan_as_the_advisor_does() -> None:
+    """At the same prompt, promise and link the same plan sustains the same, whatever is asked about it."""
+    load, link = (list(sweep(Sweep(asks, **SMALL))) for asks in ("load", "link"))
+    question = question_of(Sweep("load", **SMALL))
+    found = {one.plan.label: one.rate_per_s for one in load if isinstance(one, Sustained)}
+    here = next(one for one in link if isinstance(one, Compared))
+    assert found[here.split.label] == here.split.rate_per_s
+    assert found[here.together.label] == here.together.rate_per_s
+    for one in load:
+        if isinstance(one, Sustained):
+            assert capacity_of(question, one.plan).sustained_per_s == one.rate_per_s
+
+
+def test_what_can_be_watched_fits_the_site_even_if_nothing_keeps_the_promises() -> None:
+    for promise_s in (0.05, 0.0001):
+        question = question_of(Sweep("ratio", **{**SMALL, "tpot_slo_s": promise_s}))
+        assert busy_rate_per_s(question) > 0
+        for plan in (*(best_plan(question, kind) for kind in KINDS), *splits_by_ratio(question).values()):
+            assert sum(pool.gpus for pool in (*(plan.split or ()), plan.both) if pool) <= question.gpus
 
 
 def test_one_port_for_all_sustains_less_than_one_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,12 +132,6 @@ def test_one_port_for_all_sustains_less_than_one_a_gpu(monkeypatch: pytest.Monke
             p.rate_per_s for p in sweep(asked) if isinstance(p, Sustained) and p.kind == "disaggregated"
         )
     assert rate[True] < rate[False]
-
-
-def test_who_wins() -> None:
-    assert winner({"colocated": 1.0, "chunked": 2.0, "disaggregated": 3.0}) == "disaggregated"
-    assert winner({"colocated": 1.0, "chunked": 2.9, "disaggregated": 3.0}) == "tie"
-    assert winner({"colocated": 0.0, "chunked": 0.0, "disaggregated": 0.0}) == "none"
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,15 @@ from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
 from engine.errors import BadInput
+from engine.fleet.advisor.candidates import Candidate
+from engine.fleet.advisor.plan import Pool
 from engine.fleet.advisor.question import Question
-from engine.fleet.sweep.said import Begun, Boundary, Compared, Curve, Plan, Sustained, Sweep, Tried
+from engine.fleet.sweep.said import Boundary, Compared, Curve, Edge, Plan, Ratio, Sustained, Sweep, Tried
 from engine.fleet.sweep.sweep import LOADS
 from engine.scenario import KINDS
 from lab.clusters.jobs import Jobs, KitchenJob, SweepJob
 from lab.clusters.payoff_charts import curve_figure, curve_says, curve_table, map_figure, map_says, map_table
-from lab.clusters.simulate_kitchen import SimulatedKitchen
-from lab.clusters.sweep_charts import load_table, ratio_says
+from lab.clusters.sweep_charts import load_says, load_table, ratio_figure, ratio_says, ratio_table
 from tests.lab.conftest import Lab, alive
 from tests.lab.looks import faults
 from tests.patience import PATIENCE_S, comes
@@ -171,10 +172,12 @@ def test_a_kitchen_of_all_its_stations_is_drawn(jobs: Jobs) -> None:
     (deployed,) = [motion for motion in json.loads(drawn["motions"]) if motion["kind"] == "deployed"]
     assert len(deployed["roles"]) == 4
     assert "simulated" in drawn["note"]
-    app.slider[0].set_value(3).run()
+    assert one.asked.candidate.prefill is not None
+    assert one.asked.candidate.prefill.replicas != 1
+    (ratio,) = [slider for slider in app.select_slider if slider.label.startswith("Prep stations")]
+    ratio.set_value(1).run()
     another: KitchenJob = app.session_state["watching"]
-    assert isinstance(another.asked, SimulatedKitchen)
-    assert another.asked.prefill_workers == 3
+    assert another.asked.candidate.prefill == Pool("h100-sxm", 1)
 
 
 def test_one_click_leads_to_the_advisor_filled_in(jobs: Jobs) -> None:
@@ -185,11 +188,12 @@ def test_one_click_leads_to_the_advisor_filled_in(jobs: Jobs) -> None:
 
     led: list[Question] = []
     app = AppTest.from_function(script, args=(jobs, led), default_timeout=PATIENCE_S)
-    app.session_state["watch"], app.session_state["isl"] = False, 8192
+    app.session_state["watch"], app.session_state["isl"], app.session_state["site"] = False, 8192, "ethernet"
     app.run()
     app.button(key="to_advisor").click().run()
     (question,) = led
-    assert (question.gpus, question.gpu, question.isl_tokens, question.promised) == (8, "h100-sxm", 8192, "tpot")
+    assert (question.gpus, question.gpu, question.isl_tokens, question.promised) == (16, "h100-sxm", 8192, "tpot")
+    assert (question.fabric, question.one_port) == ("eth-100g", True)  # as the site's kitchens and curves have it
     assert question.rate_per_s > 0
     assert question.checked() == question
 
@@ -203,12 +207,49 @@ def test_a_model_too_large_is_one_sentence(jobs: Jobs) -> None:
 
 def test_tables_say_what_figures_show() -> None:
     """Of made-up points, as many as a sweep has."""
-    load = [Tried(kind, 0, rate, 0.9, rate / 4, 0.5, 0.01) for rate in LOADS for kind in KINDS]
+    load = [Tried(kind, rate, 0.9, rate / 4, 0.5, 0.01) for rate in LOADS for kind in KINDS]
     assert {len(column) for column in load_table(load).values()} == {len(LOADS) * len(KINDS)}
-    begun = Begun(5, workers=4, tp=1, chunk=2048, road="nvlink4", link_bytes_per_s=360e9, span_s=16.0)
-    together = [Sustained("colocated", 0, 8192, "nvlink4", 9.7), Sustained("chunked", 0, 8192, "nvlink4", 13.1)]
-    split = [Sustained("disaggregated", prefill, 8192, "nvlink4", 3.7 * prefill) for prefill in (1, 2, 3)]
-    assert ratio_says([*together, *split], begun).startswith("The best split is 3P1D with 11.1 requests/s")
+
+
+RATIOS = [
+    Sustained("colocated", Candidate(both=Pool("h100-sxm", 4), chunk_tokens=0), 5.0),
+    Sustained("chunked", Candidate(both=Pool("h100-sxm", 4)), 7.0),
+    *(
+        Sustained("disaggregated", Candidate(prefill=Pool("h100-sxm", p), decode=Pool("h100-sxm", 4 - p)), 3.7 * p)
+        for p in (3, 1, 2)  # in the order in which they were simulated
+    ),
+]
+TURN = Ratio((3, 3), 0.1, (Edge(1.9, 1.75, 2.05),))
+
+
+def test_who_sustains_more_than_the_error_wins() -> None:
+    whole, chunks, split = RATIOS[0], RATIOS[1], RATIOS[2]
+    assert load_says([whole, chunks, split], 0.1) == (
+        "3P1D (P of TP 1, D of TP 1): 11.1 requests/s; 4 × TP 1, chunks of 2,048: 7 requests/s; "
+        "4 × TP 1, whole prompts: 5 requests/s. So split here: 59% more."
+    )
+    assert "Within 60%, a split neither wins nor loses here" in load_says([whole, chunks, split], 0.6)
+    none = [msgspec.structs.replace(one, rate_per_s=0.0) for one in (whole, chunks, split)]
+    assert load_says(none, 0.1) == "No plan meets these SLOs for 90 % of the requests at any rate."
+
+
+def test_ratios_are_compared_with_the_best_co_located_plan() -> None:
+    says = ratio_says(RATIOS, TURN)
+    assert says.startswith("The best split is 3P1D (P of TP 1, D of TP 1): 11.1 requests/s. No other ratio is as good")
+    assert "more than 4 × TP 1, chunks of 2,048: 7 requests/s, with 2 to 3 GPUs for prefill." in says
+    near = ratio_says([*RATIOS[:1], Sustained("chunked", RATIOS[1].plan, 10.5), *RATIOS[2:]], TURN)
+    assert near.endswith("with 3 GPUs for prefill, which is too close to call.")
+    figure = ratio_figure(RATIOS, TURN, 4)
+    assert next(tuple(trace.x) for trace in figure.data if trace.name == "split") == (1, 2, 3)
+    assert [(shape.x0, shape.x1) for shape in figure.layout.shapes] == [(1.75, 2.05), (1.9, 1.9)]
+    assert ratio_table(RATIOS, 4)["Requests/s"] == ["5", "7", "3.7", "7.4", "11.1"]
+
+
+def test_no_ratio_that_sustains_more_is_one_sentence_with_what_would_change_it() -> None:
+    flat = Ratio((2, 3), 0.1, same="colocated", instead=("a TPOT promise of 9 ms instead of 40 ms",))
+    says = ratio_says(RATIOS, flat)
+    assert says.startswith("Keeping both together sustains more at every ratio simulated. What would change it: a TPOT")
+    assert "2 to 3 GPUs for prefill are as good within 10%." in says
 
 
 PROMISES = (0.01, 0.02, 0.04)
@@ -281,6 +322,10 @@ def test_in_a_browser(lab: Lab, browser: Browser) -> None:
         expect(page.get_by_role("table")).to_be_visible()
         assert faults(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.get_by_role("button", name="Ask the advisor about this site").click()
+        expect(page.get_by_label("GPUs, in all")).to_have_value("4")
+        expect(page.get_by_label("Prompt tokens (ISL)")).to_have_value("8192")
+        assert faults(page) == []
         assert errors == []
     finally:
         window.close()

@@ -8,24 +8,28 @@ from playwright.sync_api import Browser, Page
 
 from engine.errors import BadInput
 from engine.fleet.advisor.candidates import Candidate
-from engine.fleet.advisor.plan import Pool
+from engine.fleet.advisor.plan import WHOLE, Pool
 from engine.fleet.advisor.question import Question
-from engine.fleet.sweep.said import Sweep
-from engine.fleet.sweep.sweep import bench
+from engine.fleet.advisor.simulation import recorded
 from engine.log import in_order
 from engine.scenario import KINDS, Kind
 from engine.sim.leap import Leapt, unfold
-from lab.clusters.simulate_kitchen import PlansKitchen, SimulatedKitchen, condensed, simulated
+from lab.clusters.simulate_kitchen import PlansKitchen, condensed, simulated
 from lab.scene.export_html import export_kitchens, kitchen
 from lab.scene.motions import motions
 from lab.scene.spans import Motion
 from tests.lab.looks import SEEK, SIGHT, faults
 
-SITE = Sweep("load", "node", "h100-sxm", prompt_tokens=2048, output_tokens=32)
+LOAD = Question(8, isl_tokens=2048, osl_tokens=32)
+PLANS: dict[Kind, Candidate] = {
+    "colocated": Candidate(both=Pool("h100-sxm", 8), chunk_tokens=WHOLE),
+    "chunked": Candidate(both=Pool("h100-sxm", 8)),
+    "disaggregated": Candidate(prefill=Pool("h100-sxm", 5), decode=Pool("h100-sxm", 3)),
+}
 
 
-def watch(kind: Kind) -> SimulatedKitchen:
-    return SimulatedKitchen(SITE, kind, 5 if kind == "disaggregated" else 0, 20.0)
+def watch(kind: Kind) -> PlansKitchen:
+    return PlansKitchen(LOAD, PLANS[kind], 20.0)
 
 
 def tokens(drawn: list[Motion]) -> set[tuple[str, float]]:
@@ -48,7 +52,7 @@ def steps(drawn: list[Motion]) -> set[tuple[str, float, float]]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_lost_by_saying_it_in_fewer_words(kind: Kind) -> None:
     asked = watch(kind)
-    record = bench(asked.sweep).record(kind, asked.prefill_workers, asked.rate_per_s, 40)
+    record = recorded(asked.question, asked.candidate, asked.rate_per_s, 40)
     assert any(isinstance(event, Leapt) for event in record)
     short, long = condensed(motions(record)), motions(in_order(list(unfold(record))))
     assert len(short) < len(long) / 3
@@ -86,9 +90,7 @@ def test_it_is_as_large_as_can_be_watched() -> None:
     ("wrong", "sentence"),
     [
         ({"rate_per_s": -1.0}, "rate is -1"),
-        ({"kind": "magic"}, "deployment is 'magic'"),
-        ({"kind": "disaggregated", "prefill_workers": 8}, "prefill workers is 8"),
-        ({"sweep": msgspec.structs.replace(SITE, output_tokens=10**6)}, "output tokens is 1000000"),
+        ({"question": msgspec.structs.replace(LOAD, osl_tokens=10**6)}, "osl is 1000000"),
     ],
 )
 def test_bad_input_is_one_sentence(wrong: dict[str, object], sentence: str) -> None:
@@ -102,7 +104,7 @@ def test_bad_input_is_one_sentence(wrong: dict[str, object], sentence: str) -> N
 def open_both(browser: Browser, path: Path, kind: Kind, width: int) -> Page:
     """The same run twice, as it is sent and spelled out."""
     asked = watch(kind)
-    record = bench(asked.sweep).record(kind, asked.prefill_workers, asked.rate_per_s, 40)
+    record = recorded(asked.question, asked.candidate, asked.rate_per_s, 40)
     both = condensed(motions(record)), motions(in_order(list(unfold(record))))
     runs = [kitchen(drawn, f"Kitchen {name}", id=name, deployment=kind) for name, drawn in zip("ab", both, strict=True)]
     path.write_text(export_kitchens(runs, "Twice"), encoding="utf-8")
