@@ -159,7 +159,10 @@ TAKES_MORE = (
 def test_no_shared_memory_is_left_of_a_server_whose_keeper_is_killed_while_it_starts(tmp_path: Path) -> None:
     running = Running([stand_in(name, TAKES_MORE, tmp_path) for name in "abcd"], tmp_path, lambda socket: False)
     keeper = running._keeper.pid
-    taken = lambda: list(Path("/dev/shm").glob(f"starts-{keeper}-*"))  # noqa: E731
+
+    def taken() -> list[Path]:
+        return list(Path("/dev/shm").glob(f"starts-{keeper}-*"))
+
     assert comes(lambda: len(taken()) > 200)
     os.kill(keeper, signal.SIGKILL)
     running.close()
