@@ -27,10 +27,11 @@ def curve_says(curve: Curve) -> str:
         return the_same(curve.same, f"at every {_called(curve.input)} simulated", curve.instead)
     first, then = ("co-location", "splitting") if _split_pays_above(curve) else ("splitting", "co-location")
     flip, low, high = (_about(value) for value in (curve.flip, curve.low, curve.high))
+    close = ", which is too close to call" if curve.low <= curve.here <= curve.high else ""
     return (
-        f"Up to {_told(curve.input, flip)} {first} sustains more, above it {then}. With the error of the times, "
-        f"that is {_told(curve.input, low)} to {_told(curve.input, high)}. "
-        f"You are at {_told(curve.input, curve.here)}."
+        f"Up to {_told(curve.input, flip)} {first} sustains more, above it {then}. Rates may be off by "
+        f"{curve.error:.0%}, so it lies between {_told(curve.input, low)} and {_told(curve.input, high)}. "
+        f"You are at {_told(curve.input, curve.here)}{close}."
     )
 
 

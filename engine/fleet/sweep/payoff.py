@@ -58,14 +58,14 @@ def curve(asked: Sweep, about: Input) -> Iterator[Said]:
         yield near.take(_at(question, about, flip), flip)
     scaled, gains = [near.scaled(*pair) for pair in zip(found, x, strict=True)], _gains(near, found, x)
     flip = _nearest_crossing(x, gains, here)
-    low, high = _band(x, gains, flip, error_of(question)) if flip else (0.0, 0.0)
+    low, high = _band(x, gains, flip, margin(question)) if flip else (0.0, 0.0)
     yield Curve(
         input=about,
         at=tuple(x),
         together=tuple(rates[0] for rates in scaled),
         split=tuple(rates[1] for rates in scaled),
         here=here,
-        error=error_of(question),
+        error=margin(question),
         flip=flip,
         low=low,
         high=high,
@@ -95,7 +95,7 @@ def boundary(asked: Sweep) -> Iterator[Said]:
         prompts=tuple(prompts),
         promises=PROMISES,
         gains=tuple(tuple(gains[tokens][n] for tokens in prompts) for n in range(len(PROMISES))),
-        error=error_of(question),
+        error=margin(question),
         same=same,
         instead=tuple(_instead(question, ("link",), near, question.isl_tokens)) if same else (),
     )

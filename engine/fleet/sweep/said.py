@@ -131,8 +131,8 @@ class Curve(msgspec.Struct, frozen=True, tag="curve"):
     """Requests/s of the best of each kind at each value `at` of `input`: the advisor's formulas, scaled to what was
     simulated.
 
-    `here`: the value that was asked for. `flip`: the nearest value at which the other kind begins to sustain more; with
-    the error of the times, it is between `low` and `high`. None where one kind sustains the most everywhere: it is
+    `here`: the value that was asked for. `flip`: the nearest value at which the other kind begins to sustain more; as
+    rates may be off by the share `error`, it is between `low` and `high`. None where one kind sustains the most everywhere: it is
     `same`, and `instead` says what would change it.
     """
 
