@@ -57,16 +57,16 @@ def curve_figure(curve: Curve, simulated: Sequence[Compared]) -> go.Figure:
         figure.add_vrect(x0=low, x1=high, fillcolor=GREY, opacity=0.25, line_width=0)
         figure.add_vline(_drawn(curve.input, curve.flip), line={"color": GREY, "width": 2})
     figure.add_vline(_drawn(curve.input, curve.here), line={"color": GREY, "width": 1, "dash": "dash"})
+    low, high = _shown(curve)
     figure.add_annotation(
         x=log(_drawn(curve.input, curve.here), 10),
         y=1,
         yref="paper",
         yanchor="top",
-        xanchor="left",
+        xanchor="left" if curve.here**2 < low * high else "right",
         text=HERE,
         showarrow=False,
     )
-    low, high = _shown(curve)
     unit = {"prompt": "prompt, tokens", "promise": "TPOT promise, ms", "link": "link per GPU, GB/s"}[curve.input]
     figure.update_xaxes(
         type="log", title=unit, range=[log(_drawn(curve.input, end), 10) for end in (low, high)], **TICKS

@@ -132,8 +132,8 @@ class Curve(msgspec.Struct, frozen=True, tag="curve"):
     simulated.
 
     `here`: the value that was asked for. `flip`: the nearest value at which the other kind begins to sustain more; as
-    rates may be off by the share `error`, it is between `low` and `high`. None where one kind sustains the most everywhere: it is
-    `same`, and `instead` says what would change it.
+    rates may be off by the share `error`, it is between `low` and `high`. None where one kind sustains the most
+    everywhere: it is `same`, and `instead` says what would change it.
     """
 
     input: Input
