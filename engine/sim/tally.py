@@ -69,9 +69,11 @@ class _Gaps:
         """Every length, shortest first, and how often it occurred."""
         lengths = [np.array(self._lengths, np.float64)]
         counts = [np.array(self._counts, np.float64)]
-        rising = [(run.first, run.grows, run.steps - 1, rows) for run, rows in self._of(Rising)]
-        if rising:
-            first, grows, several, rows = np.array(rising, np.int64).T
+        if rising := self._of(Rising):
+            first = np.array([run.first for run, _ in rising])
+            grows = np.array([run.grows for run, _ in rising])
+            several = np.array([run.steps - 1 for run, _ in rising])
+            rows = np.array([times for _, times in rising])
             later = np.arange(1, several.sum() + 1) - np.repeat(several.cumsum() - several, several)
             lengths.append((np.repeat(first, several) + np.repeat(grows, several) * later) / PS_PER_S)
             counts.append(np.repeat(rows, several))
@@ -170,15 +172,15 @@ class Counter:
         """All that a worker decodes gets a token in each of its steps, so only who is new to its batch is looked at.
         Whoever is stands at its end."""
         worker, ends, jobs = leap.worker, leap.ends, leap.batch.jobs
-        self._leapt_ps[worker] += ends.last - ends.begun
+        self._leapt_ps[worker] += ends.lasts
         if not jobs:
             return
-        served, decodes_at, gaps = self._served, self._decodes_at, self._gaps
+        decodes_at, gaps = self._decodes_at, self._gaps
         first_s = ends.first_s
         known = len(jobs)
         while known and decodes_at.get(name := jobs[known - 1].request.id) != worker:
             known -= 1
-            request = served[name]
+            request = self._served[name]
             self._settle(request)
             if request.output_tokens:
                 gaps.add(first_s - request.last_s)
