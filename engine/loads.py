@@ -25,7 +25,6 @@ class Load:
 
 
 Share = tuple[Load, int, int, int]  # of a worker, and what one order adds to its prefill, output and KV tokens
-NOTHING: tuple[int, list[Share]] = (0, [])
 
 
 class Loads:
@@ -52,16 +51,19 @@ class Loads:
 
     def forget(self, order: Order) -> None:
         """Take away what the order adds. To be called before it has a token of which `made` did not hear."""
-        before, shares = self._shares.pop(order.request.id, NOTHING)
-        if shares:
-            made, decodes = len(order.output_ids) - before, shares[-1][0]  # the worker that decodes comes last
+        booked = self._shares.pop(order.request.id, None)
+        if booked is None:
+            return
+        before, shares = booked
+        if made := len(order.output_ids) - before:
+            decodes = shares[-1][0]  # the worker that decodes comes last
             decodes.output_tokens += made
             decodes.kv_tokens -= made
-            for load, prefill, output, kv in shares:
-                load.prefill_tokens -= prefill
-                load.output_tokens -= output
-                load.kv_tokens -= kv
-                load.orders -= 1
+        for load, prefill, output, kv in shares:
+            load.prefill_tokens -= prefill
+            load.output_tokens -= output
+            load.kv_tokens -= kv
+            load.orders -= 1
 
     def made(self, worker: str, tokens: int) -> None:
         """Orders that decode at `worker` have so many more tokens, all together."""

@@ -1,7 +1,8 @@
 """A request as the router tracks it, from acceptance to its end."""
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from engine.messages import Shipped
 from engine.request import Request
@@ -9,13 +10,12 @@ from engine.request import Request
 Stage = Literal["queued", "prefilling", "reserving", "shipping", "decoding", "recalled", "done"]
 
 
-@dataclass(eq=False, slots=True)
-class Order:
+class Order(msgspec.Struct, eq=False):
     """`number`: its place in order of arrival. `output_ids`: the tokens it has, from whichever workers."""
 
     number: int
     request: Request
-    output_ids: list[int] = field(default_factory=list)
+    output_ids: list[int] = msgspec.field(default_factory=list)
     stage: Stage = "queued"
     source: str = ""  # the worker that prefills (and decodes, if nothing is handed off)
     target: str = ""  # the worker that decodes after a handoff
@@ -23,7 +23,7 @@ class Order:
     tray: Shipped | None = None
     failed_handoffs: int = 0
     exhausted: int = 0  # workers that ran out of memory in a step with it
-    asked: set[str] = field(default_factory=set)  # holders that were told to drop it and have not confirmed
+    asked: set[str] = msgspec.field(default_factory=set)  # holders that were told to drop it and have not confirmed
     ending: str = ""  # "cancelled" or "failed": why it ends once it has no holders
 
     @property

@@ -69,10 +69,11 @@ def whole_prompts(waiting: Collection[Job]) -> Choice:
     chosen: Choice = []
     room = PREFILL_BATCH_TOKENS
     for job in waiting:
-        if chosen and job.left > room:
+        left = job.left
+        if chosen and left > room:
             break
-        chosen.append((job, job.left))
-        room -= job.left
+        chosen.append((job, left))
+        room -= left
     return chosen
 
 

@@ -132,11 +132,11 @@ class Cluster:
 
     def _arrive(self, _: Alarm | None = None) -> None:
         """Everybody whose time it is arrives, and an alarm is set for the next one."""
-        coming = self._coming
+        coming, clock = self._coming, self.clock
         while coming:
-            wait_ps = self.clock.at(coming[0].arrival_s) - self.clock.ps
+            wait_ps = clock.at(coming[0].arrival_s) - clock.ps
             if wait_ps > 0:
-                self.clock.alarm(wait_ps, self._arrive)
+                clock.alarm(wait_ps, self._arrive)
                 return
             self.submit(coming.popleft())
         self._all_came = True

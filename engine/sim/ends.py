@@ -23,12 +23,15 @@ class Rising(msgspec.Struct, frozen=True, gc=False):  # values only
     steps: int
 
     @property
+    def lasts(self) -> int:
+        """How long they last together."""
+        n = self.steps
+        return n * self.first + n * (n - 1) // 2 * self.grows
+
+    @property
     def last(self) -> int:
         """When the last one ends."""
-        return self._end(self.steps)
-
-    def _end(self, n: int) -> int:
-        return self.begun + n * self.first + n * (n - 1) // 2 * self.grows
+        return self.begun + self.lasts
 
     def ended(self, now: int) -> int:
         """How many have ended by `now`, which is not before `begun`."""
@@ -47,7 +50,8 @@ class Rising(msgspec.Struct, frozen=True, gc=False):  # values only
     @property
     def seconds(self) -> tuple[float, ...]:
         """When each of them ends, in seconds."""
-        return tuple([self._end(n) / PS_PER_S for n in range(1, self.steps + 1)])
+        begun, first, grows = self.begun, self.first, self.grows
+        return tuple([(begun + n * first + n * (n - 1) // 2 * grows) / PS_PER_S for n in range(1, self.steps + 1)])
 
     @property
     def first_s(self) -> float:
@@ -64,6 +68,11 @@ class Uneven(msgspec.Struct, frozen=True, gc=False):  # values only
     @property
     def steps(self) -> int:
         return len(self.ends)
+
+    @property
+    def lasts(self) -> int:
+        """How long they last together."""
+        return self.ends[-1] - self.begun
 
     @property
     def last(self) -> int:

@@ -38,14 +38,17 @@ class Leaper(Worker):
         """As `plan`: the next step; None if there is nothing to do."""
         rows = len(self._running)
         pieces: Plan = ()
-        if (self._ready or self._queued) and (ready := self._with_blocks()):
-            rows, pieces = self._beside(rows, ready)
+        waiting = 0
+        if self._ready or self._queued:
+            if ready := self._with_blocks():
+                rows, pieces = self._beside(rows, ready)
+            waiting = len(self._queued) + len(self._ready) - len(pieces)
         if not rows and not pieces:
             return None
+        decoded, pool = self._decoded, self.pool
         jobs = tuple(self._running.values()) if rows else ()
-        context = self._offsets + rows * (self._decoded + 1) if rows else 0
-        waiting = len(self._queued) + len(self._ready) - len(pieces)
-        return Batch(jobs, self._decoded, context, pieces, waiting, self.pool.used, self.pool.blocks)
+        context = self._offsets + rows * (decoded + 1) if rows else 0
+        return Batch(jobs, decoded, context, pieces, waiting, pool.used, pool.blocks)
 
     def _beside(self, rows: int, ready: Collection[Job]) -> tuple[int, Plan]:
         """How many of the running jobs decode while these prompts are ready, and the pieces of these beside them."""
@@ -85,10 +88,12 @@ class Leaper(Worker):
         if batch.jobs:
             self._decoded += steps
             self._lags = True
-            while self._first_end() <= 0:
-                _, _, job = heappop(self._ending)
-                job.output_ids += [UNKNOWN] * (job.longest - job.length)
-                out += self._end(job, "length", t)
+            ending = self._ending
+            while ending and ending[0][0] <= self._decoded:
+                _, _, job = heappop(ending)
+                if self._runs(job):
+                    job.output_ids += [UNKNOWN] * (job.longest - job.length)
+                    out += self._end(job, "length", t)
         for piece in batch.pieces:
             job = self._ready[piece.request]
             job.done += steps * piece.tokens
@@ -134,7 +139,11 @@ class Leaper(Worker):
         """After how many steps from now the first running job ends at the latest."""
         while self._ending:
             end, _, job = self._ending[0]
-            if self._running.get(job.request.id) is job:
+            if self._runs(job):
                 return end - self._decoded
-            heappop(self._ending)  # it ended earlier, or was dropped
+            heappop(self._ending)
         return sys.maxsize
+
+    def _runs(self, job: Job) -> bool:
+        """Whether it has neither ended earlier than it had to nor been dropped."""
+        return self._running.get(job.request.id) is job

@@ -83,17 +83,14 @@ class Surroundings(Protocol):
     def landed(self, request: Request, worker: str) -> None: ...
 
 
-class _Steps:
+class _Steps(msgspec.Struct, gc=False):  # never in a cycle
     """One step or several alike, under way: what each computes, and when they end. `said`: that the first began."""
 
-    __slots__ = ("batch", "ends", "leaps", "said", "told")
-
-    def __init__(self, batch: Batch, ends: Ends, leaps: bool, said: bool) -> None:
-        self.batch = batch
-        self.ends = ends
-        self.leaps = leaps
-        self.said = said
-        self.told = 0  # steps whose tokens the router's loads already include
+    batch: Batch
+    ends: Ends
+    leaps: bool
+    said: bool
+    told: int = 0  # steps whose tokens the router's loads already include
 
 
 class Station:
@@ -151,9 +148,9 @@ class Station:
     def tell_progress(self, now: int) -> None:
         """Update the router's loads to what a worker that reports every token would have reported by now."""
         steps = self._steps
-        if steps is None or steps.ends.steps == 1:  # the last one says so itself
+        if steps is None or not (untold := steps.ends.steps - 1):  # the last one says so itself
             return
-        ended = min(steps.ends.ended(now), steps.ends.steps - 1)
+        ended = min(steps.ends.ended(now), untold)
         if ended > steps.told:
             self._cluster.router.progress(self.name, (ended - steps.told) * len(steps.batch.jobs))
             steps.told = ended
@@ -169,29 +166,27 @@ class Station:
         if steps is None:
             self._busy = False
             return
-        for piece in steps.batch.pieces if self._layered else ():
-            if ship := self._layered.pop(piece.request, None):
-                self._ship_layers(ship, now, steps.ends.until(1).last)
-        self._alarm = self._clock.alarm(steps.ends.last - now, self._ended)
+        if self._layered:
+            for piece in steps.batch.pieces:
+                if ship := self._layered.pop(piece.request, None):
+                    self._ship_layers(ship, now, steps.ends.until(1).last)
+        self._alarm = self._clock.alarm(steps.ends.lasts, self._ended)
 
     def _next(self, now: int) -> _Steps | None:
         """The next step, or as many as are alike."""
-        t = now / PS_PER_S
         if self._leaper is None:
-            plan, said = self._mind.plan(t)
-            self._cluster.heard(self.name, said)
+            plan, outputs = self._mind.plan(now / PS_PER_S)
+            self._cluster.heard(self.name, outputs)
             batch = Batch((), 0, 0, plan)
             return _Steps(batch, self._timing.ends(batch, 1, now), leaps=False, said=True) if plan else None
         if (found := self._leaper.begin()) is None:
             return None
-        watched, prompts = self._cluster.watched, found.pieces
-        if watched and prompts and any(piece.tokens > 1 for piece in prompts):
-            steps = 0  # who watches sees a prompt's every piece
-        else:
-            steps = self._leaper.steady_steps(found)
-        if watched or not steps:
-            self._cluster.write(found.started(t, self.name))
-        return _Steps(found, self._timing.ends(found, steps or 1, now), steps > 0, watched or not steps)
+        watched = self._cluster.watched
+        piecewise = watched and any(piece.tokens > 1 for piece in found.pieces)  # who watches sees a prompt's every one
+        steps = 0 if piecewise else self._leaper.steady_steps(found)
+        if said := watched or not steps:
+            self._cluster.write(found.started(now / PS_PER_S, self.name))
+        return _Steps(found, self._timing.ends(found, steps or 1, now), steps > 0, said)
 
     def _cut(self, steps: _Steps) -> None:
         """A command came in: end the leap with the step that is under way."""
@@ -208,11 +203,12 @@ class Station:
             return
         steps, self._steps = self._steps, None
         assert steps is not None
-        batch, t = steps.batch, self._clock.s
-        self._timing.taken += steps.ends.steps
+        batch, ends, t = steps.batch, steps.ends, self._clock.s
+        taken = ends.steps
+        self._timing.taken += taken
         if steps.leaps and self._leaper:
-            self._cluster.leapt(Leapt(t, self.name, batch, steps.ends, steps.said), steps.told)
-            said = self._leaper.leap(batch, steps.ends.steps, t)
+            self._cluster.leapt(Leapt(t, self.name, batch, ends, steps.said), steps.told)
+            said = self._leaper.leap(batch, taken, t)
         else:
             plan, samples = batch.plan, self._mind.samples
             said = self._mind.finish(plan, [UNKNOWN if samples(piece) else None for piece in plan], t)

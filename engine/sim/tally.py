@@ -48,7 +48,7 @@ class Tally(msgspec.Struct, frozen=True):
     metrics: Metrics
 
 
-class _Gaps:
+class Gaps:
     """Lengths of gaps in seconds, with how often each occurred."""
 
     def __init__(self) -> None:
@@ -69,9 +69,11 @@ class _Gaps:
         """Every length, shortest first, and how often it occurred."""
         lengths = [np.array(self._lengths, np.float64)]
         counts = [np.array(self._counts, np.float64)]
-        rising = [(run.first, run.grows, run.steps - 1, rows) for run, rows in self._of(Rising)]
-        if rising:
-            first, grows, several, rows = np.array(rising, np.int64).T
+        if rising := self._of(Rising):
+            first = np.array([run.first for run, _ in rising])
+            grows = np.array([run.grows for run, _ in rising])
+            several = np.array([run.steps - 1 for run, _ in rising])
+            rows = np.array([times for _, times in rising])
             later = np.arange(1, several.sum() + 1) - np.repeat(several.cumsum() - several, several)
             lengths.append((np.repeat(first, several) + np.repeat(grows, several) * later) / PS_PER_S)
             counts.append(np.repeat(rows, several))
@@ -109,7 +111,7 @@ class Counter:
 
     def __init__(self) -> None:
         self._served: dict[str, Served] = {}
-        self._gaps = _Gaps()
+        self._gaps = Gaps()
         self._begun: dict[str, float] = {}
         self._busy: defaultdict[str, float] = defaultdict(float)
         self._leapt_ps: defaultdict[str, int] = defaultdict(int)  # time spent in leaps
@@ -161,30 +163,33 @@ class Counter:
         self._settle(request)
         if request.output_tokens:
             self._gaps.add(event.t - request.last_s)
+            request.output_tokens += 1
         else:
-            request.first_s = event.t
+            self._first_token(request, event.t)
         request.last_s = event.t
-        request.output_tokens += 1
+
+    def _first_token(self, request: Served, t: float) -> None:
+        request.first_s = t
+        request.output_tokens = 1
 
     def _leapt(self, leap: Leapt) -> None:
         """All that a worker decodes gets a token in each of its steps, so only who is new to its batch is looked at.
         Whoever is stands at its end."""
         worker, ends, jobs = leap.worker, leap.ends, leap.batch.jobs
-        self._leapt_ps[worker] += ends.last - ends.begun
+        self._leapt_ps[worker] += ends.lasts
         if not jobs:
             return
-        served, decodes_at, gaps = self._served, self._decodes_at, self._gaps
+        decodes_at, gaps = self._decodes_at, self._gaps
         first_s = ends.first_s
         known = len(jobs)
         while known and decodes_at.get(name := jobs[known - 1].request.id) != worker:
             known -= 1
-            request = served[name]
+            request = self._served[name]
             self._settle(request)
             if request.output_tokens:
                 gaps.add(first_s - request.last_s)
             else:
-                request.first_s = first_s
-                request.output_tokens = 1  # how many it has in the end is said then
+                self._first_token(request, first_s)  # how many it has in the end is said then
             decodes_at[name] = worker
         if known:
             gaps.add(first_s - self._leapt_s[worker], known)
@@ -201,7 +206,7 @@ def tally(record: Iterable[Happening]) -> Tally:
     return counter.tally()
 
 
-def _metrics(requests: Sequence[Served], gaps: _Gaps, busy: dict[str, float]) -> Metrics:
+def _metrics(requests: Sequence[Served], gaps: Gaps, busy: dict[str, float]) -> Metrics:
     made = [request for request in requests if request.output_tokens]
     span_s = max((r.last_s for r in made), default=0.0) - requests[0].arrived_s if requests else 0.0
     several = [r for r in made if r.output_tokens > 1]

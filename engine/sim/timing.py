@@ -38,10 +38,10 @@ class Timing:
                 prefill.append((piece.start, piece.tokens))
             else:  # costs what a decode row costs
                 rows, context = rows + 1, context + piece.start + 1
-        if not prefill and not self._scatter:
-            line = self._line(rows)
-            if line and context >= line.since:
-                return Rising(now, line.fixed + context * line.token, rows * line.token, steps)
+        if not prefill and not self._scatter and (line := self._line(rows)):
+            fixed, token, since = line
+            if context >= since:
+                return Rising(now, fixed + context * token, rows * token, steps)
         if steps == 1:
             return Rising(now, self._lasts(prefill, rows, context, 0), 0, 1)
         return ends(now, [self._lasts(prefill, rows, context, later) for later in range(steps)])

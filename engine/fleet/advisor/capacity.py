@@ -62,6 +62,18 @@ def best(question: Question, scale: tuple[float, float] = (1.0, 1.0), reached: R
     return Best(scale[0] * together / asked, scale[1] * split / asked, plan, apart)
 
 
+def splitting_pays(question: Question, scale: tuple[float, float] = (1.0, 1.0), reached: Reached = None) -> bool:
+    """As `best`, but only whether splitting pays, and no longer than until a co-located candidate keeps the rate."""
+    workers, asked = _Workers(question, reached), question.rate_per_s
+    together = 0.0
+    for candidate in colocated(question):
+        together = max(together, scale[0] * workers.sustained_per_s(candidate) / asked)
+        if together >= 1:
+            return False
+    split = max((workers.sustained_per_s(candidate) for candidate in splits(question)), default=0.0)
+    return pays(together, scale[1] * split / asked)
+
+
 def ranking(
     question: Question, candidates: Iterable[Candidate], reached: Reached = None
 ) -> list[tuple[float, Candidate]]:

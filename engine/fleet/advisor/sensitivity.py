@@ -7,7 +7,7 @@ import msgspec
 
 from engine.fleet.advisor.advice import Flip, Tier
 from engine.fleet.advisor.candidates import colocated
-from engine.fleet.advisor.capacity import Best, best, ranking
+from engine.fleet.advisor.capacity import Best, best, ranking, splitting_pays
 from engine.fleet.advisor.plan import SAID
 from engine.fleet.advisor.question import MAX_GPUS, Question
 from engine.fleet.catalog.hardware import FabricSpec, fabric, fabrics
@@ -31,10 +31,10 @@ Scale = tuple[float, float]  # simulated over computed capacity: of one pool, of
 
 def flips(question: Question, scale: Scale) -> list[Flip]:
     """For each input, the nearest change that by itself changes the verdict. Ones that never do are left out."""
-    splits_now = best(question, scale).pays
+    splits_now = splitting_pays(question, scale)
 
     def differs(other: Question) -> bool:
-        return best(other, scale).pays != splits_now
+        return splitting_pays(other, scale) != splits_now
 
     found: list[Flip] = []
     for field, (name, unit) in FIELDS.items() if not question.trace else ():

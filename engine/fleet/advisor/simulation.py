@@ -20,7 +20,7 @@ from engine.sim.leap import Happening
 from engine.sim.network import NetworkSpec
 from engine.sim.run import ClusterSpec, count, run
 from engine.sim.station import WorkerSpec
-from engine.sim.tally import Counter, Served
+from engine.sim.tally import Counter, Gaps, Served
 from engine.workload import Draft, drafts
 
 TURNOVERS = 4  # how often the requests in flight are replaced; the first time is warm-up and does not count
@@ -72,7 +72,7 @@ def at_rate(
     promises are missed, so the simulation ends as soon as that is certain.
     """
     coming = load(question, rate_per_s, seed, requests)
-    counter = _Judge(question, len(coming)) if only_if_kept else Counter()
+    counter = _Judge(question, coming) if only_if_kept else Counter()
     try:
         on, deployment, road = _set_up(question, candidate, reached)
         scenario = Scenario(deployment, road, Workload(requests=len(coming), seed=seed))
@@ -100,34 +100,57 @@ class _Missed(Exception):
     """Whatever comes, the promises are missed."""
 
 
+class _FewLonger(Gaps):
+    """Raises `_Missed` once more than `most` gaps were longer than `length_s`; does not look at those within a leap."""
+
+    def __init__(self, length_s: float, most: float) -> None:
+        super().__init__()
+        self._length_s = length_s
+        self._left = most
+
+    def add(self, length: float, count: int = 1) -> None:
+        super().add(length, count)
+        if length > self._length_s:
+            self._left -= count
+            if self._left < 0:
+                raise _Missed
+
+
 class _Judge(Counter):
-    """Counts, and raises `_Missed` once so many requests have missed a promise that a 90th percentile must.
+    """Counts, and raises `_Missed` once so many requests or gaps have missed a promise that a percentile of all must.
 
     The warm-up is never longer than a third, so whoever comes later counts.
     """
 
-    def __init__(self, question: Question, requests: int) -> None:
+    def __init__(self, question: Question, coming: Sequence[Draft]) -> None:
         super().__init__()
         self._question = question
-        self._warm = requests // 3
-        self._most = 1 + requests // 10
+        self._warm = len(coming) // 3
+        self._most = 1 + len(coming) // 10
         self._count: set[str] = set()
         self._late = self._slow = 0
+        if question.promised == "itl":
+            gaps = sum(draft.output_tokens - 1 for draft in coming)
+            self._gaps = _FewLonger(question.itl_slo_s, 1 + gaps / 100)
 
     def _arrived(self, event: Arrived) -> None:
         super()._arrived(event)
         if len(self._served) > self._warm:
             self._count.add(event.request)
 
+    def _first_token(self, request: Served, t: float) -> None:
+        super()._first_token(request, t)
+        if request.id in self._count and t - request.arrived_s > self._question.ttft_slo_s:
+            self._late += 1
+            if self._late > self._most:
+                raise _Missed
+
     def _finished(self, event: Finished) -> None:
         super()._finished(event)
-        if event.request not in self._count:
-            return
-        served = self._served[event.request]
-        self._late += (served.ttft_s or 0.0) > self._question.ttft_slo_s
-        self._slow += self._question.promised == "tpot" and _tpot_s(served) > self._question.itl_slo_s
-        if max(self._late, self._slow) > self._most:
-            raise _Missed
+        if event.request in self._count and self._question.promised == "tpot":
+            self._slow += _tpot_s(self._served[event.request]) > self._question.itl_slo_s
+            if self._slow > self._most:
+                raise _Missed
 
 
 def recorded(question: Question, candidate: Candidate, rate_per_s: float, requests: int) -> list[Happening]:

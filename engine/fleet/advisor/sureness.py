@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from engine.fleet.advisor.advice import Variation
-from engine.fleet.advisor.capacity import MARGIN, best
+from engine.fleet.advisor.capacity import MARGIN, best, splitting_pays
 from engine.fleet.advisor.plan import Verdict
 from engine.fleet.advisor.search import Found, Progress, headroom_of
 from engine.fleet.advisor.sensitivity import Scale
@@ -76,7 +76,7 @@ def _with_seed(found: Found, seed: int) -> Verdict:
 
 
 def _foreseen_verdict(found: Found, scale: Scale, reached: Calibration) -> Verdict:
-    return _named(found, splits=best(found.question, scale, reached).pays)
+    return _named(found, splits=splitting_pays(found.question, scale, reached))
 
 
 def _named(found: Found, *, splits: bool) -> Verdict:
