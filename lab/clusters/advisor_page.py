@@ -18,6 +18,7 @@ from lab.clusters.jobs import AdvisorJob, Jobs
 from lab.clusters.scale_kitchen import show
 from lab.clusters.simulate_kitchen import PlansKitchen
 from lab.ui.downloads import download
+from lab.ui.formatting import amount
 from lab.ui.style import STILL, style
 
 VERDICTS = {
@@ -163,7 +164,8 @@ def _compared(advice: Advice) -> None:
         f"Sustains: the highest rate within both targets, ±{advice.error:.0%}, in steady state. The chosen "
         f"one was simulated there with {chosen.requests:,} orders; those in flight were replaced "
         f"{chosen.turnovers:.1f} times. Times are in ms: TTFT and TPOT at the 90th, ITL at the 99th percentile, at "
-        f"{advice.question.rate_per_s:.3g} orders/s, or at what the kitchen sustains if that is less. {advice.assumes}"
+        f"{amount(advice.question.rate_per_s)} orders/s, or at what the kitchen sustains if that is less. "
+        f"{advice.assumes}"
     )
 
 
@@ -171,7 +173,7 @@ def _row(outcome: TrialResult, place: str) -> str:
     kept = ":material/check:" if outcome.keeps else ":material/close:"
     times = [f"{1e3 * seconds:,.3g}" for seconds in (outcome.ttft_s, outcome.tpot_s, outcome.itl_s)]
     named = f"**{outcome.candidate.label}**, {place}" if place else outcome.candidate.label
-    return f"| {named} | {outcome.sustained_per_s:.3g} {kept} | {' | '.join(times)} |"
+    return f"| {named} | {amount(outcome.sustained_per_s)} {kept} | {' | '.join(times)} |"
 
 
 def _watch(jobs: Jobs, advice: Advice) -> None:

@@ -7,6 +7,7 @@ from engine.fleet.advisor.trial import TrialResult
 from engine.scenario import KINDS, Kind
 from lab.clusters.names import WAYS
 from lab.scene.words import LOOKS
+from lab.ui.formatting import amount
 
 ASKED = "#808a94"
 ROW = 46  # pixels
@@ -44,7 +45,7 @@ def capacity_figure(advice: Advice) -> go.Figure:
     figure.add_vline(
         x=rate,
         line={"color": ASKED, "dash": "dash"},
-        annotation_text=f"asked: {rate:.3g}",
+        annotation_text=f"asked: {amount(rate)}",
         annotation_position="top right",
         annotation_yanchor="bottom",  # above the bars
     )
@@ -60,8 +61,8 @@ def capacity_figure(advice: Advice) -> go.Figure:
 
 def capacity_alt(advice: Advice) -> str:
     """The chart in words, for screen readers."""
-    said = [f"{one.candidate.label} sustains {one.sustained_per_s:.3g} orders/s" for one in shown(advice)]
-    return f"{'; '.join(said)}, each within {advice.error:.0%}. Asked for: {advice.question.rate_per_s:.3g}."
+    said = [f"{one.candidate.label} sustains {amount(one.sustained_per_s)} orders/s" for one in shown(advice)]
+    return f"{'; '.join(said)}, each within {advice.error:.0%}. Asked for: {amount(advice.question.rate_per_s)}."
 
 
 def _kind(one: TrialResult) -> Kind:

@@ -12,6 +12,7 @@ from engine.fleet.advisor.advice import Advice, Flip
 from engine.fleet.advisor.plan import SAID
 from engine.fleet.advisor.sensitivity import FARTHEST
 from engine.fleet.catalog.hardware import fabric
+from lab.ui.formatting import amount
 
 NAMES = {
     "rate_per_s": ("Orders per second", "/s", 1.0),
@@ -94,11 +95,11 @@ def _row(field: str, advice: Advice) -> Row:
     name, unit, scale = NAMES[field]
     flips = [flip for flip in advice.flips if flip.input == field]
     if not flips:
-        now = "" if field == "fabric" else f"{_short(scale * float(getattr(advice.question, field)))} {unit}: "
+        now = "" if field == "fabric" else f"{amount(scale * float(getattr(advice.question, field)))} {unit}: "
         return Row(f"{name}<br>{now}no change does", None)
     flip, factor = min(((flip, _factor(flip)) for flip in flips), key=lambda pair: _distance(pair[1]))
     before, after = _values(flip)
-    return Row(f"{name}<br>{_short(scale * before)} → {_short(scale * after)} {unit}", factor)
+    return Row(f"{name}<br>{amount(scale * before)} → {amount(scale * after)} {unit}", factor)
 
 
 def _values(flip: Flip) -> tuple[float, float]:
@@ -117,7 +118,3 @@ def _factor(flip: Flip) -> float:
 
 def _distance(factor: float | None) -> float:
     return max(factor, 1 / factor) if factor else 1.0
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -19,6 +19,7 @@ from lab.scene.choices import choose_kind
 from lab.scene.component import scene
 from lab.scene.export_html import kitchen
 from lab.scene.words import TITLES
+from lab.ui.formatting import amount
 
 LOADS = (0.3, 0.5, 0.7, 0.9, 1.0, 1.2, 1.6)  # of the rate that keeps all workers busy
 SLIDER = 200
@@ -44,7 +45,7 @@ def show(jobs: Jobs, asked: PlansKitchen) -> None:
     if drawn is None:
         _wait_for(jobs, asked)
         return
-    note = f"simulated: {asked.requests} orders, {asked.rate_per_s:.3g} per second"
+    note = f"simulated: {asked.requests} orders, {amount(asked.rate_per_s)} per second"
     shown = kitchen([], TITLES[asked.kind], note=note, deployment=asked.kind) | {"simulated": True}
     shown["motions"] = bytes(drawn.motions).decode()  # already JSON: megabytes, not encoded again on each rerun
     scene({"kitchens": [shown], "can": [], "speed": _slow_enough(drawn.ends_s)})
@@ -74,7 +75,7 @@ def _choose(swept: Sweep, result: SweepResult | None) -> PlansKitchen:
             "Load",
             LOADS,
             0.9,
-            format_func=lambda share: f"{share * plans.busy_rate_per_s:.3g} orders/s",
+            format_func=lambda share: f"{amount(share * plans.busy_rate_per_s)} orders/s",
             key="watched_load",
             bind="query-params",
             width=SLIDER,

@@ -71,7 +71,7 @@ def _so(best: dict[Kind, Sustained], error: float) -> str:
 def load_table(points: Sequence[Tried]) -> Table:
     """Every simulated point: rate, deployment, share of good requests, and 90th percentiles."""
     return {
-        "Requests/s": [f"{point.rate_per_s:.3g}" for point in points],
+        "Requests/s": [amount(point.rate_per_s) for point in points],
         "Deployment": [WAYS[point.kind] for point in points],
         "Good": [f"{point.attained:.0%}" for point in points],
         "TTFT": [_s(point.ttft_p90_s) for point in points],
@@ -140,8 +140,8 @@ def ratio_table(points: Sequence[Sustained], gpus: int) -> Table:
     ordered = [point for point in points if point.kind != "disaggregated"] + _splits(points)
     return {
         "Plan": [point.plan.label for point in ordered],
-        "Requests/s": [f"{point.rate_per_s:.3g}" for point in ordered],
-        "per GPU": [f"{point.rate_per_s / gpus:.3g}" for point in ordered],
+        "Requests/s": [amount(point.rate_per_s) for point in ordered],
+        "per GPU": [amount(point.rate_per_s / gpus) for point in ordered],
     }
 
 

@@ -205,6 +205,10 @@ def test_a_model_too_large_is_one_sentence(jobs: Jobs) -> None:
     assert [error.value.split(",")[0] for error in app.error] == ["model is 'llama-3.3-70b on 8 × l4 a worker'"]
 
 
+def test_thousands_of_requests_a_second_are_written_out() -> None:
+    assert load_table([Tried("chunked", 1026.4, 1.0, 14.3, 0.5, 0.01)])["Requests/s"] == ["1,026"]
+
+
 def test_tables_say_what_figures_show() -> None:
     """Of made-up points, as many as a sweep has."""
     load = [Tried(kind, rate, 0.9, rate / 4, 0.5, 0.01) for rate in LOADS for kind in KINDS]
