@@ -267,7 +267,7 @@ SIMULATED = [
 def test_a_curve_shows_its_flip_with_its_range_and_you() -> None:
     says = curve_says(TURNS)
     assert says.startswith("Up to 24 ms splitting sustains more, above it co-location")
-    assert "21 ms to 28 ms" in says
+    assert "between 21 ms and 28 ms" in says
     assert "You are at 40 ms." in says
     figure = curve_figure(TURNS, SIMULATED)
     drawn = {trace.name: [value for value in trace.y if value] for trace in figure.data}

@@ -107,10 +107,17 @@ def test_only_who_knows_a_run_can_watch_it(lab: Lab, stream: str, query: str) ->
         assert closing_code(socket) == 4404
 
 
-@pytest.mark.parametrize("path", ["/lab/gathering/runs?id=nobody", "/lab/gathering/runs", "/lab/gathering?id="])
-def test_only_who_knows_a_gathering_can_follow_it(lab: Lab, path: str) -> None:
-    with lab.watch(path) as socket:
+@pytest.mark.parametrize("query", ["?id=nobody", "?id=", ""])
+def test_only_who_knows_a_gathering_can_follow_it(lab: Lab, query: str) -> None:
+    with lab.watch(f"/lab/gathering{query}") as socket:
         assert closing_code(socket) == 4404
+
+
+@pytest.mark.parametrize("query", ["?id=nobody", "?id=", ""])
+def test_whoever_comes_when_the_runs_are_over_hears_only_that(lab: Lab, query: str) -> None:
+    """A class's page may be told of runs that have ended by the time it asks for them; it need not ask again."""
+    with lab.watch(f"/lab/gathering/runs{query}") as socket:
+        assert [json.loads(message) for message in socket] == [{"over": True}]
 
 
 def test_two_watchers_see_the_same(lab: Lab, stream: str) -> None:
