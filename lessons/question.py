@@ -66,9 +66,9 @@ class Bars:
         return {name: median(of) if self.told is None else of[self.told] for name, of in self.values.items()}
 
     @property
-    def shows(self) -> str:
-        """Which value that is."""
-        return "the median" if self.told is None else "the repeat of the answer"
+    def which(self) -> str:
+        """Which one that is."""
+        return "the median" if self.told is None else "the run of the answer"
 
 
 @dataclass(frozen=True)

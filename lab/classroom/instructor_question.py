@@ -3,10 +3,12 @@
 import streamlit as st
 
 from lab.classroom.actions import MOST_SEED
+from lab.classroom.light import kitchen_of
 from lab.classroom.service import Classroom, following, topic
 from lab.classroom.store import ClassQuestion, Refusal, Room
 from lab.classroom.tally import bins, counted, tally
-from lab.classroom.view import attempt, common_run, emphasis, follow, how_made
+from lab.classroom.view import attempt, emphasis, follow, how_made
+from lab.scene.component import scene
 from lab.ui.formatting import asked_words, measured_words
 from lab.ui.learner import learner
 from lessons import all_lessons
@@ -113,9 +115,12 @@ def _show_answer(classroom: Classroom, room: Room, lesson: Lesson, asked: Round)
 
 
 def _run(classroom: Classroom, room: Room, lesson: Lesson, asked: Round) -> None:
-    common_run(classroom, room, lesson, asked)
     begun = classroom.gathering(room, lesson, asked)
+    if spec := kitchen_of(begun):
+        scene(spec)
     if begun is None:
+        if found := classroom.evidence(room, lesson, asked):
+            how_made(found.made)
         if asked.has_runs and st.button("Run it again", icon=":material/replay:"):
             classroom.run_again(room, lesson, asked)
             st.rerun()

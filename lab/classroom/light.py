@@ -13,7 +13,8 @@ from lab.classroom.cook_page import DISCUSS, STEPS, game_of, learners_parts
 from lab.classroom.presence import known_as
 from lab.classroom.service import Classroom, topic
 from lab.classroom.store import Ballot, ClassQuestion, Refusal, Room
-from lab.course.gathering_feed import kitchen as watched
+from lab.course import gathering_feed
+from lab.course.evidence_runs import Gathering
 from lab.course.round_html import headline_html, locked_html, opening_html, reveal_html, told_html
 from lab.course.view import Form, InClass, Reveal, RoundView, round_view
 from lessons.book import Book, Entry, Guess, Outcome, now
@@ -102,7 +103,7 @@ def _question(classroom: Classroom, room: Room, learner: str, at: ClassQuestion,
             *told,
         ]
     elif at.running:
-        kitchen = kitchen_of(classroom, room, lesson, asked)
+        kitchen = kitchen_of(classroom.gathering(room, lesson, asked))
         parts += [("run", '<h2 tabindex="-1" data-arrive>The run</h2>'), ("kitchen", ""), *mine, *shown, *told]
     else:
         parts += [*mine, *shown, *told]
@@ -166,10 +167,9 @@ def stills_of(classroom: Classroom, code: str, name: str) -> str | None:
     return next((one.run for one in hung if one and one.name == name), None)
 
 
-def kitchen_of(classroom: Classroom, room: Room, lesson: Lesson, asked: Round) -> dict[str, Any] | None:
-    """The class's runs, live: the same for all viewers, and nobody can change them."""
-    begun = classroom.gathering(room, lesson, asked)
-    spec = watched(begun) if begun else None
+def kitchen_of(begun: Gathering | None) -> dict[str, Any] | None:
+    """A class's runs, live: the same for all viewers, and nobody can change them. None if none are being made."""
+    spec = gathering_feed.kitchen(begun) if begun else None
     return {"kitchens": [spec], "can": []} if spec else None
 
 

@@ -6,17 +6,14 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from lab.classroom.light import kitchen_of
 from lab.classroom.looks import Sees, look_at
 from lab.classroom.presence import known_as
 from lab.classroom.service import Classroom
 from lab.classroom.store import Refusal, Room
-from lab.scene.component import scene
 from lab.ui.formatting import made_words
 from lab.ui.learner import learner
 from lab.ui.pulse import pulse
 from lessons.evidence import Made
-from lessons.lesson import Lesson, Round
 
 
 def follow(classroom: Classroom, room: Room) -> None:
@@ -60,11 +57,3 @@ def how_made(made: Made | None) -> None:
     """Seeds and time of the runs behind an answer, and what limits them."""
     if made is not None:
         st.caption(made_words(made))
-
-
-def common_run(classroom: Classroom, room: Room, lesson: Lesson, asked: Round) -> None:
-    """The class's runs, live."""
-    if spec := kitchen_of(classroom, room, lesson, asked):
-        scene(spec)
-    if classroom.gathering(room, lesson, asked) is None and (found := classroom.evidence(room, lesson, asked)):
-        how_made(found.made)

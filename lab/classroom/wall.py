@@ -76,7 +76,7 @@ def _question(classroom: Classroom, room: Room, at: ClassQuestion, lesson: Lesso
         stage, shown = "answer", [*_answer(room, asked, view.found), ("counts", counts)]
     elif at.running:
         stage, shown = "run", [("kitchen", "")]
-        if (kitchen := kitchen_of(classroom, room, lesson, asked)) is not None:
+        if (kitchen := kitchen_of(classroom.gathering(room, lesson, asked))) is not None:
             kitchen |= {"wall": True}
     else:
         stage, shown = "talk", [("counts", counts)]

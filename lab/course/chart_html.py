@@ -156,7 +156,7 @@ def _bars(view: Bars) -> Iterator[str]:
         first = scale(min(repeats)) if scale.log else last
         yield _row(label, amount(shown, view.unit), _length(scale, shown, "") + marks, first, last)
     repeated = any(len(repeats) > 1 for repeats in view.values.values())
-    yield from _axis(scale, f"{view.unit}: {view.shows}, and a mark for each" if repeated else view.unit)
+    yield from _axis(scale, f"{view.unit}: {view.which}, and a mark for each repeat" if repeated else view.unit)
 
 
 class _Line(NamedTuple):

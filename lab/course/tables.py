@@ -56,7 +56,7 @@ def view_table(view: Bars | Lines) -> Table:
     if isinstance(view, Bars):
         return {
             "": list(view.values),
-            f"{view.shows.capitalize()}, {view.unit}": [amount(value) for value in view.shown().values()],
+            f"{view.which.capitalize()}, {view.unit}": [amount(value) for value in view.shown().values()],
             "All repeats": [", ".join(amount(value) for value in repeats) for repeats in view.values.values()],
         }
     rows = [(name, x, y) for name, points in series(view).items() for x, y in points]

@@ -12,10 +12,10 @@ from lab.play.game import Play, play, served_by
 from lab.play.moment import Search, moment
 from lab.play.moves import Act
 from lab.play.pace import Pace, shipped
-from lab.play.par import Found, frontier
+from lab.play.par import frontier
 from lab.play.puzzle import puzzle
 from lab.play.score import score, so_far
-from lab.play.standing import BALANCED, BEATS_YOU, BEST_FOUND, BETTER, RIVALS, balanced, better_of, standing
+from lab.play.standing import BALANCED, BEATS_YOU, BEST_FOUND, BETTER, RIVALS, balanced, better_round, standing
 from lab.play.words import CALLED, STALL, TTFT, asks, detail, label
 from lab.scene.export_html import kitchen
 from lab.scene.motions import motions
@@ -111,7 +111,7 @@ def _beside(played: Play, name: str) -> dict[str, Any]:
     given = played.puzzle
     if name == BEST_FOUND:
         return _kitchen(BEST_FOUND, _title(BALANCED), play(given, balanced(frontier(given)).made))
-    if name == BETTER and (better := _better(played)) is not None:
+    if name == BETTER and played.over and (better := better_round(frontier(given), score(played.events))) is not None:
         return _kitchen(BETTER, _title(BEATS_YOU), play(given, better.made))
     if name not in RIVALS:
         raise BadInput("watch", name, "one of " + ", ".join((*RIVALS, BEST_FOUND)))
@@ -121,15 +121,6 @@ def _beside(played: Play, name: str) -> dict[str, Any]:
         "run": name,
         "simulated": True,
     }
-
-
-def _better(played: Play) -> Found | None:
-    """The round that beats the learner's, once that is over; None if none was found."""
-    if not played.over:
-        return None
-    every = frontier(played.puzzle)
-    better = better_of([one.score for one in every], score(played.events))
-    return next((one for one in every if one.score == better), None)
 
 
 def _waiting(played: Play) -> tuple[Waiting, ...]:

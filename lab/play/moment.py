@@ -13,7 +13,7 @@ from lab.play.moves import PLATE, PLATE_ON, Move
 from lab.play.par import Rule, as_policy, frontier, policies, rules
 from lab.play.puzzle import Puzzle, number_of
 from lab.play.score import SAME_S, Score, score, worst
-from lab.play.standing import better_of
+from lab.play.standing import better_round
 from lab.play.words import told
 from lab.scene.stall_words import COUNTS, headline
 
@@ -56,10 +56,10 @@ def moment(played: Play, search: Search) -> Moment:
         return Moment(says)
     found = turn(played.puzzle, played.made, thorough=search == "best")
     if found is None:
-        better = better_of([one.score for one in frontier(played.puzzle)], mine)
+        better = better_round(frontier(played.puzzle), mine)
         if better is None:
             return Moment(good(played))
-        then = f" Watch the round of {_both(better)}: it beats yours." if search == "best" else ""
+        then = f" Watch the round of {_both(better.score)}: it beats yours." if search == "best" else ""
         return Moment(says, f"No single move decided it.{then}")
     if in_seconds(found.score.stall_s) == in_seconds(mine.stall_s):
         says = f"First tokens came late, after {in_seconds(mine.ttft_s)} on average."

@@ -35,19 +35,18 @@ def standing(played: Play, *, look_for_par: bool) -> Standing:
     mine = score(played.events)
     best = frontier(played.puzzle) if look_for_par else ()
     marks = [Mark("you", mine, YOU, "ring")]
-    fair, found = rivals_of(played.puzzle), [one.score for one in best]
-    better = better_of(found, mine)
+    fair, better = rivals_of(played.puzzle), better_round(best, mine)
     if best:
         usual = balanced(best).score
-        if better is not None and better != usual:
-            marks.append(Mark(BEATS_YOU, better, BEST, "up", BETTER))
+        if better is not None and better.score != usual:
+            marks.append(Mark(BEATS_YOU, better.score, BEST, "up", BETTER))
         marks.append(Mark(BALANCED, usual, BEST, "circle", BEST_FOUND))
     marks += rival_marks(played.puzzle)
     return Standing(
-        verdict(mine, fair, better, searched=look_for_par),
+        verdict(mine, fair, better.score if better else None, searched=look_for_par),
         numbers(mine, fair),
         marks,
-        found,
+        [one.score for one in best],
     )
 
 
@@ -82,6 +81,12 @@ def better_of(best: Sequence[Score], mine: Score) -> Score | None:
         return None
     usual = balanced_score(best)
     return usual if usual in beating else balanced_score(beating)
+
+
+def better_round(best: Sequence[Found], mine: Score) -> Found | None:
+    """The same with its moves."""
+    better = better_of([one.score for one in best], mine)
+    return next((one for one in best if one.score == better), None)
 
 
 def _shares(value: float, values: Sequence[float]) -> float:
