@@ -24,7 +24,8 @@ import msgspec
 
 from lab.course.evidence_runs import Gathering
 from lab.course.evidence_store import EvidenceStore
-from lab.runs.engine_client import EngineClient, EngineSettings
+from lab.runs.engine_client import EngineClient
+from lab.runs.engine_settings import EngineSettings
 from lab.runs.run_feed import RunFeed
 from lessons import all_lessons, lesson
 from lessons.book import Guess, checked

@@ -13,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 from engine.link import LinkSpec
 from engine.scenario import KINDS, SHIPPING, Deployment, Kind, Scenario, Workload
 from engine.units import in_words
-from lab.runs.engine_client import EngineSettings
+from lab.runs.engine_settings import EngineSettings
 from lab.scene.choices import FIRST_SEEN, Ranges, beside_each_other, choose_kind, ranges
 from lab.scene.words import TITLES
 from lab.ui.style import SLIDER

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Literal
 
-import msgspec
-
 from engine.link import LinkSpec
 from engine.live.machine.machine import Machine
 from engine.live.process.host import (
@@ -39,46 +37,15 @@ from engine.live.process.host import (
 )
 from engine.live.process.seat import worker_names
 from engine.log import Log, in_order
-from engine.scenario import Deployment, ModelSpec, Scenario, one_of
-from engine.vllm.possible import possible, possible_scenario
+from engine.scenario import Deployment, Scenario, one_of
 from lab.runs.engine_process import STOP_S, EngineProcess
+from lab.runs.engine_settings import EngineSettings
 from lab.runs.fair_queue import FairQueue
 from lab.runs.run_feed import Run, RunFeed
 
 State = Literal["off", "starting", "ready", "broken"]
 MOST_DEATHS = 3  # of the engine's process
 WITHIN_S = 600.0
-
-
-class EngineSettings(msgspec.Struct, frozen=True):
-    """`listen`: HOST:PORT where workers join from other hosts; "" starts them here. `transports`: those that the
-    workers share, the preferred one first. `vllm_python`: vLLM is the engine, under this interpreter; "": our own.
-    `unpaced_because`: why its link cannot be paced; "" if it can."""
-
-    workers: int = 2
-    model: ModelSpec = ModelSpec("smollm2-135m")
-    listen: str = ""
-    transports: tuple[str, ...] = ("shm", "tcp")
-    vllm_python: str = ""
-    unpaced_because: str = ""
-
-    def fitted(self, scenario: Scenario) -> Scenario:
-        """The scenario as this lab's engine runs it, with its model. Raises BadInput for what can never run."""
-        deployment = self.reachable(scenario.deployment)
-        fitted = msgspec.structs.replace(scenario, deployment=deployment, model=self.model).checked()
-        return possible_scenario(fitted, self.unpaced_because) if self.vllm_python else fitted
-
-    def tells_apart(self, scenarios: Sequence[Scenario]) -> bool:
-        """Whether scenarios that differ also differ as this engine runs them. Raises BadInput if one cannot run."""
-        return not self.vllm_python or len(set(map(self.fitted, scenarios))) == len(set(scenarios))
-
-    def reachable(self, deployment: Deployment) -> Deployment:
-        """The deployment with a transport that its workers share: workers on other hosts share no memory."""
-        if self.vllm_python:
-            return possible(deployment)
-        if not self.listen or deployment.transport in self.transports:
-            return deployment
-        return msgspec.structs.replace(deployment, transport=self.transports[0])
 
 
 class EngineClient:
@@ -104,16 +71,8 @@ class EngineClient:
     def open(self) -> None:
         """Start the engine; it becomes ready in the background."""
         self.state = "starting"
-        module = "engine.vllm.host" if self.settings.vllm_python else "engine.live.process.host"
-        self._process = EngineProcess(self._arguments(), self._hear, self._ended, module)
-
-    def _arguments(self) -> list[str]:
-        settings = self.settings
-        scenario = Scenario(settings.reachable(Deployment(workers=settings.workers)), model=settings.model)
-        if settings.vllm_python:
-            return [msgspec.json.encode(scenario).decode(), settings.vllm_python]
-        arguments = [msgspec.json.encode(scenario).decode(), ",".join(settings.transports)]
-        return [*arguments, settings.listen] if settings.listen else arguments
+        module, arguments = self.settings.program()
+        self._process = EngineProcess(arguments, self._hear, self._ended, module)
 
     def close(self) -> None:
         """End the engine, by force if it does not answer; while it starts, it does not."""

@@ -15,7 +15,7 @@ from engine.units import host_and_port
 from engine.vllm import road
 from engine.vllm.launch import usable
 from lab.classroom.auth import long_enough, made_key
-from lab.runs.engine_client import EngineSettings
+from lab.runs.engine_settings import EngineSettings
 from lab.web.allowed_hosts import name_in
 from lab.web.data_folder import check_data_folder
 

@@ -16,7 +16,7 @@ from lab.classroom.store import RoomFile
 from lab.kitchen.charts import gaps_alt, gaps_figure, results_table
 from lab.kitchen.link_scale import Scale, marks
 from lab.kitchen.results import stalls_in_words
-from lab.runs.engine_client import EngineSettings
+from lab.runs.engine_settings import EngineSettings
 from lab.scene.export_html import export_kitchens
 from lab.scene.recordings import replayed
 from lab.scene.share_card import share_card

@@ -16,7 +16,7 @@ from engine.scenario import Deployment, ModelSpec, Scenario, Workload
 from lab.classroom.actions import ClassActions
 from lab.classroom.auth import Instructors
 from lab.classroom.store import RoomFile
-from lab.runs.engine_client import EngineSettings
+from lab.runs.engine_settings import EngineSettings
 from lab.web.settings import Settings
 from lessons.book import Book, Guess, Outcome
 from lessons.evidence import Made

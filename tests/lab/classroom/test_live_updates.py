@@ -19,7 +19,8 @@ from lab.classroom.offers import Offers
 from lab.classroom.presence import AWAY_S, Presence, digest
 from lab.classroom.store import Room, RoomFile
 from lab.course.evidence_runs import Gathering
-from lab.runs.engine_client import EngineClient, EngineSettings
+from lab.runs.engine_client import EngineClient
+from lab.runs.engine_settings import EngineSettings
 from lab.runs.run_feed import Run, RunFeed
 from lessons import all_lessons
 from lessons.book import Guess

@@ -10,7 +10,8 @@ from engine.scenario import Deployment, Scenario, Workload
 from lab.classroom.offers import what
 from lab.classroom.service import Classroom
 from lab.course.evidence_store import EvidenceStore
-from lab.runs.engine_client import EngineClient, EngineSettings
+from lab.runs.engine_client import EngineClient
+from lab.runs.engine_settings import EngineSettings
 from lab.runs.run_feed import Run, RunFeed
 
 TEACHER, ME = "T" * 22, "A" * 22

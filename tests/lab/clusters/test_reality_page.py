@@ -11,7 +11,8 @@ from engine.scenario import ModelSpec
 from engine.sim.reality import RealityVerdict, against, calibrated
 from engine.sim.run import simulate, worker_like
 from lab.clusters.reality_charts import samples_ms, shares_alt, shares_figure, verdict_says, verdict_table
-from lab.runs.engine_client import EngineClient, EngineSettings
+from lab.runs.engine_client import EngineClient
+from lab.runs.engine_settings import EngineSettings
 from lab.runs.run_feed import RunFeed
 from lab.scene.recordings import recorded
 from tests.patience import PATIENCE_S

@@ -13,7 +13,8 @@ from engine.scenario import Scenario
 from lab.course.evidence_runs import Gathering, Part, Shared, says
 from lab.course.evidence_store import EvidenceStore
 from lab.course.single_flight import SILENT_S, SingleFlight
-from lab.runs.engine_client import EngineClient, EngineSettings
+from lab.runs.engine_client import EngineClient
+from lab.runs.engine_settings import EngineSettings
 from lab.runs.lru import LRU
 from lab.runs.run_feed import Run, RunFeed
 from lab.ui.formatting import made_words

@@ -20,7 +20,8 @@ from engine.live.machine.machine import Machine
 from engine.scenario import ModelSpec, Scenario
 from lab.course.evidence_store import EvidenceStore
 from lab.course.lesson_page import ON_GPUS, Course
-from lab.runs.engine_client import EngineClient, EngineSettings
+from lab.runs.engine_client import EngineClient
+from lab.runs.engine_settings import EngineSettings
 from lab.runs.run_feed import Run, RunFeed
 from lab.ui.formatting import steps
 from lab.ui.learner import Books

@@ -9,7 +9,8 @@ from hypothesis import given, strategies as st
 from engine.live.process.host import Broken, EngineReady, Over, StartRun, StopRun
 from engine.scenario import Scenario
 from lab.runs import engine_client
-from lab.runs.engine_client import EngineClient, EngineSettings
+from lab.runs.engine_client import EngineClient
+from lab.runs.engine_settings import EngineSettings
 from lab.runs.fair_queue import FairQueue
 from lab.runs.run_feed import AWAY_S, RunFeed
 from tests.lab.conftest import LONG, Lab, Visitor

@@ -3,7 +3,8 @@
 import pytest
 
 from engine.scenario import Deployment, ModelSpec, Scenario
-from lab.runs.engine_client import EngineClient, EngineSettings
+from lab.runs.engine_client import EngineClient
+from lab.runs.engine_settings import EngineSettings
 from lab.runs.live_scene import live
 from lab.runs.run_feed import Run, RunFeed
 

@@ -11,7 +11,8 @@ from engine.events import Deployed, HandoffEnded, Watched
 from engine.grammar import check
 from engine.link import LinkSpec
 from engine.scenario import Deployment, ModelSpec, Scenario, Workload
-from lab.runs.engine_client import EngineClient, EngineSettings
+from lab.runs.engine_client import EngineClient
+from lab.runs.engine_settings import EngineSettings
 from lab.runs.run_feed import RunFeed
 from lab.web.settings import Settings
 from lessons import all_lessons

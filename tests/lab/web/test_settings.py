@@ -13,7 +13,7 @@ import pytest
 from engine.errors import BadInput
 from engine.live import gpus
 from engine.live.gpus import Found
-from lab.runs.engine_client import EngineSettings
+from lab.runs.engine_settings import EngineSettings
 from lab.web.cli import can_listen
 from lab.web.settings import Settings
 from lessons.book import Book
