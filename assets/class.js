@@ -14,6 +14,8 @@ function shown() {
 
 function unknown() { send("look"); }
 
+function staged(data) { return data; }
+
 // ---- drafts: in the tab's own memory, where the browser allows it
 
 const drafts = {

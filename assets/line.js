@@ -1,5 +1,5 @@
 // The line to a class (lab/classroom/live_updates.py): how it stands, and what is to be seen of it. One that breaks is made again.
-// And the ways between a class's pages.
+// Whether it is open may change: then the window hears "line". And the ways between a class's pages.
 
 const SHORTEST_MS = 400, LONGEST_MS = 5000;    // between two tries to connect
 const UNKNOWN_CLASS = 4404;
@@ -13,17 +13,24 @@ function follow(room, who, heard, unknown) {
   if (room) connect(room, who, heard, unknown);
 }
 
+const lineIsOpen = () => socket?.readyState === WebSocket.OPEN;
+
 function connect(room, { me, sees }, heard, unknown) {
   const url = new URL(`lab/class?room=${room}&sees=${sees}`, document.baseURI);
   url.protocol = url.protocol.replace("http", "ws");
+  if (["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) url.searchParams.set("here", 1);
   const line = socket = new WebSocket(url);
-  line.onopen = () => me && line.send(JSON.stringify({ me }));
+  line.onopen = () => {
+    if (me) line.send(JSON.stringify({ me }));
+    dispatchEvent(new Event("line"));
+  };
   line.onmessage = ({ data }) => {
     wait = SHORTEST_MS;
     heard(JSON.parse(data));
   };
   line.onclose = ({ code }) => {
     if (line !== socket || following !== room) return;
+    dispatchEvent(new Event("line"));
     if (code === UNKNOWN_CLASS) { unknown(); return; }
     setTimeout(() => following === room && connect(room, { me, sees }, heard, unknown), wait * (0.5 + Math.random()));
     wait = Math.min(LONGEST_MS, wait * 2);

@@ -1,12 +1,13 @@
 // What the pages of a class share (lab/web/class_routes.py), after assets/line.js: the lab says over a socket what is to be seen, as
 // parts of HTML, and the page keeps what has not changed. assets/class.js and assets/wall.js come after it, in one module with it, and say what they
-// do beside: `shown()` after each page, and `unknown()` when there is no such class.
+// do beside: `shown()` after each page, `unknown()` when there is no such class, and how a kitchen is `staged`.
 //
 // Everything here is written by the lab and escaped there.
 
 const given = JSON.parse(document.getElementById("data").textContent), me = given.me, at = (id) => document.getElementById(id);
 const places = new Map();                       // name of a part -> its element
 let page = {}, kitchen = null;
+let past = [], hear = null;                     // what came of the class's run that is on, and the scene that hears what comes
 
 function el(name, attributes = {}, ...children) {
   const node = document.createElement(name);
@@ -51,13 +52,32 @@ async function mount(name, root, data, heard = () => {}) {
   return () => {};
 }
 
+/** What the page says (the wall's, of an offer); or the class's run that is on, as it comes over the line. */
 function showKitchen() {
-  const place = places.get("kitchen");
-  if (!place) { kitchen = null; return; }
-  place.hidden = !page.kitchen && !kitchen;   // the last run stays, to talk it over; who comes late has not seen one
-  if (!page.kitchen) return;
+  const place = places.get("kitchen"), run = past[0]?.kitchen;
+  if (!place) { kitchen = hear = null; past = []; return; }
+  place.hidden = !page.kitchen && !run && !kitchen;   // the last run stays, to talk it over; who comes late has not seen one
+  if (!page.kitchen && (!run || hear)) return;
   if (!kitchen || kitchen.parentElement !== place) { kitchen = el("div"); place.replaceChildren(kitchen); }
-  mount("kitchen", kitchen, page.kitchen);
+  hear = page.kitchen ? null : () => {};               // until the scene is there
+  mount("kitchen", kitchen, staged(page.kitchen || { kitchens: [{ ...run, stream: "class", open: openRuns }], can: [] }));
+}
+
+// ---- the class's runs, one after another (lab/course/gathering_feed.py)
+
+function heardRun(message) {
+  if (message.kitchen) past = [];
+  past.push(message);
+  if (hear) hear(message);
+  else if (!page.kitchen) showKitchen();
+}
+
+/** For a scene that comes to hear them: what there was of the run that is on, and then what comes. */
+function openRuns(_path, _since, _sparing, listen, changed) {
+  hear = listen;
+  queueMicrotask(() => past.forEach(listen));          // once the scene has what is returned here
+  addEventListener("line", changed);
+  return { send() {}, isOpen: lineIsOpen, says: () => lineIsOpen() ? "live" : "connecting…", close: () => removeEventListener("line", changed) };
 }
 
 // ---- the lab
@@ -65,6 +85,7 @@ function showKitchen() {
 function heard(said) {
   if (said.says != null) showStatus(said);
   if (said.page) show(said.page);
+  if (said.kitchen || said.motions || said.over) heardRun(said);
 }
 
 function showStatus({ says, done }) {

@@ -7,7 +7,11 @@ function shown() {
   document.body.dataset.stage = page.stage;
   at("way-in").hidden = !page.room;
   if (page.room) showWayIn(new URL(`${given.url}join?room=${page.room}`, document.baseURI));
-  if (page.kitchen) page.kitchen.scale = Math.max(1, innerWidth / KITCHEN_PX / page.kitchen.kitchens.length);
+}
+
+/** A run of the class's question has the wall to itself. */
+function staged(data) {
+  return { ...data, wall: !page.kitchen, scale: Math.max(1, innerWidth / KITCHEN_PX / data.kitchens.length) };
 }
 
 /** The address by which this browser has found the lab, which only it knows where the lab is below a path. */

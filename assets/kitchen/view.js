@@ -107,7 +107,7 @@ function newView(id, stage, { wrapper, views, sizes, emit, wake, quiet }) {
       view.log.pause = spec.simulated ? 0 : PAUSE_S;
       ingest(view.log, typeof spec.motions === "string" ? JSON.parse(spec.motions) : spec.motions || []);
     }
-    if (spec.stream && !sameStream) view.feed = openFeed(spec.stream, spec.seq, view.crowded, hear, wake);
+    if (spec.stream && !sameStream) view.feed = (spec.open || openFeed)(spec.stream, spec.seq, view.crowded, hear, wake);
     return !sameRun;
   }
 }

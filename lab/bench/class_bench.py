@@ -24,7 +24,7 @@ from engine.scenario import number, whole
 from lab.bench.class_game import GameCost, play_at_once
 from lab.bench.classroom import COOKS, Class, stream_of
 from lab.bench.startup import fresh_lab
-from lab.bench.streamlit_client import RunWatcher, watch_runs
+from lab.bench.streamlit_client import RunWatcher, watch_run
 from lab.runs.open_files import open_files
 
 RERUN_S, BEHIND_S, AGE_S, VOTE_S, GROWN = 0.100, 1.0, 0.150, 0.002, 1.05
@@ -42,7 +42,7 @@ async def crowd(held: Class, watchers: int) -> list[RunWatcher]:
         while not await page.press("Open the kitchen"):
             await asyncio.sleep(0.5)
         stream = stream_of(page).partition("&")[0]
-        return await asyncio.gather(*(watch_runs(held.host, stream) for _ in range(watchers)))
+        return await asyncio.gather(*(watch_run(held.host, stream) for _ in range(watchers)))
 
 
 def figures(held: Class, kept: int, vote_s: float, game: GameCost) -> list[Figure]:

@@ -15,7 +15,7 @@ from websockets.exceptions import WebSocketException
 from lab.bench.learners_page import LearnersPage
 from lab.bench.process import cpu_s, rss_bytes
 from lab.bench.startup import Fresh
-from lab.bench.streamlit_client import Kind, Page, RunWatcher, watch_runs
+from lab.bench.streamlit_client import Kind, Page, RunsWatcher, RunWatcher, watch_run
 
 ALL_SEE_S = 60.0  # for every page to show a question
 AT_ONCE = 16  # who join or vote in the same moment, before the class
@@ -150,23 +150,18 @@ class Class:
 
     async def learn(self, chance: random.Random, code: "asyncio.Future[str]") -> None:
         """Be a learner: arrive within `ARRIVE_S`, join, vote, and watch the runs."""
-        watched: dict[str, asyncio.Task[None]] = {}
         room = await code
+        runs = RunsWatcher(self._begins)
         await asyncio.sleep(chance.uniform(0, ARRIVE_S))
-        async with LearnersPage(self.host, room, cookie(), self.sent_s.append) as page:
+        async with LearnersPage(self.host, room, cookie(), self.sent_s.append, runs.hear) as page:
             self.learners.append(page)
             while self.going:
                 await asyncio.sleep(chance.uniform(0.3, 1.0))
-                if (stream := page.stream) and stream not in watched:
-                    watched[stream] = asyncio.create_task(self._held(self.watch(stream)))
                 if page.page.get("form"):
                     await asyncio.sleep(chance.uniform(*THINK_S))
                     if page.page.get("form"):
                         await self.cast(page, chance)
             self.errors += page.errors
-        for task in watched.values():
-            task.cancel()
-        await asyncio.gather(*watched.values(), return_exceptions=True)
 
     async def cast(self, page: LearnersPage, chance: random.Random) -> None:
         """Vote, and count the vote if the lab has confirmed it. Counted after the answer: others vote meanwhile."""
@@ -178,13 +173,12 @@ class Class:
         async with self.page("", COOKS) as page:
             while self.going:
                 if await page.press("Open the kitchen"):
-                    await self.watch(stream_of(page))
+                    await watch_run(self.host, stream_of(page), self._begins)
                 await asyncio.sleep(1)
             self.errors += page.errors
 
-    async def watch(self, stream: str) -> None:
-        """Watch a run, or all of a class's, to the end."""
-        await watch_runs(self.host, stream, lambda run, watch: self.watches.append((run, watch)))
+    def _begins(self, run: str, watch: RunWatcher) -> None:
+        self.watches.append((run, watch))
 
     # ---- the cost
 

@@ -1,4 +1,6 @@
-"""A learner's page of a class without a browser: it joins, hears what it is to show, votes, and plays the game."""
+"""A learner's page of a class without a browser: it joins, hears what it is to show, votes, watches, and plays the
+game.
+"""
 
 import asyncio
 import json
@@ -18,10 +20,17 @@ ANSWER_S = 30.0
 
 class LearnersPage:
     """`took` is called for each thing that was sent, with the seconds until its answer. `drawn`: every step that it was
-    told to show, and when."""
+    told to show, and when. `hears`: each text that comes over its socket, and when."""
 
-    def __init__(self, host: str, room: str, cookie: str, took: Callable[[float], None] = lambda seconds: None) -> None:
-        self._host, self._room, self._cookie, self._took = host, room, cookie, took
+    def __init__(
+        self,
+        host: str,
+        room: str,
+        cookie: str,
+        took: Callable[[float], None] = lambda seconds: None,
+        hears: Callable[[float, str], None] = lambda at_s, text: None,
+    ) -> None:
+        self._host, self._room, self._cookie, self._took, self._hears = host, room, cookie, took, hears
         self.page: dict[str, Any] = {}
         self.drawn: list[tuple[str, float]] = []
         self.errors: list[str] = []
@@ -69,19 +78,15 @@ class LearnersPage:
         answer: dict[str, Any] = said["answer"]
         return answer
 
-    @property
-    def stream(self) -> str:
-        """The path of the socket on the run that it shows; "" without one."""
-        kitchens = (self.page.get("kitchen") or {}).get("kitchens", [])
-        return next((kitchen["stream"] for kitchen in kitchens), "")
-
     async def _follow(self) -> None:
         path = f"/lab/class?room={self._room}&sees=page"
         with suppress(ConnectionClosed):
             async with road(self._host, path, additional_headers={"Cookie": f"{COOKIE}={self._cookie}"}) as socket:
-                async for text in socket:
-                    if (page := json.loads(text).get("page")) is not None:
-                        self._show(page)
+                while True:
+                    text = await socket.recv(decode=True)
+                    self._hears(time.monotonic(), text)
+                    if text.startswith('{"page"'):
+                        self._show(json.loads(text)["page"])
         self.errors.append("the lab has hung up on a learner's page")
 
     def _show(self, page: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ reruns, and a class's page follows its live updates.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -16,7 +17,7 @@ from streamlit.proto.Element_pb2 import Element
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 from websockets.typing import Origin, Subprotocol
 
 from lab.ui.learner import COOKIE
@@ -311,15 +312,34 @@ class RunWatcher:
             self.ages_s += [at_s - t for t in tokens if t > self._since_s]
 
 
-async def watch_runs(
+class RunsWatcher:
+    """One run after another, as a socket hears them; `begins` is called for each."""
+
+    def __init__(self, begins: Callable[[str, RunWatcher], None] = lambda run, watch: None) -> None:
+        self._begins = begins
+        self.on: RunWatcher | None = None
+
+    def begin(self, run: str) -> RunWatcher:
+        self.on = RunWatcher()
+        self._begins(run, self.on)
+        return self.on
+
+    def hear(self, at_s: float, text: str) -> None:
+        heard = _heard.decode(text)
+        if heard.kitchen:
+            self.begin(heard.kitchen.run)
+        if self.on:
+            self.on.take(at_s, heard)
+
+
+async def watch_run(
     host: str, stream: str, begins: Callable[[str, RunWatcher], None] = lambda run, watch: None
 ) -> RunWatcher:
-    """Watch until the last of its runs is over; `begins` is called for each run. Returns the last."""
+    """Watch until it is over."""
     async with road(host, stream) as socket:
-        begins(stream, watch := RunWatcher())
-        async for text in socket:
-            heard = _heard.decode(text)
-            if heard.kitchen:
-                begins(heard.kitchen.run, watch := RunWatcher())
-            watch.take(time.monotonic(), heard)
+        watcher = RunsWatcher(begins)
+        watch = watcher.begin(stream)
+        with suppress(ConnectionClosedOK):
+            while True:
+                watcher.hear(time.monotonic(), await socket.recv(decode=True))
     return watch

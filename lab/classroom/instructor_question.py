@@ -3,11 +3,11 @@
 import streamlit as st
 
 from lab.classroom.actions import MOST_SEED
-from lab.classroom.light import kitchen_of
 from lab.classroom.service import Classroom, following, topic
 from lab.classroom.store import ClassQuestion, Refusal, Room
 from lab.classroom.tally import bins, counted, tally
 from lab.classroom.view import attempt, emphasis, follow, how_made
+from lab.course import gathering_feed
 from lab.scene.component import scene
 from lab.ui.formatting import asked_words, measured_words
 from lab.ui.learner import learner
@@ -116,8 +116,8 @@ def _show_answer(classroom: Classroom, room: Room, lesson: Lesson, asked: Round)
 
 def _run(classroom: Classroom, room: Room, lesson: Lesson, asked: Round) -> None:
     begun = classroom.gathering(room, lesson, asked)
-    if spec := kitchen_of(begun):
-        scene(spec)
+    if begun and (spec := gathering_feed.kitchen(begun)):  # the same for all viewers, and nobody can change it
+        scene({"kitchens": [spec], "can": []})
     if begun is None:
         if found := classroom.evidence(room, lesson, asked):
             how_made(found.made)

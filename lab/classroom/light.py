@@ -1,4 +1,5 @@
-"""What a learner's page of a class shows at this moment: parts of HTML, a form, and the kitchen to watch. No Streamlit.
+"""What a learner's page of a class shows at this moment: parts of HTML, a form, and a place for the kitchen. No
+Streamlit.
 
 The page itself (assets/class.js) is one file of a few kilobytes. It keeps a part as it is for as long as the part says
 the same, so that nothing is lost of a form that is being filled in.
@@ -13,8 +14,6 @@ from lab.classroom.cook_page import DISCUSS, STEPS, game_of, learners_parts
 from lab.classroom.presence import known_as
 from lab.classroom.service import Classroom, topic
 from lab.classroom.store import Ballot, ClassQuestion, Refusal, Room
-from lab.course import gathering_feed
-from lab.course.evidence_runs import Gathering
 from lab.course.round_html import headline_html, locked_html, opening_html, reveal_html, told_html
 from lab.course.view import Form, InClass, Reveal, RoundView, round_view
 from lessons.book import Book, Entry, Guess, Outcome, now
@@ -35,7 +34,8 @@ class Asked(msgspec.Struct, frozen=True):
 
 class Page(msgspec.Struct, frozen=True, omit_defaults=True):
     """`parts`: (name, HTML) from top to bottom; those in PLACES have none. When `step` is another, the page moves to
-    the heading that is marked to be arrived at. `bar`: where one is, and what to do. `stage`: how a wall is laid out.
+    the heading that is marked to be arrived at. `bar`: where one is, and what to do. `kitchen`: what is played there,
+    if that is no run of the class's question: those come over the line. `stage`: how a wall is laid out.
     """
 
     step: str
@@ -88,7 +88,6 @@ def _question(classroom: Classroom, room: Room, learner: str, at: ClassQuestion,
     told = [("told", told_html(view)), ("opening", opening_html(view))]
     mine = [("locked", locked_html(view.locked))] if view.locked else []
     shown = [("counts", counts)] if (counts := classroom.counts(room, asked)) else []
-    kitchen = None
     if at.open:
         parts += [*(told if at.vote == 1 else []), *mine, ("form", ""), *shown, *(told if at.vote == 2 else [])]
     elif isinstance(view.found, Reveal):
@@ -103,7 +102,6 @@ def _question(classroom: Classroom, room: Room, learner: str, at: ClassQuestion,
             *told,
         ]
     elif at.running:
-        kitchen = kitchen_of(classroom.gathering(room, lesson, asked))
         parts += [("run", '<h2 tabindex="-1" data-arrive>The run</h2>'), ("kitchen", ""), *mine, *shown, *told]
     else:
         parts += [*mine, *shown, *told]
@@ -115,7 +113,6 @@ def _question(classroom: Classroom, room: Room, learner: str, at: ClassQuestion,
         parts=(*((name, html) for name, html in parts if html or name in PLACES), *_below(classroom, learner)),
         form=view.form,
         asked=Asked(lesson.slug, asked.name, at.vote) if view.form else None,
-        kitchen=kitchen,
         bar=_bar(at, voted=view.form is None),
     )
 
@@ -165,12 +162,6 @@ def stills_of(classroom: Classroom, code: str, name: str) -> str | None:
     known = classroom.known(room, *found) if room and found else None
     hung = (one.hung for one in known.moments) if known else ()
     return next((one.run for one in hung if one and one.name == name), None)
-
-
-def kitchen_of(begun: Gathering | None) -> dict[str, Any] | None:
-    """A class's runs, live: the same for all viewers, and nobody can change them. None if none are being made."""
-    spec = gathering_feed.kitchen(begun) if begun else None
-    return {"kitchens": [spec], "can": []} if spec else None
 
 
 def _bar(at: ClassQuestion, *, voted: bool) -> tuple[str, str]:

@@ -1,12 +1,13 @@
 """Live updates for a class's pages: over a socket, each hears how the class stands and what to show. No Streamlit.
 
-A learner's page and the wall are sent whole whenever they say something else. Streamlit's pages, such as the
-instructor's, are told to rerun: they say where the class was when they were drawn (`at`). Pages poll nothing.
+A learner's page and the wall are sent whole whenever they say something else, and each of the class's runs as it
+happens. Streamlit's pages, such as the instructor's, are told to rerun: they say where the class was when they were
+drawn (`at`). Pages poll nothing.
 """
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import lru_cache
 from math import inf
 
@@ -16,6 +17,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from lab.classroom.looks import LOOK_S, REAL, Look, Looks, UpdateClock
 from lab.classroom.presence import known_as
 from lab.classroom.together import Together
+from lab.course import gathering_feed
+from lab.course.evidence_runs import Gathering
 
 LINE_S = 1.0  # between two status lines to a learner: while all vote, sixty pages would hear of each vote
 AGAIN_S = 5.0  # a page that was told and has not rerun is told again
@@ -51,6 +54,32 @@ class Follower:
         self.stirred = asyncio.Event()  # it has said something, or its class looks different
 
 
+class Runs:
+    """A class's runs, sent to one page as they happen, over the page's own socket: to connect five hundred more while
+    the first tokens are on their way makes these late."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self.of: Gathering | None = None  # what is sent, or was sent last
+        self._socket = socket
+        self._sending: asyncio.Task[None] | None = None
+
+    def send(self, begun: Gathering) -> None:
+        """From the first event of the run that is on, if that is not done already."""
+        if begun is not self.of:
+            self.close()
+            self.of = begun
+            self._sending = asyncio.create_task(self._send(begun))
+
+    def close(self) -> None:
+        if self._sending is not None:
+            self._sending.cancel()
+
+    async def _send(self, begun: Gathering) -> None:
+        with UNTIL_IT_HAS_GONE:
+            async for message in gathering_feed.runs(begun, here="here" in self._socket.query_params):
+                await self._socket.send_text(message)
+
+
 class LiveUpdates:
     """The sockets of all classes. Used on the event loop's thread."""
 
@@ -73,8 +102,9 @@ class LiveUpdates:
 
     async def follow(self, socket: WebSocket, learner: str) -> None:
         """Serve one page of `learner`; "" for a page that says first of all who it is (`Me`). Its address has `room`:
-        the code; `sees`: as `Look.at` takes it; `leads`: hears each vote at once. One of Streamlit's sends `Drawn`,
-        first of all, and its address says whose it is (`own`)."""
+        the code; `sees`: as `Look.at` takes it; `leads`: hears each vote at once; `here`: its browser is on the
+        engine's own machine. One of Streamlit's sends `Drawn`, first of all, and its address says whose it is (`own`).
+        """
         await socket.accept()
         page = Follower()
         own, sees, code = (socket.query_params.get(name, "") for name in ("own", "sees", "room"))
@@ -98,8 +128,9 @@ class LiveUpdates:
                     raise gone
 
     async def _show(self, socket: WebSocket, page: Follower, own: str, drawn: Callable[[], object]) -> None:
-        """Keep a light page true: what is `drawn` of the class, and its status line."""
+        """Keep a light page true: what is `drawn` of the class, its status line, and its runs."""
         code, sees = socket.query_params.get("room", ""), socket.query_params["sees"]
+        runs = Runs(socket)
         said: tuple[str, float | None] = ("", None)
         said_s = 0.0
 
@@ -107,9 +138,12 @@ class LiveUpdates:
             return (seen.stand.says, seen.stand.done) != said and self._clock.now_s() > said_s + self._line_s
 
         def concerns(seen: Look) -> bool:
-            return late(seen) or seen.at(sees, own) != page.at  # type: ignore[arg-type]
+            return late(seen) or seen.at(sees, own) != page.at or begins(seen)  # type: ignore[arg-type]
 
-        with UNTIL_IT_HAS_GONE, self._looks.following(code, page.stirred, concerns):
+        def begins(seen: Look) -> bool:
+            return seen.stand.begun is not None and seen.stand.begun is not runs.of
+
+        with UNTIL_IT_HAS_GONE, closing(runs), self._looks.following(code, page.stirred, concerns):
             while (seen := await self._looks.look(code)) is not None:
                 if late(seen):
                     said, said_s = (seen.stand.says, seen.stand.done), self._clock.now_s()
@@ -117,6 +151,8 @@ class LiveUpdates:
                 if (at := seen.at(sees, own)) != page.at:  # type: ignore[arg-type]
                     page.at = at
                     await socket.send_text(await self._together.call(lambda: _json(page=drawn())))
+                if seen.stand.begun is not None:  # after the page that has a place for them
+                    runs.send(seen.stand.begun)
                 await page.stirred.wait()
                 page.stirred.clear()
             await socket.close(UNKNOWN_CLASS, "no such class")

@@ -53,12 +53,13 @@ class Service(Protocol):
 
 class Stand(NamedTuple):
     """How a class stands. `at` identifies its place without revealing it, and `run` does so for its runs.
-    `says`: the status line. `done`: the share of the runs that is over; None outside of runs."""
+    `says`: the status line. `done`: the share of the runs that is over; None outside of runs. `begun`: the runs."""
 
     at: str
     says: str
     done: float | None = None
     run: str = ""
+    begun: Gathering | None = None
 
 
 def stand(classroom: Service, room: Room) -> Stand:
@@ -74,7 +75,7 @@ def stand(classroom: Service, room: Room) -> Stand:
     parts = [turnout(room, classroom.headcount(room)), _state(room), timer(room)]
     if begun:
         parts.append(begun.stopped or says(begun))
-        return Stand(at, " · ".join(filter(None, parts)), begun.done / begun.total, run)
+        return Stand(at, " · ".join(filter(None, parts)), begun.done / begun.total, run, begun)
     if found:
         parts.append("the engine is done, the instructor shows the answer")
     return Stand(at, " · ".join(filter(None, parts)), run=run)
@@ -98,7 +99,7 @@ class Look(NamedTuple):
         match sees:
             case "page":
                 mine = f"{self.own.get(own)} {self.votes.get(own, 0)} {own in self.joined} {self.points.get(own)}"
-                return f"{self.stand.at} {self.stand.run} {mine}"  # five hundred at each look; it goes nowhere
+                return f"{self.stand.at} {mine}"  # five hundred at each look; it goes nowhere
             case "away":
                 return digest(self.in_step, self.own.get(own))
             case "offers":
@@ -106,7 +107,7 @@ class Look(NamedTuple):
             case "members":
                 return self.members
             case "wall":
-                return digest(self.stand.at, self.stand.run, self.points)
+                return digest(self.stand.at, self.points)
         return self.stand.at + self.stand.run + self.signed
 
 

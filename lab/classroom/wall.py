@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from lab.classroom.cook_page import STEPS, game_of, wall_parts
-from lab.classroom.light import GONE, Page, kitchen_of, round_of, stills_at
+from lab.classroom.light import GONE, Page, round_of, stills_at
 from lab.classroom.offers import Offer, conditions
 from lab.classroom.service import Classroom, topic
 from lab.classroom.store import ClassQuestion, Room
@@ -69,15 +69,12 @@ def _question(classroom: Classroom, room: Room, at: ClassQuestion, lesson: Lesso
     view = round_of(classroom, room, at, lesson, asked, None, voted=True)
     counts = classroom.counts(room, asked)
     chosen = view.chosen.replace("Your instructor has chosen for everybody", "For everybody")
-    kitchen: dict[str, Any] | None = None
     if at.open:
         stage, shown = "vote", [("told", "" if at.counts else to_html(view.tells)), ("counts", counts)]
     elif isinstance(view.found, Reveal):
         stage, shown = "answer", [*_answer(room, asked, view.found), ("counts", counts)]
     elif at.running:
         stage, shown = "run", [("kitchen", "")]
-        if (kitchen := kitchen_of(classroom.gathering(room, lesson, asked))) is not None:
-            kitchen |= {"wall": True}
     else:
         stage, shown = "talk", [("counts", counts)]
     parts = [("heading", f"<h1>{escape(view.asks)}</h1>"), ("chosen", f"<p>{escape(chosen)}</p>" if chosen else "")]
@@ -87,7 +84,6 @@ def _question(classroom: Classroom, room: Room, at: ClassQuestion, lesson: Lesso
         f"Lesson {lesson.number} · {lesson.title}",
         tuple((name, html) for name, html in [*parts, *shown] if html or name == "kitchen"),
         stage=stage,
-        kitchen=kitchen,
     )
 
 

@@ -1,5 +1,5 @@
-"""A page while its runs are made. A lesson's hears over one socket how they stand; over another its kitchen, and that
-of each page of a class, hears the runs, one after another. No Streamlit.
+"""A page while its runs are made. A lesson's hears over one socket how they stand, and over another its kitchen hears
+the runs, one after another; a class's pages hear both over their own (lab/classroom/live_updates.py). No Streamlit.
 
 Streamlit could rerun a part of the page each second instead, and the page for each run. Where a machine has a core for
 each worker and none beside, that alone disturbs the runs that the page tells of.
@@ -43,18 +43,19 @@ def shown(gathering: Gathering) -> str:
     return f"{kitchen(gathering) is not None} {gathering.complete} {gathering.stopped}"
 
 
-async def runs(gathering: Gathering | None, *, sparing: bool) -> AsyncIterator[str]:
+async def runs(gathering: Gathering | None, *, here: bool) -> AsyncIterator[str]:
     """JSON messages for its kitchen: what it watches now, and that run's motions. None for one that is over.
 
-    `sparing`: the browser is on the engine's own machine, and no core is left for it. Then messages come less often;
-    and once a run was disturbed there are no more, so that at least the runs that are left have their cores.
+    `here`: the browser is on the engine's own machine. Where no core is left for it, messages come less often; and once
+    a run was disturbed it hears of no further ones, so that at least those have their cores.
     """
     seen = ""
     while gathering is not None and not gathering.complete:
-        if sparing and gathering.on.disturbed:
+        spec = kitchen(gathering)
+        sparing = here and spec is not None and spec["crowded"]
+        if sparing and seen and gathering.on.disturbed:
             yield json.dumps({"over": True, "note": RESTS})
             return
-        spec = kitchen(gathering)
         run = spec and gathering.engine.run(spec["run"])
         if not run or run.id == seen:
             await asyncio.sleep(LOOK_S)

@@ -53,7 +53,7 @@ async def follow_gathering(socket: WebSocket) -> None:
 async def watch_gathering(socket: WebSocket) -> None:
     """Sends the motions of its runs, one run after another. To a page that comes when they are over, only that."""
     await socket.accept()
-    messages = gathering_feed.runs(_gathering(socket), sparing=_sparing(socket))
+    messages = gathering_feed.runs(_gathering(socket), here=_sparing(socket))
     await _both(_send(socket, messages), _obey(running().engine, socket, ""))
     with suppress(WebSocketDisconnect, RuntimeError):
         await socket.close()

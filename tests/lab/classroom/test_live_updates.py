@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from starlette.websockets import WebSocket
 
+from engine.events import Deployed
 from engine.scenario import Scenario
 from lab.classroom.actions import ClassActions
 from lab.classroom.games import Games
@@ -33,6 +34,7 @@ TEACHER, LEARNERS = "t", ("a", "b", "c")
 QUICK_S = 0.01  # between looks, where a test waits for what they bring
 LESSON = next(one for one in all_lessons() if isinstance(one.rounds[0].answer, Number))
 ROUND = LESSON.rounds[0]
+BEGAN = Deployed(0.0, deployment="colocated", roles=(("worker-0", "chunked"),), transport="shm")
 
 
 class Classroom:
@@ -183,26 +185,42 @@ def test_the_list_of_members_changes_with_who_comes_and_goes_and_with_nothing_el
     assert len(set(lists)) == 4
 
 
-def test_the_first_run_is_news_to_whoever_watches_and_its_kitchen_hears_the_others_by_itself(group: Classroom) -> None:
+def runs_of(*names: str) -> EngineClient:
+    """An engine with runs that nothing has happened in yet."""
     feed = RunFeed(lambda act: act())
-    for run in ("first", "second"):
-        feed.add(Run(run, Scenario()))
-    engine = EngineClient(EngineSettings(), feed)
+    for name in names:
+        feed.add(Run(name, Scenario()))
+    return EngineClient(EngineSettings(), feed)
+
+
+def gathering_of(engine: EngineClient, watched: str, id: str = "one") -> Any:
+    """Runs that are under way."""
+    on: Any = SimpleNamespace(id=id, run="", watched=watched, stopped="", complete=False, measuring=True, waits=False)
+    on.done, on.total, on.engine, on.on, on.disturbed = 1, 3, engine, on, False
+    return on
+
+
+def test_the_first_run_is_news_to_the_instructor_s_page_alone(group: Classroom) -> None:
+    """To the others the runs come over the line. What begins must not draw five hundred pages anew."""
+    engine = runs_of("first", "second")
 
     def goes_on(watched: str, gathering: str = "one") -> list[str]:
-        on: Any = SimpleNamespace(
-            id=gathering, run="", watched=watched, stopped="", complete=False, measuring=True, waits=False
-        )
-        on.done, on.total, on.engine, on.on = 1, 3, engine, on
-        group.begun = on
+        group.begun = gathering_of(engine, watched, gathering)
         return [group.where(*view) for view in views]
 
     group.actions.run(group.code, TEACHER)
-    views: list[tuple[Sees, str]] = [("page", "a"), ("", ""), ("away", "a"), ("offers", ""), ("members", "")]
+    views: list[tuple[Sees, str]] = [
+        ("", ""),
+        ("page", "a"),
+        ("wall", ""),
+        ("away", "a"),
+        ("offers", ""),
+        ("members", ""),
+    ]
     none, first, second, anew = goes_on(""), goes_on("first"), goes_on("second"), goes_on("second", "another")
-    assert [old != new for old, new in zip(none, first, strict=True)] == [True, True, False, False, False]
+    assert [old != new for old, new in zip(none, first, strict=True)] == [True, *[False] * 5]
     assert first == second
-    assert [old != new for old, new in zip(second, anew, strict=True)] == [True, True, False, False, False]
+    assert [old != new for old, new in zip(second, anew, strict=True)] == [True, *[False] * 5]
 
 
 def test_nothing_of_the_answer_is_said(group: Classroom) -> None:
@@ -300,6 +318,49 @@ def test_the_wall_is_sent_at_first_and_whenever_the_class_goes_on_and_hears_ever
         group.actions.delete(group.code, TEACHER)
         assert await line.hear("code") == UNKNOWN_CLASS
         await line.gone()
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("sees", ["page", "wall"])
+def test_a_light_page_hears_the_runs_after_the_page_that_has_a_place_for_them(group: Classroom, sees: str) -> None:
+    async def act() -> None:
+        engine = runs_of("first", "other")
+        line = Line(group, updates(group), "", f"&sees={sees}", "a")
+        await line.hear("page")
+        group.actions.run(group.code, TEACHER)
+        group.begun = gathering_of(engine, "first")
+        assert (await line.hear("kitchen"))["run"] == "first"
+        assert len(line.unheard("page")) == 1, "one for what the instructor did, none for the run"
+        run = engine.run("first")
+        assert run
+        run.happened([BEGAN], 0.0)
+        assert [motion["kind"] for motion in await line.hear("motions")] == ["deployed"]
+        again = group.begun = gathering_of(engine, "other", "anew")  # the instructor wants the runs made once more
+        assert (await line.hear("kitchen"))["run"] == "other"
+        again.complete = True
+        for ends in (run, engine.run("other")):
+            assert ends
+            ends.end()
+        assert (await line.hear("over"), await line.hear("over")) == (True, True), "of the run, and of all"
+        await line.leave()
+        assert line.unheard("over") == [], "the runs that were given up send nothing more"
+
+    asyncio.run(act())
+
+
+def test_who_comes_in_the_middle_of_a_run_hears_it_from_the_start(group: Classroom) -> None:
+    async def act() -> None:
+        engine = runs_of("first")
+        group.actions.run(group.code, TEACHER)
+        group.begun = gathering_of(engine, "first")
+        run = engine.run("first")
+        assert run
+        run.happened([BEGAN], 0.0)
+        line = Line(group, updates(group), "", "&sees=page", "a")
+        assert await line.hear("motions")
+        assert [key for told in line._unheard for key in told if key in ("page", "kitchen")] == ["page", "kitchen"]
+        await line.leave()
 
     asyncio.run(act())
 

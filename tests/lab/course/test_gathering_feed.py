@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from typing import Any
 
 import pytest
@@ -57,13 +58,13 @@ def gathering(engine: Engine) -> Gathering:
     return Gathering(Shared(engine, LRU(10), SingleFlight(), AtOnce), [Part(ASKED, 0.0, 0)], "me")
 
 
-def heard(gathering: Gathering, *, sparing: bool = False) -> list[dict[str, Any]]:
+def heard(gathering: Gathering, *, here: bool = False) -> list[dict[str, Any]]:
     """By its kitchen, while it advances."""
 
     async def listen() -> list[dict[str, Any]]:
         messages = []
         gathering.advance()
-        async for message in runs(gathering, sparing=sparing):
+        async for message in runs(gathering, here=here):
             messages.append(json.loads(message))
             if "over" in messages[-1]:
                 gathering.advance()
@@ -117,17 +118,34 @@ def test_the_kitchen_hears_one_run_after_another(gathering: Gathering) -> None:
 
 
 def test_where_no_core_is_free_for_a_browser_the_picture_rests_once_a_run_was_disturbed(
-    gathering: Gathering, engine: Engine
+    gathering: Gathering, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
     engine.noise = [0.5]
-    told = heard(gathering, sparing=True)
+    told = heard(gathering, here=True)
     assert [one["kitchen"]["run"] for one in told if "kitchen" in one] == ["run-0"]
     assert told[-1] == {"over": True, "note": RESTS}
 
 
-def test_elsewhere_it_shows_all_attempts(gathering: Gathering, engine: Engine) -> None:
+def test_who_comes_after_that_sees_one_run_and_not_an_empty_kitchen(
+    gathering: Gathering, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
     engine.noise = [0.5]
-    assert len([one for one in heard(gathering) if "kitchen" in one]) == 4
+    while not gathering.disturbed:
+        gathering.advance()
+    told = heard(gathering, here=True)
+    assert len([one for one in told if "kitchen" in one]) == 1
+    assert told[-1] == {"over": True, "note": RESTS}
+
+
+@pytest.mark.parametrize(("here", "cores"), [(False, 1), (True, 64)])
+def test_elsewhere_or_with_cores_to_spare_it_shows_all_attempts(
+    here: bool, cores: int, gathering: Gathering, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    engine.noise = [0.5]
+    assert len([one for one in heard(gathering, here=here) if "kitchen" in one]) == 4
 
 
 def test_the_last_run_is_still_there_to_see_between_two(gathering: Gathering) -> None:
