@@ -1,6 +1,6 @@
 """The plans that a sweep simulates: of each kind the best one by the advisor's formulas, TP, chunks and pools tuned."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
 
@@ -35,14 +35,14 @@ def splits_by_ratio(question: Question) -> dict[int, Candidate]:
 
 def busy_rate_per_s(question: Question) -> float:
     """Requests/s that some plan just sustains; if none keeps the promises at any rate, that keep its workers busy."""
-    plans = [best_plan(question, kind) for kind in KINDS]
-    return next(ranking(one, plans)[0][0] for one in (question, _unpromised(question)) if ranking(one, plans))
+    return _first(question, [best_plan(question, kind) for kind in KINDS])[0]
 
 
-def _best(question: Question, candidates: Iterable[Candidate]) -> Candidate:
-    ranked = ranking(question, candidates) or ranking(_unpromised(question), candidates)
-    return ranked[0][1]
+def _best(question: Question, candidates: Sequence[Candidate]) -> Candidate:
+    return _first(question, candidates)[1]
 
 
-def _unpromised(question: Question) -> Question:
-    return msgspec.structs.replace(question, ttft_slo_s=UNPROMISED_S, itl_slo_s=UNPROMISED_S)
+def _first(question: Question, candidates: Sequence[Candidate]) -> tuple[float, Candidate]:
+    """What sustains the most, and how many requests/s; if nothing keeps the promises, as if nothing were promised."""
+    unpromised = msgspec.structs.replace(question, ttft_slo_s=UNPROMISED_S, itl_slo_s=UNPROMISED_S)
+    return (ranking(question, candidates) or ranking(unpromised, candidates))[0]
