@@ -242,9 +242,9 @@ class Router:
         if order.stage in ("recalled", "done"):
             return []
         if isinstance(event, Finished):
-            self.learn(order.request.id, event.output_tokens)
+            _learn(order, event.output_tokens)
             return [event, *self._end(order, worker, event.t)]
-        self.learn(order.request.id, event.index)
+        _learn(order, event.index)
         self._loads.forget(order)
         order.output_ids.append(event.token)
         if order.stage == "prefilling" and self.roster.roles[worker] != "prefill_only":
@@ -261,9 +261,7 @@ class Router:
 
     def learn(self, request: str, tokens: int) -> None:
         """The request has made so many tokens; the values of those that no event told of do not matter."""
-        ids = self.orders[request].output_ids
-        if len(ids) < tokens:
-            ids += [0] * (tokens - len(ids))
+        _learn(self.orders[request], tokens)
 
     # ---- an order's way
 
@@ -452,3 +450,8 @@ class Router:
         if order.worst_tokens > self.roster.most_tokens:
             limit = f"at most {self.roster.most_tokens:,}, what the KV pool and the model's context hold"
             raise BadInput("prompt plus output tokens", order.worst_tokens, limit)
+
+
+def _learn(order: Order, tokens: int) -> None:
+    if (missing := tokens - len(order.output_ids)) > 0:
+        order.output_ids += [0] * missing

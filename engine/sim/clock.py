@@ -9,7 +9,6 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 
 import simpy
-from simpy.core import EmptySchedule
 from simpy.events import NORMAL
 
 PS_PER_S = 1_000_000_000_000
@@ -45,13 +44,12 @@ class Clock(simpy.Environment):
         """The moment `s` in picoseconds."""
         return round(s * PS_PER_S)
 
-    def step(self) -> None:
-        """Ring the next alarm. A clock has nothing but alarms."""
-        try:
-            self._now, _, _, alarm = heappop(self._queue)
-        except IndexError:
-            raise EmptySchedule from None
-        alarm.ring(alarm)  # type: ignore[attr-defined]  # an `Alarm`
+    def run(self, until: None = None) -> None:  # type: ignore[override]
+        """Let the alarms ring. A clock has nothing but alarms, and no end but the last one."""
+        queue = self._queue
+        while queue:
+            self._now, _, _, alarm = heappop(queue)
+            alarm.ring(alarm)  # type: ignore[attr-defined]  # an `Alarm`
 
     def alarm(self, delay_ps: int, ring: Callable[[Alarm], None]) -> Alarm:
         """Call `ring` in `delay_ps` with the alarm, which is returned.

@@ -32,7 +32,7 @@ class StepCost(Protocol):
 
 def attention_pairs(prefill: Sequence[Prefill]) -> float:
     """How many (query, key) pairs causal attention computes for these pieces: quadratic in the prompt's length."""
-    return sum(tokens * (start + tokens / 2) for start, tokens in prefill)
+    return sum([tokens * (start + tokens / 2) for start, tokens in prefill])
 
 
 class LinearCost(msgspec.Struct, frozen=True, tag="linear"):

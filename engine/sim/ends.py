@@ -15,18 +15,14 @@ from engine.sim.clock import PS_PER_S
 
 
 class Rising(msgspec.Struct, frozen=True, gc=False):  # values only
-    """`steps` steps from `begun` on; the first lasts `first`, and each other one `grows` longer than the last."""
+    """`steps` steps from `begun` on; the first lasts `first`, and each other one `grows` longer than the last. `lasts`:
+    how long they last together. Made by `rising`."""
 
     begun: int
     first: int
     grows: int
     steps: int
-
-    @property
-    def lasts(self) -> int:
-        """How long they last together."""
-        n = self.steps
-        return n * self.first + n * (n - 1) // 2 * self.grows
+    lasts: int
 
     @property
     def last(self) -> int:
@@ -45,7 +41,7 @@ class Rising(msgspec.Struct, frozen=True, gc=False):  # values only
 
     def until(self, steps: int) -> "Rising":
         """Only the first so many."""
-        return Rising(self.begun, self.first, self.grows, steps)
+        return rising(self.begun, self.first, self.grows, steps)
 
     @property
     def seconds(self) -> tuple[float, ...]:
@@ -57,6 +53,11 @@ class Rising(msgspec.Struct, frozen=True, gc=False):  # values only
     def first_s(self) -> float:
         """When the first of them ends, in seconds."""
         return (self.begun + self.first) / PS_PER_S
+
+
+def rising(begun: int, first: int, grows: int, steps: int) -> Rising:
+    """So many steps from `begun` on, each `grows` longer than the one before."""
+    return Rising(begun, first, grows, steps, steps * first + steps * (steps - 1) // 2 * grows)
 
 
 class Uneven(msgspec.Struct, frozen=True, gc=False):  # values only
@@ -104,5 +105,5 @@ Ends = Rising | Uneven
 def ends(begun: int, lasting: Sequence[int]) -> Ends:
     """Steps from `begun` on, which last so long."""
     if len(lasting) == 1:
-        return Rising(begun, lasting[0], 0, 1)
+        return rising(begun, lasting[0], 0, 1)
     return Uneven(begun, tuple(accumulate(lasting, initial=begun))[1:])

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from engine.sim.clock import PS_PER_S, ps
 from engine.sim.cost import Prefill, StepCost
-from engine.sim.ends import Ends, Rising, ends
+from engine.sim.ends import Ends, ends, rising
 from engine.sim.leap import Batch
 
 
@@ -41,9 +41,9 @@ class Timing:
         if not prefill and not self._scatter and (line := self._line(rows)):
             fixed, token, since = line
             if context >= since:
-                return Rising(now, fixed + context * token, rows * token, steps)
+                return rising(now, fixed + context * token, rows * token, steps)
         if steps == 1:
-            return Rising(now, self._lasts(prefill, rows, context, 0), 0, 1)
+            return rising(now, self._lasts(prefill, rows, context, 0), 0, 1)
         return ends(now, [self._lasts(prefill, rows, context, later) for later in range(steps)])
 
     def _lasts(self, prefill: list[Prefill], rows: int, context: int, later: int) -> int:

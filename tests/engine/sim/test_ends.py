@@ -6,7 +6,7 @@ from itertools import accumulate
 from hypothesis import given, strategies as st
 
 from engine.sim.clock import PS_PER_S
-from engine.sim.ends import Ends, Rising, ends
+from engine.sim.ends import Ends, ends, rising
 
 BEGUN = st.integers(0, 10**16)
 
@@ -23,10 +23,10 @@ def alike(found: Ends, listed: list[int], now: int) -> None:
 @given(BEGUN, st.integers(1, 10**11), st.integers(0, 10**9), st.integers(1, 300), st.integers(0, 10**12))
 def test_steps_that_grow_alike(begun: int, first: int, grows: int, steps: int, passed: int) -> None:
     listed = list(accumulate([first + n * grows for n in range(steps)], initial=begun))[1:]
-    rising = Rising(begun, first, grows, steps)
-    alike(rising, listed, begun + passed)
+    evenly = rising(begun, first, grows, steps)
+    alike(evenly, listed, begun + passed)
     fewer = 1 + passed % steps
-    alike(rising.until(fewer), listed[:fewer], begun + passed)
+    alike(evenly.until(fewer), listed[:fewer], begun + passed)
 
 
 @given(BEGUN, st.lists(st.integers(1, 10**11), min_size=1, max_size=60), st.integers(0, 10**12))
