@@ -20,7 +20,7 @@ ANSWER_S = 30.0
 
 class LearnersPage:
     """`took` is called for each thing that was sent, with the seconds until its answer. `drawn`: every step that it was
-    told to show, and when. `hears`: each text that comes over its socket, and when."""
+    told to show, and when. `hears`: is called with each text that comes over its socket."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class LearnersPage:
         room: str,
         cookie: str,
         took: Callable[[float], None] = lambda seconds: None,
-        hears: Callable[[float, str], None] = lambda at_s, text: None,
+        hears: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._host, self._room, self._cookie, self._took, self._hears = host, room, cookie, took, hears
         self.page: dict[str, Any] = {}
@@ -84,7 +84,7 @@ class LearnersPage:
             async with road(self._host, path, additional_headers={"Cookie": f"{COOKIE}={self._cookie}"}) as socket:
                 while True:
                     text = await socket.recv(decode=True)
-                    self._hears(time.monotonic(), text)
+                    self._hears(text)
                     if text.startswith('{"page"'):
                         self._show(json.loads(text)["page"])
         self.errors.append("the lab has hung up on a learner's page")

@@ -324,8 +324,9 @@ class RunsWatcher:
         self._begins(run, self.on)
         return self.on
 
-    def hear(self, at_s: float, text: str) -> None:
-        heard = _heard.decode(text)
+    def hear(self, text: str) -> None:
+        """To be called as soon as it has come."""
+        at_s, heard = time.monotonic(), _heard.decode(text)
         if heard.kitchen:
             self.begin(heard.kitchen.run)
         if self.on:
@@ -341,5 +342,5 @@ async def watch_run(
         watch = watcher.begin(stream)
         with suppress(ConnectionClosedOK):
             while True:
-                watcher.hear(time.monotonic(), await socket.recv(decode=True))
+                watcher.hear(await socket.recv(decode=True))
     return watch
