@@ -60,7 +60,27 @@ def _quantity(field: str, text: str, units: dict[str, float], allowed: str) -> f
 
 def in_words(value: float, unit: str) -> str:
     """For people, with three figures: `in_words(1.18e7, "B")` is "11.8 MB"."""
+    short = _short(value)
     for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= factor:
-            return f"{value / factor:.3g} {prefix}{unit}"
-    return f"{value:.3g} {unit}"
+        if abs(short) >= factor:
+            return f"{short / factor:.3g} {prefix}{unit}"
+    return f"{short:.3g} {unit}"
+
+
+def in_time(seconds: float) -> str:
+    """For people, with three figures: 1.25 s, 54.3 ms, 2.5 µs."""
+    short = abs(_short(seconds))
+    if short >= 1 or not short:
+        return amount(seconds, "s")
+    return amount(seconds * 1e3, "ms") if short >= 1e-3 else amount(seconds * 1e6, "µs")
+
+
+def amount(value: float, unit: str = "") -> str:
+    """For people, with three figures, but whole numbers whole: 0.457, 12.3, 1,026."""
+    short = _short(value)
+    return f"{value:,.0f} {unit}".rstrip() if abs(short) >= 100 else f"{short:.3g} {unit}".rstrip()
+
+
+def _short(value: float) -> float:
+    """Three figures of it, before its prefix is chosen: else 999.6 kB are 1e+03 kB."""
+    return float(f"{value:.3g}")

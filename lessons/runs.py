@@ -10,6 +10,7 @@ from engine.log import Log
 from engine.metrics import HandoffResult, RequestResult, summarize
 from engine.plan import Plan
 from engine.scenario import Deployment, Kind, Scenario, Workload
+from engine.units import amount
 from lessons.evidence import CannotTell, Evidence, Sample
 from lessons.lesson import View
 from lessons.question import Bars
@@ -221,7 +222,7 @@ def ms(seconds: float) -> str:
 
 
 def mb(nbytes: float) -> str:
-    return f"{nbytes / 1e6:.3g} MB"
+    return f"{amount(nbytes / 1e6)} MB"
 
 
 def percent(share: float) -> str:

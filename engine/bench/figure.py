@@ -6,6 +6,8 @@ from statistics import median
 
 import msgspec
 
+from engine.units import amount, in_time, in_words
+
 VERSIONS = ("torch", "transformers", "numpy", "nixl", "playwright")
 
 
@@ -95,10 +97,10 @@ def as_rows(findings: Findings) -> list[tuple[str, ...]]:
     """One row per figure, with the columns of `HEAD`."""
     rows: list[tuple[str, ...]] = []
     for figure in findings.figures:
-        other = amount(figure.beside, figure.unit) if figure.beside is not None else ""
+        other = said_in(figure.beside, figure.unit) if figure.beside is not None else ""
         ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
         verdict = {True: "reached", False: "missed", None: ""}[figure.reached]
-        value = amount(figure.value, figure.unit)
+        value = said_in(figure.value, figure.unit)
         rows.append((figure.name, value, other, figure.against, ratio, _wanted(figure), verdict))
     return rows
 
@@ -119,15 +121,11 @@ def said_versions(findings: Findings) -> str:
 def _wanted(figure: Figure) -> str:
     bounds = [("≥", figure.least), ("≤", figure.most)]
     unit = "" if figure.ratio is not None else figure.unit
-    return " and ".join(f"{sign} {amount(bound, unit)}" for sign, bound in bounds if bound is not None)
+    return " and ".join(f"{sign} {said_in(bound, unit)}" for sign, bound in bounds if bound is not None)
 
 
-def amount(value: float, unit: str) -> str:
+def said_in(value: float, unit: str) -> str:
     """`1.2 GB/s`, `54 ms`: three digits and a suitable prefix."""
-    prefixes = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-    for scale, prefix in prefixes if unit in ("B", "B/s", "FLOP/s") else ():
-        if abs(value) >= scale:
-            return f"{value / scale:.3g} {prefix}{unit}"
-    if unit == "s" and 0 < abs(value) < 1:
-        return f"{value * 1e3:.3g} ms" if abs(value) >= 1e-3 else f"{value * 1e6:.3g} µs"
-    return f"{value:.3g} {unit}".rstrip() if abs(value) < 1000 else f"{value:,.0f} {unit}".rstrip()
+    if unit in ("B", "B/s", "FLOP/s"):
+        return in_words(value, unit)
+    return in_time(value) if unit == "s" else amount(value, unit)

@@ -28,6 +28,7 @@ from engine.fleet.host.findings import findings
 from engine.fleet.host.nvml import read_fleet
 from engine.scenario import whole
 from engine.sim.traces import read_trace
+from engine.units import amount, in_time
 
 WIDTH = 110
 
@@ -197,7 +198,7 @@ def _show(advice: Advice) -> None:
     click.echo(f"{advice.verdict}: {SAID[advice.verdict]}\n")
     click.echo(textwrap.fill(advice.sentence, WIDTH))
     other = advice.runner_up
-    ranked = [f"{other.candidate.label} sustains {other.sustained_per_s:.3g} requests/s"] if other else []
+    ranked = [f"{other.candidate.label} sustains {amount(other.sustained_per_s)} requests/s"] if other else []
     tier = [advice.next_tier.sentence] if advice.next_tier else []
     turned = [v for v in advice.uncertainty if v.verdict != advice.verdict]
     sure = [f"With {variation.what}: {SAID[variation.verdict]}." for variation in turned]
@@ -207,7 +208,7 @@ def _show(advice: Advice) -> None:
         f"Its capacity was found with {chosen.requests:,} simulated requests, which replaced those in flight "
         f"{chosen.turnovers:.1f} times; times may be off by {advice.error:.0%}."
     )
-    front = [f"{one.candidate.label}: TTFT {one.ttft_s:.3g} s, ITL {one.itl_s * 1e3:.3g} ms" for one in advice.frontier]
+    front = [f"{one.candidate.label}: TTFT {in_time(one.ttft_s)}, ITL {in_time(one.itl_s)}" for one in advice.frontier]
     few = [f"{advice.fewest_gpus} of these GPUs sustain the rate without splitting."] if advice.fewest_gpus else []
     for title, lines in (
         ("Why", [reason.sentence for reason in advice.reasons]),

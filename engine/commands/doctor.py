@@ -12,7 +12,7 @@ from engine import units
 from engine.errors import BadInput
 from engine.report import plain
 from engine.scenario import ModelSpec, whole
-from engine.units import in_words
+from engine.units import in_time, in_words
 
 if TYPE_CHECKING:
     from engine.fleet.host.links import Road
@@ -115,7 +115,7 @@ def _show(found: dict[str, Any]) -> None:
         used = f", used by {gpu.processes} process{'es' * (gpu.processes > 1)} now" if gpu.processes else ""
         click.echo(f"{f'GPU {gpu.index}':20} {gpu.name}, {memory}{used}")
     if link:
-        click.echo(f"{'round trip':20} {1e3 * link.round_trip_s:.3g} ms to {link.peer}")
+        click.echo(f"{'round trip':20} {in_time(link.round_trip_s)} to {link.peer}")
     for finding in about or ():
         click.echo(f"\n{finding.severity:20} {finding.what}")
         for text in filter(None, (finding.effect, finding.fix and f"To do: {finding.fix}")):

@@ -9,9 +9,10 @@ from itertools import pairwise
 
 import msgspec
 
+from engine.units import amount
 from lab.classroom.store import Ballot
 from lab.ui.axes import GUESS, MEASURED
-from lab.ui.formatting import amount, ticks
+from lab.ui.formatting import ticks
 from lessons.book import Guess
 from lessons.keys import Key, Value
 from lessons.question import Answer, Choice, Curve

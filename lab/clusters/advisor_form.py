@@ -21,6 +21,7 @@ from engine.fleet.catalog.precision import PRECISIONS
 from engine.fleet.host.fleet import Fleet, example_fleet
 from engine.fleet.host.nvml import read_fleet
 from engine.sim.traces import read_trace
+from engine.units import amount, in_words
 from engine.workload import Draft
 from lab.ui.session import widget_changed
 
@@ -219,9 +220,8 @@ def _take_model() -> str:
     file = st.session_state["config"]
     shape = read_config(file.getvalue(), file.name, "your-model")
     st.session_state.update(own_model=shape, model=OWN_MODEL)
-    return (
-        f"{shape.label}: {shape.params / 1e9:.3g} billion parameters, {shape.kv_bytes(1) / 1e3:.3g} kB of KV per token."
-    )
+    billions, kv = amount(shape.params / 1e9), in_words(shape.kv_bytes(1), "B")
+    return f"{shape.label}: {billions} billion parameters, {kv} of KV per token."
 
 
 def _take_machine() -> str:

@@ -11,6 +11,7 @@ from engine.fleet.exports.files import files
 from engine.fleet.host.finding import Finding, Tray
 from engine.fleet.host.findings import findings
 from engine.fleet.host.fleet import example_fleet
+from engine.units import amount
 from lab.clusters.advisor_form import ask, chosen_model, this_machine
 from lab.clusters.capacity_chart import capacity_alt, capacity_figure
 from lab.clusters.flip_chart import flips_alt, flips_figure
@@ -18,7 +19,6 @@ from lab.clusters.jobs import AdvisorJob, Jobs
 from lab.clusters.scale_kitchen import show
 from lab.clusters.simulate_kitchen import PlansKitchen
 from lab.ui.downloads import download
-from lab.ui.formatting import amount
 from lab.ui.style import STILL, style
 
 VERDICTS = {

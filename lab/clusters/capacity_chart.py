@@ -5,9 +5,9 @@ import plotly.graph_objects as go
 from engine.fleet.advisor.advice import Advice
 from engine.fleet.advisor.trial import TrialResult
 from engine.scenario import KINDS, Kind
+from engine.units import amount
 from lab.clusters.names import WAYS
 from lab.scene.words import LOOKS
-from lab.ui.formatting import amount
 
 ASKED = "#808a94"
 ROW = 46  # pixels
@@ -39,7 +39,7 @@ def capacity_figure(advice: Advice) -> go.Figure:
             text=["" if one.sustained_per_s else " misses a target at any rate" for one in mine],
             textposition="outside",
             cliponaxis=False,
-            hovertemplate="%{y}: %{x:.3g} orders/s<extra></extra>",
+            hovertemplate="%{y}: %{x:,.3~r} orders/s<extra></extra>",
         )
     rate = advice.question.rate_per_s
     figure.add_vline(

@@ -12,7 +12,7 @@ from engine.fleet.advisor.advice import Advice, Flip
 from engine.fleet.advisor.plan import SAID
 from engine.fleet.advisor.sensitivity import FARTHEST
 from engine.fleet.catalog.hardware import fabric
-from lab.ui.formatting import amount
+from engine.units import amount
 
 NAMES = {
     "rate_per_s": ("Orders per second", "/s", 1.0),

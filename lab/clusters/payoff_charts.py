@@ -6,10 +6,10 @@ from math import log
 import plotly.graph_objects as go
 
 from engine.fleet.sweep.said import Boundary, Compared, Curve, Input, Plan
+from engine.units import amount, in_time, in_words
 from lab.clusters.names import SIDES
 from lab.clusters.sweep_charts import GREY, Table, plain, the_same
 from lab.scene.words import LOOKS
-from lab.ui.formatting import amount
 
 HERE = "you are here"
 MARKS = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 2, 5)]
@@ -218,7 +218,7 @@ def _about(value: float) -> float:
 def _told(about: Input, value: float) -> str:
     if about == "prompt":
         return f"{value:,.0f} tokens"
-    return f"{1e3 * value:.3g} ms" if about == "promise" else f"{value / 1e9:.3g} GB/s"
+    return in_time(value) if about == "promise" else in_words(value, "B/s")
 
 
 def _plans(one: Compared) -> tuple[Plan, Plan]:

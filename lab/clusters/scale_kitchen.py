@@ -12,6 +12,7 @@ from engine.fleet.sweep.payoff import question_of
 from engine.fleet.sweep.plans import best_plan, busy_rate_per_s, splits_by_ratio
 from engine.fleet.sweep.said import Sweep
 from engine.scenario import KINDS, Kind
+from engine.units import amount
 from lab.clusters.jobs import Jobs, KitchenJob, SweepResult, sustained
 from lab.clusters.simulate_kitchen import PlansKitchen
 from lab.clusters.sweep_charts import best_of
@@ -19,7 +20,6 @@ from lab.scene.choices import choose_kind
 from lab.scene.component import scene
 from lab.scene.export_html import kitchen
 from lab.scene.words import TITLES
-from lab.ui.formatting import amount
 
 LOADS = (0.3, 0.5, 0.7, 0.9, 1.0, 1.2, 1.6)  # of the rate that keeps all workers busy
 SLIDER = 200

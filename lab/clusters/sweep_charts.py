@@ -6,9 +6,9 @@ import plotly.graph_objects as go
 
 from engine.fleet.sweep.said import Ratio, Side, Sustained, Tried
 from engine.scenario import KINDS, Kind
+from engine.units import amount, in_time
 from lab.clusters.names import WAYS
 from lab.scene.words import LOOKS
-from lab.ui.formatting import amount
 
 Table = dict[str, list[str]]
 GREY = "#808a94"
@@ -74,8 +74,8 @@ def load_table(points: Sequence[Tried]) -> Table:
         "Requests/s": [amount(point.rate_per_s) for point in points],
         "Deployment": [WAYS[point.kind] for point in points],
         "Good": [f"{point.attained:.0%}" for point in points],
-        "TTFT": [_s(point.ttft_p90_s) for point in points],
-        "TPOT": [_s(point.tpot_p90_s) for point in points],
+        "TTFT": [in_time(point.ttft_p90_s) for point in points],
+        "TPOT": [in_time(point.tpot_p90_s) for point in points],
     }
 
 
@@ -171,10 +171,6 @@ def _named(point: Sustained) -> str:
 
 def _rate(per_s: float) -> str:
     return f"{amount(per_s)} requests/s"
-
-
-def _s(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.0f} ms"
 
 
 def the_same(side: Side, where: str, instead: Sequence[str]) -> str:

@@ -9,11 +9,12 @@ from html import escape
 from math import log10
 from typing import NamedTuple
 
+from engine.units import amount
 from lab.course.known import Chart
 from lab.course.tables import Table
 from lab.ui.assets import asset
 from lab.ui.axes import GUESS, LIMIT, MEASURED, SERIES, even_ticks, span
-from lab.ui.formatting import amount, ticks
+from lab.ui.formatting import ticks
 from lessons.keys import Key
 from lessons.lesson import Round
 from lessons.question import Answer, Bars, Choice, Curve, Lines, Number

@@ -8,9 +8,9 @@ import streamlit as st
 from engine.events import HandoffEnded, HandoffStarted, StepEnded, StepStarted
 from engine.log import Log
 from engine.plan import Plan
+from engine.units import amount
 from lab.course.tables import Table
 from lab.ui.axes import SERIES
-from lab.ui.formatting import amount
 from lab.ui.style import STILL
 from lessons.evidence import CannotTell, Evidence
 from lessons.lesson import FreeKnob, Round

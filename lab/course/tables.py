@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from lab.ui.formatting import amount, in_words, spread
+from engine.units import amount
+from lab.ui.formatting import in_words, spread
 from lessons.keys import Key, Value
 from lessons.question import Answer, Bars, Choice, Curve, Lines
 

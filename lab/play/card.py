@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from html import escape
 
 from engine.stall import in_seconds
+from engine.units import amount
 from lab.play.frontier_html import Mark, place
 from lab.play.game import Play
 from lab.play.moment import moment
@@ -11,7 +12,7 @@ from lab.play.score import Score
 from lab.play.standing import TWICE, Standing, standing
 from lab.play.words import STALL, TTFT
 from lab.ui.axes import span
-from lab.ui.formatting import amount, ticks
+from lab.ui.formatting import ticks
 
 WIDTH, HEIGHT = 1200, 630
 LEFT, RIGHT, TOP, BOTTOM = 110, 800, 210, 520

@@ -8,10 +8,11 @@ from math import log10
 import msgspec
 
 from engine.stall import in_seconds
+from engine.units import amount
 from lab.play.score import Score
 from lab.play.words import STALL, TTFT
 from lab.ui.axes import span
-from lab.ui.formatting import amount, ticks
+from lab.ui.formatting import ticks
 
 YOU, BEST = "currentColor", "#1a8f74"
 

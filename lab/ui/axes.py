@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from math import log10
 
-from lab.ui.formatting import amount, ticks
+from engine.units import amount
+from lab.ui.formatting import ticks
 
 # at least 3:1 against both a white and a near-black page; shape and words tell them apart too
 GUESS, MEASURED = "#d95f02", "#1a8f74"

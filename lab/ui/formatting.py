@@ -3,18 +3,13 @@
 from datetime import datetime
 from math import ceil, floor, inf, log10
 
+from engine.units import amount
 from lessons.evidence import Made
 from lessons.keys import Key, Value, Verdict
 from lessons.lesson import Round
 from lessons.question import Answer, Choice, Curve, Number
 
 ICONS = {"right": ":material/check_circle:", "close": ":material/adjust:", "off": ":material/cancel:"}
-
-
-def amount(value: float, unit: str = "") -> str:
-    """Three digits: a few repeats justify no more."""
-    digits = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return f"{digits} {unit}".rstrip()
 
 
 def asked_words(asked: Round, setting: float) -> str:

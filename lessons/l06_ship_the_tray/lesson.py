@@ -10,6 +10,7 @@ from engine.fleet.catalog.hf_config import model
 from engine.fleet.estimate.ruler import Pace, scale_ruler
 from engine.log import Log
 from engine.scenario import Scenario
+from engine.units import amount
 from lessons.evidence import CannotTell, Evidence
 from lessons.keys import greatest, number
 from lessons.lesson import Claim, FreeKnob, Knob, Lesson, Round
@@ -90,10 +91,10 @@ def even_words(one: Evidence) -> Mapping[str, str]:
         "usual": ms(usual_gap_s(one.log(QUICK))),
         "computed": ms(log.scenario.link.seconds(int(handoff_bytes(log)))),
         "shipped": ms(handoff_s(log)),
-        "formula": f"{formula_mb_per_s(one):.3g} MB/s",
+        "formula": amount(formula_mb_per_s(one), "MB/s"),
         "per_token": f"{live.kv_bytes_per_token:,.0f} bytes",
         "prefill": f"{live.prefill_s_per_token * 1e3:.2g} ms",
-        "ruler": "\n".join(f"- {mark.label}: like {mark.bytes_per_s / 1e6:.3g} MB/s here" for mark in marks),
+        "ruler": "\n".join(f"- {mark.label}: like {amount(mark.bytes_per_s / 1e6)} MB/s here" for mark in marks),
         "assumes": ruler.assumes,
     }
 

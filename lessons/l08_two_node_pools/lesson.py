@@ -6,6 +6,7 @@ from pathlib import Path
 from engine.log import Log
 from engine.metrics import summarize
 from engine.scenario import Scenario, Workload
+from engine.units import amount
 from lessons.evidence import Evidence
 from lessons.keys import greatest
 from lessons.lesson import Claim, FreeKnob, Knob, Lesson, Round
@@ -63,7 +64,7 @@ def pool_words(one: Evidence) -> Mapping[str, str]:
         "ratio": f"{work_ratio(log):.2g}",
         "output": f"{log.scenario.workload.output_tokens}",
         "tray": mb(handoff_bytes(log)),
-        "road": f"{road_mb_per_s(log):.3g} MB/s",
+        "road": amount(road_mb_per_s(log), "MB/s"),
         "rate": f"{len(requests(log)) / last_read_s(log):.2g}",
     }
 

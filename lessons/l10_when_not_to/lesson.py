@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from engine.scenario import Scenario, Workload
+from engine.units import amount
 from lessons.evidence import Evidence
 from lessons.keys import greatest
 from lessons.lesson import Claim, FreeKnob, Knob, Lesson, Round
@@ -26,8 +27,8 @@ def gain(one: Evidence) -> float:
 
 def rate_words(one: Evidence) -> Mapping[str, str]:
     return {
-        "chunked": f"{output_tokens_per_s(one.log('chunked')):.3g}",
-        "split": f"{output_tokens_per_s(one.log('disaggregated')):.3g}",
+        "chunked": amount(output_tokens_per_s(one.log("chunked"))),
+        "split": amount(output_tokens_per_s(one.log("disaggregated"))),
         "output": f"{one.log('chunked').scenario.workload.output_tokens}",
     }
 

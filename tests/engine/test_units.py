@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from engine.errors import BadInput
-from engine.units import bytes_per_s, in_words, rate_per_s, seconds
+from engine.units import amount, bytes_per_s, in_time, in_words, rate_per_s, seconds
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,33 @@ def test_any_text_is_a_quantity_or_refused(text: str) -> None:
         (2.5e9, "2.5 GB"),
         (3e12, "3 TB"),
         (-1.5e6, "-1.5 MB"),
+        (999.6e3, "1 MB"),
+        (999.96, "1 kB"),
     ],
 )
 def test_in_words(value: float, words: str) -> None:
     assert in_words(value, "B") == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (4.67, "4.67 s"),
+        (1234.0, "1,234 s"),
+        (0.0543, "54.3 ms"),
+        (0.9996, "1 s"),
+        (999.6e-6, "1 ms"),
+        (2.5e-6, "2.5 µs"),
+    ],
+)
+def test_in_time(seconds: float, words: str) -> None:
+    assert in_time(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.4567, "0.457"), (12.34, "12.3"), (99.96, "100"), (1026.4, "1,026"), (15_000, "15,000")]
+)
+def test_amounts_are_written_as_people_write_them(value: float, words: str) -> None:
+    assert amount(value) == words
+    assert amount(value, "MB/s") == f"{words} MB/s"

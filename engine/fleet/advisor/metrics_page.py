@@ -11,6 +11,7 @@ from collections import defaultdict
 import msgspec
 
 from engine.errors import BadInput
+from engine.units import amount, in_time
 
 MOST_BYTES = 5_000_000
 ALLOWED = "the text of a /metrics page of vLLM, SGLang, Dynamo's frontend or TGI"
@@ -84,15 +85,15 @@ class ServerLoad(msgspec.Struct, frozen=True):
             f"average, {self._reuse}."
         ]
         if self.rate_per_s is not None and self.span_s is not None:
-            hours = f"{self.span_s / 3600:.3g} hours" if self.span_s >= 3600 else f"{self.span_s:.0f} s"
+            hours = f"{amount(self.span_s / 3600)} hours" if self.span_s >= 3600 else f"{self.span_s:.0f} s"
             said.append(
-                f"{self.rate_per_s:.3g} requests/s on average since the server started, {hours} ago: busy hours"
+                f"{amount(self.rate_per_s)} requests/s on average since the server started, {hours} ago: busy hours"
             )
             said[-1] += " are above that, so set the rate that you must sustain."
         if self.ttft_p90_s is not None and self.itl_p99_s is not None:
             said.append(
-                f"Measured there: 90 % of first tokens within {_time(self.ttft_p90_s)}, 99 % of gaps between tokens "
-                f"within {_time(self.itl_p99_s)}."
+                f"Measured there: 90 % of first tokens within {in_time(self.ttft_p90_s)}, 99 % of gaps between tokens "
+                f"within {in_time(self.itl_p99_s)}."
             )
         return said
 
@@ -218,7 +219,3 @@ class _Page:
                 return below + (bound - below) * (wanted - before) / (count - before)
             below, before = bound, count
         return below
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"

@@ -8,7 +8,7 @@ from engine.fleet.advisor.plan import Verdict
 from engine.fleet.advisor.question import Question
 from engine.fleet.advisor.trial import TrialResult
 from engine.fleet.estimate.roofline import prefill_s, smallest_tp
-from engine.units import in_words
+from engine.units import amount, in_time, in_words
 
 SHARE = 0.2  # of a prefill: a longer handoff is expensive, even if nothing waits for it
 
@@ -28,8 +28,8 @@ def sentence(
 ) -> str:
     """The verdict in one sentence."""
     where = f"{question.gpus} × {question.card.label}"
-    keeps = f"sustains {chosen.sustained_per_s:.3g} requests/s within both targets"
-    keeps += "" if chosen.keeps else f", not the {question.rate_per_s:.3g} asked for"
+    keeps = f"sustains {amount(chosen.sustained_per_s)} requests/s within both targets"
+    keeps += "" if chosen.keeps else f", not the {amount(question.rate_per_s)} asked for"
     if verdict == "fix-first":
         later = f" Disaggregation is the next tier: {tier.sentence}" if tier else ""
         broken = f"{question.road.label} is down, so a handoff would take {question.road_now.label}: fix that first."
@@ -54,12 +54,12 @@ def _simulated(name: str, who: str, question: Question, outcome: TrialResult) ->
         ("itl", outcome.itl_s, question.itl_slo_s if itl else None, "99 % of gaps between tokens are within"),
         ("tpot", outcome.tpot_s, question.itl_slo_s if tpot else None, "90 % of requests have a mean gap within"),
     ):
-        against = f"; target: {_time(limit)}" if limit else ""
-        yield Reason(f"{name}_{metric}_s", value, "s", limit, f"{said}, {at}: {percentile} {_time(value)}{against}.")
+        against = f"; target: {in_time(limit)}" if limit else ""
+        yield Reason(f"{name}_{metric}_s", value, "s", limit, f"{said}, {at}: {percentile} {in_time(value)}{against}.")
 
 
 def _rate(per_s: float) -> str:
-    return f"{per_s:.3g} requests/s"
+    return f"{amount(per_s)} requests/s"
 
 
 def _of_the_handoff(question: Question, split: TrialResult) -> Iterator[Reason]:
@@ -71,12 +71,12 @@ def _of_the_handoff(question: Question, split: TrialResult) -> Iterator[Reason]:
     alone = prefill_s(shape, question.card, question.isl_tokens, cached=question.cached_tokens, tp=tp)
     road = question.handoff_road(tp + candidate.decode.tp, (candidate.prefill.replicas, candidate.decode.replicas))
     size = in_words(shape.kv_bytes(question.isl_tokens), "B")
-    text = f"One prompt's KV, {size}, takes {_time(seconds)} over {road.label}: {seconds / alone:.0%} of its prefill."
+    text = f"One prompt's KV, {size}, takes {in_time(seconds)} over {road.label}: {seconds / alone:.0%} of its prefill."
     yield Reason("handoff_share", seconds / alone, "of the prefill", SHARE, text)
     if question.links_down:
         nbytes = shape.kv_bytes(question.isl_tokens)
         now_s, whole_s = question.road_now.link.seconds(nbytes), question.road.link.seconds(nbytes)
-        text = f"Once repaired, {question.road.label} takes {_time(whole_s)} for it instead of {_time(now_s)}."
+        text = f"Once repaired, {question.road.label} takes {in_time(whole_s)} for it instead of {in_time(now_s)}."
         yield Reason("handoff_mended_s", whole_s, "s", now_s, text)
 
 
@@ -91,14 +91,10 @@ def _of_the_load(question: Question, together: TrialResult | None) -> Iterator[R
     alone = prefill_s(shape, card, question.isl_tokens, cached=question.cached_tokens, tp=tp)
     meets = question.rate_per_s * alone / replicas
     text = (
-        f"One prompt's prefill of {question.uncached_tokens:,} tokens takes {_time(alone)} alone; a worker would "
+        f"One prompt's prefill of {question.uncached_tokens:,} tokens takes {in_time(alone)} alone; a worker would "
         f"prefill for {meets:.0%} of the time, and delay decode that often."
     )
     yield Reason("prefill_share", meets, "of a worker's time", 1.0, text)
     copies = question.gpus // least
     text = f"{question.gpus} GPUs hold {copies} copies of {shape.label}; a split needs two."
     yield Reason("copies", copies, "copies", 2, text)
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"

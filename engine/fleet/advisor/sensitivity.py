@@ -11,6 +11,7 @@ from engine.fleet.advisor.capacity import Best, best, ranking, splitting_pays
 from engine.fleet.advisor.plan import SAID
 from engine.fleet.advisor.question import MAX_GPUS, Question
 from engine.fleet.catalog.hardware import FabricSpec, fabric, fabrics
+from engine.units import amount
 
 Field = Literal["rate_per_s", "isl_tokens", "osl_tokens", "itl_slo_s", "ttft_slo_s"]
 FIELDS: dict[Field, tuple[str, str]] = {
@@ -64,7 +65,7 @@ def next_tier(question: Question, scale: Scale) -> Tier | None:
         if there and there.pays and there.split >= 1 and there.split_candidate and rate > question.rate_per_s:
             shape = there.split_candidate.label
             sentence = (
-                f"on {gpus} GPUs over {road.label}, above {rate:.3g} requests/s, no co-located plan meets the "
+                f"on {gpus} GPUs over {road.label}, above {amount(rate)} requests/s, no co-located plan meets the "
                 f"targets, and {shape} does."
             )
             return Tier(gpus, rate, road.name, shape, sentence)
@@ -138,7 +139,7 @@ def _said(there: Best) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else amount(value)
 
 
 def _first_big(sentence: str) -> str:

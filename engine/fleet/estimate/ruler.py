@@ -18,6 +18,7 @@ from engine.fleet.catalog.models import ModelShape
 from engine.fleet.estimate.roofline import prefill_s, smallest_tp
 from engine.fleet.estimate.step_cost import error_of, kv_shards
 from engine.scenario import number
+from engine.units import in_time, in_words
 
 PROMPT_TOKENS = 2048  # the prompt length at which the real model's prefill is taken
 
@@ -106,8 +107,8 @@ def _mark(live: Pace, real: Pace, fabric: FabricSpec) -> Mark:
 def _assumptions(model: ModelShape, gpu: GpuSpec, tp: int, tokens: int, real: Pace) -> str:
     where = f"{tp} × {gpu.label}" if tp > 1 else gpu.label
     return (
-        f"{model.label} on {where} under vLLM, simulated: {real.prefill_s_per_token * 1e6:.3g} µs "
-        f"and {real.kv_bytes_per_token / 1e3:.3g} kB of KV per prompt token ({tokens:,} tokens long). "
+        f"{model.label} on {where} under vLLM, simulated: {in_time(real.prefill_s_per_token)} "
+        f"and {in_words(real.kv_bytes_per_token, 'B')} of KV per prompt token ({tokens:,} tokens long). "
         f"{error_of(gpu, 'vllm', model)} "
         "Handoffs reach this share of the line rate: NVLink 75 %, PCIe 66 to 77 %, RDMA 70 %, TCP 80 %; "
         "the TCP fallback reaches 0.5 GB/s, as measured. One link per GPU."

@@ -5,6 +5,7 @@ import msgspec
 from engine.fleet.advisor.advice import Advice
 from engine.fleet.exports import dynamo, kubernetes, vllm
 from engine.fleet.exports.report import report
+from engine.units import amount
 
 
 def files(advice: Advice) -> dict[str, str]:
@@ -32,7 +33,7 @@ def advice_report(advice: Advice) -> str:
     return report(
         advice.plan,
         reasons=[advice.sentence, *(reason.sentence for reason in advice.reasons), advice.assumes],
-        runner_up=f"{other.candidate.label}: sustains {other.sustained_per_s:.3g} requests/s." if other else "",
+        runner_up=f"{other.candidate.label}: sustains {amount(other.sustained_per_s)} requests/s." if other else "",
         flips=turning,
         findings=advice.findings,
     )

@@ -9,7 +9,7 @@ from engine.fleet.catalog.hardware import fabric
 from engine.fleet.catalog.models import ModelShape
 from engine.fleet.host.fleet import Fleet, Gpu
 from engine.fleet.host.links import Road
-from engine.units import in_words
+from engine.units import in_time, in_words
 
 Severity = Literal["critical", "warning", "info"]
 
@@ -52,8 +52,7 @@ class Tray(msgspec.Struct, frozen=True):
     def over(self, bytes_per_s: float) -> str:
         """How long it takes at this bandwidth, in words."""
         seconds = self.bytes / bytes_per_s
-        time = f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
-        return f"{time} at {in_words(bytes_per_s, 'B/s')}"
+        return f"{in_time(seconds)} at {in_words(bytes_per_s, 'B/s')}"
 
     def __str__(self) -> str:
         return f"{self.model.label}, {self.tokens:,} tokens ({in_words(self.bytes, 'B')})"

@@ -19,7 +19,7 @@ from engine.fleet.catalog.hf_config import model
 from engine.fleet.catalog.sites import site
 from engine.fleet.estimate.step_cost import calibrated
 from engine.fleet.sweep.said import INPUTS, Begun, Boundary, Compared, Curve, Edge, Input, Plan, Said, Side, Sweep
-from engine.units import in_words
+from engine.units import in_time, in_words
 
 PROMPTS = tuple(round(2 ** (n / 2)) for n in range(12, 35))  # 64 to 131,072 tokens
 PROMISES = tuple(0.004 * 2 ** (n / 2) for n in range(14))  # 4 to 360 ms
@@ -316,4 +316,4 @@ def _named(about: Input) -> str:
 def _said(about: Input, value: float) -> str:
     if about == "prompt":
         return f"{float(f'{value:.2g}'):,.0f} tokens"
-    return f"{1e3 * value:.3g} ms" if about == "promise" else in_words(value, "B/s")
+    return in_time(value) if about == "promise" else in_words(value, "B/s")

@@ -6,7 +6,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from engine.bench.figure import Figure, amount, as_json, as_table, beside, found
+from engine.bench.figure import Figure, as_json, as_table, beside, found, said_in
 from engine.bench.handoff import itl_s
 from engine.bench.start import Memory
 from engine.cli import cli
@@ -37,12 +37,16 @@ def test_interleaved_repeats_are_compared_by_their_medians() -> None:
         (8e3, "B", "8 kB"),
         (0.0543, "s", "54.3 ms"),
         (2.5e-6, "s", "2.5 µs"),
+        (999.6e-6, "s", "1 ms"),
+        (0.9996, "s", "1 s"),
+        (999.6e6, "B", "1 GB"),
+        (999.6, "", "1,000"),
         (4.67, "s", "4.67 s"),
         (1152, "", "1,152"),
     ],
 )
 def test_amounts_are_said_in_three_digits(value: float, unit: str, said: str) -> None:
-    assert amount(value, unit) == said
+    assert said_in(value, unit) == said
 
 
 def test_findings_are_said_as_a_table_and_as_json() -> None:
