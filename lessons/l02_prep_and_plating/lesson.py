@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from engine.scenario import Scenario
 from lessons.evidence import CannotTell, Evidence
 from lessons.keys import curve, greatest, number
@@ -135,9 +137,12 @@ def growth(one: Evidence, batch: float) -> float:
 
 
 def as_foretold(one: Evidence) -> bool:
-    """Far below the knee, up to an eighth of it, the step hardly grows: by less than half for twice or more answers."""
-    flat = [batch for batch in BATCHES[1:] if batch <= max(knee(one) / 8, BATCHES[1])]
-    return growth(one, flat[-1]) < 1.5
+    """Far below the knee, up to a sixteenth of it, the step hardly grows: by less than half for twice or more answers.
+
+    Between two batches by a straight line: the knee is measured, and must not choose between two steps that differ."""
+    far, grown = max(knee(one) / 16, BATCHES[1]), {batch: growth(one, batch) for batch in BATCHES}
+    until = [times for batch, times in grown.items() if batch <= far]
+    return max(*until, float(np.interp(far, list(grown), list(grown.values())))) < 1.5
 
 
 def batch_words(one: Evidence) -> Mapping[str, str]:

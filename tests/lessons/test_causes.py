@@ -11,6 +11,7 @@ from engine.log import Log
 from lessons import all_lessons
 from lessons.evidence import Evidence
 from lessons.keys import Key
+from lessons.l02_prep_and_plating import lesson as prep_and_plating
 from lessons.l09_at_scale import rack
 from lessons.lesson import ONLY_IF, Claim, Lesson
 from tests.lessons.simulated import MACHINE, gathered, log_of
@@ -171,3 +172,12 @@ def test_where_a_claim_fails_its_sentence_does_not_stand() -> None:
     assert "The pause is the giant's prefill" not in told
     assert "more than the giant's prefill" in told
     assert "[" not in told
+
+
+def test_what_the_roofline_foretells_does_not_hang_on_some_percent_of_the_knee(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of a Xeon, and knees as they were measured there, quiet and busy."""
+    steps_ms = dict(zip(prep_and_plating.BATCHES, (26.7, 30.4, 34.3, 52.7, 93.1), strict=True))
+    monkeypatch.setattr(prep_and_plating, "step_s", lambda one, batch: steps_ms[batch] / 1e3)
+    for measured in range(58, 70):
+        monkeypatch.setattr(prep_and_plating, "knee", lambda one, at=measured: at)
+        assert prep_and_plating.as_foretold(Evidence())
