@@ -9,6 +9,7 @@ from itertools import pairwise
 import msgspec
 
 from engine.events import Event, StepEnded, StepStarted
+from engine.units import percent
 
 JOINED = "workers joined over the network"  # as a log's machine says it: those that ran are others
 MOST = 0.1  # beyond this share, the measurements no longer show the engine itself
@@ -49,7 +50,7 @@ def disturbance(events: Sequence[Event], machine: str = "") -> str:
         because = f"since {workers} workers share {cores[0]} here"
     else:
         because = f"because of something else on {'its' if JOINED in machine else 'this'} machine"
-    return f"Disturbed: for {share:.0%} of its steps' time a worker did not have its core, {because}."
+    return f"Disturbed: for {percent(share)} of its steps' time a worker did not have its core, {because}."
 
 
 def calmed(events: Sequence[Event]) -> tuple[Event, ...]:

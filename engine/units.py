@@ -81,6 +81,11 @@ def amount(value: float, unit: str = "") -> str:
     return f"{value:,.0f} {unit}".rstrip() if abs(short) >= 100 else f"{short:.3g} {unit}".rstrip()
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """0.43 is "43 %"."""
+    return f"{share:.{digits}%}".replace("%", " %")
+
+
 def _short(value: float) -> float:
     """Three figures of it, before its prefix is chosen: else 999.6 kB are 1e+03 kB."""
     return float(f"{value:.3g}")

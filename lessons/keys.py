@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from engine.disturbed import MOST
+from engine.units import percent
 from lessons.evidence import CannotTell, Sample
 
 SAME = "same"  # the name of the option that says "about the same"
@@ -185,7 +186,7 @@ def _scattered(counted: Sequence[Sample], found: str) -> str:  # type: ignore[ty
     """Why these samples carry no verdict."""
     bad = [one.lost for one in counted if one.lost > MOST]
     if bad:
-        share = f"{max(bad):.0%}".replace("%", " %")
+        share = percent(max(bad))
         disturbed = f"in {len(bad)} of {len(counted)} repeats" if len(counted) > 1 else "while it ran"
         return (
             f"Something else on this machine took up to {share} of a worker's time {disturbed}. {found}, "

@@ -225,10 +225,6 @@ def mb(nbytes: float) -> str:
     return f"{amount(nbytes / 1e6)} MB"
 
 
-def percent(share: float) -> str:
-    return f"{share:.0%}".replace("%", " %")
-
-
 def bars(unit: str, fold: Callable[[Log], float], *runs: str, scale: float = 1.0, log: bool = False) -> View:
     """A number of each run, times `scale`."""
     return lambda evidence, told: Bars(

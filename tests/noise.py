@@ -22,6 +22,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from engine.units import percent
 from lab.course.evidence_runs import Gathering
 from lab.course.evidence_store import EvidenceStore
 from lab.runs.engine_client import EngineClient
@@ -222,7 +223,7 @@ def told(played: Sequence[Played]) -> str:
         those = [one for one in played if one.cores == cores]
         silent = sum(one.key is None and not one.trouble for one in those)
         trouble = [f"  {one.lesson} {one.round}: {one.trouble}" for one in those if one.trouble]
-        share = f"{silent / len(those):.0%}".replace("%", " %")
+        share = percent(silent / len(those))
         lines += [
             f"{cores} cores taken: {len(those)} rounds, {sum(one.runs for one in those)} runs of which "
             f"{sum(one.disturbed for one in those)} were disturbed, {sum(one.seconds for one in those):.0f} s; "

@@ -28,7 +28,7 @@ from engine.fleet.host.findings import findings
 from engine.fleet.host.nvml import read_fleet
 from engine.scenario import whole
 from engine.sim.traces import read_trace
-from engine.units import amount, in_time
+from engine.units import amount, in_time, percent
 
 WIDTH = 110
 
@@ -206,7 +206,7 @@ def _show(advice: Advice) -> None:
     chosen = advice.chosen.then
     sure.append(
         f"Its capacity was found with {chosen.requests:,} simulated requests, which replaced those in flight "
-        f"{chosen.turnovers:.1f} times; times may be off by {advice.error:.0%}."
+        f"{chosen.turnovers:.1f} times; times may be off by {percent(advice.error)}."
     )
     front = [f"{one.candidate.label}: TTFT {in_time(one.ttft_s)}, ITL {in_time(one.itl_s)}" for one in advice.frontier]
     few = [f"{advice.fewest_gpus} of these GPUs sustain the rate without splitting."] if advice.fewest_gpus else []

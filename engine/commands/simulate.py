@@ -29,7 +29,7 @@ from engine.sim.run import MAX_SIMULATED_WORKERS, ROUTINGS, ClusterSpec, count, 
 from engine.sim.station import WorkerSpec
 from engine.sim.tally import Tally, tally
 from engine.sim.traces import read_trace
-from engine.units import amount
+from engine.units import amount, percent
 from engine.workload import Draft, drafts, varied
 
 MEASURED = Workload(
@@ -159,9 +159,8 @@ def simulate(
         click.echo(about["error"])
     if slo != Slo():
         kept = _kept(counted, slo)
-        click.echo(
-            f"{kept['attainment']:.1%} of the requests met the SLOs: {amount(kept['goodput_per_s'] or 0.0)} requests/s"
-        )
+        met, good = percent(kept["attainment"] or 0.0, digits=1), amount(kept["goodput_per_s"] or 0.0)
+        click.echo(f"{met} of the requests met the SLOs: {good} requests/s")
 
 
 def _print_json(log: Log, slo: Slo, about: dict[str, object] | None) -> None:

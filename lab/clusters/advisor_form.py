@@ -92,7 +92,7 @@ def _fields() -> tuple[bool, UploadedFile | None]:
             )
             reused = "Prompt already prepped (prefix reuse), %"
             st.slider(reused, 0, 95, st.session_state["reuse_percent"], key="reuse_percent")
-            _choice("Engine", tuple(ENGINES), key="engine")
+            _choice("Engine", tuple(ENGINES), format_func=lambda name: ENGINES[name].label, key="engine")
             own, kinds = "as the model's file says", ("", *PRECISIONS)
             _choice("Weights", kinds, format_func=lambda kind: kind or own, key="precision")
             _choice("KV cache", ("", "bf16", "fp8"), format_func=lambda kind: kind or own, key="kv_dtype")

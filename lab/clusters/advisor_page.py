@@ -11,7 +11,7 @@ from engine.fleet.exports.files import files
 from engine.fleet.host.finding import Finding, Tray
 from engine.fleet.host.findings import findings
 from engine.fleet.host.fleet import example_fleet
-from engine.units import amount
+from engine.units import amount, percent
 from lab.clusters.advisor_form import ask, chosen_model, this_machine
 from lab.clusters.capacity_chart import capacity_alt, capacity_figure
 from lab.clusters.flip_chart import flips_alt, flips_figure
@@ -161,7 +161,7 @@ def _compared(advice: Advice) -> None:
         st.markdown(f"Frontier at the asked rate, which nothing beats in both TTFT and ITL: {unbeaten}.")
     chosen = advice.chosen.then
     st.caption(
-        f"Sustains: the highest rate within both targets, ±{advice.error:.0%}, in steady state. The chosen "
+        f"Sustains: the highest rate within both targets, ±{percent(advice.error)}, in steady state. The chosen "
         f"one was simulated there with {chosen.requests:,} orders; those in flight were replaced "
         f"{chosen.turnovers:.1f} times. Times are in ms: TTFT and TPOT at the 90th, ITL at the 99th percentile, at "
         f"{amount(advice.question.rate_per_s)} orders/s, or at what the kitchen sustains if that is less. "

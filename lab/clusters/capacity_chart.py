@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 from engine.fleet.advisor.advice import Advice
 from engine.fleet.advisor.trial import TrialResult
 from engine.scenario import KINDS, Kind
-from engine.units import amount
+from engine.units import amount, percent
 from lab.clusters.names import WAYS
 from lab.scene.words import LOOKS
 
@@ -62,7 +62,7 @@ def capacity_figure(advice: Advice) -> go.Figure:
 def capacity_alt(advice: Advice) -> str:
     """The chart in words, for screen readers."""
     said = [f"{one.candidate.label} sustains {amount(one.sustained_per_s)} orders/s" for one in shown(advice)]
-    return f"{'; '.join(said)}, each within {advice.error:.0%}. Asked for: {amount(advice.question.rate_per_s)}."
+    return f"{'; '.join(said)}, each within {percent(advice.error)}. Asked for: {amount(advice.question.rate_per_s)}."
 
 
 def _kind(one: TrialResult) -> Kind:

@@ -6,7 +6,7 @@ from math import log
 import plotly.graph_objects as go
 
 from engine.fleet.sweep.said import Boundary, Compared, Curve, Input, Plan
-from engine.units import amount, in_time, in_words
+from engine.units import amount, in_time, in_words, percent
 from lab.clusters.names import SIDES
 from lab.clusters.sweep_charts import GREY, Table, plain, the_same
 from lab.scene.words import LOOKS
@@ -30,7 +30,7 @@ def curve_says(curve: Curve) -> str:
     close = ", which is too close to call" if curve.low <= curve.here <= curve.high else ""
     return (
         f"Up to {_told(curve.input, flip)} {first} sustains more, above it {then}. Rates may be off by "
-        f"{curve.error:.0%}, so it lies between {_told(curve.input, low)} and {_told(curve.input, high)}. "
+        f"{percent(curve.error)}, so it lies between {_told(curve.input, low)} and {_told(curve.input, high)}. "
         f"You are at {_told(curve.input, curve.here)}{close}."
     )
 
@@ -112,7 +112,7 @@ def map_figure(found: Boundary, simulated: Sequence[Compared], here: tuple[int, 
     ]
     looks = {kind: LOOKS[kind] for kind in ("colocated", "disaggregated")}
     looks |= {"tie": (GREY, "cross-thin-open"), "none": (GREY, "x-thin-open")}
-    words = {**SIDES, "tie": f"the same within {found.error:.0%}", "none": "none meets the SLOs"}
+    words = {**SIDES, "tie": f"the same within {percent(found.error)}", "none": "none meets the SLOs"}
     for kind, (colour, symbol) in looks.items():
         mine = [(prompt, promise) for prompt, promise, gain in cells if _kind(gain, found.error) == kind]
         if mine:

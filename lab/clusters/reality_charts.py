@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 from engine.log import Log
 from engine.metrics import summarize
 from engine.sim.reality import RealityVerdict
+from engine.units import percent
 from lab.ui.axes import GUESS, MEASURED, log_ticks
 
 CLOSE = 0.15
@@ -62,6 +63,6 @@ def verdict_says(verdict: RealityVerdict) -> str:
     close = sum(abs(gap.error) <= CLOSE for gap in verdict.gaps)
     worst = verdict.worst
     return (
-        f"{close} of {len(verdict.gaps)} figures are within {CLOSE:.0%}; the worst, {METRICS[worst.metric]} "
-        f"{worst.percentile}, is {abs(worst.error):.0%} too {'long' if worst.error > 0 else 'short'}."
+        f"{close} of {len(verdict.gaps)} figures are within {percent(CLOSE)}; the worst, {METRICS[worst.metric]} "
+        f"{worst.percentile}, is {percent(abs(worst.error))} too {'long' if worst.error > 0 else 'short'}."
     )

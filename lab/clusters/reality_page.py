@@ -12,7 +12,7 @@ from engine.log import Log
 from engine.scenario import Deployment, Scenario
 from engine.sim.reality import RealityVerdict, against, calibrated
 from engine.sim.run import simulate, worker_like
-from engine.units import in_words
+from engine.units import in_words, percent
 from lab.clusters.reality_charts import CLOSE, shares_alt, shares_figure, verdict_says, verdict_table
 from lab.runs.engine_client import EngineClient
 from lab.runs.live_scene import live as live_scene
@@ -114,7 +114,8 @@ def _progress(engine: EngineClient, takes_s: float) -> None:
     for run, what in zip(_runs(), ("To learn from", "To predict"), strict=False):
         if not engine.over(run):
             share, place = _share(engine, run), engine.place(run)
-            st.progress(share, f"{what}: place {place} in the queue" if place else f"{what}: {share:.0%} of all tokens")
+            how_far = f"place {place} in the queue" if place else f"{percent(share)} of all tokens"
+            st.progress(share, f"{what}: {how_far}")
 
 
 def _watch(engine: EngineClient) -> None:
@@ -160,7 +161,7 @@ def _verdict(engine: EngineClient) -> None:
         f"One run of each. Steps of the second run took {verdict.decode_contention:.2f} times as long for decode and "
         f"{verdict.prefill_contention:.2f} times for prefill as the same steps in the first: that part of the error is "
         "noise on this machine. The last column removes it; what is left is the model's own error. Within "
-        f"{CLOSE:.0%} counts as close."
+        f"{percent(CLOSE)} counts as close."
     )
 
 

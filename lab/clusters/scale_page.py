@@ -14,7 +14,7 @@ from engine.fleet.estimate.step_cost import error_of
 from engine.fleet.sweep.payoff import margin, question_of
 from engine.fleet.sweep.plans import busy_rate_per_s
 from engine.fleet.sweep.said import ASKS, Boundary, Curve, Ratio, Sweep
-from engine.units import in_words
+from engine.units import in_words, percent
 from lab.clusters import payoff_charts as payoff, sweep_charts as charts
 from lab.clusters.jobs import Jobs, SweepJob, SweepResult, compared, sustained, tried
 from lab.clusters.names import BETTER
@@ -252,8 +252,8 @@ def _show(asked: Sweep, result: SweepResult) -> None:
 
 def _drawn_how(error: float) -> str:
     return (
-        f"Lines: the advisor's formulas, scaled to what was simulated, within {error:.0%}. Where the sides differ by "
-        "less, nobody can call it."
+        f"Lines: the advisor's formulas, scaled to what was simulated, within {percent(error)}. Where the sides differ "
+        "by less, nobody can call it."
     )
 
 

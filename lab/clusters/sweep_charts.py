@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from engine.fleet.sweep.said import Ratio, Side, Sustained, Tried
 from engine.scenario import KINDS, Kind
-from engine.units import amount, in_time
+from engine.units import amount, in_time, percent
 from lab.clusters.names import WAYS
 from lab.scene.words import LOOKS
 
@@ -58,14 +58,10 @@ def _so(best: dict[Kind, Sustained], error: float) -> str:
     split = best["disaggregated"].rate_per_s
     joint = max(one.rate_per_s for kind, one in best.items() if kind != "disaggregated")
     if min(split, joint) * (1 + error) > max(split, joint):
-        return f"Within {error:.0%}, a split neither wins nor loses here: choose what is simpler."
+        return f"Within {percent(error)}, a split neither wins nor loses here: choose what is simpler."
     if split > joint:
-        return (
-            f"So split here: {split / joint - 1:.0%} more." if joint else "So split here: nothing else meets the SLOs."
-        )
-    return (
-        f"So do not split here: not splitting gives {joint / split - 1:.0%} more." if split else "So do not split here."
-    )
+        return f"So split here: {f'{percent(split / joint - 1)} more' if joint else 'nothing else meets the SLOs'}."
+    return f"So do not split here{f': not splitting gives {percent(joint / split - 1)} more' if split else ''}."
 
 
 def load_table(points: Sequence[Tried]) -> Table:
@@ -73,7 +69,7 @@ def load_table(points: Sequence[Tried]) -> Table:
     return {
         "Requests/s": [amount(point.rate_per_s) for point in points],
         "Deployment": [WAYS[point.kind] for point in points],
-        "Good": [f"{point.attained:.0%}" for point in points],
+        "Good": [percent(point.attained) for point in points],
         "TTFT": [in_time(point.ttft_p90_s) for point in points],
         "TPOT": [in_time(point.tpot_p90_s) for point in points],
     }
@@ -125,7 +121,7 @@ def ratio_says(points: Sequence[Sustained], found: Ratio) -> str:
         return the_same(found.same, "at every ratio simulated", found.instead)
     low, high = found.as_good
     others = "No other ratio is as good" if low == high else f"{low} to {high} GPUs for prefill are as good"
-    says = f"The best split is {_named(best)}. {others} within {found.error:.0%}"
+    says = f"The best split is {_named(best)}. {others} within {percent(found.error)}"
     if found.same:
         return f"{the_same(found.same, 'at every ratio simulated', found.instead)} {says}."
     more = [point.prefill_gpus for point in split if point.rate_per_s >= joint.rate_per_s]

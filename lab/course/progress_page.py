@@ -6,6 +6,7 @@ from math import sqrt
 import plotly.graph_objects as go
 import streamlit as st
 
+from engine.units import percent
 from lab.course.evidence_store import EvidenceStore
 from lab.course.tables import Table
 from lab.ui.axes import GUESS, MEASURED, log_ticks
@@ -76,9 +77,8 @@ def calibration_words(right_of: Mapping[str, tuple[int, int]]) -> str:
         return (
             f"When you say “{more}” you are right less often than when you say “{less}”. Be less sure, or look again."
         )
-    said = f"“{less}”: right {low:.0%} to {below:.0%} of the time; “{more}”: {above:.0%} to {high:.0%}".replace(
-        "%", " %"
-    )
+    of_less, of_more = (f"{percent(least)} to {percent(most)}" for least, most in ((low, below), (above, high)))
+    said = f"“{less}”: right {of_less} of the time; “{more}”: {of_more}"
     return f"Too little to tell whether you are right more often when you are surer ({said}, with 90 % confidence)."
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from math import ceil, floor, inf, log10
 
-from engine.units import amount
+from engine.units import amount, percent
 from lessons.evidence import Made
 from lessons.keys import Key, Value, Verdict
 from lessons.lesson import Round
@@ -89,7 +89,7 @@ def times(answer: Answer, guess: Value, key: Key, judged: Verdict) -> str:
         return f"it was {in_words(answer, key.value)}, you said {in_words(answer, guess)}"
     way = "high" if guess[0] > key.value[0] else "low"
     if judged.off_by < 2:
-        return f"{abs(guess[0] / key.value[0] - 1):.0%}".replace("%", " %") + f" too {way}"
+        return percent(abs(guess[0] / key.value[0] - 1)) + f" too {way}"
     return f"too {way} by a factor of {factor}"
 
 

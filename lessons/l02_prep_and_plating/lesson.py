@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.scenario import Scenario
+from engine.units import percent
 from lessons.evidence import CannotTell, Evidence
 from lessons.keys import curve, greatest, number
 from lessons.lesson import Claim, Lesson, Round
@@ -15,7 +16,6 @@ from lessons.runs import (
     decode_step_s,
     deployed,
     ms,
-    percent,
     prefill_s,
     prefill_s_per_token,
     together,

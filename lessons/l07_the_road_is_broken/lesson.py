@@ -7,6 +7,7 @@ from engine.fleet.catalog.hardware import gpu
 from engine.fleet.catalog.hf_config import model
 from engine.fleet.estimate.ruler import Pace, scale_ruler
 from engine.scenario import Scenario
+from engine.units import percent
 from lessons.evidence import Evidence
 from lessons.keys import Key, agreed, greatest
 from lessons.lesson import Claim, FreeKnob, Knob, Lesson, Round
@@ -20,7 +21,6 @@ from lessons.runs import (
     handoff_bytes,
     handoff_s,
     ms,
-    percent,
     prefill_s,
     second_gap_s,
     shipped,

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from engine.fleet.catalog.hf_config import model
+from engine.units import percent
 from lessons.evidence import Evidence
 from lessons.keys import number
 from lessons.l09_at_scale import rack
 from lessons.lesson import Claim, Lesson, Round
 from lessons.question import Number
-from lessons.runs import ms, percent
+from lessons.runs import ms
 
 
 def rack_ratio() -> float:

@@ -5,6 +5,7 @@ import pytest
 from engine.disturbed import JOINED, MOST, calmed, disturbance, disturbed, kept_waiting
 from engine.events import Event, StepEnded, StepStarted, WorkerDown
 from engine.plan import Slice
+from engine.units import percent
 
 
 def step(t: float, took_s: float, cpu_s: float | None, worker: str = "worker-0") -> list[Event]:
@@ -51,7 +52,7 @@ def test_up_to_the_limit_a_run_is_sound(share: float) -> None:
 @pytest.mark.parametrize("share", [MOST + 0.01, 0.5, 1.0])
 def test_beyond_it_is_disturbed(share: float) -> None:
     assert disturbed(steps((1.0, 1.0 - share)))
-    assert f"for {share:.0%} of its steps' time" in disturbance(steps((1.0, 1.0 - share)))
+    assert f"for {percent(share)} of its steps' time" in disturbance(steps((1.0, 1.0 - share)))
 
 
 def test_on_too_few_cores_the_workers_disturb_each_other() -> None:

@@ -11,7 +11,7 @@ from collections import defaultdict
 import msgspec
 
 from engine.errors import BadInput
-from engine.units import amount, in_time
+from engine.units import amount, in_time, percent
 
 MOST_BYTES = 5_000_000
 ALLOWED = "the text of a /metrics page of vLLM, SGLang, Dynamo's frontend or TGI"
@@ -76,7 +76,7 @@ class ServerLoad(msgspec.Struct, frozen=True):
     def _reuse(self) -> str:
         if self.prefix_reuse is None:
             return "and nothing about a prefix cache: set the reuse yourself"
-        return f"{self.prefix_reuse:.0%} of prompt tokens found in the prefix cache"
+        return f"{percent(self.prefix_reuse)} of prompt tokens found in the prefix cache"
 
     def sentences(self) -> list[str]:
         """What was read from the page, and how reliable it is."""

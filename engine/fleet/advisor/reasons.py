@@ -8,7 +8,7 @@ from engine.fleet.advisor.plan import Verdict
 from engine.fleet.advisor.question import Question
 from engine.fleet.advisor.trial import TrialResult
 from engine.fleet.estimate.roofline import prefill_s, smallest_tp
-from engine.units import amount, in_time, in_words
+from engine.units import amount, in_time, in_words, percent
 
 SHARE = 0.2  # of a prefill: a longer handoff is expensive, even if nothing waits for it
 
@@ -43,7 +43,7 @@ def sentence(
 
 def _simulated(name: str, who: str, question: Question, outcome: TrialResult) -> Iterator[Reason]:
     said, asked = f"{who} ({outcome.candidate.label})", question.rate_per_s
-    text = f"{said} sustains {_rate(outcome.sustained_per_s)} within the targets; {_rate(asked)} are asked for."
+    text = f"{said} sustains {_rate(outcome.sustained_per_s)} within the targets; asked for: {_rate(asked)}."
     yield Reason(f"{name}_sustained_per_s", outcome.sustained_per_s, "requests/s", asked, text)
     if outcome.asked.requests == 0:
         return
@@ -59,7 +59,7 @@ def _simulated(name: str, who: str, question: Question, outcome: TrialResult) ->
 
 
 def _rate(per_s: float) -> str:
-    return f"{amount(per_s)} requests/s"
+    return f"{amount(per_s)} request{'s' * (per_s != 1)}/s"
 
 
 def _of_the_handoff(question: Question, split: TrialResult) -> Iterator[Reason]:
@@ -71,7 +71,8 @@ def _of_the_handoff(question: Question, split: TrialResult) -> Iterator[Reason]:
     alone = prefill_s(shape, question.card, question.isl_tokens, cached=question.cached_tokens, tp=tp)
     road = question.handoff_road(tp + candidate.decode.tp, (candidate.prefill.replicas, candidate.decode.replicas))
     size = in_words(shape.kv_bytes(question.isl_tokens), "B")
-    text = f"One prompt's KV, {size}, takes {in_time(seconds)} over {road.label}: {seconds / alone:.0%} of its prefill."
+    share = percent(seconds / alone)
+    text = f"One prompt's KV, {size}, takes {in_time(seconds)} over {road.label}: {share} of its prefill."
     yield Reason("handoff_share", seconds / alone, "of the prefill", SHARE, text)
     if question.links_down:
         nbytes = shape.kv_bytes(question.isl_tokens)
@@ -92,7 +93,7 @@ def _of_the_load(question: Question, together: TrialResult | None) -> Iterator[R
     meets = question.rate_per_s * alone / replicas
     text = (
         f"One prompt's prefill of {question.uncached_tokens:,} tokens takes {in_time(alone)} alone; a worker would "
-        f"prefill for {meets:.0%} of the time, and delay decode that often."
+        f"prefill for {percent(meets)} of the time, and delay decode that often."
     )
     yield Reason("prefill_share", meets, "of a worker's time", 1.0, text)
     copies = question.gpus // least

@@ -11,7 +11,7 @@ from engine.fleet.advisor.capacity import Best, best, ranking, splitting_pays
 from engine.fleet.advisor.plan import SAID
 from engine.fleet.advisor.question import MAX_GPUS, Question
 from engine.fleet.catalog.hardware import FabricSpec, fabric, fabrics
-from engine.units import amount
+from engine.units import amount, percent
 
 Field = Literal["rate_per_s", "isl_tokens", "osl_tokens", "itl_slo_s", "ttft_slo_s"]
 FIELDS: dict[Field, tuple[str, str]] = {
@@ -115,7 +115,7 @@ def _of_reuse(question: Question, scale: Scale, differs: Callable[[Question], bo
         changed = msgspec.structs.replace(question, prefix_reuse=reuse)
         if reuse != now and differs(changed):
             there = best(changed, scale)
-            sentence = f"Prefix reuse of {reuse:.0%} (now {now:.0%}): {_said(there)}."
+            sentence = f"Prefix reuse of {percent(reuse)} (now {percent(now)}): {_said(there)}."
             yield Flip("prefix_reuse", now, reuse, "", there.verdict, sentence)
             return
 

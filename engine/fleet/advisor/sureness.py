@@ -10,6 +10,7 @@ from engine.fleet.advisor.sensitivity import Scale
 from engine.fleet.advisor.trial import keeps_at
 from engine.fleet.catalog.calibration import Calibration
 from engine.fleet.estimate.step_cost import calibrated
+from engine.units import percent
 
 SEEDS = (1,)  # other arrivals, for the uncertainty
 ARRIVALS = 0.15  # the share by which other arrivals may change a capacity
@@ -27,7 +28,8 @@ def close_call(verdict: Verdict, found: Found, uncertainty: tuple[Variation, ...
         together, split = found.together.headroom, found.split.headroom
         near = min(together, split) > 0 and max(together, split) / min(together, split) < 1 + error
         if near and together < 1 + error:
-            return f"Too close to call: both kinds sustain the same rate within the {error:.0%} that times may be off."
+            within = f"within the {percent(error)} that times may be off"
+            return f"Too close to call: both kinds sustain the same rate {within}."
     if any(what.startswith("other arrivals") for what in turned):
         return "Too close to call: other arrivals change the verdict."
     return ""
@@ -62,7 +64,7 @@ def _near(found: Found) -> bool:
 
 
 def _changed(part: str, change: float) -> str:
-    return f"{change:+.0%} {part} efficiency"
+    return f"{percent(abs(change))} {'more' if change > 0 else 'less'} {part} efficiency"
 
 
 def _with_seed(found: Found, seed: int) -> Verdict:

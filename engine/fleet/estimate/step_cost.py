@@ -14,6 +14,7 @@ from engine.fleet.catalog.hardware import FabricSpec, GpuSpec, fabric
 from engine.fleet.catalog.models import ModelShape
 from engine.fleet.catalog.precision import Arithmetic, precision
 from engine.sim.cost import GpuCost
+from engine.units import percent
 
 REDUCED_BYTES = 2  # of a number in an all-reduce
 REDUCES = 2  # a layer: after attention and after the FFN
@@ -34,9 +35,9 @@ def error_of(card: GpuSpec, engine: str, shape: ModelShape) -> str:
         return f"These times were never compared with measurements of {label} on {card.label} with {kind}."
     first = "times to first token were never compared"
     if checked.ttft is not None:
-        first = f"half of the times to first token within {checked.ttft:.0%} of {checked.ttft_points}"
+        first = f"half of the times to first token within {percent(checked.ttft)} of {checked.ttft_points}"
     return (
-        f"Half of the times per token are within {checked.tpot:.0%} of {checked.points} published measurements of "
+        f"Half of the times per token are within {percent(checked.tpot)} of {checked.points} published measurements of "
         f"{named.label} on {card.generation.title()} GPUs with {kind} that their fit did not use; {first}."
     )
 

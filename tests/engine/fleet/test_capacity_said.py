@@ -46,7 +46,7 @@ def simulated(plan: dict[str, Any], asked: dict[str, Any], rate_per_s: float, se
     )
     cells = [float(number) * UNITS[unit] for number, unit in re.findall(r"([\d.]+)(ms|s)\b", out.splitlines()[1])]
     _, ttft_p90_s, _, itl_p99_s, *_ = cells
-    met = re.search(r"([\d.]+)% of the requests met", out)
+    met = re.search(r"([\d.]+) % of the requests met", out)
     assert met
     return ttft_p90_s, itl_p99_s, float(met[1]) / 100
 

@@ -12,6 +12,7 @@ from engine.fleet.catalog.hardware import fabric, gpu, gpus
 from engine.fleet.catalog.hf_config import model, models
 from engine.fleet.catalog.precision import PRECISIONS
 from engine.fleet.estimate.step_cost import error_of, step_cost
+from engine.units import percent
 
 LLAMA, DEEPSEEK, H200, B200 = model("llama-3.3-70b"), model("deepseek-v3"), gpu("h200-sxm"), gpu("b200-sxm")
 
@@ -97,8 +98,8 @@ def test_what_is_off_is_said() -> None:
         checked, said = calibration("hopper", "vllm").checked(shape), error_of(H200, "vllm", shape)
         assert checked is not None
         assert checked.ttft is not None
-        assert f"within {checked.tpot:.0%} of {checked.points} published measurements" in said
-        assert f"to first token within {checked.ttft:.0%} of {checked.ttft_points}" in said
+        assert f"within {percent(checked.tpot)} of {checked.points} published measurements" in said
+        assert f"to first token within {percent(checked.ttft)} of {checked.ttft_points}" in said
         assert kind in said
     never = error_of(gpu("mi300x"), "vllm", LLAMA)
     assert "These times were never compared with measurements of vLLM on MI300X with dense models" in never

@@ -44,7 +44,7 @@ def test_table_and_sentence_say_the_verdict(foretold: tuple[Log, Log, RealityVer
     assert {len(column) for column in table.values()} == {6}
     assert table["error"] == [f"{gap.error:+.0%}" for gap in verdict.gaps]
     close = sum(abs(gap.error) <= 0.15 for gap in verdict.gaps)
-    assert verdict_says(verdict).startswith(f"{close} of 6 figures are within 15%")
+    assert verdict_says(verdict).startswith(f"{close} of 6 figures are within 15 %")
 
 
 @pytest.mark.parametrize(("device", "links"), [("cpu", ("500 kB/s", "2 GB/s")), ("cuda", ("250 MB/s", "400 GB/s"))])

@@ -230,9 +230,9 @@ def test_who_sustains_more_than_the_error_wins() -> None:
     whole, chunks, split = RATIOS[0], RATIOS[1], RATIOS[2]
     assert load_says([whole, chunks, split], 0.1) == (
         "3P1D (P of TP 1, D of TP 1): 11.1 requests/s; 4 × TP 1, chunks of 2,048: 7 requests/s; "
-        "4 × TP 1, whole prompts: 5 requests/s. So split here: 59% more."
+        "4 × TP 1, whole prompts: 5 requests/s. So split here: 59 % more."
     )
-    assert "Within 60%, a split neither wins nor loses here" in load_says([whole, chunks, split], 0.6)
+    assert "Within 60 %, a split neither wins nor loses here" in load_says([whole, chunks, split], 0.6)
     none = [msgspec.structs.replace(one, rate_per_s=0.0) for one in (whole, chunks, split)]
     assert load_says(none, 0.1) == "No plan meets these SLOs for 90 % of the requests at any rate."
 
@@ -253,7 +253,7 @@ def test_no_ratio_that_sustains_more_is_one_sentence_with_what_would_change_it()
     flat = Ratio((2, 3), 0.1, same="colocated", instead=("a TPOT promise of 9 ms instead of 40 ms",))
     says = ratio_says(RATIOS, flat)
     assert says.startswith("Keeping both together sustains more at every ratio simulated. What would change it: a TPOT")
-    assert "2 to 3 GPUs for prefill are as good within 10%." in says
+    assert "2 to 3 GPUs for prefill are as good within 10 %." in says
 
 
 PROMISES = (0.01, 0.02, 0.04)
@@ -297,7 +297,7 @@ def test_a_map_tells_both_sides_the_tie_and_you_apart() -> None:
     assert shown == {
         "co-located": 1,
         "split": 3,
-        "the same within 10%": 1,
+        "the same within 10 %": 1,
         "none meets the SLOs": 1,
         "simulated": 1,
         "you are here": 1,
