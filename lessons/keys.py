@@ -77,8 +77,8 @@ def curve(samples: Sequence[Sample[Sequence[float]]], widest: float = WIDEST, *,
     slowest = len(counted) // 2 if duration and len(counted) > 2 else 0
     cut = 0 if duration else _cut(counted)
     counted = sorted(counted, key=_size)[: len(counted) - slowest]
-    least = [map(min, *_ends(one)) if one.calm is not None else one.value for one in counted]
-    most = [map(max, *_ends(one)) if one.calm is not None else one.value for one in counted]
+    least = [map(min, *ends(one)) if one.calm is not None else one.value for one in counted]
+    most = [map(max, *ends(one)) if one.calm is not None else one.value for one in counted]
     low = tuple(sorted(at)[cut] for at in zip(*least, strict=True))
     high = tuple(sorted(at)[-1 - cut] for at in zip(*most, strict=True))
     for few, many in zip(low, high, strict=True):
@@ -117,11 +117,11 @@ def greatest(samples: Sequence[Sample[Mapping[str, float]]], margin: float = MAR
         return min(_ratio(values[first], values[rival]) for rival in rivals)
 
     middle, cut = _middle(counted, lambda one: lead(one.value)), _cut(counted)
-    least = sorted(min(map(lead, _ends(one))) for one in counted)[cut]
-    most = sorted(max(map(lead, _ends(one))) for one in counted)[-1 - cut]
+    least = sorted(min(map(lead, ends(one))) for one in counted)[cut]
+    most = sorted(max(map(lead, ends(one))) for one in counted)[-1 - cut]
     if least >= margin:
         return Key(first, repeat=middle.repeat, cut=cut)
-    apart = sorted(max(_ratio(max(end.values()), min(end.values())) for end in _ends(one)) for one in counted)[-1 - cut]
+    apart = sorted(max(_ratio(max(end.values()), min(end.values())) for end in ends(one)) for one in counted)[-1 - cut]
     if same is not None and apart <= margin:
         return Key(same, repeat=middle.repeat, cut=cut)
     raise CannotTell(_scattered(counted, f"They put the ratio of the two between {least:.2g} and {most:.2g}"))
@@ -166,7 +166,7 @@ def _size(one: Sample[Sequence[float]]) -> float:
     return sum(math.log(max(value, 1e-12)) for value in one.value)
 
 
-def _ends(one: Sample[T]) -> tuple[T, ...]:
+def ends(one: Sample[T]) -> tuple[T, ...]:
     """Between these the truth lies."""
     return (one.value,) if one.calm is None else (one.value, one.calm)
 

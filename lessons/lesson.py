@@ -12,7 +12,7 @@ from pathlib import Path
 
 from engine.scenario import Scenario
 from lessons.evidence import CannotTell, Evidence
-from lessons.keys import Finding, Key, Unclear, trusted
+from lessons.keys import Finding, Key, Unclear, ends, trusted
 from lessons.question import Answer, Bars, Lines
 from lessons.words import table
 
@@ -128,9 +128,11 @@ class Claim:
     name: str = ""
 
     def holds(self, evidence: Evidence) -> bool | None:
-        """Whether every repeat shows it, or none does. None: they disagree, or do not say."""
+        """Whether every repeat shows it, or none does. None: they disagree, or do not say; or all were disturbed, and
+        would not have shown the same without."""
         try:
-            shown = {one.value for one in trusted(evidence.each(lambda repeat: float(self.test(repeat))))}
+            samples = trusted(evidence.each(lambda repeat: float(self.test(repeat))))
+            shown = {end for one in samples for end in ends(one)}
         except CannotTell:
             return None
         return bool(shown.pop()) if len(shown) == 1 else None

@@ -14,8 +14,9 @@ from engine.scenario import Scenario
 from lessons import all_lessons
 from lessons.evidence import CannotTell, Evidence, Sample
 from lessons.keys import SAME, WIDEST, Key, Unclear, agreed, curve, exact, greatest, judged, number
-from lessons.lesson import Lesson, Round
+from lessons.lesson import Claim, Lesson, Round
 from lessons.question import Bars, Lines, Number
+from lessons.runs import e2e_s
 from tests.lessons.simulated import MACHINE, disturbed, gathered, with_logs
 
 ROUNDS = [(lesson, asked) for lesson in all_lessons() for asked in lesson.rounds]
@@ -283,3 +284,12 @@ def test_what_waits_for_a_held_up_step_does_not() -> None:
     asked = next(asked for lesson, asked in ROUNDS if (lesson.slug, asked.name) == ("one-station", "freeze"))
     found = asked.finding(with_logs(sound("one-station", "freeze"), lambda log: disturbed(log, 0.5)))
     assert isinstance(found, Unclear)
+
+
+def test_a_claim_that_may_have_failed_because_all_repeats_were_disturbed_is_left_open() -> None:
+    """Neither its sentence nor the other one is shown: what was seen says no, and what may have been says yes."""
+    quiet = sound("one-station", "freeze")
+    least_s = 0.8 * min(e2e_s(repeat.log("with the giant")) for repeat in quiet.repeats)
+    claim = Claim("It takes less.", "freeze", lambda one: e2e_s(one.log("with the giant")) < least_s)
+    assert claim.holds(quiet) is False
+    assert claim.holds(with_logs(quiet, lambda log: disturbed(log, 0.5))) is None
