@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, Viewport
 
 from tests.lab.conftest import CHROMIUM, FLAGS, Lab, open_lab, with_sample
 from tests.lab.looks import faults, wear
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, comes
 
 KEY = "the instructor's own key"
 LEARNERS = 6
@@ -36,8 +36,17 @@ def press(page: Page, name: str) -> None:
 
 
 def choose(page: Page, label: str, option: str) -> None:
-    page.get_by_role("combobox", name=re.compile(label)).click()
-    page.get_by_role("option", name=re.compile(re.escape(option))).click()
+    """Streamlit closes a list that was opened while it drew; it is opened again then."""
+    wanted = page.get_by_role("option", name=re.compile(re.escape(option)))
+
+    def offered() -> bool:
+        if not wanted.is_visible():
+            page.get_by_role("combobox", name=re.compile(label)).click()
+            page.wait_for_timeout(500)
+        return wanted.is_visible()
+
+    assert comes(offered)
+    wanted.click()
 
 
 def sure_of_it(page: Page) -> None:
