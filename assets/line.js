@@ -18,7 +18,7 @@ const lineIsOpen = () => socket?.readyState === WebSocket.OPEN;
 function connect(room, { me, sees }, heard, unknown) {
   const url = new URL(`lab/class?room=${room}&sees=${sees}`, document.baseURI);
   url.protocol = url.protocol.replace("http", "ws");
-  if (["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) url.searchParams.set("here", 1);
+  if (["localhost", "127.0.0.1", "[::1]"].includes(location.hostname)) url.searchParams.set("here", 1);   // as in assets/kitchen/view.js
   const line = socket = new WebSocket(url);
   line.onopen = () => {
     if (me) line.send(JSON.stringify({ me }));
