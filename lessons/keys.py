@@ -27,7 +27,7 @@ class Key(msgspec.Struct, frozen=True):
 
     `low` and `high` are the least and the greatest of the repeats that count; empty for an option. `repeat`: the one in
     the middle, which has the value; whatever else is said of the runs is taken from it as well. `slowest`: so many of
-    the slowest repeats do not count. `cut`: so many at either end do not.
+    the slowest repeats do not count, of a curve at each x. `cut`: so many at either end do not.
     """
 
     value: Value
@@ -72,20 +72,29 @@ def number(samples: Sequence[Sample[float] | float], widest: float = WIDEST, *, 
 
 
 def curve(samples: Sequence[Sample[Sequence[float]]], widest: float = WIDEST, *, duration: bool = False) -> Key:
-    """Each sample is a whole curve; the key is the one in the middle, and at each x the range of those that count."""
+    """Each sample is a whole curve; the key is the one in the middle, and at each x the range of those that count.
+
+    `duration`: at each x the slower half does not count, and the key is a curve of which no point is among them, or the
+    one that is the least above the others: something else slows one step here and another there.
+    """
     counted = trusted(samples)
     slowest = len(counted) // 2 if duration and len(counted) > 2 else 0
     cut = 0 if duration else _cut(counted)
-    counted = sorted(counted, key=_size)[: len(counted) - slowest]
-    least = [map(min, *ends(one)) if one.calm is not None else one.value for one in counted]
-    most = [map(max, *ends(one)) if one.calm is not None else one.value for one in counted]
-    low = tuple(sorted(at)[cut] for at in zip(*least, strict=True))
-    high = tuple(sorted(at)[-1 - cut] for at in zip(*most, strict=True))
+    every = zip(*(zip(*ends(one), strict=True) for one in counted), strict=True)
+    points = [sorted(at)[: len(counted) - slowest] for at in every]
+    low = tuple(sorted(map(min, at))[cut] for at in points)
+    high = tuple(sorted(map(max, at))[-1 - cut] for at in points)
+
+    def above(one: Sample[Sequence[float]]) -> float:
+        return max(1.0, *map(_ratio, one.value, high)) if slowest else 1.0
+
+    least = min(map(above, counted))
+    middle = _middle([one for one in counted if above(one) == least], _size)
+    high = tuple(map(max, high, middle.value)) if slowest else high
     for few, many in zip(low, high, strict=True):
         if many > few * widest:
             factor = many / few if few > 0 else math.inf
             raise CannotTell(_scattered(counted, f"What they say may differ by a factor of {factor:.2g}"))
-    middle = _middle(counted, _size)
     return Key(tuple(middle.value), low, high, middle.repeat, slowest, cut)
 
 

@@ -54,7 +54,8 @@ def made_words(made: Made, key: Key | None = None) -> str:
     if made.disturbed:
         said += f" {_of_them(made.disturbed, made.runs)} disturbed by something else on this machine."
     if key is not None and key.slowest:
-        who = "The slowest repeat does" if key.slowest == 1 else f"The {key.slowest} slowest repeats do"
+        the = "At each point the" if len(key.value) > 1 else "The"
+        who = f"{the} slowest repeat does" if key.slowest == 1 else f"{the} {key.slowest} slowest repeats do"
         said += f" {who} not count: much on a machine can slow a step, and nothing hastens one."
     if key is not None and key.cut:
         each = "" if key.cut == 1 else f"{key.cut} "

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.scenario import Scenario, Workload
+from engine.scenario import Kind, Scenario, Workload
 from engine.units import amount
 from lessons.evidence import Evidence
 from lessons.keys import greatest
@@ -11,13 +11,13 @@ from lessons.lesson import Claim, FreeKnob, Knob, Lesson, Round
 from lessons.question import Choice
 from lessons.runs import bars, deployed, named, output_tokens_per_s
 
-OUTPUT = 3  # tokens of an answer
-BOTH = ("chunked", "disaggregated")
+PROMPT, OUTPUT = 256, 2  # tokens; a step of the chunked kitchen holds one prompt
+BOTH: tuple[Kind, Kind] = ("chunked", "disaggregated")
 
 
 def few_outputs(setting: float) -> Mapping[str, Scenario]:
-    load = Workload(requests=6, prompt_tokens=192, output_tokens=int(setting) or OUTPUT, ignore_eos=True)
-    return {"chunked": deployed("chunked", load), "disaggregated": deployed("disaggregated", load)}
+    load = Workload(requests=8, prompt_tokens=PROMPT, output_tokens=int(setting) or OUTPUT, ignore_eos=True)
+    return {kind: deployed(kind, load, chunk=PROMPT) for kind in BOTH}
 
 
 def gain(one: Evidence) -> float:
@@ -51,7 +51,7 @@ LESSON = Lesson(
             "Many prompts, answers of a few tokens, a road as wide as can be. Who makes more tokens a second?",
             Choice(
                 {
-                    "chunked": "two all-round cooks, small portions",
+                    "chunked": "two all-round cooks",
                     "disaggregated": "a prep station and a plating line",
                     "same": "about the same",
                 }

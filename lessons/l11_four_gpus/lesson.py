@@ -9,7 +9,7 @@ from engine.fleet.advisor.advisor import advise
 from engine.fleet.advisor.question import Question
 from engine.scenario import Scenario
 from lessons.evidence import Evidence
-from lessons.keys import choice, greatest
+from lessons.keys import MARGIN, choice, greatest
 from lessons.lesson import Claim, Lesson, Round
 from lessons.question import Choice
 from lessons.runs import (
@@ -127,11 +127,11 @@ LESSON = Lesson(
             name="sooner",
         ),
         Claim(
-            "With the link repaired, splitting spares the short answers the longest pause.",
+            "With the link repaired, splitting shortens the longest pause of the short answers.",
             "verdict",
-            lambda one: stall_s(one.log(NVLINK)) < 0.7 * stall_s(one.log(CHUNKED)),
+            lambda one: MARGIN * stall_s(one.log(NVLINK)) < stall_s(one.log(CHUNKED)),
             otherwise="On your runs splitting does not shorten the longest pause by much, even with the link repaired.",
-            name="spared",
+            name="shorter",
         ),
         Claim(
             "Splitting makes the road matter: over TCP the long prompt waits far longer than over NVLink.",

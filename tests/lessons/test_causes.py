@@ -106,7 +106,7 @@ CAUSES: Mapping[str, Mutation] = {
     "two-node-pools even": workload(rate_per_s=0.3),
     "when-not-to more": swap("chunked", "disaggregated"),
     "four-gpus sooner": swap("chunked", "split, TCP"),
-    "four-gpus spared": swap("chunked", "split, NVLink"),
+    "four-gpus shorter": swap("chunked", "split, NVLink"),
     "four-gpus road": instead("split, TCP", "split, NVLink"),
 }
 COMPUTED = {"at-scale inside", "at-scale wide", "at-scale planner", "at-scale routing"}

@@ -14,6 +14,8 @@ from lessons.live import gather, kitchen
 
 pytestmark = [pytest.mark.claims, pytest.mark.live]
 
+log = logging.getLogger(__name__)
+TRIES = 3
 ROUNDS = [(lesson, asked) for lesson in all_lessons() for asked in lesson.rounds]
 
 
@@ -25,16 +27,26 @@ def front() -> Iterator[Front]:
 
 @pytest.mark.parametrize(("lesson", "asked"), ROUNDS, ids=[f"{lesson.slug}-{asked.name}" for lesson, asked in ROUNDS])
 def test_a_round_has_a_key_and_its_claims_hold(front: Front, lesson: Lesson, asked: Round) -> None:
+    """A round that the machine could not tell is run again, as its page offers; one that contradicts a claim is not."""
+    claims = [claim for claim in lesson.claims if claim.about == asked.name]
+    for _ in range(TRIES):
+        evidence = _gathered(front, lesson, asked)
+        found = asked.finding(evidence)
+        held = {claim.says: claim.holds(evidence) for claim in claims}
+        log.info("%s, %s: %s, %s", lesson.slug, asked.name, found, held)
+        if False in held.values() or (isinstance(found, Key) and None not in held.values()):
+            break
+    assert isinstance(found, Key), found.why
+    assert [says for says, holds in held.items() if not holds] == []
+    assert asked.view is None or asked.shown(evidence)
+    log.info(lesson.answer(asked, evidence, found, {"guess": "", "measured": "", "times": ""}))
+
+
+def _gathered(front: Front, lesson: Lesson, asked: Round) -> Evidence:
     evidence = Evidence()
     for earlier in lesson.sources(asked):
         evidence = gather(front, earlier, _setting(earlier)).joined(evidence)
-    found = asked.finding(evidence)
-    assert isinstance(found, Key), found.why
-    told = lesson.answer(asked, evidence, found, {"guess": "", "measured": "", "times": ""})
-    logging.getLogger(__name__).info("%s, %s: %s\n%s", lesson.slug, asked.name, found, told)
-    assert asked.view is None or asked.shown(evidence)
-    broken = [claim.says for claim in lesson.claims if claim.about == asked.name and not claim.holds(evidence)]
-    assert not broken
+    return evidence
 
 
 def _setting(asked: Round) -> float:

@@ -180,6 +180,27 @@ def test_the_slower_half_of_a_duration_s_repeats_does_not_count() -> None:
     assert not number(samples(380.0, 400.0), duration=True).slowest
 
 
+def test_of_a_curve_the_slower_half_does_not_count_at_each_x() -> None:
+    """Each of the others was slowed once, at another size: that says nothing against what they say elsewhere."""
+    curves = [Sample((10.0, 20.0, 70.0), 0), Sample((16.0, 20.0, 40.0), 1), Sample((10.0, 21.0, 41.0), 2)]
+    key = curve(curves, duration=True)
+    assert key == Key((10.0, 21.0, 41.0), (10.0, 20.0, 40.0), (10.0, 21.0, 41.0), 2, 1)
+    with pytest.raises(CannotTell):
+        curve(curves)
+
+
+def test_a_curve_that_is_told_is_one_repeat_s_and_within_its_range() -> None:
+    """Where each has a point that does not count, the one that is the least above the others is told, and widens the
+    range, or carries no verdict."""
+    curves = [Sample((13.0, 20.0, 30.0), 0), Sample((10.0, 28.0, 30.0), 1), Sample((10.0, 20.0, 45.0), 2)]
+    key = curve(curves, duration=True)
+    assert (key.value, key.low, key.high) == ((13.0, 20.0, 30.0), (10.0, 20.0, 30.0), (13.0, 20.0, 30.0))
+    curves[0] = Sample((15.5, 20.0, 30.0), 0)
+    curves[1] = Sample((10.0, 31.0, 30.0), 1)
+    with pytest.raises(CannotTell, match=r"a factor of 1\.5"):
+        curve(curves, duration=True)
+
+
 @pytest.mark.parametrize(("repeats", "cut"), [(2, 0), (3, 0), (5, 0), (6, 1), (8, 1), (9, 2)])
 def test_of_many_repeats_those_at_either_end_do_not_count(repeats: int, cut: int) -> None:
     """Each third run or so of a host that is not one's own is an outlier; three repeats that agree are luck there."""
