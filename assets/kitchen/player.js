@@ -41,7 +41,7 @@ function player(stage) {
             button(icon("replay"), "Replay from the start", () => stage.replay()),
           ),
           h("p", { class: "sk-caption", role: "status" }, clock.caption || ""),
-          h("span", { class: "sk-clock" }, `${clock.t.toFixed(2)} / ${edge.toFixed(1)} s`),
+          h("span", { class: "sk-clock" }, `${clock.t.toFixed(2)} / ${edge.toFixed(2)} s`),
           h(
             "div",
             { class: "sk-buttons sk-speeds", role: "group", "aria-label": "Speed" },
