@@ -69,6 +69,7 @@ class Round:
     may use in braces, besides {guess}, {measured} and {times}, all of one repeat. `timed` False: nothing in the answer
     depends on time, so that one run is as good as ten, and a disturbed one as good as any. `computed`: the
     answer follows from formulas or a simulation, not from runs. `free`: a knob for afterwards. `cook`: a game.
+    `run_says`: what a run is called where its name says too little, with {} for the name.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Round:
     computed: bool = False
     free: FreeKnob | None = None
     cook: AsCook | None = None
+    run_says: str = "{}"
 
     def finding(self, evidence: Evidence) -> Finding:
         """What this evidence answers, or why it does not."""
@@ -150,7 +152,7 @@ class Lesson:
         ## In the cluster     the same for those who run the machines
 
     In an answer, a paragraph that begins with [name] stands only where the claim of that name holds on the learner's
-    own evidence, one that begins with [not name] only where it does not.
+    own evidence, one that begins with [not name] only where it does not. Where repeats disagree, neither stands.
     """
 
     folder: Path
@@ -185,12 +187,12 @@ class Lesson:
             words = {**asked.numbers(one), **said}
         except CannotTell as why:
             return str(why)
-        holds = {claim.name: claim.holds(evidence) is True for claim in self.claims if claim.about == asked.name}
+        holds = {claim.name: claim.holds(evidence) for claim in self.claims if claim.about == asked.name}
         stands = []
         for paragraph in self.text(f"{asked.name} answer").split("\n\n"):
             if (condition := ONLY_IF.match(paragraph)) is None:
                 stands.append(paragraph)
-            elif holds[condition[2]] != bool(condition[1]):
+            elif holds[condition[2]] is (condition[1] is None):
                 stands.append(paragraph[condition.end() :])
         return "\n\n".join(stands).format_map(words)
 

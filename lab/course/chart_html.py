@@ -212,7 +212,7 @@ def _plot(
     named = [line for line in lines if line.name]
     yield "<ul class='ch-legend'>"
     for line in named:
-        dashed = ";border-top-style:dashed" if line.dash else ""
+        dashed = f";border-top-style:{'dotted' if line.dash[0] == '2' else 'dashed'}" if line.dash else ""
         kind = "" if joined else f' class="ch-mark {line.shape}"'
         yield f'<li><i{kind} style="--colour:{line.colour}{dashed}"></i>{escape(line.name)}</li>'
     yield f'</ul><div class="ch-unit">{escape(y_label)}</div><div class="ch-plot"><div class="ch-down">'

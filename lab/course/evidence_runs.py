@@ -136,10 +136,11 @@ class Gathering:
         return self._lull.awaited
 
     @property
-    def name(self) -> str:
-        """The name of the current or next run."""
-        turn = None if self.complete else self._steps[self._done].turn
-        return turn.name if turn else ""
+    def run_says(self) -> str:
+        """What the current or next run is called."""
+        if self.complete or not (turn := self._steps[self._done].turn):
+            return ""
+        return self._part(self._steps[self._done].round).asked.run_says.format(turn.name)
 
     @property
     def left_s(self) -> float | None:
@@ -326,4 +327,4 @@ def _says(gathering: Gathering) -> str:
         left += ". The repeats do not agree so far, so there are more"
     if gathering.repeats:
         left += ". Something else on this machine disturbed it; it is made again"
-    return f"{number} ({plain(gathering.name.replace('_', ' '))}){left}."
+    return f"{number} ({plain(gathering.run_says)}){left}."

@@ -76,7 +76,7 @@ def _moments(asked: Round, evidence: Evidence, now: Key | Unclear) -> tuple[Deci
     told = decisive([evidence.logs[name][min(repeat, len(evidence.logs[name]) - 1)] for name in names])
     if not any(one.waited for one in told):
         return ()
-    return tuple(replace(one, title=name) for name, one in zip(names, told, strict=True))
+    return tuple(replace(one, title=asked.run_says.format(name)) for name, one in zip(names, told, strict=True))
 
 
 def _tested(claim: Claim, evidence: Evidence, where: str) -> Tested:

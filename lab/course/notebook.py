@@ -167,7 +167,7 @@ class Kit:
         """The round's own runs, made now; what an earlier kernel ran is run again."""
         entry = self._entry(asked)
         assert entry is not None
-        progress = _Progress()
+        progress = _Progress(asked)
         evidence = gather(_front(), asked, entry.guess.setting, progress)
         progress.over()
         return evidence
@@ -230,13 +230,14 @@ def _tested(claim: Tested) -> str:
 class _Progress:
     """One line of a cell, which says which run is on."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked: Round) -> None:
+        self._asked = asked
         self._line: Any = None
         self._of = 0
 
     def __call__(self, turn: Turn, number: int, of: int) -> None:
         self._of = of
-        self._write(f"Run {number + 1} of {of}: {turn.name}")
+        self._write(f"Run {number + 1} of {of}: {self._asked.run_says.format(turn.name)}")
 
     def over(self) -> None:
         self._write(f"{self._of} runs made.")

@@ -201,6 +201,7 @@ LESSON = Lesson(
             Curve(BATCHES, "answers in the batch", "one step", "ms", 5.0, 5000.0),
             key=lambda evidence: curve(evidence.each(step_curve), duration=True),
             runs=batches,
+            run_says="{} side by side",
             most_repeats=6,
             numbers=batch_words,
             view=steps_and_bound,

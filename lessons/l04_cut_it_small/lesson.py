@@ -76,6 +76,7 @@ LESSON = Lesson(
             key=lambda evidence: curve(evidence.each(stall_curve), duration=True),
             reasons=("It grows with the piece", "It is always the whole prefill", "Any cutting removes it"),
             runs=pieces,
+            run_says="{} tokens in a step",
             most_repeats=6,
             numbers=piece_words,
             cook=AsCook(

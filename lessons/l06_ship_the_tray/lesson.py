@@ -166,6 +166,7 @@ LESSON = Lesson(
             key=lambda evidence: number(evidence.each(crossing_mb_per_s)),
             reasons=("The tray is small, so on nearly any", "Prepping is slow here, so on a narrow one"),
             runs=roads,
+            run_says="{} MB/s",
             most_repeats=9,
             numbers=even_words,
             view=roads_view,

@@ -174,6 +174,19 @@ def test_where_a_claim_fails_its_sentence_does_not_stand() -> None:
     assert "[" not in told
 
 
+@pytest.mark.parametrize("lesson", all_lessons(), ids=lambda lesson: lesson.slug)
+def test_where_repeats_disagree_neither_sentence_stands(lesson: Lesson, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one would say too much, and the other the contrary of what some of the runs show."""
+    monkeypatch.setattr(Claim, "holds", lambda claim, evidence: None)
+    for asked in lesson.rounds:
+        evidence = gathered(lesson, asked)
+        key = asked.finding(evidence)
+        assert isinstance(key, Key)
+        told = lesson.answer(asked, evidence, key, {"guess": "", "measured": "", "times": ""}).split("\n\n")
+        always = [part for part in lesson.text(f"{asked.name} answer").split("\n\n") if not ONLY_IF.match(part)]
+        assert len(told) == len(always)
+
+
 @pytest.mark.parametrize("measured_ms", [(26.7, 30.4, 34.3, 52.7, 93.1), (19.0, 21.0, 29.0, 34.0, 68.0)])
 def test_what_the_roofline_foretells_does_not_hang_on_some_percent_of_the_knee(
     monkeypatch: pytest.MonkeyPatch, measured_ms: tuple[float, ...]

@@ -55,6 +55,14 @@ def test_sound_evidence_answers(lesson: Lesson, asked: Round) -> None:
 
 
 @each_round
+def test_no_run_is_called_by_a_number_alone(lesson: Lesson, asked: Round) -> None:
+    """A page and a notebook say which run is on, and of which the stills are."""
+    setting = asked.knob.values[0] if asked.knob else 0.0
+    called = [asked.run_says.format(name) for name in asked.runs(setting)]
+    assert [name for name in called if name.replace(".", "").isdecimal()] == []
+
+
+@each_round
 def test_a_chart_shows_the_repeat_that_the_answer_is_taken_from(lesson: Lesson, asked: Round) -> None:
     """The slower half of a duration's repeats does not count, so that the median of all is none of its numbers."""
     evidence = gathered(lesson, asked, slower=(1.5, 1.0, 1.4))
