@@ -7,7 +7,7 @@ from engine.fleet.catalog.hardware import gpu
 from engine.fleet.catalog.hf_config import model
 from engine.fleet.estimate.ruler import Pace, scale_ruler
 from engine.scenario import Scenario
-from engine.units import percent
+from engine.units import amount, percent
 from lessons.evidence import Evidence
 from lessons.keys import Key, agreed, greatest
 from lessons.lesson import Claim, FreeKnob, Knob, Lesson, Round
@@ -72,7 +72,7 @@ def broken_words(one: Evidence) -> Mapping[str, str]:
         "failed": f"{failures(one.log('TCP'))}",
         "sound": ms(e2e_s(log)),
         "broken": ms(e2e_s(one.log("TCP"))),
-        **{name: f"{grown(one, 'TCP', name):.2g}" for name in FOLDS},
+        **{name: amount(grown(one, "TCP", name)) for name in FOLDS},
         **{f"{name}_gap": ms(second_gap_s(one.log(road))) for name, road in zip(WORDS, ROADS, strict=True)},
         **{f"{name}_handoff": ms(handoff_s(one.log(road))) for name, road in zip(WORDS, ROADS, strict=True)},
         "share": percent(handoff_s(one.log("PCIe")) / prefill_s(one.log("PCIe"))),
