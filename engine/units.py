@@ -81,9 +81,9 @@ def amount(value: float, unit: str = "") -> str:
     return f"{value:,.0f} {unit}".rstrip() if abs(short) >= 100 else f"{short:.3g} {unit}".rstrip()
 
 
-def percent(share: float, digits: int = 0) -> str:
-    """0.43 is "43 %"."""
-    return f"{share:.{digits}%}".replace("%", " %")
+def percent(share: float, digits: int = 0, sign: str = "") -> str:
+    """0.43 is "43 %", and with `sign` "+" it is "+43 %"."""
+    return f"{share:{sign}.{digits}%}".replace("%", " %")
 
 
 def _short(value: float) -> float:

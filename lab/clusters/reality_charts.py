@@ -6,7 +6,7 @@ from engine.log import Log
 from engine.metrics import summarize
 from engine.sim.reality import RealityVerdict
 from engine.units import percent
-from lab.ui.axes import GUESS, MEASURED, log_ticks
+from lab.ui.axes import GUESS, MEASURED, SHARES, log_ticks
 
 CLOSE = 0.15
 METRICS = {"ttft_s": "TTFT", "itl_s": "ITL", "e2e_s": "E2E"}
@@ -30,7 +30,7 @@ def shares_figure(live: Log, simulated: Log, name: str) -> go.Figure:
         figure.add_scatter(x=ms, y=shares, mode="lines", name=says, line=line)
     ticks = log_ticks([*samples_ms(live, name), *samples_ms(simulated, name)]) if name == "ITL" else {}
     figure.update_xaxes(title=f"{name}, ms", automargin=True, **ticks)
-    figure.update_yaxes(title="cumulative share", range=[0, 1.02], tickformat=".0%")
+    figure.update_yaxes(title="cumulative share", range=[0, 1.02], **SHARES)
     figure.update_layout(
         height=270,
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
@@ -53,8 +53,8 @@ def verdict_table(verdict: RealityVerdict) -> dict[str, list[str]]:
         "": [f"{METRICS[gap.metric]} {gap.percentile}" for gap in gaps],
         "live": [f"{gap.live_s * 1e3:,.0f} ms" for gap in gaps],
         "simulated": [f"{gap.simulated_s * 1e3:,.0f} ms" for gap in gaps],
-        "error": [f"{gap.error:+.0%}" for gap in gaps],
-        "at the same speed": [f"{gap.error_at_same_speed:+.0%}" for gap in gaps],
+        "error": [percent(gap.error, sign="+") for gap in gaps],
+        "at the same speed": [percent(gap.error_at_same_speed, sign="+") for gap in gaps],
     }
 
 

@@ -9,6 +9,7 @@ from engine.scenario import KINDS, Kind
 from engine.units import amount, in_time, percent
 from lab.clusters.names import WAYS
 from lab.scene.words import LOOKS
+from lab.ui.axes import SHARES
 
 Table = dict[str, list[str]]
 GREY = "#808a94"
@@ -38,7 +39,7 @@ def load_figure(points: Sequence[Tried], *, share: bool) -> go.Figure:
         )
     if share:
         figure.add_hline(0.9, line={"color": GREY, "width": 1, "dash": "dash"})
-        figure.update_yaxes(tickformat=".0%", range=[-0.03, 1.05], title="met both SLOs")
+        figure.update_yaxes(**SHARES, range=[-0.03, 1.05], title="met both SLOs")
     else:
         figure.update_yaxes(title="good requests/s per GPU", rangemode="tozero")
     figure.update_xaxes(title="requests/s", rangemode="tozero")

@@ -42,4 +42,5 @@ def _status(lesson: Lesson, answered: int) -> str:
         return ":material/check_circle: done"
     if answered:
         return f"{answered} of {len(lesson.rounds)} answered"
-    return f"{len(lesson.rounds)} questions · {lesson.minutes} min"
+    count = len(lesson.rounds)
+    return f"{count} question{'' if count == 1 else 's'} · {lesson.minutes} min"

@@ -9,7 +9,7 @@ import streamlit as st
 from engine.units import percent
 from lab.course.evidence_store import EvidenceStore
 from lab.course.tables import Table
-from lab.ui.axes import GUESS, MEASURED, log_ticks
+from lab.ui.axes import GUESS, MEASURED, SHARES, log_ticks
 from lab.ui.downloads import download
 from lab.ui.formatting import asked_words, in_words, verdict
 from lab.ui.learner import Books, learner, remembered
@@ -54,9 +54,7 @@ def _calibration(settled: Sequence[Entry]) -> None:
     figure.add_bar(
         x=shares, y=list(counts), orientation="h", text=words, textposition="outside", marker={"color": MEASURED}
     )
-    figure.update_xaxes(
-        range=[0, 1.3], tickvals=[0, 0.25, 0.5, 0.75, 1], tickformat=".0%", title="share that was right"
-    )
+    figure.update_xaxes(range=[0, 1.3], **SHARES, title="share that was right")
     figure.update_yaxes(automargin=True, autorange="reversed")
     figure.update_layout(height=230, margin={"l": 10, "r": 10, "t": 10, "b": 10}, dragmode=False)
     alt = "; ".join(f"{sure}: {said}" for sure, said in zip(counts, words, strict=True))

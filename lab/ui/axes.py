@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from math import log10
 
-from engine.units import amount
+from engine.units import amount, percent
 from lab.ui.formatting import ticks
 
 # at least 3:1 against both a white and a near-black page; shape and words tell them apart too
 GUESS, MEASURED = "#d95f02", "#1a8f74"
 SERIES = ("#1a8f74", "#9467bd", "#d95f02", "#3a87c8", "#b8860b")
 LIMIT = "#808a94"
+QUARTERS = (0.0, 0.25, 0.5, 0.75, 1.0)
+SHARES: dict[str, object] = {"tickvals": QUARTERS, "ticktext": [percent(share) for share in QUARTERS]}  # of an axis
 
 
 def span(values: Sequence[float], log: bool) -> tuple[float, float]:

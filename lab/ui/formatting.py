@@ -80,7 +80,7 @@ def verdict(answer: Answer, guess: Value, key: Key, judged: Verdict) -> str:
 def times(answer: Answer, guess: Value, key: Key, judged: Verdict) -> str:
     """How far off, as people say it: "it was 43 %, you said 60 %", "30 % too low", "too high by a factor of 2.3"."""
     if isinstance(guess, str) or isinstance(key.value, str):
-        return "as measured" if judged.word == "right" else f"measured was “{in_words(answer, key.value)}”"
+        return "as you said" if judged.word == "right" else f"it was “{in_words(answer, key.value)}”"
     if judged.off_by == 0:
         return "zero is infinitely far from it" if min(guess) == 0 else "beyond comparison"
     factor = f"{judged.off_by:.2g}" if judged.off_by < 10 else f"{judged.off_by:,.0f}"

@@ -9,6 +9,7 @@ COMMON = """
 .stMainBlockContainer h1 { font-size: 2rem; padding: 0; }
 [data-testid=stHeaderActionElements] { display: none; }
 .stApp [data-testid=stCaptionContainer] { color: inherit; opacity: .85; }
+.stApp blockquote { color: inherit; opacity: 1; }
 .stApp [data-testid^=stBaseButton-primary]:enabled { background: #0072b2; border-color: #0072b2; color: #fff; }
 .stApp .js-plotly-plot text:not(.hoverlayer text) { fill: currentColor !important; }
 .stApp [data-testid=stExpandSidebarButton] { width: auto; padding: 0 10px; color: inherit; }
