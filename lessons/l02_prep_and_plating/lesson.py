@@ -137,8 +137,8 @@ def growth(one: Evidence, batch: float) -> float:
 
 
 def as_foretold(one: Evidence) -> bool:
-    """Far below the knee, up to a 32nd of it, the step hardly grows: by less than half for twice or more answers. At a
-    sixteenth the step of a Xeon was up to 1.43 times as long.
+    """Far below the knee, up to a 32nd of it, the step grows far less than its batch: by less than half for twice or
+    more answers. At a sixteenth the step of a Xeon was up to 1.43 times as long.
 
     Between two batches by a straight line: the knee is measured, and must not choose between two steps that differ."""
     far, grown = max(knee(one) / 32, BATCHES[1]), {batch: growth(one, batch) for batch in BATCHES}
@@ -237,7 +237,7 @@ LESSON = Lesson(
             name="cheap",
         ),
         Claim(
-            "Far below the predicted knee, a step hardly grows with its batch.",
+            "Far below the predicted knee, a step grows far less than its batch.",
             "batch",
             as_foretold,
             otherwise="On your runs the step grows from the start, far below the predicted knee.",
