@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from engine.disturbed import MOST
-from engine.units import percent
+from engine.units import amount, percent
 from lessons.evidence import CannotTell, Sample
 
 SAME = "same"  # the name of the option that says "about the same"
@@ -94,7 +94,7 @@ def curve(samples: Sequence[Sample[Sequence[float]]], widest: float = WIDEST, *,
     for few, many in zip(low, high, strict=True):
         if many > few * widest:
             factor = many / few if few > 0 else math.inf
-            raise CannotTell(_scattered(counted, f"What they say may differ by a factor of {factor:.2g}"))
+            raise CannotTell(_scattered(counted, f"What they say may differ by a factor of {amount(factor)}"))
     return Key(tuple(middle.value), low, high, middle.repeat, slowest, cut)
 
 
@@ -133,7 +133,7 @@ def greatest(samples: Sequence[Sample[Mapping[str, float]]], margin: float = MAR
     apart = sorted(max(_ratio(max(end.values()), min(end.values())) for end in ends(one)) for one in counted)[-1 - cut]
     if same is not None and apart <= margin:
         return Key(same, repeat=middle.repeat, cut=cut)
-    raise CannotTell(_scattered(counted, f"They put the ratio of the two between {least:.2g} and {most:.2g}"))
+    raise CannotTell(_scattered(counted, f"They put the ratio of the two between {amount(least)} and {amount(most)}"))
 
 
 def agreed(samples: Sequence[Sample[str]]) -> Key:

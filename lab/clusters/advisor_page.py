@@ -171,7 +171,7 @@ def _compared(advice: Advice) -> None:
 
 def _row(outcome: TrialResult, place: str) -> str:
     kept = ":material/check:" if outcome.keeps else ":material/close:"
-    times = [f"{1e3 * seconds:,.3g}" for seconds in (outcome.ttft_s, outcome.tpot_s, outcome.itl_s)]
+    times = [amount(1e3 * seconds) for seconds in (outcome.ttft_s, outcome.tpot_s, outcome.itl_s)]
     named = f"**{outcome.candidate.label}**, {place}" if place else outcome.candidate.label
     return f"| {named} | {amount(outcome.sustained_per_s)} {kept} | {' | '.join(times)} |"
 

@@ -6,7 +6,7 @@ from math import sqrt
 import plotly.graph_objects as go
 import streamlit as st
 
-from engine.units import percent
+from engine.units import amount, percent
 from lab.course.evidence_store import EvidenceStore
 from lab.course.tables import Table
 from lab.ui.axes import GUESS, MEASURED, SHARES, log_ticks
@@ -110,7 +110,7 @@ def _errors(settled: Sequence[Entry]) -> None:
     last = measured[-1][0]
     figure.update_xaxes(title="guess", range=[0.5, last + 0.5], dtick=max(1, round(last / 10)))
     figure.update_layout(height=280, margin={"l": 10, "r": 10, "t": 10, "b": 10}, dragmode=False)
-    alt = "Times off, guess by guess: " + ", ".join(f"{value:.2g}" for value in off) + ". 1 is exact."
+    alt = "Times off, guess by guess: " + ", ".join(map(amount, off)) + ". 1 is exact."
     st.plotly_chart(figure, key="errors", alt=alt, config=STILL)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.scenario import Scenario
-from engine.units import percent
+from engine.units import amount, percent
 from lessons.evidence import CannotTell, Evidence
 from lessons.keys import curve, greatest, number
 from lessons.lesson import Claim, Lesson, Round
@@ -82,7 +82,7 @@ def limit_words(one: Evidence) -> Mapping[str, str]:
         "reading_share": percent(used["bandwidth"]),
         "prefill_share": percent(prefill_flops_per_s(one) / machine.peak_flops_per_s),
         "peak": f"{machine.peak_flops_per_s / 1e9:,.0f} GFLOP/s",
-        "read": f"{machine.read_bytes_per_s / 1e9:.3g} GB/s",
+        "read": f"{amount(machine.read_bytes_per_s / 1e9)} GB/s",
         "weights": f"{machine.weights_bytes / 1e6:,.0f} MB",
         "floor_ms": ms(machine.weights_bytes / machine.read_bytes_per_s),
         "each_ms": ms(2.0 * machine.parameters / machine.peak_flops_per_s),

@@ -52,7 +52,7 @@ def grown_bars(evidence: Evidence, told: int | None) -> Bars:
     every = [grown_all(one) for one in evidence.repeats]
     labels = {"ttft": "first token", "gap": "second token", "usual": "later tokens"}
     values = {label: tuple(one[name] for one in every) for name, label in labels.items()}
-    return Bars("times as long as over NVLink", values, told, log=True)
+    return Bars("× NVLink's", values, told, log=True)
 
 
 def users_meet(evidence: Evidence) -> Key:
@@ -67,7 +67,7 @@ def broken_words(one: Evidence) -> Mapping[str, str]:
     log = one.log("NVLink")
     live = Pace(handoff_bytes(log) / PROMPT, prefill_s(log) / PROMPT)
     marks = scale_ruler(live, model("llama-3.1-8b"), gpu("h100-sxm")).marks
-    says = {mark.fabric: f"{mark.bytes_per_s / 1e6:,.3g} MB/s" for mark in marks}
+    says = {mark.fabric: f"{amount(mark.bytes_per_s / 1e6)} MB/s" for mark in marks}
     return {
         "failed": f"{failures(one.log('TCP'))}",
         "sound": ms(e2e_s(log)),

@@ -61,11 +61,11 @@ def pool_words(one: Evidence) -> Mapping[str, str]:
     return {
         "prefill": f"{both['prefill']:.0f} %",
         "decode": f"{both['decode']:.0f} %",
-        "ratio": f"{work_ratio(log):.2g}",
+        "ratio": amount(work_ratio(log)),
         "output": f"{log.scenario.workload.output_tokens}",
         "tray": mb(handoff_bytes(log)),
         "road": amount(road_mb_per_s(log), "MB/s"),
-        "rate": f"{len(requests(log)) / last_read_s(log):.2g}",
+        "rate": amount(len(requests(log)) / last_read_s(log)),
     }
 
 
