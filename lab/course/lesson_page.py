@@ -22,7 +22,7 @@ from lab.course.tables import Table
 from lab.course.view import Form, Untold, round_view
 from lab.runs.engine_client import EngineClient
 from lab.scene.component import scene
-from lab.ui.formatting import asked_words, in_words, verdict
+from lab.ui.formatting import asked_words, in_words
 from lab.ui.learner import Books, learner
 from lab.ui.next_step import next_step
 from lab.ui.pulse import pulse
@@ -264,9 +264,7 @@ def _finale(lesson: Lesson, entries: Mapping[str, Entry], onward: Callable[[], N
         rows["Question"].append(asked_words(asked, entry.guess.setting))
         rows["You"].append(in_words(asked.answer, entry.guess.value))
         rows["Found"].append(in_words(asked.answer, outcome.key.value) if outcome else "no verdict yet")
-        rows["Verdict"].append(
-            verdict(asked.answer, entry.guess.value, outcome.key, outcome.verdict) if outcome else ""
-        )
+        rows["Verdict"].append(outcome.verdict.word.capitalize() if outcome else "")
     st.table(rows, border="horizontal")
     if cluster := lesson.text("In the cluster"):
         st.subheader("In the cluster", anchor=False)

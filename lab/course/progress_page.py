@@ -11,7 +11,7 @@ from lab.course.evidence_store import EvidenceStore
 from lab.course.tables import Table
 from lab.ui.axes import GUESS, MEASURED, SHARES, log_ticks
 from lab.ui.downloads import download
-from lab.ui.formatting import asked_words, in_words, verdict
+from lab.ui.formatting import asked_words, in_words
 from lab.ui.learner import Books, learner, remembered
 from lab.ui.style import READING, STILL, style
 from lessons import lesson as lesson_of
@@ -128,9 +128,7 @@ def _list(entries: Sequence[Entry]) -> None:
         rows["Found"].append(
             in_words(asked.answer, outcome.key.value) if known and asked and outcome else "no verdict yet"
         )
-        rows["Verdict"].append(
-            verdict(asked.answer, entry.guess.value, outcome.key, outcome.verdict) if asked and outcome else ""
-        )
+        rows["Verdict"].append(_word(entry).capitalize())
     st.table(rows, border="horizontal")
 
 

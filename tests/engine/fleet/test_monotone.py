@@ -2,11 +2,12 @@
 bytes of precision. "Yes": some plan sustains the rate. On the formulas, which take milliseconds, and a few simulations.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from hypothesis import example, given, settings, strategies as st
 
+from engine.fleet.advisor.candidates import Candidate
 from engine.fleet.advisor.capacity import best
 from engine.fleet.advisor.question import Question
 from engine.fleet.advisor.trial import capacity_of
@@ -125,13 +126,18 @@ BETTER: tuple[Callable[[Question], Question], ...] = (
 
 @settings(max_examples=12, deadline=None)
 @given(small, st.sampled_from(BETTER))
+@example(  # formulas pick chunks of 8,192 for the longer ITL, of which 13.8 requests/s are sustained, and not 17.2
+    Question(gpus=2, isl_tokens=4156, osl_tokens=56, ttft_slo_s=2.0, itl_slo_s=0.09765625, fabric="eth-25g"), BETTER[1]
+)
 def test_simulated_too(question: Question, bettered: Callable[[Question], Question]) -> None:
-    """The best plan of each kind, found and simulated for either question."""
+    """The best plan of each kind by the formulas, simulated; what was best before is still there."""
     better, error = bettered(question), calibrated(question.card, question.engine).error(question.shape)
     loosely = but(better, ttft_slo_s=better.ttft_slo_s * (1 + error), itl_slo_s=better.itl_slo_s * (1 + error))
-    assert most(loosely) >= most(question) / (1 + margin(question))
+    before = [best_plan(question, kind) for kind in KINDS]
+    now = [*before, *(best_plan(loosely, kind) for kind in KINDS)]
+    assert most(loosely, now) >= most(question, before) / (1 + margin(question))
 
 
-def most(question: Question) -> float:
+def most(question: Question, plans: Sequence[Candidate]) -> float:
     """Requests/s, simulated."""
-    return max(capacity_of(question, best_plan(question, kind)).sustained_per_s for kind in KINDS)
+    return max(capacity_of(question, plan).sustained_per_s for plan in dict.fromkeys(plans))
