@@ -144,14 +144,14 @@ def _sustains(outcome: TrialResult, rate: float, then: KeptPromises, question: Q
 def _highest(holds: Callable[[float], bool], near: float) -> float:
     """The highest rate that holds, within `PRECISION`; 0 if not even a hundredth of `near` does."""
     low, high = (near, 0.0) if holds(near) else (0.0, near)
-    step = PRECISION  # formulas are mostly right: then nothing is left to search for
+    step = FIRST_STEP
     while not high:
         if holds(low * step):
             low *= step
         else:
             high = low * step
         step *= FIRST_STEP
-    step = PRECISION
+    step = FIRST_STEP
     while not low:
         if high < near / 100:
             return 0.0
