@@ -20,7 +20,7 @@ notebooks: $(VENV)/lab ## Write the notebooks and open them in JupyterLab
 	$(BIN)/jupyter lab lessons/notebooks
 
 claims: $(VENV)/dev ## Test every claim of the course on the real model, some minutes
-	$(BIN)/python -m pytest -m claims
+	$(BIN)/python -m pytest -m claims -o log_cli=true -o log_cli_level=WARNING  # which rounds it ran again
 
 # Pure tests run on all cores; tests that start workers or a browser run two at a time, since each needs cores itself.
 test: $(VENV)/dev browser ## Check the code and run all tests

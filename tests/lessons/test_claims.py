@@ -29,13 +29,14 @@ def front() -> Iterator[Front]:
 def test_a_round_has_a_key_and_its_claims_hold(front: Front, lesson: Lesson, asked: Round) -> None:
     """A round that the machine could not tell is run again, as its page offers; one that contradicts a claim is not."""
     claims = [claim for claim in lesson.claims if claim.about == asked.name]
-    for _ in range(TRIES):
+    for tries in range(1, TRIES + 1):
         evidence = _gathered(front, lesson, asked)
         found = asked.finding(evidence)
         held = {claim.says: claim.holds(evidence) for claim in claims}
         log.info("%s, %s: %s, %s", lesson.slug, asked.name, found, held)
         if False in held.values() or (isinstance(found, Key) and None not in held.values()):
             break
+        log.warning("%s, %s, try %d of %d: %s, claims %s", lesson.slug, asked.name, tries, TRIES, found, held)
     assert isinstance(found, Key), found.why
     assert [says for says, holds in held.items() if not holds] == []
     assert asked.view is None or asked.shown(evidence)
