@@ -79,7 +79,7 @@ def curve(samples: Sequence[Sample[Sequence[float]]], widest: float = WIDEST, *,
     """
     counted = trusted(samples)
     slowest = len(counted) // 2 if duration and len(counted) > 2 else 0
-    cut = 0 if duration else _cut(counted)
+    cut = 0 if duration else cut_of(counted)
     every = zip(*(zip(*ends(one), strict=True) for one in counted), strict=True)
     points = [sorted(at)[: len(counted) - slowest] for at in every]
     low = tuple(sorted(map(min, at))[cut] for at in points)
@@ -125,7 +125,7 @@ def greatest(samples: Sequence[Sample[Mapping[str, float]]], margin: float = MAR
     def lead(values: Mapping[str, float]) -> float:
         return min(_ratio(values[first], values[rival]) for rival in rivals)
 
-    middle, cut = _middle(counted, lambda one: lead(one.value)), _cut(counted)
+    middle, cut = _middle(counted, lambda one: lead(one.value)), cut_of(counted)
     least = sorted(min(map(lead, ends(one))) for one in counted)[cut]
     most = sorted(max(map(lead, ends(one))) for one in counted)[-1 - cut]
     if least >= margin:
@@ -154,9 +154,9 @@ def trusted(samples: Sequence[Sample]) -> Sequence[Sample]:  # type: ignore[type
     return quiet if len(quiet) >= min(2, len(samples)) else samples
 
 
-def _cut(counted: Sequence[Sample]) -> int:  # type: ignore[type-arg]
-    """How many at either end do not count: none of three, one of six, two of nine. The median lies between those that
-    do in 75, 78 and 82 of 100 cases: as surely as before, and between fewer outliers."""
+def cut_of(counted: Sequence[Sample]) -> int:  # type: ignore[type-arg]
+    """How many at either end do not count, for a key as for a claim: none of three, one of six, two of nine. The median
+    lies between those that do in 75, 78 and 82 of 100 cases: as surely as before, and between fewer outliers."""
     return max(0, len(counted) // 3 - 1)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from engine.scenario import Scenario
 from lessons.evidence import CannotTell, Evidence
-from lessons.keys import Finding, Key, Unclear, ends, trusted
+from lessons.keys import Finding, Key, Unclear, cut_of, ends, trusted
 from lessons.question import Answer, Bars, Lines
 from lessons.words import table
 
@@ -129,15 +129,21 @@ class Claim:
     otherwise: str = ""
     name: str = ""
 
-    def holds(self, evidence: Evidence) -> bool | None:
-        """Whether every repeat shows it, or none does. None: they disagree, or do not say; or all were disturbed, and
-        would not have shown the same without."""
+    def holds(self, evidence: Evidence, told: int | None = None) -> bool | None:
+        """Whether the repeats that count show it, or none of them does. None: they disagree, or do not say; or all were
+        disturbed, and would not have shown the same without. Of six repeats one does not count, as in a key.
+
+        `told`: the repeat whose numbers stand beside the claim. None, too, where that one shows something else.
+        """
         try:
             samples = trusted(evidence.each(lambda repeat: float(self.test(repeat))))
-            shown = {end for one in samples for end in ends(one)}
         except CannotTell:
             return None
-        return bool(shown.pop()) if len(shown) == 1 else None
+        for holds in (True, False):
+            others = [one.repeat for one in samples if set(ends(one)) != {float(holds)}]
+            if len(others) <= cut_of(samples):
+                return None if told in others else holds
+        return None
 
 
 @dataclass(frozen=True)
@@ -187,7 +193,7 @@ class Lesson:
             words = {**asked.numbers(one), **said}
         except CannotTell as why:
             return str(why)
-        holds = {claim.name: claim.holds(evidence) for claim in self.claims if claim.about == asked.name}
+        holds = {claim.name: claim.holds(evidence, key.repeat) for claim in self.claims if claim.about == asked.name}
         stands = []
         for paragraph in self.text(f"{asked.name} answer").split("\n\n"):
             if (condition := ONLY_IF.match(paragraph)) is None:

@@ -62,7 +62,7 @@ def known(lesson: Lesson, asked: Round, evidence: Evidence, *, of_class: bool = 
         explains,
         len(evidence.repeats),
         Chart(view_alt(shown), view_table(shown), shows=shown) if shown is not None else None,
-        tuple(_tested(claim, evidence, where) for claim in lesson.claims if claim.about == asked.name),
+        tuple(_tested(claim, evidence, now, where) for claim in lesson.claims if claim.about == asked.name),
         evidence.made,
         _moments(asked, evidence, now),
     )
@@ -79,6 +79,6 @@ def _moments(asked: Round, evidence: Evidence, now: Key | Unclear) -> tuple[Deci
     return tuple(replace(one, title=asked.run_says.format(name)) for name, one in zip(names, told, strict=True))
 
 
-def _tested(claim: Claim, evidence: Evidence, where: str) -> Tested:
-    holds = claim.holds(evidence)
+def _tested(claim: Claim, evidence: Evidence, now: Key | Unclear, where: str) -> Tested:
+    holds = claim.holds(evidence, now.repeat if isinstance(now, Key) else None)
     return Tested(claim.otherwise or claim.says if holds is False else claim.says, holds, where)

@@ -18,7 +18,7 @@ from lessons.keys import SAME, WIDEST, Key, Unclear, agreed, curve, exact, great
 from lessons.lesson import Claim, Lesson, Round
 from lessons.question import Bars, Lines, Number
 from lessons.runs import e2e_s
-from tests.lessons.simulated import MACHINE, disturbed, gathered, with_logs
+from tests.lessons.simulated import MACHINE, disturbed, gathered, log_of, with_logs
 
 ROUNDS = [(lesson, asked) for lesson in all_lessons() for asked in lesson.rounds]
 each_round = pytest.mark.parametrize(
@@ -323,3 +323,20 @@ def test_a_claim_that_may_have_failed_because_all_repeats_were_disturbed_is_left
     claim = Claim("It takes less.", "freeze", lambda one: e2e_s(one.log("with the giant")) < least_s)
     assert claim.holds(quiet) is False
     assert claim.holds(with_logs(quiet, lambda log: disturbed(log, 0.5))) is None
+
+
+def test_a_claim_counts_as_many_repeats_as_a_key_does() -> None:
+    quick = sound("one-station", "freeze").log("with the giant")
+    slow = log_of(quick.scenario, 3.0)
+    claim = Claim("It takes less.", "freeze", lambda one: e2e_s(one.log("run")) < 1.5 * e2e_s(quick))
+
+    def holds(*logs: Log, told: int | None = None) -> bool | None:
+        return claim.holds(Evidence({"run": logs}), told)
+
+    assert holds(quick, quick, slow) is None
+    five = [quick] * 5
+    assert holds(*five, slow) is True
+    assert holds(*five, slow, told=0) is True
+    assert holds(*five, slow, told=5) is None, "the numbers beside it say otherwise"
+    assert holds(*[slow] * 5, quick) is False
+    assert holds(*five[:4], slow, slow) is None
