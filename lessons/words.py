@@ -1,7 +1,8 @@
 """The glossary: three ways to speak of the same thing, and the terms of serving. The engine uses the second column.
 
 
-The kitchen is for seeing, serving for reading vLLM's or Dynamo's documentation, cluster for those who run the machines.
+The kitchen is for picturing things, serving for reading vLLM's or Dynamo's documentation, cluster for running the
+machines.
 """
 
 from typing import NamedTuple
@@ -21,14 +22,14 @@ WORDS: dict[str, Word] = {
     "door": Word("door", "waiting queue", "job queue", "Accepted orders hang here until a station takes them."),
     "prep": Word(
         "prep station",
-        "prefill, compute-bound",
-        "compute-optimised pool, bursty jobs",
+        "prefill",
+        "pool of bursty jobs",
         "Reads the whole prompt in one burst and fills a tray with its KV cache.",
     ),
     "plating": Word(
         "plating line",
-        "decode, memory-bandwidth-bound",
-        "memory-optimised pool, long-lived services",
+        "decode",
+        "pool of long-lived services",
         "Adds one token to every plate per step, again and again.",
     ),
     "cook": Word(
@@ -60,13 +61,13 @@ WORDS: dict[str, Word] = {
         "the pass",
         "KV handoff over the interconnect",
         "pod-to-pod traffic",
-        "Trays cross from prep to plating; a wider belt carries more bytes per second.",
+        "The road that trays take from prep to plating; a wider one carries more bytes per second.",
     ),
     "broken_pass": Word(
         "the pass is broken",
         "NVLink down, falls back to PCIe or TCP",
         "degraded network",
-        "Trays crawl or stand still, whatever the stations could do.",
+        "The usual road is gone, and trays must take another.",
     ),
     "expediter": Word(
         "expediter",
@@ -80,13 +81,20 @@ WORDS: dict[str, Word] = {
 
 TERMS: dict[str, str] = {
     "token": "A word or a piece of one: what a model reads and writes.",
+    "layer": "One of the stages that every token passes through, one after the other.",
+    "attention": "How a model looks back at earlier tokens, by their keys and values.",
+    "KV head": "One of several sets of keys and values in a layer.",
+    "to sample": "To choose the next token.",
     "TTFT": "Time to first token: from a request's arrival to its first token.",
     "ITL": "Inter-token latency: the gap between two tokens of an answer. Its tail is what readers notice.",
     "TPOT": "Time per output token: an answer's mean gap after its first token.",
+    "tail": "The slowest few in a hundred: P99 is what only one in a hundred exceeds.",
     "batch": "The requests that one step works on together.",
-    "chunk": "A piece of a prompt; its size is the step's budget, --max-num-batched-tokens in vLLM.",
+    "chunk": "A piece of a prompt: what a step's budget (--max-num-batched-tokens in vLLM) leaves beside the answers.",
     "block": "A fixed number of tokens' KV cache, the unit in which memory is dealt out and shipped.",
     "bandwidth": "Bytes a second, of memory or of a link. Latency is the time until the first byte arrives.",
+    "NVLink": "The direct link between GPUs; what it joins is an NVLink domain.",
+    "RDMA": "A network card reads or writes another machine's memory without its processor.",
     "roofline": "The two limits of a machine, arithmetic and memory bandwidth; the knee is where they meet.",
     "P:D": "How many prefill workers there are for how many decode workers.",
     "SLO": "Service level objective: what has been promised, such as token 1 within a second.",

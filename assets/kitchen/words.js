@@ -5,17 +5,17 @@ const WORDS = {
   "door": { "name": "Door", "serving": "waiting queue", "says": "Accepted orders hang here until a station takes them." },
   "prep": {
     "name": "Prep station",
-    "serving": "prefill, compute-bound",
+    "serving": "prefill",
     "says": "Reads the whole prompt in one burst and fills a tray with its KV cache."
   },
   "pass": {
     "name": "The pass",
     "serving": "KV handoff over the interconnect",
-    "says": "Trays cross from prep to plating; a wider belt carries more bytes per second."
+    "says": "The road that trays take from prep to plating; a wider one carries more bytes per second."
   },
   "plating": {
     "name": "Plating line",
-    "serving": "decode, memory-bandwidth-bound",
+    "serving": "decode",
     "says": "Adds one token to every plate per step, again and again."
   },
   "cook": {

@@ -116,7 +116,7 @@ LESSON = Lesson(
             "Writing a few tokens takes a good part of the time, though the prompt has many times as many.",
             "order",
             lambda one: weighs(one.log("order")),
-            otherwise="Here reading takes nearly all of the time, as the mere count of tokens would have it.",
+            otherwise="Here reading has about the share of the time that it has of the tokens.",
             name="weighs",
         ),
         Claim(

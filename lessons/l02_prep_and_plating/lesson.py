@@ -136,7 +136,7 @@ def growth(one: Evidence, batch: float) -> float:
     return step_s(one, batch) / step_s(one, BATCHES[0])
 
 
-def as_foretold(one: Evidence) -> bool:
+def as_predicted(one: Evidence) -> bool:
     """Far below the knee, up to a 32nd of it, the step grows far less than its batch: by less than half for twice or
     more answers. At a sixteenth the step of a Xeon was up to 1.43 times as long.
 
@@ -239,9 +239,9 @@ LESSON = Lesson(
         Claim(
             "Far below the predicted knee, a step grows far less than its batch.",
             "batch",
-            as_foretold,
+            as_predicted,
             otherwise="On your runs the step grows from the start, far below the predicted knee.",
-            name="foretold",
+            name="predicted",
         ),
     ),
 )

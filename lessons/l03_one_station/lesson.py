@@ -125,7 +125,7 @@ LESSON = Lesson(
             "A long prefill freezes the answers on its worker for many times their usual gap, as long as it runs.",
             "freeze",
             lambda one: stall_s(one.log(WITH)) > 6 * usual_s(one.log(WITH)) and is_the_prefill(one, WITH),
-            otherwise="On your runs the longest pause is not the giant's prefill: something else came between.",
+            otherwise="On your runs the longest pause is not many times the usual gap, or not as long as the giant's prefill.",
             name="freezes",
         ),
         Claim(
@@ -139,7 +139,7 @@ LESSON = Lesson(
             "With prefill on another worker, the same prompt freezes nobody for that long.",
             "check",
             lambda one: stall_s(one.log(TWO)) < 0.4 * stall_s(one.log(ONE)),
-            otherwise="On your runs separate stations do not shorten the longest pause by much.",
+            otherwise="On your runs separate stations leave more than two fifths of the longest pause.",
             name="apart",
         ),
     ),

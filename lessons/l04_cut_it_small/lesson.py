@@ -11,7 +11,7 @@ from lessons.question import Choice, Curve
 from lessons.runs import crowd, deployed, long_ttft_s, ms, ms_bars, named, stall_s, usual_s
 
 CHUNKS = (16.0, 64.0, 128.0, 256.0)
-LONGER, CUT = 768, 16  # tokens: of a long prompt, and of its pieces
+LONGER, CUT = 768, 16  # tokens: of a long prompt, and of a step
 SMALLEST, LARGEST = f"{CHUNKS[0]:g}", f"{CHUNKS[-1]:g}"
 
 
@@ -50,7 +50,6 @@ def price_words(one: Evidence) -> Mapping[str, str]:
         "price": f"{long_ttft_s(small) / long_ttft_s(whole):.1f}",
         "tokens": f"{LONGER}",
         "cut": f"{CUT}",
-        "pieces": f"{LONGER / CUT:g}",
         "whole_stall": ms(stall_s(whole)),
         "small_stall": ms(stall_s(small)),
     }
@@ -71,7 +70,7 @@ LESSON = Lesson(
     rounds=(
         Round(
             "curve",
-            "How long is the longest pause of a short answer, for each size of the pieces? Draw it.",
+            "How long is the longest pause of a short answer, for each size of a step? Draw it.",
             Curve(CHUNKS, "tokens in a step", "longest pause", "ms", 10.0, 10_000.0),
             key=lambda evidence: curve(evidence.each(stall_curve), duration=True),
             reasons=("It grows with the piece", "It is always the whole prefill", "Any cutting removes it"),
@@ -114,14 +113,14 @@ LESSON = Lesson(
             "Smaller pieces make a shorter freeze.",
             "curve",
             lambda one: stall_s(one.log(SMALLEST)) < 0.6 * stall_s(one.log(LARGEST)),
-            otherwise="On your runs the smallest pieces do not shorten the pause by much.",
+            otherwise="On your runs the smallest steps leave more than three fifths of the pause of the largest.",
             name="shorter",
         ),
         Claim(
             "Cut small, the same prompt freezes the others far less than whole.",
             "price",
             lambda one: stall_s(one.log("small")) < 0.4 * stall_s(one.log("whole")),
-            otherwise="On your runs cutting the prompt does not shorten the others' pause by much.",
+            otherwise="On your runs cutting the prompt leaves more than two fifths of the others' pause.",
             name="spared",
         ),
         Claim(

@@ -13,7 +13,9 @@ from lessons.question import Choice
 from lessons.runs import alone, bars, deployed, handoff_bytes, mb, named
 
 PROMPT = 100  # tokens, which do not fill their last block
-LAYERS, KV_HEADS, HEAD_SIZE = 30, 3, 64  # of the kitchen's model, as the answer says
+MODEL = "SmolLM2-135M"  # the kitchen's, unless another was chosen
+LAYERS, KV_HEADS, HEAD_SIZE = 30, 3, 64
+NUMBERS = 2 * LAYERS * KV_HEADS * HEAD_SIZE  # of one token: keys and values
 SHORT, LONG = "short answer", "long answer"
 LARGE, LARGE_PROMPT = "llama-3.1-8b", 4096
 
@@ -37,22 +39,22 @@ def blocks(log: Log) -> int:
 
 def computed_bytes(one: Evidence) -> int:
     """From the model's shape alone."""
-    return blocks(one.log(SHORT)) * BLOCK_TOKENS * one.known_machine.kv_bytes_per_token
+    return blocks(one.log(SHORT)) * BLOCK_TOKENS * NUMBERS * one.known_machine.bytes_per_parameter
 
 
 def tray_words(one: Evidence) -> Mapping[str, str]:
     machine, log = one.known_machine, one.log(SHORT)
-    numbers = 2 * LAYERS * KV_HEADS * HEAD_SIZE
     large = model(LARGE)
     return {
         "short": mb(handoff_bytes(log)),
         "long": mb(handoff_bytes(one.log(LONG))),
         "tokens": f"{log.scenario.workload.prompt_tokens:,}",
+        "model": MODEL,
         "layers": f"{LAYERS}",
         "heads": f"{KV_HEADS}",
         "size": f"{HEAD_SIZE}",
-        "filled_in": f"2 × {LAYERS} × {KV_HEADS} × {HEAD_SIZE} × {machine.kv_bytes_per_token / numbers:g}",
-        "per_token": f"{machine.kv_bytes_per_token:,} bytes",
+        "filled_in": f"2 × {LAYERS} × {KV_HEADS} × {HEAD_SIZE} × {machine.bytes_per_parameter}",
+        "per_token": f"{NUMBERS * machine.bytes_per_parameter:,} bytes",
         "blocks": f"{blocks(log)}",
         "block": f"{BLOCK_TOKENS}",
         "computed": f"{computed_bytes(one):,} bytes",
@@ -75,7 +77,7 @@ LESSON = Lesson(
             "The same prompt, once with a short and once with a long answer. Whose tray is heavier at the handoff?",
             Choice({SHORT: "the short answer's", LONG: "the long answer's", "same": "both weigh the same"}),
             key=lambda evidence: greatest(untimed(evidence.each(named(tray_mb, SHORT, LONG)))),
-            reasons=("The answer's tokens have keys and values, too", "The tray leaves before the answer is written"),
+            reasons=("The answer's tokens have keys and values, too", "The prompt is the same"),
             runs=two_answers,
             repeats=1,
             timed=False,

@@ -94,7 +94,7 @@ def even_words(one: Evidence) -> Mapping[str, str]:
         "formula": amount(formula_mb_per_s(one), "MB/s"),
         "per_token": f"{live.kv_bytes_per_token:,.0f} bytes",
         "prefill": f"{live.prefill_s_per_token * 1e3:.2g} ms",
-        "ruler": "\n".join(f"- {mark.label}: like {amount(mark.bytes_per_s / 1e6)} MB/s here" for mark in marks),
+        "ruler": "\n".join(f"- {mark.label}: {amount(mark.bytes_per_s / 1e6)} MB/s here" for mark in marks),
         "assumes": ruler.assumes,
     }
 
@@ -211,14 +211,14 @@ LESSON = Lesson(
             "A slower road makes the gap before the second token longer.",
             "break-even",
             lambda one: second_gap_s(one.log(SLOW)) > 4 * second_gap_s(one.log(QUICK)),
-            otherwise="On your runs the slow road makes little difference.",
+            otherwise="On your runs the slowest road makes the gap at most four times as long.",
             name="slower",
         ),
         Claim(
             "A handoff takes latency plus bytes over bandwidth, within 5 %.",
             "break-even",
             lambda one: keeps_to_the_formula(one.log(SLOW)) and keeps_to_the_formula(one.log("15")),
-            otherwise="On your runs handoffs take more than 5 % longer than the formula says.",
+            otherwise="On your runs a handoff is more than 5 % off the formula.",
             name="formula",
         ),
         Claim(

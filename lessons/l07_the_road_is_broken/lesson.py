@@ -102,7 +102,7 @@ LESSON = Lesson(
     rounds=(
         Round(
             "broken",
-            "NVLink goes down, and the trays take plain TCP. What do users notice?",
+            "NVLink goes down, and TCP is all that is left. What do users notice?",
             Choice(
                 {
                     "fail": "requests fail with errors",
@@ -148,7 +148,7 @@ LESSON = Lesson(
             name="between",
         ),
         Claim(
-            "Over PCIe the tray takes a small part of the prefill's time, over TCP several times as long.",
+            "Over PCIe the tray takes less than half of the prefill's time, over TCP more than twice as long.",
             "broken",
             lambda one: (
                 handoff_s(one.log("PCIe")) < 0.5 * prefill_s(one.log("PCIe"))

@@ -1,4 +1,4 @@
-"""Where two all-round cooks with small portions beat two specialists."""
+"""Where two portioning cooks beat two specialists."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,7 +35,7 @@ def rate_words(one: Evidence) -> Mapping[str, str]:
 
 def rate_numbers(one: Evidence) -> Mapping[str, float]:
     return {
-        "all-round cooks, tokens/s": output_tokens_per_s(one.log("chunked")),
+        "portioning cooks, tokens/s": output_tokens_per_s(one.log("chunked")),
         "specialists, tokens/s": output_tokens_per_s(one.log("disaggregated")),
         "the first over the second": gain(one),
     }
@@ -51,7 +51,7 @@ LESSON = Lesson(
             "Many prompts, answers of a few tokens, a road as wide as can be. Who makes more tokens a second?",
             Choice(
                 {
-                    "chunked": "two all-round cooks",
+                    "chunked": "two portioning cooks",
                     "disaggregated": "a prep station and a plating line",
                     "same": "about the same",
                 }

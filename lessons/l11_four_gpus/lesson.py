@@ -50,6 +50,7 @@ def verdict_words(one: Evidence) -> Mapping[str, str]:
         "split": ms(flowing_s(one.log(TCP))),
         "chunked_stall": ms(stall_s(one.log(CHUNKED))),
         "nvlink_stall": ms(stall_s(one.log(NVLINK))),
+        "chunk": f"{one.log(CHUNKED).scenario.deployment.chunk}",
         "table": table(one),
     }
 
@@ -70,14 +71,21 @@ def table(one: Evidence) -> str:
     return "\n".join([*head, *rows])
 
 
+def firm(given: Advice) -> str:
+    """Which other arrivals and efficiencies change the verdict, or leave it."""
+    if turned := [variation.what for variation in given.uncertainty if variation.verdict != given.verdict]:
+        return f"The verdict changes with {', '.join(turned)}."
+    return f"The verdict stays with {', '.join(variation.what for variation in given.uncertainty)}."
+
+
 def advice_words(one: Evidence) -> Mapping[str, str]:
     given = advice()
     return {
         "sentence": given.sentence,
-        "firm": "Other arrivals and other efficiencies do not change it." if given.firm else "It is not firm.",
+        "firm": firm(given),
         "fleet": f"{ASKED.gpus} × {ASKED.card.label} with {ASKED.shape.label}",
         "load": f"{ASKED.rate_per_s:g} requests a second of {ASKED.isl_tokens:,} tokens in and {ASKED.osl_tokens} out",
-        "promise": f"token 1 within {ASKED.ttft_slo_s:g} s, a gap of at most {ms(ASKED.itl_slo_s)}",
+        "promise": f"nine of ten first tokens within {ASKED.ttft_slo_s:g} s, 99 of 100 gaps within {ms(ASKED.itl_slo_s)}",
     }
 
 
@@ -109,7 +117,7 @@ LESSON = Lesson(
                 {
                     "disaggregate": "split, whatever the link does",
                     "conditional": "split the longest prompts only",
-                    "fix-first": "keep both phases together now, and mend the link first",
+                    "fix-first": "keep both phases together now, and repair the link first",
                     "colocate": "keep both phases together, and never mind the link",
                 }
             ),
@@ -139,6 +147,13 @@ LESSON = Lesson(
             lambda one: flowing_s(one.log(TCP)) > 1.5 * flowing_s(one.log(NVLINK)),
             otherwise="On your runs the road makes little difference to the long prompt.",
             name="road",
+        ),
+        Claim(
+            "The advisor keeps both phases together, and wants the link repaired first.",
+            "check",
+            lambda one: advice().verdict == "fix-first",
+            otherwise="For this cluster the advisor says something else.",
+            name="link",
         ),
     ),
 )
