@@ -125,7 +125,7 @@ LESSON = Lesson(
             "A long prefill freezes the answers on its worker for many times their usual gap, as long as it runs.",
             "freeze",
             lambda one: stall_s(one.log(WITH)) > 6 * usual_s(one.log(WITH)) and is_the_prefill(one, WITH),
-            otherwise="On your runs the longest pause is not many times the usual gap, or not as long as the giant's prefill.",
+            otherwise="On your runs the longest pause is not many times a usual gap, or not the giant's prefill.",
             name="freezes",
         ),
         Claim(

@@ -85,7 +85,7 @@ def advice_words(one: Evidence) -> Mapping[str, str]:
         "firm": firm(given),
         "fleet": f"{ASKED.gpus} × {ASKED.card.label} with {ASKED.shape.label}",
         "load": f"{ASKED.rate_per_s:g} requests a second of {ASKED.isl_tokens:,} tokens in and {ASKED.osl_tokens} out",
-        "promise": f"nine of ten first tokens within {ASKED.ttft_slo_s:g} s, 99 of 100 gaps within {ms(ASKED.itl_slo_s)}",
+        "promise": f"nine of ten first tokens in {ASKED.ttft_slo_s:g} s, 99 of 100 gaps in {ms(ASKED.itl_slo_s)}",
     }
 
 
