@@ -26,6 +26,7 @@ from engine.fleet.exports.files import files
 from engine.fleet.host.finding import Tray
 from engine.fleet.host.findings import findings
 from engine.fleet.host.nvml import read_fleet
+from engine.live.this_machine import core_count
 from engine.scenario import whole
 from engine.sim.traces import read_trace
 from engine.units import amount, in_time, percent
@@ -104,7 +105,7 @@ def advise(
         _make(folder)
     for line in () if as_json else told:
         click.echo(textwrap.fill(line, WIDTH), err=True)
-    advice = advised(question, None if as_json else _progress)
+    advice = advised(question, None if as_json else _progress, at_once=int(core_count()))
     if folder is not None:
         _write(folder, advice)
     if as_json:

@@ -22,18 +22,19 @@ from engine.fleet.estimate.step_cost import calibrated, error_of
 from engine.fleet.host.finding import NVLINK_FIX, Finding, Tray
 
 
-def advise(question: Question, progress: Progress | None = None) -> Advice:
+def advise(question: Question, progress: Progress | None = None, at_once: int = 1) -> Advice:
     """Answer a question, in some seconds to a minute of simulation.
 
-    `progress` is called with a share from 0 to 1 and the current activity; an exception from it ends the advice. Raises
+    `progress` is called with a share from 0 to 1 and the current activity; an exception from it ends the advice.
+    `at_once`: how many simulations run side by side, each in a process of its own; the answer is the same. Raises
     BadInput if the question is not valid.
     """
     say = progress or (lambda share, what: None)
     question = question.checked()
-    found = search(question, say, 0.0, 0.35 if question.links_down else 0.6)
+    found = search(question, say, 0.0, 0.35 if question.links_down else 0.6, at_once)
     mended = found
     if question.links_down:
-        mended = search(question.mended(), say, 0.35, 0.6)
+        mended = search(question.mended(), say, 0.35, 0.6, at_once)
     verdict = _verdict(found)
     say(0.65, "Other arrivals, other efficiencies")
     scale = scale_of(mended)

@@ -1,6 +1,7 @@
 """The deployments worth simulating for a question, and what comes of them: formulas screen, the simulator decides."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -9,6 +10,7 @@ from engine.fleet.advisor.candidates import Candidate, chunked, splits, unchunke
 from engine.fleet.advisor.capacity import MARGIN, pays, ranking
 from engine.fleet.advisor.plan import WHOLE, Verdict
 from engine.fleet.advisor.question import Question
+from engine.fleet.advisor.side_by_side import side_by_side
 from engine.fleet.advisor.trial import TrialResult, confirmed, tried
 
 SHORTLIST, NEAR = 2, 0.93  # how many of each kind are simulated, if by the formulas they sustain nearly as much
@@ -42,8 +44,8 @@ class Found(msgspec.Struct):
         return self.chosen.candidate.verdict
 
 
-def search(question: Question, say: Progress, begin: float, end: float) -> Found:
-    """Screen all candidates by formula, then simulate the most promising of each kind."""
+def search(question: Question, say: Progress, begin: float, end: float, at_once: int = 1) -> Found:
+    """Screen all candidates by formula, then simulate the most promising of each kind, `at_once` side by side."""
     ranked = ranking(question, chunked(question))
     whole = list(unchunked(question))
     joint = [*_shortlist(ranked), *(_shortlist(ranking(question, whole)) or whole)[:1]]
@@ -51,9 +53,10 @@ def search(question: Question, say: Progress, begin: float, end: float) -> Found
     conditional = [candidate for split in apart[:1] for candidate in _conditional(question, split)]
     outcomes: list[TrialResult] = []
     candidates = [*joint, *apart, *conditional]
-    for n, candidate in enumerate(candidates):
-        say(begin + (end - begin) * n / len(candidates), f"Simulating {candidate.label}")
-        outcomes.append(tried(question, candidate))
+    with side_by_side(partial(tried, question), candidates, at_once) as results:
+        for n, candidate in enumerate(candidates):
+            say(begin + (end - begin) * n / len(candidates), f"Simulating {candidate.label}")
+            outcomes.append(next(results))
     together, others = outcomes[: len(joint)], outcomes[len(joint) :]
     while (further := _smaller_chunk(ranked, together)) and len(together) < len(joint) + SMALLER:
         say(end, f"Simulating {further.label}")

@@ -94,7 +94,7 @@ def test_the_command_line_wins_over_the_page(
 ) -> None:
     asked: list[Question] = []
 
-    def heard(question: Question, progress: object) -> None:
+    def heard(question: Question, progress: object, at_once: int) -> None:
         asked.append(question)
         raise BadInput("question", "heard", "enough")
 
