@@ -193,7 +193,9 @@ def _lines(view: Lines) -> Iterator[str]:
     ]
     limits = enumerate(view.limits.items())
     lines += [_Line(name, points, LIMIT, ("7 5", "2 5", "9 4 2 4")[n % 3]) for n, (name, points) in limits]
-    yield from _plot([line for line in lines if line.points], view.x_label, view.y_label, view.log, view.log)
+    run_at = {tuple(dict.fromkeys(x for x, _ in points)) for points in view.points.values()}
+    marks = run_at.pop() if len(run_at) == 1 else ()  # each series at the same x, so these are what was chosen
+    yield from _plot([line for line in lines if line.points], view.x_label, view.y_label, view.log, view.log, marks)
 
 
 def _plot(

@@ -126,7 +126,7 @@ def step_curve(one: Evidence) -> list[float]:
 
 
 def bound_s(one: Evidence, batch: float) -> float:
-    """By the roofline no step is shorter."""
+    """A step's length by the roofline."""
     machine = one.known_machine
     multiplying_s = 2.0 * machine.parameters * batch / machine.peak_flops_per_s
     return max(machine.weights_bytes / machine.read_bytes_per_s, multiplying_s)
@@ -166,7 +166,7 @@ def steps_and_bound(evidence: Evidence, told: int | None) -> Lines:
     one = evidence.repeats[told or 0]
     points = tuple((n, 1e3 * step_s(one, n)) for n in BATCHES)
     bound = tuple((n, 1e3 * bound_s(evidence, n)) for n in BATCHES)
-    return Lines("answers in the batch", "one step, ms", {"measured": points}, {"the roofline's bound": bound})
+    return Lines("answers in the batch", "one step, ms", {"measured": points}, {"by the roofline": bound})
 
 
 LESSON = Lesson(

@@ -6,7 +6,7 @@ import pytest
 
 from lab.course.chart_html import chart_html
 from lab.course.known import Chart
-from lessons.question import Bars, Number
+from lessons.question import Bars, Lines, Number
 
 ANSWER = Number(unit="ms", low=1, high=10_000)
 
@@ -31,3 +31,16 @@ def test_a_number_is_beside_its_marks(repeats: tuple[float, ...]) -> None:
     assert after == max(early)
     assert ends
     assert before == min(late)
+
+
+def axis(view: Lines) -> list[str]:
+    """What stands along the x axis."""
+    drawn = chart_html(ANSWER, Chart("", {}, shows=view))
+    return re.findall(r">([^<]+)</span>", drawn[drawn.index('class="ch-axis"') :])
+
+
+def test_series_at_the_same_few_x_have_these_along_their_axis() -> None:
+    at = (1.0, 2.0, 4.0, 8.0, 16.0)
+    line = tuple((x, x) for x in at)
+    assert axis(Lines("batch", "ms", {"a": line, "b": line})) == ["1", "2", "4", "8", "16"]
+    assert axis(Lines("batch", "ms", {"a": line, "b": line[1:]})) == ["1", "2", "5", "10"]
