@@ -76,7 +76,7 @@ def broken_words(one: Evidence) -> Mapping[str, str]:
         **{f"{name}_gap": ms(second_gap_s(one.log(road))) for name, road in zip(WORDS, ROADS, strict=True)},
         **{f"{name}_handoff": ms(handoff_s(one.log(road))) for name, road in zip(WORDS, ROADS, strict=True)},
         "share": percent(handoff_s(one.log("PCIe")) / prefill_s(one.log("PCIe"))),
-        "tcp_share": percent(handoff_s(one.log("TCP")) / prefill_s(one.log("TCP"))),
+        "tcp_times": amount(handoff_s(one.log("TCP")) / prefill_s(one.log("TCP"))),
         "set": ", ".join(f"{road} {mb_per_s:g}" for road, mb_per_s in ROADS.items()),
         "ruler": f"NVLink {says['nvlink4']}, PCIe {says['pcie5']}, TCP {says['tcp']}",
     }
