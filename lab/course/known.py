@@ -5,6 +5,9 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from engine.log import Log
+from engine.metrics import summarize
+from engine.stall import in_seconds
 from lab.course.tables import Table, view_alt, view_table
 from lab.scene.decisive import Decisive, decisive
 from lab.ui.formatting import in_words
@@ -13,6 +16,7 @@ from lessons.keys import Key, Unclear, Value
 from lessons.lesson import Claim, Lesson, Round
 from lessons.question import Bars, Lines
 
+AS_LONG = 0.95  # of another gap, and it is not told besides
 GUESS, TIMES = "\1", "\2"  # where the lesson's words speak of the guess, and of how far it was off
 
 
@@ -73,10 +77,23 @@ def _moments(asked: Round, evidence: Evidence, now: Key | Unclear) -> tuple[Deci
         return ()
     repeat = now.repeat if isinstance(now, Key) else 0
     names = list(dict.fromkeys((next(iter(evidence.logs)), list(evidence.logs)[-1])))
-    told = decisive([evidence.logs[name][min(repeat, len(evidence.logs[name]) - 1)] for name in names])
+    logs = [evidence.logs[name][min(repeat, len(evidence.logs[name]) - 1)] for name in names]
+    told = decisive(logs)
     if not any(one.waited for one in told):
         return ()
-    return tuple(replace(one, title=asked.run_says.format(name)) for name, one in zip(names, told, strict=True))
+    titles = [asked.run_says.format(name) for name in names]
+    return tuple(
+        replace(one, title=title, says=one.says + _besides(log, one))
+        for title, log, one in zip(titles, logs, told, strict=True)
+    )
+
+
+def _besides(log: Log, told: Decisive) -> str:
+    """The longest gap of the run, of which the lesson's words may speak, where that is longer than what is told: it has
+    another cause, or came when gaps had become so long that it was no stall."""
+    longest_s = summarize(log.events).metrics.max_stall_s
+    longer = told.waited and told.longest_s < AS_LONG * longest_s
+    return f"; the longest gap of the run was {in_seconds(longest_s)}" if longer else ""
 
 
 def _tested(claim: Claim, evidence: Evidence, now: Key | Unclear, where: str) -> Tested:

@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from engine.log import Log
 from engine.scenario import KINDS
-from lab.course.known import Chart
+from lab.course.known import Chart, known
 from lab.course.moments_html import moments_html
 from lab.course.view import Reveal
 from lab.scene.decisive import Decisive, decisive
 from lab.scene.recordings import recorded
 from lessons import all_lessons
+from lessons.evidence import Evidence
 from lessons.keys import Key
 from lessons.question import Number
 
@@ -129,3 +131,16 @@ def test_a_page_that_many_have_open_holds_no_run_only_where_it_is() -> None:
     seen = json.loads(hung.run)["motions"]
     assert {motion["kind"] for motion in seen} >= {"order", "token", "step", "plate"}
     assert not any({"text", "prompt"} & set(motion) for motion in seen), "too small to be read"
+
+
+def test_a_longer_gap_than_the_stall_that_it_tells_of_is_told_as_well() -> None:
+    """The lesson's words speak of the longest pause: so does the caption, where its stall is shorter."""
+    lesson = next(one for one in all_lessons() if one.slug == "one-station")
+    asked = lesson.round("freeze")
+
+    def caption(log: Log) -> str:
+        return known(lesson, asked, Evidence({"with the giant": (log,), "without it": (log,)})).moments[0].says
+
+    froze, longest = caption(recorded("colocated")).split("; the longest gap of the run was ")
+    assert (froze, longest) == ("Order 8 froze five answers for 1.10 s", "1.86 s")
+    assert "longest gap" not in caption(recorded("chunked"))
