@@ -133,8 +133,7 @@ def _amounts(answer: Number, guess: float | None, key: Key, how: str) -> Iterato
         yield _row("you said", amount(guess, answer.unit), _length(scale, guess, "hollow"), scale(guess), scale(guess))
     ends = scale(low), scale(high)
     spread = f'<i class="ch-range" style="left:{ends[0]}%;width:{ends[1] - ends[0]:.2f}%"></i>' if low < high else ""
-    last = max(scale(value), ends[1])
-    first = min(scale(value), ends[0]) if scale.log else last  # a bar begins at zero
+    first, last = min(scale(value), ends[0]), max(scale(value), ends[1])
     yield _row(how, amount(value, answer.unit), _length(scale, value, "") + spread, first, last)
     repeats = "the thin line is the range of the repeats that count" if low < high else ""
     yield from _axis(scale, "; ".join(filter(None, (answer.unit, repeats))))
@@ -153,9 +152,8 @@ def _bars(view: Bars) -> Iterator[str]:
     for label, shown in view.shown().items():
         repeats = view.values[label]
         marks = "".join(f'<i class="ch-repeat" style="left:{scale(value)}%"></i>' for value in repeats)
-        last = scale(max(repeats))
-        first = scale(min(repeats)) if scale.log else last
-        yield _row(label, amount(shown, view.unit), _length(scale, shown, "") + marks, first, last)
+        ends = scale(min(repeats)), scale(max(repeats))
+        yield _row(label, amount(shown, view.unit), _length(scale, shown, "") + marks, *ends)
     repeated = any(len(repeats) > 1 for repeats in view.values.values())
     yield from _axis(scale, f"{view.unit}: {view.which}, and a mark for each repeat" if repeated else view.unit)
 

@@ -11,9 +11,9 @@ from lessons.question import Bars, Lines, Number
 ANSWER = Number(unit="ms", low=1, high=10_000)
 
 
-def rows(values: dict[str, tuple[float, ...]]) -> list[tuple[bool, float, list[float]]]:
+def rows(values: dict[str, tuple[float, ...]], log: bool) -> list[tuple[bool, float, list[float]]]:
     """Of each row: whether its number ends at its place instead of beginning there, the place, and those of repeats."""
-    drawn = chart_html(ANSWER, Chart("", {}, shows=Bars("ms", values, log=True)))
+    drawn = chart_html(ANSWER, Chart("", {}, shows=Bars("ms", values, log=log)))
     return [
         (
             said[1] == " inside",
@@ -26,8 +26,9 @@ def rows(values: dict[str, tuple[float, ...]]) -> list[tuple[bool, float, list[f
 
 
 @pytest.mark.parametrize("repeats", [(1050.0, 1280.0, 1600.0), (1000.0, 1228.0, 1230.0), (1600.0,) * 3])
-def test_a_number_is_beside_its_marks(repeats: tuple[float, ...]) -> None:
-    (_, after, early), (ends, before, late) = rows({"without it": (400.0, 450.0), "with the giant": repeats})
+@pytest.mark.parametrize("log", [False, True])
+def test_a_number_is_beside_its_marks(repeats: tuple[float, ...], log: bool) -> None:
+    (_, after, early), (ends, before, late) = rows({"without it": (400.0, 450.0), "with the giant": repeats}, log)
     assert after == max(early)
     assert ends
     assert before == min(late)
