@@ -49,13 +49,15 @@ def shares_alt(live: Log, simulated: Log, name: str) -> str:
 def verdict_table(verdict: RealityVerdict) -> dict[str, list[str]]:
     """Each compared figure, live and simulated, with its error."""
     gaps = verdict.gaps
-    return {
+    columns = {
         "": [f"{METRICS[gap.metric]} {gap.percentile}" for gap in gaps],
         "live": [f"{gap.live_s * 1e3:,.0f} ms" for gap in gaps],
         "simulated": [f"{gap.simulated_s * 1e3:,.0f} ms" for gap in gaps],
         "error": [percent(gap.error, sign="+") for gap in gaps],
         "at the same speed": [percent(gap.error_at_same_speed, sign="+") for gap in gaps],
     }
+    unbroken = {name: [cell.replace(" ", "\xa0") for cell in cells] for name, cells in columns.items()}
+    return unbroken  # on a phone as well
 
 
 def verdict_says(verdict: RealityVerdict) -> str:

@@ -97,5 +97,5 @@ def _of_the_load(question: Question, together: TrialResult | None) -> Iterator[R
     )
     yield Reason("prefill_share", meets, "of a worker's time", 1.0, text)
     copies = question.gpus // least
-    text = f"{question.gpus} GPUs hold {copies} copies of {shape.label}; a split needs two."
+    text = f"A split needs two copies of {shape.label}; {question.gpus} GPUs hold up to {copies}."
     yield Reason("copies", copies, "copies", 2, text)

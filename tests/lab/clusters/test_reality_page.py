@@ -42,7 +42,7 @@ def test_table_and_sentence_say_the_verdict(foretold: tuple[Log, Log, RealityVer
     verdict = foretold[2]
     table = verdict_table(verdict)
     assert {len(column) for column in table.values()} == {6}
-    assert table["error"] == [f"{gap.error:+.0%}".replace("%", " %") for gap in verdict.gaps]
+    assert table["error"] == [f"{gap.error:+.0%}".replace("%", "\xa0%") for gap in verdict.gaps]
     close = sum(abs(gap.error) <= 0.15 for gap in verdict.gaps)
     assert verdict_says(verdict).startswith(f"{close} of 6 figures are within 15 %")
 
