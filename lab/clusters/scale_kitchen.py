@@ -82,18 +82,38 @@ def _choose(swept: Sweep, result: SweepResult | None) -> PlansKitchen:
         )
         plan = plans.best[kind]
         if kind == "disaggregated" and len(plans.splits) > 1:
-            found = best_of(sustained(result.points)).get(kind) if result else None
-            prefill = found.plan.prefill if found else plan.prefill
-            assert prefill
+            best = _best_ratio(plans, result)
             gpus = st.select_slider(
                 "Prep stations (P), the others (D)",
                 list(plans.splits),
-                prefill.gpus,
+                best,
                 format_func=lambda gpus: plans.splits[gpus].label.split(" (")[0],
+                key=_ratio_key(plans, best),
                 width=SLIDER,
             )
             plan = plans.splits[gpus]
     return PlansKitchen(plans.question, plan, load * plans.busy_rate_per_s)
+
+
+def watched_ratio(swept: Sweep, result: SweepResult) -> int | None:
+    """How many GPUs prefill in the split kitchen that can be watched; None if nobody wants to."""
+    if not st.session_state.get("watch", True):
+        return None
+    plans = _plans(swept)
+    best = _best_ratio(plans, result)
+    return int(st.session_state.get(_ratio_key(plans, best), best))
+
+
+def _best_ratio(plans: _Plans, result: SweepResult | None) -> int:
+    found = best_of(sustained(result.points)).get("disaggregated") if result else None
+    prefill = (found.plan if found else plans.best["disaggregated"]).prefill
+    assert prefill
+    return prefill.gpus
+
+
+def _ratio_key(plans: _Plans, best: int) -> str:
+    """Other ratios, or another best one, and the slider begins anew."""
+    return f"watched_ratio {best} of {' '.join(map(str, plans.splits))}"
 
 
 def _wait_for(jobs: Jobs, asked: PlansKitchen) -> None:

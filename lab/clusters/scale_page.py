@@ -18,7 +18,7 @@ from engine.units import in_words, percent
 from lab.clusters import payoff_charts as payoff, sweep_charts as charts
 from lab.clusters.jobs import Jobs, SweepJob, SweepResult, compared, sustained, tried
 from lab.clusters.names import BETTER
-from lab.clusters.scale_kitchen import watch
+from lab.clusters.scale_kitchen import watch, watched_ratio
 from lab.ui.session import widget_changed
 from lab.ui.style import SLIDER, STILL, style
 
@@ -227,8 +227,10 @@ def _show(asked: Sweep, result: SweepResult) -> None:
             (ratio,) = [point for point in result.points if isinstance(point, Ratio)]
             says, table = charts.ratio_says(rates, ratio), charts.ratio_table(rates, gpus)
             _says(says)
-            figure = charts.ratio_figure(rates, ratio, gpus)
-            st.plotly_chart(figure, key="ratio", alt=says, config=STILL)
+            watched = watched_ratio(asked, result)
+            figure = charts.ratio_figure(rates, ratio, gpus, watched)
+            alt = f"{says} You are at {watched}:{gpus - watched}." if watched else says
+            st.plotly_chart(figure, key="ratio", alt=alt, config=STILL)
         case "map":
             simulated = compared(result.points)
             (found,) = [point for point in result.points if isinstance(point, Boundary)]

@@ -12,6 +12,7 @@ from lab.scene.words import LOOKS
 from lab.ui.axes import SHARES
 
 Table = dict[str, list[str]]
+WATCHED = "you are here: the split kitchen below"
 GREY = "#808a94"
 SAYS: dict[Side, str] = {
     "colocated": "Keeping both together sustains more",
@@ -79,9 +80,9 @@ def load_table(points: Sequence[Tried]) -> Table:
 # ---- the ratio of prefill to decode
 
 
-def ratio_figure(points: Sequence[Sustained], found: Ratio, gpus: int) -> go.Figure:
+def ratio_figure(points: Sequence[Sustained], found: Ratio, gpus: int, here: int | None) -> go.Figure:
     """What a split sustains per GPU, over the GPUs that prefill; co-located plans as levels, and where the best of them
-    is overtaken, with the range of that."""
+    is overtaken, with the range of that. `here`: how many GPUs prefill in the kitchen that is watched, if one is."""
     split = _splits(points)
     colour, symbol = LOOKS["disaggregated"]
     figure = go.Figure()
@@ -105,6 +106,10 @@ def ratio_figure(points: Sequence[Sustained], found: Ratio, gpus: int) -> go.Fig
         figure.add_vrect(x0=low, x1=high, fillcolor=GREY, opacity=0.25, line_width=0)
     for edge in found.edges:
         figure.add_vline(edge.at, line={"color": GREY, "width": 2})
+    if here is not None:
+        figure.add_vline(here, line={"color": GREY, "width": 1, "dash": "dash"})
+        side = "left" if 2 * here < gpus else "right"
+        figure.add_annotation(x=here, y=0, yanchor="bottom", xanchor=side, text=WATCHED, showarrow=False)
     marks = [point.prefill_gpus for point in split]
     figure.update_xaxes(
         title="GPUs for prefill : the others", tickvals=marks, ticktext=[f"{mark}:{gpus - mark}" for mark in marks]

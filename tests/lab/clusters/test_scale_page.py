@@ -147,6 +147,8 @@ def test_the_page_sweeps_once_and_shows_what_came(jobs: Jobs, asks: str) -> None
     assert all(figure.alt for figure in figures)
     assert len(app.table) == 1
     assert charts(show(jobs, asked)) != []  # another session
+    told = charts(show(jobs, asked, watching=True))[0].alt
+    assert asks != "ratio" or "You are at" in told
 
 
 def test_the_page_can_be_cancelled(jobs: Jobs) -> None:
@@ -243,9 +245,10 @@ def test_ratios_are_compared_with_the_best_co_located_plan() -> None:
     assert "more than 4 × TP 1, chunks of 2,048: 7 requests/s, with 2 to 3 GPUs for prefill." in says
     near = ratio_says([*RATIOS[:1], Sustained("chunked", RATIOS[1].plan, 10.5), *RATIOS[2:]], TURN)
     assert near.endswith("with 3 GPUs for prefill, which is too close to call.")
-    figure = ratio_figure(RATIOS, TURN, 4)
+    figure = ratio_figure(RATIOS, TURN, 4, 3)
     assert next(tuple(trace.x) for trace in figure.data if trace.name == "split") == (1, 2, 3)
-    assert [(shape.x0, shape.x1) for shape in figure.layout.shapes] == [(1.75, 2.05), (1.9, 1.9)]
+    assert [(shape.x0, shape.x1) for shape in figure.layout.shapes] == [(1.75, 2.05), (1.9, 1.9), (3, 3)]
+    assert len(ratio_figure(RATIOS, TURN, 4, None).layout.shapes) == 2
     assert ratio_table(RATIOS, 4)["Requests/s"] == ["5", "7", "3.7", "7.4", "11.1"]
 
 
