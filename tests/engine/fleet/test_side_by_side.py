@@ -28,6 +28,11 @@ with side_by_side(named, range(5), 2) as results:
     print(json.dumps([os.getpid(), *results]))
 """
 BUSY = """
+import signal
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job, as a test may be, ignores it
+
+
 def busy(n):
     open(sys.argv[1] + f"/{os.getpid()}", "w").close()
     while True:
