@@ -80,7 +80,8 @@ def _choose(swept: Sweep, result: SweepResult | None) -> PlansKitchen:
             bind="query-params",
             width=SLIDER,
         )
-        plan = plans.best[kind]
+        found = best_of(sustained(result.points)).get(kind) if result else None
+        plan = found.plan if found else plans.best[kind]
         if kind == "disaggregated" and len(plans.splits) > 1:
             best = _best_ratio(plans, result)
             gpus = st.select_slider(

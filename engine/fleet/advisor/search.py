@@ -58,10 +58,7 @@ def search(question: Question, say: Progress, begin: float, end: float, at_once:
             say(begin + (end - begin) * n / len(candidates), f"Simulating {candidate.label}")
             outcomes.append(next(results))
     together, others = outcomes[: len(joint)], outcomes[len(joint) :]
-    while (further := _smaller_chunk(ranked, together)) and len(together) < len(joint) + SMALLER:
-        say(end, f"Simulating {further.label}")
-        together.append(tried(question, further))
-    together = _confirmed(question, together, say, end)
+    together = _confirmed(question, _with_smaller_chunks(question, ranked, together, say, end), say, end)
     split, mixed = others[: len(apart)], others[len(apart) :]
     if not any(one.keeps for one in together):  # else splitting is not the answer, whatever it sustains
         split = _confirmed(question, split, say, end)
@@ -69,6 +66,34 @@ def search(question: Question, say: Progress, begin: float, end: float, at_once:
     if some and (not picked or some.headroom >= MARGIN * picked.headroom):
         picked = some
     return Found(question, _best(together), picked, [*together, *split, *mixed])
+
+
+def tuned(question: Question, ranked: Sequence[tuple[float, Candidate]], seed: int = 0) -> TrialResult:
+    """The best of these, ranked by formula, with the chunks that simulation finds best."""
+
+    def quietly(share: float, what: str) -> None:
+        pass
+
+    outcomes = [tried(question, ranked[0][1], seed=seed)]
+    outcomes = _with_smaller_chunks(question, ranked, outcomes, quietly, 0.0)
+    best = _best(_confirmed(question, outcomes, quietly, 0.0))
+    assert best is not None  # one was tried
+    return best
+
+
+def _with_smaller_chunks(
+    question: Question,
+    ranked: Sequence[tuple[float, Candidate]],
+    simulated: list[TrialResult],
+    say: Progress,
+    share: float,
+) -> list[TrialResult]:
+    """And what else is worth simulating: the largest chunks that keep the ITL target do so by a hair."""
+    outcomes = list(simulated)
+    while (further := _smaller_chunk(ranked, outcomes)) and len(outcomes) < len(simulated) + SMALLER:
+        say(share, f"Simulating {further.label}")
+        outcomes.append(tried(question, further, seed=simulated[0].seed))
+    return outcomes
 
 
 def _confirmed(question: Question, outcomes: list[TrialResult], say: Progress, share: float) -> list[TrialResult]:
@@ -95,16 +120,13 @@ def _shortlist(ranked: Sequence[tuple[float, Candidate]]) -> list[Candidate]:
 
 
 def _smaller_chunk(ranked: Sequence[tuple[float, Candidate]], simulated: Sequence[TrialResult]) -> Candidate | None:
-    """The next one worth simulating, if any: formulas foresee more of it than what was simulated sustains.
-
-    The largest chunks that keep the ITL target do so by a hair. Where simulation finds that they do not, smaller ones
-    of the same TP may.
-    """
+    """The next one worth simulating, if any: formulas foresee more of it than what was simulated sustains, and its
+    chunks are smaller than those of the same TP."""
     most = max((one.sustained_per_s for one in simulated), default=0.0)
     for sustains, candidate in ranked:
         sizes = [one.candidate.chunk_tokens for one in simulated if one.candidate.both == candidate.both]
         chunks = [size for size in sizes if size != WHOLE]
-        if NEAR * sustains > most and chunks and candidate.chunk_tokens < min(chunks):
+        if NEAR * sustains > most and chunks and WHOLE < candidate.chunk_tokens < min(chunks):
             return candidate
     return None
 

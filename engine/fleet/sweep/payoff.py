@@ -13,7 +13,8 @@ import msgspec
 from engine.fleet.advisor.candidates import Candidate, colocated, splits
 from engine.fleet.advisor.capacity import ranking
 from engine.fleet.advisor.question import Question
-from engine.fleet.advisor.trial import PRECISION, capacity_of
+from engine.fleet.advisor.search import tuned
+from engine.fleet.advisor.trial import PRECISION
 from engine.fleet.catalog.hardware import FabricSpec, fabrics
 from engine.fleet.catalog.hf_config import model
 from engine.fleet.catalog.sites import site
@@ -122,10 +123,15 @@ def question_of(asked: Sweep) -> Question:
 
 def best(question: Question) -> Best:
     """By formulas alone."""
-    found = [ranking(question, kinds(question)) for kinds in (colocated, splits)]
+    found = _ranked(question)
     rates = tuple(ranked[0][0] if ranked else 0.0 for ranked in found)
     plans = tuple(ranked[0][1] if ranked else None for ranked in found)
     return Best(rates, plans)  # type: ignore[arg-type]  # two of each
+
+
+def _ranked(question: Question) -> list[list[tuple[float, Candidate]]]:
+    """All plans of each kind, the best by formulas first."""
+    return [ranking(question, kinds(question)) for kinds in (colocated, splits)]
 
 
 def _gains(near: "_Scale", found: Sequence[Best], x: Sequence[float]) -> list[Gain]:
@@ -141,14 +147,15 @@ class _Scale:
     def take(self, question: Question, x: float) -> Compared:
         """Simulate the best plan of each kind, and take note."""
         foreseen = best(question)
-        rates = [capacity_of(question, plan).sustained_per_s if plan else 0.0 for plan in foreseen.plans]
+        found = [tuned(question, ranked) if ranked else None for ranked in _ranked(question)]
+        rates = [one.sustained_per_s if one else 0.0 for one in found]
         factors = [
             simulated / said if said and simulated else 1.0
             for simulated, said in zip(rates, foreseen.rates, strict=True)
         ]
         self._at = sorted([*self._at, (log(x), (factors[0], factors[1]))])
         together, split = (
-            Plan(plan.label if plan and rate else "", rate) for plan, rate in zip(foreseen.plans, rates, strict=True)
+            Plan(one.candidate.label if one and rate else "", rate) for one, rate in zip(found, rates, strict=True)
         )
         road = question.road
         return Compared(question.isl_tokens, question.itl_slo_s, road.label, road.achieved_bytes_per_s, together, split)

@@ -14,8 +14,12 @@ UNPROMISED_S = 1e6  # a promise that everything keeps
 
 def best_plan(question: Question, kind: Kind) -> Candidate:
     """Of those that sustain anything; else of all, as if nothing were promised."""
-    of = {"colocated": unchunked, "chunked": chunked, "disaggregated": splits}[kind]
-    return _best(question, list(of(question)))
+    return _best(question, plans_of(question, kind))
+
+
+def plans_of(question: Question, kind: Kind) -> list[Candidate]:
+    """All that can be compared."""
+    return list({"colocated": unchunked, "chunked": chunked, "disaggregated": splits}[kind](question))
 
 
 def splits_by_ratio(question: Question) -> dict[int, Candidate]:

@@ -15,14 +15,15 @@ import msgspec
 
 from engine.errors import BadInput
 from engine.fleet.advisor.candidates import Candidate
-from engine.fleet.advisor.capacity import sustained_per_s as foreseen
+from engine.fleet.advisor.capacity import ranking, sustained_per_s as foreseen
 from engine.fleet.advisor.question import Question
+from engine.fleet.advisor.search import tuned
 from engine.fleet.advisor.simulation import kind_of
 from engine.fleet.advisor.trial import capacity_of, seen_at
 from engine.fleet.sweep.payoff import boundary, curve, edges, instead, margin, question_of
-from engine.fleet.sweep.plans import best_plan, busy_rate_per_s, splits_by_ratio
+from engine.fleet.sweep.plans import best_plan, busy_rate_per_s, plans_of, splits_by_ratio
 from engine.fleet.sweep.said import Begun, Ratio, Refused, Said, Sustained, Sweep, Tried
-from engine.scenario import KINDS
+from engine.scenario import KINDS, Kind
 
 LOADS = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0, 1.15)  # of the highest rate that any plan sustains
 MOST_RATIOS = 9
@@ -44,16 +45,15 @@ def sweep(asked: Sweep) -> Iterator[Said]:
 
 def _load(asked: Sweep) -> Iterator[Said]:
     question = question_of(asked)
-    plans = [best_plan(question, kind) for kind in KINDS]
-    yield Begun(len(plans) * (1 + len(LOADS)))
+    yield Begun(len(KINDS) * (1 + len(LOADS)))
     found = []
-    for plan in plans:
-        found.append(_sustained(question, plan, asked.seed))
+    for kind in KINDS:
+        found.append(_best(question, kind, asked.seed))
         yield found[-1]
     most = max(one.rate_per_s for one in found) or busy_rate_per_s(question)
     for load in LOADS:
-        for plan in plans:
-            yield _tried(question, plan, load * most, asked.seed)
+        for one in found:
+            yield _tried(question, one.plan, load * most, asked.seed)
 
 
 def _ratio(asked: Sweep) -> Iterator[Said]:
@@ -66,7 +66,7 @@ def _ratio(asked: Sweep) -> Iterator[Said]:
     likely = max(ratios, key=lambda gpus: foreseen(question, plans[gpus]))
     places = sorted({*range(0, len(ratios), step), ratios.index(likely)})
     yield Begun(len(places) + 2 + 4 * (step.bit_length() - 1))
-    joint = [_sustained(question, best_plan(question, kind), asked.seed) for kind in ("colocated", "chunked")]
+    joint = [_best(question, kind, asked.seed) for kind in ("colocated", "chunked")]
     yield from joint
     level = max(one.rate_per_s for one in joint)
     found: dict[int, float] = {}
@@ -98,6 +98,15 @@ def _between(found: Mapping[int, float], level: float) -> list[int]:
         if best in (one, other) or (found[one] < level) != (found[other] < level)
     ]
     return [(one + other) // 2 for one, other in pairs if other - one > 1]
+
+
+def _best(question: Question, kind: Kind, seed: int) -> Sustained:
+    """With the chunks that simulation finds best, if any plan of the kind keeps the SLOs."""
+    ranked = ranking(question, plans_of(question, kind))
+    if not ranked:
+        return _sustained(question, best_plan(question, kind), seed)
+    found = tuned(question, ranked, seed)
+    return Sustained(kind_of(question, found.candidate), found.candidate, found.sustained_per_s)
 
 
 def _sustained(question: Question, plan: Candidate, seed: int) -> Sustained:

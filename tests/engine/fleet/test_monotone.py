@@ -2,19 +2,19 @@
 bytes of precision. "Yes": some plan sustains the rate. On the formulas, which take milliseconds, and a few simulations.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 from hypothesis import example, given, settings, strategies as st
 
-from engine.fleet.advisor.candidates import Candidate
-from engine.fleet.advisor.capacity import best
+from engine.fleet.advisor.capacity import best, ranking
 from engine.fleet.advisor.question import Question
+from engine.fleet.advisor.search import tuned
 from engine.fleet.advisor.trial import capacity_of
 from engine.fleet.catalog.hardware import fabrics
 from engine.fleet.estimate.step_cost import calibrated
 from engine.fleet.sweep.payoff import margin
-from engine.fleet.sweep.plans import best_plan
+from engine.fleet.sweep.plans import plans_of
 from engine.scenario import KINDS
 
 questions = st.builds(
@@ -114,6 +114,9 @@ small = st.builds(
     precision=st.just("bf16"),
     kv_dtype=st.just("bf16"),
 )
+OVERRATED = Question(  # formulas pick chunks of 8,192 for an ITL little longer than this one: 13.8 requests/s, not 17.2
+    gpus=2, isl_tokens=4156, osl_tokens=56, ttft_slo_s=2.0, itl_slo_s=0.09765625, fabric="eth-25g"
+)
 BETTER: tuple[Callable[[Question], Question], ...] = (
     lambda asked: but(asked, gpus=asked.gpus + 1),
     lambda asked: but(asked, fabric="ib-400g"),
@@ -126,18 +129,23 @@ BETTER: tuple[Callable[[Question], Question], ...] = (
 
 @settings(max_examples=12, deadline=None)
 @given(small, st.sampled_from(BETTER))
-@example(  # formulas pick chunks of 8,192 for the longer ITL, of which 13.8 requests/s are sustained, and not 17.2
-    Question(gpus=2, isl_tokens=4156, osl_tokens=56, ttft_slo_s=2.0, itl_slo_s=0.09765625, fabric="eth-25g"), BETTER[1]
-)
+@example(OVERRATED, BETTER[1])
 def test_simulated_too(question: Question, bettered: Callable[[Question], Question]) -> None:
-    """The best plan of each kind by the formulas, simulated; what was best before is still there."""
+    """The best plan of each kind, its chunks tuned by simulation."""
     better, error = bettered(question), calibrated(question.card, question.engine).error(question.shape)
     loosely = but(better, ttft_slo_s=better.ttft_slo_s * (1 + error), itl_slo_s=better.itl_slo_s * (1 + error))
-    before = [best_plan(question, kind) for kind in KINDS]
-    now = [*before, *(best_plan(loosely, kind) for kind in KINDS)]
-    assert most(loosely, now) >= most(question, before) / (1 + margin(question))
+    assert most(loosely) >= most(question) / (1 + margin(question))
 
 
-def most(question: Question, plans: Sequence[Candidate]) -> float:
+def most(question: Question) -> float:
     """Requests/s, simulated."""
-    return max(capacity_of(question, plan).sustained_per_s for plan in dict.fromkeys(plans))
+    every = [ranking(question, plans_of(question, kind)) for kind in KINDS]
+    return max((tuned(question, ranked).sustained_per_s for ranked in every if ranked), default=0.0)
+
+
+def test_chunks_that_formulas_overrate_give_way_to_smaller_ones() -> None:
+    question = but(OVERRATED, itl_slo_s=0.11)
+    ranked = ranking(question, plans_of(question, "chunked"))
+    foreseen, found = capacity_of(question, ranked[0][1]), tuned(question, ranked)
+    assert found.candidate.chunk_tokens < foreseen.candidate.chunk_tokens
+    assert found.sustained_per_s > 1.1 * foreseen.sustained_per_s
