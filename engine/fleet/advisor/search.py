@@ -53,10 +53,11 @@ def search(question: Question, say: Progress, begin: float, end: float, at_once:
     conditional = [candidate for split in apart[:1] for candidate in _conditional(question, split)]
     outcomes: list[TrialResult] = []
     candidates = [*joint, *apart, *conditional]
-    with side_by_side(partial(tried, question), candidates, at_once) as results:
-        for n, candidate in enumerate(candidates):
+    backwards = candidates[::-1]  # splits take the longest, so that the others are simulated beside them
+    with side_by_side(partial(tried, question), backwards, at_once) as results:
+        for n, candidate in enumerate(backwards):
             say(begin + (end - begin) * n / len(candidates), f"Simulating {candidate.label}")
-            outcomes.append(next(results))
+            outcomes.insert(0, next(results))
     together, others = outcomes[: len(joint)], outcomes[len(joint) :]
     together = _confirmed(question, _with_smaller_chunks(question, ranked, together, say, end), say, end)
     split, mixed = others[: len(apart)], others[len(apart) :]
