@@ -1,6 +1,7 @@
-// When the page shows another step, go to its heading: to the eye by scrolling, to keyboard and screen reader by focus.
+// When the page shows another step, go to where it begins: to the eye by scrolling, to keyboard and screen reader by
+// focus.
 //
-// data: {step}; the heading is the one inside Streamlit's container of the key "arrive".
+// data: {step, at}; it begins with the heading, or the line, in Streamlit's container of the key `at`.
 
 const SETTLE_MS = 150;    // the rest of the page is drawn by then
 const SEEN = new WeakMap();
@@ -9,11 +10,11 @@ export default function arrive({ parentElement, data }) {
   const before = SEEN.get(parentElement);
   SEEN.set(parentElement, data.step);
   if (before === undefined || before === data.step) return;
-  setTimeout(go, SETTLE_MS);
+  setTimeout(go, SETTLE_MS, data.at);
 }
 
-function go() {
-  const heading = document.querySelector(".st-key-arrive :is(h2, h3, h4)");
+function go(at) {
+  const heading = document.querySelector(`.st-key-${at} :is(h2, h3, h4, p)`);
   if (!heading) return;
   heading.tabIndex = -1;
   heading.style.outline = "none";

@@ -72,7 +72,8 @@ def page(course: Course, lesson: Lesson, onward: Callable[[], None], onward_labe
         assert view.form is not None
         _ask(course, lesson, asked, view.form)
         return
-    locked(view.locked)
+    with st.container(key="locked"):
+        locked(view.locked)
     try:
         _answered(course, lesson, asked, entry, entries)
     except Exception:  # whatever it is, the guess stands and there is a way on
@@ -145,6 +146,7 @@ def _bar(
         back=at > 0,
         main=main,
         step=f"{lesson.slug} {at} {seen}",
+        at="locked" if seen == "run" else "arrive",  # so that the kitchen, not the question, fills the window
     )
     if pressed == "back":
         _go(lesson, at - 1)
@@ -186,10 +188,10 @@ def _run(course: Course, lesson: Lesson, asked: Round, gathering: Gathering) -> 
         if gathering.on is gathering:
             course.offer_own((gathering.run,))
     if gathering.stopped:
-        if _bar(lesson, asked, "The run has stopped; your guess is locked.", "Run it now"):
+        if _bar(lesson, asked, "The run has stopped; your guess is locked.", "Run it now", seen="run"):
             gathering.resume()
             st.rerun()
-    elif _bar(lesson, asked, "The engine runs; nothing to do but watch.", "Cancel the run", main=False):
+    elif _bar(lesson, asked, "The engine runs; nothing to do but watch.", "Cancel the run", main=False, seen="run"):
         gathering.stop()
         st.rerun()
 

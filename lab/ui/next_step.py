@@ -33,15 +33,15 @@ def went_on() -> bool:
     return bool(st.session_state.get(GO))
 
 
-def arrive(step: str) -> None:
-    """Move to the heading in the page's container "arrive" whenever `step` changes."""
+def arrive(step: str, at: str = "arrive") -> None:
+    """Move to the heading, or the line, in the page's container `at` whenever `step` changes."""
     style(READING, STYLE)
-    go_to_heading(step, "page")
+    go_to_heading(step, "page", at)
 
 
-def go_to_heading(step: str, part: str) -> None:
+def go_to_heading(step: str, part: str, at: str = "arrive") -> None:
     """The same for a `part` of the page with steps of its own."""
-    _arrive(data={"step": step}, key=f"arrived {part}")
+    _arrive(data={"step": step, "at": at}, key=f"arrived {part}")
 
 
 def next_step(
@@ -53,12 +53,13 @@ def next_step(
     back: bool = False,
     main: bool = True,
     step: str | None = "",
+    at: str = "arrive",
     form: bool = False,
 ) -> Literal["", "go", "back"]:
-    """Returns what was pressed. `step` is None in a fragment whose page has called `arrive`. `form`: the bar is in a
-    form, which its button submits."""
+    """Returns what was pressed. `step` and `at`: as of `arrive`; `step` is None in a fragment whose page has called it.
+    `form`: the bar is in a form, which its button submits."""
     if step is not None:
-        arrive(step)
+        arrive(step, at)
     with st.container(key="next_step", horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"**{where}** · {does}", width="stretch")
         went_back = back and st.button("Back", type="tertiary", icon=":material/arrow_back:", key="back")

@@ -191,6 +191,23 @@ def test_an_answer_leads_into_the_game_and_a_question_does_not(course: Course, t
     assert f"play?level=1&amp;seed=4&amp;from={SAMPLE.slug}" in page
 
 
+def begins_with(app: AppTest) -> str:
+    """The container that the window goes to."""
+    data = [json.loads(element.proto.json) for element in app.get("bidi_component")]
+    return next(str(one["at"]) for one in data if "step" in one)
+
+
+def test_while_it_runs_the_window_begins_with_the_guess_so_that_the_kitchen_is_in_it(course: Course) -> None:
+    app = show(course, SAMPLE)
+    assert begins_with(app) == "arrive"
+    answer(app, SAMPLE, "first")
+    assert begins_with(app) == "locked"
+    for _ in range(8):
+        app.run()
+    assert "You said 10,000 ms" in shown(app)
+    assert begins_with(app) == "arrive"
+
+
 def test_a_locked_guess_stays_and_the_run_goes_on_after_a_reload(course: Course) -> None:
     app = show(course, SAMPLE)
     answer(app, SAMPLE, "first")
