@@ -71,15 +71,15 @@ def search(question: Question, say: Progress, begin: float, end: float, at_once:
 
 def tuned(question: Question, ranked: Sequence[tuple[float, Candidate]], seed: int = 0) -> TrialResult:
     """The best of these, ranked by formula, with the chunks that simulation finds best."""
-
-    def quietly(share: float, what: str) -> None:
-        pass
-
-    outcomes = [tried(question, ranked[0][1], seed=seed)]
-    outcomes = _with_smaller_chunks(question, ranked, outcomes, quietly, 0.0)
-    best = _best(_confirmed(question, outcomes, quietly, 0.0))
+    first = [tried(question, ranked[0][1], seed=seed)]
+    outcomes = _with_smaller_chunks(question, ranked, first, _quietly, 0.0)
+    best = _best(_confirmed(question, outcomes, _quietly, 0.0))
     assert best is not None  # one was tried
     return best
+
+
+def _quietly(share: float, what: str) -> None:
+    """No progress is shown."""
 
 
 def _with_smaller_chunks(
