@@ -35,8 +35,9 @@ class Kernels(msgspec.Struct, frozen=True):
 
 class Overhead(msgspec.Struct, frozen=True):
     """One engine's overhead on one generation, in seconds: for a step, for each of its layers (small kernels and the
-    gaps between them), for a layer of routed experts or latent attention, and for each decode row. With a prompt in
-    the step, every layer and every layer of experts also take `prefill_layer_s` and `expert_prefill_layer_s`.
+    gaps between them), for a layer of routed experts or latent attention, and for each decode row. Experts that compute
+    in 8 or 4 bits quantise what they multiply first, which takes `expert_quantize_layer_s`. With a prompt in the step,
+    every layer and every layer of experts also take `prefill_layer_s` and `expert_prefill_layer_s`.
 
     `request_s` is what a request takes outside of steps until a worker can prefill it: HTTP, tokenising, and the way
     from process to process.
@@ -46,6 +47,7 @@ class Overhead(msgspec.Struct, frozen=True):
     layer_s: float
     expert_layer_s: float
     latent_layer_s: float
+    expert_quantize_layer_s: float
     row_s: float
     prefill_layer_s: float
     expert_prefill_layer_s: float

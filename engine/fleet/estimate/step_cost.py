@@ -65,10 +65,12 @@ def step_cost(
     kv_s = _kv_token_s(shape, card, tp, kernels.kv, attention_flops_per_s)
     experts = shape.experts
     every_s = overhead.step_s + shape.layers * overhead.layer_s
-    every_s += experts.layers * overhead.expert_layer_s if experts else 0.0
     every_s += shape.layers * overhead.latent_layer_s if shape.latent else 0.0
     prefill_s = shape.layers * overhead.prefill_layer_s
-    prefill_s += experts.layers * overhead.expert_prefill_layer_s if experts else 0.0
+    if experts:
+        quantizes = card.arithmetic(precision(experts.precision).arithmetic) != "bf16"
+        every_s += experts.layers * (overhead.expert_layer_s + quantizes * overhead.expert_quantize_layer_s)
+        prefill_s += experts.layers * overhead.expert_prefill_layer_s
     reduce_token_s = 0.0
     if tp > 1:
         road = road or fabric(card.peer)

@@ -29,10 +29,11 @@ START = Overhead(
     layer_s=2e-5,
     expert_layer_s=3e-5,
     latent_layer_s=2e-5,
-    row_s=5e-6,
-    prefill_layer_s=1e-4,
+    expert_quantize_layer_s=2e-5,
+    row_s=1e-5,
+    prefill_layer_s=2e-4,
     expert_prefill_layer_s=3e-4,
-    request_s=1e-2,
+    request_s=2e-3,
     source="",
 )  # the search only multiplies, so none may be 0
 ROUNDS = 2
@@ -71,7 +72,7 @@ def _fitted(table: Kernels, measured: Sequence[Point]) -> dict[str, Calibration]
     now = {engine: Calibration(table, START) for engine in ENGINES}
     for _ in range(ROUNDS if measured else 0):
         for engine, some in of.items():
-            now[engine] = fitted_overhead([p for p in some if p.seen], now[engine])
+            now[engine] = fitted_overhead([p for p in some if p.seen], Calibration(now[engine].kernels, START))
         groups = [([p for p in some if p.seen], now[engine].overhead) for engine, some in of.items()]
         shared = fitted_kernels(groups, Calibration(table, now["vllm"].overhead)).kernels
         now = {engine: Calibration(shared, one.overhead) for engine, one in now.items()}

@@ -50,6 +50,7 @@ GATHERS_STEPS = 20  # that TensorRT-LLM waits for a second prompt
 LOOKS_EVERY = (10, 30)  # steps, SGLang, with few and with many users
 SENDS_EVERY = 10  # steps, TensorRT-LLM with DeepSeek
 MANY_USERS = 16
+OLD_RELEASE = ("vllm", "0.12.0", "Qwen/Qwen3-235B-A22B-FP8")  # the other mixtures' rows are of 0.15 to 0.19
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -88,7 +89,8 @@ class Point(msgspec.Struct, frozen=True):
 
 def points(file: Path) -> list[Point]:
     """The file's usable rows: servers without prefill/decode splitting, data-parallel attention or several nodes, which
-    made one token per step. The file has some measurements up to three times; they count once."""
+    made one token per step and served all their users at once. The file has some measurements up to three times; they
+    count once."""
     with file.open(newline="", encoding="utf-8") as rows:
         return list(dict.fromkeys(_points(csv.DictReader(rows))))
 
@@ -97,13 +99,15 @@ def _points(rows: "csv.DictReader[str]") -> Iterator[Point]:
     for row in rows:
         users = re.search(r"silicon_concurrency=(\d+)", row["silicon_data_source"])
         name = MODELS.get(row["model_path"])
-        plain = row["mode"] == "agg" and row["attention_dp_size"] in ("", "0", "1", "1.0", "0.0")
+        plain = row["mode"] == "agg" and not _spreads_attention(row)
         if not (users and int(users.group(1)) and name and plain and row["pp_size"] == "1" and row["silicon_tpot_ms"]):
             continue
         tp, engine = int(float(row["tp_size"])), row["backend"]
         if tp > 8 or engine not in ENGINES or row["system"] not in SYSTEMS or _may_guess(row):
             continue
-        yield _point(row, gpu(SYSTEMS[row["system"]]), name, tp, int(users.group(1)))
+        point = _point(row, gpu(SYSTEMS[row["system"]]), name, tp, int(users.group(1)))
+        if not _turns_users_away(point):
+            yield point
 
 
 def _point(row: dict[str, str], card: GpuSpec, name: str, tp: int, users: int) -> Point:
@@ -121,16 +125,38 @@ def _point(row: dict[str, str], card: GpuSpec, name: str, tp: int, users: int) -
         output_tokens,
         0.0 if _compiles(row) else float(row["silicon_ttft_ms"] or 0) * 1e-3,
         float(row["silicon_tpot_ms"]) * 1e-3,
-        _seen(engine, name, card.name, kept, tp, prompt_tokens, output_tokens),
+        not _old_release(row) and _seen(engine, name, card.name, kept, tp, prompt_tokens, output_tokens),
         1.0 if alike else SHORTEST,
         0.0 if alike else _waits_steps(engine, name, card, tp, users, (prompt_tokens, output_tokens)),
     )
+
+
+def _spreads_attention(row: dict[str, str]) -> bool:
+    """Whether attention is data-parallel. Some rows tell only that more GPUs than `tp` share the experts."""
+    experts_over = _count(row["moe_tp_size"]) * _count(row["moe_ep_size"])
+    return _count(row["attention_dp_size"]) > 1 or experts_over > _count(row["tp_size"])
+
+
+def _count(cell: str) -> int:
+    """GPUs; an empty cell and 0 are one."""
+    return int(float(cell or 0)) or 1
+
+
+def _turns_users_away(point: Point) -> bool:
+    """Whether answers wait longer than they are written: the server takes fewer at a time than it has users, and the
+    file does not say how many. Some of gpt-oss's with 512 users wait minutes."""
+    return point.ttft_s > point.tpot_s * point.output_tokens
 
 
 def _may_guess(row: dict[str, str]) -> bool:
     """Whether the server may have guessed tokens ahead (MTP). The scripts do so for DeepSeek; the older files have both
     kinds under one name."""
     return "DeepSeek" in row["model_path"] and TOLD_APART not in row["silicon_data_source"]
+
+
+def _old_release(row: dict[str, str]) -> bool:
+    """Whether the server runs mixtures of experts much more slowly than its later releases, which the fit is for."""
+    return (row["backend"], row["backend_version"], row["model_path"]) == OLD_RELEASE
 
 
 def _compiles(row: dict[str, str]) -> bool:

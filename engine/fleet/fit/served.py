@@ -5,13 +5,13 @@ answer each user sends one prompt, so a token takes a decode step plus its share
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from math import inf
+from math import inf, log
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from engine.fleet.catalog.calibration import Calibration, Overhead
+from engine.fleet.catalog.calibration import Calibration, Kernels, Overhead
 from engine.fleet.catalog.engines import serving_engine
 from engine.fleet.estimate.step_cost import step_cost
 from engine.fleet.fit.points import Point
@@ -21,9 +21,10 @@ from engine.sim.cost import GpuCost
 FEW_USERS, TTFT_WEIGHT = 8, 0.3
 FAR = 0.7  # the loss of one measurement, a log ratio, is capped here: beyond it is an outlier
 STEPS = (0.3, 0.6, 0.85, 0.95, 1.05, 1.15, 1.5, 3.0)
-ROUNDS, ENOUGH = 3, 5e-4
+ROUNDS, ENOUGH = 20, 5e-4
 MOST_REQUEST_S = 0.05  # outside of steps; what is longer is something else
 LOYAL = 0.01  # the penalty for a factor of e away from a kernel table's value
+USUAL = 0.001  # the same for an overhead and where it starts: what hardly shows in the measurements stays plausible
 SEEN_BY_SERVERS = ("memory", "expert_memory", "expert_compute", "all_reduce_s")  # refitted from whole servers
 
 Errors = np.ndarray[Any, np.dtype[np.float64]]
@@ -79,9 +80,14 @@ def ttft_errors(some: Iterable[Point], reached: Calibration) -> Errors:
 
 
 def fitted_overhead(some: Sequence[Point], start: Calibration) -> Calibration:
-    """The calibration with the overhead that fits these measurements best and the kernels of `start`."""
+    """The calibration with the overhead that fits these measurements best and the kernels of `start`; leaving the
+    overhead of `start` is penalised."""
     names = [name for name in Overhead.__struct_fields__ if name.endswith("_s")]
-    return _descend(start, "overhead", names, lambda tried: _far(some, tried))
+
+    def loss(tried: Calibration) -> float:
+        return _far(some, tried) + USUAL * _moved(tried.overhead, start.overhead, names)
+
+    return _descend(start, "overhead", names, loss)
 
 
 def fitted_kernels(groups: Sequence[tuple[Sequence[Point], Overhead]], table: Calibration) -> Calibration:
@@ -90,12 +96,14 @@ def fitted_kernels(groups: Sequence[tuple[Sequence[Point], Overhead]], table: Ca
 
     def loss(tried: Calibration) -> float:
         far = [_far(some, msgspec.structs.replace(tried, overhead=own)) for some, own in groups]
-        moved = sum(
-            abs(np.log(getattr(tried.kernels, name) / getattr(table.kernels, name))) for name in SEEN_BY_SERVERS
-        )
-        return float(weights @ far) + LOYAL * float(moved)
+        return float(weights @ far) + LOYAL * _moved(tried.kernels, table.kernels, SEEN_BY_SERVERS)
 
     return _descend(table, "kernels", SEEN_BY_SERVERS, loss)
+
+
+def _moved(to: Kernels | Overhead, since: Kernels | Overhead, names: Sequence[str]) -> float:
+    """The sum of the log ratios of these constants."""
+    return sum(abs(log(getattr(to, name) / getattr(since, name))) for name in names)
 
 
 def _far(some: Sequence[Point], reached: Calibration) -> float:

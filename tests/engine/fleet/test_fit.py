@@ -27,6 +27,9 @@ ROW = {
     "tp_size": "4",
     "pp_size": "1",
     "attention_dp_size": "1.0",
+    "moe_tp_size": "",
+    "moe_ep_size": "",
+    "backend_version": "0.18.0",
     "silicon_ttft_ms": "100.0",
     "silicon_tpot_ms": "15.0",
 }
@@ -52,6 +55,8 @@ def test_a_row_is_a_point(tmp_path: Path) -> None:
     [
         {"mode": "disagg"},
         {"attention_dp_size": "8.0"},
+        {"attention_dp_size": "", "tp_size": "2", "moe_tp_size": "4", "moe_ep_size": "1"},
+        {"silicon_ttft_ms": "16000"},  # answers wait longer than they are written
         {"pp_size": "2"},
         {"system": "moon"},
         {"model_path": "nobody/knows"},
@@ -94,6 +99,15 @@ def test_a_measurement_counts_once_and_a_server_is_on_one_side(tmp_path: Path) -
     assert len({point.seen for point in found}) == 1
     others = written(tmp_path, [ROW | {"isl": str(tokens)} for tokens in range(1000, 1020)])
     assert {point.seen for point in others} == {True, False}
+
+
+def test_the_fit_is_for_current_releases(tmp_path: Path) -> None:
+    mixture = ROW | {"model_path": "Qwen/Qwen3-235B-A22B-FP8", "moe_tp_size": "4", "moe_ep_size": "1.0"}
+    lengths = [{"isl": str(tokens)} for tokens in range(1000, 1020)]
+    assert any(point.seen for point in written(tmp_path, [mixture | one for one in lengths]))
+    old = written(tmp_path, [mixture | one | {"backend_version": "0.12.0"} for one in lengths])
+    assert len(old) == len(lengths)
+    assert not any(point.seen for point in old)
 
 
 PUBLISHED = (  # InferenceX: model, GPU, engine, TP, format, users, tokens in and out, TTFT and TPOT in ms
