@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from math import inf
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ from engine.fleet.advisor.trial import TrialResult, confirmed, tried
 
 SHORTLIST, NEAR = 2, 0.93  # how many of each kind are simulated, if by the formulas they sustain nearly as much
 SMALLER = 2  # how many smaller chunks are simulated besides, where larger ones do not hold what formulas foresee
+UNDERRATED = 0.8  # formulas foresee that much at least of what small chunks sustain: these share steps among prompts
 THRESHOLDS = (50, 75)  # percentiles of a trace's prompts, above which only they are prefilled elsewhere
 
 Progress = Callable[[float, str], None]
@@ -121,13 +123,20 @@ def _shortlist(ranked: Sequence[tuple[float, Candidate]]) -> list[Candidate]:
 
 
 def _smaller_chunk(ranked: Sequence[tuple[float, Candidate]], simulated: Sequence[TrialResult]) -> Candidate | None:
-    """The next one worth simulating, if any: formulas foresee more of it than what was simulated sustains, and its
-    chunks are smaller than those of the same TP."""
-    most = max((one.sustained_per_s for one in simulated), default=0.0)
+    """The next one worth simulating, if any: its chunks are smaller than those of the same TP, and formulas foresee as
+    much of it as of the best one, or more than that sustains, or nearly as much where that falls short of what they
+    foresaw."""
+    foreseen = {candidate: sustains for sustains, candidate in ranked}
+    best = _best(list(simulated))
+    if best is None:
+        return None
+    of_best = foreseen.get(best.candidate, inf)
+    falls_short = best.sustained_per_s < NEAR * of_best < inf
+    enough = min(of_best, best.sustained_per_s * (UNDERRATED if falls_short else 1 / NEAR))
     for sustains, candidate in ranked:
         sizes = [one.candidate.chunk_tokens for one in simulated if one.candidate.both == candidate.both]
         chunks = [size for size in sizes if size != WHOLE]
-        if NEAR * sustains > most and chunks and WHOLE < candidate.chunk_tokens < min(chunks):
+        if sustains >= enough and chunks and WHOLE < candidate.chunk_tokens < min(chunks):
             return candidate
     return None
 

@@ -117,6 +117,12 @@ small = st.builds(
 OVERRATED = Question(  # formulas pick chunks of 8,192 for an ITL little longer than this one: 13.8 requests/s, not 17.2
     gpus=2, isl_tokens=4156, osl_tokens=56, ttft_slo_s=2.0, itl_slo_s=0.09765625, fabric="eth-25g"
 )
+UNDERRATED = Question(  # nor 41, which chunks of 2,048 sustain: 47, with chunks that formulas rate lower still
+    gpus=2, isl_tokens=1605, osl_tokens=36, ttft_slo_s=2.5, itl_slo_s=0.04665, fabric="eth-25g", precision="bf16"
+)
+ALL_ALIKE = Question(  # to formulas, all chunks of more than a prompt; simulated, 88 requests/s or 169
+    gpus=2, isl_tokens=512, osl_tokens=8, ttft_slo_s=1.0, itl_slo_s=0.03585, fabric="eth-25g", precision="bf16"
+)
 BETTER: tuple[Callable[[Question], Question], ...] = (
     lambda asked: but(asked, gpus=asked.gpus + 1),
     lambda asked: but(asked, fabric="ib-400g"),
@@ -130,6 +136,8 @@ BETTER: tuple[Callable[[Question], Question], ...] = (
 @settings(max_examples=12, deadline=None)
 @given(small, st.sampled_from(BETTER))
 @example(OVERRATED, BETTER[1])
+@example(UNDERRATED, BETTER[5])
+@example(ALL_ALIKE, BETTER[3])
 def test_simulated_too(question: Question, bettered: Callable[[Question], Question]) -> None:
     """The best plan of each kind, its chunks tuned by simulation."""
     better, error = bettered(question), calibrated(question.card, question.engine).error(question.shape)
