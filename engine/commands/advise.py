@@ -61,7 +61,7 @@ WIDTH = 110
 @click.option(
     "--here", "from_here", is_flag=True, help="Take GPUs, fabric and links that are down from this machine's NVML."
 )
-@click.option("--metrics", type=click.Path(path_type=Path), help="A vLLM /metrics page: lengths, rate, prefix reuse.")
+@click.option("--metrics", type=click.Path(path_type=Path), help="A server's /metrics page: lengths, rate, reuse.")
 @click.option("--trace", type=click.Path(path_type=Path), help="Recorded requests: lengths and arrivals.")
 @click.option(
     "--export", "folder", type=click.Path(path_type=Path), help="Write report, vLLM, Dynamo, Kubernetes here."

@@ -166,9 +166,9 @@ def _as_found(found: Here) -> bool:
 
 def _from_what_there_is() -> None:
     with st.expander("Or fill it from what you have: a server's metrics, a config.json, this machine's GPUs"):
-        load, shape, roads = st.tabs(["vLLM metrics", "config.json", "GPUs and roads"])
+        load, shape, roads = st.tabs(["Metrics", "config.json", "GPUs and roads"])
         with load:
-            st.text_area("The text of a vLLM server's /metrics page", key="metrics", height=120, max_chars=MOST_BYTES)
+            st.text_area("The text of a server's /metrics page", key="metrics", height=120, max_chars=MOST_BYTES)
             st.button("Use its load", key="take_load", on_click=_told, args=(_take_load, "metrics_said"))
             _show_said("metrics_said")
         with shape:

@@ -116,9 +116,9 @@ def _about_roads(question: Question) -> Iterator[Finding]:
 
 def _assumes(question: Question) -> str:
     promise = "ITL at the 99th of all gaps." if question.promised == "itl" else "TPOT at the 90th of all requests."
-    of_trace = ""
+    of_trace = "Plays the trace from its beginning again where more requests are needed. " if question.trace else ""
     if len(busiest(question.trace)) < len(question.trace):
-        of_trace = f"Uses the busiest {MOST_OF_TRACE:,} consecutive requests of the trace's {len(question.trace):,}. "
+        of_trace += f"Uses the busiest {MOST_OF_TRACE:,} consecutive requests of the trace's {len(question.trace):,}. "
     return (
         f"{of_trace}{question.shape.label} with {question.shape.formats}. "
         f"{error_of(question.card, question.engine, question.shape)} "

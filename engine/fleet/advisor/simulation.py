@@ -1,6 +1,7 @@
 """One candidate simulated at one rate: what becomes of its promises there."""
 
 from collections.abc import Sequence
+from math import ceil
 
 import msgspec
 import numpy as np
@@ -172,15 +173,14 @@ def kind_of(question: Question, candidate: Candidate) -> Kind:
 def load(question: Question, rate_per_s: float, seed: int = 0, requests: int = 0) -> Sequence[Draft]:
     """The requests: the trace played at this rate, or Poisson arrivals of equal prompts."""
     shared = (0,) if question.cached_tokens else ()
+    requests = requests or min(MOST, enough(question, rate_per_s))
     if question.trace:
-        faster, part = question.rate_per_s / rate_per_s, busiest(question.trace)
-        zero_s = part[0].arrival_s
-        replay = [msgspec.structs.replace(draft, arrival_s=(draft.arrival_s - zero_s) * faster) for draft in part]
+        replay = _played(question, rate_per_s, requests)
         if question.has_hashes:
             return replay
         return [msgspec.structs.replace(draft, prefix_blocks=shared) for draft in replay]
     workload = Workload(
-        requests=requests or min(MOST, enough(question, rate_per_s)),
+        requests=requests,
         rate_per_s=rate_per_s,
         prompt_tokens=question.isl_tokens,
         output_tokens=question.osl_tokens,
@@ -188,6 +188,26 @@ def load(question: Question, rate_per_s: float, seed: int = 0, requests: int = 0
     )
     made = drafts(workload)
     return [msgspec.structs.replace(draft, prefix_blocks=shared) for draft in made] if shared else made
+
+
+def _played(question: Question, rate_per_s: float, requests: int) -> list[Draft]:
+    """The trace at this rate, from its beginning again until so many requests have come: with too few, a cluster takes
+    them all at once at any rate. Each time with other prefixes, so that there is no more reuse than was recorded."""
+    part, faster = busiest(question.trace), question.rate_per_s / rate_per_s
+    begin_s = part[0].arrival_s
+    each_s = max(part[-1].arrival_s - begin_s, len(part) / question.rate_per_s)
+    fresh = 1 + max((block for draft in part for block in draft.prefix_blocks), default=0)
+    return [
+        Draft(
+            time * len(part) + n,
+            (time * each_s + draft.arrival_s - begin_s) * faster,
+            draft.prompt_tokens,
+            draft.output_tokens,
+            tuple(block + time * fresh for block in draft.prefix_blocks),
+        )
+        for time in range(ceil(requests / len(part)))
+        for n, draft in enumerate(part)
+    ]
 
 
 def enough(question: Question, rate_per_s: float) -> int:
