@@ -42,6 +42,7 @@ PRESETS = {
 }
 FROM_EXAMPLE = next(iter(PRESETS))
 GIVEN = "a question from another page"
+FILLED_IN = "filled in from another page"
 OWN_FABRIC = "as the GPU has"
 OWN_MODEL = "the uploaded config.json"
 TRACE_MB, CONFIG_MB = 5, 1
@@ -55,8 +56,12 @@ def ask() -> Question | None:
     with widget_changed("preset", preset) as chosen:
         if chosen or "gpus" not in st.session_state:
             _take(PRESETS[preset], EXAMPLE if preset == FROM_EXAMPLE else None)
+            st.session_state[FILLED_IN] = False
         if given := st.session_state.pop(GIVEN, None):
             _take(given, None)
+            st.session_state[FILLED_IN] = True
+        if st.session_state[FILLED_IN]:
+            st.caption("The fields hold the question of the page that you came from.")
         asked, trace = _fields()
     if not asked:
         return None

@@ -98,6 +98,10 @@ def test_a_question_from_another_page_fills_the_form() -> None:
     assert not page.exception
     assert [page.number_input(key=field).value for field in ("gpus", "isl_tokens", "rate_per_s")] == [16, 777, 9.0]
     assert [page.selectbox(key=field).value for field in ("gpu", "fabric")] == ["h200-sxm", "ib-400g"]
+    assert any("that you came from" in caption.value for caption in page.caption)
+    page.selectbox(key="preset").select("One node of 8 × H100").run()
+    assert page.number_input(key="gpus").value == 8
+    assert not any("that you came from" in caption.value for caption in page.caption)
     page.selectbox(key="preset").select("One node of 8 × H100").run()
     assert page.number_input(key="gpus").value == 8  # it fills the form once
 
