@@ -60,7 +60,7 @@ def ask() -> Question | None:
         if given := st.session_state.pop(GIVEN, None):
             _take(given, None)
             st.session_state[FILLED_IN] = True
-        if st.session_state[FILLED_IN]:
+        if st.session_state.get(FILLED_IN):
             st.caption("The fields hold the question of the page that you came from.")
         asked, trace = _fields()
     if not asked:

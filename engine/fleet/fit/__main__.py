@@ -35,7 +35,7 @@ START = Overhead(
     expert_prefill_layer_s=3e-4,
     request_s=2e-3,
     source="",
-)  # the search only multiplies, so none may be 0
+)  # plausible, which is what remains where measurements hardly tell; the search multiplies, so none may be 0
 ROUNDS = 2
 MOST_USERS = 64  # of the measurements that are simulated again
 LEAST_S = 1e-7  # shorter times are written as 0
